@@ -1,0 +1,103 @@
+"""What can go wrong, split by whose fault it is.
+
+::
+
+    SignalRError
+    ├── ProtocolError                never raised bare
+    │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all is well
+    │   │   └── MessageTooLargeError
+    │   └── RemoteProtocolError      the peer broke a rule; its connection has to be closed
+    ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
+    ├── NegotiationError             no connection: what the server answered to negotiate
+    ├── HandshakeError               no connection: the hub protocol was not agreed
+    ├── NotConnectedError            nothing was sent, there is no connection to send it on
+    ├── ConnectionClosed             the connection ended; calls in flight may or may not have run
+    │   └── ServerTimeoutError
+    └── HubException                 the method on the other side failed; its text is safe to show
+
+Errors carry data in attributes and a sentence in ``str()``. Which error closes what is decided by
+those who catch them.
+"""
+
+from typing import ClassVar
+
+
+class SignalRError(Exception):
+    """Base of everything this library raises on its own account."""
+
+
+class ProtocolError(SignalRError):
+    """A rule of the protocol was broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """Our own caller asked for something the protocol does not allow; nothing was sent."""
+
+
+class MessageTooLargeError(LocalProtocolError):
+    """A message is larger than the limit set for sending.
+
+    ``size`` and ``limit`` are bytes of the whole frame, terminator included (F-4).
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"The message has {size} bytes, more than the {limit} allowed.")
+        self.size = size
+        self.limit = limit
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke a rule of the protocol.
+
+    ``str()`` is the text .NET uses; ``exception_name`` is the .NET exception that carries it, as
+    detailed errors show it (S-20).
+    """
+
+    def __init__(self, message: str, exception_name: str = "InvalidDataException") -> None:
+        super().__init__(message)
+        self.exception_name = exception_name
+
+
+class ArgumentBindingError(SignalRError):
+    """Arguments, a result or an item do not fit the declared types (S-5, S-6)."""
+
+    exception_name: ClassVar[str] = "InvalidDataException"
+
+
+class NegotiationError(SignalRError):
+    """Negotiate failed. ``status`` is the HTTP status, None when there was no usable answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HandshakeError(SignalRError):
+    """The handshake failed; on a client ``str()`` holds the server's text (H-12)."""
+
+
+class NotConnectedError(SignalRError):
+    """There is no live connection; nothing was sent."""
+
+
+class ConnectionClosed(SignalRError):
+    """The connection has ended.
+
+    ``allow_reconnect`` tells whether the peer invited to connect again (L-5).
+    """
+
+    def __init__(self, message: str, allow_reconnect: bool = True) -> None:
+        super().__init__(message)
+        self.allow_reconnect = allow_reconnect
+
+
+class ServerTimeoutError(ConnectionClosed):
+    """The server was silent for longer than the server timeout (K-2)."""
+
+
+class HubException(SignalRError):
+    """An error that is meant for the other side.
+
+    Raised by a hub method, its text reaches the caller even without detailed errors (S-8). Raised
+    by ``invoke``, ``str()`` is the text the hub answered with.
+    """

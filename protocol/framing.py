@@ -1,0 +1,75 @@
+"""Splits a byte stream into the records of the text hub protocols (F-1, F-3, F-4).
+
+A record is everything up to the separator 0x1E, which cannot occur inside JSON. Decides how much
+of an unfinished record is kept; what a record means is left to the hub protocol.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .errors import RemoteProtocolError
+
+RECORD_SEPARATOR: Final = b"\x1e"
+
+
+class RecordFramer:
+    """Bytes in any slices → whole records, separators removed.
+
+    ``maximum_size`` limits one record, separator included (F-4); None means no limit. At most
+    that many bytes are buffered, and no byte is searched twice.
+    """
+
+    def __init__(self, maximum_size: int | None = None) -> None:
+        self.maximum_size = maximum_size
+        self._parts: list[bytes] = []  # slices of the unfinished record, without a separator
+        self._size = 0
+
+    @property
+    def has_partial(self) -> bool:
+        """Whether the stream stands in the middle of a record (F-3)."""
+        return bool(self._parts)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yields each record that ``data`` completes.
+
+        The iterator must be exhausted, or the connection given up. Raises RemoteProtocolError when
+        a record is over the limit, after the records before it were yielded (S-20).
+        """
+        pieces = data.split(RECORD_SEPARATOR)
+        rest = pieces.pop()
+        limit = self.maximum_size
+        for piece in pieces:
+            if self._parts:
+                self._parts.append(piece)
+                piece = b"".join(self._parts)
+                self._parts.clear()
+                self._size = 0
+            if limit is not None and len(piece) >= limit:
+                raise _too_large(limit)
+            yield piece
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if limit is not None and self._size >= limit:
+                raise _too_large(limit)
+
+    def take_record(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The first record that ``data`` completes and all that follows it, or None.
+
+        For the handshake, whose record may be followed by another protocol's bytes (H-3).
+        Raises RemoteProtocolError when the record is over the limit.
+        """
+        head, separator, tail = data.partition(RECORD_SEPARATOR)
+        if not separator:
+            for _ in self.feed(data):
+                pass
+            return None
+        (record,) = self.feed(head + separator)
+        return record, tail
+
+
+def _too_large(limit: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"The maximum message size of {limit}B was exceeded. The message size can be configured in "
+        "AddHubOptions."
+    )

@@ -1,0 +1,91 @@
+"""The JSON hub protocol: one compact JSON object per record (section J of the rules).
+
+Two readers. The fast path lets msgspec decode the two messages that nearly all traffic consists
+of, accepts less than .NET does, and never more; whatever it refuses goes to the full reader in
+``json_reader``, which knows every legal spelling and every error. How values become payloads and
+back is left to ``json_values`` and ``binding``.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from . import binding, json_values
+from .errors import LocalProtocolError
+from .framing import RECORD_SEPARATOR, RecordFramer
+from .hub_protocol import ArgumentsReader, HubProtocol, TransferFormat, ValueReader
+from .json_reader import both_error_and_result, read_message
+from .json_scanner import MAXIMUM_DEPTH, nesting_depth
+from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
+
+# A record that can be too deep has this many brackets, and room for as many closing ones.
+_SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
+_SUSPICIOUS_BRACKETS: Final = MAXIMUM_DEPTH - 2
+
+
+class JsonHubProtocol(HubProtocol):
+    """Hub protocol ``json``, as System.Text.Json speaks it on ASP.NET Core."""
+
+    name: ClassVar[str] = "json"
+    version: ClassVar[int] = 2
+    transfer_format: ClassVar[TransferFormat] = TransferFormat.TEXT
+
+    def __init__(self) -> None:
+        frequent: msgspec.json.Decoder[Invocation | Completion] = msgspec.json.Decoder(
+            Invocation | Completion
+        )
+        self._decode = frequent.decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def framer(self, maximum_size: int | None) -> RecordFramer:
+        """See HubProtocol."""
+        return RecordFramer(maximum_size)
+
+    def decode(self, record: bytes) -> ReceivedMessage | None:
+        """See HubProtocol."""
+        if (
+            len(record) >= _SUSPICIOUS_LENGTH
+            and record.count(b"[") + record.count(b"{") > _SUSPICIOUS_BRACKETS
+            and nesting_depth(record) > MAXIMUM_DEPTH
+        ):
+            return read_message(record)
+        try:
+            message = self._decode(record)
+        except (ValueError, RecursionError):  # msgspec's errors, UnicodeDecodeError, deep nesting
+            return read_message(record)
+        if isinstance(message, Invocation):
+            # The one thing the Struct cannot say: a Raw may be null or an object (J-3).
+            if memoryview(message.arguments)[0] != 0x5B:
+                return read_message(record)
+        elif not message.invocation_id:
+            return read_message(record)
+        elif message.error is not UNSET and message.result != VOID:
+            raise both_error_and_result()
+        return message
+
+    def encode(self, message: HubMessage) -> bytes:
+        """See HubProtocol. Raises LocalProtocolError when a Raw in it holds a record separator."""
+        if type(message) is Completion and message.error == "":
+            message = msgspec.structs.replace(message, error=UNSET)
+        data = self._encode(message)
+        if RECORD_SEPARATOR in data:
+            raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
+        return data + RECORD_SEPARATOR
+
+    def encode_value(self, value: Any) -> Raw:
+        """See HubProtocol."""
+        return json_values.encode_value(value)
+
+    def encode_arguments(self, values: Sequence[Any]) -> Raw:
+        """See HubProtocol."""
+        return json_values.encode_arguments(values)
+
+    def arguments_reader(self, types: Sequence[Any]) -> ArgumentsReader:
+        """See HubProtocol."""
+        return binding.arguments_reader(types)
+
+    def value_reader(self, annotation: Any) -> ValueReader:
+        """See HubProtocol."""
+        return binding.value_reader(annotation)

@@ -1,0 +1,130 @@
+"""Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
+
+msgspec decides whether a record is right; this scanner serves where it matters *which* mistake
+comes first and what may be skipped: bytes that are not UTF-8 and lone surrogates pass inside
+values (J-8), nesting is counted (J-11), nothing recurses.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+MAXIMUM_DEPTH: Final = 64
+
+_WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_SCALAR: Final = re.compile(
+    rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
+    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[\s,\]}]|$)"
+    rb"|true|false|null"
+)
+_OPENERS: Final = b"[{"
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class JsonSyntaxError(ValueError):
+    """The bytes are not JSON from ``position`` on."""
+
+    def __init__(self, position: int, trailing_comma: bool = False) -> None:
+        super().__init__(f"malformed JSON at byte {position}")
+        self.position = position
+        self.trailing_comma = trailing_comma
+
+
+def skip_white_space(data: bytes, position: int) -> int:
+    """The first position at or after ``position`` that holds no JSON white space."""
+    match = _WHITE_SPACE.match(data, position)
+    assert match is not None
+    return match.end()
+
+
+def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool = False) -> int:
+    """The end of the value that begins exactly at ``position``.
+
+    ``depth`` is how many containers are open around it. Raises JsonSyntaxError, also where the
+    nesting passes MAXIMUM_DEPTH.
+    """
+    closers = bytearray()  # of the containers opened here
+    while True:
+        opener = data[position : position + 1]
+        if opener and opener in _OPENERS:
+            closers += b"]" if opener == b"[" else b"}"
+            if depth + len(closers) > MAXIMUM_DEPTH:
+                raise JsonSyntaxError(position)
+            position = skip_white_space(data, position + 1)
+            if data[position : position + 1] == closers[-1:]:
+                closers.pop()
+                position += 1
+            else:
+                position = _scan_key(data, position) if closers[-1:] == b"}" else position
+                continue
+        else:
+            match = _SCALAR.match(data, position)
+            if match is None:
+                raise JsonSyntaxError(position)
+            position = match.end()
+        # A value has ended: close what ends with it, or go on to the next member.
+        while closers:
+            position = skip_white_space(data, position)
+            following = data[position : position + 1]
+            if following == closers[-1:]:
+                closers.pop()
+                position += 1
+                continue
+            if following != b",":
+                raise JsonSyntaxError(position)
+            position = skip_white_space(data, position + 1)
+            if data[position : position + 1] == closers[-1:]:
+                if not trailing_commas:
+                    raise JsonSyntaxError(position, trailing_comma=True)
+                continue
+            if closers[-1:] == b"}":
+                position = _scan_key(data, position)
+            break
+        else:
+            return position
+
+
+def _scan_key(data: bytes, position: int) -> int:
+    """Past a member's name and colon, at its value."""
+    match = _SCALAR.match(data, position)
+    if match is None or data[position : position + 1] != b'"':
+        raise JsonSyntaxError(position)
+    position = skip_white_space(data, match.end())
+    if data[position : position + 1] != b":":
+        raise JsonSyntaxError(position)
+    return skip_white_space(data, position + 1)
+
+
+def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], int]) -> int:
+    """The end of the object that begins at ``position``.
+
+    Calls ``read_member(name, start)`` for each member in order: the name as written between its
+    quotes, the start of its value; it returns the value's end. Raises JsonSyntaxError.
+    """
+    position = skip_white_space(data, position + 1)
+    if data[position : position + 1] == b"}":
+        return position + 1
+    while True:
+        value = _scan_key(data, position)
+        name = data[position + 1 : data.rindex(b'"', position, value)]
+        position = skip_white_space(data, read_member(name, value))
+        following = data[position : position + 1]
+        if following == b"}":
+            return position + 1
+        if following != b",":
+            raise JsonSyntaxError(position)
+        position = skip_white_space(data, position + 1)
+
+
+def nesting_depth(data: bytes) -> int:
+    """How deep the arrays and objects in well-formed JSON are nested; a scalar has depth 0."""
+    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
+    deepest = depth = 0
+    for bracket in brackets:
+        if bracket in _OPENERS:
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest

@@ -1,0 +1,126 @@
+"""Writes values as JSON payloads with .NET's conventions (J-14…J-18).
+
+Where msgspec's habits differ (names of members, Decimal, timedelta, enums, NaN) .NET's win. The
+mirror image, JSON → declared types, is ``binding``.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from . import json_scalars
+from .errors import LocalProtocolError
+from .naming import camel_case, has_members, members_of
+
+_encode: Final = msgspec.json.Encoder().encode
+_NATIVE: Final = frozenset({str, int, bool, type(None), Raw})
+
+
+def encode_value(value: Any) -> Raw:
+    """One payload. Raises LocalProtocolError naming the type that has no JSON form."""
+    return _payload(value if type(value) in _NATIVE else _wire(value))
+
+
+def encode_arguments(values: Sequence[Any]) -> Raw:
+    """A JSON array of ``values``. Raises LocalProtocolError."""
+    for value in values:
+        if type(value) not in _NATIVE:
+            return _payload([_wire(value) for value in values])
+    return _payload(values)
+
+
+def _payload(value: Any) -> Raw:
+    try:
+        return Raw(_encode(value))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LocalProtocolError(f"A value cannot be written as JSON: {error}") from error
+
+
+def _wire(value: Any) -> Any:
+    """``value`` in terms of what msgspec writes just as .NET does."""
+    kind = type(value)
+    if kind in _NATIVE:
+        return value
+    write = _WRITERS.get(kind)
+    try:
+        if write is not None:
+            return write(value)
+        return _wire_by_nature(value)
+    except (ValueError, RecursionError) as error:
+        raise LocalProtocolError(f"A value cannot be written as JSON: {error}") from error
+
+
+def _wire_by_nature(value: Any) -> Any:
+    if has_members(type(value)):
+        return {
+            member.wire_name(camel_case): _wire(getattr(value, member.attribute))
+            for member in members_of(type(value))
+        }
+    if isinstance(value, Enum):
+        return _wire(value.value)
+    for kind, write in _WRITERS.items():
+        if isinstance(value, kind):
+            return write(value)
+    if isinstance(value, str):  # and the subclasses of what is native
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Mapping):
+        return _wire_mapping(value)
+    if isinstance(value, Iterable):
+        return _wire_iterable(value)
+    raise LocalProtocolError(f"A value of type {type(value).__name__} cannot be written as JSON.")
+
+
+def _wire_float(value: float) -> float:
+    if not math.isfinite(value):  # msgspec would silently write null
+        raise ValueError(f"{value} is no JSON number")
+    return value
+
+
+def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """Keys are written as they are (J-14), those that are no strings as .NET spells them."""
+    return {_key(key): _wire(item) for key, item in value.items()}
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, Enum):
+        return key.name
+    plain = _wire(key)
+    if isinstance(plain, Raw):
+        return bytes(plain).decode()
+    if isinstance(plain, bool):
+        return str(plain)
+    if isinstance(plain, str | int | float):
+        return str(plain)
+    raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be written as JSON.")
+
+
+def _wire_iterable(value: Iterable[Any]) -> list[Any]:
+    return [_wire(item) for item in value]
+
+
+_WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
+    float: _wire_float,
+    list: _wire_iterable,
+    tuple: _wire_iterable,
+    dict: _wire_mapping,
+    datetime: json_scalars.write_datetime,
+    date: date.isoformat,
+    time: json_scalars.write_time,
+    timedelta: json_scalars.write_timedelta,
+    UUID: str,
+    Decimal: lambda value: Raw(json_scalars.write_decimal(value).encode()),
+    bytes: json_scalars.write_bytes,
+    bytearray: json_scalars.write_bytes,
+    memoryview: json_scalars.write_bytes,
+}

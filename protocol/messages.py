@@ -1,0 +1,175 @@
+"""The nine hub messages as data, and who may send which.
+
+A message is a frozen Struct whose fields are those of the wire. Payloads (arguments, items,
+results) are ``msgspec.Raw``: text or bytes of the hub protocol that carries the message, undecoded.
+Whoever consumes a payload decodes it once, straight into the types wanted; whoever relays it leaves
+it alone. A Raw that was received is a view of the whole received frame: ``.copy()`` what is kept.
+
+How messages look as bytes is left to the hub protocols, what follows from one to the peers.
+"""
+
+from enum import Enum, IntEnum
+from typing import Final, TypeAlias
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+VOID: Final = Raw(b"")
+"""The payload of a completion without a result."""
+
+
+class Role(Enum):
+    """Which end of a connection we play."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def other(self) -> "Role":
+        return Role.SERVER if self is Role.CLIENT else Role.CLIENT
+
+
+class MessageType(IntEnum):
+    """The number of each message on the wire."""
+
+    INVOCATION = 1
+    STREAM_ITEM = 2
+    COMPLETION = 3
+    STREAM_INVOCATION = 4
+    CANCEL_INVOCATION = 5
+    PING = 6
+    CLOSE = 7
+    ACK = 8
+    SEQUENCE = 9
+
+
+# The Structs double as the shape of their JSON (tag, camelCase, order of properties, J-12). The
+# JSON decoder uses only two of them so, and forbids unknown fields there: see json_protocol.
+class _Message(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,  # holds no reference that could lead back to itself
+):
+    pass
+
+
+class Invocation(_Message, frozen=True, kw_only=True, tag=1):
+    """Calls ``target``. An empty ``invocation_id`` means that no answer is expected."""
+
+    headers: dict[str, str] = {}
+    invocation_id: str = ""
+    target: str
+    arguments: Raw
+    stream_ids: tuple[str, ...] = ()
+
+
+class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
+    """One item of a stream in either direction."""
+
+    headers: dict[str, str] = {}
+    invocation_id: str
+    item: Raw
+
+
+class Completion(_Message, frozen=True, kw_only=True, tag=3):
+    """The end of a call or stream: an error, a result, or neither (``result`` is ``VOID``).
+
+    A null result is ``Raw(b"null")`` in JSON; it differs from void on the wire (C-25). An error
+    of ``""`` reads as no error, as in .NET (J-12).
+    """
+
+    headers: dict[str, str] = {}
+    invocation_id: str
+    error: str | UnsetType = UNSET
+    result: Raw = VOID
+
+
+class StreamInvocation(_Message, frozen=True, kw_only=True, tag=4):
+    """Calls ``target``, a method that answers with a stream."""
+
+    headers: dict[str, str] = {}
+    invocation_id: str
+    target: str
+    arguments: Raw
+    stream_ids: tuple[str, ...] = ()
+
+
+class CancelInvocation(_Message, frozen=True, kw_only=True, tag=5):
+    """Asks to end a stream (or, from .NET 11 on, a call, S-27)."""
+
+    headers: dict[str, str] = {}
+    invocation_id: str
+
+
+class Ping(_Message, frozen=True, kw_only=True, tag=6):
+    """A sign of life; never answered (K-5)."""
+
+
+class Close(_Message, frozen=True, kw_only=True, tag=7):
+    """The sender ends the connection; ``allow_reconnect`` is the server's invitation to return."""
+
+    error: str | UnsetType = UNSET
+    allow_reconnect: bool = False
+
+
+class Ack(_Message, frozen=True, kw_only=True, tag=8):
+    """Stateful reconnect: everything up to ``sequence_id`` was received."""
+
+    sequence_id: int
+
+
+class Sequence(_Message, frozen=True, kw_only=True, tag=9):
+    """Stateful reconnect: the number of the message that comes next."""
+
+    sequence_id: int
+
+
+class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
+    """An invocation whose envelope was read but whose arguments never can be (S-21).
+
+    It fails that call, not the connection. ``error`` is what detailed errors show, exception name
+    included.
+    """
+
+    invocation_id: str
+    target: str
+    error: str
+
+
+HubMessage: TypeAlias = (
+    Invocation
+    | StreamItem
+    | Completion
+    | StreamInvocation
+    | CancelInvocation
+    | Ping
+    | Close
+    | Ack
+    | Sequence
+)
+ReceivedMessage: TypeAlias = HubMessage | InvocationBindingFailure
+
+MAY_SEND: Final[dict[Role, frozenset[type[ReceivedMessage]]]] = {
+    Role.CLIENT: frozenset(
+        {
+            Invocation,
+            StreamItem,
+            Completion,
+            StreamInvocation,
+            CancelInvocation,
+            Ping,
+            Close,
+            Ack,
+            Sequence,
+            InvocationBindingFailure,
+        }
+    ),
+    # A .NET client closes the connection over a StreamInvocation or CancelInvocation (C-18).
+    Role.SERVER: frozenset(
+        {Invocation, StreamItem, Completion, Ping, Close, Ack, Sequence, InvocationBindingFailure}
+    ),
+}

@@ -1,0 +1,77 @@
+"""How Python's names become .NET's on the wire (J-14, M-11), and what members a class has.
+
+Methods and MessagePack members are PascalCase, JSON members camelCase. A name that the user sets
+explicitly wins: ``msgspec.field(name=…)`` or ``rename=`` on a Struct, ``metadata={"name": …}`` on a
+dataclass field.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+import msgspec
+
+
+def pascal_case(name: str) -> str:
+    """``send_message`` → ``SendMessage``; what is capitalised stays so."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def camel_case(name: str) -> str:
+    """``first_name`` → ``firstName``, ``URLOf`` → ``urlOf``, as .NET makes it of ``FirstName``."""
+    pascal = pascal_case(name)
+    upper = 0
+    while upper < len(pascal) and pascal[upper].isupper():
+        upper += 1
+    if 1 < upper < len(pascal):
+        upper -= 1  # the last capital begins the next word
+    return pascal[:upper].lower() + pascal[upper:]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """One field of a Struct or dataclass."""
+
+    attribute: str
+    annotation: Any
+    required: bool
+    explicit_name: str | None
+
+    def wire_name(self, convention: Callable[[str], str]) -> str:
+        """The name on the wire under ``convention`` (camel_case or pascal_case)."""
+        return self.explicit_name or convention(self.attribute)
+
+
+def has_members(kind: Any) -> bool:
+    """Whether ``kind`` is a class whose instances go on the wire as objects."""
+    return isinstance(kind, type) and (
+        issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind)
+    )
+
+
+@lru_cache(maxsize=1024)
+def members_of(kind: Any) -> tuple[Member, ...]:
+    """The members of a Struct or dataclass type, in order of declaration."""
+    hints = get_type_hints(kind, include_extras=True)
+    if issubclass(kind, msgspec.Struct):
+        return tuple(
+            Member(
+                attribute=field.name,
+                annotation=hints[field.name],
+                required=field.required,
+                explicit_name=None if field.encode_name == field.name else field.encode_name,
+            )
+            for field in msgspec.structs.fields(kind)
+        )
+    return tuple(
+        Member(
+            attribute=field.name,
+            annotation=hints[field.name],
+            required=field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING,
+            explicit_name=field.metadata.get("name"),
+        )
+        for field in dataclasses.fields(kind)
+        if field.init
+    )

@@ -1,0 +1,180 @@
+"""Negotiate: what a server offers, and how a client reads it (section N).
+
+Pure: query values, bodies and URLs in, bodies and URLs out. Who holds the connection ids, and the
+HTTP around it, is left to the transports.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from .errors import NegotiationError
+
+MAXIMUM_VERSION: Final = 1
+MAXIMUM_REDIRECTS: Final = 100
+_VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
+_MALFORMED: Final = "Invalid negotiation response received."
+
+
+class AvailableTransport(Struct, frozen=True, rename="camel"):
+    """One transport that the server offers, with the transfer formats it can carry there."""
+
+    transport: str
+    transfer_formats: tuple[str, ...]
+
+
+WEB_SOCKETS: Final = AvailableTransport("WebSockets", ("Text", "Binary"))
+
+
+class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An answer as on the wire, properties in the order ASP.NET Core writes them (N-10)."""
+
+    error: str | UnsetType = UNSET
+    use_stateful_reconnect: bool = False
+    negotiate_version: int | UnsetType | None = UNSET
+    url: str | UnsetType = UNSET
+    access_token: str | UnsetType = UNSET
+    connection_id: str | UnsetType = UNSET
+    connection_token: str | UnsetType = UNSET
+    available_transports: tuple[AvailableTransport, ...] | UnsetType = UNSET
+    # Only ASP.NET (not Core) SignalR sends this one (N-15).
+    protocol_version: Raw | UnsetType = msgspec.field(name="ProtocolVersion", default=UNSET)
+
+    @property
+    def token(self) -> str:
+        """The ``id`` of every later request: the secret token, or the id in version 0 (N-12)."""
+        token = self.connection_token if self.negotiate_version else self.connection_id
+        return token if isinstance(token, str) else ""
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(NegotiateResponse).decode
+
+
+def new_id() -> str:
+    """16 random bytes as 22 characters of base64url: a connection id or a token (N-13)."""
+    return secrets.token_urlsafe(16)
+
+
+# ---- server
+
+
+def choose_version(requested: Sequence[str], minimum: int = 0) -> int:
+    """The version to answer with, from all values of ``negotiateVersion`` in the query.
+
+    Raises NegotiationError whose text belongs into the answer's ``error`` (N-5…N-8).
+    """
+    if not requested:
+        version = 0
+    else:
+        text = requested[0]
+        # Int32, as .NET parses it; the length keeps int() from huge texts.
+        if (
+            len(requested) != 1
+            or len(text) > 32
+            or not _VERSION.match(text)
+            or not -(2**31) <= int(text) < 2**31
+        ):
+            raise NegotiationError("The client requested a non-integer protocol version.")
+        version = int(text)
+    if version < minimum:
+        raise NegotiationError(
+            f"The client requested version '{version}', but the server does not support this "
+            "version."
+        )
+    return min(version, MAXIMUM_VERSION)
+
+
+def write_offer(
+    version: int,
+    connection_id: str,
+    connection_token: str,
+    transports: Iterable[AvailableTransport],
+) -> bytes:
+    """The body of a success; in version 0 the id is the token, and there is no other (N-12)."""
+    return _encode(
+        NegotiateResponse(
+            negotiate_version=version,
+            connection_id=connection_id,
+            connection_token=connection_token if version else UNSET,
+            available_transports=tuple(transports),
+        )
+    )
+
+
+def write_error(text: str) -> bytes:
+    """The body of a refusal; it goes out with status 200 (N-7)."""
+    return _encode(NegotiateResponse(error=text))
+
+
+# ---- client
+
+
+def negotiate_url(url: str) -> str:
+    """Where to negotiate for the hub at ``url``: its own query stays, the fragment goes (N-2)."""
+    scheme, host, path, query, _ = urlsplit(url)
+    keys = {part.partition("=")[0].lower() for part in query.split("&")}
+    if "negotiateversion" not in keys:
+        query = f"{query}&negotiateVersion=1" if query else "negotiateVersion=1"
+    return urlunsplit((scheme, host, path.rstrip("/") + "/negotiate", query, ""))
+
+
+def web_socket_url(url: str, token: str | None) -> str:
+    """``url`` with ws or wss for its scheme and ``id={token}`` appended (TW-1)."""
+    scheme, host, path, query, _ = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
+    if token is not None:
+        query = f"{query}&id={token}" if query else f"id={token}"
+    return urlunsplit((scheme, host, path, query, ""))
+
+
+def read_response(body: bytes) -> NegotiateResponse:
+    """A redirect (``url`` is set) or an offer, checked as .NET checks it (N-15…N-18).
+
+    Raises NegotiationError with the server's error (N-9) or what is wrong with the answer.
+    """
+    try:
+        response = _decode(body)
+    except (ValueError, RecursionError) as error:
+        raise NegotiationError(_MALFORMED) from error
+    if response.protocol_version is not UNSET:
+        raise NegotiationError(
+            "The server speaks ASP.NET SignalR; this is a client for ASP.NET Core SignalR."
+        )
+    if response.error:
+        raise NegotiationError(response.error)
+    if response.url is not UNSET:
+        return response
+    if response.connection_id is UNSET or response.available_transports is UNSET:
+        raise NegotiationError(_MALFORMED)
+    if response.negotiate_version and response.connection_token is UNSET:
+        raise NegotiationError(_MALFORMED)
+    if not response.token.strip():
+        raise NegotiationError("Invalid connection id.")
+    return response
+
+
+def require_transport(response: NegotiateResponse, name: str, transfer_format: str) -> None:
+    """Raises NegotiationError unless the offer has that transport in that format (N-24, N-25)."""
+    offered: Any = response.available_transports or ()
+    if not offered:
+        raise NegotiationError(
+            "None of the transports supported by the client are supported by the server."
+        )
+    reasons = []
+    for available in offered:
+        if available.transport != name:
+            reason = "The transport is not supported by the client."
+        elif transfer_format not in available.transfer_formats:
+            reason = f"The transport does not support the '{transfer_format}' transfer format."
+        else:
+            return
+        reasons.append(f"({available.transport} failed: {reason})")
+    raise NegotiationError(
+        "Unable to connect to the server with any of the available transports. " + " ".join(reasons)
+    )

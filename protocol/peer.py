@@ -1,0 +1,90 @@
+"""One end of a hub connection without any I/O: bytes → messages, for either role.
+
+Composes handshake, framer, hub protocol and keep-alive, and judges who may send what. Time is an
+argument. What a message causes, and every byte's way to the other side, is left to the driver:
+``aio.client`` for one role, ``aio.server`` for the other.
+"""
+
+from collections.abc import Iterator
+
+from .errors import RemoteProtocolError
+from .framing import RecordFramer
+from .handshake import ClientHandshake, ServerHandshake
+from .hub_protocol import HubProtocol
+from .keepalive import KeepAlive
+from .messages import MAY_SEND, Invocation, Ping, ReceivedMessage, Role
+
+
+class HubPeer:
+    """The receiving half and the clockwork of one connection.
+
+    ``handshake`` decides the hub protocol; until it has, only ``receive_handshake`` may be called.
+    ``maximum_receive_message_size`` limits one record, separator included (F-4).
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        handshake: ClientHandshake | ServerHandshake,
+        keep_alive: KeepAlive,
+        maximum_receive_message_size: int | None,
+    ) -> None:
+        self.role = role
+        self.keep_alive = keep_alive
+        self._handshake = handshake
+        self._maximum_size = maximum_receive_message_size
+        self._accepted = MAY_SEND[role.other]
+        self._hub_protocol: HubProtocol | None = None
+        self._framer: RecordFramer | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the handshake is done."""
+        return self._hub_protocol is not None
+
+    @property
+    def hub_protocol(self) -> HubProtocol:
+        """What was agreed in the handshake."""
+        assert self._hub_protocol is not None, "the handshake is not done"
+        return self._hub_protocol
+
+    def receive_handshake(self, data: bytes) -> bytes | None:
+        """None until the handshake is done, then the bytes that followed it.
+
+        Raises HandshakeError; the connection is of no further use then.
+        """
+        agreed = self._handshake.receive(data)
+        if agreed is None:
+            return None
+        self._hub_protocol, rest = agreed
+        self._framer = self._hub_protocol.framer(self._maximum_size)
+        return rest
+
+    def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage]:
+        """Yields the messages that ``data`` completes; unknown types are left out (J-9, S-22).
+
+        Raises RemoteProtocolError after the messages before the fault were yielded (S-20).
+        """
+        assert self._framer is not None, "the handshake is not done"
+        decode = self.hub_protocol.decode
+        accepted = self._accepted
+        for record in self._framer.feed(data):
+            message = decode(record)
+            self.keep_alive.heard(now)
+            if message is None:
+                continue
+            if type(message) not in accepted:
+                name = type(message).__name__
+                raise RemoteProtocolError(f"Unexpected message type: {name}Message")
+            if isinstance(message, Ping):
+                self.keep_alive.pinged()
+            elif (
+                self.role is Role.CLIENT and isinstance(message, Invocation) and not message.target
+            ):
+                raise RemoteProtocolError("Missing required property 'target'.")  # J-5
+            yield message
+
+    def receive_end(self) -> None:
+        """The stream has ended. Raises RemoteProtocolError inside a message (F-3)."""
+        if self._framer is not None and self._framer.has_partial:
+            raise RemoteProtocolError("Connection terminated while reading a message.")
