@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from . import json_scalars
-from .errors import ArgumentBindingError
+from .errors import ArgumentBindingError, RemoteProtocolError
 from .hub_protocol import ArgumentsReader, ValueReader
 from .naming import camel_case, has_members, members_of
 
@@ -64,6 +64,7 @@ def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
             given = _split_array(arguments)
             values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
         except _FAILURES as error:
+            require_array(arguments)
             raise ArgumentBindingError(_BINDING_FAILED) from error
         if len(given) != len(converters):
             raise ArgumentBindingError(
@@ -73,6 +74,12 @@ def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
         return values
 
     return read
+
+
+def require_array(arguments: Raw) -> None:
+    """Raises RemoteProtocolError when ``arguments`` is another kind of JSON value (J-3)."""
+    if memoryview(arguments)[0] != ord("["):
+        raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
 
 
 def value_reader(annotation: Any) -> ValueReader:

@@ -4,7 +4,7 @@ A record is everything up to the separator 0x1E, which cannot occur inside JSON.
 of an unfinished record is kept; what a record means is left to the hub protocol.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .errors import RemoteProtocolError
@@ -29,14 +29,24 @@ class RecordFramer:
         """Whether the stream stands in the middle of a record (F-3)."""
         return bool(self._parts)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yields each record that ``data`` completes.
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """The records that ``data`` completes.
 
-        The iterator must be exhausted, or the connection given up. Raises RemoteProtocolError when
-        a record is over the limit, after the records before it were yielded (S-20).
+        The answer must be iterated to its end, or the connection given up. Iterating raises
+        RemoteProtocolError at a record over the limit, after the records before it (S-20).
         """
         pieces = data.split(RECORD_SEPARATOR)
         rest = pieces.pop()
+        limit = self.maximum_size
+        if self._parts or (limit is not None and len(data) >= limit):
+            return self._join(pieces, rest)
+        if rest:
+            self._parts.append(rest)
+            self._size = len(rest)
+        return pieces
+
+    def _join(self, pieces: list[bytes], rest: bytes) -> Iterator[bytes]:
+        """``feed`` where a record was begun before, or may be too large."""
         limit = self.maximum_size
         for piece in pieces:
             if self._parts:

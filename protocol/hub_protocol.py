@@ -37,7 +37,16 @@ class HubProtocol(ABC):
     def decode(self, record: bytes) -> ReceivedMessage | None:
         """The message in one record, or None for a type that is to be ignored (J-9).
 
-        Raises RemoteProtocolError with .NET's text when the record is no hub message.
+        Raises RemoteProtocolError with .NET's text when the record is no hub message. Whether the
+        arguments of an invocation are an array may be left to those who look at them:
+        ``require_arguments`` and the arguments readers.
+        """
+
+    @abstractmethod
+    def require_arguments(self, arguments: Raw) -> None:
+        """For those who do not read arguments but pass them on or drop them.
+
+        Raises RemoteProtocolError when they are no array (J-3).
         """
 
     @abstractmethod
@@ -68,7 +77,8 @@ class HubProtocol(ABC):
 
 
 ArgumentsReader = Callable[[Raw], Sequence[Any]]
-"""Payload → one value per declared parameter. Raises ArgumentBindingError (S-5, S-6)."""
+"""Payload → one value per declared parameter. Raises ArgumentBindingError (S-5, S-6), or
+RemoteProtocolError where the payload is no array (J-3)."""
 
 ValueReader = Callable[[Raw], Any]
 """Payload → value. Raises ArgumentBindingError."""

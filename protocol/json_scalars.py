@@ -1,8 +1,8 @@
 """The JSON text of values that JSON has no type for, as System.Text.Json has it (J-15…J-17).
 
-Reading is as strict as .NET: what msgspec or Python would take beyond that is refused. Each ``read_``
-function takes the decoded JSON string and raises ValueError; each ``write`` function gives the
-string. Python keeps microseconds where .NET keeps 100 ns: further digits are cut off when read.
+Reading is as strict as .NET: what msgspec or Python would take beyond that is refused. A ``read_``
+function takes the decoded JSON string and raises ValueError, a ``write_`` function gives it. Python
+keeps microseconds where .NET keeps 100 ns: further digits are cut off when read.
 """
 
 import base64

@@ -58,15 +58,16 @@ def _wire(value: Any) -> Any:
 
 
 def _wire_by_nature(value: Any) -> Any:
-    if has_members(type(value)):
+    kind: Any = type(value)
+    if has_members(kind):
         return {
             member.wire_name(camel_case): _wire(getattr(value, member.attribute))
-            for member in members_of(type(value))
+            for member in members_of(kind)
         }
     if isinstance(value, Enum):
         return _wire(value.value)
-    for kind, write in _WRITERS.items():
-        if isinstance(value, kind):
+    for base, write in _WRITERS.items():
+        if isinstance(value, base):
             return write(value)
     if isinstance(value, str):  # and the subclasses of what is native
         return str(value)
