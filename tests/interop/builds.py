@@ -1,0 +1,150 @@
+"""The foreign programs: built once per version of their sources, outside the checkout.
+
+A tool that is absent, or packages that cannot be fetched, skip the test that needs them, with the
+reason; sources that do not compile fail it. Which programs there are is decided by `peers`.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HERE = Path(__file__).resolve().parent
+BUILD_SECONDS = 240
+
+
+def require(tool: str) -> str:
+    """The path of a program on PATH; skips the test where there is none."""
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"needs `{tool}` on PATH")
+    return path
+
+
+def _once(build: Callable[P, R]) -> Callable[P, R]:
+    """Remembers what a build with these arguments came to, skips and failures included."""
+    outcomes: dict[object, R | BaseException] = {}
+
+    def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
+        key = (args, tuple(sorted(kwargs.items())))
+        if key not in outcomes:
+            try:
+                outcomes[key] = build(*args, **kwargs)
+            except (pytest.skip.Exception, pytest.fail.Exception) as no_build:
+                outcomes[key] = no_build
+        outcome = outcomes[key]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return remembered
+
+
+@_once
+def dotnet_program(project: str, **versions: str) -> Path:
+    """The assembly of `dotnet/<project>`, built with `versions` as MSBuild properties.
+
+    What cannot be restored (no SDK for its framework, packages out of reach) skips, a compile
+    error fails.
+    """
+    dotnet = require("dotnet")
+    source = HERE / "dotnet" / project
+    target = _cache_folder(source, versions)
+    assembly = target / f"{project}.dll"
+    if assembly.exists():
+        return assembly
+    with tempfile.TemporaryDirectory() as temporary:
+        copy, output = Path(temporary) / project, Path(temporary) / "output"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("bin", "obj"))
+        properties = [f"-p:{name}={value}" for name, value in versions.items()]
+        build = _run(
+            [dotnet, "build", str(copy), "-c", "Release", "-o", str(output), "-nologo", *properties]
+        )
+        if build.returncode:
+            restore = _run([dotnet, "restore", str(copy), "-nologo", *properties])
+            if restore.returncode:
+                pytest.skip(f"dotnet restore of {project} {versions}: {_last_lines(restore)}")
+            pytest.fail(f"dotnet build of {project} {versions}:\n{_last_lines(build, 40)}")
+        _publish(output, target)
+    return assembly
+
+
+@_once
+def node_program() -> Path:
+    """The folder of `node/` with its packages installed; skips when npm cannot fetch them."""
+    require("node")
+    npm = require("npm")
+    source = HERE / "node"
+    target = _cache_folder(source, {})
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / "node"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("node_modules"))
+        install = _run(
+            [npm, "ci", "--prefix", str(copy), "--ignore-scripts", "--no-audit", "--no-fund"]
+        )
+        if install.returncode:
+            pytest.skip(f"npm ci: {_last_lines(install)}")
+        _publish(copy, target)
+    return target
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
+        "DOTNET_NOLOGO": "1",
+        # Without it a restore asks certificate authorities, for 20 s where they are out of reach.
+        "NUGET_CERT_REVOCATION_MODE": "offline",
+        # A build server that outlives the build would keep the pipes of its output open.
+        "MSBUILDDISABLENODEREUSE": "1",
+        "UseSharedCompilation": "false",
+        **os.environ,
+    }
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
+
+
+def _last_lines(process: subprocess.CompletedProcess[str], count: int = 6) -> str:
+    return "\n".join(process.stdout.strip().splitlines()[-count:])
+
+
+def _cache_folder(source: Path, versions: Mapping[str, str]) -> Path:
+    """Where the program made of these sources and versions is kept, whether it is there or not."""
+    digest = hashlib.sha256(repr(sorted(versions.items())).encode())
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and not {"bin", "obj", "node_modules"} & set(file.parts):
+            digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "signalr-gateway-interop" / f"{source.name}-{digest.hexdigest()[:16]}"
+
+
+def _publish(built: Path, target: Path) -> None:
+    """Moves a finished build to its place in one step; another run may have been quicker."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent))
+    shutil.copytree(built, staging / "new", symlinks=True)
+    try:
+        (staging / "new").rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+    finally:
+        shutil.rmtree(staging)

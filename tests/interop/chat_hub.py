@@ -1,0 +1,132 @@
+"""The chat hub of `dotnet/chat-hub` on this library's server, to be run as a program of its own.
+
+    python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
+
+Same methods, same lines on standard output. What the methods do is told there.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from protocol import (
+    EndpointOptions,
+    HttpRequestData,
+    Hub,
+    HubException,
+    Principal,
+    hub_method,
+    map_hub,
+)
+
+
+class Request(msgspec.Struct):
+    name: str
+    message: str
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class ChatHub(Hub):
+    gates: dict[str, asyncio.Event] = {}  # noqa: RUF012 - what Hold waits for, by name
+
+    @hub_method
+    async def send_message(self, request: Request) -> None:
+        await self.clients.all.send("ReceiveMessage", request.name, request.message)
+
+    @hub_method
+    async def add(self, a: int, b: int) -> int:
+        return a + b
+
+    @hub_method
+    async def echo(self, value: Any) -> Any:
+        return value
+
+    @hub_method
+    async def nothing(self) -> None:
+        pass
+
+    @hub_method
+    async def throw(self) -> None:
+        raise ValueError("plain secret")
+
+    @hub_method
+    async def throw_hub(self) -> None:
+        raise HubException("hub says no")
+
+    @hub_method
+    async def send_to_caller(self, text: str) -> None:
+        await self.clients.caller.send("ReceiveText", text)
+
+    @hub_method
+    async def send_to_others(self, text: str) -> None:
+        await self.clients.others.send("ReceiveText", text)
+
+    @hub_method
+    async def send_to_user(self, user: str, text: str) -> None:
+        await self.clients.user(user).send("ReceiveText", text)
+
+    @hub_method
+    async def send_to_group(self, group: str, text: str) -> None:
+        await self.clients.group(group).send("ReceiveText", text)
+
+    @hub_method
+    async def join_group(self, group: str) -> None:
+        await self.groups.add(self.context.connection_id, group)
+
+    @hub_method
+    async def leave_group(self, group: str) -> None:
+        await self.groups.remove(self.context.connection_id, group)
+
+    @hub_method
+    async def abort(self) -> None:
+        self.context.abort()
+
+    @hub_method
+    async def hold(self, name: str) -> str:
+        say(f"HOLDING {name}")
+        await self.gates.setdefault(name, asyncio.Event()).wait()
+        return name
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        say(f"DISCONNECTED {self.context.connection_id}")
+
+
+def user_of(request: HttpRequestData) -> Principal:
+    """A connection's user is what its X-User header says."""
+    return Principal(user_id=request.headers.get("X-User"), roles=frozenset(), claims={})
+
+
+async def release(request: web.Request) -> web.Response:
+    ChatHub.gates.pop(request.match_info["name"]).set()
+    return web.Response(status=204)
+
+
+async def serve(url: URL) -> None:
+    """Serves until SIGTERM."""
+    app = web.Application()
+    app.router.add_post("/release/{name}", release)
+    map_hub(app, "/chathub", ChatHub, endpoint_options=EndpointOptions(authenticate=user_of))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, url.host, url.port).start()
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    say(f"LISTENING {url}")
+    await terminated.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--urls", type=URL, required=True)
+    asyncio.run(serve(parser.parse_args().urls))

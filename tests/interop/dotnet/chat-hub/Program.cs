@@ -1,0 +1,48 @@
+using System;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.SignalR;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+// The hub at /chathub of the address in --urls. It prints "LISTENING url" once it serves.
+// POST /release/NAME lets the call Hold(NAME) go on. Environment:
+//   HUB_STJ=1            leaves the Newtonsoft protocol away
+//   HUB_MAX=bytes        the largest message it receives
+//   HUB_KEEPALIVE=ms     pings after that time, and misses a client after five of them
+var builder = WebApplication.CreateBuilder(args);
+builder.Logging.ClearProviders();
+var signalR = builder.Services.AddSignalR();
+if (Environment.GetEnvironmentVariable("HUB_STJ") != "1")
+{
+    signalR.AddNewtonsoftJsonProtocol();
+}
+if (long.TryParse(Environment.GetEnvironmentVariable("HUB_MAX"), out var maximum))
+{
+    builder.Services.Configure<HubOptions>(options => options.MaximumReceiveMessageSize = maximum);
+}
+
+if (double.TryParse(Environment.GetEnvironmentVariable("HUB_KEEPALIVE"), out var milliseconds))
+{
+    builder.Services.Configure<HubOptions>(options =>
+    {
+        options.KeepAliveInterval = TimeSpan.FromMilliseconds(milliseconds);
+        options.ClientTimeoutInterval = 5 * options.KeepAliveInterval;
+    });
+}
+// A client that does not hang up is not waited for.
+builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(1));
+builder.Services.AddSingleton<IUserIdProvider, HeaderUserIdProvider>();
+
+var app = builder.Build();
+app.MapHub<ChatHub>("/chathub");
+app.MapPost("/release/{name}", (string name) => Gates.Release(name) ? Results.NoContent() : Results.NotFound());
+app.Lifetime.ApplicationStarted.Register(() =>
+{
+    var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>();
+    Console.WriteLine($"LISTENING {string.Join(' ', addresses.Addresses)}");
+});
+app.Run();

@@ -1,0 +1,144 @@
+"""Official clients in other languages, steered from here by JSON lines.
+
+`dotnet/client-driver` and `node/driver.mjs` understand the same commands, so that one test can be
+played with either. What a client hands to its user arrives as `Value`.
+"""
+
+import asyncio
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.interop.journal import PATIENCE, Journal
+from tests.interop.processes import LineProcess
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as the client's user got it.
+
+    `type` is .NET's or JavaScript's name of its type, None for null. The value of a JsonElement or
+    a JToken is its JSON text.
+    """
+
+    type: str | None
+    value: Any
+
+
+class DriverError(Exception):
+    """The exception that a command threw in the client: the name of its type, and its message."""
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(f"{type}: {message}")
+        self.type = type
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a connection told its user: `call`, `closed`, `reconnecting` or `reconnected`."""
+
+    kind: str
+    detail: dict[str, Any]
+
+    def is_call(self, method: str) -> bool:
+        return self.kind == "call" and self.detail["method"] == method
+
+
+class ClientDriver:
+    """One driver process; it holds any number of connections."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._connections: dict[str, DrivenConnection] = {}
+        self._process: LineProcess
+
+    @classmethod
+    async def start(cls, *argv: str) -> "ClientDriver":
+        driver = cls()
+        driver._process = await LineProcess.start(*argv, on_line=driver._receive)
+        await driver._process.line('"ready"')
+        return driver
+
+    async def connect(self, url: str, **options: Any) -> "DrivenConnection":
+        """A new connection, not started yet; options are those of the command `build`."""
+        name = f"c{next(self._numbers)}"
+        connection = self._connections[name] = DrivenConnection(self, name)
+        await self.command("build", conn=name, url=url, **options)
+        return connection
+
+    async def command(self, cmd: str, **fields: Any) -> Any:
+        """Sends a command and waits for its reply. Raises DriverError when it threw."""
+        number = next(self._numbers)
+        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        await self._process.write(json.dumps({"cmd": cmd, "id": number, **fields}) + "\n")
+        async with asyncio.timeout(PATIENCE):
+            return await reply
+
+    async def exit(self) -> None:
+        """Ends the driver as a program ends that has nothing more to do."""
+        await self._process.end_input()
+
+    async def kill(self) -> None:
+        """Ends the driver as a crash would: no connection says good-bye."""
+        await self._process.kill()
+
+    def _receive(self, line: str) -> None:
+        if not line.startswith("{"):
+            return  # a runtime's complaint; whoever misses a reply sees it among the lines
+        message = json.loads(line)
+        if message["event"] == "reply":
+            reply = self._replies.pop(message["id"])
+            if message["ok"]:
+                reply.set_result(message["result"])
+            else:
+                reply.set_exception(DriverError(**message["error"]))
+        elif "conn" in message:
+            event = Event(message["event"], message["detail"])
+            self._connections[message["conn"]].events.add(event)
+
+
+class DrivenConnection:
+    """A HubConnection in a driver process."""
+
+    def __init__(self, driver: ClientDriver, name: str) -> None:
+        self.events = Journal[Event](f"events of {name}")
+        self._driver = driver
+        self._name = name
+
+    async def on(self, method: str, *types: str) -> None:
+        """Registers a handler whose calls `calls` reads. JavaScript ignores the types."""
+        await self._command("on", method=method, types=types)
+
+    async def start(self) -> str:
+        """Starts the connection; its id."""
+        return str((await self._command("start"))["connectionId"])
+
+    async def stop(self) -> None:
+        await self._command("stop")
+
+    async def state(self) -> str:
+        """The client's own word for its state, `Connected` for instance."""
+        return str((await self._command("state"))["state"])
+
+    async def invoke(self, target: str, *args: Any, result: str = "object") -> Value:
+        """Invokes and waits for the result of that .NET type. Raises DriverError."""
+        return Value(**await self._command("invoke", target=target, args=args, result=result))
+
+    async def send(self, target: str, *args: Any) -> None:
+        await self._command("send", target=target, args=args)
+
+    async def event(self, kind: str, count: int = 1) -> dict[str, Any]:
+        """Waits until `count` events of this kind have come; the detail of the last of these."""
+        events = await self.events.wait(count, lambda event: event.kind == kind)
+        return events[count - 1].detail
+
+    async def calls(self, method: str, count: int) -> list[list[Value]]:
+        """Waits until `method` was called `count` times; the arguments of each call so far."""
+        calls = await self.events.wait(count, lambda event: event.is_call(method))
+        return [[Value(**argument) for argument in call.detail["args"]] for call in calls]
+
+    async def _command(self, cmd: str, **fields: Any) -> Any:
+        return await self._driver.command(cmd, conn=self._name, **fields)
