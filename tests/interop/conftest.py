@@ -37,6 +37,14 @@ async def node_driver() -> AsyncIterator[ClientDriver]:
     await driver.exit()
 
 
+@pytest.fixture(params=["dotnet", "javascript"])
+def driver(request: pytest.FixtureRequest) -> ClientDriver:
+    name = "dotnet_driver" if request.param == "dotnet" else "node_driver"
+    driver = request.getfixturevalue(name)
+    assert isinstance(driver, ClientDriver)
+    return driver
+
+
 @pytest.fixture(scope="session")
 def program(request: pytest.FixtureRequest) -> HubProgram:
     """A chat hub by name; test modules say which by indirect parameters."""

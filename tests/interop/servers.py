@@ -3,9 +3,11 @@
 A server keeps its port when it is killed and started again, so that its clients can come back.
 """
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import aiohttp
 
@@ -87,11 +89,69 @@ class HubServer:
         return [found.string for life in self._lives for found in life.matching(pattern)]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a POST to the gateway came to."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The members of a problem answer."""
+        assert self.headers["Content-Type"] == "application/problem+json"
+        problem = json.loads(self.body)
+        assert isinstance(problem, dict)
+        return problem
+
+
 class GatewayServer:
-    """The gateway as its users run it: a process of its own."""
+    """The gateway as its users run it, and a caller of its POST endpoint."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
-        self.address = f"http://127.0.0.1:{free_port()}"
+        """`arguments` are those of the command line, but for the port."""
+        self._port = free_port()
         self._arguments = arguments
         self._environment = environment
         self._process: LineProcess
+        self._session: aiohttp.ClientSession
+
+    @classmethod
+    def before(
+        cls, hubs: Mapping[str, HubServer], orchestration: str = "chat", *options: str
+    ) -> "GatewayServer":
+        """A gateway before these hubs, by api key; the function is one of `orchestrations`."""
+        urls = {api: hub.url for api, hub in hubs.items()}
+        function = f"tests.interop.orchestrations:{orchestration}"
+        return cls("run", function, *options, CHAT_HUBS=json.dumps(urls))
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._port}{path}"
+
+    async def __aenter__(self) -> "GatewayServer":
+        self._process = await LineProcess.start(
+            sys.executable,
+            "-m",
+            "signalr_gateway",
+            *self._arguments,
+            "--port",
+            str(self._port),
+            env=self._environment,
+        )
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        await self._process.line(f":{self._port}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        assert await self._process.interrupt() == 0, "\n".join(self._process.lines.entries)
+
+    async def post(self, api: str, key: str, body: str) -> Answer:
+        """POSTs a JSON text to a route."""
+        async with self._session.post(
+            self.url(f"/api/Gateway/hub/{api}/{key}"),
+            data=body.encode(),
+            headers={"Content-Type": "application/json"},
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())

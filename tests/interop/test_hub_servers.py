@@ -28,14 +28,6 @@ REPEATEDLY = [0, 50, 100, 200, 400, 800, 1600, 3200]
 """Delays between attempts to reconnect, in milliseconds."""
 
 
-@pytest.fixture(params=["dotnet", "javascript"])
-def driver(request: pytest.FixtureRequest) -> ClientDriver:
-    name = "dotnet_driver" if request.param == "dotnet" else "node_driver"
-    driver = request.getfixturevalue(name)
-    assert isinstance(driver, ClientDriver)
-    return driver
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(driver: ClientDriver, hub: HubServer) -> AsyncIterator[DrivenConnection]:
     connection = await started(driver, hub)

@@ -1,0 +1,36 @@
+"""The gateway's demo in a real browser: one command, one page, a message through everything."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.interop.browser import chromium
+from tests.interop.servers import GatewayServer
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+FILL_AND_SEND = """
+document.querySelector("#invoke-body").value = '[{"name":"Ada","message":"Hello from a browser"}]';
+document.querySelector("#invoke-send").click();
+"""
+
+
+async def test_the_demo_shows_a_message_going_round(tmp_path: Path) -> None:
+    async with GatewayServer("demo") as gateway, chromium(tmp_path / "profile") as page:
+        await page.open(gateway.url("/"))
+        await page.when('document.querySelector("#connection-state").dataset.state === "connected"')
+        await page.when('document.querySelector("#hubs [data-api][data-state=connected]")')
+
+        await page.evaluate(FILL_AND_SEND)
+        await page.when('document.querySelector("#invoke-result").dataset.status === "200"')
+        await page.when('document.querySelector("#events li[data-target=ReceiveMessage]")')
+        event = await page.text("#events li")
+        assert "Ada" in event
+        assert "Hello from a browser" in event
+
+        (tmp_path / "demo.png").write_bytes(await page.screenshot())
+        assert page.complaints() == []

@@ -1,0 +1,106 @@
+"""The client of the gateway's documentation, in every release, connected to our gateway.
+
+Behind the gateway is the real ASP.NET Core hub, once with Newtonsoft's JSON protocol, as in the
+documentation, and once with System.Text.Json's. A .NET client at each hub witnesses what that hub
+broadcasts; the gateway's clients must get exactly that (GW-14).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from tests.interop.builds import dotnet_program, require
+from tests.interop.drivers import ClientDriver, DrivenConnection
+from tests.interop.processes import LineProcess
+from tests.interop.servers import GatewayServer, HubServer, aspnetcore_hub
+from tests.interop.versions import CLIENTS
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+TYPES = {
+    "newtonsoft": ("Newtonsoft.Json.Linq.JArray", "Newtonsoft.Json.Linq.JObject"),
+    "stj": ("System.Text.Json.JsonElement", "System.Text.Json.JsonElement"),
+}
+"""What the two arguments of the documentation's handler are made of, by protocol."""
+
+MESSAGES = {
+    "chatservice": {"name": "John", "message": "Hello!"},
+    "strictservice": {"name": "Zoë", "message": 'to <all> & "everybody" 😀'},
+}
+"""What is said through the gateway, by the api key of the hub."""
+
+
+@dataclass
+class Scene:
+    """The gateway, and a witness at each hub behind it, by api key."""
+
+    gateway: GatewayServer
+    witnesses: dict[str, DrivenConnection]
+
+    async def say(self, api: str) -> list[str]:
+        """POSTs the message of that hub; the JSON texts of the arguments that it broadcasts."""
+        witness = self.witnesses[api]
+        earlier = len(witness.events.entries)
+        answer = await self.gateway.post(api, "room", json.dumps([MESSAGES[api]]))
+        assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
+        arguments = (await witness.calls("ReceiveMessage", earlier + 1))[earlier]
+        texts = [argument.value for argument in arguments]
+        assert [json.loads(text) for text in texts] == list(MESSAGES[api].values())
+        return texts
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def scene(dotnet_driver: ClientDriver) -> AsyncIterator[Scene]:
+    programs = {"chatservice": aspnetcore_hub(), "strictservice": aspnetcore_hub(HUB_STJ="1")}
+    hubs = {api: HubServer(program) for api, program in programs.items()}
+    witnesses = {}
+    for api, hub in hubs.items():
+        await hub.start()
+        witnesses[api] = await dotnet_driver.connect(hub.url)
+        await witnesses[api].on("ReceiveMessage", "JsonElement", "JsonElement")
+        await witnesses[api].start()
+    async with GatewayServer.before(hubs, "documented") as gateway:
+        yield Scene(gateway, witnesses)
+    for hub in hubs.values():
+        await hub.kill()
+
+
+def expected_lines(protocol: str, api: str, texts: list[str]) -> list[str]:
+    """What the documented client prints of an event with arguments of these JSON texts."""
+    arguments, state = TYPES[protocol]
+    if protocol == "stj":
+        array = f"[{','.join(texts)}]"  # to the letter: an element keeps the text it was made of
+        return [f"GOT 2 {arguments}={array} {state}={{}} System.Object"]
+    name, message = values = list(MESSAGES[api].values())
+    array = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return [f"GOT 2 {arguments}={array} {state}={{}} System.Object", f"SAYS {name}: {message}"]
+
+
+@pytest.mark.parametrize("protocol", ["newtonsoft", "stj"])
+@pytest.mark.parametrize("version", CLIENTS)
+async def test_it_receives_what_the_hubs_broadcast(
+    scene: Scene, version: str, protocol: str
+) -> None:
+    program = dotnet_program(
+        "documented-client", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
+    )
+    clients = [
+        await LineProcess.start(require("dotnet"), str(program), scene.gateway.url(path), protocol)
+        for path in ("/gatewayhub", "/GatewayHub")
+    ]
+    await asyncio.gather(*(client.line("^CONNECTED$") for client in clients))
+    expected = ["CONNECTED"]
+    for events, api in enumerate(MESSAGES, 1):
+        expected += expected_lines(protocol, api, await scene.say(api))
+        await asyncio.gather(*(client.line("^GOT ", events) for client in clients))
+    for client in clients:
+        assert await client.end_input() == 0
+        assert client.lines.entries == [*expected, "CLOSED null"]

@@ -1,0 +1,70 @@
+"""The official clients at the gateway hub, .NET's and JavaScript's, and the real hub behind it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.interop.drivers import ClientDriver, Value
+from tests.interop.expectations import HUB_SAYS_NO
+from tests.interop.servers import GatewayServer, HubServer
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.parametrize("program", ["newtonsoft", "system-text-json"], indirect=True),
+]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gateway(hub: HubServer) -> AsyncIterator[GatewayServer]:
+    async with GatewayServer.before({"chatservice": hub}, "large") as gateway:
+        yield gateway
+
+
+def plain(value: Value) -> object:
+    """The value itself: .NET hands out the JSON text of it."""
+    return json.loads(value.value) if value.type == "JsonElement" else value.value
+
+
+async def test_a_post_becomes_an_event(driver: ClientDriver, gateway: GatewayServer) -> None:
+    client = await driver.connect(gateway.url("/gatewayhub"))
+    await client.on("ReceiveMessage", "object", "object")
+    await client.start()
+    answer = await gateway.post("chatservice", "room", '[{"name":"John","message":"Hello!"}]')
+    assert (answer.status, answer.body) == (200, b"")
+    [arguments] = await client.calls("ReceiveMessage", 1)
+    assert [plain(argument) for argument in arguments] == [["John", "Hello!"], {}]
+    await client.stop()
+    assert (await client.event("closed"))["error"] is None
+
+
+async def test_every_client_gets_every_event_in_order(
+    dotnet_driver: ClientDriver, node_driver: ClientDriver, gateway: GatewayServer
+) -> None:
+    clients = [
+        await driver.connect(gateway.url("/gatewayhub"))
+        for driver in (dotnet_driver, node_driver) * 3
+    ]
+    for client in clients:
+        await client.on("ReceiveMessage", "object", "object")
+    await asyncio.gather(*(client.start() for client in clients))
+    assert (await gateway.post("chatservice", "burst", "[500]")).status == 200
+    expected = [[["burst", str(number)], {}] for number in range(500)]
+    for client in clients:
+        calls = await client.calls("ReceiveMessage", 500)
+        assert [[plain(argument) for argument in arguments] for arguments in calls] == expected
+        await client.stop()
+
+
+async def test_results_and_errors_of_the_hub_are_the_answer(gateway: GatewayServer) -> None:
+    answer = await gateway.post("ChatService", "ADD", "[1, 2]")
+    assert (answer.status, answer.body) == (200, b"3")
+    assert answer.headers["Content-Type"] == "application/json"
+    answer = await gateway.post("chatservice", "throwhub", "[]")
+    assert answer.status == 502
+    assert answer.problem["code"] == "hub-error"
+    assert answer.problem["detail"] == answer.problem["error"] == HUB_SAYS_NO

@@ -1,0 +1,121 @@
+"""Faults between the gateway and the real hub, and of its clients (GW-9, GW-10, GW-27)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.interop.drivers import ClientDriver, DrivenConnection
+from tests.interop.servers import GatewayServer, HubProgram, HubServer
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.parametrize("program", ["system-text-json"], indirect=True),
+]
+
+HELLO = '[{"name":"John","message":"Hello!"}]'
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateway(own_hub: HubServer) -> AsyncIterator[GatewayServer]:
+    """A gateway before a hub that the test may stop, kill and start again."""
+    async with GatewayServer.before({"chatservice": own_hub}) as gateway:
+        yield gateway
+
+
+async def listener(driver: ClientDriver, gateway: GatewayServer) -> DrivenConnection:
+    """A client of the gateway that does not reconnect: if it stays, its connection has stayed."""
+    client = await driver.connect(gateway.url("/gatewayhub"))
+    await client.on("ReceiveMessage", "object", "object")
+    await client.start()
+    return client
+
+
+async def test_clients_stay_while_the_hub_is_killed_and_comes_back(
+    dotnet_driver: ClientDriver,
+    node_driver: ClientDriver,
+    own_hub: HubServer,
+    gateway: GatewayServer,
+) -> None:
+    clients = [await listener(driver, gateway) for driver in (dotnet_driver, node_driver)]
+    for events in (1, 2, 3):
+        assert (await gateway.post("chatservice", "room", HELLO)).status == 200
+        for client in clients:
+            await client.calls("ReceiveMessage", events)
+        await own_hub.kill()
+        await own_hub.start()
+    for client in clients:
+        assert {event.kind for event in client.events.entries} == {"call"}
+        await client.stop()
+
+
+async def test_the_hub_need_not_be_there_at_the_start(
+    program: HubProgram, dotnet_driver: ClientDriver
+) -> None:
+    hub = HubServer(program)
+    async with GatewayServer.before({"chatservice": hub}) as gateway:
+        client = await listener(dotnet_driver, gateway)
+        post = asyncio.create_task(gateway.post("chatservice", "room", HELLO))
+        await hub.start()
+        assert (await post).status == 200
+        await client.calls("ReceiveMessage", 1)
+        await client.stop()
+    await hub.kill()
+
+
+async def test_a_client_that_is_killed_delays_nobody(
+    dotnet_driver: ClientDriver, dotnet_driver_argv: tuple[str, ...], gateway: GatewayServer
+) -> None:
+    survivor = await listener(dotnet_driver, gateway)
+    victims = await ClientDriver.start(*dotnet_driver_argv)
+    victim = await listener(victims, gateway)
+    post = asyncio.create_task(gateway.post("chatservice", "burst", "[3000]"))
+    await victim.calls("ReceiveMessage", 1)
+    await victims.kill()
+    assert (await post).status == 200
+    calls = await survivor.calls("ReceiveMessage", 3000)
+    assert [arguments[0].value for arguments in calls] == [
+        f'["burst","{number}"]' for number in range(3000)
+    ]
+    await survivor.stop()
+
+
+async def test_posts_while_the_hub_is_away_and_while_it_comes_back(
+    own_hub: HubServer, gateway: GatewayServer
+) -> None:
+    await own_hub.kill()
+    away = await asyncio.gather(
+        *(gateway.post("chatservice", "record", f'["away {number}"]') for number in range(200))
+    )
+    assert Counter(answer.status for answer in away) == {503: 200}
+    assert {answer.headers["Retry-After"] for answer in away} == {"1"}
+
+    posts = [
+        asyncio.create_task(gateway.post("chatservice", "record", f'["back {number}"]'))
+        for number in range(200)
+    ]
+    await own_hub.start()
+    back = await asyncio.gather(*posts)
+    assert Counter(answer.status for answer in back) == {200: 200}
+    texts = [f"back {number}" for number in range(200)]
+    assert [answer.body.decode() for answer in back] == [f'"{text}"' for text in texts]
+    assert Counter(own_hub.lines("^RECORDED ")) == {f"RECORDED {text}": 1 for text in texts}
+
+
+async def test_a_call_in_flight_when_the_hub_dies_is_not_sent_again(
+    own_hub: HubServer, gateway: GatewayServer
+) -> None:
+    post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
+    await own_hub.holding("call")
+    await own_hub.kill()
+    answer = await post
+    assert answer.status == 502
+    assert answer.problem["code"] == "hub-connection-lost"
+    assert "Retry-After" not in answer.headers
+    await own_hub.start()
+    assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
+    assert own_hub.lines("^(HOLDING|RECORDED) ") == ["HOLDING call", "RECORDED after"]
