@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
 
@@ -82,6 +83,7 @@ def require_array(arguments: Raw) -> None:
         raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
 
 
+@lru_cache(maxsize=1024)
 def value_reader(annotation: Any) -> ValueReader:
     """A reader of one value. Raises TypeError, when compiled, as ``arguments_reader`` does."""
     convert = _converter(annotation)

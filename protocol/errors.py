@@ -7,6 +7,7 @@
     │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all is well
     │   │   └── MessageTooLargeError
     │   └── RemoteProtocolError      the peer broke a rule; its connection has to be closed
+    │       └── TransportViolationError  … of the transport: it can carry no farewell either
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
     ├── NegotiationError             no connection: what the server answered to negotiate
     ├── HandshakeError               no connection: the hub protocol was not agreed
@@ -56,6 +57,13 @@ class RemoteProtocolError(ProtocolError):
     def __init__(self, message: str, exception_name: str = "InvalidDataException") -> None:
         super().__init__(message)
         self.exception_name = exception_name
+
+
+class TransportViolationError(RemoteProtocolError):
+    """The peer broke a rule of the transport, as by a Text message that is not UTF-8 (TW-3)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "WebSocketException")
 
 
 class ArgumentBindingError(SignalRError):

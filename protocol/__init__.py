@@ -1,0 +1,86 @@
+"""SignalR for asyncio: a client (``HubConnection``) and a hub server (``Hub``, ``map_hub``).
+
+Three rings, imports only inwards: the modules here are pure (bytes ↔ messages, rules, no clock, no
+I/O), ``protocol.aio`` adds asyncio, ``protocol.transports`` adds aiohttp. The names below are
+loaded when first used, so that ``import protocol`` needs none of the outer rings.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aio.client import HubConnection as HubConnection
+    from .aio.client import HubConnectionState as HubConnectionState
+    from .aio.clients import HubContext as HubContext
+    from .aio.context import HttpRequestData as HttpRequestData
+    from .aio.context import HubCallerContext as HubCallerContext
+    from .aio.context import Principal as Principal
+    from .aio.hub import Hub as Hub
+    from .aio.hub import hub_method as hub_method
+    from .aio.options import EndpointOptions as EndpointOptions
+    from .aio.options import HubOptions as HubOptions
+    from .aio.retry import RetryContext as RetryContext
+    from .aio.retry import RetryPolicy as RetryPolicy
+    from .binding import Byte as Byte
+    from .binding import Int16 as Int16
+    from .binding import Int32 as Int32
+    from .binding import Int64 as Int64
+    from .binding import UInt32 as UInt32
+    from .errors import ArgumentBindingError as ArgumentBindingError
+    from .errors import ConnectionClosed as ConnectionClosed
+    from .errors import HandshakeError as HandshakeError
+    from .errors import HubException as HubException
+    from .errors import LocalProtocolError as LocalProtocolError
+    from .errors import MessageTooLargeError as MessageTooLargeError
+    from .errors import NegotiationError as NegotiationError
+    from .errors import NotConnectedError as NotConnectedError
+    from .errors import ProtocolError as ProtocolError
+    from .errors import RemoteProtocolError as RemoteProtocolError
+    from .errors import ServerTimeoutError as ServerTimeoutError
+    from .errors import SignalRError as SignalRError
+    from .errors import TransportViolationError as TransportViolationError
+    from .transports.aiohttp_server import map_hub as map_hub
+    from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
+
+_HOMES = {
+    ".aio.client": ("HubConnection", "HubConnectionState"),
+    ".aio.clients": ("HubContext",),
+    ".aio.context": ("HttpRequestData", "HubCallerContext", "Principal"),
+    ".aio.hub": ("Hub", "hub_method"),
+    ".aio.options": ("EndpointOptions", "HubOptions"),
+    ".aio.retry": ("RetryContext", "RetryPolicy"),
+    ".binding": ("Byte", "Int16", "Int32", "Int64", "UInt32"),
+    ".errors": (
+        "ArgumentBindingError",
+        "ConnectionClosed",
+        "HandshakeError",
+        "HubException",
+        "LocalProtocolError",
+        "MessageTooLargeError",
+        "NegotiationError",
+        "NotConnectedError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "ServerTimeoutError",
+        "SignalRError",
+        "TransportViolationError",
+    ),
+    ".transports.aiohttp_server": ("map_hub",),
+    ".transports.builder": ("HubConnectionBuilder",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

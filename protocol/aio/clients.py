@@ -1,0 +1,132 @@
+"""Whom to send to: ``clients.all``, ``clients.group("a")`` and so on (G-5).
+
+Thin names over the lifetime manager, for hub methods and for code outside of hubs.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import LocalProtocolError
+from .lifetime import HubLifetimeManager
+
+
+class ClientProxy:
+    """A chosen set of clients."""
+
+    __slots__ = ("_send",)
+
+    def __init__(self, send: Callable[[str, Sequence[Any]], Awaitable[None]]) -> None:
+        self._send = send
+
+    async def send(self, target: str, *arguments: Any) -> None:
+        """Calls ``target`` on each of the clients, without an answer (G-1).
+
+        .NET clients find handlers by the exact name and number of arguments (G-2). Returns when
+        the message is queued, not when it has arrived (G-7); a ``msgspec.Raw`` goes out as it is.
+        Raises LocalProtocolError when an argument cannot be written.
+        """
+        await self._send(target, arguments)
+
+
+class HubClients:
+    """Everybody connected to the hub class, and parts of them."""
+
+    def __init__(self, lifetime: HubLifetimeManager) -> None:
+        self._lifetime = lifetime
+
+    @property
+    def all(self) -> ClientProxy:
+        """Every connection."""
+        return ClientProxy(self._lifetime.send_all)
+
+    def all_except(self, connection_ids: Collection[str]) -> ClientProxy:
+        """Every connection but these."""
+        return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(connection_ids)))
+
+    def client(self, connection_id: str) -> ClientProxy:
+        """One connection; nobody when it is gone."""
+        return self.clients((connection_id,))
+
+    def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
+        """These connections, once each."""
+        return ClientProxy(partial(self._lifetime.send_connections, tuple(connection_ids)))
+
+    def group(self, name: str) -> ClientProxy:
+        """The members of one group; names are case-sensitive and may be empty (G-3)."""
+        return ClientProxy(partial(self._lifetime.send_groups, (name,)))
+
+    def group_except(self, name: str, connection_ids: Collection[str]) -> ClientProxy:
+        """The members of one group but for these connections."""
+        return ClientProxy(
+            partial(self._lifetime.send_groups, (name,), excluded=frozenset(connection_ids))
+        )
+
+    def groups(self, names: Iterable[str]) -> ClientProxy:
+        """The members of each group; who is in two gets two messages (G-6).
+
+        Raises LocalProtocolError for an empty name (G-3).
+        """
+        listed = tuple(names)
+        if not all(listed):
+            raise LocalProtocolError("Cannot send to an empty group name.")
+        return ClientProxy(partial(self._lifetime.send_groups, listed))
+
+    def user(self, user_id: str) -> ClientProxy:
+        """All connections of one user."""
+        return self.users((user_id,))
+
+    def users(self, user_ids: Iterable[str]) -> ClientProxy:
+        """All connections of these users."""
+        return ClientProxy(partial(self._lifetime.send_users, tuple(user_ids)))
+
+
+class HubCallerClients(HubClients):
+    """``HubClients`` as seen from a hub method, which has a caller."""
+
+    def __init__(self, lifetime: HubLifetimeManager, connection_id: str) -> None:
+        super().__init__(lifetime)
+        self._connection_id = connection_id
+
+    @property
+    def caller(self) -> ClientProxy:
+        """The connection that called."""
+        return self.client(self._connection_id)
+
+    @property
+    def others(self) -> ClientProxy:
+        """Everybody but the caller."""
+        return self.all_except((self._connection_id,))
+
+    def others_in_group(self, name: str) -> ClientProxy:
+        """The members of a group but for the caller."""
+        return self.group_except(name, (self._connection_id,))
+
+
+class GroupManager:
+    """Changes memberships. They end with the connection (G-3)."""
+
+    def __init__(self, lifetime: HubLifetimeManager) -> None:
+        self._lifetime = lifetime
+
+    async def add(self, connection_id: str, group: str) -> None:
+        """Adds a connection to a group; an unknown connection is ignored."""
+        await self._lifetime.add_to_group(connection_id, group)
+
+    async def remove(self, connection_id: str, group: str) -> None:
+        """Takes a connection out of a group, if it is in it."""
+        await self._lifetime.remove_from_group(connection_id, group)
+
+
+class HubContext:
+    """Sends to the clients of a hub class from outside of its methods."""
+
+    def __init__(self, lifetime: HubLifetimeManager) -> None:
+        self.clients = HubClients(lifetime)
+        self.groups = GroupManager(lifetime)
+        self._lifetime = lifetime
+
+    @property
+    def connection_count(self) -> int:
+        """How many clients are connected to this process."""
+        return len(self._lifetime.connections)

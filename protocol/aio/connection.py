@@ -1,0 +1,120 @@
+"""The server's end of one connection: identity, and everything that is sent to it.
+
+Decides what happens when a client does not read: queues are bounded, and the one who lets its queue
+fill up is cut off. Reading and dispatch are left to ``server_connection`` and ``dispatcher``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import SignalRError
+from ..hub_protocol import HubProtocol, SerializedHubMessage
+from ..messages import Close, HubMessage
+from .context import HttpRequestData, HubCallerContext, Principal
+from .options import HubOptions
+from .transport import Transport
+
+logger = logging.getLogger(__name__)
+
+CONGESTED = 64 * 1024
+"""Bytes buffered from which on senders to a single connection wait (TG-8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a connection ends: what to tell the client and OnDisconnected (L-4, L-5)."""
+
+    close: Close | None
+    error: Exception | None = None
+
+
+class HubConnectionContext(HubCallerContext):
+    """A connected client, as the lifetime manager and the dispatcher see it."""
+
+    def __init__(
+        self,
+        connection_id: str,
+        http_request: HttpRequestData,
+        user: Principal | None,
+        transport: Transport,
+        options: HubOptions,
+    ) -> None:
+        super().__init__(connection_id, http_request, user)
+        self.ending: Ending | None = None
+        self.on_end: Callable[[], None] = lambda: None
+        """Called once, when ``ending`` has been set."""
+        self._transport = transport
+        self._options = options
+        self._hub_protocol: HubProtocol | None = None
+
+    @property
+    def hub_protocol(self) -> HubProtocol:
+        """What was agreed in the handshake."""
+        assert self._hub_protocol is not None, "the handshake is not done"
+        return self._hub_protocol
+
+    @hub_protocol.setter
+    def hub_protocol(self, hub_protocol: HubProtocol) -> None:
+        self._hub_protocol = hub_protocol
+
+    def send(self, message: HubMessage) -> None:
+        """Queues a message for this connection alone."""
+        self._write(self.hub_protocol.encode(message))
+
+    def send_serialized(self, message: SerializedHubMessage) -> None:
+        """Queues a message that others get as well."""
+        self._write(message.frame(self.hub_protocol))
+
+    def ping(self, frame: bytes) -> None:
+        """Queues a Ping, unless bytes are on their way already (K-1)."""
+        if not self._transport.buffered:
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        if self.ending is not None:
+            return  # a send to a gone connection succeeds silently (G-7)
+        buffered = self._transport.buffered
+        # One message larger than the bound may enter an empty queue: else it never could be sent.
+        if buffered and buffered + len(frame) > self._options.maximum_outbound_buffer_size:
+            logger.warning(
+                "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
+                self.connection_id,
+                buffered,
+            )
+            self.cut(SlowClientError("The client does not read what is sent to it."))
+            return
+        self._transport.write(frame)
+
+    async def drain(self) -> None:
+        """Waits while much is buffered; cuts the connection off when it does not move (TG-9)."""
+        if self._transport.buffered <= CONGESTED or self.ending is not None:
+            return
+        try:
+            async with asyncio.timeout(self._options.transport_send_timeout):
+                await self._transport.drain()
+        except TimeoutError:
+            logger.warning("Connection %s is cut off: a send timed out.", self.connection_id)
+            self.cut(SlowClientError("The client took too long to read."))
+
+    def end(self, ending: Ending) -> None:
+        """Ends the connection for this reason; the first reason counts."""
+        if self.ending is None:
+            self.ending = ending
+            self.on_end()
+
+    def cut(self, error: Exception) -> None:
+        """Ends the connection without a farewell, which would only wait behind what is buffered."""
+        self._transport.abort()
+        self.end(Ending(None, error))
+
+    def abort(self) -> None:
+        """See HubCallerContext."""
+        self.end(Ending(Close()))
+
+
+class SlowClientError(SignalRError):
+    """What OnDisconnected is told of a client that did not read."""
+
+    exception_name = "OperationCanceledException"

@@ -1,0 +1,60 @@
+"""Who is connected: what hub methods see of a connection and of the request that opened it."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated user. ``user_id`` is what ``clients.user`` matches, ordinally (G-4)."""
+
+    user_id: str | None = None
+    roles: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequestData:
+    """The HTTP request that opened the transport (TG-11).
+
+    ``headers`` is case-insensitive. ``query_string`` may hold tokens: keep it out of logs.
+    """
+
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str]
+    remote: str | None
+
+    def query(self, name: str) -> str | None:
+        """The first value of a query key, which ignores case (0-3)."""
+        for key, value in parse_qsl(self.query_string, keep_blank_values=True):
+            if key.lower() == name.lower():
+                return value
+        return None
+
+
+class HubCallerContext(ABC):
+    """The connection a hub method is called on.
+
+    ``items`` is the application's, for as long as the connection lives. ``connection_aborted`` is
+    set once the connection has ended; a method that runs for long should watch it.
+    """
+
+    def __init__(
+        self, connection_id: str, http_request: HttpRequestData, user: Principal | None
+    ) -> None:
+        self.connection_id = connection_id
+        self.http_request = http_request
+        self.user = user
+        self.user_identifier = user.user_id if user is not None else None
+        self.items: dict[Any, Any] = {}
+        self.connection_aborted = asyncio.Event()
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Ends the connection; nothing more is sent but the Close message (S-26)."""

@@ -1,0 +1,153 @@
+"""A client's handlers: which function gets which invocation, with which types.
+
+Names match exactly, as in .NET (G-1). Calls are made one after another in order of arrival
+(CR-8): at once as long as handlers are plain functions, from a queue as soon as one is async.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from msgspec import Raw
+
+from ..errors import ArgumentBindingError
+from ..hub_protocol import ArgumentsReader, HubProtocol
+from ..messages import Invocation
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[..., Any]
+AnyHandler = Callable[[str, Raw], Any]
+
+MAXIMUM_QUEUED_BYTES = 1024 * 1024
+"""Arguments waiting for async handlers; beyond it nothing more is read from the socket (C-21)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    handler: Handler
+    read_arguments: ArgumentsReader
+
+
+class HandlerTable:
+    """Registered handlers, and the queue in front of them."""
+
+    def __init__(self, hub_protocol: HubProtocol) -> None:
+        self._hub_protocol = hub_protocol
+        self._registrations: dict[str, list[_Registration]] = {}
+        self._any: AnyHandler | None = None
+        self._queue: deque[Invocation] = deque()
+        self._queued_bytes = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+
+    def add(self, target: str, handler: Handler) -> None:
+        """Raises TypeError for a parameter that no message can be read into."""
+        reader = _arguments_reader(self._hub_protocol, handler)
+        self._registrations.setdefault(target, []).append(_Registration(handler, reader))
+
+    def remove(self, target: str, handler: Handler | None) -> None:
+        """Forgets one handler, or all of them; what is not there is no error."""
+        kept = [
+            registration
+            for registration in self._registrations.pop(target, [])
+            if handler is not None and registration.handler != handler
+        ]
+        if kept:
+            self._registrations[target] = kept
+
+    def set_any(self, handler: AnyHandler | None) -> None:
+        """The one handler for all targets that have none of their own."""
+        self._any = handler
+
+    def dispatch(self, invocation: Invocation) -> None:
+        """Calls the handlers of ``invocation``, now or in its turn. Their errors are logged.
+
+        Raises RemoteProtocolError when its arguments are no array.
+        """
+        self._hub_protocol.require_arguments(invocation.arguments)
+        if self._worker is None:
+            calls = self._calls(invocation)
+            if not any(inspect.iscoroutinefunction(handler) for handler, _ in calls):
+                for handler, arguments in calls:
+                    _call(handler, arguments, invocation.target)
+                return
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+        self._queue.append(invocation)
+        self._queued_bytes += memoryview(invocation.arguments).nbytes
+
+    async def wait_for_room(self) -> None:
+        """Returns once the queue is short enough to read on."""
+        while self._queued_bytes > MAXIMUM_QUEUED_BYTES:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    async def _work(self) -> None:
+        while self._queue:
+            invocation = self._queue.popleft()
+            self._queued_bytes -= memoryview(invocation.arguments).nbytes
+            for handler, arguments in self._calls(invocation):
+                result = _call(handler, arguments, invocation.target)
+                if inspect.isawaitable(result):
+                    try:
+                        await result
+                    except Exception as error:
+                        _log_failure(invocation.target, error)
+            if self._room is not None and not self._room.done():
+                self._room.set_result(None)
+        self._worker = None
+
+    def _calls(self, invocation: Invocation) -> Sequence[tuple[Handler, Sequence[Any]]]:
+        """Each handler with its arguments; none when those do not fit the first (C-14)."""
+        registrations = self._registrations.get(invocation.target)
+        if registrations is None:
+            if self._any is None:
+                logger.debug("No handler for '%s'.", invocation.target)
+                return ()
+            return ((self._any, (invocation.target, invocation.arguments)),)
+        calls: list[tuple[Handler, Sequence[Any]]] = []
+        for registration in registrations:
+            try:
+                arguments = registration.read_arguments(invocation.arguments)
+            except ArgumentBindingError as error:
+                logger.warning(
+                    "An invocation of '%s' was not handled: %s", invocation.target, error
+                )
+                if not calls:
+                    break
+                continue
+            calls.append((registration.handler, arguments))
+        return calls
+
+
+def _call(handler: Handler, arguments: Sequence[Any], target: str) -> Any:
+    try:
+        return handler(*arguments)
+    except Exception as error:
+        _log_failure(target, error)
+        return None
+
+
+def _log_failure(target: str, error: Exception) -> None:
+    logger.error("A handler of '%s' failed.", target, exc_info=error)
+
+
+def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
+    """By the handler's annotations; a parameter without one takes anything, ``*args`` the rest."""
+    hints = get_type_hints(handler if inspect.isroutine(handler) else type(handler).__call__)
+    annotations: list[Any] = []
+    for parameter in inspect.signature(handler).parameters.values():
+        annotation = hints.get(parameter.name, Any)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            if annotations:
+                raise TypeError("A handler takes either named parameters or *args, not both.")
+            return hub_protocol.value_reader(list[annotation])  # type: ignore[valid-type]
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            annotations.append(annotation)
+        elif parameter.default is parameter.empty:
+            raise TypeError(f"Parameter '{parameter.name}' of a handler is not positional.")
+    return hub_protocol.arguments_reader(annotations)

@@ -1,0 +1,141 @@
+"""Hub classes: which methods clients may call, under which names, and who may.
+
+A method is callable only when ``hub_method`` marks it. Running methods is the dispatcher's.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, get_type_hints, overload
+
+from ..hub_protocol import ArgumentsReader, HubProtocol
+from ..naming import pascal_case
+from .clients import GroupManager, HubCallerClients
+from .context import HubCallerContext
+
+Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_MARK = "__hub_method__"
+
+
+class Hub:
+    """Base of all hubs. A new instance serves each call (S-28); state belongs elsewhere.
+
+    ``context`` is the calling connection, ``clients`` chooses whom to send to, ``groups`` changes
+    memberships. They are set before any method runs.
+    """
+
+    context: HubCallerContext
+    clients: HubCallerClients
+    groups: GroupManager
+
+    async def on_connected(self) -> None:
+        """Called when a client has connected, before its first call runs (L-2).
+
+        An exception refuses the connection (L-3).
+        """
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        """Called when a client's connection has ended; None means in an orderly way (L-4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    name: str | None
+    authorize: Authorize
+
+
+@overload
+def hub_method(name: Method, /) -> Method: ...
+@overload
+def hub_method(
+    name: str | None = None, /, *, authorize: Authorize = False
+) -> Callable[[Method], Method]: ...
+def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
+    """Makes a method of a Hub callable by clients.
+
+    It is called by ``name``, by default its own in PascalCase, ignoring case (S-1). ``authorize``:
+    True asks for any authenticated user, a collection of roles for a user in one of them, a
+    function of the HubCallerContext (plain or async) decides itself; a refusal answers S-9.
+    A plain (not async) method runs on the event loop and must not block.
+    """
+    if callable(name):
+        setattr(name, _MARK, _Mark(None, authorize))
+        return name
+
+    def mark(method: Method) -> Method:
+        setattr(method, _MARK, _Mark(name, authorize))
+        return method
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class HubMethod:
+    """A callable method: its declared name, its function, and the types of its arguments."""
+
+    name: str
+    function: Callable[..., Any]
+    authorize: Authorize
+    annotations: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundHubMethod:
+    """A method together with the reader of its arguments for one hub protocol."""
+
+    method: HubMethod
+    read_arguments: ArgumentsReader
+
+
+class HubMethodTable:
+    """All callable methods of a hub class.
+
+    Raises TypeError for definitions that cannot work: two methods of one name, parameters that
+    are not plain positional ones, types that no message can be read into.
+    """
+
+    def __init__(self, hub_class: type[Hub]) -> None:
+        self._methods: dict[str, HubMethod] = {}
+        self._bound: dict[str, Mapping[str, BoundHubMethod]] = {}
+        for attribute in dir(hub_class):
+            function = inspect.getattr_static(hub_class, attribute)
+            mark = getattr(function, _MARK, None)
+            if mark is not None:
+                self._add(hub_class, function, cast("_Mark", mark))
+
+    def _add(self, hub_class: type[Hub], function: Callable[..., Any], mark: _Mark) -> None:
+        name = mark.name or pascal_case(function.__name__)
+        if name.lower() in self._methods:
+            raise TypeError(
+                f"{hub_class.__name__}: duplicate definitions of '{name}'. Overloading is not "
+                "supported."
+            )
+        self._methods[name.lower()] = HubMethod(
+            name, function, mark.authorize, _annotations(hub_class, name, function)
+        )
+
+    def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
+        """The methods by lower-case name, ready for payloads of ``hub_protocol``."""
+        bound = self._bound.get(hub_protocol.name)
+        if bound is None:
+            bound = {
+                key: BoundHubMethod(method, hub_protocol.arguments_reader(method.annotations))
+                for key, method in self._methods.items()
+            }
+            self._bound[hub_protocol.name] = bound
+        return bound
+
+
+def _annotations(hub_class: type[Hub], name: str, function: Callable[..., Any]) -> tuple[Any, ...]:
+    """The types of all parameters after self; one without an annotation takes anything."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(
+                f"{hub_class.__name__}.{name}: parameter '{parameter.name}' is not positional; "
+                "clients send positional arguments only."
+            )
+    return tuple(hints.get(parameter.name, Any) for parameter in parameters)

@@ -1,0 +1,181 @@
+"""Who is connected, in which groups, as which user, and how messages reach them (section G).
+
+``HubLifetimeManager`` is the interface; one that spans several processes implements the same. The
+default one keeps everything in this process.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ..errors import LocalProtocolError
+from ..hub_protocol import SerializedHubMessage
+from .connection import HubConnectionContext
+
+NOBODY: Final[Collection[str]] = ()
+
+
+class HubLifetimeManager(ABC):
+    """Connections of one hub class, wherever it is mapped.
+
+    Sends to what does not exist succeed silently (G-7). ``arguments`` are values as hub methods
+    give them; each send raises LocalProtocolError when one cannot be written.
+    """
+
+    @property
+    @abstractmethod
+    def connections(self) -> Mapping[str, HubConnectionContext]:
+        """This process's connections by id."""
+
+    @abstractmethod
+    async def on_connected(self, connection: HubConnectionContext) -> None:
+        """Makes a connection visible to sends (L-1)."""
+
+    @abstractmethod
+    async def on_disconnected(self, connection: HubConnectionContext) -> None:
+        """Forgets a connection and its memberships."""
+
+    @abstractmethod
+    async def send_all(
+        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
+    ) -> None:
+        """To every connection but those with the ids ``excluded``."""
+
+    @abstractmethod
+    async def send_connections(
+        self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
+    ) -> None:
+        """To these connections, once each (G-6). To a single one that reads slowly it waits."""
+
+    @abstractmethod
+    async def send_groups(
+        self,
+        groups: Iterable[str],
+        target: str,
+        arguments: Sequence[Any],
+        excluded: Collection[str] = NOBODY,
+    ) -> None:
+        """To the members of each group in turn: who is in two gets two (G-6)."""
+
+    @abstractmethod
+    async def send_users(
+        self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
+    ) -> None:
+        """To all connections of these users, compared ordinally (G-4)."""
+
+    @abstractmethod
+    async def add_to_group(self, connection_id: str, group: str) -> None:
+        """Idempotent; an unknown connection is ignored (G-3)."""
+
+    @abstractmethod
+    async def remove_from_group(self, connection_id: str, group: str) -> None:
+        """Idempotent; an unknown connection or group is ignored (G-3)."""
+
+
+class DefaultHubLifetimeManager(HubLifetimeManager):
+    """Everything in this process's memory."""
+
+    def __init__(self) -> None:
+        self._connections: dict[str, HubConnectionContext] = {}
+        self._groups: dict[str, dict[str, HubConnectionContext]] = {}
+        self._users: dict[str, dict[str, HubConnectionContext]] = {}
+        self._memberships: dict[str, set[str]] = {}  # connection id → its groups
+
+    @property
+    def connections(self) -> Mapping[str, HubConnectionContext]:
+        """See HubLifetimeManager."""
+        return self._connections
+
+    async def on_connected(self, connection: HubConnectionContext) -> None:
+        """See HubLifetimeManager."""
+        self._connections[connection.connection_id] = connection
+        if connection.user_identifier is not None:
+            _enter(self._users, connection.user_identifier, connection)
+
+    async def on_disconnected(self, connection: HubConnectionContext) -> None:
+        """See HubLifetimeManager."""
+        self._connections.pop(connection.connection_id, None)
+        if connection.user_identifier is not None:
+            _leave(self._users, connection.user_identifier, connection.connection_id)
+        for group in self._memberships.pop(connection.connection_id, ()):
+            _leave(self._groups, group, connection.connection_id)
+
+    async def send_all(
+        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
+    ) -> None:
+        """See HubLifetimeManager."""
+        _send(self._connections, SerializedHubMessage(target, arguments), excluded)
+
+    async def send_connections(
+        self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
+    ) -> None:
+        """See HubLifetimeManager."""
+        found = {id: self._connections[id] for id in connection_ids if id in self._connections}
+        _send(found, SerializedHubMessage(target, arguments), NOBODY)
+        if len(found) == 1:
+            for connection in found.values():
+                await connection.drain()
+
+    async def send_groups(
+        self,
+        groups: Iterable[str],
+        target: str,
+        arguments: Sequence[Any],
+        excluded: Collection[str] = NOBODY,
+    ) -> None:
+        """See HubLifetimeManager."""
+        message = SerializedHubMessage(target, arguments)
+        for group in groups:
+            _send(self._groups.get(group, {}), message, excluded)
+
+    async def send_users(
+        self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
+    ) -> None:
+        """See HubLifetimeManager."""
+        message = SerializedHubMessage(target, arguments)
+        for user_id in dict.fromkeys(user_ids):
+            _send(self._users.get(user_id, {}), message, NOBODY)
+
+    async def add_to_group(self, connection_id: str, group: str) -> None:
+        """See HubLifetimeManager."""
+        _require_text(group)
+        connection = self._connections.get(connection_id)
+        if connection is not None:
+            _enter(self._groups, group, connection)
+            self._memberships.setdefault(connection_id, set()).add(group)
+
+    async def remove_from_group(self, connection_id: str, group: str) -> None:
+        """See HubLifetimeManager."""
+        _require_text(group)
+        _leave(self._groups, group, connection_id)
+        self._memberships.get(connection_id, set()).discard(group)
+
+
+def _send(
+    connections: Mapping[str, HubConnectionContext],
+    message: SerializedHubMessage,
+    excluded: Collection[str],
+) -> None:
+    # A send may cut a slow client off, but never changes the table: that takes another tick.
+    for connection_id, connection in connections.items():
+        if connection_id not in excluded:
+            connection.send_serialized(message)
+
+
+def _enter(
+    table: dict[str, dict[str, HubConnectionContext]], key: str, connection: HubConnectionContext
+) -> None:
+    table.setdefault(key, {})[connection.connection_id] = connection
+
+
+def _leave(table: dict[str, dict[str, HubConnectionContext]], key: str, connection_id: str) -> None:
+    members = table.get(key)
+    if members is not None:
+        members.pop(connection_id, None)
+        if not members:
+            del table[key]
+
+
+def _require_text(group: str) -> None:
+    if not isinstance(group, str):
+        raise LocalProtocolError(f"A group name is a str, not {type(group).__name__}.")

@@ -1,0 +1,79 @@
+"""Options of a hub and of an endpoint, with ASP.NET Core's defaults (section D).
+
+Two scopes: hub options belong to the hub class wherever it is mapped, endpoint options to one path.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+
+from .context import HttpRequestData, Principal
+
+Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | None] | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubOptions:
+    """Limits and behaviour of one hub class. Times in seconds, sizes in bytes."""
+
+    handshake_timeout: float = 15.0
+    """A connection without a complete handshake by then is refused (H-9)."""
+
+    keep_alive_interval: float = 15.0
+    """The server pings this long after its last ping (K-1)."""
+
+    client_timeout_interval: float = 30.0
+    """A client that has pinged once and is silent for longer is closed (K-3)."""
+
+    maximum_receive_message_size: int | None = 32 * 1024
+    """Of one hub message, terminator included (F-4); None means no limit."""
+
+    maximum_parallel_invocations_per_client: int = 1
+    """How many methods run at once for one connection (P-2)."""
+
+    enable_detailed_errors: bool = False
+    """Whether the texts of exceptions other than HubException reach clients."""
+
+    maximum_outbound_buffer_size: int = 1024 * 1024
+    """A client that lets more pile up is cut off; the others notice nothing."""
+
+    maximum_inbound_buffer_size: int = 64 * 1024
+    """Received and not yet dispatched; beyond it nothing more is read from the socket (TG-8)."""
+
+    transport_send_timeout: float = 10.0
+    """A client that takes nothing for this long, while a method waits for it, is cut off (TG-9)."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOptions:
+    """What one path accepts, and who may come. Times in seconds."""
+
+    authenticate: Authenticate | None = None
+    """Who a request is: a Principal, or None for nobody. Called for the request that opens the
+    transport (A-6); an exception it raises refuses the request with 500."""
+
+    minimum_protocol_version: int = 0
+    """Of negotiate (N-8)."""
+
+    disconnect_timeout: float = 15.0
+    """A negotiated connection that nothing picks up is dropped after this (N-27)."""
+
+    maximum_negotiated_connections: int = 10_000
+    """How many may wait to be picked up; further negotiates are answered with 503."""
+
+    close_timeout: float = 5.0
+    """How long the server waits for the client's Close frame (TW-6)."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self)
+
+
+def _require_positive(options: HubOptions | EndpointOptions) -> None:
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name == "minimum_protocol_version" or isinstance(value, bool):
+            continue
+        if isinstance(value, int | float) and not value > 0:
+            raise ValueError(f"{type(options).__name__}.{field.name} is {value}, not above 0.")

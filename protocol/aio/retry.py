@@ -1,0 +1,38 @@
+"""When a client tries to reconnect, and when it stops trying (section R)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
+"""Seconds before attempts 1 to 4; then the client gives up (R-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryContext:
+    """What a policy is told.
+
+    ``previous_retry_count`` is 0 before the first attempt, ``elapsed`` is seconds since the
+    connection was lost, ``retry_reason`` the error of the loss or of the last attempt.
+    """
+
+    previous_retry_count: int
+    elapsed: float
+    retry_reason: Exception | None
+
+
+RetryPolicy: TypeAlias = Callable[[RetryContext], float | None]
+"""Seconds to wait before the next attempt, or None to give up."""
+
+
+def retry_delays(delays: Sequence[float]) -> RetryPolicy:
+    """A policy that waits each of ``delays`` (seconds) in turn, then gives up."""
+    fixed = tuple(float(delay) for delay in delays)
+    if any(delay < 0 for delay in fixed):
+        raise ValueError("A retry delay cannot be negative.")
+
+    def policy(context: RetryContext) -> float | None:
+        count = context.previous_retry_count
+        return fixed[count] if count < len(fixed) else None
+
+    return policy

@@ -1,0 +1,128 @@
+"""A hub class in service: its options, its connections and their common clock.
+
+One ``HubServer`` serves all paths that a class is mapped at in one application, so that
+``clients.all``, groups and users span them. It takes connections as transports, whatever brought
+them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..hub_protocol import HubProtocol
+from ..json_protocol import JsonHubProtocol
+from ..messages import Close
+from .clients import GroupManager, HubCallerClients, HubContext
+from .connection import Ending, HubConnectionContext
+from .context import HttpRequestData, Principal
+from .hub import Hub, HubMethodTable
+from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
+from .options import HubOptions
+from .server_connection import ServerConnection
+from .transport import Transport
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT: Final = 1.0
+
+
+class HubServer:
+    """Serves one hub class.
+
+    ``hub_factory`` makes an instance for each call, by default the class itself without arguments.
+    Raises TypeError for a hub class whose methods cannot be served (see HubMethodTable).
+    """
+
+    def __init__(
+        self,
+        hub_class: type[Hub],
+        options: HubOptions | None = None,
+        *,
+        hub_factory: Callable[[], Hub] | None = None,
+        lifetime: HubLifetimeManager | None = None,
+        protocols: Sequence[HubProtocol] | None = None,
+    ) -> None:
+        self.hub_class = hub_class
+        self.options = options or HubOptions()
+        self.lifetime = lifetime or DefaultHubLifetimeManager()
+        self.context = HubContext(self.lifetime)
+        self._hub_factory = hub_factory or hub_class
+        self._methods = HubMethodTable(hub_class)
+        self._protocols = {
+            protocol.name.lower(): protocol for protocol in protocols or (JsonHubProtocol(),)
+        }
+        self._groups = GroupManager(self.lifetime)
+        self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
+        self._heart: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def serve(
+        self,
+        transport: Transport,
+        connection_id: str,
+        http_request: HttpRequestData,
+        user: Principal | None,
+    ) -> None:
+        """Serves one connection to its end.
+
+        Cancelling the caller does not cut it short: what a client sent before it vanished is
+        served, and OnDisconnected is called.
+        """
+        context = HubConnectionContext(connection_id, http_request, user, transport, self.options)
+        connection = ServerConnection(
+            context,
+            transport,
+            options=self.options,
+            protocols=self._protocols,
+            methods=self._methods,
+            lifetime=self.lifetime,
+            activate=self._activate,
+        )
+        task = asyncio.create_task(connection.run())
+        self._connections[connection] = task
+        if self._closing:
+            context.end(_shutdown())
+        if self._heart is None:
+            self._heart = asyncio.create_task(self._beat())
+        try:
+            await asyncio.shield(task)
+        finally:
+            task.add_done_callback(lambda _: self._connections.pop(connection, None))
+
+    def _activate(self, connection: HubConnectionContext) -> Hub:
+        hub = self._hub_factory()
+        hub.context = connection
+        hub.clients = HubCallerClients(self.lifetime, connection.connection_id)
+        hub.groups = self._groups
+        return hub
+
+    async def _beat(self) -> None:
+        """One clock for all connections (K-1: a tick each second)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            now = loop.time()
+            for connection in list(self._connections):
+                try:
+                    connection.tick(now)
+                except Exception:
+                    logger.exception("A connection's clockwork failed; it is cut off.")
+                    connection.connection.cut(RuntimeError("internal failure"))
+
+    async def close(self, timeout: float = 10.0) -> None:
+        """Ends all connections, inviting them to return (L-6), and waits that long for it."""
+        self._closing = True
+        for connection in list(self._connections):
+            connection.connection.end(_shutdown())
+        tasks = set(self._connections.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        if self._heart is not None:
+            self._heart.cancel()
+            await asyncio.wait({self._heart})
+            self._heart = None
+
+
+def _shutdown() -> Ending:
+    return Ending(Close(allow_reconnect=True))

@@ -1,0 +1,215 @@
+"""The life of one connection on a server: handshake, reading, and a proper end (section L).
+
+The order at the end is fixed (TW-14): what is queued, the hub's Close, OnDisconnected, and only
+then the end of the transport. Dispatch is left to ``dispatcher``, the clock to ``server``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError
+from ..handshake import HANDSHAKE_CANCELED, SUCCESS_RESPONSE, ServerHandshake, write_response
+from ..hub_protocol import HubProtocol
+from ..keepalive import KeepAlive, KeepAliveAction
+from ..messages import Close, Ping, Role
+from ..peer import HubPeer
+from .connection import Ending, HubConnectionContext
+from .dispatcher import HubDispatcher, error_details
+from .hub import Hub, HubMethodTable
+from .lifetime import HubLifetimeManager
+from .options import HubOptions
+from .transport import Transport
+
+logger = logging.getLogger(__name__)
+
+_CLOSED_WITH_ERROR: Final = "Connection closed with an error."
+
+
+class ClientTimeoutError(RemoteProtocolError):
+    """The client was silent for longer than the client timeout interval (K-3)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
+            "OperationCanceledException",
+        )
+
+
+class ServerConnection:
+    """Drives one connection from its first byte to its last.
+
+    ``activate`` gives a hub instance for a connection; ``protocols`` are those on offer, by
+    lower-case name.
+    """
+
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        transport: Transport,
+        *,
+        options: HubOptions,
+        protocols: Mapping[str, HubProtocol],
+        methods: HubMethodTable,
+        lifetime: HubLifetimeManager,
+        activate: Callable[[HubConnectionContext], Hub],
+    ) -> None:
+        self.connection = connection
+        self._transport = transport
+        self._options = options
+        self._methods = methods
+        self._lifetime = lifetime
+        self._activate = activate
+        self._started_at = asyncio.get_running_loop().time()
+        self._peer = HubPeer(
+            Role.SERVER,
+            ServerHandshake(
+                protocols,
+                maximum_size=options.maximum_receive_message_size,
+                detailed_errors=options.enable_detailed_errors,
+            ),
+            KeepAlive(
+                Role.SERVER,
+                interval=options.keep_alive_interval,
+                timeout=options.client_timeout_interval,
+                now=self._started_at,
+            ),
+            options.maximum_receive_message_size,
+        )
+        self._dispatcher = HubDispatcher(
+            connection, self._peer, options, activate, self._end_with_error
+        )
+        self._ping = b""
+        self._refusal = ""  # of the handshake
+        self._registered = False
+        self._connected = False  # on_connected has succeeded: on_disconnected is owed
+        self._connecting: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Returns when the connection has ended and everybody was told."""
+        self._task = asyncio.current_task()
+        self.connection.on_end = self._stop_reading
+        try:
+            await self._read()
+        except asyncio.CancelledError:
+            if self.connection.ending is None or self._task is None or self._task.uncancel():
+                raise  # somebody else's cancellation
+        except HandshakeError as error:
+            self._refusal = str(error)
+            self.connection.end(Ending(None, error))
+        except TransportViolationError as error:
+            self.connection.end(Ending(None, error))
+        except RemoteProtocolError as error:
+            self._end_with_error(error)
+        finally:
+            self.connection.on_end = lambda: None
+        self.connection.end(Ending(Close(allow_reconnect=True)))  # unless there is a reason already
+        await self._finish()
+
+    def _stop_reading(self) -> None:
+        """Interrupts the reader, unless it is the reader that found the reason to end."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    # ---- reading
+
+    async def _read(self) -> None:
+        while (data := await self._transport.receive()) is not None:
+            if not self._peer.is_connected:
+                rest = self._peer.receive_handshake(data)
+                if rest is None:
+                    continue
+                await self._accept()
+                data = rest
+            if data:
+                self._dispatcher.feed(data)
+            if self.connection.ending is not None:
+                return
+            await self._dispatcher.wait_for_room()
+        if self._peer.is_connected:
+            await self._dispatcher.wait_until_served()  # sent before the end: served before it
+        self._peer.receive_end()
+
+    async def _accept(self) -> None:
+        """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""
+        hub_protocol = self._peer.hub_protocol
+        self.connection.hub_protocol = hub_protocol
+        self._ping = hub_protocol.encode(Ping())
+        self._transport.write(SUCCESS_RESPONSE)
+        self._registered = True
+        await self._lifetime.on_connected(self.connection)
+        hub = self._activate(self.connection)
+        if type(hub).on_connected is Hub.on_connected:
+            self._serve()
+        else:  # in a task of its own: the reader has to notice when the client leaves meanwhile
+            self._connecting = asyncio.create_task(self._connect(hub))
+
+    async def _connect(self, hub: Hub) -> None:
+        try:
+            await hub.on_connected()
+        except Exception as error:
+            logger.error("%s.on_connected failed.", type(hub).__name__, exc_info=error)
+            text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
+            self.connection.end(Ending(Close(error=text), error))
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        self._connected = True
+        self._dispatcher.start(self._methods.for_protocol(self._peer.hub_protocol))
+
+    # ---- time
+
+    def tick(self, now: float) -> None:
+        """Called about once a second: timeouts and pings."""
+        if self.connection.ending is not None:
+            return
+        if not self._peer.is_connected:
+            if now - self._started_at > self._options.handshake_timeout:
+                self._refusal = HANDSHAKE_CANCELED
+                self.connection.end(Ending(None))
+            return
+        if self._dispatcher.is_stalled:
+            self._peer.keep_alive.heard(now)
+        match self._peer.keep_alive.tick(now):
+            case KeepAliveAction.PING:
+                self.connection.ping(self._ping)
+            case KeepAliveAction.TIMEOUT:
+                self._end_with_error(ClientTimeoutError())
+            case KeepAliveAction.NOTHING:
+                pass
+
+    # ---- the end
+
+    def _end_with_error(self, error: RemoteProtocolError) -> None:
+        text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
+        self.connection.end(Ending(Close(error=text, allow_reconnect=True), error))
+
+    async def _finish(self) -> None:
+        ending = self.connection.ending
+        assert ending is not None
+        if self._refusal:
+            self._transport.write(write_response(self._refusal))
+        elif ending.close is not None and self._peer.is_connected:
+            self._transport.write(self._peer.hub_protocol.encode(ending.close))
+        self._transport.flush()
+        self.connection.connection_aborted.set()
+        self._dispatcher.stop()
+        if self._connecting is not None:
+            await asyncio.wait({self._connecting})
+        if self._connected:
+            await self._disconnect(ending.error)
+        if self._registered:
+            await self._lifetime.on_disconnected(self.connection)
+        await self._transport.close()
+
+    async def _disconnect(self, error: Exception | None) -> None:
+        hub = self._activate(self.connection)
+        if type(hub).on_disconnected is Hub.on_disconnected:
+            return
+        try:
+            await hub.on_disconnected(error)
+        except Exception as failure:
+            logger.error("%s.on_disconnected failed.", type(hub).__name__, exc_info=failure)

@@ -1,0 +1,39 @@
+"""What the asyncio layer asks of a transport: a duplex byte stream, and how full it is.
+
+Message boundaries carry no meaning (0-1). How bytes become frames, events or polls, and when a
+flush happens, is the transport's business.
+"""
+
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """One live connection, used by one reader and any number of writers on one event loop."""
+
+    async def receive(self) -> bytes | None:
+        """The next bytes, or None when the peer has ended the stream in an orderly way or vanished.
+
+        Raises TransportViolationError when the peer broke the transport's own rules.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Queues ``data``; everything queued in one tick of the loop leaves together.
+
+        Never blocks and never raises; what is written to a dead connection is dropped.
+        """
+
+    def flush(self) -> None:
+        """Hands over now what is queued."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written and not yet taken by the operating system."""
+
+    async def drain(self) -> None:
+        """Returns once little is buffered, or the connection is dead."""
+
+    async def close(self) -> None:
+        """Flushes and ends the connection in an orderly way; waits a little for the peer."""
+
+    def abort(self) -> None:
+        """Cuts the connection at once; what is buffered is lost."""

@@ -1,0 +1,89 @@
+"""``HubConnectionBuilder``: puts a client connection together."""
+
+import dataclasses
+import ssl as ssl_module
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..aio.client import HubConnection
+from ..aio.client_options import HubConnectionOptions
+from ..aio.retry import DEFAULT_RETRY_DELAYS, RetryPolicy, retry_delays
+from ..errors import LocalProtocolError
+from ..json_protocol import JsonHubProtocol
+from .aiohttp_client import AccessTokenFactory, HttpConnectionOptions, HttpConnector
+
+
+class HubConnectionBuilder:
+    """Each ``with_…`` returns the builder; ``build`` gives the connection, not yet started."""
+
+    def __init__(self) -> None:
+        self._http: HttpConnectionOptions | None = None
+        self._retry_policy: RetryPolicy | None = None
+        self._options = HubConnectionOptions()
+
+    def with_url(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        access_token_factory: AccessTokenFactory | None = None,
+        skip_negotiation: bool = False,
+        ssl: "ssl_module.SSLContext | bool" = True,
+    ) -> "HubConnectionBuilder":
+        """Where the hub is; http, https, ws or wss.
+
+        ``access_token_factory``, plain or async, is asked for each negotiate and again for the
+        upgrade (A-5). ``skip_negotiation`` opens the WebSocket at once; there is no connection id
+        then (N-26). ``ssl`` is a context with the CA to trust, or False to trust anybody.
+        Raises ValueError for a URL that is none.
+        """
+        self._http = HttpConnectionOptions(
+            url=url,
+            headers=dict(headers or {}),
+            access_token_factory=access_token_factory,
+            skip_negotiation=skip_negotiation,
+            ssl=ssl,
+        )
+        return self
+
+    def with_automatic_reconnect(
+        self, retry: "RetryPolicy | Sequence[float]" = DEFAULT_RETRY_DELAYS
+    ) -> "HubConnectionBuilder":
+        """Connects again after a loss: delays in seconds, or a policy (R-1)."""
+        self._retry_policy = retry if callable(retry) else retry_delays(retry)
+        return self
+
+    def with_server_timeout(self, seconds: float) -> "HubConnectionBuilder":
+        """How long the server may be silent (K-2); at least twice its ping interval (K-6)."""
+        return self._with(server_timeout=seconds)
+
+    def with_keep_alive_interval(self, seconds: float) -> "HubConnectionBuilder":
+        """How long we may be silent before a Ping is sent (K-4)."""
+        return self._with(keep_alive_interval=seconds)
+
+    def with_handshake_timeout(self, seconds: float) -> "HubConnectionBuilder":
+        """How long the server may take to answer the handshake (H-12)."""
+        return self._with(handshake_timeout=seconds)
+
+    def with_maximum_send_message_size(self, size: int | None) -> "HubConnectionBuilder":
+        """Refuses larger invocations with MessageTooLargeError; None: no limit."""
+        return self._with(maximum_send_message_size=size)
+
+    def with_maximum_receive_message_size(self, size: int | None) -> "HubConnectionBuilder":
+        """Ends a connection that brings a larger message; None: no limit."""
+        return self._with(maximum_receive_message_size=size)
+
+    def _with(self, **changes: Any) -> "HubConnectionBuilder":
+        for name, value in changes.items():
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}, not above 0.")
+        self._options = dataclasses.replace(self._options, **changes)
+        return self
+
+    def build(self) -> HubConnection:
+        """Raises LocalProtocolError when there was no ``with_url``."""
+        if self._http is None:
+            raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
+        hub_protocol = JsonHubProtocol()
+        connector = HttpConnector(self._http, hub_protocol)
+        return HubConnection(connector, hub_protocol, self._options, self._retry_policy)

@@ -1,0 +1,43 @@
+"""One write per connection and tick of the event loop, however many messages it is made of.
+
+A system call costs more than everything else about a small message, and SignalR lets many records
+share one WebSocket message: so writes are collected and leave together.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+SLICE: Final = 256
+"""Connections flushed before the loop gets a chance to do something else."""
+
+
+class Flushable(Protocol):
+    """What has something to flush."""
+
+    def flush(self) -> None:
+        """Writes what was collected; must not raise."""
+
+
+class Flusher:
+    """Flushes all that asked for it, once, at the end of the current tick."""
+
+    def __init__(self) -> None:
+        self._dirty: list[Flushable] = []
+        self._scheduled = False
+
+    def schedule(self, flushable: Flushable) -> None:
+        """Asks for a flush; once per tick and connection is enough."""
+        self._dirty.append(flushable)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        batch = self._dirty[:SLICE]
+        del self._dirty[:SLICE]
+        for flushable in batch:
+            flushable.flush()
+        if self._dirty:
+            asyncio.get_running_loop().call_soon(self._flush)
+        else:
+            self._scheduled = False

@@ -1,0 +1,66 @@
+"""The connections that negotiate handed out: found by token, dropped when nobody picks them up.
+
+One table per application, whatever the path (N-13). Tokens are 128 random bits found by dict
+lookup, so that guessing by timing is as hopeless as guessing outright.
+"""
+
+from dataclasses import dataclass
+
+from .. import negotiate
+
+
+@dataclass(slots=True)
+class HttpConnection:
+    """What the HTTP side knows of a connection. ``token`` is secret, ``connection_id`` public."""
+
+    connection_id: str
+    token: str
+    expires_at: float
+    is_active: bool = False  # a transport has picked it up, for life (TG-7)
+
+
+class HttpConnectionManager:
+    """All live connections of an application by token.
+
+    Those that wait for a transport expire in the order they came; they leave when the table is
+    next used, so that it needs no timer, and their number is bounded.
+    """
+
+    def __init__(self) -> None:
+        self._active: dict[str, HttpConnection] = {}
+        self._waiting: dict[str, HttpConnection] = {}  # ordered by age
+
+    def create(
+        self, version: int, now: float, lifetime: float, maximum: int
+    ) -> HttpConnection | None:
+        """A new connection that waits ``lifetime`` seconds; None when ``maximum`` wait already."""
+        self._expire(now)
+        if len(self._waiting) >= maximum:
+            return None
+        connection_id = negotiate.new_id()
+        token = negotiate.new_id() if version else connection_id  # N-12
+        connection = HttpConnection(connection_id, token, now + lifetime)
+        self._waiting[token] = connection
+        return connection
+
+    def find(self, token: str, now: float) -> HttpConnection | None:
+        """The connection of a token; None when never issued, expired or ended (TG-4)."""
+        self._expire(now)
+        return self._active.get(token) or self._waiting.get(token)
+
+    def activate(self, connection: HttpConnection) -> None:
+        """A transport has picked it up; it stays until ``remove``."""
+        self._waiting.pop(connection.token, None)
+        connection.is_active = True
+        self._active[connection.token] = connection
+
+    def remove(self, connection: HttpConnection) -> None:
+        """It has ended: its token means nothing any more."""
+        self._active.pop(connection.token, None)
+
+    def _expire(self, now: float) -> None:
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            if oldest.expires_at > now:
+                return
+            del self._waiting[oldest.token]
