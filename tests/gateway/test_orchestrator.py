@@ -1,0 +1,266 @@
+"""GW-1 … GW-5: what an orchestration may say, and how its mistakes are reported."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import pytest
+
+from protocol import HubConnection, HubConnectionBuilder
+from signalr_gateway.orchestrator import (
+    BroadcastType,
+    HubRouteInfo,
+    OrchestrationError,
+    Orchestrator,
+)
+
+
+def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
+    return builder.with_url("http://127.0.0.1:9/chathub").build()
+
+
+ROOM = HubRouteInfo(
+    invoke_method="SendMessage",
+    receive_method="ReceiveMessage",
+    receive_parameter_types=[str, str],
+)
+
+
+def test_the_documented_orchestration() -> None:
+    """GW-3: line by line what the C# documentation writes."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("chatservice", build_hub_connection, receive_key="2f85").add_route(
+        "room", ROOM
+    )
+    orchestrator.start_gateway_hub = True
+    orchestrator.gateway_hub_url = "https://localhost:44360/GatewayHub"
+
+    (hub,) = orchestrator.hubs.values()
+    assert (hub.api, hub.receive_key) == ("chatservice", "2f85")
+    assert (hub.maximum_message_size, hub.invoke_timeout) == (32768, 30.0)
+    (route,) = hub.routes.values()
+    assert (route.api, route.key) == ("chatservice", "room")
+    assert (route.invoke_method, route.receive_method) == ("SendMessage", "ReceiveMessage")
+    assert route.receive_parameters is not None
+    assert [each.name for each in route.receive_parameters] == ["String", "String"]
+    assert (route.broadcast_type, route.receive_group, route.spread) == (
+        BroadcastType.ALL,
+        None,
+        False,
+    )
+    assert orchestrator.gateway_hub_path == "/GatewayHub"
+    assert orchestrator.gateway_hub_url == "https://localhost:44360/GatewayHub"
+
+
+def test_hubs_and_routes_chain() -> None:
+    """GW-3: a hub can follow the last route of another."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("Alpha", build_hub_connection).add_route("A", ROOM).add_route(
+        "b", HubRouteInfo(invoke_method="B")
+    ).add_hub("beta", build_hub_connection).add_route("A", ROOM)
+    keys = {api: list(hub.routes) for api, hub in orchestrator.hubs.items()}
+    assert keys == {"alpha": ["a", "b"], "beta": ["a"]}  # GW-1: route keys are unique per hub only
+
+
+def test_defaults() -> None:
+    """GW-4, GW-5."""
+    orchestrator = Orchestrator()
+    assert orchestrator.start_gateway_hub is True
+    assert orchestrator.gateway_hub_path == "/gatewayhub"
+    assert not orchestrator.hubs
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/gatewayhub", "/gatewayhub"),
+        ("https://localhost:44360/GatewayHub", "/GatewayHub"),
+        ("http://h/a/b/?x=1#y", "/a/b"),
+    ],
+)
+def test_of_the_gateway_hub_url_the_path_counts(url: str, path: str) -> None:
+    """GW-5."""
+    orchestrator = Orchestrator()
+    orchestrator.gateway_hub_url = url
+    assert orchestrator.gateway_hub_path == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://localhost:44360",
+        "https://localhost/",
+        "gatewayhub",
+        "",
+        "ftp://h/x",
+        "http://[::1/x",
+        "/api/Gateway/hub",
+        "/HEALTHZ",
+        "/console/x",
+        "/{x}",
+        "/a%20b",
+        None,
+    ],
+)
+def test_a_gateway_hub_url_without_a_usable_path_is_refused(url: Any) -> None:
+    orchestrator = Orchestrator()
+    with pytest.raises(OrchestrationError, match=r"^gateway_hub_url: "):
+        orchestrator.gateway_hub_url = url
+    assert orchestrator.gateway_hub_path == "/gatewayhub"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [("chatservice", "ChatService", "api"), ("a", "a", "api")],
+)
+def test_hub_keys_are_unique_ignoring_case(first: str, second: str, field: str) -> None:
+    """GW-1."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub(first, build_hub_connection)
+    with pytest.raises(OrchestrationError) as caught:
+        orchestrator.add_hub(second, build_hub_connection)
+    assert (caught.value.hub, caught.value.field) == (first.lower(), field)
+
+
+def test_route_keys_are_unique_in_their_hub_ignoring_case() -> None:
+    """GW-1."""
+    builder = Orchestrator().add_hub("chatservice", build_hub_connection).add_route("room", ROOM)
+    with pytest.raises(OrchestrationError, match=r"^hub 'chatservice', route 'room', key: "):
+        builder.add_route("ROOM", ROOM)
+
+
+@pytest.mark.parametrize("key", ["", None, 5])
+def test_keys_are_non_empty_text(key: Any) -> None:
+    orchestrator = Orchestrator()
+    with pytest.raises(OrchestrationError, match=r"^api: "):
+        orchestrator.add_hub(key, build_hub_connection)
+    with pytest.raises(OrchestrationError, match=r"^hub 'h', key: "):
+        orchestrator.add_hub("h", build_hub_connection).add_route(key, ROOM)
+
+
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [
+        ("build_hub_connection", {"build_hub_connection": "http://127.0.0.1/"}),
+        ("receive_key", {"receive_key": ""}),
+        ("receive_key", {"receive_key": 5}),
+        ("maximum_message_size", {"maximum_message_size": 0}),
+        ("maximum_message_size", {"maximum_message_size": 1.5}),
+        ("maximum_message_size", {"maximum_message_size": True}),
+        ("invoke_timeout", {"invoke_timeout": 0}),
+        ("invoke_timeout", {"invoke_timeout": float("inf")}),
+        ("invoke_timeout", {"invoke_timeout": float("nan")}),
+        ("invoke_timeout", {"invoke_timeout": None}),
+    ],
+)
+def test_hub_fields_are_checked(field: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(OrchestrationError) as caught:
+        Orchestrator().add_hub(
+            "ChatService", **{"build_hub_connection": build_hub_connection, **arguments}
+        )
+    assert (caught.value.hub, caught.value.route, caught.value.field) == (
+        "chatservice",
+        None,
+        field,
+    )
+
+
+class RouteFields(TypedDict, total=False):
+    invoke_method: Any
+    receive_method: Any
+    receive_parameter_types: Any
+    broadcast_type: Any
+    receive_group: Any
+    spread: Any
+
+
+@pytest.mark.parametrize(
+    ("field", "info"),
+    [
+        ("invoke_method", {}),
+        ("invoke_method", {"invoke_method": ""}),
+        ("receive_method", {"receive_method": 5}),
+        ("receive_group", {"receive_method": "R", "broadcast_type": BroadcastType.GROUP}),
+        ("receive_group", {"receive_method": "R", "receive_group": "g"}),
+        (
+            "receive_group",
+            {
+                "receive_method": "R",
+                "receive_group": "g",
+                "broadcast_type": BroadcastType.INDIVIDUAL,
+            },
+        ),
+        (
+            "receive_group",
+            {"receive_method": "R", "receive_group": "", "broadcast_type": BroadcastType.GROUP},
+        ),
+        ("receive_parameter_types", {"invoke_method": "I", "receive_parameter_types": [str]}),
+        ("receive_parameter_types", {"receive_method": "R", "receive_parameter_types": [complex]}),
+        ("receive_parameter_types", {"receive_method": "R", "receive_parameter_types": "string"}),
+        ("receive_parameter_types", {"receive_method": "R", "receive_parameter_types": str}),
+        (
+            "broadcast_type",
+            {"invoke_method": "I", "broadcast_type": BroadcastType.INDIVIDUAL},
+        ),
+        ("broadcast_type", {"receive_method": "R", "broadcast_type": "all"}),
+        ("spread", {"invoke_method": "I", "spread": True}),
+        ("spread", {"receive_method": "R", "spread": 1}),
+    ],
+)
+def test_a_wrong_combination_names_hub_route_and_field(field: str, info: RouteFields) -> None:
+    """GW-2."""
+    builder = Orchestrator().add_hub("ChatService", build_hub_connection)
+    with pytest.raises(OrchestrationError) as caught:
+        builder.add_route("Room", HubRouteInfo(**info))
+    assert (caught.value.hub, caught.value.route, caught.value.field) == (
+        "chatservice",
+        "room",
+        field,
+    )
+    assert str(caught.value) == f"hub 'chatservice', route 'room', {field}: {caught.value.problem}"
+
+
+def test_a_route_needs_a_hub_route_info() -> None:
+    not_info: Any = {"invoke_method": "SendMessage"}
+    with pytest.raises(OrchestrationError, match=r"info: must be a HubRouteInfo, not dict$"):
+        Orchestrator().add_hub("h", build_hub_connection).add_route("r", not_info)
+
+
+def test_send_only_and_receive_only_routes_are_allowed() -> None:
+    """GW-2."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", build_hub_connection).add_route(
+        "send", HubRouteInfo(invoke_method="I")
+    ).add_route("receive", HubRouteInfo(receive_method="R"))
+    assert list(orchestrator.hubs["h"].routes) == ["send", "receive"]
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("receive_parameter_types", {"receive_parameter_types": [str]}),
+        ("receive_parameter_types", {"receive_parameter_types": None}),
+        ("spread", {"receive_parameter_types": [str, str], "spread": True}),
+    ],
+)
+def test_routes_that_share_a_receive_method_must_agree(field: str, other: RouteFields) -> None:
+    """GW-2."""
+    builder = Orchestrator().add_hub("h", build_hub_connection).add_route("room", ROOM)
+    with pytest.raises(OrchestrationError, match="same as in route 'room'") as caught:
+        builder.add_route("other", HubRouteInfo(**{**other, "receive_method": "ReceiveMessage"}))
+    assert (caught.value.route, caught.value.field) == ("other", field)
+
+
+def test_routes_of_other_hubs_or_methods_need_not_agree() -> None:
+    """GW-2, GW-27: methods are compared exactly, and per hub."""
+    Orchestrator().add_hub("h", build_hub_connection).add_route("room", ROOM).add_route(
+        "case", HubRouteInfo(receive_method="receiveMessage")
+    ).add_hub("other", build_hub_connection).add_route(
+        "room", HubRouteInfo(receive_method="ReceiveMessage")
+    )
+
+
+def test_a_receive_key_does_not_show_in_a_repr() -> None:
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", build_hub_connection, receive_key="hush-hush")
+    assert "hush-hush" not in repr(orchestrator.hubs["h"])

@@ -1,0 +1,177 @@
+"""GW-14, GW-15, GW-2, GW-6: where calls and events go."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import signalr_gateway.relay
+from protocol import HubConnection, HubConnectionBuilder
+from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.relay import Audience, Delivery, Misfit, Relay, Unrouted
+
+ARGUMENTS = msgspec.Raw(b'["John", 0.10,{"z":1e400 ,"a":null}]')
+
+
+def never_built(builder: HubConnectionBuilder) -> HubConnection:
+    raise AssertionError("the relay needs no connection")
+
+
+def relay_of(**hubs: dict[str, HubRouteInfo]) -> Relay:
+    orchestrator = Orchestrator()
+    for api, routes in hubs.items():
+        builder = orchestrator.add_hub(api, never_built)
+        for key, info in routes.items():
+            builder.add_route(key, info)
+    return Relay(orchestrator.hubs)
+
+
+def receives(
+    method: str = "R", to: BroadcastType = BroadcastType.ALL, group: str | None = None
+) -> HubRouteInfo:
+    return HubRouteInfo(receive_method=method, broadcast_type=to, receive_group=group)
+
+
+@pytest.mark.parametrize(
+    ("api", "key", "found"),
+    [
+        ("alpha", "room", ("alpha", "room")),
+        ("ALPHA", "Room", ("alpha", "room")),
+        ("alpha", "other", None),
+        ("beta", "OTHER", ("beta", "other")),
+        ("beta", "room", None),
+        ("gamma", "room", None),
+        ("", "", None),
+        ("alpha ", "room", None),
+    ],
+)
+def test_routes_are_found_in_their_own_hub_ignoring_case(
+    api: str, key: str, found: tuple[str, str] | None
+) -> None:
+    """GW-1."""
+    relay = relay_of(alpha={"Room": receives()}, Beta={"other": receives()})
+    route = relay.find_route(api, key)
+    assert (route and (route.api, route.key)) == found
+
+
+def test_the_envelope_holds_all_arguments_unchanged_and_an_empty_state() -> None:
+    """GW-14."""
+    delivery = relay_of(h={"r": receives()}).route_event("h", "R", ARGUMENTS)
+    assert isinstance(delivery, Delivery)
+    assert (delivery.target, delivery.audience) == ("R", Audience(everyone=True))
+    assert delivery.arguments == (ARGUMENTS, {})
+    assert msgspec.json.encode(delivery.arguments) == b"[" + bytes(ARGUMENTS) + b",{}]"
+
+
+def test_a_spread_route_sends_the_arguments_as_they_came() -> None:
+    """GW-14."""
+    relay = relay_of(h={"r": HubRouteInfo(receive_method="R", spread=True)})
+    delivery = relay.route_event("h", "R", ARGUMENTS)
+    assert isinstance(delivery, Delivery)
+    assert len(delivery.arguments) == 3
+    assert msgspec.json.encode(delivery.arguments) == b'["John",0.10,{"z":1e400 ,"a":null}]'
+
+
+@pytest.mark.parametrize("target", ["r", "R ", "Other", ""])
+def test_events_are_matched_exactly(target: str) -> None:
+    """GW-27: as in .NET, upper and lower case count."""
+    assert relay_of(h={"r": receives()}).route_event("h", target, ARGUMENTS) == Unrouted(target)
+
+
+def test_events_stay_with_the_routes_of_their_hub() -> None:
+    """GW-1."""
+    relay = relay_of(alpha={"a": receives("A")}, beta={"b": receives("B")})
+    assert isinstance(relay.route_event("alpha", "B", ARGUMENTS), Unrouted)
+    assert isinstance(relay.route_event("beta", "B", ARGUMENTS), Delivery)
+
+
+def test_a_send_only_route_receives_nothing() -> None:
+    """GW-2."""
+    relay = relay_of(h={"r": HubRouteInfo(invoke_method="I")})
+    assert isinstance(relay.route_event("h", "I", ARGUMENTS), Unrouted)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (b'["John",1]', None),
+        (b'["John"]', "expected 2 arguments, got 1"),
+        (b'["John",1,2]', "expected 2 arguments, got 3"),
+        (b'["John","1"]', "argument 2 is no Int64 but text"),
+        (b"[{},1]", "argument 1 is no String but an object"),
+    ],
+)
+def test_events_that_do_not_fit_are_kept_back(
+    arguments: bytes, reason: str | None, spread: bool
+) -> None:
+    """GW-6."""
+    relay = relay_of(
+        h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[str, int], spread=spread)}
+    )
+    outcome = relay.route_event("h", "R", msgspec.Raw(arguments))
+    if reason is None:
+        assert isinstance(outcome, Delivery)
+    else:
+        assert outcome == Misfit("R", reason)
+
+
+def test_no_declared_types_let_anything_pass_and_an_empty_list_nothing_but_no_arguments() -> None:
+    """GW-6."""
+    untyped = relay_of(h={"r": receives()})
+    assert isinstance(untyped.route_event("h", "R", msgspec.Raw(b"[]")), Delivery)
+    none = relay_of(h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[])})
+    assert isinstance(none.route_event("h", "R", msgspec.Raw(b"[]")), Delivery)
+    assert isinstance(none.route_event("h", "R", msgspec.Raw(b"[1]")), Misfit)
+
+
+ALL, GROUP, INDIVIDUAL = BroadcastType.ALL, BroadcastType.GROUP, BroadcastType.INDIVIDUAL
+
+
+@pytest.mark.parametrize(
+    ("routes", "audience"),
+    [
+        ({"a": receives()}, Audience(everyone=True)),
+        ({"a": receives(to=GROUP, group="G")}, Audience(False, groups=frozenset({"G"}))),
+        ({"A": receives(to=INDIVIDUAL)}, Audience(False, routes=frozenset({"a"}))),
+        (
+            {
+                "a": receives(to=GROUP, group="G"),
+                "b": receives(to=GROUP, group="g"),
+                "c": receives(to=INDIVIDUAL),
+                "d": receives(to=GROUP, group="G"),
+                "x": receives("Other", to=GROUP, group="not this one"),
+            },
+            Audience(False, groups=frozenset({"G", "g"}), routes=frozenset({"c"})),
+        ),
+        (
+            {"a": receives(to=GROUP, group="G"), "b": receives(), "c": receives(to=INDIVIDUAL)},
+            Audience(everyone=True),
+        ),
+    ],
+)
+def test_an_event_goes_to_the_union_of_its_routes_audiences(
+    routes: dict[str, HubRouteInfo], audience: Audience
+) -> None:
+    """GW-15, GW-2."""
+    outcome = relay_of(h=routes).route_event("h", "R", ARGUMENTS)
+    assert isinstance(outcome, Delivery)
+    assert outcome.audience == audience
+
+
+def test_the_decisions_are_pure() -> None:
+    source = Path(signalr_gateway.relay.__file__).read_text(encoding="utf-8")
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    }
+    assert imported.isdisjoint({"asyncio", "aiohttp", "protocol"})
