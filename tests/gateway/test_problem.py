@@ -1,0 +1,53 @@
+"""GW-9: problem details as RFC 9457 has them, with what callers of the original read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from signalr_gateway.problem import Problem, ProblemCode
+
+
+def test_the_members() -> None:
+    body = Problem(ProblemCode.HUB_ERROR, 'the hub said "no" – ünchanged').body("r-1")
+    assert json.loads(body) == {
+        "type": "urn:signalr-gateway:problem:hub-error",
+        "title": "The hub answered with an error",
+        "status": 502,
+        "detail": 'the hub said "no" – ünchanged',
+        "code": "hub-error",
+        "requestId": "r-1",
+        "error": 'the hub said "no" – ünchanged',
+    }
+
+
+def test_codes_are_distinct_and_stable() -> None:
+    """Callers rely on them: a change here is a breaking change."""
+    assert {code.code: int(code.status) for code in ProblemCode} == {
+        "empty-body": 400,
+        "invalid-json": 400,
+        "not-utf8": 400,
+        "not-an-array": 400,
+        "too-many-arguments": 400,
+        "too-deep": 400,
+        "not-found": 404,
+        "route-not-found": 404,
+        "route-only-receives": 404,
+        "method-not-allowed": 405,
+        "body-too-large": 413,
+        "invocation-too-large": 413,
+        "unsupported-media-type": 415,
+        "unsupported-content-encoding": 415,
+        "internal-error": 500,
+        "hub-error": 502,
+        "hub-connection-lost": 502,
+        "hub-unavailable": 503,
+        "gateway-draining": 503,
+        "hub-timeout": 504,
+    }
+
+
+@pytest.mark.parametrize("code", list(ProblemCode))
+def test_every_code_has_a_title(code: ProblemCode) -> None:
+    assert code.title
