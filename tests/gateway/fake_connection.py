@@ -1,0 +1,115 @@
+"""A client connection whose attempts, losses and answers are in the hands of a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from protocol import HubConnection, HubConnectionState, NotConnectedError
+
+
+class FakeConnection(HubConnection):
+    """Stands in for the library's client; calls of `start` wait for `accept` or `refuse`."""
+
+    def __init__(self) -> None:  # deliberately without the real one's parts
+        self.current = HubConnectionState.DISCONNECTED
+        self.starts = 0
+        self.started_at: list[float] = []
+        self.stopped = False
+        self.calls: list[tuple[str, list[bytes]]] = []
+        self.answer: Callable[[], Any] = lambda: msgspec.Raw(b"")
+        self.any_handler: Callable[[str, msgspec.Raw], Any] | None = None
+        self.time: Callable[[], float] = lambda: 0.0
+        self.refuse_at_once: Exception | None = None
+        self._attempt: asyncio.Future[None] | None = None
+        self._on_closed: Callable[[Exception | None], Any] | None = None
+        self._on_reconnecting: Callable[[Exception | None], Any] | None = None
+        self._on_reconnected: Callable[[str | None], Any] | None = None
+
+    # --- what the gateway uses
+
+    @property
+    def state(self) -> HubConnectionState:
+        return self.current
+
+    async def start(self) -> None:
+        assert self.current is HubConnectionState.DISCONNECTED
+        assert self._attempt is None, "two attempts at once"
+        self.starts += 1
+        self.started_at.append(self.time())
+        if self.refuse_at_once is not None:
+            raise self.refuse_at_once
+        self._attempt = asyncio.get_running_loop().create_future()
+        self.current = HubConnectionState.CONNECTING
+        try:
+            await self._attempt
+        except BaseException:
+            self.current = HubConnectionState.DISCONNECTED
+            raise
+        finally:
+            self._attempt = None
+        self.current = HubConnectionState.CONNECTED
+
+    async def stop(self) -> None:
+        self.stopped = True
+        self.current = HubConnectionState.DISCONNECTED
+
+    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any) -> Any:
+        if self.current is not HubConnectionState.CONNECTED:
+            raise NotConnectedError("not connected")
+        assert result_type is msgspec.Raw
+        self.calls.append((target, [bytes(argument) for argument in arguments]))
+        answer = self.answer()
+        return await answer if isinstance(answer, asyncio.Future) else answer
+
+    def on_any(self, handler: Any) -> Any:
+        assert self.starts == 0, "registered too late"
+        self.any_handler = handler
+        return handler
+
+    def on_closed(self, callback: Any) -> Any:
+        self._on_closed = callback
+        return callback
+
+    def on_reconnecting(self, callback: Any) -> Any:
+        self._on_reconnecting = callback
+        return callback
+
+    def on_reconnected(self, callback: Any) -> Any:
+        self._on_reconnected = callback
+        return callback
+
+    # --- what a test does to it
+
+    @property
+    def attempting(self) -> bool:
+        return self._attempt is not None
+
+    def accept(self) -> None:
+        assert self._attempt is not None, "no attempt is under way"
+        self._attempt.set_result(None)
+
+    def refuse(self, error: Exception | None = None) -> None:
+        assert self._attempt is not None, "no attempt is under way"
+        self._attempt.set_exception(error or OSError("refused"))
+
+    def lose(self, error: Exception | None = None) -> None:
+        """The connection ends for good."""
+        self.current = HubConnectionState.DISCONNECTED
+        assert self._on_closed is not None
+        self._on_closed(error)
+
+    def lose_and_retry(self, error: Exception | None = None) -> None:
+        """The connection is lost, and the user's own retry policy goes to work."""
+        self.current = HubConnectionState.RECONNECTING
+        assert self._on_reconnecting is not None
+        self._on_reconnecting(error)
+
+    def come_back(self) -> None:
+        """The user's own retry policy has succeeded."""
+        self.current = HubConnectionState.CONNECTED
+        assert self._on_reconnected is not None
+        self._on_reconnected("new-id")
