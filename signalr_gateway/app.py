@@ -1,0 +1,105 @@
+"""The composition root: builds the gateway's parts, gives them addresses, starts and stops them.
+
+Start: downstream connections are built with their handlers, then connect in the background; the
+gateway serves at once. Stop: new calls are refused and those under way get time to end
+(`make_runner`), clients are told, and only then the downstream connections close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from protocol import HubOptions, map_hub
+
+from .arguments import DEFAULT_MAXIMUM_DEPTH
+from .broadcast import Broadcaster
+from .console_page import add_console
+from .downstream import Downstream, Downstreams, MakeDownstream
+from .gateway import Gateway, GatewayHubParts
+from .gateway_hub import GatewayHub, GatewayServices
+from .http_api import DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
+from .orchestrator import DownstreamHub, Orchestrator
+from .relay import Relay
+
+GATEWAY = web.AppKey("gateway", Gateway)
+"""Where an application made here keeps its parts."""
+
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds that calls under way get to end when the gateway stops."""
+
+
+def create_app(
+    orchestrator: Orchestrator,
+    *,
+    maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
+    maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+    hub_options: HubOptions | None = None,
+    console: bool = True,
+    make_downstream: MakeDownstream = Downstream,
+) -> web.Application:
+    """The gateway of a finished orchestration as an aiohttp application; see `make_runner`.
+
+    `maximum_body_size` (bytes) and `maximum_depth` bound a POST's body (GW-7, GW-9); `hub_options`
+    are those of the gateway hub. Starting the application raises `OrchestrationError` when a hub's
+    `build_hub_connection` fails.
+    """
+    app = web.Application()
+    app.on_shutdown.append(_drain)  # before the hub's clients are told, which may take a while
+    hubs = dict(orchestrator.hubs)
+    relay = Relay(hubs)
+    downstreams = Downstreams(hubs, make_downstream)
+    hub: GatewayHubParts | None = None
+    if orchestrator.start_gateway_hub:
+        services = GatewayServices(relay, downstreams, maximum_depth)
+        hub = _map_gateway_hub(app, orchestrator.gateway_hub_path, services, hubs, hub_options)
+    gateway = Gateway(relay, downstreams, hub)
+    app[GATEWAY] = gateway
+    HttpApi(
+        relay, downstreams, maximum_body_size=maximum_body_size, maximum_depth=maximum_depth
+    ).add_to(app)
+    if console:
+        add_console(app, gateway)
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+def make_runner(
+    app: web.Application, *, shutdown_timeout: float = SHUTDOWN_TIMEOUT
+) -> web.AppRunner:
+    """A runner with what the gateway needs: a caller that goes away cancels its call (GW-10).
+
+    No access log: a line per request costs more than the request, and addresses may hold tokens.
+    """
+    return web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=shutdown_timeout
+    )
+
+
+def _map_gateway_hub(
+    app: web.Application,
+    path: str,
+    services: GatewayServices,
+    hubs: Mapping[str, DownstreamHub],
+    hub_options: HubOptions | None,
+) -> GatewayHubParts:
+    context = map_hub(
+        app,
+        path,
+        GatewayHub,
+        hub_options=hub_options,
+        hub_factory=lambda: GatewayHub(services),
+    )
+    return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    gateway = app[GATEWAY]
+    gateway.downstreams.start(None if gateway.hub is None else gateway.hub.broadcaster.on_event)
+    yield
+    await gateway.downstreams.stop()
+
+
+async def _drain(app: web.Application) -> None:
+    app[GATEWAY].downstreams.drain()
