@@ -1,0 +1,297 @@
+"""Plays every vector of ``spec-fixtures`` against the library, each as a test of its own.
+
+The vectors say what is on the wire and what it means; here it says which function of the library
+has to agree. Good vectors go both ways where their direction says so.
+"""
+
+from collections.abc import Iterable, Sequence, Sized
+from typing import Any, ClassVar, Final, TypeVar
+
+import pytest
+from msgspec import UNSET, Struct
+
+from protocol import handshake, negotiate
+from protocol.errors import HandshakeError, NegotiationError, RemoteProtocolError
+from protocol.framing import RECORD_SEPARATOR, RecordFramer
+from protocol.hub_protocol import TransferFormat
+from protocol.json_protocol import JsonHubProtocol
+from protocol.json_reader import read_message
+from protocol.messages import (
+    Invocation,
+    InvocationBindingFailure,
+    ReceivedMessage,
+    StreamInvocation,
+)
+
+from .vectors import (
+    FIXTURES,
+    FramingVector,
+    HandshakeRequestVector,
+    HandshakeResponseVector,
+    JsonVector,
+    NegotiateResponseVector,
+    NegotiateUrlVector,
+    NegotiateVersionVector,
+    load,
+    raw_bytes,
+    vectors_of,
+)
+
+LOADED: Final = load()
+JSON: Final = vectors_of(LOADED, JsonVector)
+REQUESTS: Final = vectors_of(LOADED, HandshakeRequestVector)
+RESPONSES: Final = vectors_of(LOADED, HandshakeResponseVector)
+VERSIONS: Final = vectors_of(LOADED, NegotiateVersionVector)
+OFFERS: Final = vectors_of(LOADED, NegotiateResponseVector)
+URLS: Final = vectors_of(LOADED, NegotiateUrlVector)
+STREAMS: Final = vectors_of(LOADED, FramingVector)
+
+PROTOCOL: Final = JsonHubProtocol()
+UNEXPECTED: Final = "An unexpected error occurred during connection handshake."
+_V = TypeVar("_V")
+
+
+class BinaryProtocol(JsonHubProtocol):
+    """Stands in for a hub protocol that needs a transport for binary data."""
+
+    name: ClassVar[str] = "messagepack"
+    transfer_format: ClassVar[TransferFormat] = TransferFormat.BINARY
+
+
+def each(vectors: dict[str, _V]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("vector", list(vectors.values()), ids=list(vectors))
+
+
+def directed(vectors: dict[str, Any], direction: str) -> dict[str, Any]:
+    return {key: it for key, it in vectors.items() if it.direction in (direction, "both")}
+
+
+def test_every_file_is_played() -> None:
+    """A file or vector that no test below picks up would be a promise that nobody keeps."""
+    files = {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.json")}
+    played: list[Sized] = [JSON, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS, STREAMS]
+    assert {fixture.path for fixture in LOADED} == files
+    assert sum(map(len, played)) == sum(len(fixture.content.vectors) for fixture in LOADED)
+    assert set(JSON) == set(directed(JSON, "read")) | set(directed(JSON, "write"))
+    for vectors in (REQUESTS, RESPONSES, OFFERS):
+        assert set(vectors) == set(directed(vectors, "read"))
+
+
+# ---- JSON hub protocol
+
+
+def read_json(record: bytes) -> ReceivedMessage | None:
+    """What a connection does with a record: the kind of the arguments is judged as they pass."""
+    message = PROTOCOL.decode(record)
+    if isinstance(message, Invocation | StreamInvocation):
+        PROTOCOL.require_arguments(message.arguments)
+    return message
+
+
+@pytest.mark.parametrize("read", [read_json, read_message], ids=["protocol", "full-reader"])
+@each(directed(JSON, "read"))
+def test_json_read(vector: JsonVector, read: Any) -> None:
+    record = raw_bytes(vector.bytes)
+    if vector.error is not UNSET:
+        with pytest.raises(RemoteProtocolError) as caught:
+            read(record)
+        assert caught.value.exception_name == vector.exception
+        assert vector.error is None or str(caught.value) == vector.error
+        return
+    message = read(record)
+    if vector.message is not UNSET:
+        assert message == vector.message.build()
+    elif vector.binding_failure is not UNSET:
+        failure = vector.binding_failure
+        assert isinstance(message, InvocationBindingFailure)
+        assert (message.invocation_id, message.target) == (failure.invocation_id, failure.target)
+        assert message.error.startswith(f"{failure.exception}: ")
+    else:
+        assert message is None
+
+
+@each(directed(JSON, "write"))
+def test_json_write(vector: JsonVector) -> None:
+    assert vector.message is not UNSET
+    assert PROTOCOL.encode(vector.message.build()) == raw_bytes(vector.bytes) + RECORD_SEPARATOR
+
+
+# ---- handshake
+
+
+def answer_to(vector: HandshakeRequestVector, *, detailed_errors: bool = False) -> bytes:
+    """The record that a server sends back, as text without the separator."""
+    server = handshake.ServerHandshake(
+        {"json": PROTOCOL, "messagepack": BinaryProtocol()},
+        transfer_formats=frozenset(map(TransferFormat, vector.transfer_formats)),
+        maximum_size=vector.maximum_size,
+        detailed_errors=detailed_errors,
+    )
+    behind = b"behind\x1e"
+    try:
+        agreed = server.receive(raw_bytes(vector.bytes) + RECORD_SEPARATOR + behind)
+    except HandshakeError as error:
+        return handshake.write_response(str(error)).removesuffix(RECORD_SEPARATOR)
+    assert agreed is not None
+    assert agreed[1] == behind  # H-3
+    return handshake.write_response().removesuffix(RECORD_SEPARATOR)
+
+
+@each(REQUESTS)
+def test_handshake_request_read(vector: HandshakeRequestVector) -> None:
+    record = raw_bytes(vector.bytes)
+    if vector.message is not UNSET:
+        request = handshake.read_request(record)
+        assert (request.protocol, request.version) == (
+            vector.message.protocol,
+            vector.message.version,
+        )
+        return
+    with pytest.raises(RemoteProtocolError) as caught:
+        handshake.read_request(record)
+    assert caught.value.exception_name == vector.exception
+    assert vector.error is None or str(caught.value) == vector.error
+
+
+@each(directed(REQUESTS, "both"))
+def test_handshake_request_write(vector: HandshakeRequestVector) -> None:
+    assert vector.message is not UNSET
+    request = handshake.HandshakeRequest(vector.message.protocol, vector.message.version)
+    assert handshake.write_request(request) == raw_bytes(vector.bytes) + RECORD_SEPARATOR
+
+
+@each(REQUESTS)
+def test_handshake_answer(vector: HandshakeRequestVector) -> None:
+    if vector.message is not UNSET:
+        assert vector.answer is not UNSET, "a request that can be read has an answer"
+        assert answer_to(vector).decode() == vector.answer
+        assert answer_to(vector, detailed_errors=True).decode() == vector.answer
+        return
+    assert answer_to(vector) == _refusal(UNEXPECTED)
+    detailed = answer_to(vector, detailed_errors=True)
+    if vector.error is None:
+        assert detailed.startswith(_refusal(f"{UNEXPECTED} {vector.exception}: ")[:-2])
+    else:
+        assert detailed == _refusal(f"{UNEXPECTED} {vector.exception}: {vector.error}")
+
+
+def _refusal(text: str) -> bytes:
+    return handshake.write_response(text).removesuffix(RECORD_SEPARATOR)
+
+
+@each(RESPONSES)
+def test_handshake_response_read(vector: HandshakeResponseVector) -> None:
+    client = handshake.ClientHandshake(PROTOCOL)
+    data = raw_bytes(vector.bytes) + RECORD_SEPARATOR + b"behind"
+    if vector.accepted is not UNSET:
+        assert client.receive(data) == (PROTOCOL, b"behind")  # H-3
+        return
+    with pytest.raises(HandshakeError) as caught:
+        client.receive(data)
+    assert vector.error is None or str(caught.value) == vector.error
+
+
+@each(directed(RESPONSES, "both"))
+def test_handshake_response_write(vector: HandshakeResponseVector) -> None:
+    text = None if vector.accepted is not UNSET else vector.refusal
+    assert text is not UNSET
+    assert handshake.write_response(text) == raw_bytes(vector.bytes) + RECORD_SEPARATOR
+
+
+# ---- negotiate
+
+
+@each(VERSIONS)
+def test_negotiate_version(vector: NegotiateVersionVector) -> None:
+    if vector.version is not UNSET:
+        assert negotiate.choose_version(vector.values, vector.minimum) == vector.version
+        return
+    with pytest.raises(NegotiationError) as caught:
+        negotiate.choose_version(vector.values, vector.minimum)
+    assert str(caught.value) == vector.error
+
+
+def fields_of(response: Struct, names: Iterable[str]) -> dict[str, Any]:
+    """The fields by name, transports as pairs, an absent or null version as absent."""
+    fields = {name: getattr(response, name) for name in names}
+    if fields["negotiate_version"] is None:
+        fields["negotiate_version"] = UNSET
+    if fields["available_transports"] is not UNSET:
+        fields["available_transports"] = [
+            (available.transport, tuple(available.transfer_formats))
+            for available in fields["available_transports"]
+        ]
+    return fields
+
+
+@each(OFFERS)
+def test_negotiate_response_read(vector: NegotiateResponseVector) -> None:
+    body = raw_bytes(vector.bytes)
+    if vector.message is not UNSET:
+        response = negotiate.read_response(body)
+        names: Sequence[str] = vector.message.__struct_fields__
+        assert fields_of(response, names) == fields_of(vector.message, names)
+        assert vector.token is UNSET or response.token == vector.token
+        return
+    with pytest.raises(NegotiationError) as caught:
+        negotiate.read_response(body)
+    assert vector.error is None or str(caught.value) == vector.error
+
+
+@each(directed(OFFERS, "both"))
+def test_negotiate_response_write(vector: NegotiateResponseVector) -> None:
+    if vector.message is UNSET:
+        assert isinstance(vector.error, str)
+        written = negotiate.write_error(vector.error)
+    else:
+        offer = vector.message
+        version, transports = offer.negotiate_version, offer.available_transports
+        assert version is not UNSET
+        assert transports is not UNSET
+        written = negotiate.write_offer(
+            version,
+            str(offer.connection_id),
+            str(offer.connection_token),
+            [negotiate.AvailableTransport(it.transport, it.transfer_formats) for it in transports],
+        )
+    assert written == raw_bytes(vector.bytes)
+
+
+@each(URLS)
+def test_negotiate_url(vector: NegotiateUrlVector) -> None:
+    assert negotiate.negotiate_url(vector.url) == vector.negotiate
+    assert negotiate.web_socket_url(vector.url, vector.token) == vector.web_socket
+
+
+# ---- framing
+
+
+@pytest.mark.parametrize("cut", ["whole", "bytewise", "halves"])
+@each(STREAMS)
+def test_framing(vector: FramingVector, cut: str) -> None:
+    stream = raw_bytes(vector.bytes)
+    match cut:
+        case "whole":
+            ways = [[stream]]
+        case "bytewise":
+            ways = [[stream[at : at + 1] for at in range(len(stream))]]
+        case _:
+            ways = [[stream[:at], stream[at:]] for at in range(len(stream) + 1)]
+    for way in ways:
+        records: list[bytes] = []
+        framer = RecordFramer(vector.maximum_size)
+        if vector.error is UNSET:
+            receive(framer, way, records)
+            assert framer.has_partial is vector.partial
+        else:
+            with pytest.raises(RemoteProtocolError) as caught:
+                receive(framer, way, records)
+            assert str(caught.value) == vector.error
+        assert records == [raw_bytes(record) for record in vector.records]
+
+
+def receive(framer: RecordFramer, chunks: list[bytes], records: list[bytes]) -> None:
+    """Appends as it goes: the records before an error count (S-20)."""
+    for chunk in chunks:
+        for record in framer.feed(chunk):
+            records.append(record)  # noqa: PERF402
