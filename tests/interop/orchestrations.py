@@ -8,16 +8,16 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.orchestrator import DEFAULT_MAXIMUM_MESSAGE_SIZE, HubRouteInfo, Orchestrator
+from signalr_gateway.orchestrator import BroadcastType, HubBuilder, HubRouteInfo, Orchestrator
 
-LARGE = 4 * 1024 * 1024
+RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 
 
 def documented(orchestrator: Orchestrator) -> None:
     """The documentation's orchestration, once for each hub."""
     for api, url in _hubs().items():
         url = url.replace("chathub", "ChatHub")  # as the documentation spells it
-        orchestrator.add_hub(api, _connect_to(url)).add_route(
+        orchestrator.add_hub(api, connect_to(url)).add_route(
             "room",
             HubRouteInfo(
                 invoke_method="SendMessage",
@@ -31,33 +31,50 @@ def documented(orchestrator: Orchestrator) -> None:
 
 def chat(orchestrator: Orchestrator) -> None:
     """A route to each method of the chat hub that the tests look at."""
-    _add_chat_routes(orchestrator, DEFAULT_MAXIMUM_MESSAGE_SIZE)
-
-
-def large(orchestrator: Orchestrator) -> None:
-    """The same for hubs that take messages of 4 MiB."""
-    _add_chat_routes(orchestrator, LARGE)
-
-
-def _add_chat_routes(orchestrator: Orchestrator, maximum_message_size: int) -> None:
     for api, url in _hubs().items():
-        hub = orchestrator.add_hub(api, _connect_to(url), maximum_message_size=maximum_message_size)
-        hub.add_route(
-            "room", HubRouteInfo(invoke_method="SendMessage", receive_method="ReceiveMessage")
+        add_chat_routes(orchestrator.add_hub(api, connect_to(url)))
+
+
+def subscriptions(orchestrator: Orchestrator) -> None:
+    """Routes whose events go to a group and to individual subscribers, behind a receive key."""
+    for api, url in _hubs().items():
+        orchestrator.add_hub(api, connect_to(url), receive_key=RECEIVE_KEY).add_route(
+            "room",
+            HubRouteInfo(
+                invoke_method="SendMessage",
+                receive_method="ReceiveMessage",
+                broadcast_type=BroadcastType.GROUP,
+                receive_group="ChatGroup",
+            ),
+        ).add_route(
+            "relay",
+            HubRouteInfo(
+                invoke_method="Relay",
+                receive_method="ReceiveRelay",
+                broadcast_type=BroadcastType.INDIVIDUAL,
+            ),
         )
-        hub.add_route("relay", HubRouteInfo(invoke_method="Relay", receive_method="ReceiveRelay"))
-        for method in ("Add", "Burst", "Echo", "Hold", "Nothing", "Record", "Throw", "ThrowHub"):
-            hub.add_route(method, HubRouteInfo(invoke_method=method))
+
+
+def add_chat_routes(hub: HubBuilder) -> None:
+    hub.add_route(
+        "room", HubRouteInfo(invoke_method="SendMessage", receive_method="ReceiveMessage")
+    )
+    hub.add_route("relay", HubRouteInfo(invoke_method="Relay", receive_method="ReceiveRelay"))
+    for method in ("Add", "Burst", "Echo", "Hold", "Record", "ThrowHub"):
+        hub.add_route(method, HubRouteInfo(invoke_method=method))
+
+
+def connect_to(url: str) -> Callable[[HubConnectionBuilder], HubConnection]:
+    """How a connection to the hub at this address is built."""
+
+    def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
+        return builder.with_url(url).build()
+
+    return build_hub_connection
 
 
 def _hubs() -> dict[str, str]:
     hubs = json.loads(os.environ["CHAT_HUBS"])
     assert isinstance(hubs, dict)
     return hubs
-
-
-def _connect_to(url: str) -> Callable[[HubConnectionBuilder], HubConnection]:
-    def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
-        return builder.with_url(url).build()
-
-    return build_hub_connection

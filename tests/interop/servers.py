@@ -3,14 +3,20 @@
 A server keeps its port when it is killed and started again, so that its clients can come back.
 """
 
+import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
+from signalr_gateway.app import create_app
+from signalr_gateway.http_api import DEFAULT_MAXIMUM_BODY_SIZE
+from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.serving import serving
 from tests.interop.builds import dotnet_program, require
 from tests.interop.processes import LineProcess, free_port
 
@@ -106,52 +112,71 @@ class Answer:
         return problem
 
 
-class GatewayServer:
-    """The gateway as its users run it, and a caller of its POST endpoint."""
+class GatewayCaller:
+    """A caller of the gateway at this address."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        """`arguments` are those of the command line, but for the port."""
-        self._port = free_port()
-        self._arguments = arguments
-        self._environment = environment
-        self._process: LineProcess
-        self._session: aiohttp.ClientSession
-
-    @classmethod
-    def before(
-        cls, hubs: Mapping[str, HubServer], orchestration: str = "chat", *options: str
-    ) -> "GatewayServer":
-        """A gateway before these hubs, by api key; the function is one of `orchestrations`."""
-        urls = {api: hub.url for api, hub in hubs.items()}
-        function = f"tests.interop.orchestrations:{orchestration}"
-        return cls("run", function, *options, CHAT_HUBS=json.dumps(urls))
+    def __init__(self, address: str) -> None:
+        self._address = address
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._port}{path}"
+        return self._address + path
 
-    async def __aenter__(self) -> "GatewayServer":
-        self._process = await LineProcess.start(
-            sys.executable,
-            "-m",
-            "signalr_gateway",
-            *self._arguments,
-            "--port",
-            str(self._port),
-            env=self._environment,
-        )
+    async def __aenter__(self) -> Self:
+        # No limit, so that all POSTs of a test are under way at once.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        await self._process.line(f":{self._port}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
-        assert await self._process.interrupt() == 0, "\n".join(self._process.lines.entries)
 
     async def post(self, api: str, key: str, body: str) -> Answer:
         """POSTs a JSON text to a route."""
         async with self._session.post(
             self.url(f"/api/Gateway/hub/{api}/{key}"),
-            data=body.encode(),
+            data=io.BytesIO(body.encode()),
             headers={"Content-Type": "application/json"},
         ) as response:
             return Answer(response.status, response.headers, await response.read())
+
+
+class GatewayServer(GatewayCaller):
+    """The gateway as its users run it, in a process of its own, and a caller of it."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        """`arguments` are those of the command line, but for the port."""
+        port = str(free_port())
+        super().__init__(f"http://127.0.0.1:{port}")
+        self._arguments = (*arguments, "--port", port)
+        self._environment = environment
+
+    @classmethod
+    def before(cls, hubs: Mapping[str, HubServer], orchestration: str = "chat") -> "GatewayServer":
+        """A gateway before these hubs, by api key; the function is one of `orchestrations`."""
+        urls = {api: hub.url for api, hub in hubs.items()}
+        function = f"tests.interop.orchestrations:{orchestration}"
+        return cls("run", function, CHAT_HUBS=json.dumps(urls))
+
+    async def __aenter__(self) -> Self:
+        self._process = await LineProcess.start(
+            sys.executable, "-m", "signalr_gateway", *self._arguments, env=self._environment
+        )
+        await self._process.line(f"^console +{self._address}/")
+        return await super().__aenter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Asks it to stop, and waits until it has, in good order."""
+        assert await self._process.interrupt() == 0, "\n".join(self._process.lines.entries)
+
+
+@asynccontextmanager
+async def gateway_of(
+    orchestrator: Orchestrator, maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE
+) -> AsyncIterator[GatewayCaller]:
+    """The gateway of this orchestration, in this process."""
+    app = create_app(orchestrator, maximum_body_size=maximum_body_size)
+    async with serving(app, "127.0.0.1", 0) as address, GatewayCaller(address) as gateway:
+        yield gateway

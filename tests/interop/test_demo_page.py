@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.browser import chromium
+from tests.interop.processes import free_port
 from tests.interop.servers import GatewayServer
 
 pytestmark = [
@@ -20,7 +21,8 @@ document.querySelector("#invoke-send").click();
 
 
 async def test_the_demo_shows_a_message_going_round(tmp_path: Path) -> None:
-    async with GatewayServer("demo") as gateway, chromium(tmp_path / "profile") as page:
+    demo = GatewayServer("demo", "--hub-port", str(free_port()))
+    async with demo as gateway, chromium(tmp_path / "profile") as page:
         await page.open(gateway.url("/"))
         await page.when('document.querySelector("#connection-state").dataset.state === "connected"')
         await page.when('document.querySelector("#hubs [data-api][data-state=connected]")')

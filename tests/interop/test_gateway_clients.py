@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.interop.drivers import ClientDriver, Value
+from tests.interop.drivers import ClientDriver, DriverError, Value
 from tests.interop.expectations import HUB_SAYS_NO
+from tests.interop.orchestrations import RECEIVE_KEY
 from tests.interop.servers import GatewayServer, HubServer
 
 pytestmark = [
@@ -21,7 +22,7 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(hub: HubServer) -> AsyncIterator[GatewayServer]:
-    async with GatewayServer.before({"chatservice": hub}, "large") as gateway:
+    async with GatewayServer.before({"chatservice": hub}) as gateway:
         yield gateway
 
 
@@ -68,3 +69,41 @@ async def test_results_and_errors_of_the_hub_are_the_answer(gateway: GatewayServ
     assert answer.status == 502
     assert answer.problem["code"] == "hub-error"
     assert answer.problem["detail"] == answer.problem["error"] == HUB_SAYS_NO
+
+
+async def test_subscribers_and_nobody_else(driver: ClientDriver, hub: HubServer) -> None:
+    room = {"Api": "chatservice", "Key": "room", "ReceiveKey": RECEIVE_KEY}
+    group = {**room, "ReceiveGroup": "ChatGroup"}
+    route = {"Api": "chatservice", "Key": "relay", "ReceiveKey": RECEIVE_KEY, "UserId": "JohnD"}
+    async with GatewayServer.before({"chatservice": hub}, "subscriptions") as gateway:
+        member, subscriber = [await driver.connect(gateway.url("/gatewayhub")) for _ in range(2)]
+        for client in (member, subscriber):
+            await client.on("ReceiveMessage", "object", "object")
+            await client.on("ReceiveRelay", "object", "object")
+            await client.start()
+
+        with pytest.raises(DriverError, match="ReceiveKey"):
+            await member.invoke("SubscribeToGroup", {**group, "ReceiveKey": "guessed"})
+        assert (await member.invoke("SubscribeToGroup", group)).value is None
+        assert (await subscriber.invoke("SubscribeToRoute", route)).value is None
+
+        said = {"Name": "John", "Message": "Hello!"}
+        await subscriber.invoke("InvokeDownstreamHub", {**room, "Data": said})
+        await member.invoke("InvokeDownstreamHub", {**room, "DataArray": [said]})
+        calls = await member.calls("ReceiveMessage", 2)
+        assert [plain(arguments[0]) for arguments in calls] == [["John", "Hello!"]] * 2
+        assert (await gateway.post("chatservice", "relay", "[[1]]")).status == 200
+        assert plain((await subscriber.calls("ReceiveRelay", 1))[0][0]) == [[1]]
+
+        await member.invoke("UnsubscribeFromGroup", group)
+        await subscriber.invoke("UnsubscribeFromRoute", route)
+        await member.invoke("SubscribeToRoute", route)
+        assert (await gateway.post("chatservice", "room", "[{}]")).status == 200
+        assert (await gateway.post("chatservice", "relay", "[2]")).status == 200
+        assert plain((await member.calls("ReceiveRelay", 1))[0][0]) == [2]
+        # With this answer everything that was sent to the subscriber before it has arrived.
+        await subscriber.invoke("UnsubscribeFromRoute", route)
+        assert len(member.events.entries) == 3
+        assert len(subscriber.events.entries) == 1
+        for client in (member, subscriber):
+            await client.stop()

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from signalr_gateway.orchestrator import Orchestrator
 from tests.interop.drivers import ClientDriver, DrivenConnection
-from tests.interop.servers import GatewayServer, HubProgram, HubServer
+from tests.interop.orchestrations import add_chat_routes, connect_to
+from tests.interop.servers import GatewayServer, HubProgram, HubServer, gateway_of
 
 pytestmark = [
     pytest.mark.interop,
@@ -42,11 +44,11 @@ async def test_clients_stay_while_the_hub_is_killed_and_comes_back(
     gateway: GatewayServer,
 ) -> None:
     clients = [await listener(driver, gateway) for driver in (dotnet_driver, node_driver)]
-    for events in (1, 2, 3):
+    for events, end_hub in enumerate((own_hub.kill, own_hub.stop, own_hub.kill), 1):
         assert (await gateway.post("chatservice", "room", HELLO)).status == 200
         for client in clients:
             await client.calls("ReceiveMessage", events)
-        await own_hub.kill()
+        await end_hub()
         await own_hub.start()
     for client in clients:
         assert {event.kind for event in client.events.entries} == {"call"}
@@ -119,3 +121,50 @@ async def test_a_call_in_flight_when_the_hub_dies_is_not_sent_again(
     await own_hub.start()
     assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
     assert own_hub.lines("^(HOLDING|RECORDED) ") == ["HOLDING call", "RECORDED after"]
+
+
+async def test_a_caller_that_gives_up_costs_nobody_the_connection(
+    own_hub: HubServer, gateway: GatewayServer
+) -> None:
+    post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
+    await own_hub.holding("call")
+    post.cancel()
+    await asyncio.wait({post})
+    await own_hub.release("call")  # its late completion finds nobody
+    assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
+    assert own_hub.lines("^DISCONNECTED ") == []
+
+
+async def test_a_hub_that_does_not_answer_in_time(own_hub: HubServer) -> None:
+    orchestrator = Orchestrator()
+    hub = orchestrator.add_hub("chatservice", connect_to(own_hub.url), invoke_timeout=0.5)
+    add_chat_routes(hub)
+    async with gateway_of(orchestrator) as gateway:
+        answer = await gateway.post("chatservice", "hold", '["call"]')
+        assert answer.status == 504
+        await own_hub.release("call")
+        assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
+        assert own_hub.lines("^DISCONNECTED ") == []
+
+
+async def test_a_gateway_that_stops_lets_calls_end_and_its_clients_come_back(
+    driver: ClientDriver, own_hub: HubServer
+) -> None:
+    gateway = GatewayServer.before({"chatservice": own_hub})
+    async with gateway:
+        client = await driver.connect(gateway.url("/gatewayhub"), reconnect=[0, 100, 200, 400, 800])
+        await client.on("ReceiveMessage", "object", "object")
+        await client.start()
+        post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
+        await own_hub.holding("call")
+        stop = asyncio.create_task(gateway.stop())
+        await client.event("reconnecting")
+        await own_hub.release("call")
+        answer = await post
+        assert (answer.status, answer.body) == (200, b'"call"')
+        await stop
+    async with gateway:
+        await client.event("reconnected")
+        assert (await gateway.post("chatservice", "room", HELLO)).status == 200
+        await client.calls("ReceiveMessage", 1)
+        await client.stop()

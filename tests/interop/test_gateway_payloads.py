@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from signalr_gateway.orchestrator import Orchestrator
 from tests.interop.drivers import ClientDriver, Value
-from tests.interop.servers import GatewayServer, HubServer, aspnetcore_hub
+from tests.interop.orchestrations import add_chat_routes, connect_to
+from tests.interop.servers import (
+    GatewayCaller,
+    GatewayServer,
+    HubServer,
+    aspnetcore_hub,
+    gateway_of,
+)
 
 pytestmark = [
     pytest.mark.interop,
@@ -36,7 +44,7 @@ async def gateway(hub: HubServer) -> AsyncIterator[GatewayServer]:
         yield gateway
 
 
-async def relayed(driver: ClientDriver, gateway: GatewayServer, body: str) -> Value:
+async def relayed(driver: ClientDriver, gateway: GatewayCaller, body: str) -> Value:
     """POSTs to the route whose event brings the argument back; what a .NET client gets of it."""
     client = await driver.connect(gateway.url("/gatewayhub"))
     await client.on("ReceiveRelay", "JsonElement", "JsonElement")
@@ -77,12 +85,15 @@ async def test_what_the_hub_could_not_take_spares_a_neighbours_call(
 
 
 async def test_a_large_argument_where_the_limits_are_raised(dotnet_driver: ClientDriver) -> None:
-    hub = HubServer(aspnetcore_hub(HUB_STJ="1", HUB_MAX=str(4 * MIB)))
+    limit = 4 * MIB
+    hub = HubServer(aspnetcore_hub(HUB_STJ="1", HUB_MAX=str(limit)))
     await hub.start()
+    orchestrator = Orchestrator()
+    add_chat_routes(
+        orchestrator.add_hub("chatservice", connect_to(hub.url), maximum_message_size=limit)
+    )
     text = f'"{"x" * MIB}"'
-    async with GatewayServer.before(
-        {"chatservice": hub}, "large", "--maximum-body-size", str(4 * MIB)
-    ) as gateway:
+    async with gateway_of(orchestrator, maximum_body_size=limit) as gateway:
         answer = await gateway.post("chatservice", "echo", f"[{text}]")
         assert (answer.status, answer.body == text.encode()) == (200, True)
         arguments = await relayed(dotnet_driver, gateway, f"[{text}]")

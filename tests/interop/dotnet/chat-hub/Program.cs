@@ -12,7 +12,8 @@ using Microsoft.Extensions.Logging;
 // POST /release/NAME lets the call Hold(NAME) go on. Environment:
 //   HUB_STJ=1            leaves the Newtonsoft protocol away
 //   HUB_MAX=bytes        the largest message it receives
-//   HUB_KEEPALIVE=ms     pings after that time, and misses a client after five of them
+//   HUB_KEEPALIVE=ms     it pings in this interval
+//   HUB_TIMEOUT=ms       it gives up a client that is silent for longer
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 var signalR = builder.Services.AddSignalR();
@@ -25,13 +26,13 @@ if (long.TryParse(Environment.GetEnvironmentVariable("HUB_MAX"), out var maximum
     builder.Services.Configure<HubOptions>(options => options.MaximumReceiveMessageSize = maximum);
 }
 
-if (double.TryParse(Environment.GetEnvironmentVariable("HUB_KEEPALIVE"), out var milliseconds))
+if (Milliseconds("HUB_KEEPALIVE") is { } keepAlive)
 {
-    builder.Services.Configure<HubOptions>(options =>
-    {
-        options.KeepAliveInterval = TimeSpan.FromMilliseconds(milliseconds);
-        options.ClientTimeoutInterval = 5 * options.KeepAliveInterval;
-    });
+    builder.Services.Configure<HubOptions>(options => options.KeepAliveInterval = keepAlive);
+}
+if (Milliseconds("HUB_TIMEOUT") is { } timeout)
+{
+    builder.Services.Configure<HubOptions>(options => options.ClientTimeoutInterval = timeout);
 }
 // A client that does not hang up is not waited for.
 builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(1));
@@ -46,3 +47,6 @@ app.Lifetime.ApplicationStarted.Register(() =>
     Console.WriteLine($"LISTENING {string.Join(' ', addresses.Addresses)}");
 });
 app.Run();
+
+static TimeSpan? Milliseconds(string name) =>
+    double.TryParse(Environment.GetEnvironmentVariable(name), out var value) ? TimeSpan.FromMilliseconds(value) : null;

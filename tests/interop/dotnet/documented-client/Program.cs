@@ -15,9 +15,11 @@ internal static class Program
     {
         var (url, protocol) = (arguments[0], arguments[1]);
         var conn = Build(url, protocol);
+        var closed = new TaskCompletionSource();
         conn.Closed += error =>
         {
             Console.WriteLine($"CLOSED {(error == null ? "null" : $"{error.GetType().Name}: {error.Message}")}");
+            closed.SetResult();
             return Task.CompletedTask;
         };
 
@@ -39,6 +41,7 @@ internal static class Program
         Console.WriteLine("CONNECTED");
         await Console.In.ReadToEndAsync();
         await conn.StopAsync();
+        await closed.Task;
     }
 
     private static HubConnection Build(string url, string protocol)
