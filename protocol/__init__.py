@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from .aio.options import HubOptions as HubOptions
     from .aio.retry import RetryContext as RetryContext
     from .aio.retry import RetryPolicy as RetryPolicy
-    from .binding import Byte as Byte
-    from .binding import Int16 as Int16
-    from .binding import Int32 as Int32
-    from .binding import Int64 as Int64
-    from .binding import UInt32 as UInt32
     from .errors import ArgumentBindingError as ArgumentBindingError
     from .errors import ConnectionClosed as ConnectionClosed
     from .errors import HandshakeError as HandshakeError
@@ -39,6 +34,15 @@ if TYPE_CHECKING:
     from .errors import ServerTimeoutError as ServerTimeoutError
     from .errors import SignalRError as SignalRError
     from .errors import TransportViolationError as TransportViolationError
+    from .number_types import Byte as Byte
+    from .number_types import Int16 as Int16
+    from .number_types import Int32 as Int32
+    from .number_types import Int64 as Int64
+    from .number_types import SByte as SByte
+    from .number_types import Single as Single
+    from .number_types import UInt16 as UInt16
+    from .number_types import UInt32 as UInt32
+    from .number_types import UInt64 as UInt64
     from .transports.aiohttp_server import map_hub as map_hub
     from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
 
@@ -49,7 +53,6 @@ _HOMES = {
     ".aio.hub": ("Hub", "hub_method"),
     ".aio.options": ("EndpointOptions", "HubOptions"),
     ".aio.retry": ("RetryContext", "RetryPolicy"),
-    ".binding": ("Byte", "Int16", "Int32", "Int64", "UInt32"),
     ".errors": (
         "ArgumentBindingError",
         "ConnectionClosed",
@@ -64,6 +67,17 @@ _HOMES = {
         "ServerTimeoutError",
         "SignalRError",
         "TransportViolationError",
+    ),
+    ".number_types": (
+        "Byte",
+        "Int16",
+        "Int32",
+        "Int64",
+        "SByte",
+        "Single",
+        "UInt16",
+        "UInt32",
+        "UInt64",
     ),
     ".transports.aiohttp_server": ("map_hub",),
     ".transports.builder": ("HubConnectionBuilder",),

@@ -2,8 +2,7 @@
 
 A reader is compiled once per annotation. What msgspec reads exactly as .NET would goes to msgspec
 in one step; where that fails, or where names ignore case and values have spellings of their own, a
-converter works piece by piece on undecoded values. Plain ``int`` takes any whole number; ``Int32``
-and its kin are bounded like their .NET namesakes.
+converter works piece by piece on undecoded values.
 """
 
 import types
@@ -23,13 +22,7 @@ from . import json_scalars
 from .errors import ArgumentBindingError, RemoteProtocolError
 from .hub_protocol import ArgumentsReader, ValueReader
 from .naming import camel_case, has_members, members_of
-
-Byte: TypeAlias = Annotated[int, Meta(ge=0, le=2**8 - 1)]
-Int16: TypeAlias = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
-Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-UInt32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-
-Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+from .number_types import AtMost, Single
 
 _BINDING_FAILED: Final = (
     "Error binding arguments. Make sure that the types of the provided values match the types of "
@@ -203,6 +196,7 @@ _SCALARS: Final[dict[Any, _Converter]] = {
     bool: _decoder(bool),
     int: _decoder(int),
     float: _convert_float,
+    Single: lambda raw: Single(_convert_float(raw)),
     type(None): _decoder(None),
     Raw: _convert_raw,
     bytes: _from_string(json_scalars.read_bytes),
@@ -227,7 +221,15 @@ def _constrained(annotation: Any, base: Any) -> _Converter:
     convert = _converter(base)
     if not isinstance(base, type) or base not in (str, int, float):
         return convert
-    return lambda raw: msgspec.convert(convert(raw), annotation)
+    limits = [item.limit for item in get_args(annotation)[1:] if isinstance(item, AtMost)]
+
+    def constrained(raw: Raw) -> Any:
+        value = msgspec.convert(convert(raw), annotation)
+        if any(value > limit for limit in limits):
+            raise ValueError("too large")
+        return value
+
+    return constrained
 
 
 def _alternatives(converters: Sequence[_Converter]) -> _Converter:
@@ -255,7 +257,14 @@ def _literal(values: tuple[Any, ...]) -> _Converter:
 
 def _enumeration(kind: type[Enum]) -> _Converter:
     """Numbers, as .NET writes enums in JSON; names only where the values are names (J-18)."""
-    return lambda raw: kind(_read_any(raw))
+
+    def convert(raw: Raw) -> Enum:
+        value = _read_any(raw)
+        if type(value) not in (int, str):  # 1.0 and true equal 1, and would pass for it
+            raise ValueError("neither a number nor a name")
+        return kind(value)
+
+    return convert
 
 
 def _mapping(key: Any, convert_value: _Converter) -> _Converter:

@@ -18,6 +18,7 @@ from msgspec import Raw
 from . import json_scalars
 from .errors import LocalProtocolError
 from .naming import camel_case, has_members, members_of
+from .number_types import Single
 
 _encode: Final = msgspec.json.Encoder().encode
 _NATIVE: Final = frozenset({str, int, bool, type(None), Raw})
@@ -112,6 +113,7 @@ def _wire_iterable(value: Iterable[Any]) -> list[Any]:
 
 _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
     float: _wire_float,
+    Single: lambda value: _wire_float(value.shortest),
     list: _wire_iterable,
     tuple: _wire_iterable,
     dict: _wire_mapping,

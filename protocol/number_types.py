@@ -1,0 +1,55 @@
+"""Numbers as narrow as .NET's, for the annotations of hub methods and handlers (J-15).
+
+Plain ``int`` takes any whole number and plain ``float`` is .NET's ``double``; these are the others.
+What reads and writes them is left to the hub protocols.
+"""
+
+import struct
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Struct
+
+
+class AtMost(Struct, frozen=True):
+    """An upper bound beyond those that ``msgspec.Meta`` can express."""
+
+    limit: int
+
+
+Byte: TypeAlias = Annotated[int, Meta(ge=0, le=2**8 - 1)]
+SByte: TypeAlias = Annotated[int, Meta(ge=-(2**7), le=2**7 - 1)]
+Int16: TypeAlias = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
+UInt16: TypeAlias = Annotated[int, Meta(ge=0, le=2**16 - 1)]
+Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+UInt32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+UInt64: TypeAlias = Annotated[int, Meta(ge=0), AtMost(2**64 - 1)]
+
+_SINGLE: Final = struct.Struct("<f")
+_ENOUGH_DIGITS: Final = 9  # tell any two values of 32 bits apart
+
+
+class Single(float):
+    """.NET's ``float``: rounded to 32 bits, beyond their range infinite."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: float) -> "Single":
+        return super().__new__(cls, _rounded(value))
+
+    @property
+    def shortest(self) -> float:
+        """The number with the fewest digits that rounds to this one: 0.1, not 0.10000000149."""
+        for digits in range(1, _ENOUGH_DIGITS):
+            candidate = float(f"{self:.{digits}g}")
+            if _rounded(candidate) == self:
+                return candidate
+        return float(f"{self:.{_ENOUGH_DIGITS}g}")
+
+
+def _rounded(value: float) -> float:
+    try:
+        rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+    return rounded
