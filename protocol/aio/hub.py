@@ -12,6 +12,7 @@ from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..naming import pascal_case
 from .clients import GroupManager, HubCallerClients
 from .context import HubCallerContext
+from .options import Services
 
 Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -92,11 +93,13 @@ class BoundHubMethod:
 class HubMethodTable:
     """All callable methods of a hub class.
 
+    ``services`` gives, by type, the values of parameters that no client sends (S-2).
     Raises TypeError for definitions that cannot work: two methods of one name, parameters that
     are not plain positional ones, types that no message can be read into.
     """
 
-    def __init__(self, hub_class: type[Hub]) -> None:
+    def __init__(self, hub_class: type[Hub], services: Services) -> None:
+        self._services = services
         self._methods: dict[str, HubMethod] = {}
         self._bound: dict[str, Mapping[str, BoundHubMethod]] = {}
         for attribute in dir(hub_class):
@@ -112,9 +115,9 @@ class HubMethodTable:
                 f"{hub_class.__name__}: duplicate definitions of '{name}'. Overloading is not "
                 "supported."
             )
-        self._methods[name.lower()] = HubMethod(
-            name, function, mark.authorize, _annotations(hub_class, name, function)
-        )
+        annotations, services = _parameters(hub_class, name, function, self._services)
+        called = _with_services(function, services) if services else function
+        self._methods[name.lower()] = HubMethod(name, called, mark.authorize, annotations)
 
     def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
         """The methods by lower-case name, ready for payloads of ``hub_protocol``."""
@@ -128,8 +131,13 @@ class HubMethodTable:
         return bound
 
 
-def _annotations(hub_class: type[Hub], name: str, function: Callable[..., Any]) -> tuple[Any, ...]:
-    """The types of all parameters after self; one without an annotation takes anything."""
+def _parameters(
+    hub_class: type[Hub], name: str, function: Callable[..., Any], services: Services
+) -> tuple[tuple[Any, ...], dict[int, Callable[[], Any]]]:
+    """The types of what clients send, and who gives the other values, by position after self.
+
+    A parameter without an annotation takes anything.
+    """
     hints = get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     for parameter in parameters:
@@ -138,4 +146,24 @@ def _annotations(hub_class: type[Hub], name: str, function: Callable[..., Any]) 
                 f"{hub_class.__name__}.{name}: parameter '{parameter.name}' is not positional; "
                 "clients send positional arguments only."
             )
-    return tuple(hints.get(parameter.name, Any) for parameter in parameters)
+    annotations = [hints.get(parameter.name, Any) for parameter in parameters]
+    given = {
+        position: services[annotation]
+        for position, annotation in enumerate(annotations)
+        if isinstance(annotation, type) and annotation in services
+    }
+    return tuple(a for position, a in enumerate(annotations) if position not in given), given
+
+
+def _with_services(
+    function: Callable[..., Any], services: Mapping[int, Callable[[], Any]]
+) -> Callable[..., Any]:
+    """``function`` as called with what clients send alone."""
+
+    def call(hub: Hub, *sent: Any) -> Any:
+        arguments = list(sent)
+        for position, give in services.items():  # ascending, so that each finds its place
+            arguments.insert(position, give())
+        return function(hub, *arguments)
+
+    return call

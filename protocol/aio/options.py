@@ -3,11 +3,13 @@
 Two scopes: hub options belong to the hub class wherever it is mapped, endpoint options to one path.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from .context import HttpRequestData, Principal
 
+Services = Mapping[type[Any], Callable[[], Any]]
 Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | None] | None"]
 
 
@@ -42,6 +44,11 @@ class HubOptions:
     transport_send_timeout: float = 10.0
     """A client that takes nothing for this long, while a method waits for it, is cut off (TG-9)."""
 
+    services: Services = field(default_factory=dict)
+    """Values of hub method parameters that no client sends: by the parameter's type, a function
+    that gives one for each call. Like .NET's injected parameters they are not counted among a
+    call's arguments (S-2)."""
+
     def __post_init__(self) -> None:
         _require_positive(self)
 
@@ -71,9 +78,9 @@ class EndpointOptions:
 
 
 def _require_positive(options: HubOptions | EndpointOptions) -> None:
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if field.name == "minimum_protocol_version" or isinstance(value, bool):
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if option.name == "minimum_protocol_version" or isinstance(value, bool):
             continue
         if isinstance(value, int | float) and not value > 0:
-            raise ValueError(f"{type(options).__name__}.{field.name} is {value}, not above 0.")
+            raise ValueError(f"{type(options).__name__}.{option.name} is {value}, not above 0.")

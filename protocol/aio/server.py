@@ -48,7 +48,7 @@ class HubServer:
         self.lifetime = lifetime or DefaultHubLifetimeManager()
         self.context = HubContext(self.lifetime)
         self._hub_factory = hub_factory or hub_class
-        self._methods = HubMethodTable(hub_class)
+        self._methods = HubMethodTable(hub_class, self.options.services)
         self._protocols = {
             protocol.name.lower(): protocol for protocol in protocols or (JsonHubProtocol(),)
         }
