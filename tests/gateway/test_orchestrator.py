@@ -246,8 +246,9 @@ def test_send_only_and_receive_only_routes_are_allowed() -> None:
 def test_routes_that_share_a_receive_method_must_agree(field: str, other: RouteFields) -> None:
     """GW-2."""
     builder = Orchestrator().add_hub("h", build_hub_connection).add_route("room", ROOM)
+    fields: RouteFields = {**other, "receive_method": "ReceiveMessage"}
     with pytest.raises(OrchestrationError, match="same as in route 'room'") as caught:
-        builder.add_route("other", HubRouteInfo(**{**other, "receive_method": "ReceiveMessage"}))
+        builder.add_route("other", HubRouteInfo(**fields))
     assert (caught.value.route, caught.value.field) == ("other", field)
 
 

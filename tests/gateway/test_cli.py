@@ -1,0 +1,243 @@
+"""The command line, run as its users run it: as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from signalr_gateway import __version__
+from signalr_gateway.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+class Command:
+    """A running ``python -m signalr_gateway``; its output is read line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.output = ""
+
+    async def line(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of standard output in which `pattern` is found."""
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode():
+            self.output += line
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"ended without {pattern}: {self.output} {await self.errors()}")
+
+    async def errors(self) -> str:
+        assert self._process.stderr is not None
+        return (await self._process.stderr.read()).decode()
+
+    async def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        self._process.send_signal(number)
+        return await self._process.wait(), await self.errors()
+
+    async def ended(self) -> tuple[int, str]:
+        return await self._process.wait(), await self.errors()
+
+
+@asynccontextmanager
+async def command(*arguments: str, cwd: Path = ROOT) -> AsyncIterator[Command]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "signalr_gateway", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield Command(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def failure(*arguments: str, cwd: Path = ROOT) -> tuple[int, str]:
+    """Exit code and standard error of a command that must not start."""
+    async with command(*arguments, cwd=cwd) as running:
+        return await running.ended()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_demo(number: signal.Signals) -> None:
+    """The printed curl line reaches the chat hub, and its event a client of the gateway hub."""
+    async with command("demo", "--port", "0", "--hub-port", "0") as demo:
+        hub_url = (await demo.line(r"gateway hub  (\S+)"))[1]
+        curl = await demo.line(r"^curl -X POST (\S+) -H '([^:]+): ([^']+)' -d '([^']+)'")
+        url, name, value, body = curl.groups()
+        assert body == '[{"name":"John","message":"Hello!"}]'
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(hub_url) as socket,
+        ):
+            await socket.send_str('{"protocol":"json","version":1}\x1e')
+            assert await socket.receive_str() == "{}\x1e"
+            async with session.post(url, data=body, headers={name: value}) as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
+            event = json.loads((await socket.receive_str()).rstrip("\x1e"))
+            assert event["arguments"] == [["John", "Hello!"], {}]
+        exit_code, errors = await demo.stop(number)
+    assert exit_code == 0
+    assert "Traceback" not in errors
+    assert "ERROR" not in errors
+
+
+async def test_the_demo_stops_while_clients_are_connected() -> None:
+    async with command("demo", "--port", "0", "--hub-port", "0") as demo:
+        hub_url = (await demo.line(r"gateway hub  (\S+)"))[1]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(hub_url) as socket,
+        ):
+            await socket.send_str('{"protocol":"json","version":1}\x1e')
+            assert await socket.receive_str() == "{}\x1e"
+            await demo.line("^curl")
+            ended = asyncio.create_task(demo.stop())
+            close = json.loads((await socket.receive_str()).rstrip("\x1e"))
+            assert close["type"] == 7
+            assert (await socket.receive()).data == 1000
+            assert (await ended)[0] == 0
+
+
+ORCHESTRATION = """
+from signalr_gateway import HubRouteInfo
+
+def build(builder):
+    return builder.with_url("http://127.0.0.1:9/hub").build()
+
+def plain(orchestrator):
+    orchestrator.add_hub("h", build).add_route("r", HubRouteInfo(invoke_method="I"))
+
+async def asynchronous(orchestrator):
+    plain(orchestrator)
+
+def off(orchestrator):
+    plain(orchestrator)
+    orchestrator.start_gateway_hub = False
+
+def wrong(orchestrator):
+    orchestrator.add_hub("h", build).add_route("r", HubRouteInfo())
+
+def crashes(orchestrator):
+    raise LookupError("no such setting")
+
+def empty(orchestrator):
+    pass
+
+def forgot_build(orchestrator):
+    orchestrator.add_hub("h", lambda builder: builder)
+
+number = 5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mygateway.py").write_text(ORCHESTRATION, encoding="utf-8")
+    (tmp_path / "broken.py").write_text("import nosuchmodule\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("function", ["plain", "asynchronous", "off"])
+async def test_run(folder: Path, function: str) -> None:
+    """GW-3: the current folder counts, the function may be async."""
+    async with command("run", f"mygateway:{function}", "--port", "0", cwd=folder) as running:
+        url = (await running.line(r"console      (\S+)/$"))[1]
+        assert ("gateway hub" in running.output) is (function != "off")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/api/Gateway/orchestration") as answer,
+        ):
+            assert [hub["api"] for hub in await answer.json()] == ["h"]
+        exit_code, errors = await running.stop()
+    assert (exit_code, "Traceback" in errors) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("orchestration", "text"),
+    [
+        ("mygateway", "'mygateway' is not of the form module:function"),
+        (":plain", "':plain' is not of the form module:function"),
+        ("nosuch:plain", "cannot import 'nosuch': ModuleNotFoundError: No module named 'nosuch'"),
+        ("broken:plain", "cannot import 'broken': ModuleNotFoundError: No module named"),
+        ("mygateway:nosuch", "module 'mygateway' has no function 'nosuch'"),
+        ("mygateway:number", "module 'mygateway' has no function 'number'"),
+        ("mygateway:wrong", "hub 'h', route 'r', invoke_method: a route needs"),
+        ("mygateway:crashes", "mygateway:crashes failed: LookupError: no such setting"),
+        ("mygateway:empty", "mygateway:empty adds no hub"),
+        ("mygateway:forgot_build", "hub 'h', build_hub_connection: must return the built Hub"),
+    ],
+)
+async def test_a_bad_orchestration_is_one_line_and_exit_code_2(
+    folder: Path, orchestration: str, text: str
+) -> None:
+    exit_code, errors = await failure("run", orchestration, "--port", "0", cwd=folder)
+    assert exit_code == 2
+    assert errors.startswith(f"signalr-gateway: {text}")
+    assert errors.count("\n") == 1
+
+
+async def test_a_port_in_use_is_one_line_and_exit_code_1(folder: Path) -> None:
+    async with command("run", "mygateway:plain", "--port", "0", cwd=folder) as first:
+        port = (await first.line(r"console .*:(\d+)/$"))[1]
+        exit_code, errors = await failure("run", "mygateway:off", "--port", port, cwd=folder)
+        own_line = [line for line in errors.splitlines() if line.startswith("signalr-gateway: ")]
+        assert exit_code == 1
+        assert len(own_line) == 1
+        assert re.search(rf"cannot listen on 127\.0\.0\.1:{port}: .*in use", own_line[0])
+        assert "Traceback" not in errors
+        exit_code, errors = await failure("demo", "--port", "0", "--hub-port", port)
+        assert (exit_code, errors.count("\n")) == (1, 1)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"signalr-gateway {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["run"], ["demo", "--port", "x"]])
+def test_a_wrong_command_is_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("uvloop") is not None, reason="uvloop is installed here"
+)
+async def test_uvloop_where_it_is_absent() -> None:
+    exit_code, errors = await failure("demo", "--port", "0", "--hub-port", "0", "--uvloop")
+    assert exit_code == 2
+    assert errors == (
+        "signalr-gateway: --uvloop needs the package uvloop:"
+        ' pip install "signalr-gateway[uvloop]"\n'
+    )
+
+
+@pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
+async def test_uvloop() -> None:
+    async with command("demo", "--port", "0", "--hub-port", "0", "--uvloop") as demo:
+        await demo.line("^curl")
+        exit_code, _ = await demo.stop()
+    assert exit_code == 0

@@ -1,0 +1,553 @@
+"""GW-13 … GW-22, GW-24, GW-25: what clients of the gateway hub receive and may call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as socketlib
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from protocol import HubConnection, HubException
+from signalr_gateway.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.orchestrator import HubRouteInfo, Orchestrator
+from signalr_gateway.relay import Relay
+
+from .lab import (
+    RECEIVE_KEY,
+    Inbox,
+    Lab,
+    RunningGateway,
+    connecting_to,
+    lab_routes,
+    running_gateway,
+    until,
+)
+
+HELLO = b'[{"name":"John","message":"Hello!"}]'
+RS = "\x1e"
+MARK = ("Anything", b"[[],{}]")
+"""An event that everybody gets: what came before it has arrived by then."""
+
+
+async def mark(lab: Lab) -> None:
+    await lab.send("Anything", b"[]")
+
+
+# --- events (GW-14, GW-15, GW-6) -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/gatewayhub", "/GatewayHub", "/GATEWAYHUB/"])
+async def test_the_frame_that_a_client_receives(gateway: RunningGateway, path: str) -> None:
+    """GW-13, GW-14: byte for byte what the original sends."""
+    async with gateway.session.ws_connect(gateway.url + path) as socket:
+        await socket.send_str('{"protocol":"json","version":1}' + RS)
+        assert (await socket.receive_str()) == "{}" + RS
+        await until(lambda: gateway.parts.hub is not None and clients(gateway) == 1)
+        await gateway.post("lab/room", HELLO)
+        frame = await socket.receive()
+        assert frame.type is aiohttp.WSMsgType.TEXT
+        assert frame.data == (
+            '{"type":1,"target":"ReceiveMessage","arguments":[["John","Hello!"],{}]}' + RS
+        )
+
+
+def clients(gateway: RunningGateway) -> int:
+    assert gateway.parts.hub is not None
+    return gateway.parts.hub.context.connection_count
+
+
+async def test_everybody_gets_an_event_for_all(gateway: RunningGateway) -> None:
+    """GW-15."""
+    first, second = gateway.client(), gateway.client()
+    inboxes = [Inbox(first), Inbox(second)]
+    async with first, second:
+        await until(lambda: clients(gateway) == 2)
+        await gateway.post("lab/room", HELLO)
+        for inbox in inboxes:
+            assert await inbox.take() == ("ReceiveMessage", b'[["John","Hello!"],{}]')
+
+
+async def test_the_documented_client_sees_two_arguments(gateway: RunningGateway) -> None:
+    """GW-14: the JSON array of all downstream arguments, and the handler state."""
+    received: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
+    connection = gateway.client()
+
+    @connection.on("ReceiveMessage")
+    def handler(arguments: list[str], state: dict[str, Any]) -> None:
+        received.set_result((arguments, state))
+
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        await gateway.post("lab/room", HELLO)
+        assert await received == (["John", "Hello!"], {})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b"[]",
+        b"[0.10,1e400,12345678901234567890]",
+        b'["2026-01-02T03:04:05.1234567+02:00",{"b":1,"a":null},[1,[2]]]',
+        '["Jöhn \\u00fc 😀 \\u001e"]'.encode(),
+        b'["a","b","c","d","e","f","g","h","i","j","k","l"]',
+    ],
+)
+async def test_the_text_of_the_arguments_is_passed_on_unchanged(
+    gateway: RunningGateway, lab: Lab, arguments: bytes
+) -> None:
+    """GW-14."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        await lab.send("Anything", arguments)
+        assert await inbox.take() == ("Anything", b"[" + arguments + b",{}]")
+
+
+async def test_a_spread_route(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-14."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        await lab.send("Spread", b'[0.10,"x",{"z":1,"a":2}]')
+        assert await inbox.take() == ("Spread", b'[0.10,"x",{"z":1,"a":2}]')
+
+
+async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
+    gateway: RunningGateway, lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-6: names and counts in the log, no payload."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        for _ in range(10):
+            await lab.send("ReceiveMessage", b'["HUSH"]')
+        await lab.send("ReceiveMessage", b'["HUSH",{"x":1}]')
+        await lab.send("NoRoute", b'["HUSH"]')
+        await mark(lab)
+        assert await inbox.take() == MARK
+    assert gateway.parts.hub is not None
+    counts = gateway.parts.hub.broadcaster.counts["lab"]
+    assert (counts.forwarded, counts.misfit, counts.unrouted) == (1, 11, 1)
+    logged = [record.getMessage() for record in caplog.records if "kept back" in record.msg]
+    assert logged == [
+        f"hub 'lab': event 'ReceiveMessage' kept back ({count} so far): expected 2 arguments, got 1"
+        for count in (1, 10)
+    ]
+    assert "HUSH" not in caplog.text
+
+
+async def test_the_order_of_a_hubs_events_is_kept(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-24."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        for number in range(500):
+            await lab.send("Anything" if number % 2 else "Spread", b"[%d]" % number)
+        received = [await inbox.take() for _ in range(500)]
+    assert received == [
+        ("Anything", b"[[%d],{}]" % number) if number % 2 else ("Spread", b"[%d]" % number)
+        for number in range(500)
+    ]
+
+
+async def test_a_slow_client_delays_nobody(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-24: it is closed when its queue is full; the others get everything."""
+    quick = gateway.client()
+    inbox = Inbox(quick)
+    async with quick, gateway.session.ws_connect(f"{gateway.url}/gatewayhub") as slow:
+        await slow.send_str('{"protocol":"json","version":1}' + RS)
+        await until(lambda: clients(gateway) == 2)
+        text = b'["' + b"x" * 30_000 + b'"]'
+        sent = 0
+        while clients(gateway) == 2:  # nobody reads the slow one's socket
+            await lab.send("Spread", text)
+            sent += 1
+            assert await inbox.take() == ("Spread", text)
+            assert sent < 1000
+        await mark(lab)
+        assert await inbox.take() == MARK
+
+
+async def test_with_the_gateway_hub_off_calls_still_work(lab: Lab) -> None:
+    """GW-4: no hub endpoint, no fan-out."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        lab_routes(orchestrator, lab.url)
+        orchestrator.start_gateway_hub = False
+
+    async with running_gateway(orchestrate) as gateway:
+        assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 404
+        assert (await gateway.post("lab/room", HELLO)).status == 200
+        assert gateway.parts.hub is None
+
+
+async def test_the_hub_is_served_at_the_path_of_its_url(lab: Lab) -> None:
+    """GW-5."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        lab_routes(orchestrator, lab.url)
+        orchestrator.gateway_hub_url = "https://localhost:44360/deep/Hub"
+
+    async with running_gateway(orchestrate) as gateway:
+        assert (await gateway.request("POST", "/DEEP/hub/negotiate")).status == 200
+        assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 404
+
+
+def cut(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """End the TCP connection without a word."""
+    connection: socketlib.socket = socket.get_extra_info("socket")
+    connection.shutdown(socketlib.SHUT_RDWR)
+
+
+async def test_a_client_whose_connection_breaks_is_forgotten(gateway: RunningGateway) -> None:
+    async with gateway.session.ws_connect(f"{gateway.url}/gatewayhub") as socket:
+        await socket.send_str('{"protocol":"json","version":1}' + RS)
+        await until(lambda: clients(gateway) == 1)
+        cut(socket)
+        await until(lambda: clients(gateway) == 0)
+
+
+# --- subscriptions (GW-15 … GW-22) ---------------------------------------------------------------
+
+
+def group(name: Any = "ChatGroup", key: str = "group", **more: Any) -> dict[str, Any]:
+    return {"Api": "Lab", "Key": key, "ReceiveGroup": name, **more}
+
+
+def user(user_id: Any = "john", key: str = "one", **more: Any) -> dict[str, Any]:
+    return {"Api": "LAB", "Key": key, "UserId": user_id, **more}
+
+
+async def received_before_mark(inbox: Inbox, lab: Lab) -> list[str]:
+    await mark(lab)
+    targets = []
+    while (event := await inbox.take()) != MARK:
+        targets.append(event[0])
+    return targets
+
+
+async def test_groups(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-15, GW-16, GW-20: unsubscribing affects the caller's own connection only."""
+    member, other = gateway.client(), gateway.client()
+    inboxes = Inbox(member), Inbox(other)
+    async with member, other:
+        await until(lambda: clients(gateway) == 2)
+        assert await member.invoke("SubscribeToGroup", group()) is None
+        await lab.send("ToGroup", b"[1]")
+        assert await received_before_mark(inboxes[0], lab) == ["ToGroup"]
+        assert await received_before_mark(inboxes[1], lab) == []
+
+        assert await inboxes[0].take() == MARK
+        await other.invoke("unsubscribefromgroup", group())
+        await lab.send("ToGroup", b"[1]")
+        assert await received_before_mark(inboxes[0], lab) == ["ToGroup"]
+        await member.invoke("UnsubscribeFromGroup", group())
+        await lab.send("ToGroup", b"[1]")
+        assert await received_before_mark(inboxes[0], lab) == []
+
+
+async def test_individual_routes(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-15: to that very route, once even under two UserIds."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        for user_id in ("john", "JOHN", "jane", 5):
+            await connection.invoke("SubscribeToRoute", user(user_id))
+        await lab.send("ToOne", b"[]")
+        await lab.send("ToTwo", b"[]")
+        assert await received_before_mark(inbox, lab) == ["ToOne"]
+
+        for user_id in ("JANE", "5"):
+            await connection.invoke("UnsubscribeFromRoute", user(user_id))
+        await lab.send("ToOne", b"[]")
+        assert await received_before_mark(inbox, lab) == ["ToOne"]
+        await connection.invoke("UnsubscribeFromRoute", user("John"))
+        await lab.send("ToOne", b"[]")
+        assert await received_before_mark(inbox, lab) == []
+
+
+async def test_routes_that_share_an_event(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-2: the union of their audiences, once per connection."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await connection.invoke("SubscribeToRoute", user(key="shared1"))
+        await connection.invoke("SubscribeToRoute", user(key="shared2"))
+        await lab.send("Shared", b"[]")
+        assert await received_before_mark(inbox, lab) == ["Shared"]
+        await connection.invoke("UnsubscribeFromRoute", user(key="shared1"))
+        await lab.send("Shared", b"[]")
+        assert await received_before_mark(inbox, lab) == ["Shared"]
+        await connection.invoke("UnsubscribeFromRoute", user(key="shared2"))
+        await lab.send("Shared", b"[]")
+        assert await received_before_mark(inbox, lab) == []
+
+
+async def test_subscriptions_end_with_their_connection(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-21, GW-22: whoever comes back subscribes again."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await connection.invoke("SubscribeToRoute", user())
+    async with connection:
+        await until(lambda: clients(gateway) == 1)
+        await lab.send("ToOne", b"[]")
+        assert await received_before_mark(inbox, lab) == []
+        await connection.invoke("SubscribeToRoute", user())
+        await lab.send("ToOne", b"[]")
+        assert await received_before_mark(inbox, lab) == ["ToOne"]
+
+
+async def test_one_user_may_subscribe_from_several_connections(
+    gateway: RunningGateway, lab: Lab
+) -> None:
+    """GW-20."""
+    first, second = gateway.client(), gateway.client()
+    inboxes = Inbox(first), Inbox(second)
+    async with first, second:
+        await first.invoke("SubscribeToRoute", user())
+        await second.invoke("SubscribeToRoute", user())
+        await lab.send("ToOne", b"[]")
+        await mark(lab)
+        for inbox in inboxes:
+            assert [await inbox.take(), await inbox.take()] == [("ToOne", b"[[],{}]"), MARK]
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        ("SubscribeToGroup", group(key="room")),
+        ("SubscribeToGroup", group(key="one")),
+        ("UnsubscribeFromGroup", group()),
+        ("SubscribeToRoute", user(key="group")),
+        ("SubscribeToRoute", user(key="room")),
+        ("SubscribeToRoute", user(key="echo")),
+        ("UnsubscribeFromRoute", user()),
+    ],
+)
+async def test_what_was_a_harmless_no_op_stays_one(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture, method: str, argument: Any
+) -> None:
+    """GW-19: success, logged once."""
+    caplog.set_level("INFO", "signalr_gateway.gateway_hub")
+    async with gateway.client() as connection:
+        for _ in range(3):
+            assert await connection.invoke(method, argument) is None
+    assert len([each for each in caplog.records if "no effect" in each.msg]) == 1
+
+
+async def test_subscribing_twice_is_harmless(gateway: RunningGateway, lab: Lab) -> None:
+    """GW-19."""
+    connection = gateway.client()
+    inbox = Inbox(connection)
+    async with connection:
+        await connection.invoke("SubscribeToGroup", group())
+        await connection.send("SubscribeToGroup", group())  # GW-16: may be sent as well
+        await connection.invoke("SubscribeToGroup", group())
+        await lab.send("ToGroup", b"[]")
+        assert await received_before_mark(inbox, lab) == ["ToGroup"]
+
+
+@pytest.mark.parametrize(
+    ("method", "argument", "text"),
+    [
+        ("SubscribeToGroup", {"Key": "group"}, "Api is missing."),
+        ("SubscribeToGroup", {"Api": "lab"}, "Key is missing."),
+        ("SubscribeToGroup", group(key="nosuch"), "There is no route 'Lab/nosuch'."),
+        ("SubscribeToGroup", group(None), "ReceiveGroup is missing."),
+        ("SubscribeToGroup", group("chatgroup"), "ReceiveGroup is not the group of 'lab/group'."),
+        ("UnsubscribeFromGroup", group(""), "ReceiveGroup is missing."),
+        ("SubscribeToRoute", user(None), "UserId is missing."),
+        ("UnsubscribeFromRoute", user(""), "UserId is missing."),
+        ("InvokeDownstreamHub", {"Api": "lab", "Key": "echo"}, "Data or DataArray is missing."),
+        (
+            "InvokeDownstreamHub",
+            {"Api": "lab", "Key": "listen", "Data": 1},
+            "The route 'lab/listen' has no invoke method.",
+        ),
+        (
+            "InvokeDownstreamHub",
+            {"Api": "lab", "Key": "ten", "DataArray": list(range(11))},
+            "The body has 11 items; a hub method takes at most 10.",
+        ),
+        (
+            "InvokeDownstreamHub",
+            {"Api": "lab", "Key": "echo", "DataArray": {}},
+            "The body must be a JSON array of arguments.",
+        ),
+    ],
+)
+async def test_what_never_could_work_says_what_to_fix(
+    gateway: RunningGateway, method: str, argument: Any, text: str
+) -> None:
+    """GW-19."""
+    async with gateway.client() as connection:
+        with pytest.raises(HubException) as caught:
+            await connection.invoke(method, argument)
+    assert str(caught.value) == (
+        f"An unexpected error occurred invoking '{method}' on the server. HubException: {text}"
+    )
+
+
+# --- receive keys (GW-18) ------------------------------------------------------------------------
+
+
+def keyed(lab: Lab) -> Any:
+    return lambda orchestrator: lab_routes(orchestrator, lab.url, receive_key=RECEIVE_KEY)
+
+
+@pytest.mark.parametrize(
+    "receive_key",
+    [
+        None,
+        "",
+        RECEIVE_KEY.upper(),
+        RECEIVE_KEY + " ",
+        RECEIVE_KEY[:-1],
+        RECEIVE_KEY + "\u00ad",
+        RECEIVE_KEY + "\0",
+        5,
+    ],
+)
+async def test_a_wrong_receive_key_is_refused_and_its_text_is_one(
+    lab: Lab, receive_key: Any
+) -> None:
+    """GW-18, GW-19."""
+    calls = [
+        ("SubscribeToGroup", group(ReceiveKey=receive_key)),
+        ("UnsubscribeFromGroup", group(ReceiveKey=receive_key)),
+        ("SubscribeToRoute", user(ReceiveKey=receive_key)),
+        ("UnsubscribeFromRoute", user(ReceiveKey=receive_key)),
+        ("InvokeDownstreamHub", user(key="echo", ReceiveKey=receive_key, Data=1)),
+    ]
+    async with running_gateway(keyed(lab)) as gateway, gateway.client() as connection:
+        for method, argument in calls:
+            with pytest.raises(HubException, match=r"The ReceiveKey for 'lab' is missing or wrong"):
+                await connection.invoke(method, argument)
+    assert lab.calls == []
+
+
+async def test_the_right_receive_key_opens(lab: Lab) -> None:
+    async with running_gateway(keyed(lab)) as gateway:
+        connection = gateway.client()
+        inbox = Inbox(connection)
+        async with connection:
+            await connection.invoke("SubscribeToGroup", group(receiveKey=RECEIVE_KEY))
+            await lab.send("ToGroup", b"[]")
+            assert await received_before_mark(inbox, lab) == ["ToGroup"]
+
+
+async def test_a_receive_key_that_nobody_asked_for_is_ignored(gateway: RunningGateway) -> None:
+    """GW-16, GW-18."""
+    async with gateway.client() as connection:
+        await connection.invoke("SubscribeToGroup", group(ReceiveKey="anything"))
+
+
+@pytest.mark.parametrize("expected", ["schlüssel-é", "5", RECEIVE_KEY])
+def test_keys_are_compared_as_text(expected: str) -> None:
+    """GW-16: a number where text is expected is accepted; GW-18: otherwise exactly."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", connecting_to("http://127.0.0.1:9/"), receive_key=expected).add_route(
+        "r", HubRouteInfo(invoke_method="I")
+    )
+
+    class OneDownstream:
+        hub = orchestrator.hubs["h"]
+
+    services: Any = GatewayServices(Relay(orchestrator.hubs), {"h": OneDownstream()})  # type: ignore[dict-item]
+    assert services.authorized_route(RouteCall(api="H", key="R", receive_key=expected))
+    with pytest.raises(HubException, match="missing or wrong"):
+        services.authorized_route(RouteCall(api="H", key="R", receive_key="\ud800"))
+
+
+# --- calls through the gateway hub (GW-16, GW-17) -------------------------------------------------
+
+
+async def call(connection: HubConnection, key: str, **data: Any) -> bytes:
+    result: msgspec.Raw = await connection.invoke(
+        "InvokeDownstreamHub", {"Api": "lab", "Key": key, **data}, result_type=msgspec.Raw
+    )
+    return bytes(result)
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "result"),
+    [
+        ("echo", {"Data": msgspec.Raw(b'{"z":0.10,"a":1e400}')}, b'{"z":0.10,"a":1e400}'),
+        ("echo", {"Data": 0}, b"0"),
+        ("echo", {"Data": ""}, b'""'),
+        ("echo", {"Data": False}, b"false"),
+        ("echo", {"Data": [1, 2]}, b"[1,2]"),
+        ("echo", {"data": None, "dataArray": [5]}, b"5"),
+        ("echo", {"DataArray": [None]}, b"null"),
+        ("echo", {"Data": 1, "DataArray": [2]}, b"1"),
+        ("nothing", {"DataArray": []}, b"null"),
+        ("ten", {"DataArray": list(range(10))}, b"10"),
+    ],
+)
+async def test_invoke_downstream_hub(
+    gateway: RunningGateway, key: str, data: dict[str, Any], result: bytes
+) -> None:
+    """GW-16, GW-17."""
+    async with gateway.client() as connection:
+        assert await call(connection, key, **data) == result
+
+
+async def test_the_hubs_error_comes_nested(gateway: RunningGateway) -> None:
+    """GW-17."""
+    async with gateway.client() as connection:
+        with pytest.raises(HubException) as caught:
+            await call(connection, "fail", DataArray=[])
+    assert str(caught.value) == (
+        "An unexpected error occurred invoking 'InvokeDownstreamHub' on the server. HubException: "
+        "An unexpected error occurred invoking 'Fail' on the server. HubException: "
+        'the "hub" says no – ünchanged'
+    )
+
+
+async def test_a_hub_that_is_down_or_silent_or_gone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GW-16."""
+    monkeypatch.setattr("signalr_gateway.downstream.CONNECT_WAIT", 0.1)
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        lab_routes(orchestrator, lab.url, invoke_timeout=0.1)
+        orchestrator.add_hub("Dead", connecting_to("http://127.0.0.1:9/")).add_route(
+            "Echo", HubRouteInfo(invoke_method="Echo")
+        )
+
+    async with (
+        running_gateway(orchestrate, connected=False) as gateway,
+        gateway.client() as connection,
+    ):
+        with pytest.raises(HubException, match=r"Hub 'dead' is not connected\.$"):
+            await connection.invoke(
+                "InvokeDownstreamHub", {"Api": "Dead", "Key": "echo", "Data": 1}
+            )
+        with pytest.raises(HubException, match=r"Hub 'lab' did not answer within 0\.1 seconds\.$"):
+            await call(connection, "hold", DataArray=[])
+        lab.release.set()
+        with pytest.raises(HubException, match=r"The connection to hub 'lab' was lost\.$"):
+            await call(connection, "abort", DataArray=[])
+
+
+async def test_limits_are_those_of_the_post(lab: Lab) -> None:
+    """GW-16."""
+    async with (
+        running_gateway(lambda o: lab_routes(o, lab.url, maximum_message_size=200)) as gateway,
+        gateway.client() as connection,
+    ):
+        with pytest.raises(HubException, match="more than the 200 allowed"):
+            await call(connection, "echo", Data="x" * 300)
+        deep = msgspec.Raw(b"[" * 32 + b"]" * 32)
+        with pytest.raises(HubException, match="deeper than 32 levels"):
+            await call(connection, "echo", Data=deep)
+        assert await call(connection, "echo", Data=1) == b"1"
