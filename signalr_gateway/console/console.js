@@ -95,7 +95,8 @@ function argumentsText(record, message) {
 function showConnectionState(state) {
   const shown = byId("connection-state");
   shown.dataset.state = state;
-  shown.textContent = state === "connected" ? "listening" : state === "off" ? "gateway hub off" : state;
+  shown.textContent = { connected: "listening", off: "gateway hub off" }[state] ?? state;
+  if (state === "connected") pollStatus(); // so that the number of clients includes this one
 }
 
 function showEvent(target, text) {
@@ -154,7 +155,7 @@ function routeTable(routes) {
     );
     table.tBodies[0].append(row);
   }
-  const frame = element("div", "", { class: "table" });
+  const frame = element("div", "", { class: "table", role: "region", "aria-label": "Routes", tabindex: "0" });
   frame.append(table);
   return frame;
 }
@@ -209,8 +210,11 @@ function showRoutes(hubs) {
 }
 
 let listener = null;
+let nextPoll = 0;
 
 async function pollStatus() {
+  clearTimeout(nextPoll);
+  nextPoll = setTimeout(pollStatus, STATUS_INTERVAL);
   try {
     const answer = await fetch("/console/status.json", { cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
@@ -221,7 +225,6 @@ async function pollStatus() {
   } catch {
     if (listener === null) showConnectionState("reconnecting");
   }
-  setTimeout(pollStatus, STATUS_INTERVAL);
 }
 
 function hubAddress(path) {
@@ -251,15 +254,21 @@ byId("invoke-form").addEventListener("submit", async (submit) => {
       headers: { "Content-Type": "application/json" },
       body: byId("invoke-body").value,
     });
-    const text = await answer.text();
+    const text = readable(await answer.text(), answer.headers.get("Content-Type"));
     const took = Math.round(performance.now() - started);
     showResult(answer.status, `${answer.status} ${answer.statusText}, ${took} ms`, text, answer.ok);
   } catch {
     showResult(0, "The gateway could not be reached.", "", false);
   } finally {
     button.disabled = false;
+    pollStatus();
   }
 });
+
+// A problem is the gateway's own and may be laid out; a hub's result is shown as it came.
+function readable(text, contentType) {
+  return contentType === "application/problem+json" ? JSON.stringify(JSON.parse(text), null, 2) : text;
+}
 
 function showResult(status, line, text, ok) {
   const result = byId("invoke-result");
