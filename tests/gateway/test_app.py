@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder
@@ -21,6 +24,7 @@ from .lab import (
     lab_routes,
     running_gateway,
     running_lab,
+    until,
 )
 
 DEAD = "http://127.0.0.1:9/labhub"
@@ -43,6 +47,33 @@ async def test_a_call_under_way_may_end_when_the_gateway_stops(lab: Lab) -> None
         lab.release.set()
         answer = await post
     assert (answer.status, answer.body) == (200, b'"released"')
+
+
+async def test_the_whole_stop_waits_for_a_call_under_way(lab: Lab) -> None:
+    orchestrator = Orchestrator()
+    lab_routes(orchestrator, lab.url)
+    gateway = serving(create_app(orchestrator), "127.0.0.1", 0)
+    url = await gateway.__aenter__()
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+
+        async def call() -> tuple[int, bytes]:
+            async with session.post(f"{url}/api/Gateway/hub/lab/hold", data=b"[]") as answer:
+                return answer.status, await answer.read()
+
+        post = asyncio.create_task(call())
+        await lab.held.wait()
+        stopping = asyncio.create_task(gateway.__aexit__(None, None, None))
+        await until(lambda: not _listens(url))
+        assert not post.done()
+        lab.release.set()
+        assert await post == (200, b'"released"')
+        await stopping
+
+
+def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    with socket.socket() as attempt:
+        return attempt.connect_ex((address.hostname, address.port)) == 0
 
 
 async def test_stopping_leaves_no_task_and_no_connection() -> None:

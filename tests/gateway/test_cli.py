@@ -58,7 +58,7 @@ async def command(*arguments: str, cwd: Path = ROOT) -> AsyncIterator[Command]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
     )
     try:
         yield Command(process)
