@@ -41,21 +41,25 @@ def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> 
         try:
             body.decode()
         except UnicodeDecodeError as exc:
-            raise InvalidArguments(ProblemCode.NOT_UTF8, "The body is not UTF-8 text.") from exc
+            raise InvalidArguments(
+                ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
+            ) from exc
     try:
         items = _decoder.decode(body)
     except msgspec.ValidationError as exc:
         raise InvalidArguments(
-            ProblemCode.NOT_AN_ARRAY, "The body must be a JSON array of arguments."
+            ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."
         ) from exc
     except ValueError as exc:
-        raise InvalidArguments(ProblemCode.INVALID_JSON, f"The body is not JSON: {exc}.") from exc
+        raise InvalidArguments(
+            ProblemCode.INVALID_JSON, f"The arguments are not JSON: {exc}."
+        ) from exc
     except RecursionError as exc:
         raise _too_deep(maximum_depth) from exc
     if len(items) > MAXIMUM_ARGUMENTS:
         raise InvalidArguments(
             ProblemCode.TOO_MANY_ARGUMENTS,
-            f"The body has {len(items)} items; a hub method takes at most {MAXIMUM_ARGUMENTS}.",
+            f"There are {len(items)} arguments; at most {MAXIMUM_ARGUMENTS} are allowed.",
         )
     if exceeds_depth(body, maximum_depth):
         raise _too_deep(maximum_depth)
@@ -65,7 +69,7 @@ def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> 
 def _too_deep(maximum_depth: int) -> InvalidArguments:
     return InvalidArguments(
         ProblemCode.TOO_DEEP,
-        f"The body nests arrays and objects deeper than {maximum_depth} levels.",
+        f"The arguments nest arrays and objects deeper than {maximum_depth} levels.",
     )
 
 

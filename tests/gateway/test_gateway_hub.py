@@ -375,12 +375,12 @@ async def test_subscribing_twice_is_harmless(gateway: RunningGateway, lab: Lab) 
         (
             "InvokeDownstreamHub",
             {"Api": "lab", "Key": "ten", "DataArray": list(range(11))},
-            "The body has 11 items; a hub method takes at most 10.",
+            "There are 11 arguments; at most 10 are allowed.",
         ),
         (
             "InvokeDownstreamHub",
             {"Api": "lab", "Key": "echo", "DataArray": {}},
-            "The body must be a JSON array of arguments.",
+            "The arguments must be a JSON array.",
         ),
     ],
 )
