@@ -57,7 +57,7 @@ def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
         try:
             given = _split_array(arguments)
             values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
-        except _FAILURES as error:
+        except Exception as error:  # types of the user's own may raise anything
             require_array(arguments)
             raise ArgumentBindingError(_BINDING_FAILED) from error
         if len(given) != len(converters):
@@ -89,7 +89,7 @@ def value_reader(annotation: Any) -> ValueReader:
             pass
         try:
             return convert(value)
-        except _FAILURES as error:
+        except Exception as error:  # types of the user's own may raise anything
             raise ArgumentBindingError(f"The value does not fit {annotation!r}: {error}") from error
 
     return read

@@ -34,6 +34,8 @@ class ProtocolError(SignalRError):
 class LocalProtocolError(ProtocolError):
     """Our own caller asked for something the protocol does not allow; nothing was sent."""
 
+    exception_name: ClassVar[str] = "InvalidOperationException"
+
 
 class MessageTooLargeError(LocalProtocolError):
     """A message is larger than the limit set for sending.

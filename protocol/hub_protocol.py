@@ -68,8 +68,8 @@ class HubProtocol(ABC):
         """
 
     @abstractmethod
-    def arguments_reader(self, types: Sequence[Any]) -> "ArgumentsReader":
-        """A reader, made once per handler, of arguments declared as ``types``."""
+    def arguments_reader(self, annotations: Sequence[Any]) -> "ArgumentsReader":
+        """A reader, made once per handler, of arguments declared as ``annotations``."""
 
     @abstractmethod
     def value_reader(self, annotation: Any) -> "ValueReader":

@@ -137,7 +137,7 @@ def write_bytes(data: bytes) -> str:
 def read_decimal(number: str) -> Decimal:
     """A JSON number in the range of .NET's decimal (J-15)."""
     value = Decimal(number)
-    if abs(value) > _DECIMAL_LIMIT:
+    if value.copy_abs() > _DECIMAL_LIMIT:  # abs() would round to the 28 digits of the context
         raise ValueError("out of range for a decimal")
     return value
 

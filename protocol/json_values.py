@@ -21,27 +21,31 @@ from .naming import camel_case, has_members, members_of
 from .number_types import Single
 
 _encode: Final = msgspec.json.Encoder().encode
+_FAILURES: Final = (ValueError, TypeError, RecursionError)
 _NATIVE: Final = frozenset({str, int, bool, type(None), Raw})
 
 
 def encode_value(value: Any) -> Raw:
     """One payload. Raises LocalProtocolError naming the type that has no JSON form."""
-    return _payload(value if type(value) in _NATIVE else _wire(value))
+    try:
+        return Raw(_encode(value if type(value) in _NATIVE else _wire(value)))
+    except _FAILURES as error:
+        raise _unwritable(error) from error
 
 
 def encode_arguments(values: Sequence[Any]) -> Raw:
     """A JSON array of ``values``. Raises LocalProtocolError."""
-    for value in values:
-        if type(value) not in _NATIVE:
-            return _payload([_wire(value) for value in values])
-    return _payload(values)
-
-
-def _payload(value: Any) -> Raw:
     try:
-        return Raw(_encode(value))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise LocalProtocolError(f"A value cannot be written as JSON: {error}") from error
+        for value in values:
+            if type(value) not in _NATIVE:
+                return Raw(_encode([_wire(value) for value in values]))
+        return Raw(_encode(values))
+    except _FAILURES as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: Exception) -> LocalProtocolError:
+    return LocalProtocolError(f"A value cannot be written as JSON: {error}")
 
 
 def _wire(value: Any) -> Any:
@@ -50,12 +54,7 @@ def _wire(value: Any) -> Any:
     if kind in _NATIVE:
         return value
     write = _WRITERS.get(kind)
-    try:
-        if write is not None:
-            return write(value)
-        return _wire_by_nature(value)
-    except (ValueError, RecursionError) as error:
-        raise LocalProtocolError(f"A value cannot be written as JSON: {error}") from error
+    return _wire_by_nature(value) if write is None else write(value)
 
 
 def _wire_by_nature(value: Any) -> Any:

@@ -6,7 +6,6 @@ argument. What a message causes, and every byte's way to the other side, is left
 """
 
 from collections.abc import Iterator
-from typing import cast
 
 from .errors import RemoteProtocolError
 from .framing import RecordFramer
@@ -68,18 +67,21 @@ class HubPeer:
         """
         assert self._framer is not None, "the handshake is not done"
         decode = self.hub_protocol.decode
+        heard = False
         for record in self._framer.feed(data):
             message = decode(record)
-            self.keep_alive.heard(now)
+            if not heard:
+                heard = True
+                self.keep_alive.heard(now)
+            if message is None:
+                continue
             kind = type(message)
             if kind is not Invocation and kind is not Completion:  # nearly all are one of these
-                if message is None:
-                    continue
                 if kind not in self._accepted:
                     raise RemoteProtocolError(f"Unexpected message type: {kind.__name__}Message")
                 if kind is Ping:
                     self.keep_alive.pinged()
-            yield cast("ReceivedMessage", message)
+            yield message
 
     def receive_end(self) -> None:
         """The stream has ended. Raises RemoteProtocolError inside a message (F-3)."""

@@ -47,7 +47,10 @@ class HubConnectionContext(HubCallerContext):
         """Called once, when ``ending`` has been set."""
         self._transport = transport
         self._options = options
+        self.buffered = 0
+        """Bytes queued at the time of the last write; by now it may be less."""
         self._hub_protocol: HubProtocol | None = None
+        self._maximum_buffered = options.maximum_outbound_buffer_size
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -59,36 +62,50 @@ class HubConnectionContext(HubCallerContext):
     def hub_protocol(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a reason to end: nothing is served or sent from then on."""
+        return self.ending is not None
+
     def send(self, message: HubMessage) -> None:
         """Queues a message for this connection alone."""
-        self._write(self.hub_protocol.encode(message))
+        self.write(self.hub_protocol.encode(message))
 
     def send_serialized(self, message: SerializedHubMessage) -> None:
         """Queues a message that others get as well."""
-        self._write(message.frame(self.hub_protocol))
+        self.write(message.frame(self.hub_protocol))
 
     def ping(self, frame: bytes) -> None:
         """Queues a Ping, unless bytes are on their way already (K-1)."""
         if not self._transport.buffered:
-            self._write(frame)
+            self.write(frame)
 
-    def _write(self, frame: bytes) -> None:
-        if self.ending is not None:
-            return  # a send to a gone connection succeeds silently (G-7)
-        buffered = self._transport.buffered
-        # One message larger than the bound may enter an empty queue: else it never could be sent.
-        if buffered and buffered + len(frame) > self._options.maximum_outbound_buffer_size:
+    def write(self, frame: bytes) -> None:
+        """Queues a ready frame. To a gone connection it succeeds silently (G-7)."""
+        if self.ending is None:
+            self.buffered = self._transport.write(frame)
+            if self.buffered > self._maximum_buffered:
+                self._check_buffer(len(frame))
+
+    def _check_buffer(self, last_frame: int) -> None:
+        """Cuts off a client for which more piles up than it may.
+
+        One message larger than the bound may enter an empty queue: else it never could be sent.
+        """
+        waiting = self._transport.buffered - last_frame
+        if waiting > 0 and waiting + last_frame > self._maximum_buffered:
             logger.warning(
                 "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
                 self.connection_id,
-                buffered,
+                waiting,
             )
             self.cut(SlowClientError("The client does not read what is sent to it."))
-            return
-        self._transport.write(frame)
 
     async def drain(self) -> None:
-        """Waits while much is buffered; cuts the connection off when it does not move (TG-9)."""
+        """Waits while much is buffered; cuts the connection off when it does not move (TG-9).
+
+        Worth a call when ``buffered`` is above CONGESTED.
+        """
         if self._transport.buffered <= CONGESTED or self.ending is not None:
             return
         try:

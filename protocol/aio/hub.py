@@ -78,6 +78,7 @@ class HubMethod:
 
     name: str
     function: Callable[..., Any]
+    is_async: bool
     authorize: Authorize
     annotations: tuple[Any, ...]
 
@@ -101,7 +102,7 @@ class HubMethodTable:
     def __init__(self, hub_class: type[Hub], services: Services) -> None:
         self._services = services
         self._methods: dict[str, HubMethod] = {}
-        self._bound: dict[str, Mapping[str, BoundHubMethod]] = {}
+        self._bound: dict[str, dict[str, BoundHubMethod]] = {}
         for attribute in dir(hub_class):
             function = inspect.getattr_static(hub_class, attribute)
             mark = getattr(function, _MARK, None)
@@ -116,18 +117,25 @@ class HubMethodTable:
                 "supported."
             )
         annotations, services = _parameters(hub_class, name, function, self._services)
-        called = _with_services(function, services) if services else function
-        self._methods[name.lower()] = HubMethod(name, called, mark.authorize, annotations)
+        self._methods[name.lower()] = HubMethod(
+            name,
+            _with_services(function, services) if services else function,
+            inspect.iscoroutinefunction(function),
+            mark.authorize,
+            annotations,
+        )
 
     def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
-        """The methods by lower-case name, ready for payloads of ``hub_protocol``."""
+        """The methods, ready for payloads of ``hub_protocol``.
+
+        Found by lower-case name; also as declared, which is how most callers write them.
+        """
         bound = self._bound.get(hub_protocol.name)
         if bound is None:
-            bound = {
-                key: BoundHubMethod(method, hub_protocol.arguments_reader(method.annotations))
-                for key, method in self._methods.items()
-            }
-            self._bound[hub_protocol.name] = bound
+            bound = self._bound[hub_protocol.name] = {}
+            for key, method in self._methods.items():
+                reader = hub_protocol.arguments_reader(method.annotations)
+                bound[key] = bound[method.name] = BoundHubMethod(method, reader)
         return bound
 
 

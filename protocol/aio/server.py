@@ -77,7 +77,7 @@ class HubServer:
             protocols=self._protocols,
             methods=self._methods,
             lifetime=self.lifetime,
-            activate=self._activate,
+            activate=self._activator(context),
         )
         task = asyncio.create_task(connection.run())
         self._connections[connection] = task
@@ -90,12 +90,18 @@ class HubServer:
         finally:
             task.add_done_callback(lambda _: self._connections.pop(connection, None))
 
-    def _activate(self, connection: HubConnectionContext) -> Hub:
-        hub = self._hub_factory()
-        hub.context = connection
-        hub.clients = HubCallerClients(self.lifetime, connection.connection_id)
-        hub.groups = self._groups
-        return hub
+    def _activator(self, connection: HubConnectionContext) -> Callable[[], Hub]:
+        factory, groups = self._hub_factory, self._groups
+        clients = HubCallerClients(self.lifetime, connection.connection_id)
+
+        def activate() -> Hub:
+            hub = factory()
+            hub.context = connection
+            hub.clients = clients
+            hub.groups = groups
+            return hub
+
+        return activate
 
     async def _beat(self) -> None:
         """One clock for all connections (K-1: a tick each second)."""

@@ -16,8 +16,9 @@ from ..keepalive import KeepAlive, KeepAliveAction
 from ..messages import Close, Ping, Role
 from ..peer import HubPeer
 from .connection import Ending, HubConnectionContext
-from .dispatcher import HubDispatcher, error_details
+from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
+from .invoker import HubInvoker, error_details
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
 from .transport import Transport
@@ -40,7 +41,7 @@ class ClientTimeoutError(RemoteProtocolError):
 class ServerConnection:
     """Drives one connection from its first byte to its last.
 
-    ``activate`` gives a hub instance for a connection; ``protocols`` are those on offer, by
+    ``activate`` gives a new hub instance for this connection; ``protocols`` are those on offer, by
     lower-case name.
     """
 
@@ -53,7 +54,7 @@ class ServerConnection:
         protocols: Mapping[str, HubProtocol],
         methods: HubMethodTable,
         lifetime: HubLifetimeManager,
-        activate: Callable[[HubConnectionContext], Hub],
+        activate: Callable[[], Hub],
     ) -> None:
         self.connection = connection
         self._transport = transport
@@ -77,9 +78,7 @@ class ServerConnection:
             ),
             options.maximum_receive_message_size,
         )
-        self._dispatcher = HubDispatcher(
-            connection, self._peer, options, activate, self._end_with_error
-        )
+        self._dispatcher = HubDispatcher(connection, self._peer, options, self._end_with_error)
         self._ping = b""
         self._refusal = ""  # of the handshake
         self._registered = False
@@ -127,7 +126,8 @@ class ServerConnection:
                 self._dispatcher.feed(data)
             if self.connection.ending is not None:
                 return
-            await self._dispatcher.wait_for_room()
+            if self._dispatcher.is_full:
+                await self._dispatcher.wait_for_room()
         if self._peer.is_connected:
             await self._dispatcher.wait_until_served()  # sent before the end: served before it
         self._peer.receive_end()
@@ -140,7 +140,7 @@ class ServerConnection:
         self._transport.write(SUCCESS_RESPONSE)
         self._registered = True
         await self._lifetime.on_connected(self.connection)
-        hub = self._activate(self.connection)
+        hub = self._activate()
         if type(hub).on_connected is Hub.on_connected:
             self._serve()
         else:  # in a task of its own: the reader has to notice when the client leaves meanwhile
@@ -158,7 +158,16 @@ class ServerConnection:
 
     def _serve(self) -> None:
         self._connected = True
-        self._dispatcher.start(self._methods.for_protocol(self._peer.hub_protocol))
+        hub_protocol = self._peer.hub_protocol
+        self._dispatcher.start(
+            HubInvoker(
+                self.connection,
+                hub_protocol,
+                self._methods.for_protocol(hub_protocol),
+                self._activate,
+                self._options.enable_detailed_errors,
+            )
+        )
 
     # ---- time
 
@@ -206,7 +215,7 @@ class ServerConnection:
         await self._transport.close()
 
     async def _disconnect(self, error: Exception | None) -> None:
-        hub = self._activate(self.connection)
+        hub = self._activate()
         if type(hub).on_disconnected is Hub.on_disconnected:
             return
         try:

@@ -16,10 +16,11 @@ class Transport(Protocol):
         Raises TransportViolationError when the peer broke the transport's own rules.
         """
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """Queues ``data``; everything queued in one tick of the loop leaves together.
 
-        Never blocks and never raises; what is written to a dead connection is dropped.
+        Never blocks and never raises; what is written to a dead connection is dropped. Returns no
+        less than what is ``buffered`` now.
         """
 
     def flush(self) -> None:

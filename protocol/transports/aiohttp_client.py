@@ -211,14 +211,14 @@ class WebSocketClientTransport:
             case _:
                 return None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """See Transport."""
-        if self._closed:
-            return
-        self._out.append(data)
-        self._buffered += len(data)
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if not self._closed:
+            self._out.append(data)
+            self._buffered += len(data)
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
+        return self._buffered
 
     def flush(self) -> None:
         """See Transport. The writing task is at it as soon as the loop is free."""

@@ -36,6 +36,7 @@ class WebSocketServerTransport:
         self._frames = frames
         self._out: list[bytes] = []
         self._out_size = 0
+        self._in_socket = 0
         self._closed = False
         self._close_code = 1000
 
@@ -72,12 +73,13 @@ class WebSocketServerTransport:
             self._close_code = 1002
             raise TransportViolationError("The WebSocket received an illegal close code.")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """See Transport."""
         if not self._out:
             self._flusher.schedule(self)
         self._out.append(data)
         self._out_size += len(data)
+        return self._out_size + self._in_socket
 
     def flush(self) -> None:
         """See Transport."""
@@ -91,12 +93,15 @@ class WebSocketServerTransport:
         if self._closed or socket is None or socket.is_closing():
             return
         socket.write(self._frames.frame(payload))
+        self._in_socket = socket.get_write_buffer_size()
 
     @property
     def buffered(self) -> int:
         """See Transport."""
-        socket = self._request.transport
-        return self._out_size + (socket.get_write_buffer_size() if socket is not None else 0)
+        if self._in_socket:  # as it was after the last write: it can only have shrunk
+            socket = self._request.transport
+            self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
+        return self._out_size + self._in_socket
 
     async def drain(self) -> None:
         """See Transport."""

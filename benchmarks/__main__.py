@@ -1,0 +1,45 @@
+"""``python -m benchmarks [--guard]``: prints the ratios, with --guard fails on a bad one."""
+
+import sys
+from dataclasses import dataclass
+
+from . import echo
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A measured ratio and the bound that a guard holds it to."""
+
+    name: str
+    value: float
+    at_most: float
+    details: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the guard is content."""
+        return self.value <= self.at_most
+
+
+def _echo(clients: int, depth: int) -> Ratio:
+    ours, plain = echo.measure(clients, depth)
+    return Ratio(
+        f"SignalR echo / plain aiohttp echo, CPU, {clients}×{depth} in flight",
+        ours / plain,
+        0.67,
+        f"{ours:.1f} µs / {plain:.1f} µs",
+    )
+
+
+def main() -> int:
+    """The exit code: 1 when a guarded ratio does not hold."""
+    good = True
+    for measure in (lambda: _echo(1, 64), lambda: _echo(100, 16)):
+        ratio = measure()
+        good &= ratio.holds
+        print(f"{ratio.value:.2f}  (at most {ratio.at_most})  {ratio.name}: {ratio.details}")
+    return 0 if good or "--guard" not in sys.argv else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""A load generator that costs little: raw sockets, ready-made frames, replies only counted."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.request import urlopen
+
+from .servers import frame
+
+_HANDSHAKE = b'{"protocol":"json","version":1}\x1e'
+_UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process; ``cpu`` reads its clock."""
+
+    port: int
+
+    def get(self, path: str) -> float:
+        """The number that a GET answers with."""
+        with urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
+            return float(response.read())
+
+
+@contextlib.contextmanager
+def serving():  # type: ignore[no-untyped-def]
+    """A server process for the duration of the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.servers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            yield Server(int(process.stdout.readline()))
+        finally:
+            process.stdin.close()
+
+
+class Echoes(asyncio.Protocol):
+    """One WebSocket that keeps ``depth`` messages in flight until it has ``total`` replies."""
+
+    def __init__(self, path: str, message: bytes, mark: bytes, depth: int, total: int) -> None:
+        self._path = path
+        self._frame = frame(message)
+        self._mark = mark  # occurs once in each reply
+        self._depth = depth
+        self._left = total  # to be sent
+        self._missing = total  # to be received
+        self._tail = b""
+        self._open = False
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asks for the upgrade."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(_UPGRADE.format(path=self._path).encode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A connection that ends too early is a fault."""
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("the server hung up"))
+
+    def data_received(self, data: bytes) -> None:
+        """Counts replies and sends as many messages."""
+        if not self._open:
+            if self._path.startswith("/hub") and b"{}\x1e" not in data:
+                self._transport.write(frame(_HANDSHAKE))
+                return
+            self._open = True
+            self.ready.set_result(None)
+            return
+        data = self._tail + data
+        count = data.count(self._mark)
+        self._tail = data[data.rfind(self._mark) + len(self._mark) :] if count else data
+        self._tail = self._tail[-len(self._mark) + 1 :] if len(self._mark) > 1 else b""
+        self._missing -= count
+        self._send(count)
+        if self._missing <= 0 and not self.done.done():
+            self.done.set_result(None)
+
+    def begin(self) -> None:
+        """Sends the first messages."""
+        self._send(self._depth)
+
+    def _send(self, count: int) -> None:
+        count = min(count, self._left)
+        if count:
+            self._left -= count
+            self._transport.write(self._frame * count)
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._transport.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    server: Server, path: str, count: int, message: bytes, mark: bytes, depth: int, total: int
+) -> AsyncIterator[list[Echoes]]:
+    """``count`` open WebSockets."""
+    loop = asyncio.get_running_loop()
+    clients: list[Echoes] = []
+    for _ in range(count):
+        _, client = await loop.create_connection(
+            lambda: Echoes(path, message, mark, depth, total), "127.0.0.1", server.port
+        )
+        await client.ready
+        clients.append(client)
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+async def echo_cpu(
+    server: Server, path: str, message: bytes, mark: bytes, *, clients: int, depth: int, total: int
+) -> float:
+    """Server CPU in µs per echo."""
+    async with connected(
+        server, path, clients, message, mark, depth, total // clients
+    ) as connections:
+        before = server.get("/cpu")
+        for connection in connections:
+            connection.begin()
+        await asyncio.gather(*(connection.done for connection in connections))
+        return (server.get("/cpu") - before) / total * 1e6

@@ -1,0 +1,179 @@
+"""What a received message asks of a hub, and the exact answers (section S).
+
+Binds arguments, checks who may call, runs the method, completes the call. In which order and how
+many at a time is left to ``dispatcher``.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import ArgumentBindingError, HubException
+from ..hub_protocol import HubProtocol
+from ..messages import (
+    Close,
+    Completion,
+    Invocation,
+    InvocationBindingFailure,
+    ReceivedMessage,
+    StreamInvocation,
+)
+from .connection import Ending, HubConnectionContext
+from .hub import BoundHubMethod, Hub, HubMethod
+
+logger = logging.getLogger(__name__)
+
+
+class Call(Struct):
+    """A method with its arguments, ready to run."""
+
+    method: HubMethod
+    arguments: Sequence[Any]
+    invocation_id: str  # empty: nobody waits for an answer
+    stream_count: int
+
+
+class HubInvoker:
+    """Serves one connection's calls. ``activate`` gives a new hub instance for each."""
+
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        hub_protocol: HubProtocol,
+        methods: Mapping[str, BoundHubMethod],
+        activate: Callable[[], Hub],
+        detailed_errors: bool,
+    ) -> None:
+        self._connection = connection
+        self._hub_protocol = hub_protocol
+        self._encode = hub_protocol.encode
+        self._encode_value = hub_protocol.encode_value
+        self._methods = methods
+        self._activate = activate
+        self._detailed_errors = detailed_errors
+
+    def accept(self, message: ReceivedMessage) -> Call | None:
+        """The call that ``message`` asks for; anything else is dealt with here and now.
+
+        Unknown methods and arguments that do not bind are answered without waiting for a slot
+        (P-2). Raises RemoteProtocolError when the message ends the connection.
+        """
+        if type(message) is Invocation:  # isinstance and match are slower than all of the below
+            return self._bind(message)
+        match message:
+            case StreamInvocation():
+                self._refuse_stream(message)
+            case InvocationBindingFailure():
+                self._refuse_unreadable(message)
+            case Close(error=text):
+                error = HubException(text) if isinstance(text, str) else None
+                self._connection.end(Ending(Close(), error))
+            case _:
+                pass  # no stream is open and nothing was asked: ignored (S-23, S-25, S-27)
+        return None
+
+    def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
+        target = message.target
+        bound = self._methods.get(target) or self._methods.get(target.lower())
+        if bound is None:
+            self._hub_protocol.require_arguments(message.arguments)
+            self._refuse_unknown(target, message.invocation_id)
+            return None
+        try:
+            arguments = bound.read_arguments(message.arguments)
+        except ArgumentBindingError as error:
+            details = error_details(error, self._detailed_errors)
+            self._refuse(message.invocation_id, bound.method.name, details)
+            return None
+        return Call(bound.method, arguments, message.invocation_id, len(message.stream_ids))
+
+    def _refuse_stream(self, message: StreamInvocation) -> None:
+        call = self._bind(message)
+        if call is not None:  # S-11: no method of ours streams
+            self._fail(
+                message.invocation_id,
+                f"The client attempted to invoke the non-streaming '{call.method.name}' method "
+                "with a streaming invocation.",
+            )
+
+    def _refuse_unreadable(self, failure: InvocationBindingFailure) -> None:
+        bound = self._methods.get(failure.target.lower())
+        if bound is None:
+            self._refuse_unknown(failure.target, failure.invocation_id)
+        else:
+            details = f" {failure.error}" if self._detailed_errors else ""
+            self._refuse(failure.invocation_id, bound.method.name, details)
+
+    def _refuse_unknown(self, target: str, invocation_id: str) -> None:
+        self._refuse(invocation_id, target, " HubException: Method does not exist.")
+
+    def _refuse(self, invocation_id: str, name: str, details: str) -> None:
+        self._fail(
+            invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
+        )
+
+    async def run(self, call: Call) -> None:
+        """Runs one call and answers it; never raises but for the task's own cancellation."""
+        method = call.method
+        try:
+            if method.authorize and not await self._is_authorized(method):
+                self._fail(
+                    call.invocation_id,
+                    f"Failed to invoke '{method.name}' because user is unauthorized",
+                )
+                return
+            if call.stream_count:
+                raise HubException(
+                    f"Client sent {call.stream_count} stream(s), Hub method expects 0."
+                )
+            result = method.function(self._activate(), *call.arguments)
+            if method.is_async or inspect.isawaitable(result):
+                result = await result
+            if call.invocation_id:
+                payload = self._encode_value(result)
+                self._connection.write(
+                    self._encode(Completion(invocation_id=call.invocation_id, result=payload))
+                )
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self._fail_unexpectedly(call, error)  # the method's own affair, not ours
+        except Exception as error:
+            self._fail_unexpectedly(call, error)
+
+    def _fail_unexpectedly(self, call: Call, error: BaseException) -> None:
+        name = call.method.name
+        if not isinstance(error, HubException):
+            logger.error("Hub method '%s' failed.", name, exc_info=error)
+        details = error_details(error, self._detailed_errors)
+        self._fail(
+            call.invocation_id,
+            f"An unexpected error occurred invoking '{name}' on the server.{details}",
+        )
+
+    async def _is_authorized(self, method: HubMethod) -> bool:
+        user = self._connection.user
+        if callable(method.authorize):
+            allowed = method.authorize(self._connection)
+            return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+        if user is None or isinstance(method.authorize, bool):
+            return user is not None
+        return not user.roles.isdisjoint(method.authorize)
+
+    def _fail(self, invocation_id: str, text: str) -> None:
+        """Without an id nothing is ever sent back, whatever happened."""
+        if invocation_id:
+            self._connection.send(Completion(invocation_id=invocation_id, error=text))
+
+
+def error_details(error: BaseException, detailed: bool) -> str:
+    """What clients learn of an exception: everything of a HubException, else only if detailed."""
+    if not detailed and not isinstance(error, HubException):
+        return ""
+    name = getattr(error, "exception_name", type(error).__name__)
+    return f" {name}: {error}"
