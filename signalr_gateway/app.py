@@ -50,15 +50,15 @@ def create_app(
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
+    HttpApi(  # first, since addresses are tried in order and its calls are the busiest
+        relay, downstreams, maximum_body_size=maximum_body_size, maximum_depth=maximum_depth
+    ).add_to(app)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
         services = GatewayServices(relay, downstreams, maximum_depth)
         hub = _map_gateway_hub(app, orchestrator.gateway_hub_path, services, hubs, hub_options)
     gateway = Gateway(relay, downstreams, hub)
     app[GATEWAY] = gateway
-    HttpApi(
-        relay, downstreams, maximum_body_size=maximum_body_size, maximum_depth=maximum_depth
-    ).add_to(app)
     if console:
         add_console(app, gateway)
     app.cleanup_ctx.append(_running)

@@ -142,6 +142,15 @@ async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
     assert "HUSH" not in caplog.text
 
 
+async def test_the_gateway_is_no_client_of_its_own(gateway: RunningGateway) -> None:
+    """GW-25: fan-out is in process."""
+    assert (await gateway.post("lab/room", HELLO)).status == 200
+    assert gateway.parts.hub is not None
+    counts = gateway.parts.hub.broadcaster.counts["lab"]
+    await until(lambda: counts.forwarded == 1)
+    assert clients(gateway) == 0
+
+
 async def test_the_order_of_a_hubs_events_is_kept(gateway: RunningGateway, lab: Lab) -> None:
     """GW-24."""
     connection = gateway.client()
