@@ -27,6 +27,7 @@ from .messages import (
     Ping,
     ReceivedMessage,
     Sequence,
+    StreamBindingFailure,
     StreamInvocation,
     StreamItem,
 )
@@ -43,6 +44,7 @@ _TRAILING_COMMA: Final = (
     "JsonReaderException: The JSON array contains a trailing comma at the end which is not "
     "supported in this mode. Change the reader options."
 )
+_UNREADABLE_ITEM: Final = "JsonReaderException: The item is not JSON."
 _INTEGER: Final = re.compile(rb"-?[0-9]+\Z")
 _split_array: Final = msgspec.json.Decoder(list[Raw]).decode
 
@@ -56,6 +58,10 @@ def read_message(record: bytes) -> ReceivedMessage | None:
         return _MessageReader(record).read()
     except JsonSyntaxError as error:
         raise RemoteProtocolError("Error reading JSON.") from error
+
+
+class _UnreadableItem(Exception):
+    """What follows a stream item cannot be found, and need not be."""
 
 
 class _MessageReader:
@@ -77,13 +83,20 @@ class _MessageReader:
         self._item: Raw | None = None
 
     def read(self) -> ReceivedMessage | None:
-        read_object(self._record, self._read_property)
+        try:
+            read_object(self._record, self._read_property)
+        except _UnreadableItem:
+            return StreamBindingFailure(
+                invocation_id=self._invocation_id or "", error=_UNREADABLE_ITEM
+            )
         return self._message()
 
     def _read_property(self, name: str, position: int) -> int:
         """Takes in the value at ``position`` and returns its end."""
         if name == "arguments":
             return self._read_arguments(position)
+        if name == "item":
+            return self._read_item(position)
         end = scan_value(self._record, position, depth=1)
         value = self._record[position:end]
         match name:
@@ -108,8 +121,6 @@ class _MessageReader:
                 self._stream_ids = _stream_ids(value)
             case "result":
                 self._result = Raw(value)
-            case "item":  # .NET wants the id before it (S-25); either order is as good for us
-                self._item = Raw(value)
             case _:
                 pass  # unknown properties are skipped (J-1)
         return end
@@ -129,6 +140,23 @@ class _MessageReader:
             end = scan_value(self._record, position, depth=1, trailing_commas=True)
             self._arguments_error = _TRAILING_COMMA
         self._arguments = Raw(self._record[position:end])
+        return end
+
+    def _read_item(self, position: int) -> int:
+        """.NET wants the id before the item (S-25); either order is as good for us."""
+        try:
+            end = scan_value(self._record, position, depth=1)
+        except JsonSyntaxError as error:
+            # Once the id is known .NET binds what the first token begins while it reads, and gives
+            # up on the item alone (J-8).
+            if (
+                self._invocation_id
+                and self._type in (None, MessageType.STREAM_ITEM)
+                and self._record[position : position + 1] in (b"[", b"{")
+            ):
+                raise _UnreadableItem from error
+            raise
+        self._item = Raw(self._record[position:end])
         return end
 
     def _message(self) -> ReceivedMessage | None:

@@ -140,6 +140,13 @@ class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
     error: str
 
 
+class StreamBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
+    """A stream item that never can be read; it fails its stream, not the connection (U-7, J-8)."""
+
+    invocation_id: str
+    error: str
+
+
 HubMessage: TypeAlias = (
     Invocation
     | StreamItem
@@ -151,7 +158,7 @@ HubMessage: TypeAlias = (
     | Ack
     | Sequence
 )
-ReceivedMessage: TypeAlias = HubMessage | InvocationBindingFailure
+ReceivedMessage: TypeAlias = HubMessage | InvocationBindingFailure | StreamBindingFailure
 
 MAY_SEND: Final[dict[Role, frozenset[type[ReceivedMessage]]]] = {
     Role.CLIENT: frozenset(
@@ -166,10 +173,21 @@ MAY_SEND: Final[dict[Role, frozenset[type[ReceivedMessage]]]] = {
             Ack,
             Sequence,
             InvocationBindingFailure,
+            StreamBindingFailure,
         }
     ),
     # A .NET client closes the connection over a StreamInvocation or CancelInvocation (C-18).
     Role.SERVER: frozenset(
-        {Invocation, StreamItem, Completion, Ping, Close, Ack, Sequence, InvocationBindingFailure}
+        {
+            Invocation,
+            StreamItem,
+            Completion,
+            Ping,
+            Close,
+            Ack,
+            Sequence,
+            InvocationBindingFailure,
+            StreamBindingFailure,
+        }
     ),
 }
