@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import pytest
 
@@ -25,9 +25,14 @@ BUILD_SECONDS = 240
 def require(tool: str) -> str:
     """The path of a program on PATH; skips the test where there is none."""
     path = shutil.which(tool)
-    if path is None:
-        pytest.skip(f"needs `{tool}` on PATH")
-    return path
+    return path or _absent(f"needs `{tool}` on PATH")
+
+
+def _absent(reason: str) -> NoReturn:
+    """Skips the test, or fails it where INTEROP_REQUIRED=1 says that every peer must be there."""
+    if os.environ.get("INTEROP_REQUIRED") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _once(build: Callable[P, R]) -> Callable[P, R]:
@@ -72,7 +77,7 @@ def dotnet_program(project: str, **versions: str) -> Path:
         if build.returncode:
             restore = _run([dotnet, "restore", str(copy), "-nologo", *properties])
             if restore.returncode:
-                pytest.skip(f"dotnet restore of {project} {versions}: {_last_lines(restore)}")
+                _absent(f"dotnet restore of {project} {versions}: {_last_lines(restore)}")
             pytest.fail(f"dotnet build of {project} {versions}:\n{_last_lines(build, 40)}")
         _publish(output, target)
     return assembly
@@ -94,7 +99,7 @@ def node_program() -> Path:
             [npm, "ci", "--prefix", str(copy), "--ignore-scripts", "--no-audit", "--no-fund"]
         )
         if install.returncode:
-            pytest.skip(f"npm ci: {_last_lines(install)}")
+            _absent(f"npm ci: {_last_lines(install)}")
         _publish(copy, target)
     return target
 

@@ -31,14 +31,16 @@ class Request(msgspec.Struct):
     message: str
 
 
+GATES: dict[str, asyncio.Event] = {}
+"""What Hold waits for, by name."""
+
+
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 class ChatHub(Hub):
-    gates: dict[str, asyncio.Event] = {}  # noqa: RUF012 - what Hold waits for, by name
-
     @hub_method
     async def send_message(self, request: Request) -> None:
         await self.clients.all.send("ReceiveMessage", request.name, request.message)
@@ -94,7 +96,7 @@ class ChatHub(Hub):
     @hub_method
     async def hold(self, name: str) -> str:
         say(f"HOLDING {name}")
-        await self.gates.setdefault(name, asyncio.Event()).wait()
+        await GATES.setdefault(name, asyncio.Event()).wait()
         return name
 
     async def on_disconnected(self, error: Exception | None) -> None:
@@ -107,7 +109,7 @@ def user_of(request: HttpRequestData) -> Principal:
 
 
 async def release(request: web.Request) -> web.Response:
-    ChatHub.gates.pop(request.match_info["name"]).set()
+    GATES.pop(request.match_info["name"]).set()
     return web.Response(status=204)
 
 

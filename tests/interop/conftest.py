@@ -1,44 +1,46 @@
-"""Peers that several test modules share: driver processes, and chat hubs that nobody kills.
-
-All of these tests run in one event loop, that of the session, because the processes outlive a test.
-"""
+"""What the test modules share: marks, driver processes, and chat hubs."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from pytest_asyncio import is_async_test
 
-from tests.interop.builds import dotnet_program, node_program, require
-from tests.interop.drivers import ClientDriver
-from tests.interop.servers import HubProgram, HubServer, aspnetcore_hub, python_hub
-from tests.interop.versions import CLIENTS, CURRENT
+from tests.interop.drivers import ClientDriver, dotnet_driver_argv, node_driver_argv
+from tests.interop.servers import HubProgram, HubServer, aspnetcore_hub, python_hub, running
+from tests.interop.versions import CURRENT
+
+HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def dotnet_driver_argv() -> tuple[str, ...]:
-    """How the .NET driver is started."""
-    program = dotnet_program(
-        "client-driver", SignalRVersion=CURRENT, NewtonsoftVersion=CLIENTS[CURRENT]
-    )
-    return require("dotnet"), str(program)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks these tests, and runs them in one event loop: the processes outlive a test."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.interop)
+            item.add_marker(pytest.mark.timeout(180))  # a first build included
+            if is_async_test(item):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def dotnet_driver(dotnet_driver_argv: tuple[str, ...]) -> AsyncIterator[ClientDriver]:
-    driver = await ClientDriver.start(*dotnet_driver_argv)
+async def dotnet_driver() -> AsyncIterator[ClientDriver]:
+    driver = await ClientDriver.start(*dotnet_driver_argv(CURRENT))
     yield driver
     await driver.exit()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def node_driver() -> AsyncIterator[ClientDriver]:
-    driver = await ClientDriver.start(require("node"), str(node_program() / "driver.mjs"))
+    driver = await ClientDriver.start(*node_driver_argv())
     yield driver
     await driver.exit()
 
 
 @pytest.fixture(params=["dotnet", "javascript"])
 def driver(request: pytest.FixtureRequest) -> ClientDriver:
+    """An official client, .NET's and JavaScript's in turn."""
     name = "dotnet_driver" if request.param == "dotnet" else "node_driver"
     driver = request.getfixturevalue(name)
     assert isinstance(driver, ClientDriver)
@@ -57,16 +59,12 @@ def program(request: pytest.FixtureRequest) -> HubProgram:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hub(program: HubProgram) -> AsyncIterator[HubServer]:
     """A hub that every test shares and leaves running."""
-    server = HubServer(program)
-    await server.start()
-    yield server
-    await server.kill()
+    async with running(program) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_hub(program: HubProgram) -> AsyncIterator[HubServer]:
     """A hub that the test may stop, kill and start again."""
-    server = HubServer(program)
-    await server.start()
-    yield server
-    await server.kill()
+    async with running(program) as server:
+        yield server

@@ -10,8 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tests.interop.builds import dotnet_program, node_program, require
 from tests.interop.journal import PATIENCE, Journal
 from tests.interop.processes import LineProcess
+from tests.interop.versions import CLIENTS
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,25 @@ class Value:
 
     type: str | None
     value: Any
+
+    @property
+    def plain(self) -> Any:
+        """The value itself, JSON text decoded."""
+        is_json = self.type in {"JsonElement", "JObject", "JArray"}
+        return json.loads(self.value) if is_json else self.value
+
+
+def dotnet_driver_argv(version: str) -> tuple[str, ...]:
+    """How the driver of the .NET client of that release is started."""
+    program = dotnet_program(
+        "client-driver", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
+    )
+    return require("dotnet"), str(program)
+
+
+def node_driver_argv() -> tuple[str, ...]:
+    """How the driver of the JavaScript client is started."""
+    return require("node"), str(node_program() / "driver.mjs")
 
 
 class DriverError(Exception):

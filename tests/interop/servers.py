@@ -95,6 +95,17 @@ class HubServer:
         return [found.string for life in self._lives for found in life.matching(pattern)]
 
 
+@asynccontextmanager
+async def running(program: HubProgram) -> AsyncIterator[HubServer]:
+    """A hub that serves; it is gone at the end, whatever happened to it meanwhile."""
+    hub = HubServer(program)
+    await hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.kill()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a POST to the gateway came to."""
@@ -150,11 +161,18 @@ class GatewayServer(GatewayCaller):
         self._environment = environment
 
     @classmethod
-    def before(cls, hubs: Mapping[str, HubServer], orchestration: str = "chat") -> "GatewayServer":
+    def before(
+        cls, hubs: Mapping[str, HubServer], orchestration: str = "chat", *options: str
+    ) -> "GatewayServer":
         """A gateway before these hubs, by api key; the function is one of `orchestrations`."""
         urls = {api: hub.url for api, hub in hubs.items()}
         function = f"tests.interop.orchestrations:{orchestration}"
-        return cls("run", function, CHAT_HUBS=json.dumps(urls))
+        return cls("run", function, *options, CHAT_HUBS=json.dumps(urls))
+
+    @property
+    def output(self) -> list[str]:
+        """The lines of its latest life: what it printed and logged."""
+        return self._process.lines.entries
 
     async def __aenter__(self) -> Self:
         self._process = await LineProcess.start(
@@ -169,7 +187,7 @@ class GatewayServer(GatewayCaller):
 
     async def stop(self) -> None:
         """Asks it to stop, and waits until it has, in good order."""
-        assert await self._process.interrupt() == 0, "\n".join(self._process.lines.entries)
+        assert await self._process.interrupt() == 0, "\n".join(self.output)
 
 
 @asynccontextmanager

@@ -2,21 +2,17 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.interop.browser import chromium
 from tests.interop.processes import free_port
 from tests.interop.servers import GatewayServer
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="session"),
-]
-
 FILL_AND_SEND = """
 document.querySelector("#invoke-body").value = '[{"name":"Ada","message":"Hello from a browser"}]';
 document.querySelector("#invoke-send").click();
+"""
+
+ANIMATIONS_ENDED = """
+Promise.all(document.getAnimations().map((animation) => animation.finished)).then(() => true)
 """
 
 
@@ -34,5 +30,7 @@ async def test_the_demo_shows_a_message_going_round(tmp_path: Path) -> None:
         assert "Ada" in event
         assert "Hello from a browser" in event
 
+        await page.when('document.querySelector("#clients").textContent.startsWith("1")')
+        await page.evaluate(ANIMATIONS_ENDED)
         (tmp_path / "demo.png").write_bytes(await page.screenshot())
         assert page.complaints() == []

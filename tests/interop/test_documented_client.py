@@ -16,14 +16,8 @@ import pytest_asyncio
 from tests.interop.builds import dotnet_program, require
 from tests.interop.drivers import ClientDriver, DrivenConnection
 from tests.interop.processes import LineProcess
-from tests.interop.servers import GatewayServer, HubServer, aspnetcore_hub
+from tests.interop.servers import GatewayServer, aspnetcore_hub, running
 from tests.interop.versions import CLIENTS
-
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="session"),
-]
 
 TYPES = {
     "newtonsoft": ("Newtonsoft.Json.Linq.JArray", "Newtonsoft.Json.Linq.JObject"),
@@ -59,18 +53,18 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def scene(dotnet_driver: ClientDriver) -> AsyncIterator[Scene]:
-    programs = {"chatservice": aspnetcore_hub(), "strictservice": aspnetcore_hub(HUB_STJ="1")}
-    hubs = {api: HubServer(program) for api, program in programs.items()}
-    witnesses = {}
-    for api, hub in hubs.items():
-        await hub.start()
-        witnesses[api] = await dotnet_driver.connect(hub.url)
-        await witnesses[api].on("ReceiveMessage", "JsonElement", "JsonElement")
-        await witnesses[api].start()
-    async with GatewayServer.before(hubs, "documented") as gateway:
-        yield Scene(gateway, witnesses)
-    for hub in hubs.values():
-        await hub.kill()
+    async with (
+        running(aspnetcore_hub()) as newtonsoft,
+        running(aspnetcore_hub(HUB_STJ="1")) as system_text_json,
+    ):
+        hubs = {"chatservice": newtonsoft, "strictservice": system_text_json}
+        witnesses = {}
+        for api, hub in hubs.items():
+            witnesses[api] = await dotnet_driver.connect(hub.url)
+            await witnesses[api].on("ReceiveMessage", "JsonElement", "JsonElement")
+            await witnesses[api].start()
+        async with GatewayServer.before(hubs, "documented") as gateway:
+            yield Scene(gateway, witnesses)
 
 
 def expected_lines(protocol: str, api: str, texts: list[str]) -> list[str]:

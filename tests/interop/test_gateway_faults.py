@@ -8,16 +8,12 @@ import pytest
 import pytest_asyncio
 
 from signalr_gateway.orchestrator import Orchestrator
-from tests.interop.drivers import ClientDriver, DrivenConnection
+from tests.interop.drivers import ClientDriver, DrivenConnection, dotnet_driver_argv
 from tests.interop.orchestrations import add_chat_routes, connect_to
-from tests.interop.servers import GatewayServer, HubProgram, HubServer, gateway_of
+from tests.interop.servers import GatewayServer, HubServer, gateway_of
+from tests.interop.versions import CURRENT
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.parametrize("program", ["system-text-json"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("program", ["system-text-json"], indirect=True)
 
 HELLO = '[{"name":"John","message":"Hello!"}]'
 
@@ -56,24 +52,23 @@ async def test_clients_stay_while_the_hub_is_killed_and_comes_back(
 
 
 async def test_the_hub_need_not_be_there_at_the_start(
-    program: HubProgram, dotnet_driver: ClientDriver
+    own_hub: HubServer, dotnet_driver: ClientDriver
 ) -> None:
-    hub = HubServer(program)
-    async with GatewayServer.before({"chatservice": hub}) as gateway:
+    await own_hub.kill()
+    async with GatewayServer.before({"chatservice": own_hub}) as gateway:
         client = await listener(dotnet_driver, gateway)
         post = asyncio.create_task(gateway.post("chatservice", "room", HELLO))
-        await hub.start()
+        await own_hub.start()
         assert (await post).status == 200
         await client.calls("ReceiveMessage", 1)
         await client.stop()
-    await hub.kill()
 
 
 async def test_a_client_that_is_killed_delays_nobody(
-    dotnet_driver: ClientDriver, dotnet_driver_argv: tuple[str, ...], gateway: GatewayServer
+    dotnet_driver: ClientDriver, gateway: GatewayServer
 ) -> None:
     survivor = await listener(dotnet_driver, gateway)
-    victims = await ClientDriver.start(*dotnet_driver_argv)
+    victims = await ClientDriver.start(*dotnet_driver_argv(CURRENT))
     victim = await listener(victims, gateway)
     post = asyncio.create_task(gateway.post("chatservice", "burst", "[3000]"))
     await victim.calls("ReceiveMessage", 1)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from signalr_gateway.orchestrator import Orchestrator
@@ -15,13 +14,8 @@ from tests.interop.servers import (
     HubServer,
     aspnetcore_hub,
     gateway_of,
+    running,
 )
-
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="session"),
-]
 
 MIB = 1024 * 1024
 
@@ -32,10 +26,8 @@ NUMBERS = ["0.10", "1e400", "-0", "1E5", "1234567890123456789012345", "0.1000000
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hub() -> AsyncIterator[HubServer]:
     """A hub with System.Text.Json, which keeps numbers, and ASP.NET Core's own limits."""
-    server = HubServer(aspnetcore_hub(HUB_STJ="1"))
-    await server.start()
-    yield server
-    await server.kill()
+    async with running(aspnetcore_hub(HUB_STJ="1")) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -86,16 +78,14 @@ async def test_what_the_hub_could_not_take_spares_a_neighbours_call(
 
 async def test_a_large_argument_where_the_limits_are_raised(dotnet_driver: ClientDriver) -> None:
     limit = 4 * MIB
-    hub = HubServer(aspnetcore_hub(HUB_STJ="1", HUB_MAX=str(limit)))
-    await hub.start()
-    orchestrator = Orchestrator()
-    add_chat_routes(
-        orchestrator.add_hub("chatservice", connect_to(hub.url), maximum_message_size=limit)
-    )
     text = f'"{"x" * MIB}"'
-    async with gateway_of(orchestrator, maximum_body_size=limit) as gateway:
-        answer = await gateway.post("chatservice", "echo", f"[{text}]")
-        assert (answer.status, answer.body == text.encode()) == (200, True)
-        arguments = await relayed(dotnet_driver, gateway, f"[{text}]")
-        assert arguments.value == f"[{text}]"
-    await hub.kill()
+    async with running(aspnetcore_hub(HUB_STJ="1", HUB_MAX=str(limit))) as hub:
+        orchestrator = Orchestrator()
+        add_chat_routes(
+            orchestrator.add_hub("chatservice", connect_to(hub.url), maximum_message_size=limit)
+        )
+        async with gateway_of(orchestrator, maximum_body_size=limit) as gateway:
+            answer = await gateway.post("chatservice", "echo", f"[{text}]")
+            assert (answer.status, answer.body == text.encode()) == (200, True)
+            arguments = await relayed(dotnet_driver, gateway, f"[{text}]")
+            assert arguments.value == f"[{text}]"

@@ -21,14 +21,9 @@ from protocol import (
 )
 from tests.interop.expectations import REFUSALS
 from tests.interop.journal import Journal
-from tests.interop.servers import HubProgram, HubServer
+from tests.interop.servers import HubProgram, HubServer, running
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.parametrize("program", ["newtonsoft", "system-text-json"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("program", ["newtonsoft", "system-text-json"], indirect=True)
 
 REPEATEDLY = [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
 """Delays between attempts to reconnect, in seconds."""
@@ -181,16 +176,15 @@ async def test_a_call_in_flight_fails_when_the_hub_dies(own_hub: HubServer) -> N
 
 async def test_pings_of_both_sides_keep_an_idle_connection(program: HubProgram) -> None:
     # Both look once a second, so what is promised every second comes every two at the latest.
-    hub = HubServer(program.with_environment(HUB_KEEPALIVE="1000", HUB_TIMEOUT="4000"))
-    await hub.start()
-    builder = HubConnectionBuilder().with_url(hub.url)
-    connection = builder.with_keep_alive_interval(1).with_server_timeout(4).build()
-    diary = Diary(connection)
-    async with connection:
-        await connection.invoke("Later", 5000, "still here")
-        assert await diary.calls.wait() == [("still here",)]
-        assert diary.changes.entries == []
-    await hub.kill()
+    program = program.with_environment(HUB_KEEPALIVE="1000", HUB_TIMEOUT="4000")
+    async with running(program) as hub:
+        builder = HubConnectionBuilder().with_url(hub.url)
+        connection = builder.with_keep_alive_interval(1).with_server_timeout(4).build()
+        diary = Diary(connection)
+        async with connection:
+            await connection.invoke("Later", 5000, "still here")
+            assert await diary.calls.wait() == [("still here",)]
+            assert diary.changes.entries == []
 
 
 async def test_a_frozen_hub_is_missed(own_hub: HubServer) -> None:
