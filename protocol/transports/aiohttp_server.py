@@ -7,7 +7,7 @@ left to ``aio.server``.
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -38,6 +38,7 @@ class _Hosting:
     """What all hubs of one application share: connections, flusher, one server per hub class."""
 
     def __init__(self) -> None:
+        self.paths: list[str] = []  # in lower case
         self.servers: dict[type[Hub], HubServer] = {}
         self.connections = HttpConnectionManager()
         self.flusher = Flusher()
@@ -49,6 +50,7 @@ class _Hosting:
 
 
 _HOSTING: Final = web.AppKey("signalr_hosting", _Hosting)
+_UNTYPED: Final = web.ResponseKey("signalr_untyped", bool)
 
 
 def map_hub(
@@ -75,6 +77,8 @@ def map_hub(
     if hosting is None:
         hosting = app[_HOSTING] = _Hosting()
         app.on_shutdown.append(hosting.close)
+        app.on_response_prepare.append(_drop_content_type)
+        app.middlewares.append(_not_found_middleware(hosting))
     server = hosting.servers.get(hub_class)
     if server is None:
         server = HubServer(hub_class, hub_options, hub_factory=hub_factory)
@@ -84,6 +88,7 @@ def map_hub(
             f"{hub_class.__name__} is mapped already: its hub_options and hub_factory are given "
             "with its first path."
         )
+    hosting.paths.append(path.lower())
     endpoint = _Endpoint(hosting, server, endpoint_options or EndpointOptions())
     # A parameter with a pattern is aiohttp's only way to a path that ignores case.
     pattern = "".join(
@@ -93,6 +98,29 @@ def map_hub(
     app.router.add_route("*", pattern + "{slash:/?}", endpoint.dispatch)
     app.router.add_route("*", pattern + "/{negotiate:(?i:negotiate)}{slash:/?}", endpoint.negotiate)
     return server.context
+
+
+def _not_found_middleware(hosting: _Hosting) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """What nobody serves below a hub's path is not found, without a word (TG-1a)."""
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        error = request.match_info.http_exception
+        if error is not None and error.status == 404:
+            path = request.path.lower()
+            if any(path.startswith(hub_path + "/") for hub_path in hosting.paths):
+                return web.Response(status=404)
+        return await handler(request)
+
+    return middleware
+
+
+async def _drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp gives every text a type; one of ASP.NET Core's refusals has none (TG-4)."""
+    if response.get(_UNTYPED):
+        del response.headers["Content-Type"]
 
 
 def _escaped(segment: str) -> str:
@@ -172,6 +200,7 @@ class _Endpoint:
         if any(_query_values(request, "id")):
             found = self._find(request)
             if isinstance(found, web.Response):
+                found[_UNTYPED] = True
                 return found
             if found.is_active:
                 return _refusal(409)
