@@ -2,6 +2,15 @@
 
 from protocol import Hub, hub_method
 
+from .values import ArgumentNullException
+
+
+def _required(value: str | None, parameter: str) -> str:
+    """.NET binds null to any text and refuses it only where it is used (G-3)."""
+    if value is None:
+        raise ArgumentNullException(parameter)
+    return value
+
 
 class SendingMethods(Hub):
     """Each sends ``Receive(text)`` to whom its name says."""
@@ -23,7 +32,8 @@ class SendingMethods(Hub):
         await self.clients.caller.send("Receive", text)
 
     @hub_method
-    async def send_to_client(self, text: str, connection_id: str) -> None:
+    async def send_to_client(self, text: str, connection_id: str | None) -> None:
+        connection_id = _required(connection_id, "connectionId")
         await self.clients.client(connection_id).send("Receive", text)
 
     @hub_method
@@ -31,20 +41,21 @@ class SendingMethods(Hub):
         await self.clients.clients(connection_ids).send("Receive", text)
 
     @hub_method
-    async def send_to_user(self, text: str, user_id: str) -> None:
-        await self.clients.user(user_id).send("Receive", text)
+    async def send_to_user(self, text: str, user_id: str | None) -> None:
+        await self.clients.user(_required(user_id, "userId")).send("Receive", text)
 
     @hub_method
     async def send_to_users(self, text: str, user_ids: list[str]) -> None:
         await self.clients.users(user_ids).send("Receive", text)
 
     @hub_method
-    async def send_to_group(self, text: str, group: str) -> None:
-        await self.clients.group(group).send("Receive", text)
+    async def send_to_group(self, text: str, group: str | None) -> None:
+        await self.clients.group(_required(group, "groupName")).send("Receive", text)
 
     @hub_method
-    async def send_to_groups(self, text: str, groups: list[str]) -> None:
-        await self.clients.groups(groups).send("Receive", text)
+    async def send_to_groups(self, text: str, groups: list[str | None]) -> None:
+        """In a list an empty name is refused, and null with it."""
+        await self.clients.groups(group or "" for group in groups).send("Receive", text)
 
     @hub_method
     async def send_to_group_except(self, text: str, group: str, connection_ids: list[str]) -> None:
@@ -67,8 +78,8 @@ class GroupMethods(Hub):
     """Changes of memberships."""
 
     @hub_method
-    async def join_group(self, group: str) -> None:
-        await self.groups.add(self.context.connection_id, group)
+    async def join_group(self, group: str | None) -> None:
+        await self.groups.add(self.context.connection_id, _required(group, "groupName"))
 
     @hub_method
     async def leave_group(self, group: str) -> None:

@@ -26,8 +26,9 @@ class Color(IntEnum):
     BLUE = 10
 
     @classmethod
-    def _missing_(cls, value: object) -> "Color":
-        assert isinstance(value, int)
+    def _missing_(cls, value: object) -> "Color | None":
+        if not isinstance(value, int):
+            return None
         unnamed = int.__new__(cls, value)
         unnamed._name_ = str(value)
         unnamed._value_ = value
@@ -54,6 +55,13 @@ class Person(Struct):
 
 class InvalidOperationException(Exception):
     """What the recorded hubs throw where nothing better fits."""
+
+
+class ArgumentNullException(Exception):
+    """The text is .NET's own."""
+
+    def __init__(self, parameter: str) -> None:
+        super().__init__(f"Value cannot be null. (Parameter '{parameter}')")
 
 
 class OperationCanceledException(Exception):
