@@ -20,6 +20,7 @@ from protocol.messages import (
     Invocation,
     InvocationBindingFailure,
     ReceivedMessage,
+    StreamBindingFailure,
     StreamInvocation,
 )
 
@@ -107,6 +108,11 @@ def test_json_read(vector: JsonVector, read: Any) -> None:
         assert isinstance(message, InvocationBindingFailure)
         assert (message.invocation_id, message.target) == (failure.invocation_id, failure.target)
         assert message.error.startswith(f"{failure.exception}: ")
+    elif vector.stream_binding_failure is not UNSET:
+        lost = vector.stream_binding_failure
+        assert isinstance(message, StreamBindingFailure)
+        assert message.invocation_id == lost.invocation_id
+        assert message.error.startswith(f"{lost.exception}: ")
     else:
         assert message is None
 

@@ -80,6 +80,13 @@ class BindingFailure(Struct, frozen=True, forbid_unknown_fields=True):
     exception: str
 
 
+class StreamBindingFailure(Struct, frozen=True, forbid_unknown_fields=True):
+    """One stream fails; ``exception`` as above."""
+
+    invocation_id: str
+    exception: str
+
+
 class _Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     rule: str
@@ -87,7 +94,7 @@ class _Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class JsonVector(_Vector, frozen=True, kw_only=True):
-    """One record of the JSON hub protocol. Exactly one of the last four says what it is."""
+    """One record of the JSON hub protocol. Exactly one of its meanings is set."""
 
     direction: Direction
     bytes: Text
@@ -95,6 +102,7 @@ class JsonVector(_Vector, frozen=True, kw_only=True):
     error: str | UnsetType | None = UNSET
     exception: str = "InvalidDataException"
     binding_failure: BindingFailure | UnsetType = UNSET
+    stream_binding_failure: StreamBindingFailure | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET
 
 
@@ -276,7 +284,8 @@ def _outcomes(vector: _Vector) -> int | None:
     said: tuple[object, ...]
     match vector:
         case JsonVector():
-            said = (vector.message, vector.error, vector.binding_failure, vector.ignored)
+            failures = (vector.binding_failure, vector.stream_binding_failure)
+            said = (vector.message, vector.error, vector.ignored, *failures)
         case HandshakeRequestVector() | NegotiateResponseVector():
             said = (vector.message, vector.error)
         case HandshakeResponseVector():
