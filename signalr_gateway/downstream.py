@@ -160,8 +160,10 @@ class Downstream:
             await self._until_connected(deadline)
             try:
                 return await self._invoke_once(method, arguments)
-            except NotConnectedError:
+            except NotConnectedError as exc:
                 # Lost between the look and the call. Nothing was sent, so it may wait again.
+                if self._clock.time() >= deadline:
+                    raise HubUnavailable(self._hub.api) from exc
                 await asyncio.sleep(0)
 
     async def _invoke_once(self, method: str, arguments: Sequence[msgspec.Raw]) -> msgspec.Raw:

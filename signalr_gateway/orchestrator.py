@@ -129,7 +129,7 @@ class HubBuilder:
     ) -> None:
         self._hub = hub
         self._routes = routes
-        self.add_hub = orchestrator.add_hub
+        self.add_hub = orchestrator.add_hub  # the very method, so that the chain can go on
 
     def add_route(self, key: str, info: HubRouteInfo) -> HubBuilder:
         """Add the route `key`, unique in this hub ignoring case. Raises `OrchestrationError`."""

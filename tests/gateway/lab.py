@@ -42,7 +42,6 @@ class LabHub(Hub):
     calls: list[tuple[str, list[bytes]]]
     held: asyncio.Event
     release: asyncio.Event
-    cancelled: asyncio.Event
 
     @hub_method
     async def send_message(self, request: Request) -> None:
@@ -73,13 +72,9 @@ class LabHub(Hub):
 
     @hub_method
     async def hold(self) -> str:
-        """Answers when the test says so; notices when it is cancelled."""
+        """Answers when the test says so."""
         self.held.set()
-        try:
-            await self.release.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
+        await self.release.wait()
         return "released"
 
     @hub_method
@@ -110,7 +105,7 @@ async def running_lab(port: int = 0) -> AsyncIterator[Lab]:
 
     def make_hub() -> LabHub:
         hub = LabHub()
-        hub.calls, hub.held, hub.release, hub.cancelled = calls, held, release, asyncio.Event()
+        hub.calls, hub.held, hub.release = calls, held, release
         return hub
 
     app = web.Application()

@@ -338,6 +338,17 @@ async def test_the_wait_is_5_seconds_in_all(connected: Bench) -> None:
         await post
 
 
+async def test_a_connection_that_only_looks_alive_ends_the_wait_too(connected: Bench) -> None:
+    def refuse() -> None:
+        raise NotConnectedError("not connected")
+
+    connected.connection.answer = refuse
+    post = connected.post()
+    await connected.clock.advance(5)
+    with pytest.raises(HubUnavailable):
+        await post
+
+
 async def test_a_call_without_an_answer_times_out_and_is_cancelled() -> None:
     """GW-9, GW-16."""
     bench = Bench(invoke_timeout=0.02)
