@@ -1,0 +1,155 @@
+"""Hypothesis strategies for what travels over a hub connection."""
+
+import json
+from itertools import pairwise
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from msgspec import UNSET, Raw
+
+from protocol.messages import (
+    VOID,
+    Ack,
+    CancelInvocation,
+    Close,
+    Completion,
+    HubMessage,
+    Invocation,
+    Ping,
+    Sequence,
+    StreamInvocation,
+    StreamItem,
+)
+
+INT64: Final = st.integers(-(2**63), 2**63 - 1)
+IDS: Final = st.text(min_size=1, max_size=8)
+NAMES: Final = st.text(max_size=12)
+HEADERS: Final = st.dictionaries(NAMES, NAMES, max_size=3)
+STREAM_IDS: Final = st.lists(NAMES, max_size=3).map(tuple)
+
+PLAIN_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
+    st.none()
+    | st.booleans()
+    | INT64
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+"""What plain JSON can say and Python gives back equal."""
+
+
+@st.composite
+def json_texts(draw: st.DrawFn, values: st.SearchStrategy[Any] = PLAIN_VALUES) -> bytes:
+    """A value as JSON in one of its many legal spellings."""
+    spaced = draw(st.booleans())
+    text = json.dumps(
+        draw(values),
+        ensure_ascii=draw(st.booleans()),
+        separators=(" , ", " : ") if spaced else (",", ":"),
+        indent=draw(st.sampled_from([None, 1])) if spaced else None,
+    )
+    return text.encode()
+
+
+PAYLOADS: Final = json_texts().map(Raw)
+ARGUMENTS: Final = json_texts(st.lists(PLAIN_VALUES, max_size=4)).map(Raw)
+
+
+def completions() -> st.SearchStrategy[Completion]:
+    """Completions with an error, a result or neither; an empty error is not written (J-12)."""
+    common = {"headers": HEADERS, "invocation_id": IDS}
+    return (
+        st.builds(Completion, **common, error=st.text(min_size=1), result=st.just(VOID))
+        | st.builds(Completion, **common, error=st.just(UNSET), result=PAYLOADS)
+        | st.builds(Completion, **common, error=st.just(UNSET), result=st.just(VOID))
+    )
+
+
+def messages() -> st.SearchStrategy[HubMessage]:
+    """Any message of any type that may be written."""
+    calls = {"headers": HEADERS, "target": NAMES, "arguments": ARGUMENTS, "stream_ids": STREAM_IDS}
+    return st.one_of(
+        st.builds(Invocation, **calls, invocation_id=st.just("") | IDS),
+        st.builds(StreamItem, headers=HEADERS, invocation_id=IDS, item=PAYLOADS),
+        completions(),
+        st.builds(StreamInvocation, **calls, invocation_id=IDS),
+        st.builds(CancelInvocation, headers=HEADERS, invocation_id=IDS),
+        st.just(Ping()),
+        st.builds(Close, error=st.just(UNSET) | st.text(), allow_reconnect=st.booleans()),
+        st.builds(Ack, sequence_id=INT64),
+        st.builds(Sequence, sequence_id=INT64),
+    )
+
+
+_LEGAL: Final[dict[str, tuple[str, ...]]] = {
+    "1": ('"target":"M"', '"arguments":[1]'),
+    "2": ('"invocationId":"1"', '"item":1'),
+    "3": ('"invocationId":"1"',),
+    "4": ('"invocationId":"1"', '"target":"M"', '"arguments":[1]'),
+    "5": ('"invocationId":"1"',),
+    "6": (),
+    "7": ('"error":"e"', '"allowReconnect":true'),
+    "8": ('"sequenceId":1',),
+    "9": ('"sequenceId":1',),
+    "99": (),
+}
+_NAMES: Final = (
+    "type",
+    "invocationId",
+    "target",
+    "arguments",
+    "streamIds",
+    "headers",
+    "error",
+    "result",
+    "item",
+    "allowReconnect",
+    "sequenceId",
+    "Type",
+    "\\u0061rguments",
+)
+_VALUES: Final = (
+    *("1", "3", "6", "99", "-1", "1.5", "1.0", "1e0", str(2**31), str(2**63), "1e400"),
+    *("null", "true", "false", '""', '"1"', '"a\\u0062"', '"\\ud800"'),
+    *("[]", "[1,2]", "[1,]", '["1","2"]', '["\\ud800"]', "[null]", "[[]]"),
+    *("{}", '{"a":"b"}', '{"a":1}', '{"a":"b",}'),
+    *("[" * depth + "]" * depth for depth in (62, 63, 64)),
+    *("nul", "01", "NaN", ""),
+)
+
+
+@st.composite
+def near_records(draw: st.DrawFn) -> bytes:
+    """Records made of the protocol's own words: right, nearly right, repeated, out of order."""
+    kind = draw(st.sampled_from(["1", "1", "3", "3", *_LEGAL]))
+    members = [f'"type":{kind}', *_LEGAL[kind]]
+    for _ in range(draw(st.integers(0, 2))):
+        added = f'"{draw(st.sampled_from(_NAMES))}":{draw(st.sampled_from(_VALUES))}'
+        members.insert(draw(st.integers(0, len(members))), added)
+    if draw(st.integers(0, 3)) == 0:
+        members.pop(draw(st.integers(0, len(members) - 1)))
+    comma = draw(st.sampled_from([",", ",", " , ", ",\n"]))
+    around = draw(st.sampled_from([("", ""), ("", ""), (" ", "\n"), ("\ufeff", ""), ("", "x")]))
+    return f"{around[0]}{{{comma.join(members)}}}{around[1]}".encode()
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
+    """Bytes with a piece cut out of them and another one put in."""
+    data = draw(whole)
+    start = draw(st.integers(0, len(data)))
+    end = draw(st.integers(start, min(len(data), start + 4)))
+    patch = draw(
+        st.binary(max_size=3)
+        | st.sampled_from([b",", b"]", b"}", b"{", b'"', b"null", b"\\", b"\xff", b" ", b"0"])
+    )
+    return data[:start] + patch + data[end:]
+
+
+@st.composite
+def slices(draw: st.DrawFn, data: bytes) -> list[bytes]:
+    """``data`` cut at any places, empty slices included."""
+    places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=12)))
+    bounds = [0, *places, len(data)]
+    return [data[a:b] for a, b in pairwise(bounds)]
