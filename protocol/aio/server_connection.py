@@ -208,17 +208,19 @@ class ServerConnection:
         self._dispatcher.stop()
         if self._connecting is not None:
             await asyncio.wait({self._connecting})
-        if self._connected:
-            await self._disconnect(ending.error)
+        failed = self._connected and not await self._disconnect(ending.error)
         if self._registered:
             await self._lifetime.on_disconnected(self.connection)
-        await self._transport.close()
+        await self._transport.close(failed=failed)
 
-    async def _disconnect(self, error: Exception | None) -> None:
+    async def _disconnect(self, error: Exception | None) -> bool:
+        """Whether OnDisconnected succeeded."""
         hub = self._activate()
         if type(hub).on_disconnected is Hub.on_disconnected:
-            return
+            return True
         try:
             await hub.on_disconnected(error)
         except Exception as failure:
             logger.error("%s.on_disconnected failed.", type(hub).__name__, exc_info=failure)
+            return False
+        return True

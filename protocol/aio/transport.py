@@ -33,8 +33,11 @@ class Transport(Protocol):
     async def drain(self) -> None:
         """Returns once little is buffered, or the connection is dead."""
 
-    async def close(self) -> None:
-        """Flushes and ends the connection in an orderly way; waits a little for the peer."""
+    async def close(self, *, failed: bool = False) -> None:
+        """Flushes and ends the connection in an orderly way; waits a little for the peer.
+
+        ``failed``: it ends because something failed on our side.
+        """
 
     def abort(self) -> None:
         """Cuts the connection at once; what is buffered is lost."""

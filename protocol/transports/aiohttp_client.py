@@ -19,6 +19,7 @@ from ..hub_protocol import HubProtocol
 AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
 
 _HTTP_TIMEOUT: Final = 120.0  # seconds, of negotiate (D)
+_INTERNAL_ERROR: Final = 1011
 _CLOSE_TIMEOUT: Final = 1.0  # for the server to end TCP (TW-5)
 _MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
@@ -260,14 +261,14 @@ class WebSocketClientTransport:
                 drained.set_result(None)
         self._drained.clear()
 
-    async def close(self) -> None:
+    async def close(self, *, failed: bool = False) -> None:
         """See Transport."""
         self._closed = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
         await asyncio.wait({self._writer}, timeout=_CLOSE_TIMEOUT)
         self._writer.cancel()
-        await self._web_socket.close(code=self._close_code)
+        await self._web_socket.close(code=_INTERNAL_ERROR if failed else self._close_code)
         await self._session.close()
 
     def abort(self) -> None:

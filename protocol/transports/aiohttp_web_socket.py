@@ -16,7 +16,9 @@ from .web_socket_frame import FrameCache
 # Where congestion is waited out by looking again: aiohttp has no public event for it, and who is
 # congested is in no hurry.
 _DRAIN_INTERVAL: Final = 0.01
+_TEXT: Final = WSMsgType.TEXT
 _LOW_WATER: Final = 16 * 1024
+_INTERNAL_ERROR: Final = 1011
 _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
@@ -43,22 +45,18 @@ class WebSocketServerTransport:
     async def receive(self) -> bytes | None:
         """See Transport. Text that is not UTF-8 is a violation (TW-3)."""
         message = await self._web_socket.receive()
-        match message.type:
-            case WSMsgType.TEXT:
-                data: bytes = message.data
-                if not data.isascii():
-                    try:
-                        data.decode()
-                    except UnicodeDecodeError as error:
-                        self._close_code = 1007
-                        raise TransportViolationError(
-                            "The WebSocket received text that is not UTF-8."
-                        ) from error
-                return data
+        kind = message.type
+        if kind is _TEXT:
+            data: bytes = message.data
+            if not data.isascii():
+                self._check_text(data)
+            return data
+        match kind:
             case WSMsgType.BINARY:  # the opcode says nothing about a hub message (TW-3)
                 return bytes(message.data)
             case WSMsgType.CLOSE:
                 self._check_close_code(message.data)
+                await self.close()  # at once; behind a Close nothing is sent, no hub Close either
                 return None
             case WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
                 self._closed = True
@@ -66,6 +64,15 @@ class WebSocketServerTransport:
             case _:
                 self._closed = True  # the peer has vanished, or close() was called
                 return None
+
+    def _check_text(self, data: bytes) -> None:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            self._close_code = 1007
+            raise TransportViolationError(
+                "The WebSocket received text that is not UTF-8."
+            ) from error
 
     def _check_close_code(self, code: int) -> None:
         """aiohttp lets through codes that must not be sent (TW-13); 0 is an empty Close."""
@@ -108,11 +115,11 @@ class WebSocketServerTransport:
         while self.buffered > _LOW_WATER and not self._closed:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_DRAIN_INTERVAL)
 
-    async def close(self) -> None:
-        """See Transport. Always 1000 towards a peer that behaved (TW-6)."""
+    async def close(self, *, failed: bool = False) -> None:
+        """See Transport. 1000 towards a peer that behaved, 1011 if it is we who did not (TW-6)."""
         self.flush()
         self._closed = True
-        await self._web_socket.close(code=self._close_code)
+        await self._web_socket.close(code=_INTERNAL_ERROR if failed else self._close_code)
 
     def abort(self) -> None:
         """See Transport."""
