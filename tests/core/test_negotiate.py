@@ -1,0 +1,124 @@
+"""Negotiate beyond single answers: ids, the choice of a transport, hostile bodies (section N).
+
+Versions, answers and URLs as data are in ``spec-fixtures/negotiate``.
+"""
+
+import re
+from contextlib import suppress
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import NegotiationError
+from protocol.negotiate import (
+    MAXIMUM_REDIRECTS,
+    WEB_SOCKETS,
+    AvailableTransport,
+    NegotiateResponse,
+    choose_version,
+    new_id,
+    read_response,
+    require_transport,
+    write_error,
+    write_offer,
+)
+from tests.strategies import damaged
+
+OFFER: Final = write_offer(1, "pub", "sec", [WEB_SOCKETS])
+REDIRECT: Final = b'{"url":"https://h.example/hub","accessToken":"t"}'
+
+
+def test_ids_are_sixteen_random_bytes_in_base64url() -> None:
+    """N-13."""
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{22}", it) for it in ids)
+
+
+def test_the_limit_of_redirects_is_dotnets() -> None:
+    """N-19."""
+    assert MAXIMUM_REDIRECTS == 100
+
+
+@given(
+    st.sampled_from([0, 1]),
+    st.text(min_size=1).filter(str.strip),
+    st.text(min_size=1).filter(str.strip),
+    st.lists(
+        st.builds(AvailableTransport, st.text(), st.lists(st.text(), max_size=3).map(tuple)),
+        max_size=3,
+    ),
+)
+def test_what_a_server_offers_a_client_reads(
+    version: int, connection_id: str, token: str, transports: list[AvailableTransport]
+) -> None:
+    response = read_response(write_offer(version, connection_id, token, transports))
+    assert response.connection_id == connection_id
+    assert response.token == (token if version else connection_id)
+    assert response.available_transports == tuple(transports)
+
+
+@given(st.text(min_size=1))
+def test_an_error_is_told_in_the_servers_words(text: str) -> None:
+    """N-9."""
+    with pytest.raises(NegotiationError) as caught:
+        read_response(write_error(text))
+    assert str(caught.value) == text
+
+
+@given(st.binary(max_size=40) | damaged(st.sampled_from([OFFER, REDIRECT])))
+def test_any_body_is_an_answer_or_a_failed_negotiation(body: bytes) -> None:
+    with suppress(NegotiationError):
+        assert isinstance(read_response(body), NegotiateResponse)
+
+
+@given(st.lists(st.text(max_size=40), max_size=2), st.integers(0, 2))
+def test_any_query_is_a_version_or_an_error(values: list[str], minimum: int) -> None:
+    with suppress(NegotiationError):
+        assert choose_version(values, minimum) in (0, 1)
+
+
+def test_a_deeply_nested_answer_does_not_exhaust_the_stack() -> None:
+    with pytest.raises(NegotiationError):
+        read_response(b'{"connectionId":' + b"[" * 200_000)
+
+
+def test_both_ids_are_secrets_of_their_own() -> None:
+    """N-12, N-13: in version 1 the public id opens nothing; in version 0 there is but one."""
+    assert read_response(OFFER).token == "sec"
+    assert b"sec" not in write_offer(0, "pub", "sec", [])
+
+
+class TestRequireTransport:
+    """N-24, N-25."""
+
+    def offer(self, *transports: AvailableTransport) -> NegotiateResponse:
+        return read_response(write_offer(1, "pub", "sec", transports))
+
+    def refusal(self, response: NegotiateResponse) -> str:
+        with pytest.raises(NegotiationError) as caught:
+            require_transport(response, "WebSockets", "Text")
+        return str(caught.value)
+
+    def test_is_content_with_the_right_one_anywhere(self) -> None:
+        pigeon = AvailableTransport("Pigeon", ("Text",))
+        morse = AvailableTransport("WebSockets", ("Morse", "Text"))
+        require_transport(self.offer(pigeon, morse), "WebSockets", "Text")
+
+    def test_says_why_each_is_refused(self) -> None:
+        offered = (
+            AvailableTransport("websockets", ("Text",)),  # N-16: the letter case counts
+            AvailableTransport("WebSockets", ("Binary",)),
+        )
+        assert self.refusal(self.offer(*offered)) == (
+            "Unable to connect to the server with any of the available transports. "
+            "(websockets failed: The transport is not supported by the client.) "
+            "(WebSockets failed: The transport does not support the 'Text' transfer format.)"
+        )
+
+    def test_an_empty_list_is_said_to_be_one(self) -> None:
+        assert self.refusal(self.offer()) == (
+            "None of the transports supported by the client are supported by the server."
+        )
