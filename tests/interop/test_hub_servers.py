@@ -66,6 +66,18 @@ async def test_values_of_any_shape_come_back(client: DrivenConnection) -> None:
     assert (await client.invoke("Echo", value)).plain == value
 
 
+async def test_an_object_is_read_ignoring_the_case_of_its_members(
+    driver: ClientDriver, hub: HubServer
+) -> None:
+    connection = await driver.connect(hub.url)
+    await connection.on("ReceiveMessage", "string", "string")
+    await connection.start()
+    await connection.invoke("SendMessage", {"Name": "John", "message": "Hello!", "more": 1})
+    [arguments] = await connection.calls("ReceiveMessage", 1)
+    assert [argument.value for argument in arguments] == ["John", "Hello!"]
+    await connection.stop()
+
+
 @pytest.mark.parametrize(("target", "arguments", "text"), REFUSALS)
 async def test_errors_reach_the_caller_as_text(
     client: DrivenConnection, target: str, arguments: list[Any], text: str
