@@ -54,6 +54,13 @@ class HubProtocol(ABC):
         """The whole frame of ``message``."""
 
     @abstractmethod
+    def encode_result(self, invocation_id: str, result: Any) -> bytes:
+        """The frame of a completion with a result that is no Raw yet: both steps in one.
+
+        Raises LocalProtocolError when the result has no representation.
+        """
+
+    @abstractmethod
     def encode_value(self, value: Any) -> Raw:
         """The payload for a result or an item; a Raw is taken as it is.
 

@@ -6,10 +6,10 @@ of, accepts less than .NET does, and never more; whatever it refuses goes to the
 back is left to ``json_values`` and ``binding``.
 """
 
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from . import binding, json_values
 from .errors import LocalProtocolError
@@ -22,6 +22,13 @@ from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
 # A record that can be too deep has this many brackets, and room for as many closing ones.
 _SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
 _SUSPICIOUS_BRACKETS: Final = MAXIMUM_DEPTH - 2
+
+
+class _Result(Struct, tag_field="type", tag=3, rename="camel", gc=False):
+    """A Completion whose result is still a value."""
+
+    invocation_id: str
+    result: Any
 
 
 class JsonHubProtocol(HubProtocol):
@@ -70,6 +77,16 @@ class JsonHubProtocol(HubProtocol):
         if 0x1E in data:  # RECORD_SEPARATOR as a number: four times as fast
             raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
         return data + RECORD_SEPARATOR
+
+    def encode_result(self, invocation_id: str, result: Any) -> bytes:
+        """See HubProtocol."""
+        if type(result) is Raw:
+            return self.encode(Completion(invocation_id=invocation_id, result=result))
+        try:
+            wire = json_values.wire_value(result)
+            return self._encode(_Result(invocation_id, wire)) + RECORD_SEPARATOR
+        except json_values.FAILURES as error:
+            raise json_values.unwritable(error) from error
 
     encode_value = staticmethod(json_values.encode_value)
     encode_arguments = staticmethod(json_values.encode_arguments)

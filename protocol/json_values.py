@@ -21,16 +21,16 @@ from .naming import camel_case, has_members, members_of
 from .number_types import Single
 
 _encode: Final = msgspec.json.Encoder().encode
-_FAILURES: Final = (ValueError, TypeError, RecursionError)
+FAILURES: Final = (ValueError, TypeError, RecursionError)
 _NATIVE: Final = frozenset({str, int, bool, type(None), Raw})
 
 
 def encode_value(value: Any) -> Raw:
     """One payload. Raises LocalProtocolError naming the type that has no JSON form."""
     try:
-        return Raw(_encode(value if type(value) in _NATIVE else _wire(value)))
-    except _FAILURES as error:
-        raise _unwritable(error) from error
+        return Raw(_encode(wire_value(value)))
+    except FAILURES as error:
+        raise unwritable(error) from error
 
 
 def encode_arguments(values: Sequence[Any]) -> Raw:
@@ -40,11 +40,17 @@ def encode_arguments(values: Sequence[Any]) -> Raw:
             if type(value) not in _NATIVE:
                 return Raw(_encode([_wire(value) for value in values]))
         return Raw(_encode(values))
-    except _FAILURES as error:
-        raise _unwritable(error) from error
+    except FAILURES as error:
+        raise unwritable(error) from error
 
 
-def _unwritable(error: Exception) -> LocalProtocolError:
+def wire_value(value: Any) -> Any:
+    """``value`` as msgspec writes it just as .NET would. Raises any of FAILURES."""
+    return value if type(value) in _NATIVE else _wire(value)
+
+
+def unwritable(error: Exception) -> LocalProtocolError:
+    """What to raise from one of FAILURES."""
     return LocalProtocolError(f"A value cannot be written as JSON: {error}")
 
 

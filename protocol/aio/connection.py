@@ -62,11 +62,6 @@ class HubConnectionContext(HubCallerContext):
     def hub_protocol(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether there is a reason to end: nothing is served or sent from then on."""
-        return self.ending is not None
-
     def send(self, message: HubMessage) -> None:
         """Queues a message for this connection alone."""
         self.write(self.hub_protocol.encode(message))

@@ -43,6 +43,7 @@ class HubDispatcher:
         self._messages: Iterator[ReceivedMessage] | None = None
         self._messages_size = 0
         self._waiting: Call | None = None  # for a slot; all that follows waits behind it
+        self._reads_ahead = False
         self._running = 0
         self._workers: set[asyncio.Task[None]] = set()
         self._sleepers: deque[asyncio.Future[None]] = deque()
@@ -55,26 +56,25 @@ class HubDispatcher:
         self._invoker = invoker
         self._advance()
 
-    def feed(self, data: bytes) -> None:
-        """Takes received bytes; serves what can be served at once."""
+    def feed(self, data: bytes) -> bool:
+        """Takes received bytes; serves what can be served at once.
+
+        Returns whether there is room for more: else the reader has to ``wait_for_room`` (TG-8).
+        """
         self._inbox.append(data)
         self._inbox_size += len(data)
         if self._waiting is None:
             self._advance()
+        return self._inbox_size <= self._maximum_inbox_size
 
     @property
     def is_stalled(self) -> bool:
         """Whether messages wait for a slot: the client's clock stands still meanwhile (K-3)."""
         return self._waiting is not None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the reader has to wait for room."""
-        return self._inbox_size > self._maximum_inbox_size
-
     async def wait_for_room(self) -> None:
         """Returns once the reader may go on (TG-8)."""
-        while self.is_full:
+        while self._inbox_size > self._maximum_inbox_size:
             await self._progress()
 
     async def wait_until_served(self) -> None:
@@ -96,37 +96,46 @@ class HubDispatcher:
         self._waiting = self._next_call()
         if self._waiting is not None and self._running < self._slots:
             self._wake_worker()
-        if self._progressed is not None and not self._progressed.done():
-            self._progressed.set_result(None)
+
+    def _read_ahead(self) -> None:
+        """What is behind a call is looked at once that call has begun, and waits for something.
+
+        Not before: a fault behind it must not take its answer away (S-20).
+        """
+        self._reads_ahead = False
+        if self._waiting is None:
+            self._advance()
 
     def _next_call(self) -> Call | None:
-        if self._invoker is None:
+        """Serves what comes before it; None when there is none, or nothing counts any more."""
+        if self._invoker is None or self._stopped:
             return None
         accept = self._invoker.accept
         try:
-            while not self._connection.has_ended:
-                if self._messages is None:
-                    if not self._inbox:
-                        break
-                    self._messages = self._open_inbox()
-                for message in self._messages:
+            while self._messages is not None or self._open_inbox():
+                for message in self._messages or ():
                     call = accept(message)
                     if call is not None:
                         return call
-                    if self._connection.has_ended:  # by this very message
+                    if self._connection.ending is not None:
                         return None
                 self._messages = None
                 self._inbox_size -= self._messages_size
+                if self._progressed is not None and not self._progressed.done():
+                    self._progressed.set_result(None)
         except RemoteProtocolError as error:
             self._protocol_error(error)
         return None
 
-    def _open_inbox(self) -> Iterator[ReceivedMessage]:
-        """All that has piled up is split and decoded in one go."""
+    def _open_inbox(self) -> bool:
+        """Begins with what has piled up, all in one go; whether there is anything."""
+        if not self._inbox:
+            return False
         data = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
         self._inbox.clear()
         self._messages_size = len(data)
-        return self._peer.receive_data(data, asyncio.get_running_loop().time())
+        self._messages = self._peer.receive_data(data, asyncio.get_running_loop().time())
+        return True
 
     # ---- the workers' side
 
@@ -143,17 +152,25 @@ class HubDispatcher:
 
     async def _work(self) -> None:
         assert self._invoker is not None
+        loop = asyncio.get_running_loop()
         while not self._stopped:
             call = self._waiting
             if call is None:
-                sleeper = asyncio.get_running_loop().create_future()
+                sleeper = loop.create_future()
                 self._sleepers.append(sleeper)
                 await sleeper
                 continue
+            self._waiting = None
             self._running += 1
-            self._advance()
+            if not self._reads_ahead:  # once for a whole burst of calls that wait for nothing
+                self._reads_ahead = True
+                loop.call_soon(self._read_ahead)
             await self._invoker.run(call)
             self._running -= 1
+            if self._connection.ending is not None:
+                break
+            if self._waiting is None:
+                self._waiting = self._next_call()
             if self._connection.buffered > CONGESTED:  # who reads no answers gets no more calls
                 await self._connection.drain()
 

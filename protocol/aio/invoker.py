@@ -50,8 +50,7 @@ class HubInvoker:
     ) -> None:
         self._connection = connection
         self._hub_protocol = hub_protocol
-        self._encode = hub_protocol.encode
-        self._encode_value = hub_protocol.encode_value
+        self._encode_result = hub_protocol.encode_result
         self._methods = methods
         self._activate = activate
         self._detailed_errors = detailed_errors
@@ -134,10 +133,7 @@ class HubInvoker:
             if method.is_async or inspect.isawaitable(result):
                 result = await result
             if call.invocation_id:
-                payload = self._encode_value(result)
-                self._connection.write(
-                    self._encode(Completion(invocation_id=call.invocation_id, result=payload))
-                )
+                self._connection.write(self._encode_result(call.invocation_id, result))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

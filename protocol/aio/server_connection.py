@@ -115,22 +115,25 @@ class ServerConnection:
     # ---- reading
 
     async def _read(self) -> None:
-        while (data := await self._transport.receive()) is not None:
-            if not self._peer.is_connected:
-                rest = self._peer.receive_handshake(data)
-                if rest is None:
-                    continue
-                await self._accept()
-                data = rest
-            if data:
-                self._dispatcher.feed(data)
+        data = await self._read_handshake()
+        while data is not None:
+            if data and not self._dispatcher.feed(data):
+                await self._dispatcher.wait_for_room()
             if self.connection.ending is not None:
                 return
-            if self._dispatcher.is_full:
-                await self._dispatcher.wait_for_room()
+            data = await self._transport.receive()
         if self._peer.is_connected:
             await self._dispatcher.wait_until_served()  # sent before the end: served before it
         self._peer.receive_end()
+
+    async def _read_handshake(self) -> bytes | None:
+        """What follows the handshake; None when the client left before (H-11)."""
+        while (data := await self._transport.receive()) is not None:
+            rest = self._peer.receive_handshake(data)
+            if rest is not None:
+                await self._accept()
+                return rest
+        return None
 
     async def _accept(self) -> None:
         """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""
