@@ -4,6 +4,7 @@ Reconnecting means making a new one of these; that, and what users see, is ``cli
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,8 @@ from ..peer import HubPeer
 from .client_options import HubConnectionOptions
 from .handlers import HandlerTable
 from .transport import Transport
+
+logger = logging.getLogger(__name__)
 
 _TICK: Final = 1.0
 _CONGESTED: Final = 1024 * 1024  # bytes waiting to be sent from which on callers wait (C-21)
@@ -87,7 +90,7 @@ class ClientConnection:
         self._ping = hub_protocol.encode(Ping())
         self._rest = b""  # what came behind the handshake response
         self._timer: asyncio.TimerHandle | None = None
-        self._reader: asyncio.Task[ConnectionClosed] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._end: ConnectionClosed | None = None
 
     # ---- begin and end
@@ -132,7 +135,9 @@ class ClientConnection:
     async def wait_until_ended(self) -> ConnectionClosed:
         """Why the connection has ended; all calls in flight have failed with it by then."""
         assert self._reader is not None, "not started"
-        return await asyncio.shield(self._reader)
+        await asyncio.wait({self._reader})  # which may be cancelled before its first step
+        assert self._end is not None, "the reader ends with a reason"
+        return self._end
 
     async def stop(self) -> None:
         """Says goodbye and ends the connection (C-17)."""
@@ -174,7 +179,7 @@ class ClientConnection:
 
     # ---- receiving
 
-    async def _read(self) -> ConnectionClosed:
+    async def _read(self) -> None:
         try:
             self._receive(self._rest)
             while self._end is None:
@@ -189,12 +194,14 @@ class ClientConnection:
             end.__cause__ = error
             self._finish(end)
         except asyncio.CancelledError:
-            if self._end is None:
-                raise  # not by us: the loop is being torn down
+            if self._end is None:  # not by us: the loop is being torn down
+                self._finish(ConnectionClosed("The connection was cancelled."))
+                raise
+        except Exception as error:
+            logger.exception("Reading from the server failed unexpectedly.")
+            self._finish(ConnectionClosed(f"Reading failed: {type(error).__name__}"))
         self._finish(ConnectionClosed("The server ended the connection."))
-        assert self._end is not None
         await self._transport.close()
-        return self._end
 
     def _receive(self, data: bytes) -> None:
         for message in self._peer.receive_data(data, self._loop.time()):
