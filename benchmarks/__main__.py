@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from . import echo
+from . import broadcast, decode, echo
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,35 @@ def _echo(clients: int, depth: int) -> Ratio:
     )
 
 
+def _decode() -> Ratio:
+    ours, orjson = decode.measure()
+    return Ratio(
+        "decoding 64 invocations / orjson.loads of the same, time",
+        ours / orjson,
+        1.0,
+        f"{ours:.0f} ns / {orjson:.0f} ns each",
+    )
+
+
+def _broadcast(connections: int) -> Ratio:
+    ours, raw = broadcast.measure(connections)
+    return Ratio(
+        f"broadcast to {connections} connections / loop over raw sockets, time",
+        ours / raw,
+        2.0,
+        f"{ours:.1f} µs / {raw:.1f} µs each",
+    )
+
+
 def main() -> int:
     """The exit code: 1 when a guarded ratio does not hold."""
     good = True
-    for measure in (lambda: _echo(1, 64), lambda: _echo(100, 16)):
+    for measure in (
+        _decode,
+        lambda: _echo(1, 64),
+        lambda: _echo(100, 16),
+        lambda: _broadcast(500),
+    ):
         ratio = measure()
         good &= ratio.holds
         print(f"{ratio.value:.2f}  (at most {ratio.at_most})  {ratio.name}: {ratio.details}")

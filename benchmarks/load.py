@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from urllib.request import urlopen
 
 from .servers import frame
 
@@ -23,14 +22,17 @@ class Server:
 
     port: int
 
-    def get(self, path: str) -> float:
+    async def get(self, path: str) -> float:
         """The number that a GET answers with."""
-        with urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
-            return float(response.read())
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return float(answer.rpartition(b"\r\n\r\n")[2])
 
 
 @contextlib.contextmanager
-def serving():  # type: ignore[no-untyped-def]
+def serving() -> Iterator[Server]:
     """A server process for the duration of the block."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.servers"],
@@ -105,6 +107,35 @@ class Echoes(asyncio.Protocol):
         self._transport.close()
 
 
+class Listener(asyncio.Protocol):
+    """A connection that only takes what comes: a hub's client, or without a path a plain socket."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asks for the upgrade, if there is anything to ask."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._path:
+            transport.write(_UPGRADE.format(path=self._path).encode())
+        else:
+            self.ready.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Completes the handshake, then ignores everything."""
+        if not self.ready.done():
+            if b"{}\x1e" in data:
+                self.ready.set_result(None)
+            else:
+                self._transport.write(frame(_HANDSHAKE))
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._transport.close()
+
+
 @contextlib.asynccontextmanager
 async def connected(
     server: Server, path: str, count: int, message: bytes, mark: bytes, depth: int, total: int
@@ -132,8 +163,8 @@ async def echo_cpu(
     async with connected(
         server, path, clients, message, mark, depth, total // clients
     ) as connections:
-        before = server.get("/cpu")
+        before = await server.get("/cpu")
         for connection in connections:
             connection.begin()
         await asyncio.gather(*(connection.done for connection in connections))
-        return (server.get("/cpu") - before) / total * 1e6
+        return (await server.get("/cpu") - before) / total * 1e6

@@ -4,6 +4,7 @@ Prints its port. ``GET /cpu`` answers with the seconds of CPU the process has us
 """
 
 import asyncio
+import socket
 import sys
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from protocol import Hub, HubContext, HubOptions, hub_method, map_hub
+from protocol.transports.web_socket_frame import text_frame
 
 SIGNALR_PATH = "/hub"
 PLAIN_PATH = "/plain"
@@ -53,6 +55,42 @@ async def broadcast(request: web.Request) -> web.Response:
     return web.Response(text=repr(time.perf_counter() - start))
 
 
+class RawSockets:
+    """Plain connections that get the bytes of an event by the shortest way there is."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self._sockets: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+
+    async def accept(self) -> None:
+        """Accepts until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._listener.setblocking(False)
+        while True:
+            connection, _ = await loop.sock_accept(self._listener)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets.append(connection)
+
+    async def port_number(self, _request: web.Request) -> web.Response:
+        """Where to connect."""
+        return web.Response(text=str(self.port))
+
+    async def send(self, request: web.Request) -> web.Response:
+        """Sends what ``broadcast`` sends, and answers with the seconds it took."""
+        text = request.query["text"]
+        data = text_frame(b'{"type":1,"target":"Event","arguments":["%b"]}\x1e' % text.encode())
+        start = time.perf_counter()
+        for connection in self._sockets:
+            connection.send(data)
+        return web.Response(text=repr(time.perf_counter() - start))
+
+    def close(self) -> None:
+        """Closes everything."""
+        for connection in (self._listener, *self._sockets):
+            connection.close()
+
+
 async def main() -> None:
     """Serves until standard input ends."""
     app = web.Application()
@@ -61,13 +99,19 @@ async def main() -> None:
     app.router.add_get(PLAIN_PATH, plain_echo)
     app.router.add_get("/cpu", cpu)
     app.router.add_get("/broadcast", broadcast)
+    raw = RawSockets()
+    app.router.add_get("/raw-port", raw.port_number)
+    app.router.add_get("/raw", raw.send)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
     await site.start()
     print(runner.addresses[0][1], flush=True)
+    accepting = asyncio.create_task(raw.accept())
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    accepting.cancel()
     await runner.cleanup()
+    raw.close()
 
 
 def frame(payload: bytes) -> bytes:
