@@ -1,0 +1,255 @@
+"""The rings hold: imports go inwards, the core is pure, the library knows nothing of the gateway.
+
+Reads the sources rather than running them, so that an import inside a function counts as well.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import protocol
+
+ROOT: Final = Path(__file__).parent.parent
+LIBRARY: Final = ROOT / "protocol"
+GATEWAY: Final = ROOT / "signalr_gateway"
+
+CORE: Final = sorted(LIBRARY.glob("*.py"))
+AIO: Final = sorted((LIBRARY / "aio").rglob("*.py"))
+TRANSPORTS: Final = sorted((LIBRARY / "transports").rglob("*.py"))
+APPLICATION: Final = sorted(GATEWAY.rglob("*.py"))
+SOURCES: Final = [*CORE, *AIO, *TRANSPORTS, *APPLICATION]
+
+# What the documentation promises; a change here is a change of the library's interface.
+PUBLIC_NAMES: Final = frozenset(
+    {
+        # client
+        "HubConnection",
+        "HubConnectionBuilder",
+        "HubConnectionState",
+        "RetryContext",
+        "RetryPolicy",
+        # server
+        "EndpointOptions",
+        "HttpRequestData",
+        "Hub",
+        "HubCallerContext",
+        "HubContext",
+        "HubOptions",
+        "Principal",
+        "hub_method",
+        "map_hub",
+        # errors
+        "ArgumentBindingError",
+        "ConnectionClosed",
+        "HandshakeError",
+        "HubException",
+        "LocalProtocolError",
+        "MessageTooLargeError",
+        "NegotiationError",
+        "NotConnectedError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "ServerTimeoutError",
+        "SignalRError",
+        "TransportViolationError",
+        # numbers as narrow as .NET's
+        "Byte",
+        "Int16",
+        "Int32",
+        "Int64",
+        "SByte",
+        "Single",
+        "UInt16",
+        "UInt32",
+        "UInt64",
+    }
+)
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def absolute_imports(path: Path) -> set[str]:
+    """The top-level packages that ``path`` imports by absolute names."""
+    return {name.partition(".")[0] for name, _ in _imports(path) if not name.startswith(".")}
+
+
+def relative_imports(path: Path) -> set[Path]:
+    """The modules of its own package that ``path`` imports, as files."""
+    modules = set()
+    for name, imported in _imports(path):
+        if name.startswith("."):
+            folder = path.parent
+            for _ in range(len(name) - len(name.lstrip(".")) - 1):
+                folder = folder.parent
+            target = folder.joinpath(*filter(None, name.lstrip(".").split(".")))
+            candidates = [target.with_suffix(".py"), *(target / f"{it}.py" for it in imported)]
+            modules |= {it for it in candidates if it.exists()} or {target / "__init__.py"}
+    return modules
+
+
+def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each import's module, dots in front where it is relative, and the names taken from it.
+
+    Those for type checkers alone are left out.
+    """
+    for node in _executed(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    for child in ast.iter_child_nodes(node):
+        is_for_checkers = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not is_for_checkers:
+            yield from _executed(child)
+
+
+def run(code: str, folder: Path = ROOT) -> str:
+    """What ``code`` prints in a fresh interpreter that finds packages in ``folder`` first."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@each(CORE)
+def test_the_core_is_pure(path: Path) -> None:
+    """No I/O, no clock, no tasks: msgspec and the standard library without asyncio."""
+    imported = absolute_imports(path)
+    impure = {"asyncio", "threading", "selectors", "socket", "ssl", "time", "logging"}
+    assert imported - {"msgspec"} <= sys.stdlib_module_names
+    assert imported.isdisjoint(impure)
+    assert relative_imports(path) <= set(CORE)
+
+
+@each(AIO)
+def test_the_asyncio_ring_knows_no_transport(path: Path) -> None:
+    assert absolute_imports(path) - {"msgspec"} <= sys.stdlib_module_names
+    assert relative_imports(path) <= {*CORE, *AIO}
+
+
+@each(TRANSPORTS)
+def test_only_transports_know_aiohttp(path: Path) -> None:
+    assert absolute_imports(path) - {"msgspec", "aiohttp"} <= sys.stdlib_module_names
+    assert relative_imports(path) <= {*CORE, *AIO, *TRANSPORTS}
+
+
+@each([*CORE, *AIO, *TRANSPORTS])
+def test_the_library_is_relocatable(path: Path) -> None:
+    """It imports itself by relative names only, and nothing of the gateway."""
+    everything = {
+        node.module if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
+        for alias in node.names
+    }
+    packages = {str(name).partition(".")[0] for name in everything}
+    assert packages.isdisjoint({"protocol", "signalr_gateway"})
+
+
+@each(APPLICATION)
+def test_the_gateway_uses_the_library_as_anybody_would(path: Path) -> None:
+    for name, imported in _imports(path):
+        parts = name.split(".")
+        if parts[0] == "protocol":
+            assert not any(part.startswith("_") for part in (*parts, *imported))
+
+
+@each(APPLICATION)
+def test_the_gateway_reaches_into_nobodys_privates(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            is_dunder = node.attr.endswith("__")
+            is_own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            assert is_own or is_dunder, f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def test_relaying_is_decided_without_io() -> None:
+    path = GATEWAY / "relay.py"
+    assert absolute_imports(path).isdisjoint({"aiohttp", "asyncio"})
+
+
+def test_no_module_waits_for_itself() -> None:
+    """The graph of imports inside the library has no cycle."""
+    library = [path for path in (*CORE, *AIO, *TRANSPORTS) if path.name != "__init__.py"]
+    order = TopologicalSorter({path: relative_imports(path) & set(library) for path in library})
+    assert set(order.static_order()) == set(library)
+
+
+@each(SOURCES)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@each([path for path in SOURCES if path.stem not in ("__init__", "__main__")])
+def test_no_module_hides_one_of_the_standard_library(path: Path) -> None:
+    assert path.stem not in sys.stdlib_module_names
+
+
+class TestPublicNames:
+    def test_are_those_documented(self) -> None:
+        assert set(protocol.__all__) == PUBLIC_NAMES
+        assert list(protocol.__all__) == sorted(protocol.__all__)
+        assert set(protocol.__all__) <= set(dir(protocol))
+
+    @pytest.mark.parametrize("name", sorted(PUBLIC_NAMES))
+    def test_can_be_loaded(self, name: str) -> None:
+        assert getattr(protocol, name) is getattr(protocol, name)
+
+    def test_others_are_missing_as_in_any_module(self) -> None:
+        with pytest.raises(AttributeError, match="no attribute 'HubConection'"):
+            protocol.HubConection  # noqa: B018
+
+    def test_are_all_typed(self) -> None:
+        """What a type checker sees is what ``__getattr__`` finds."""
+        declared = {
+            alias.asname
+            for node in ast.walk(tree(LIBRARY / "__init__.py"))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if alias.asname
+        }
+        assert declared == PUBLIC_NAMES
+        assert (LIBRARY / "py.typed").exists()
+
+
+class TestFreshInterpreter:
+    HEAVY: Final = "sorted({'asyncio', 'aiohttp', 'ssl', 'socket'} & set(sys.modules))"
+
+    def test_importing_the_library_is_light(self) -> None:
+        assert run(f"import sys, protocol; print({self.HEAVY})") == "[]"
+
+    def test_the_core_needs_nothing_of_the_outer_rings(self) -> None:
+        modules = ", ".join(f"protocol.{path.stem}" for path in CORE if path.stem != "__init__")
+        assert run(f"import sys; import {modules}; print({self.HEAVY})") == "[]"
+
+    def test_the_asyncio_ring_needs_no_aiohttp(self) -> None:
+        modules = ", ".join(f"protocol.aio.{path.stem}" for path in AIO if path.stem != "__init__")
+        assert run(f"import sys; import {modules}; print('aiohttp' in sys.modules)") == "False"
+
+    def test_the_folder_works_under_another_name(self, tmp_path: Path) -> None:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(LIBRARY, tmp_path / "vendored_signalr", ignore=ignored)
+        code = (
+            "import sys, vendored_signalr as v\n"
+            "for name in v.__all__: getattr(v, name)\n"
+            "print('protocol' in sys.modules, v.HubConnection.__module__)"
+        )
+        assert run(code, tmp_path) == "False vendored_signalr.aio.client"
