@@ -223,11 +223,12 @@ def test_a_wrong_command_is_exit_code_2(
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("uvloop") is not None, reason="uvloop is installed here"
-)
-async def test_uvloop_where_it_is_absent() -> None:
-    exit_code, errors = await failure("demo", "--port", "0", "--hub-port", "0", "--uvloop")
+async def test_uvloop_where_it_is_absent(tmp_path: Path) -> None:
+    """The current folder counts before what is installed: what lies here is found instead."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError", encoding="utf-8")
+    exit_code, errors = await failure(
+        "demo", "--port", "0", "--hub-port", "0", "--uvloop", cwd=tmp_path
+    )
     assert exit_code == 2
     assert errors == (
         "signalr-gateway: --uvloop needs the package uvloop:"
