@@ -1,0 +1,123 @@
+"""What a hub protocol offers beside reading and writing single messages: G-8, S-18, C-18."""
+
+from typing import Any, ClassVar, Final
+
+import pytest
+from hypothesis import given
+from msgspec import Raw
+
+from protocol.errors import LocalProtocolError
+from protocol.hub_protocol import SerializedHubMessage
+from protocol.json_protocol import JsonHubProtocol
+from protocol.messages import MAY_SEND, VOID, Completion, HubMessage, Invocation, Role
+from tests.strategies import IDS, PLAIN_VALUES, messages
+
+from .shapes import Color, Person
+
+PROTOCOL: Final = JsonHubProtocol()
+
+
+class Counting(JsonHubProtocol):
+    """Counts how often it is asked to encode."""
+
+    name: ClassVar[str] = "counting"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded = 0
+
+    def encode(self, message: HubMessage) -> bytes:
+        self.encoded += 1
+        return super().encode(message)
+
+
+class TestSerializedHubMessage:
+    def test_is_encoded_once_for_all_connections_of_a_protocol(self) -> None:
+        """G-8: the very same bytes, however many receive them."""
+        protocol = Counting()
+        message = SerializedHubMessage("ReceiveMessage", ["John", 1])
+        frames = [message.frame(protocol) for _ in range(3)]
+        assert frames[0] == b'{"type":1,"target":"ReceiveMessage","arguments":["John",1]}\x1e'
+        assert frames[0] is frames[1] is frames[2]
+        assert protocol.encoded == 1
+
+    def test_is_encoded_once_per_protocol(self) -> None:
+        protocol = Counting()
+        message = SerializedHubMessage("M", [])
+        assert message.frame(PROTOCOL) == message.frame(protocol)
+        assert protocol.encoded == 1
+
+    def test_is_not_encoded_for_nobody(self) -> None:
+        SerializedHubMessage("M", [object()])
+
+    def test_says_what_cannot_be_written(self) -> None:
+        message = SerializedHubMessage("M", [object()])
+        for _ in range(2):
+            with pytest.raises(LocalProtocolError, match="object"):
+                message.frame(PROTOCOL)
+
+    def test_passes_raw_arguments_on(self) -> None:
+        message = SerializedHubMessage("M", [Raw(b'["John" , 0.10]'), {}])
+        assert message.frame(PROTOCOL) == (
+            b'{"type":1,"target":"M","arguments":[["John" , 0.10],{}]}\x1e'
+        )
+
+
+class TestEncodeResult:
+    @given(IDS, PLAIN_VALUES)
+    def test_is_both_steps_in_one(self, invocation_id: str, value: Any) -> None:
+        result = PROTOCOL.encode_value(value)
+        assert PROTOCOL.encode_result(invocation_id, value) == PROTOCOL.encode(
+            Completion(invocation_id=invocation_id, result=result)
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (None, "null"),  # S-18: also for methods that return nothing
+            (Person("Ann"), '{"name":"Ann","age":0,"homeAddress":null,"tags":[]}'),
+            (Color.BLUE, "10"),
+            (Raw(b"[ 0.10 ]"), "[ 0.10 ]"),
+            ([Raw(b"0.10")], "[0.10]"),
+        ],
+    )
+    def test_writes_values_with_dotnets_conventions(self, value: Any, text: str) -> None:
+        frame = PROTOCOL.encode_result("1", value)
+        assert frame.decode() == f'{{"type":3,"invocationId":"1","result":{text}}}\x1e'
+
+    def test_a_void_result_is_no_result(self) -> None:
+        """Any empty Raw is void, not only the one called VOID: results are copied and relayed."""
+        void = b'{"type":3,"invocationId":"1"}\x1e'
+        for empty in (VOID, VOID.copy(), Raw(b"")):
+            assert PROTOCOL.encode_result("1", empty) == void
+            assert PROTOCOL.encode(Completion(invocation_id="1", result=empty)) == void
+
+    @pytest.mark.parametrize("value", [float("nan"), object(), "\ud800", {None: 1}, [object()]])
+    def test_says_what_cannot_be_written(self, value: Any) -> None:
+        with pytest.raises(LocalProtocolError):
+            PROTOCOL.encode_result("1", value)
+
+    @pytest.mark.parametrize("value", [Raw(b'"\x1e"'), [Raw(b'"\x1e"')], {"a": Raw(b'"\x1e"')}])
+    def test_a_separator_inside_a_raw_is_not_written(self, value: Any) -> None:
+        """It would be two records to whoever reads it."""
+        with pytest.raises(LocalProtocolError):
+            PROTOCOL.encode_result("1", value)
+
+
+@given(messages())
+def test_every_message_is_somebodys_to_send(message: HubMessage) -> None:
+    """C-18: clients may send all of them, servers all but two."""
+    assert type(message) in MAY_SEND[Role.CLIENT]
+    only_clients = MAY_SEND[Role.CLIENT] - MAY_SEND[Role.SERVER]
+    assert sorted(kind.__name__ for kind in only_clients) == [
+        "CancelInvocation",
+        "StreamInvocation",
+    ]
+
+
+def test_messages_do_not_change() -> None:
+    """One may go to many connections, and a received one to many handlers."""
+    message = Invocation(target="M", arguments=Raw(b"[]"))
+    with pytest.raises(AttributeError):
+        message.target = "N"  # type: ignore[misc]
+    assert Invocation(target="M", arguments=Raw(b"[]")).headers is not message.headers
