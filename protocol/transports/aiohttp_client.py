@@ -15,11 +15,11 @@ from .. import negotiate
 from ..aio.client import Connected
 from ..errors import NegotiationError, TransportViolationError
 from ..hub_protocol import HubProtocol
+from .web_socket_frame import INTERNAL_ERROR, INVALID_TEXT, NORMAL, require_utf8
 
 AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
 
 _HTTP_TIMEOUT: Final = 120.0  # seconds, of negotiate (D)
-_INTERNAL_ERROR: Final = 1011
 _CLOSE_TIMEOUT: Final = 1.0  # for the server to end TCP (TW-5)
 _MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
@@ -182,7 +182,7 @@ class WebSocketClientTransport:
         self._wake: asyncio.Future[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
         self._closed = False
-        self._close_code = 1000
+        self._close_code = NORMAL
         self._writer = asyncio.get_running_loop().create_task(self._write_all())
         self._aborting: asyncio.Task[None] | None = None
 
@@ -193,18 +193,15 @@ class WebSocketClientTransport:
             case WSMsgType.TEXT:
                 data: bytes = message.data
                 try:
-                    if not data.isascii():
-                        data.decode()
-                except UnicodeDecodeError as error:
-                    self._close_code = 1007
-                    raise TransportViolationError(
-                        "The WebSocket received text that is not UTF-8."
-                    ) from error
+                    require_utf8(data)
+                except TransportViolationError:
+                    self._close_code = INVALID_TEXT
+                    raise
                 return data
             case WSMsgType.BINARY:
                 return bytes(message.data)
             case WSMsgType.CLOSE:
-                if message.data not in (0, 1000, 1005):
+                if message.data not in (0, NORMAL, 1005):
                     raise TransportViolationError(f"Websocket closed with error: {message.data}.")
                 return None
             case WSMsgType.ERROR:
@@ -268,7 +265,7 @@ class WebSocketClientTransport:
             self._wake.set_result(None)
         await asyncio.wait({self._writer}, timeout=_CLOSE_TIMEOUT)
         self._writer.cancel()
-        await self._web_socket.close(code=_INTERNAL_ERROR if failed else self._close_code)
+        await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
         await self._session.close()
 
     def abort(self) -> None:

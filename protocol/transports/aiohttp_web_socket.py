@@ -11,14 +11,20 @@ from aiohttp import WSMsgType, web
 
 from ..errors import TransportViolationError
 from .flusher import Flusher
-from .web_socket_frame import FrameCache
+from .web_socket_frame import (
+    INTERNAL_ERROR,
+    INVALID_TEXT,
+    NORMAL,
+    PROTOCOL_ERROR,
+    FrameCache,
+    require_utf8,
+)
 
 # Where congestion is waited out by looking again: aiohttp has no public event for it, and who is
 # congested is in no hurry.
 _DRAIN_INTERVAL: Final = 0.01
 _TEXT: Final = WSMsgType.TEXT
 _LOW_WATER: Final = 16 * 1024
-_INTERNAL_ERROR: Final = 1011
 _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
@@ -40,7 +46,7 @@ class WebSocketServerTransport:
         self._out_size = 0
         self._in_socket = 0
         self._closed = False
-        self._close_code = 1000
+        self._close_code = NORMAL
 
     async def receive(self) -> bytes | None:
         """See Transport. Text that is not UTF-8 is a violation (TW-3)."""
@@ -49,7 +55,7 @@ class WebSocketServerTransport:
         if kind is _TEXT:
             data: bytes = message.data
             if not data.isascii():
-                self._check_text(data)
+                self._require_utf8(data)
             return data
         match kind:
             case WSMsgType.BINARY:  # the opcode says nothing about a hub message (TW-3)
@@ -65,19 +71,17 @@ class WebSocketServerTransport:
                 self._closed = True  # the peer has vanished, or close() was called
                 return None
 
-    def _check_text(self, data: bytes) -> None:
+    def _require_utf8(self, text: bytes) -> None:
         try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            self._close_code = 1007
-            raise TransportViolationError(
-                "The WebSocket received text that is not UTF-8."
-            ) from error
+            require_utf8(text)
+        except TransportViolationError:
+            self._close_code = INVALID_TEXT
+            raise
 
     def _check_close_code(self, code: int) -> None:
         """aiohttp lets through codes that must not be sent (TW-13); 0 is an empty Close."""
         if code and code not in _LEGAL_CLOSE_CODES and not 3000 <= code < 5000:
-            self._close_code = 1002
+            self._close_code = PROTOCOL_ERROR
             raise TransportViolationError("The WebSocket received an illegal close code.")
 
     def write(self, data: bytes) -> int:
@@ -119,7 +123,7 @@ class WebSocketServerTransport:
         """See Transport. 1000 towards a peer that behaved, 1011 if it is we who did not (TW-6)."""
         self.flush()
         self._closed = True
-        await self._web_socket.close(code=_INTERNAL_ERROR if failed else self._close_code)
+        await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
 
     def abort(self) -> None:
         """See Transport."""

@@ -1,7 +1,17 @@
-"""Server-side WebSocket frames (RFC 6455): built once, written to any number of connections."""
+"""What both ends know of WebSocket frames (RFC 6455), beside what aiohttp does for them.
+
+A server's frames are built here once and written to any number of connections. Text that arrives
+is checked here, because aiohttp is told not to decode it.
+"""
 
 from typing import Final
 
+from ..errors import TransportViolationError
+
+NORMAL: Final = 1000
+PROTOCOL_ERROR: Final = 1002
+INVALID_TEXT: Final = 1007
+INTERNAL_ERROR: Final = 1011
 TEXT: Final = 0x81  # FIN and opcode 1: whole messages only
 
 
@@ -13,6 +23,17 @@ def text_frame(payload: bytes) -> bytes:
     if size < 1 << 16:
         return b"%c\x7e%b%b" % (TEXT, size.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (TEXT, size.to_bytes(8, "big"), payload)
+
+
+def require_utf8(text: bytes) -> None:
+    """Raises TransportViolationError for a Text message, taken whole, that is not UTF-8 (TW-3)."""
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise TransportViolationError(
+                "The WebSocket received text that is not UTF-8."
+            ) from error
 
 
 class FrameCache:
