@@ -115,13 +115,14 @@ class ServerConnection:
     # ---- reading
 
     async def _read(self) -> None:
+        connection, feed, receive = self.connection, self._dispatcher.feed, self._transport.receive
         data = await self._read_handshake()
         while data is not None:
-            if data and not self._dispatcher.feed(data):
+            if data and not feed(data):
                 await self._dispatcher.wait_for_room()
-            if self.connection.ending is not None:
+            if connection.ending is not None:
                 return
-            data = await self._transport.receive()
+            data = await receive()
         if self._peer.is_connected:
             await self._dispatcher.wait_until_served()  # sent before the end: served before it
         self._peer.receive_end()
