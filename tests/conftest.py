@@ -1,11 +1,37 @@
-"""What all tests share: how Hypothesis searches.
+"""What all tests share: how Hypothesis searches, and what a skipped test means.
 
-By default its examples are the same in every run and take the time they take; search for new ones
-with ``pytest --hypothesis-profile=search``.
+By default Hypothesis' examples are the same in every run and take the time they take; search for
+new ones with ``pytest --hypothesis-profile=search``. A test whose tool is absent skips with the
+reason; where ``CI`` is set every tool has to be there, so there a skipped test fails.
 """
 
+import os
+from collections.abc import Generator
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=5000)
 settings.load_profile("steady")
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where CI is set: {report.longreprtext}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A whole module or folder may skip while it is collected."""
+    report = yield
+    _refuse_skip(report)
+    return report
