@@ -48,7 +48,8 @@ class TestSerializedHubMessage:
         assert protocol.encoded == 1
 
     def test_is_not_encoded_for_nobody(self) -> None:
-        SerializedHubMessage("M", [object()])
+        message = SerializedHubMessage("M", [object()])
+        assert message.target == "M"  # and nobody has noticed what cannot be written
 
     def test_says_what_cannot_be_written(self) -> None:
         message = SerializedHubMessage("M", [object()])

@@ -105,7 +105,9 @@ class TestRequireTransport:
     def test_is_content_with_the_right_one_anywhere(self) -> None:
         pigeon = AvailableTransport("Pigeon", ("Text",))
         morse = AvailableTransport("WebSockets", ("Morse", "Text"))
-        require_transport(self.offer(pigeon, morse), "WebSockets", "Text")
+        response = self.offer(pigeon, morse)
+        assert response.available_transports == (pigeon, morse)
+        require_transport(response, "WebSockets", "Text")
 
     def test_says_why_each_is_refused(self) -> None:
         offered = (

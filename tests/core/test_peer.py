@@ -142,7 +142,7 @@ class TestFaults:
     def test_an_end_before_the_handshake(self) -> None:
         """H-11: there is nobody to complain to."""
         it = peer(Role.SERVER)
-        it.receive_handshake(REQUEST[:5])
+        assert it.receive_handshake(REQUEST[:5]) is None
         it.receive_end()
 
 
