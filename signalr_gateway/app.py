@@ -19,7 +19,7 @@ from .console_page import add_console
 from .downstream import Downstream, Downstreams, MakeDownstream
 from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import GatewayHub, GatewayServices
-from .http_api import DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
+from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from .orchestrator import DownstreamHub, Orchestrator
 from .relay import Relay
 
@@ -35,14 +35,16 @@ def create_app(
     *,
     maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
     maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+    body_timeout: float = DEFAULT_BODY_TIMEOUT,
     hub_options: HubOptions | None = None,
     console: bool = True,
     make_downstream: MakeDownstream = Downstream,
 ) -> web.Application:
     """The gateway of a finished orchestration as an aiohttp application; see `make_runner`.
 
-    `maximum_body_size` (bytes) and `maximum_depth` bound a POST's body (GW-7, GW-9); `hub_options`
-    are those of the gateway hub. Starting the application raises `OrchestrationError` when a hub's
+    `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
+    bound a POST's body (GW-7, GW-9); a route may have a size of its own. `hub_options` are those
+    of the gateway hub. Starting the application raises `OrchestrationError` when a hub's
     `build_hub_connection` fails.
     """
     app = web.Application()
@@ -51,7 +53,11 @@ def create_app(
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
     HttpApi(  # first, since addresses are tried in order and its calls are the busiest
-        relay, downstreams, maximum_body_size=maximum_body_size, maximum_depth=maximum_depth
+        relay,
+        downstreams,
+        maximum_body_size=maximum_body_size,
+        maximum_depth=maximum_depth,
+        body_timeout=body_timeout,
     ).add_to(app)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:

@@ -148,27 +148,32 @@ class Downstream:
         self._enter(HubState.STOPPED, None)
         await self._connection.stop()
 
-    async def invoke(self, method: str, arguments: Sequence[msgspec.Raw]) -> msgspec.Raw:
+    async def invoke(
+        self, method: str, arguments: Sequence[msgspec.Raw], timeout: float | None = None
+    ) -> msgspec.Raw:
         """Invoke `method` of the hub and return its result's text, empty when it returned nothing.
 
-        Waits up to `CONNECT_WAIT` for a hub that is down. Raises `HubUnavailable` or
+        `timeout` is in seconds, None for the hub's `invoke_timeout`; before it begins, the call
+        waits up to `CONNECT_WAIT` for a hub that is down. Raises `HubUnavailable` or
         `GatewayDraining` (nothing was sent), `HubTimeout`, and the client's own `HubException`,
         `ConnectionClosed` and `MessageTooLargeError`. Cancelling it cancels the invocation.
         """
+        timeout = self._hub.invoke_timeout if timeout is None else timeout
         deadline = self._clock.time() + CONNECT_WAIT
         while True:
             await self._until_connected(deadline)
             try:
-                return await self._invoke_once(method, arguments)
+                return await self._invoke_once(method, arguments, timeout)
             except NotConnectedError as exc:
                 # Lost between the look and the call. Nothing was sent, so it may wait again.
                 if self._clock.time() >= deadline:
                     raise HubUnavailable(self._hub.api) from exc
                 await asyncio.sleep(0)
 
-    async def _invoke_once(self, method: str, arguments: Sequence[msgspec.Raw]) -> msgspec.Raw:
-        seconds = self._hub.invoke_timeout
-        limit = asyncio.timeout(seconds)
+    async def _invoke_once(
+        self, method: str, arguments: Sequence[msgspec.Raw], timeout: float
+    ) -> msgspec.Raw:
+        limit = asyncio.timeout(timeout)
         try:
             async with limit:
                 result: msgspec.Raw = await self._connection.invoke(
@@ -178,7 +183,7 @@ class Downstream:
         except TimeoutError as exc:
             if not limit.expired():
                 raise
-            raise HubTimeout(self._hub.api, seconds) from exc
+            raise HubTimeout(self._hub.api, timeout) from exc
 
     async def _until_connected(self, deadline: float) -> None:
         if self._draining:

@@ -123,9 +123,10 @@ class GatewayHub(Hub):
         if route.invoke_method is None:
             raise HubException(f"The route '{route.api}/{route.key}' has no invoke method.")
         try:
-            arguments = split_arguments(_arguments_text(call), self._services.maximum_depth)
+            text = _arguments_text(call, route.maximum_body_size)
+            arguments = split_arguments(text, self._services.maximum_depth)
             downstream = self._services.downstreams[route.api]
-            result = await downstream.invoke(route.invoke_method, arguments)
+            result = await downstream.invoke(route.invoke_method, arguments, route.invoke_timeout)
         except (InvalidArguments, HubUnavailable, HubTimeout, MessageTooLargeError) as exc:
             raise HubException(str(exc)) from exc
         except ConnectionClosed as exc:
@@ -194,9 +195,13 @@ def _same_key(given: str | None, expected: str) -> bool:
     return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
 
 
-def _arguments_text(call: DownstreamCall) -> bytes:
+def _arguments_text(call: DownstreamCall, maximum_size: int | None) -> bytes:
     """Data that is not null is the one argument, else DataArray holds them (GW-16)."""
     for value, opening, closing in ((call.data, b"[", b"]"), (call.data_array, b"", b"")):
         if value is not None and bytes(value) != b"null":
-            return opening + bytes(value) + closing
+            text = opening + bytes(value) + closing
+            if maximum_size is not None and len(text) > maximum_size:
+                limit = f"the {maximum_size} bytes that this route allows"
+                raise HubException(f"The arguments have more than {limit}.")
+            return text
     raise HubException("Data or DataArray is missing.")

@@ -7,6 +7,7 @@ says what a refusal looks like.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -31,6 +32,7 @@ from .relay import Relay
 log = logging.getLogger(__name__)
 
 DEFAULT_MAXIMUM_BODY_SIZE = 1024 * 1024
+DEFAULT_BODY_TIMEOUT = 30.0
 RETRY_AFTER = ("Retry-After", "1")
 REQUEST_ID = "X-Request-Id"
 
@@ -57,11 +59,13 @@ class HttpApi:
         *,
         maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
         maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+        body_timeout: float = DEFAULT_BODY_TIMEOUT,
     ) -> None:
         self._relay = relay
         self._downstreams = downstreams
         self._maximum_body_size = maximum_body_size
         self._maximum_depth = maximum_depth
+        self._body_timeout = body_timeout
 
     def add_to(self, app: web.Application) -> None:
         """Serve everything below /api/Gateway, and /healthz."""
@@ -101,12 +105,14 @@ class HttpApi:
         route, method = self._callable_route(api, key)
         _require_method(request, "POST")
         _require_json(request)
-        body = await _read_body(request, self._maximum_body_size)
+        limit = route.maximum_body_size or self._maximum_body_size
+        body = await _read_body(request, limit, self._body_timeout)
         try:
             arguments = split_arguments(body, self._maximum_depth)
         except InvalidArguments as exc:
             raise Refusal(exc.code, str(exc)) from exc
-        result = await _outcome(self._downstreams[route.api].invoke(method, arguments), route)
+        invocation = self._downstreams[route.api].invoke(method, arguments, route.invoke_timeout)
+        result = await _outcome(invocation, route)
         return _result_response(bytes(result))
 
     def _callable_route(self, api: str, key: str) -> tuple[HubRoute, str]:
@@ -235,7 +241,13 @@ def _require_json(request: web.Request) -> None:
         )
 
 
-async def _read_body(request: web.Request, limit: int) -> bytes:
+async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
+    """The whole body, of at most `limit` bytes and within `seconds`. Raises `Refusal`.
+
+    Neither a caller that sends drop by drop nor a chunk that breaks off, after which the parser
+    reports no end, may hold its handler for ever.
+    """
+
     def too_large() -> Refusal:
         return Refusal(
             ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed."
@@ -244,10 +256,15 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
     if request.content_length is not None and request.content_length > limit:
         raise too_large()
     body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > limit:
-            raise too_large()
+    try:
+        async with asyncio.timeout(None if request.content.is_eof() else seconds):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large()
+    except TimeoutError as exc:
+        detail = f"The body did not arrive within {seconds:g} seconds."
+        raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
     return bytes(body)
 
 
@@ -259,11 +276,14 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 
 
 def _problem_response(problem: Problem, request_id: str) -> web.Response:
-    return web.Response(
+    response = web.Response(
         status=problem.code.status,
         body=problem.body(request_id),
         headers={"Content-Type": CONTENT_TYPE, **dict(problem.headers)},
     )
+    if problem.code is ProblemCode.BODY_TIMEOUT:
+        response.force_close()  # where the rest of that body ends, nobody knows
+    return response
 
 
 _LOG_LEVELS: Mapping[ProblemCode, int] = {

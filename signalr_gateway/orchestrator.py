@@ -84,6 +84,10 @@ class HubRouteInfo:
     """The group that gets the events of a `BroadcastType.GROUP` route; case matters."""
     spread: bool = False
     """Clients get the downstream arguments as they came instead of the envelope of GW-14."""
+    invoke_timeout: float | None = None
+    """Seconds that a call waits for the hub's completion (GW-9); None: as the hub says."""
+    maximum_body_size: int | None = None
+    """Bytes of a call's arguments (GW-9); None: as the whole gateway has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ class HubRoute:
     broadcast_type: BroadcastType
     receive_group: str | None
     spread: bool
+    invoke_timeout: float
+    """Seconds: the route's own, else its hub's."""
+    maximum_body_size: int | None
 
     @property
     def receive_parameter_names(self) -> list[str] | None:
@@ -133,7 +140,7 @@ class HubBuilder:
 
     def add_route(self, key: str, info: HubRouteInfo) -> HubBuilder:
         """Add the route `key`, unique in this hub ignoring case. Raises `OrchestrationError`."""
-        route = _checked_route(self._hub.api, _checked_key(key, hub=self._hub.api), info)
+        route = _checked_route(self._hub, _checked_key(key, hub=self._hub.api), info)
         if route.key in self._routes:
             raise OrchestrationError(
                 "this hub has a route of that key already; keys ignore case",
@@ -288,16 +295,16 @@ def _is_positive(value: object, *allowed: type) -> bool:
     )
 
 
-def _checked_route(api: str, key: str, info: HubRouteInfo) -> HubRoute:
+def _checked_route(hub: DownstreamHub, key: str, info: HubRouteInfo) -> HubRoute:
     def error(field_name: str, problem: str) -> OrchestrationError:
-        return OrchestrationError(problem, hub=api, route=key, field=field_name)
+        return OrchestrationError(problem, hub=hub.api, route=key, field=field_name)
 
     if not isinstance(info, HubRouteInfo):
         raise error("info", f"must be a HubRouteInfo, not {type(info).__name__}")
     for field_name, problem in _route_problems(info):
         raise error(field_name, problem)
     return HubRoute(
-        api=api,
+        api=hub.api,
         key=key,
         invoke_method=info.invoke_method,
         receive_method=info.receive_method,
@@ -305,6 +312,8 @@ def _checked_route(api: str, key: str, info: HubRouteInfo) -> HubRoute:
         broadcast_type=info.broadcast_type,
         receive_group=info.receive_group,
         spread=info.spread,
+        invoke_timeout=hub.invoke_timeout if info.invoke_timeout is None else info.invoke_timeout,
+        maximum_body_size=info.maximum_body_size,
     )
 
 
@@ -331,6 +340,21 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ):
             if not unset:
                 yield name, "has no meaning without a receive_method"
+    yield from _call_limit_problems(info)
+
+
+def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
+    for name, allowed, unit in (
+        ("invoke_timeout", (int, float), "seconds"),
+        ("maximum_body_size", (int,), "bytes"),
+    ):
+        value = getattr(info, name)
+        if value is None:
+            continue
+        if not _is_positive(value, *allowed):
+            yield name, f"must be a positive number of {unit}"
+        if info.invoke_method is None:
+            yield name, "has no meaning without an invoke_method"
 
 
 def _receive_parameters(

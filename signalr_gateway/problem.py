@@ -29,6 +29,7 @@ class ProblemCode(Enum):
     ROUTE_NOT_FOUND = ("route-not-found", 404, "No such hub or route")
     ROUTE_ONLY_RECEIVES = ("route-only-receives", 404, "The route takes no calls")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method not allowed")
+    BODY_TIMEOUT = ("body-timeout", 408, "The body did not arrive in time")
     BODY_TOO_LARGE = ("body-too-large", 413, "The body is too large")
     INVOCATION_TOO_LARGE = ("invocation-too-large", 413, "The invocation is too large for the hub")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "Unsupported media type")

@@ -172,6 +172,8 @@ class RouteFields(TypedDict, total=False):
     broadcast_type: Any
     receive_group: Any
     spread: Any
+    invoke_timeout: Any
+    maximum_body_size: Any
 
 
 @pytest.mark.parametrize(
@@ -205,6 +207,12 @@ class RouteFields(TypedDict, total=False):
         ("broadcast_type", {"receive_method": "R", "broadcast_type": "all"}),
         ("spread", {"invoke_method": "I", "spread": True}),
         ("spread", {"receive_method": "R", "spread": 1}),
+        ("invoke_timeout", {"invoke_method": "I", "invoke_timeout": 0}),
+        ("invoke_timeout", {"invoke_method": "I", "invoke_timeout": True}),
+        ("invoke_timeout", {"receive_method": "R", "invoke_timeout": 5}),
+        ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": 1.5}),
+        ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": -1}),
+        ("maximum_body_size", {"receive_method": "R", "maximum_body_size": 5}),
     ],
 )
 def test_a_wrong_combination_names_hub_route_and_field(field: str, info: RouteFields) -> None:
@@ -250,6 +258,19 @@ def test_routes_that_share_a_receive_method_must_agree(field: str, other: RouteF
     with pytest.raises(OrchestrationError, match="same as in route 'room'") as caught:
         builder.add_route("other", HubRouteInfo(**fields))
     assert (caught.value.route, caught.value.field) == ("other", field)
+
+
+def test_a_route_may_have_limits_of_its_own() -> None:
+    """GW-9: else the timeout is its hub's, the body size the gateway's."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", build_hub_connection, invoke_timeout=7).add_route(
+        "own", HubRouteInfo(invoke_method="I", invoke_timeout=0.5, maximum_body_size=100)
+    ).add_route("hubs", HubRouteInfo(invoke_method="I"))
+    limits = {
+        key: (route.invoke_timeout, route.maximum_body_size)
+        for key, route in orchestrator.hubs["h"].routes.items()
+    }
+    assert limits == {"own": (0.5, 100), "hubs": (7, None)}
 
 
 def test_routes_of_other_hubs_or_methods_need_not_agree() -> None:

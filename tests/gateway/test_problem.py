@@ -35,6 +35,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "route-not-found": 404,
         "route-only-receives": 404,
         "method-not-allowed": 405,
+        "body-timeout": 408,
         "body-too-large": 413,
         "invocation-too-large": 413,
         "unsupported-media-type": 415,
