@@ -1,0 +1,221 @@
+"""What makes a hub class; what cannot be served is found out when it is mapped (S-1, S-2)."""
+
+import socket
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+
+from protocol import EndpointOptions, Hub, HubOptions, hub_method
+from protocol.aio.hub import HubMethodTable
+from protocol.aio.server import HubServer
+from protocol.json_protocol import JsonHubProtocol
+
+from .conftest import MakeServer
+from .server_lab import call, result
+
+
+def names(hub_class: type[Hub]) -> set[str]:
+    table = HubMethodTable(hub_class, {}).for_protocol(JsonHubProtocol())
+    return {bound.method.name for bound in table.values()}
+
+
+def test_names() -> None:
+    """S-1: PascalCase of the method's own name, or the name given; unmarked ones stay hidden."""
+
+    class NamedHub(Hub):
+        @hub_method
+        def send(self) -> None: ...
+
+        @hub_method
+        def send_message_to_all(self) -> None: ...
+
+        @hub_method
+        async def AlreadyPascal(self) -> None: ...
+
+        @hub_method()
+        def empty_brackets(self) -> None: ...
+
+        @hub_method("send-it.now")
+        def explicit(self) -> None: ...
+
+        @hub_method(authorize=True)
+        def guarded(self) -> None: ...
+
+        def hidden(self) -> None: ...
+
+    assert names(NamedHub) == {
+        "Send",
+        "SendMessageToAll",
+        "AlreadyPascal",
+        "EmptyBrackets",
+        "send-it.now",
+        "Guarded",
+    }
+
+
+def test_the_decorator_returns_the_method() -> None:
+    """hub_method leaves the function as it is: it can be called and tested directly."""
+
+    class PlainHub(Hub):
+        @hub_method
+        def add(self, left: int, right: int) -> int:
+            return left + right
+
+        @hub_method("Other", authorize={"admin"})
+        def subtract(self, left: int, right: int) -> int:
+            return left - right
+
+    assert (PlainHub().add(3, 2), PlainHub().subtract(3, 2)) == (5, 1)
+
+
+def test_inherited_methods() -> None:
+    """S-1: methods of base classes count; one that is overridden without a mark does not."""
+
+    class BaseHub(Hub):
+        @hub_method
+        def one(self) -> None: ...
+
+        @hub_method
+        def two(self) -> None: ...
+
+    class DerivedHub(BaseHub):
+        def two(self) -> None: ...
+
+        @hub_method
+        def three(self) -> None: ...
+
+    assert names(DerivedHub) == {"One", "Three"}
+
+
+def duplicates() -> type[Hub]:
+    class DuplicateHub(Hub):
+        @hub_method
+        def send_it(self) -> None: ...
+
+        @hub_method("SENDIT")
+        def other(self) -> None: ...
+
+    return DuplicateHub
+
+
+def keyword_only() -> type[Hub]:
+    class KeywordHub(Hub):
+        @hub_method
+        def send(self, *, text: str) -> None: ...
+
+    return KeywordHub
+
+
+def variable() -> type[Hub]:
+    class VariableHub(Hub):
+        @hub_method
+        def send(self, *texts: str) -> None: ...
+
+    return VariableHub
+
+
+def keywords() -> type[Hub]:
+    class KeywordsHub(Hub):
+        @hub_method
+        def send(self, **texts: str) -> None: ...
+
+    return KeywordsHub
+
+
+def unreadable() -> type[Hub]:
+    class UnreadableHub(Hub):
+        @hub_method
+        def send(self, where: socket.socket) -> None: ...
+
+    return UnreadableHub
+
+
+def unreadable_inside() -> type[Hub]:
+    class UnreadableHub(Hub):
+        @hub_method
+        def send(self, where: list[Callable[[], None]]) -> None: ...
+
+    return UnreadableHub
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        pytest.param(
+            duplicates,
+            r"DuplicateHub: duplicate definitions of '(SENDIT|SendIt)'\. Overloading is not "
+            r"supported\.",
+            id="S-1 duplicates",
+        ),
+        pytest.param(keyword_only, "parameter 'text' is not positional", id="keyword only"),
+        pytest.param(variable, "parameter 'texts' is not positional", id="*texts"),
+        pytest.param(keywords, "parameter 'texts' is not positional", id="**texts"),
+        pytest.param(unreadable, "socket", id="annotation"),
+        pytest.param(unreadable_inside, "Callable", id="annotation inside a list"),
+    ],
+)
+async def test_definitions_that_cannot_work(make: Callable[[], type[Hub]], text: str) -> None:
+    """S-1, S-2: a TypeError when the class is taken into service, not at somebody's first call."""
+    with pytest.raises(TypeError, match=text):
+        HubServer(make())
+
+
+def test_an_annotation_that_does_not_exist() -> None:
+    """A misspelled name is told as Python tells it."""
+
+    class MisspelledHub(Hub):
+        @hub_method
+        def send(self, text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(NameError, match="Strin"):
+        HubMethodTable(MisspelledHub, {})
+
+
+async def test_parameters_of_all_readable_kinds(serve: MakeServer) -> None:
+    """S-2: a default does not make a parameter optional; without an annotation all is taken."""
+
+    class ManyHub(Hub):
+        @hub_method
+        def many(  # type: ignore[no-untyped-def]
+            self,
+            anything,
+            maybe: int | None,
+            limited: Annotated[int, msgspec.Meta(ge=0)],
+            numbers: dict[str, list[float]],
+            later: int = 5,
+        ) -> Any:
+            return [anything, maybe, limited, numbers, later]
+
+    client = await serve(ManyHub).connect()
+    arguments = [{"x": 1}, None, 3, {"y": [1.5, 2]}, 7]
+    assert await client.ask(call("Many", *arguments)) == [result(arguments)]
+    (answer,) = await client.ask(call("Many", *arguments[:-1]))
+    assert "error" in answer
+
+
+@pytest.mark.parametrize("option", [*HubOptions.__dataclass_fields__])
+def test_hub_options_are_checked(option: str) -> None:
+    """D: nothing is unlimited but what says so, and nothing is zero."""
+    if option in ("enable_detailed_errors", "services"):
+        return
+    for value in (0, -1):
+        given: dict[str, Any] = {option: value}
+        with pytest.raises(ValueError, match=rf"HubOptions\.{option} is {value}, not above 0\."):
+            HubOptions(**given)
+
+
+def test_option_defaults() -> None:
+    """D: ASP.NET Core's."""
+    options = HubOptions()
+    assert (options.handshake_timeout, options.keep_alive_interval) == (15, 15)
+    assert options.client_timeout_interval == 30
+    assert options.maximum_receive_message_size == 32_768
+    assert options.maximum_parallel_invocations_per_client == 1
+    assert not options.enable_detailed_errors
+    assert HubOptions(maximum_receive_message_size=None).maximum_receive_message_size is None
+    endpoint = EndpointOptions()
+    assert (endpoint.minimum_protocol_version, endpoint.disconnect_timeout) == (0, 15)
+    assert endpoint.close_timeout == 5
+    assert EndpointOptions(minimum_protocol_version=-1).minimum_protocol_version == -1

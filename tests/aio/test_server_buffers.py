@@ -1,0 +1,231 @@
+"""Bounded memory: slow readers are cut off, eager writers wait (TG-8, TG-9)."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from protocol import Hub, HubOptions, hub_method
+
+from .conftest import MakeServer
+from .server_lab import RawClient, ServerLab, call, invocation, result
+
+KIB = 1024
+
+
+class FloodHub(Hub):
+    ended: list[Exception | None]
+    release: asyncio.Event
+    served: list[str]
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        self.ended.append(error)
+
+    @hub_method
+    async def hold(self) -> None:
+        await self.release.wait()
+
+    @hub_method
+    def keep(self, text: str) -> int:
+        self.served.append(text)
+        return len(self.served)
+
+    @hub_method
+    def large(self, size: int) -> str:
+        self.served.append(str(size))
+        return "x" * size
+
+    @hub_method
+    async def tell_caller(self, size: int) -> str:
+        await self.clients.caller.send("News", "x" * size)
+        return "told"
+
+
+class Flood:
+    def __init__(self, serve: MakeServer, **options: Any) -> None:
+        self.ended: list[Exception | None] = []
+        self.served: list[str] = []
+        self.release = asyncio.Event()
+        self.lab: ServerLab = serve(FloodHub, HubOptions(**options), hub_factory=self._make)
+        self.clients = self.lab.server.context.clients
+
+    def _make(self) -> FloodHub:
+        hub = FloodHub()
+        hub.ended, hub.release, hub.served = self.ended, self.release, self.served
+        return hub
+
+    async def connect_slow(self) -> RawClient:
+        client = await self.lab.connect()
+        client.transport.pause_reading()
+        return client
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TG-9: what waits for it never exceeds the bound; the others get everything."""
+    flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
+    slow, quick = await flood.connect_slow(), await flood.lab.connect()
+    most = 0
+    with caplog.at_level(logging.WARNING):
+        for number in range(200):
+            await flood.clients.all.send("News", number, "x" * KIB)
+            most = max(most, slow.transport.peer.buffered)
+            await flood.lab.clock.settle()
+    assert 60 * KIB < most <= 66 * KIB
+    assert slow.transport.peer.buffered == 0
+    assert slow.transport.peer.ended == "aborted"
+    assert await slow.has_ended()
+    assert len(await quick.take()) == 200
+    assert [(type(error).__name__, str(error)) for error in flood.ended] == [
+        ("SlowClientError", "The client does not read what is sent to it.")
+    ]
+    (record,) = caplog.records
+    assert "Connection c1 is cut off" in record.getMessage()
+    assert "xxx" not in record.getMessage()
+
+
+async def test_a_client_that_reads_late_is_not(serve: MakeServer) -> None:
+    """TG-9: up to the bound everything waits, and arrives in order."""
+    flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
+    slow = await flood.connect_slow()
+    for number in range(50):
+        await flood.clients.all.send("News", number, "x" * KIB)
+    await flood.lab.clock.advance(5)
+    slow.transport.resume_reading()
+    assert [message["arguments"][0] for message in await slow.take()] == list(range(50))
+
+
+async def test_one_message_above_the_bound(serve: MakeServer) -> None:
+    """TG-9: it may enter an empty queue, else it never could be sent."""
+    flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
+    client = await flood.lab.connect()
+    await flood.clients.all.send("News", "x" * 100 * KIB)
+    assert await client.take() == [invocation("News", "x" * 100 * KIB)]
+    slow = await flood.connect_slow()
+    await flood.clients.client(slow.connection_id).send("News", "small")
+    sending = asyncio.create_task(
+        flood.clients.client(slow.connection_id).send("News", "x" * 100 * KIB)
+    )
+    assert await slow.has_ended()
+    await sending
+
+
+async def test_who_reads_no_answers_gets_no_more_calls(serve: MakeServer) -> None:
+    """TG-8: calls wait while their answers do; nothing is lost when the client reads again."""
+    flood = Flood(serve)
+    slow = await flood.connect_slow()
+    slow.send(*(call("Large", 50 * KIB, id=str(number)) for number in range(20)))
+    await flood.lab.clock.settle()
+    assert len(flood.served) == 2
+    assert slow.transport.peer.buffered < 110 * KIB
+    for _ in range(20):
+        slow.transport.resume_reading()
+        slow.transport.pause_reading()
+        await flood.lab.clock.settle()
+    slow.transport.resume_reading()
+    assert [answer["invocationId"] for answer in await slow.take()] == list(map(str, range(20)))
+
+
+async def test_a_send_to_one_client_waits(serve: MakeServer) -> None:
+    """TG-8: a method that sends much to its caller goes at the caller's pace."""
+    flood = Flood(serve)
+    slow = await flood.connect_slow()
+    slow.send(call("TellCaller", 100 * KIB))
+    await flood.lab.clock.advance(5)
+    assert await slow.take() == []
+    slow.transport.resume_reading()
+    assert await slow.take() == [invocation("News", "x" * 100 * KIB), result("told")]
+
+
+async def test_but_not_for_ever(serve: MakeServer) -> None:
+    """TG-9: after the send timeout the client is cut off, and the method goes on."""
+    flood = Flood(serve, transport_send_timeout=10)
+    slow = await flood.connect_slow()
+    slow.send(call("TellCaller", 100 * KIB))
+    await flood.lab.clock.advance(9)
+    assert not await slow.has_ended()
+    await flood.lab.clock.advance(1)
+    assert await slow.has_ended()
+    assert slow.transport.peer.ended == "aborted"
+    assert [str(error) for error in flood.ended] == ["The client took too long to read."]
+
+
+async def test_a_broadcast_waits_for_nobody(serve: MakeServer) -> None:
+    """TG-9: neither for one slow client among many, nor with one client alone."""
+    flood = Flood(serve)
+    slow = await flood.connect_slow()
+    await flood.clients.all.send("News", "x" * 100 * KIB)
+    await flood.clients.all.send("News", "x" * 100 * KIB)
+    assert slow.transport.peer.buffered > 200 * KIB
+
+
+async def test_inbox(serve: MakeServer) -> None:
+    """TG-8: behind a call that hangs only so much is read; the rest stays in the socket."""
+    flood = Flood(serve, maximum_inbound_buffer_size=64 * KIB)
+    client = await flood.lab.connect()
+    client.send(call("Hold", id=None))
+    piece = KIB
+    for number in range(200):
+        client.send(call("Keep", "x" * piece, id=str(number)))
+        await flood.lab.clock.settle()
+    read = 200 * piece - client.transport.peer.unread
+    assert 40 * KIB < read < 80 * KIB
+    flood.release.set()
+    answers = await client.take()
+    assert [answer["result"] for answer in answers] == list(range(1, 201))
+    assert client.transport.peer.unread == 0
+
+
+async def test_inbox_during_on_connected(serve: MakeServer) -> None:
+    """L-2, TG-8: what a client sends before OnConnected is done is bounded as well."""
+    release = asyncio.Event()
+
+    class SlowHub(Hub):
+        async def on_connected(self) -> None:
+            await release.wait()
+
+        @hub_method
+        def keep(self, text: str) -> int:
+            return len(text)
+
+    lab = serve(SlowHub, HubOptions(maximum_inbound_buffer_size=8 * KIB))
+    client = await lab.connect()
+    for number in range(50):
+        client.send(call("Keep", "x" * KIB, id=str(number)))
+        await lab.clock.settle()
+    assert client.transport.peer.unread > 38 * KIB
+    release.set()
+    assert len(await client.take()) == 50
+
+
+async def test_shutdown_reaches_a_reader_that_waits_for_room(serve: MakeServer) -> None:
+    """L-6, TG-8: a full inbox does not delay the end."""
+    flood = Flood(serve, maximum_inbound_buffer_size=KIB)
+    client = await flood.lab.connect()
+    client.send(call("Hold", id=None), *(call("Keep", "x" * KIB) for _ in range(5)))
+    await flood.lab.clock.settle()
+    closing = asyncio.create_task(flood.lab.server.close())
+    assert await client.take() == [{"type": 7, "allowReconnect": True}]
+    assert await client.has_ended()
+    await closing
+    assert flood.served == []
+    flood.release.set()
+
+
+@pytest.mark.parametrize("vanish", [True, False])
+async def test_the_end_of_a_full_inbox(serve: MakeServer, vanish: bool) -> None:
+    """TG-8, L-1: all that came before the end is served, in order."""
+    flood = Flood(serve, maximum_inbound_buffer_size=KIB)
+    client = await flood.lab.connect()
+    client.send(call("Hold", id=None))
+    for number in range(5):
+        client.send(call("Keep", str(number) + "x" * KIB))
+    if vanish:
+        client.vanish()
+    await flood.lab.clock.settle()
+    flood.release.set()
+    await flood.lab.clock.settle()
+    assert [text[0] for text in flood.served] == list("01234")
+    assert await client.has_ended() == vanish

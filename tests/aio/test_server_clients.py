@@ -1,0 +1,187 @@
+"""Whom hub methods and HubContext send to, as the names read (section G)."""
+
+from typing import Any
+
+import pytest
+
+from protocol import Hub, HubContext, LocalProtocolError, Principal, hub_method
+
+from .conftest import MakeServer
+from .server_lab import CLOSE, RawClient, ServerLab, call, invocation, result
+
+
+class TalkHub(Hub):
+    """Each method sends one message, named after the target, as its caller sees the others."""
+
+    async def on_connected(self) -> None:
+        await self.groups.add(self.context.connection_id, "everybody")
+
+    @hub_method
+    async def send(self, target: str, argument: Any) -> None:
+        clients = self.clients
+        proxy = {
+            "all": lambda: clients.all,
+            "others": lambda: clients.others,
+            "caller": lambda: clients.caller,
+            "all_except": lambda: clients.all_except(argument),
+            "client": lambda: clients.client(argument),
+            "clients": lambda: clients.clients(argument),
+            "group": lambda: clients.group(argument),
+            "group_except": lambda: clients.group_except("everybody", argument),
+            "groups": lambda: clients.groups(argument),
+            "others_in_group": lambda: clients.others_in_group(argument),
+            "user": lambda: clients.user(argument),
+            "users": lambda: clients.users(argument),
+        }[target]()
+        await proxy.send("News", target)
+
+    @hub_method
+    async def join(self, group: str) -> None:
+        await self.groups.add(self.context.connection_id, group)
+
+    @hub_method
+    async def leave(self, group: str) -> None:
+        await self.groups.remove(self.context.connection_id, group)
+
+
+async def three(serve: MakeServer) -> tuple[ServerLab, list[RawClient]]:
+    lab = serve(TalkHub)
+    clients = [await lab.connect(Principal(user)) for user in ("ann", "ann", "bob")]
+    await clients[0].ask(call("Join", "g"))
+    await clients[1].ask(call("Join", "g"))
+    await clients[1].ask(call("Join", "h"))
+    return lab, clients
+
+
+async def news(clients: list[RawClient]) -> str:
+    """The numbers of the clients that got a message, once per message."""
+    arrived = [await client.take() for client in clients]
+    return "".join(
+        str(number)
+        for number, messages in enumerate(arrived, 1)
+        for message in messages
+        if message["type"] == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "argument", "expected"),
+    [
+        ("all", None, "123"),
+        ("others", None, "23"),
+        ("caller", None, "1"),
+        ("all_except", ["c2"], "13"),
+        ("client", "c3", "3"),
+        ("client", "nobody", ""),
+        ("clients", ["c1", "c3", "c3"], "13"),
+        ("group", "g", "12"),
+        ("group", "G", ""),
+        ("group_except", ["c1", "c3"], "2"),
+        ("groups", ["g", "h"], "122"),
+        ("groups", [], ""),
+        ("others_in_group", "g", "2"),
+        ("user", "ann", "12"),
+        ("user", "Ann", ""),
+        ("users", ["ann", "bob", "bob"], "123"),
+    ],
+)
+async def test_from_a_hub_method(
+    serve: MakeServer, target: str, argument: Any, expected: str
+) -> None:
+    """G-3 … G-7."""
+    _, clients = await three(serve)
+    clients[0].send(call("Send", target, argument))
+    assert await news(clients) == expected
+
+
+@pytest.mark.parametrize(
+    ("choose", "expected"),
+    [
+        pytest.param(lambda c: c.all, "123", id="all"),
+        pytest.param(lambda c: c.all_except(["c1"]), "23", id="all_except"),
+        pytest.param(lambda c: c.client("c2"), "2", id="client"),
+        pytest.param(lambda c: c.clients(name for name in ("c2", "c3")), "23", id="clients"),
+        pytest.param(lambda c: c.group("everybody"), "123", id="group"),
+        pytest.param(lambda c: c.group_except("g", ["c1"]), "2", id="group_except"),
+        pytest.param(lambda c: c.groups(name for name in ("h", "g")), "122", id="groups"),
+        pytest.param(lambda c: c.user("bob"), "3", id="user"),
+        pytest.param(lambda c: c.users(name for name in ("bob", "ann")), "123", id="users"),
+    ],
+)
+async def test_from_outside(serve: MakeServer, choose: Any, expected: str) -> None:
+    """G-5: HubContext knows everybody, but no caller; a proxy may be used again."""
+    lab, clients = await three(serve)
+    context: HubContext = lab.server.context
+    proxy = choose(context.clients)
+    await proxy.send("News")
+    assert await news(clients) == expected
+    await proxy.send("News")
+    assert await news(clients) == expected
+
+
+async def test_groups_from_outside(serve: MakeServer) -> None:
+    """G-3: memberships can be changed by anybody who knows the connection's id."""
+    lab, clients = await three(serve)
+    context = lab.server.context
+    await context.groups.add("c3", "g")
+    await context.groups.remove("c1", "g")
+    await context.groups.add("nobody", "g")
+    await context.clients.group("g").send("News")
+    assert await news(clients) == "23"
+
+
+@pytest.mark.parametrize("names", [["g", ""], [""], ["g", None]])
+async def test_lists_of_groups_refuse_empty_names(serve: MakeServer, names: list[Any]) -> None:
+    """G-3: in lists only; a method that does it fails as any other."""
+    lab, clients = await three(serve)
+    with pytest.raises(LocalProtocolError, match=r"Cannot send to an empty group name\."):
+        lab.server.context.clients.groups(names)
+    (answer,) = await clients[0].ask(call("Send", "groups", names))
+    assert answer["error"] == "An unexpected error occurred invoking 'Send' on the server."
+    assert await news(clients) == ""
+
+
+async def test_membership_ends_with_the_connection(serve: MakeServer) -> None:
+    """G-3: who comes back is in no group."""
+    lab, clients = await three(serve)
+    assert await clients[0].ask(CLOSE) == [CLOSE]
+    again = await lab.connect(Principal("ann"))
+    await lab.server.context.clients.group("g").send("News")
+    assert await news([clients[1], again]) == "1"
+
+
+async def test_leaving(serve: MakeServer) -> None:
+    """G-3: removing is idempotent, too."""
+    lab, clients = await three(serve)
+    assert await clients[1].ask(call("Leave", "h")) == [result()]
+    assert await clients[1].ask(call("Leave", "h")) == [result()]
+    await lab.server.context.clients.groups(["g", "h"]).send("News")
+    assert await news(clients) == "12"
+
+
+async def test_sends_come_before_the_answer(serve: MakeServer) -> None:
+    """P-5: what a method sends to its caller is on the wire before its Completion."""
+    _, clients = await three(serve)
+    assert await clients[0].ask(call("Send", "caller", None)) == [
+        invocation("News", "caller"),
+        result(),
+    ]
+
+
+async def test_sends_in_on_connected_and_on_disconnected(serve: MakeServer) -> None:
+    """L-1: in OnConnected one is among all, in OnDisconnected nothing reaches the caller."""
+
+    class HelloHub(Hub):
+        async def on_connected(self) -> None:
+            await self.clients.all.send("Hello", self.context.connection_id)
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            await self.clients.all.send("Bye", self.context.connection_id)
+
+    lab = serve(HelloHub)
+    one = await lab.open()
+    assert await one.ask({"protocol": "json", "version": 1}) == [{}, invocation("Hello", "c1")]
+    two = await lab.open()
+    assert await two.ask({"protocol": "json", "version": 1}) == [{}, invocation("Hello", "c2")]
+    assert await two.ask(CLOSE) == [CLOSE]
+    assert await one.take() == [invocation("Hello", "c2"), invocation("Bye", "c2")]
