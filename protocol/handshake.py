@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from .errors import HandshakeError, RemoteProtocolError
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
-from .json_reader import missing_property, read_integer, read_object, read_string
-from .json_scanner import JsonSyntaxError, scan_value
+from .json_record import missing_property, read_integer, read_object, read_string
+from .json_scanner import JsonSyntaxError, scan_token, scan_value
 
 HANDSHAKE_CANCELED: Final = "Handshake was canceled."
 SUCCESS_RESPONSE: Final = b"{}" + RECORD_SEPARATOR
@@ -27,13 +27,8 @@ class HandshakeRequest(Struct, frozen=True):
     version: int
 
 
-class _Response(Struct):
-    error: str | UnsetType | None = UNSET
-    type: msgspec.Raw | UnsetType = UNSET
-
-
+_NO_RESPONSE: Final = "Expected a handshake response from the server."
 _encode: Final = msgspec.json.Encoder().encode
-_decode_response: Final = msgspec.json.Decoder(_Response).decode
 
 
 def write_request(request: HandshakeRequest) -> bytes:
@@ -51,12 +46,14 @@ def read_request(record: bytes) -> HandshakeRequest:
 
     def read_member(name: str, position: int) -> int:
         nonlocal protocol, version
-        end = scan_value(record, position, depth=1)
-        value = record[position:end]
+        if name not in ("protocol", "version"):
+            return scan_value(record, position, depth=1)
+        end = scan_token(record, position)
+        token = record[position:end]
         if name == "protocol":
-            protocol = read_string(name, value)
-        elif name == "version":
-            version = None if value == b"null" else read_integer(name, value, 32)
+            protocol = read_string(name, token)
+        else:
+            version = None if token == b"null" else read_integer(name, token, 32)
         return end
 
     try:
@@ -79,15 +76,27 @@ def write_response(error: str | None = None) -> bytes:
 
 def read_response(record: bytes) -> None:
     """Accepts a success. Raises HandshakeError with the server's or our own reason (H-12)."""
+    refusal: str | None = None
+
+    def read_member(name: str, position: int) -> int:
+        nonlocal refusal
+        if name == "type":
+            raise HandshakeError(_NO_RESPONSE)
+        if name != "error":
+            return scan_value(record, position, depth=1)
+        end = scan_token(record, position)
+        refusal = read_string(name, record[position:end])
+        return end
+
     try:
-        response = _decode_response(record)
-    except (ValueError, RecursionError) as error:
-        raise HandshakeError("Expected a handshake response from the server.") from error
-    if response.type is not UNSET:
-        raise HandshakeError("Expected a handshake response from the server.")
-    if response.error is not UNSET:
+        read_object(record, read_member)
+    except JsonSyntaxError as error:
+        raise HandshakeError(_NO_RESPONSE) from error
+    except RemoteProtocolError as error:
+        raise HandshakeError(str(error)) from error
+    if refusal is not None:
         raise HandshakeError(
-            f"Unable to complete handshake with the server due to an error: {response.error}"
+            f"Unable to complete handshake with the server due to an error: {refusal}"
         )
 
 
@@ -172,7 +181,7 @@ class ClientHandshake:
         try:
             taken = self._framer.take_record(data)
         except RemoteProtocolError as error:
-            raise HandshakeError("Expected a handshake response from the server.") from error
+            raise HandshakeError(_NO_RESPONSE) from error
         if taken is None:
             return None
         record, rest = taken

@@ -2,19 +2,24 @@
 
 Goes through a record's properties in the order they came, as ASP.NET Core's reader does, because
 the first mistake decides the error (J-3…J-8). It reads what the fast path of ``json_protocol``
-leaves: rare message types, odd but legal spellings, and everything that is wrong.
+leaves: rare message types, odd but legal spellings, and everything that is wrong. What a record
+and its properties look like is ``json_record``'s.
 """
 
-import json
-import re
-from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .errors import RemoteProtocolError
-from .json_scanner import JsonSyntaxError, scan_object, scan_value, skip_white_space
+from .json_record import (
+    missing_property,
+    read_integer,
+    read_object,
+    read_string,
+    read_text,
+    token_type,
+)
+from .json_scanner import JsonSyntaxError, scan_array, scan_object, scan_token, scan_value
 from .messages import (
     VOID,
     Ack,
@@ -32,21 +37,11 @@ from .messages import (
     StreamItem,
 )
 
-_TOKEN_NAMES: Final = {
-    b"{": "Object",
-    b"[": "Array",
-    b'"': "String",
-    b"t": "True",
-    b"f": "False",
-    b"n": "Null",
-}
 _TRAILING_COMMA: Final = (
     "JsonReaderException: The JSON array contains a trailing comma at the end which is not "
     "supported in this mode. Change the reader options."
 )
-_UNREADABLE_ITEM: Final = "JsonReaderException: The item is not JSON."
-_INTEGER: Final = re.compile(rb"-?[0-9]+\Z")
-_split_array: Final = msgspec.json.Decoder(list[Raw]).decode
+_UNREADABLE_ITEM: Final = "JsonException: The item is not JSON."
 
 
 def read_message(record: bytes) -> ReceivedMessage | None:
@@ -93,41 +88,83 @@ class _MessageReader:
 
     def _read_property(self, name: str, position: int) -> int:
         """Takes in the value at ``position`` and returns its end."""
-        if name == "arguments":
-            return self._read_arguments(position)
-        if name == "item":
-            return self._read_item(position)
-        end = scan_value(self._record, position, depth=1)
-        value = self._record[position:end]
+        match name:
+            case "arguments":
+                return self._read_arguments(position)
+            case "item":
+                return self._read_item(position)
+            case "headers":
+                return self._read_headers(position)
+            case "streamIds":
+                return self._read_stream_ids(position)
+            case "result":
+                end = scan_value(self._record, position, depth=1)
+                self._result = Raw(self._record[position:end])
+                return end
+            case "type" | "invocationId" | "target" | "error" | "allowReconnect" | "sequenceId":
+                return self._read_scalar(name, position)
+            case _:  # unknown properties are skipped (J-1)
+                return scan_value(self._record, position, depth=1)
+
+    def _read_scalar(self, name: str, position: int) -> int:
+        end = scan_token(self._record, position)
+        token = self._record[position:end]
         match name:
             case "type":
-                self._type = read_integer(name, value, 32)
+                self._type = read_integer(name, token, 32)
             case "invocationId":
-                self._invocation_id = read_string(name, value)
+                self._invocation_id = read_string(name, token)
             case "target":
-                self._target = read_string(name, value)
+                self._target = read_string(name, token)
             case "error":
-                self._error = read_string(name, value)
+                self._error = read_string(name, token)
             case "allowReconnect":
-                if value not in (b"true", b"false"):
+                if token not in (b"true", b"false"):
                     raise RemoteProtocolError("Expected 'allowReconnect' to be true or false.")
-                self._allow_reconnect = value == b"true"
-            case "sequenceId":
-                if value != b"null":
-                    self._sequence_id = read_integer(name, value, 64)
-            case "headers":
-                self._headers = _headers(value)
-            case "streamIds":
-                self._stream_ids = _stream_ids(value)
-            case "result":
-                self._result = Raw(value)
+                self._allow_reconnect = token == b"true"
             case _:
-                pass  # unknown properties are skipped (J-1)
+                self._sequence_id = None if token == b"null" else read_integer(name, token, 64)
         return end
 
+    def _read_headers(self, position: int) -> int:
+        if self._first_byte(position) != b"{":
+            raise RemoteProtocolError("Expected 'headers' to be of type StartObject.")
+        headers: dict[str, str] = {}
+
+        def read_header(name: bytes, start: int) -> int:
+            key = read_text(b'"' + name + b'"')
+            end = scan_token(self._record, start)
+            token = self._record[start:end]
+            if not token.startswith(b'"'):
+                raise RemoteProtocolError(f"Expected header '{key}' to be of type String.")
+            headers[key] = read_text(token)
+            return end
+
+        end = scan_object(self._record, position, read_header)
+        self._headers = headers
+        return end
+
+    def _read_stream_ids(self, position: int) -> int:
+        if self._first_byte(position) != b"[":
+            raise RemoteProtocolError("Expected 'streamIds' to be of type Array.")
+        stream_ids: list[str] = []
+
+        def read_stream_id(start: int) -> int:
+            end = scan_token(self._record, start)
+            stream_ids.append(_stream_id(self._record[start:end]))
+            return end
+
+        end = scan_array(self._record, position, read_stream_id)
+        self._stream_ids = tuple(stream_ids)
+        return end
+
+    def _first_byte(self, position: int) -> bytes:
+        """The first byte of the value there; a scalar has to be whole before it is judged."""
+        scan_token(self._record, position)
+        return self._record[position : position + 1]
+
     def _read_arguments(self, position: int) -> int:
-        if self._record[position : position + 1] != b"[":
-            scan_value(self._record, position, depth=1)
+        if self._first_byte(position) != b"[":
             raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
         self._arguments_error = ""
         try:
@@ -207,6 +244,7 @@ class _MessageReader:
         )
 
     def _stream_invocation(self) -> StreamInvocation | InvocationBindingFailure:
+        self._required_target()  # the order in which ASP.NET Core misses them
         invocation_id = self._required_id()
         target, arguments = self._call()
         if self._arguments_error:
@@ -236,11 +274,15 @@ class _MessageReader:
         )
 
     def _call(self) -> tuple[str, Raw]:
-        if self._target is None:
-            raise missing_property("target")
+        target = self._required_target()
         if self._arguments is None:
             raise missing_property("arguments")
-        return self._target, self._arguments
+        return target, self._arguments
+
+    def _required_target(self) -> str:
+        if self._target is None:
+            raise missing_property("target")
+        return self._target
 
     def _required_id(self) -> str:
         if not self._invocation_id:
@@ -253,112 +295,17 @@ class _MessageReader:
         return self._sequence_id
 
 
-def read_object(record: bytes, read_member: Callable[[str, int], int]) -> None:
-    """Reads a record that has to be one JSON object and nothing else.
-
-    ``read_member`` gets each member's name and the position of its value, and returns the value's
-    end. Raises RemoteProtocolError for another kind of value, JsonSyntaxError for broken JSON.
-    """
-    start = skip_white_space(record, 0)
-    if record[start : start + 1] != b"{":
-        scan_value(record, start)
-        token = _TOKEN_NAMES.get(record[start : start + 1], "Number")
-        raise RemoteProtocolError(f"Unexpected JSON Token Type '{token}'. Expected a JSON Object.")
-    end = scan_object(record, start, lambda name, position: read_member(_unescaped(name), position))
-    # .NET does not look behind the object; we do, so that a record means one thing to all (J-8).
-    if skip_white_space(record, end) != len(record):
-        raise JsonSyntaxError(end)
-
-
 def both_error_and_result() -> RemoteProtocolError:
     """J-6."""
     return RemoteProtocolError("The 'error' and 'result' properties are mutually exclusive.")
 
 
-def missing_property(name: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"Missing required property '{name}'.")
-
-
-def _unescaped(name: bytes) -> str:
-    """A property's name; one that is no Unicode text equals no name we know."""
-    if b"\\" in name:
-        return str(json.loads(b'"' + name + b'"'))
-    return name.decode("utf-8", "replace")
-
-
-def _text(value: bytes) -> str:
-    """The text of a scanned JSON string (J-8: what is no Unicode text ends the connection)."""
-    try:
-        text = str(json.loads(value))
-        text.encode()
-    except UnicodeDecodeError as error:
-        raise RemoteProtocolError(
-            "Cannot transcode invalid UTF-8 JSON text to UTF-16 string.",
-            "InvalidOperationException",
-        ) from error
-    except UnicodeEncodeError as error:
-        raise RemoteProtocolError(
-            "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
-            "InvalidOperationException",
-        ) from error
-    return text
-
-
-def read_string(name: str, value: bytes) -> str:
-    """The text of property ``name``, whose scanned value is ``value``."""
-    if not value.startswith(b'"'):
-        raise RemoteProtocolError(f"Expected '{name}' to be of type String.")
-    return _text(value)
-
-
-def read_integer(name: str, value: bytes, bits: int) -> int:
-    """The signed integer of that many bits in property ``name`` (J-4)."""
-    if value[:1] in b'"tfn{[':
-        raise RemoteProtocolError(f"Expected '{name}' to be of type Number.")
-    # The length is checked first: converting a number of a million digits would take for ever.
-    if (
-        _INTEGER.match(value) is None
-        or len(value) > 20
-        or not -(1 << (bits - 1)) <= int(value) < (1 << (bits - 1))
-    ):
-        raise RemoteProtocolError(
-            f"Either the JSON value is not in a supported format, or is out of bounds for an "
-            f"Int{bits}.",
-            "FormatException",
-        )
-    return int(value)
-
-
-def _headers(value: bytes) -> dict[str, str]:
-    if not value.startswith(b"{"):
-        raise RemoteProtocolError("Expected 'headers' to be of type StartObject.")
-    headers: dict[str, str] = {}
-
-    def read_header(name: bytes, position: int) -> int:
-        end = scan_value(value, position)
-        key = _text(b'"' + name + b'"')
-        if value[position : position + 1] != b'"':
-            raise RemoteProtocolError(f"Expected header '{key}' to be of type String.")
-        headers[key] = _text(value[position:end])
-        return end
-
-    scan_object(value, 0, read_header)
-    return headers
-
-
-def _stream_ids(value: bytes) -> tuple[str, ...]:
-    if not value.startswith(b"["):
-        raise RemoteProtocolError("Expected 'streamIds' to be of type Array.")
-    return tuple(_stream_id(bytes(element)) for element in _split_array(value))
-
-
-def _stream_id(element: bytes) -> str:
-    if element == b"null":
+def _stream_id(token: bytes) -> str:
+    if token == b"null":
         raise RemoteProtocolError("Null value for 'streamIds' is not valid.")
-    if not element.startswith(b'"'):
-        token = _TOKEN_NAMES.get(element[:1], "Number")
+    if not token.startswith(b'"'):
         raise RemoteProtocolError(
-            f"Cannot get the value of a token type '{token}' as a string.",
+            f"Cannot get the value of a token type '{token_type(token)}' as a string.",
             "InvalidOperationException",
         )
-    return _text(element)
+    return read_text(token)

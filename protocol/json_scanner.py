@@ -14,7 +14,7 @@ MAXIMUM_DEPTH: Final = 64
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _SCALAR: Final = re.compile(
     rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
-    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[\s,\]}]|$)"
+    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[ \t\r\n,\]}])"
     rb"|true|false|null"
 )
 _OPENERS: Final = b"[{"
@@ -35,6 +35,21 @@ def skip_white_space(data: bytes, position: int) -> int:
     """The first position at or after ``position`` that holds no JSON white space."""
     match = _WHITE_SPACE.match(data, position)
     assert match is not None
+    return match.end()
+
+
+def scan_token(data: bytes, position: int) -> int:
+    """The end of a scalar or of the bracket that opens a container, at ``position`` exactly.
+
+    Tells the kind of a value before anything inside it is looked at. Raises JsonSyntaxError, also
+    for a number that nothing follows: more digits may be missing.
+    """
+    opener = data[position : position + 1]
+    if opener and opener in _OPENERS:
+        return position + 1
+    match = _SCALAR.match(data, position)
+    if match is None:
+        raise JsonSyntaxError(position)
     return match.end()
 
 
@@ -59,10 +74,7 @@ def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool
                 position = _scan_key(data, position) if closers[-1:] == b"}" else position
                 continue
         else:
-            match = _SCALAR.match(data, position)
-            if match is None:
-                raise JsonSyntaxError(position)
-            position = match.end()
+            position = scan_token(data, position)
         # A value has ended: close what ends with it, or go on to the next member.
         while closers:
             position = skip_white_space(data, position)
@@ -102,15 +114,33 @@ def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], 
     Calls ``read_member(name, start)`` for each member in order: the name as written between its
     quotes, the start of its value; it returns the value's end. Raises JsonSyntaxError.
     """
+
+    def read_entry(start: int) -> int:
+        value = _scan_key(data, start)
+        return read_member(data[start + 1 : data.rindex(b'"', start, value)], value)
+
+    return _scan_entries(data, position, b"}", read_entry)
+
+
+def scan_array(data: bytes, position: int, read_element: Callable[[int], int]) -> int:
+    """The end of the array that begins at ``position``.
+
+    Calls ``read_element(start)`` for each element in order; it returns the element's end. Raises
+    JsonSyntaxError.
+    """
+    return _scan_entries(data, position, b"]", read_element)
+
+
+def _scan_entries(
+    data: bytes, position: int, closer: bytes, read_entry: Callable[[int], int]
+) -> int:
     position = skip_white_space(data, position + 1)
-    if data[position : position + 1] == b"}":
+    if data[position : position + 1] == closer:
         return position + 1
     while True:
-        value = _scan_key(data, position)
-        name = data[position + 1 : data.rindex(b'"', position, value)]
-        position = skip_white_space(data, read_member(name, value))
+        position = skip_white_space(data, read_entry(position))
         following = data[position : position + 1]
-        if following == b"}":
+        if following == closer:
             return position + 1
         if following != b",":
             raise JsonSyntaxError(position)
