@@ -55,8 +55,11 @@ def _once(build: Callable[P, R]) -> Callable[P, R]:
 
 
 @_once
-def dotnet_program(project: str, **versions: str) -> Path:
-    """The assembly of `dotnet/<project>`, built with `versions` as MSBuild properties.
+def dotnet_program(project: str | Path, **versions: str) -> Path:
+    """The assembly of a project, built with `versions` as MSBuild properties.
+
+    `project` is a folder of `dotnet/`, or the path of a folder elsewhere; its project file has the
+    folder's name.
 
     What cannot be restored (no SDK for its framework, packages out of reach) skips, a compile
     error fails.
@@ -64,11 +67,11 @@ def dotnet_program(project: str, **versions: str) -> Path:
     dotnet = require("dotnet")
     source = HERE / "dotnet" / project
     target = _cache_folder(source, versions)
-    assembly = target / f"{project}.dll"
+    assembly = target / f"{source.name}.dll"
     if assembly.exists():
         return assembly
     with tempfile.TemporaryDirectory() as temporary:
-        copy, output = Path(temporary) / project, Path(temporary) / "output"
+        copy, output = Path(temporary) / source.name, Path(temporary) / "output"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("bin", "obj"))
         properties = [f"-p:{name}={value}" for name, value in versions.items()]
         build = _run(
@@ -77,8 +80,8 @@ def dotnet_program(project: str, **versions: str) -> Path:
         if build.returncode:
             restore = _run([dotnet, "restore", str(copy), "-nologo", *properties])
             if restore.returncode:
-                _absent(f"dotnet restore of {project} {versions}: {_last_lines(restore)}")
-            pytest.fail(f"dotnet build of {project} {versions}:\n{_last_lines(build, 40)}")
+                _absent(f"dotnet restore of {source.name} {versions}: {_last_lines(restore)}")
+            pytest.fail(f"dotnet build of {source.name} {versions}:\n{_last_lines(build, 40)}")
         _publish(output, target)
     return assembly
 

@@ -37,9 +37,10 @@ class LineProcess:
         cls,
         *argv: str,
         env: Mapping[str, str] | None = None,
+        cwd: Path = CHECKOUT,
         on_line: Callable[[str], None] | None = None,
     ) -> "LineProcess":
-        """Starts `argv` in the checkout, with `env` added to the environment.
+        """Starts `argv` in the folder `cwd`, with `env` added to the environment.
 
         `on_line` is called with every line, before those who wait for it go on.
         """
@@ -48,7 +49,7 @@ class LineProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            cwd=CHECKOUT,
+            cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
             limit=LONGEST_LINE,
         )

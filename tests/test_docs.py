@@ -1,0 +1,217 @@
+"""The documents agree with the code: every file, name, code and default that they mention is there.
+
+That the README's examples run is proved in `test_readme`.
+"""
+
+import ast
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from protocol import EndpointOptions, HubConnectionBuilder, HubOptions
+from protocol import errors as library_errors
+from protocol.aio.client_options import HubConnectionOptions
+from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
+from signalr_gateway.cli import main
+from signalr_gateway.gateway_hub import GatewayHub
+from signalr_gateway.problem import ProblemCode
+from signalr_gateway.receive_types import receive_type
+from signalr_gateway.serving import serving
+from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table
+
+ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+GATEWAY: Final = ROOT / "docs" / "gateway.md"
+LIBRARY: Final = ROOT / "docs" / "library.md"
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def loaded(source: str, folder: Path) -> ModuleType:
+    """The module that a block of code makes."""
+    path = folder / "example.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("example", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def value_of(text: str) -> object:
+    """A default as the tables write it; nothing where there is none."""
+    if not text:
+        return inspect.Parameter.empty
+    member = re.fullmatch(r"BroadcastType\.(\w+)", text)
+    return BroadcastType[member[1]] if member else ast.literal_eval(text)
+
+
+def field_defaults(kind: Any) -> dict[str, object]:
+    """The defaults of a dataclass."""
+    return {
+        each.name: each.default if each.default_factory is MISSING else each.default_factory()
+        for each in fields(kind)
+    }
+
+
+def parameter_defaults(function: Callable[..., object]) -> dict[str, object]:
+    parameters = inspect.signature(function).parameters
+    return {name: each.default for name, each in parameters.items() if name != "self"}
+
+
+def documented_defaults(document: Path, heading: str) -> dict[str, object]:
+    return {row[0]: value_of(row[1]) for row in table(document, heading, "default")}
+
+
+# ---- files and names
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)\)", prose(document)):
+        if not link.startswith("https://"):
+            assert (document.parent / link).exists(), link
+
+
+@each_document
+def test_files_and_folders_exist(document: Path) -> None:
+    folders = tuple(f"{path.name}/" for path in ROOT.iterdir() if path.is_dir())
+    for name in code_names(prose(document)):
+        if name.startswith(folders):
+            assert any(ROOT.glob(name)), name
+
+
+@each_document
+def test_names_beside_a_file_are_defined_there(document: Path) -> None:
+    """`file.py` `Name`: the name is a class or function of that file."""
+    for file, name in re.findall(r"`(\w+/[\w/]+\.py)`\s+`(\w+)`", prose(document)):
+        definition = re.compile(rf"^ *(?:class|(?:async )?def) {name}\b", re.MULTILINE)
+        assert definition.search((ROOT / file).read_text()), f"{file} defines no {name}"
+
+
+def test_the_architecture_lists_every_module() -> None:
+    listed = re.findall(r"^\| `(\S+\.py)` \|", ARCHITECTURE.read_text(), re.MULTILINE)
+    modules = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("protocol", "signalr_gateway")
+        for path in (ROOT / package).rglob("*.py")
+        if path.stem not in ("__init__", "__main__")
+    ]
+    assert sorted(listed) == sorted(modules)
+
+
+def test_divergences_are_linked_where_there_is_such_a_list() -> None:
+    exists = (ROOT / "docs" / "divergences.md").exists()
+    assert exists is ("(docs/divergences.md)" in README.read_text())
+
+
+# ---- the gateway
+
+
+def test_problem_codes() -> None:
+    documented = [row[:3] for row in table(GATEWAY, "code", "status", "title")]
+    assert documented == [[it.code, str(it.status.value), it.title] for it in ProblemCode]
+
+
+def test_parameters_of_add_hub() -> None:
+    assert documented_defaults(GATEWAY, "add_hub") == parameter_defaults(Orchestrator.add_hub)
+
+
+def test_route_fields() -> None:
+    assert documented_defaults(GATEWAY, "HubRouteInfo") == field_defaults(HubRouteInfo)
+
+
+def test_attributes_of_the_orchestrator() -> None:
+    documented = documented_defaults(GATEWAY, "Orchestrator")
+    orchestrator = Orchestrator()
+    assert documented == {name: getattr(orchestrator, name) for name in documented}
+    assert set(documented) == {"start_gateway_hub", "gateway_hub_url"}
+
+
+def test_parameters_of_create_app() -> None:
+    parameters = parameter_defaults(create_app)
+    for name in ("orchestrator", "make_downstream"):  # what it is about, and a seam for tests
+        del parameters[name]
+    assert documented_defaults(GATEWAY, "create_app") == parameters
+
+
+PYTHON_TYPES: Final[Mapping[str, object]] = {
+    **{each.__name__: each for each in (str, int, float, bool, Decimal, datetime, UUID, bytes)},
+    "Any": Any,
+}
+
+
+def test_receive_types() -> None:
+    rows = table(GATEWAY, "Python", "C#", "shown as")
+    for python, csharp, shown, _ in rows:
+        assert receive_type(csharp).name == shown
+        if python:
+            assert receive_type(PYTHON_TYPES[python]).name == shown
+    assert {row[0] for row in rows} - {""} == set(PYTHON_TYPES)
+
+
+def test_hub_methods() -> None:
+    documented = {row[0] for row in table(GATEWAY, "method", "argument")}
+    methods = [name for name in vars(GatewayHub) if not name.startswith("_")]
+    assert documented == {"".join(map(str.capitalize, name.split("_"))) for name in methods}
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    text = re.sub(r"\s+", " ", capsys.readouterr().out.partition("options:")[2])
+    documented = table(GATEWAY, "option", "default")
+    assert {row[0] for row in documented} == set(re.findall(r"--[a-z-]+", text)) - {"--help"}
+    for option, default, _ in documented:
+        assert not default or re.search(rf"{option} [^-]*\({re.escape(default)}\)", text), option
+
+
+def test_the_orchestration_of_the_document_is_valid(tmp_path: Path) -> None:
+    [source] = code_blocks(GATEWAY, "python")
+    orchestrator = Orchestrator()
+    loaded(source, tmp_path).configure(orchestrator)
+    assert set(orchestrator.hubs["chatservice"].routes) == {"room", "notices"}
+    assert orchestrator.gateway_hub_path == "/GatewayHub"
+
+
+# ---- the library
+
+
+@pytest.mark.parametrize("options", [HubOptions, EndpointOptions])
+def test_options(options: type[HubOptions | EndpointOptions]) -> None:
+    assert documented_defaults(LIBRARY, options.__name__) == field_defaults(options)
+
+
+def test_builder() -> None:
+    documented = {row[0]: row[1] for row in table(LIBRARY, "builder", "default")}
+    methods = {name for name in vars(HubConnectionBuilder) if name.startswith("with_")}
+    assert set(documented) == methods
+    for name, default in field_defaults(HubConnectionOptions).items():
+        assert value_of(documented[f"with_{name}"]) == default
+
+
+def test_errors() -> None:
+    documented = {row[0] for row in table(LIBRARY, "error")}
+    bases = {"SignalRError", "ProtocolError"}
+    defined = {name for name, each in vars(library_errors).items() if isinstance(each, type)}
+    assert documented == defined - bases
+
+
+async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:
+    hub_source, client_source = code_blocks(LIBRARY, "python")
+    app = loaded(hub_source, tmp_path).app
+    client = loaded(client_source, tmp_path)
+    async with serving(app, "127.0.0.1", 0) as url:
+        length, error, event = await client.talk(f"{url}/rooms")
+    assert (length, event) == (len("Hello!"), "closing")
+    assert error.endswith(" HubException: Say something.")
