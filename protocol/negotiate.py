@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from .errors import NegotiationError
+from .json_scanner import scan_value, skip_white_space
 
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100
@@ -118,10 +119,11 @@ def write_error(text: str) -> bytes:
 def negotiate_url(url: str) -> str:
     """Where to negotiate for the hub at ``url``: its own query stays, the fragment goes (N-2)."""
     scheme, host, path, query, _ = urlsplit(url)
+    path = path if path.endswith("/") else path + "/"
     keys = {part.partition("=")[0].lower() for part in query.split("&")}
     if "negotiateversion" not in keys:
         query = f"{query}&negotiateVersion=1" if query else "negotiateVersion=1"
-    return urlunsplit((scheme, host, path.rstrip("/") + "/negotiate", query, ""))
+    return urlunsplit((scheme, host, path + "negotiate", query, ""))
 
 
 def web_socket_url(url: str, token: str | None) -> str:
@@ -130,7 +132,7 @@ def web_socket_url(url: str, token: str | None) -> str:
     scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
     if token is not None:
         query = f"{query}&id={token}" if query else f"id={token}"
-    return urlunsplit((scheme, host, path, query, ""))
+    return urlunsplit((scheme, host, path or "/", query, ""))
 
 
 def read_response(body: bytes) -> NegotiateResponse:
@@ -139,7 +141,7 @@ def read_response(body: bytes) -> NegotiateResponse:
     Raises NegotiationError with the server's error (N-9) or what is wrong with the answer.
     """
     try:
-        response = _decode(body)
+        response = _decode(_first_value(body))
     except (ValueError, RecursionError) as error:
         raise NegotiationError(_MALFORMED) from error
     if response.protocol_version is not UNSET:
@@ -149,6 +151,7 @@ def read_response(body: bytes) -> NegotiateResponse:
     if response.error:
         raise NegotiationError(response.error)
     if response.url is not UNSET:
+        _require_absolute(response.url)
         return response
     if response.connection_id is UNSET or response.available_transports is UNSET:
         raise NegotiationError(_MALFORMED)
@@ -157,6 +160,23 @@ def read_response(body: bytes) -> NegotiateResponse:
     if not response.token.strip():
         raise NegotiationError("Invalid connection id.")
     return response
+
+
+def _first_value(body: bytes) -> bytes:
+    """What a .NET client reads of ``body``: it does not look behind the object (N-15)."""
+    start = skip_white_space(body, 0)
+    return body[start : scan_value(body, start)]
+
+
+def _require_absolute(url: str) -> None:
+    """N-18. The URL stays out of the error: tokens travel in queries."""
+    try:
+        parts = urlsplit(url)
+        is_absolute = parts.scheme in ("http", "https") and parts.hostname is not None
+    except ValueError:  # as for a bad IPv6 address
+        is_absolute = False
+    if not is_absolute:
+        raise NegotiationError("The server redirects to what is no absolute HTTP URL.")
 
 
 def require_transport(response: NegotiateResponse, name: str, transfer_format: str) -> None:
