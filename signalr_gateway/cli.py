@@ -1,7 +1,8 @@
-"""The command line: ``signalr-gateway demo`` and ``signalr-gateway run module:function``.
+"""The command line: ``signalr-gateway`` ``demo``, ``run`` and ``check``.
 
-Exit codes: 0 after Ctrl-C or SIGTERM, 1 when an address cannot be bound, 2 when the command or the
-orchestration is wrong. What goes wrong is one line on standard error.
+Exit codes: 0 after Ctrl-C or SIGTERM, 1 when an address cannot be bound or ``check --connect`` does
+not reach a hub, 2 when the command, the orchestration or a certificate is wrong. What goes wrong is
+one line on standard error.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-import inspect
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from aiohttp import web
 
 from . import __version__
 from .app import create_app
+from .check import reach_hubs, routes_table
+from .config import ConfigError, GatewayConfig, Limits, Listen
 from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
+from .downstream import build_connection
+from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .orchestrator import OrchestrationError, Orchestrator
-from .redaction import describe_error
 from .serving import CannotListen, serving, stop_signals
+from .sources import UsageError, load_orchestration
+from .tls import CertificatePair, UnusableCertificate, self_signed_pair, server_context
 
 PROGRAM = "signalr-gateway"
 EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
-
-
-class UsageError(Exception):
-    """The command cannot be carried out as given; `str()` is one line for its user."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options.uvloop)) as runner:
-            runner.run(options.command(options))
+            exit_code: int = runner.run(options.command(options))
     except KeyboardInterrupt:
         return 0
     except CannotListen as exc:
         return _fail(1, exc)
-    except (UsageError, OrchestrationError) as exc:
+    except (UsageError, OrchestrationError, ConfigError, UnusableCertificate) as exc:
         return _fail(2, exc)
-    return 0
+    return exit_code
 
 
 def _fail(exit_code: int, error: Exception) -> int:
@@ -53,39 +58,94 @@ def _fail(exit_code: int, error: Exception) -> int:
     return exit_code
 
 
+# --- options -------------------------------------------------------------------------------
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="An API gateway for SignalR hubs.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    common.add_argument("--port", type=int, default=8080, help="0 takes a free one (%(default)s)")
-    common.add_argument("--uvloop", action="store_true", help="run on uvloop, which is faster")
-    common.add_argument(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        default="info",
-        help="what is logged to standard error (%(default)s)",
-    )
+    common, serve = _common_options(), _serve_options()
 
     demo = commands.add_parser(
-        "demo", parents=[common], help="run the documentation's chat behind a gateway"
+        "demo", parents=[serve, common], help="run the documentation's chat behind a gateway"
     )
     demo.add_argument(
         "--hub-port", type=int, default=8081, help="where the chat hub listens (%(default)s)"
+    )
+    demo.add_argument(
+        "--https", action="store_true", help="serve https with a certificate made for it by openssl"
     )
     demo.set_defaults(command=_demo)
 
     run = commands.add_parser(
         "run",
-        parents=[common],
+        parents=[serve, common],
         help="run a gateway of your own",
-        description="Imports the module (the current folder counts) and calls"
-        " function(orchestrator), which may be async.",
+        description="Runs the gateway of a TOML file, or of a Python function: imports the module"
+        " (the current folder counts) and calls function(orchestrator), which may be async."
+        " Options given here win over the file.",
     )
-    run.add_argument("orchestration", metavar="module:function")
+    _add_orchestration(run)
     run.set_defaults(command=_run)
+
+    check = commands.add_parser(
+        "check",
+        parents=[common],
+        help="validate an orchestration and show its routes",
+        description="Validates an orchestration and shows its routes, without serving anything.",
+    )
+    check.add_argument(
+        "--connect", action="store_true", help="try all hubs; exit code 1 when one is out of reach"
+    )
+    _add_orchestration(check)
+    check.set_defaults(command=_check)
     return parser
+
+
+def _add_orchestration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "orchestration", metavar="FILE.toml|module:function", help="hubs and routes"
+    )
+
+
+def _common_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--uvloop", action="store_true", help="run on uvloop, which is faster")
+    options.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="what is logged to standard error (%(default)s)",
+    )
+    return options
+
+
+def _serve_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--host", help=f"where to listen ({Listen().host})")
+    options.add_argument("--port", type=int, help=f"0 takes a free one ({Listen().port})")
+    options.add_argument(
+        "--certificate", type=Path, metavar="PEM", help="serve https with this certificate"
+    )
+    options.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
+    options.add_argument(
+        "--maximum-body-size",
+        type=_bytes,
+        metavar="BYTES",
+        help=f"the largest body of a POST ({DEFAULT_MAXIMUM_BODY_SIZE})",
+    )
+    return options
+
+
+def _bytes(text: str) -> int:
+    size = int(text)
+    if size < 1:
+        raise ValueError
+    return size
+
+
+_bytes.__name__ = "number of bytes"  # argparse names the type in its message
 
 
 def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -101,64 +161,113 @@ def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | Non
     return factory
 
 
-async def _demo(options: argparse.Namespace) -> None:
-    with stop_signals() as stopped:
+def _with_options(config: GatewayConfig, options: argparse.Namespace) -> GatewayConfig:
+    """The configuration with what the command line says instead."""
+    given = {"host": options.host, "port": options.port, "pair": _given_pair(options)}
+    listen = replace(
+        config.listen, **{name: value for name, value in given.items() if value is not None}
+    )
+    limits = config.limits
+    if options.maximum_body_size is not None:
+        limits = replace(limits, maximum_body_size=options.maximum_body_size)
+    return replace(config, listen=listen, limits=limits)
+
+
+def _given_pair(options: argparse.Namespace) -> CertificatePair | None:
+    if (options.certificate is None) != (options.key is None):
+        raise UsageError("--certificate and --key belong together")
+    if options.certificate is None:
+        return None
+    return CertificatePair(options.certificate, options.key)
+
+
+# --- commands ------------------------------------------------------------------------------
+
+
+async def _demo(options: argparse.Namespace) -> int:
+    orchestrator = Orchestrator()
+    config = _with_options(GatewayConfig(orchestrator=orchestrator), options)
+    with _demo_pair(config, options) as pair, stop_signals() as stopped:
+        config = replace(config, listen=replace(config.listen, pair=pair))
+        ssl_context = None if pair is None else server_context(pair)
         async with serving(create_chat_app(), "127.0.0.1", options.hub_port) as chat_url:
-            orchestrator = Orchestrator()
             orchestrate(orchestrator, chat_url + CHAT_HUB_PATH)
-            async with serving(create_app(orchestrator), options.host, options.port) as url:
+            listen = config.listen
+            async with serving(_app(config), listen.host, listen.port, ssl_context) as url:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
                     f"console      {url}/   <- open this, then say something:\n\n"
-                    f"curl -X POST {url}/api/Gateway/hub/chatservice/room"
-                    f" -H 'Content-Type: application/json' -d '{EXAMPLE_BODY}'\n",
+                    + _demo_call(url, pair if options.https else None),
                     flush=True,
                 )
                 await stopped.wait()
+    return 0
 
 
-async def _run(options: argparse.Namespace) -> None:
-    orchestrator = Orchestrator()
-    await _orchestrate(options.orchestration, orchestrator)
-    if not orchestrator.hubs:
-        raise UsageError(f"{options.orchestration} adds no hub")
+@contextmanager
+def _demo_pair(
+    config: GatewayConfig, options: argparse.Namespace
+) -> Iterator[CertificatePair | None]:
+    if not options.https:
+        yield config.listen.pair
+    elif config.listen.pair is not None:
+        raise UsageError("--https makes a certificate itself; leave out --certificate and --key")
+    else:
+        with self_signed_pair() as pair:
+            yield pair
+
+
+def _demo_call(url: str, self_signed: CertificatePair | None) -> str:
+    """The curl line to try, and how clients come to trust a self-signed certificate."""
+    trust, hint = "", ""
+    if self_signed is not None:
+        trust = f" --cacert {self_signed.certificate}"
+        hint = (
+            "\nClients that use OpenSSL, .NET on Linux among them, trust the certificate with\n\n"
+            f"export SSL_CERT_FILE={self_signed.certificate}\n"
+        )
+    return (
+        f"curl{trust} -X POST {url}/api/Gateway/hub/chatservice/room"
+        f" -H 'Content-Type: application/json' -d '{EXAMPLE_BODY}'\n{hint}"
+    )
+
+
+async def _run(options: argparse.Namespace) -> int:
+    config = _with_options(await load_orchestration(options.orchestration), options)
+    orchestrator, listen = config.orchestrator, config.listen
+    ssl_context = None if listen.pair is None else server_context(listen.pair)
     with stop_signals() as stopped:
-        async with serving(create_app(orchestrator), options.host, options.port) as url:
+        async with serving(_app(config), listen.host, listen.port, ssl_context) as url:
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
             print(f"console      {url}/", flush=True)
             await stopped.wait()
+    return 0
 
 
-async def _orchestrate(name: str, orchestrator: Orchestrator) -> None:
-    """Import ``module:function`` and let the function fill the orchestration."""
-    function = _imported(name)
-    try:
-        result = function(orchestrator)
-        if inspect.isawaitable(result):
-            await result
-    except OrchestrationError:
-        raise
-    except Exception as exc:
-        logging.getLogger(__name__).debug("%s failed", name, exc_info=True)
-        raise UsageError(f"{name} failed: {type(exc).__name__}: {describe_error(exc)}") from exc
+async def _check(options: argparse.Namespace) -> int:
+    config = await load_orchestration(options.orchestration)
+    hubs = config.orchestrator.hubs
+    if config.listen.pair is not None:
+        server_context(config.listen.pair)
+    for hub in hubs.values():
+        build_connection(hub)  # finds a function that returns no connection
+    print(routes_table(config.orchestrator))
+    if not options.connect:
+        return 0
+    failures = await reach_hubs(hubs)
+    print()
+    for api, reason in failures.items():
+        print(f"hub {api!r}: {'connected' if reason is None else f'cannot connect: {reason}'}")
+    return 0 if not any(failures.values()) else 1
 
 
-def _imported(name: str) -> Callable[[Orchestrator], Coroutine[Any, Any, object] | object]:
-    module_name, separator, function_name = name.partition(":")
-    if not (module_name and separator and function_name):
-        raise UsageError(f"{name!r} is not of the form module:function")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a console script does not look into the current folder by itself
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as exc:
-        logging.getLogger(__name__).debug("import failed", exc_info=True)
-        raise UsageError(
-            f"cannot import {module_name!r}: {type(exc).__name__}: {describe_error(exc)}"
-        ) from exc
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise UsageError(f"module {module_name!r} has no function {function_name!r}")
-    return function  # type: ignore[no-any-return]
+def _app(config: GatewayConfig) -> web.Application:
+    limits: Limits = config.limits
+    return create_app(
+        config.orchestrator,
+        maximum_body_size=limits.maximum_body_size,
+        maximum_depth=limits.maximum_depth,
+        body_timeout=limits.body_timeout,
+    )

@@ -114,7 +114,7 @@ class Downstream:
         self._closed = asyncio.Event()
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._connection = _build_connection(hub)
+        self._connection = build_connection(hub)
         # All before the connection starts, so that no event can come too early (GW-27).
         if on_event is not None:
             self._connection.on_any(_for_hub(hub.api, on_event))
@@ -341,7 +341,9 @@ def _for_hub(api: str, on_event: OnEvent) -> Callable[[str, msgspec.Raw], Awaita
     return hear
 
 
-def _build_connection(hub: DownstreamHub) -> HubConnection:
+def build_connection(hub: DownstreamHub) -> HubConnection:
+    """The connection that the hub's author builds, not started. Raises `OrchestrationError`."""
+
     def error(problem: str) -> OrchestrationError:
         return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 
 from .app import make_runner
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: far above the default 128, which a burst fills."""
@@ -20,27 +24,33 @@ class CannotListen(Exception):
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+async def serving(
+    app: web.Application, host: str, port: int, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Serve `app` on host and port while the context lasts; gives the base URL.
 
-    Port 0 takes a free one. Raises `CannotListen`, and whatever starting `app` raises.
+    Port 0 takes a free one; with an `ssl_context` it is https. Raises `CannotListen`, and whatever
+    starting `app` raises.
     """
     runner = make_runner(app)
     try:
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+            site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=ssl_context)
+            await site.start()
         except (OSError, OverflowError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise CannotListen(f"cannot listen on {host}:{port}: {reason}") from exc
-        yield _base_url(runner.addresses[0])
+        url = _base_url("http" if ssl_context is None else "https", runner.addresses[0])
+        log.info("listening on %s", url)
+        yield url
     finally:
         await runner.cleanup()
 
 
-def _base_url(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+def _base_url(scheme: str, address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     host, port = address[0], address[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""What ``signalr-gateway check`` finds out: the routes as a table, and whether hubs can be reached.
+
+That the orchestration is valid has been decided before, where it was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+
+from .downstream import build_connection
+from .orchestrator import BroadcastType, DownstreamHub, HubRoute, Orchestrator
+from .redaction import describe_error
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds that each hub gets to accept a connection."""
+
+_HEADINGS = ("HUB", "ROUTE", "INVOKES", "RECEIVES", "TYPES", "AUDIENCE", "OPTIONS")
+_NOTHING = "-"
+
+
+def routes_table(orchestrator: Orchestrator) -> str:
+    """The routes of all hubs in aligned columns, and where the clients connect; no secrets."""
+    hubs = orchestrator.hubs.values()
+    rows = [_HEADINGS, *(row for hub in hubs for row in _rows(hub))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    path = orchestrator.gateway_hub_path
+    place = f"at {path}" if orchestrator.start_gateway_hub else "switched off"
+    return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}"])
+
+
+def _rows(hub: DownstreamHub) -> Iterator[tuple[str, ...]]:
+    if not hub.routes:
+        yield (_shown(hub.api), *[_NOTHING] * (len(_HEADINGS) - 1))
+    for route in hub.routes.values():
+        yield (
+            _shown(hub.api),
+            _shown(route.key),
+            _shown(route.invoke_method),
+            _shown(route.receive_method),
+            _types(route),
+            _audience(route),
+            _options(hub, route),
+        )
+
+
+def _shown(name: str | None) -> str:
+    if name is None:
+        return _NOTHING
+    return name if name.isprintable() else repr(name)
+
+
+def _types(route: HubRoute) -> str:
+    names = route.receive_parameter_names
+    if names is None:
+        return _NOTHING if route.receive_method is None else "any"
+    return ", ".join(names) or "none"
+
+
+def _audience(route: HubRoute) -> str:
+    if route.receive_method is None:
+        return _NOTHING
+    match route.broadcast_type:
+        case BroadcastType.ALL:
+            return "all"
+        case BroadcastType.GROUP:
+            return f"group {_shown(route.receive_group)}"
+        case BroadcastType.INDIVIDUAL:
+            return "individual"
+
+
+def _options(hub: DownstreamHub, route: HubRoute) -> str:
+    options = []
+    if hub.receive_key is not None:
+        options.append("receive key")
+    if route.spread:
+        options.append("spread")
+    if route.invoke_method is not None:
+        options.append(f"timeout {route.invoke_timeout:g} s")
+    if route.maximum_body_size is not None:
+        options.append(f"body {route.maximum_body_size} bytes")
+    return ", ".join(options) or _NOTHING
+
+
+def _counts(hubs: Iterable[DownstreamHub]) -> str:
+    routes = [len(hub.routes) for hub in hubs]
+    return f"{_count(len(routes), 'hub')}, {_count(sum(routes), 'route')}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]:
+    """Connect to all hubs once, side by side, and hang up: by api None, or why it failed.
+
+    Raises `OrchestrationError` when a connection cannot even be built.
+    """
+    connections = [build_connection(hub) for hub in hubs.values()]
+
+    async def reach(index: int) -> str | None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT), connections[index]:
+                return None
+        except TimeoutError:
+            return f"no answer within {CONNECT_TIMEOUT:g} seconds"
+        except Exception as exc:  # whatever it is, it is the answer
+            return describe_error(exc)
+
+    reasons = await asyncio.gather(*(reach(index) for index in range(len(connections))))
+    return dict(zip(hubs, reasons, strict=True))

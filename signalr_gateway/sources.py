@@ -1,0 +1,67 @@
+"""Where an orchestration comes from: a TOML file, or a Python function by name (GW-3)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .config import GatewayConfig, load_config
+from .orchestrator import OrchestrationError, Orchestrator
+from .redaction import describe_error
+
+log = logging.getLogger(__name__)
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as given; `str()` is one line for its user."""
+
+
+async def load_orchestration(name: str) -> GatewayConfig:
+    """The gateway of ``FILE.toml`` or ``module:function``, checked, with at least one hub.
+
+    Raises `ConfigError`, `OrchestrationError` or `UsageError`.
+    """
+    if name.lower().endswith(".toml"):
+        return load_config(name)
+    orchestrator = Orchestrator()
+    await _orchestrate(name, orchestrator)
+    if not orchestrator.hubs:
+        raise UsageError(f"{name} adds no hub")
+    return GatewayConfig(orchestrator=orchestrator)
+
+
+async def _orchestrate(name: str, orchestrator: Orchestrator) -> None:
+    """Import ``module:function`` and let the function fill the orchestration."""
+    function = _imported(name)
+    try:
+        result = function(orchestrator)
+        if inspect.isawaitable(result):
+            await result
+    except OrchestrationError:
+        raise
+    except Exception as exc:
+        log.debug("%s failed", name, exc_info=True)
+        raise UsageError(f"{name} failed: {type(exc).__name__}: {describe_error(exc)}") from exc
+
+
+def _imported(name: str) -> Callable[[Orchestrator], Coroutine[Any, Any, object] | object]:
+    module_name, separator, function_name = name.partition(":")
+    if not (module_name and separator and function_name):
+        raise UsageError(f"{name!r} is not of the form module:function or FILE.toml")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a console script does not look into the current folder by itself
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:
+        log.debug("import failed", exc_info=True)
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(exc).__name__}: {describe_error(exc)}"
+        ) from exc
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UsageError(f"module {module_name!r} has no function {function_name!r}")
+    return function  # type: ignore[no-any-return]
