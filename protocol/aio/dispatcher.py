@@ -72,9 +72,14 @@ class HubDispatcher:
         """Whether messages wait for a slot: the client's clock stands still meanwhile (K-3)."""
         return self._waiting is not None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader waits for room."""
+        return self._inbox_size > self._maximum_inbox_size
+
     async def wait_for_room(self) -> None:
         """Returns once the reader may go on (TG-8)."""
-        while self._inbox_size > self._maximum_inbox_size:
+        while self.is_full:
             await self._progress()
 
     async def wait_until_served(self) -> None:

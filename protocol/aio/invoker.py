@@ -22,6 +22,7 @@ from ..messages import (
     ReceivedMessage,
     StreamInvocation,
 )
+from .cancellation import is_being_cancelled
 from .connection import Ending, HubConnectionContext
 from .hub import BoundHubMethod, Hub, HubMethod
 
@@ -135,10 +136,9 @@ class HubInvoker:
             if call.invocation_id:
                 self._connection.write(self._encode_result(call.invocation_id, result))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_being_cancelled():
                 raise
-            self._fail_unexpectedly(call, error)  # the method's own affair, not ours
+            self._fail_unexpectedly(call, error)
         except Exception as error:
             self._fail_unexpectedly(call, error)
 

@@ -52,6 +52,8 @@ class HubServer:
         self._protocols = {
             protocol.name.lower(): protocol for protocol in protocols or (JsonHubProtocol(),)
         }
+        for protocol in self._protocols.values():
+            self._methods.for_protocol(protocol)  # what cannot be read is found out now
         self._groups = GroupManager(self.lifetime)
         self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
         self._heart: asyncio.Task[None] | None = None
@@ -77,13 +79,14 @@ class HubServer:
             protocols=self._protocols,
             methods=self._methods,
             lifetime=self.lifetime,
+            hub_class=self.hub_class,
             activate=self._activator(context),
         )
         task = asyncio.create_task(connection.run())
         self._connections[connection] = task
         if self._closing:
             context.end(_shutdown())
-        if self._heart is None:
+        elif self._heart is None:
             self._heart = asyncio.create_task(self._beat())
         try:
             await asyncio.shield(task)

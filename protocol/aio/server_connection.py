@@ -6,7 +6,7 @@ then the end of the transport. Dispatch is left to ``dispatcher``, the clock to 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError
@@ -15,6 +15,7 @@ from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive, KeepAliveAction
 from ..messages import Close, Ping, Role
 from ..peer import HubPeer
+from .cancellation import is_being_cancelled
 from .connection import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
@@ -41,8 +42,8 @@ class ClientTimeoutError(RemoteProtocolError):
 class ServerConnection:
     """Drives one connection from its first byte to its last.
 
-    ``activate`` gives a new hub instance for this connection; ``protocols`` are those on offer, by
-    lower-case name.
+    ``activate`` gives a new instance of ``hub_class`` for this connection; ``protocols`` are those
+    on offer, by lower-case name.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ServerConnection:
         protocols: Mapping[str, HubProtocol],
         methods: HubMethodTable,
         lifetime: HubLifetimeManager,
+        hub_class: type[Hub],
         activate: Callable[[], Hub],
     ) -> None:
         self.connection = connection
@@ -61,6 +63,7 @@ class ServerConnection:
         self._options = options
         self._methods = methods
         self._lifetime = lifetime
+        self._hub_class = hub_class
         self._activate = activate
         self._started_at = asyncio.get_running_loop().time()
         self._peer = HubPeer(
@@ -91,7 +94,8 @@ class ServerConnection:
         self._task = asyncio.current_task()
         self.connection.on_end = self._stop_reading
         try:
-            await self._read()
+            if self.connection.ending is None:  # as it is when the server is shutting down
+                await self._read()
         except asyncio.CancelledError:
             if self.connection.ending is None or self._task is None or self._task.uncancel():
                 raise  # somebody else's cancellation
@@ -102,6 +106,9 @@ class ServerConnection:
             self.connection.end(Ending(None, error))
         except RemoteProtocolError as error:
             self._end_with_error(error)
+        except Exception as error:  # ours, or the lifetime manager's
+            logger.exception("A connection failed unexpectedly.")
+            self._end_with_failure(error)
         finally:
             self.connection.on_end = lambda: None
         self.connection.end(Ending(Close(allow_reconnect=True)))  # unless there is a reason already
@@ -124,7 +131,10 @@ class ServerConnection:
                 return
             data = await receive()
         if self._peer.is_connected:
-            await self._dispatcher.wait_until_served()  # sent before the end: served before it
+            # What was sent before the end is served before it. A method that lasts until its
+            # caller is gone has to learn of it now, or those behind it would wait for ever.
+            connection.connection_aborted.set()
+            await self._dispatcher.wait_until_served()
         self._peer.receive_end()
 
     async def _read_handshake(self) -> bytes | None:
@@ -144,21 +154,29 @@ class ServerConnection:
         self._transport.write(SUCCESS_RESPONSE)
         self._registered = True
         await self._lifetime.on_connected(self.connection)
-        hub = self._activate()
-        if type(hub).on_connected is Hub.on_connected:
+        if self._hub_class.on_connected is Hub.on_connected:
             self._serve()
         else:  # in a task of its own: the reader has to notice when the client leaves meanwhile
-            self._connecting = asyncio.create_task(self._connect(hub))
+            self._connecting = asyncio.create_task(self._connect())
 
-    async def _connect(self, hub: Hub) -> None:
-        try:
-            await hub.on_connected()
-        except Exception as error:
-            logger.error("%s.on_connected failed.", type(hub).__name__, exc_info=error)
-            text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
-            self.connection.end(Ending(Close(error=text), error))
+    async def _connect(self) -> None:
+        if failure := await self._call_hub("on_connected", lambda hub: hub.on_connected()):
+            self._end_with_failure(failure)
         else:
             self._serve()
+
+    async def _call_hub(
+        self, name: str, call: Callable[[Hub], Awaitable[None]]
+    ) -> BaseException | None:
+        """Calls one of the hub's two events; how it failed, if it did."""
+        try:
+            await call(self._activate())
+        except (Exception, asyncio.CancelledError) as error:
+            if is_being_cancelled():
+                raise
+            logger.error("%s.%s failed.", self._hub_class.__name__, name, exc_info=error)
+            return error
+        return None
 
     def _serve(self) -> None:
         self._connected = True
@@ -184,6 +202,9 @@ class ServerConnection:
                 self._refusal = HANDSHAKE_CANCELED
                 self.connection.end(Ending(None))
             return
+        if self._dispatcher.is_full and self._transport.is_closed:
+            self.connection.end(Ending(None))  # the reader waits for room and cannot notice
+            return
         if self._dispatcher.is_stalled:
             self._peer.keep_alive.heard(now)
         match self._peer.keep_alive.tick(now):
@@ -200,7 +221,13 @@ class ServerConnection:
         text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
         self.connection.end(Ending(Close(error=text, allow_reconnect=True), error))
 
+    def _end_with_failure(self, error: BaseException) -> None:
+        """As when OnConnected fails: no invitation to come again (L-3)."""
+        text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
+        self.connection.end(Ending(Close(error=text)))
+
     async def _finish(self) -> None:
+        """Each step happens, whatever became of the one before; the transport always closes."""
         ending = self.connection.ending
         assert ending is not None
         if self._refusal:
@@ -212,19 +239,16 @@ class ServerConnection:
         self._dispatcher.stop()
         if self._connecting is not None:
             await asyncio.wait({self._connecting})
-        failed = self._connected and not await self._disconnect(ending.error)
-        if self._registered:
-            await self._lifetime.on_disconnected(self.connection)
-        await self._transport.close(failed=failed)
-
-    async def _disconnect(self, error: Exception | None) -> bool:
-        """Whether OnDisconnected succeeded."""
-        hub = self._activate()
-        if type(hub).on_disconnected is Hub.on_disconnected:
-            return True
+        failed = False
         try:
-            await hub.on_disconnected(error)
-        except Exception as failure:
-            logger.error("%s.on_disconnected failed.", type(hub).__name__, exc_info=failure)
-            return False
-        return True
+            if self._connected and self._hub_class.on_disconnected is not Hub.on_disconnected:
+                error = ending.error
+                failed = None is not await self._call_hub(
+                    "on_disconnected", lambda hub: hub.on_disconnected(error)
+                )
+            if self._registered:
+                await self._lifetime.on_disconnected(self.connection)
+        except Exception:
+            logger.exception("A connection could not be forgotten.")
+        finally:
+            await self._transport.close(failed=failed)

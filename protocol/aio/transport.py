@@ -27,6 +27,10 @@ class Transport(Protocol):
         """Hands over now what is queued."""
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the connection is known to be gone, although nobody is receiving."""
+
+    @property
     def buffered(self) -> int:
         """Bytes written and not yet taken by the operating system."""
 

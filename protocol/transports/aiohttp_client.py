@@ -222,6 +222,11 @@ class WebSocketClientTransport:
         """See Transport. The writing task is at it as soon as the loop is free."""
 
     @property
+    def is_closed(self) -> bool:
+        """See Transport."""
+        return self._web_socket.closed or self._writer.done()
+
+    @property
     def buffered(self) -> int:
         """See Transport."""
         return self._buffered

@@ -107,6 +107,12 @@ class WebSocketServerTransport:
         self._in_socket = socket.get_write_buffer_size()
 
     @property
+    def is_closed(self) -> bool:
+        """See Transport."""
+        socket = self._request.transport
+        return socket is None or socket.is_closing()
+
+    @property
     def buffered(self) -> int:
         """See Transport."""
         if self._in_socket:  # as it was after the last write: it can only have shrunk
