@@ -260,10 +260,14 @@ async def test_on_connected_that_is_cancelled_from_within(serve: MakeServer) -> 
 async def test_no_hub_for_on_connected(serve: MakeServer) -> None:
     """S-17, L-3: a factory that fails refuses the connection; nothing of it is left."""
 
+    class GreetingHub(Hub):
+        async def on_connected(self) -> None:
+            raise AssertionError("there is no hub to call this on")
+
     def fail() -> Hub:
         raise LookupError("no database")
 
-    lab = serve(EchoHub, hub_factory=fail)
+    lab = serve(GreetingHub, hub_factory=fail)
     client = await lab.open()
     assert await client.ask(HANDSHAKE) == [{}, CLOSED_WITH_ERROR]
     assert await client.has_ended()
