@@ -387,7 +387,7 @@ class SpyBuilder(HubConnectionBuilder):
         super().__init__()
         self.told: dict[str, object] = {}
 
-    def with_url(self, url: str, **options: object) -> SpyBuilder:  # type: ignore[override]
+    def with_url(self, url: str, **options: object) -> SpyBuilder:
         self.told |= {"url": url, **options}
         super().with_url(url)
         return self
