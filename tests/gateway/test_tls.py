@@ -123,6 +123,26 @@ async def test_large_events_pass_over_tls(tmp_path: Path, certificate: Certifica
                 assert await inbox.take() == ("Said", f'[["{text}"],{{}}]'.encode())
 
 
+async def test_a_slow_client_is_closed_over_tls_too(
+    tmp_path: Path, certificate: CertificatePair
+) -> None:
+    """GW-24: what waits in the buffers of TLS counts as well."""
+    async with (
+        secure_gateway(tmp_path, certificate, "verify_tls = false") as gateway,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{gateway.url}/gatewayhub", ssl=gateway.trust) as slow,
+    ):
+        hub = gateway.app[GATEWAY].hub
+        assert hub is not None
+        await slow.send_str('{"protocol":"json","version":1}\x1e')
+        await until(lambda: hub.context.connection_count == 1)
+        said = 0
+        while hub.context.connection_count == 1:  # nobody reads the slow one's socket
+            assert (await gateway.post(f'["{"x" * 30_000}"]'))[0] == 200
+            said += 1
+            assert said < 1000
+
+
 async def test_a_hub_whose_certificate_is_not_trusted_is_not_connected(
     tmp_path: Path, certificate: CertificatePair
 ) -> None:
