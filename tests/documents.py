@@ -41,4 +41,4 @@ def table(document: Path, *headings: str) -> list[list[str]]:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+    return [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]

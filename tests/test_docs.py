@@ -23,6 +23,8 @@ from protocol import errors as library_errors
 from protocol.aio.client_options import HubConnectionOptions
 from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
 from signalr_gateway.cli import main
+from signalr_gateway.config import Limits, Listen, load_config
+from signalr_gateway.config_hub import HUB_KEYS
 from signalr_gateway.gateway_hub import GatewayHub
 from signalr_gateway.problem import ProblemCode
 from signalr_gateway.receive_types import receive_type
@@ -166,22 +168,46 @@ def test_hub_methods() -> None:
     assert documented == {"".join(map(str.capitalize, name.split("_"))) for name in methods}
 
 
+COMMANDS: Final = ("demo", "run", "check")
+
+
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["demo", "--help"])
-    text = re.sub(r"\s+", " ", capsys.readouterr().out.partition("options:")[2])
-    documented = table(GATEWAY, "option", "default")
-    assert {row[0] for row in documented} == set(re.findall(r"--[a-z-]+", text)) - {"--help"}
-    for option, default, _ in documented:
-        assert not default or re.search(rf"{option} [^-]*\({re.escape(default)}\)", text), option
+    documented = {row[0]: row[1:3] for row in table(GATEWAY, "option", "default", "of")}
+    takers: dict[str, list[str]] = {option: [] for option in documented}
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        text = re.sub(r"\s+", " ", capsys.readouterr().out.partition("options:")[2])
+        for option, explanation in re.findall(r"(--[a-z-]+)(.*?)(?=--|$)", text):
+            if option != "--help":
+                takers[option].append(command)
+                assert f"({documented[option][0]})" in f"{explanation}()"
+    for option, (_, of) in documented.items():
+        assert takers[option] == (list(COMMANDS) if of == "all" else of.split(", ")), option
 
 
-def test_the_orchestration_of_the_document_is_valid(tmp_path: Path) -> None:
+def test_keys_of_the_toml_file() -> None:
+    listen = {name: value for name, value in field_defaults(Listen).items() if name != "pair"}
+    pair = dict.fromkeys(("certificate", "key"), inspect.Parameter.empty)
+    assert documented_defaults(GATEWAY, "[listen]") == {**listen, **pair}
+    assert documented_defaults(GATEWAY, "[limits]") == field_defaults(Limits)
+    assert [row[0] for row in table(GATEWAY, "[hubs.KEY]")] == list(HUB_KEYS)
+
+
+def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None:
     [source] = code_blocks(GATEWAY, "python")
     orchestrator = Orchestrator()
     loaded(source, tmp_path).configure(orchestrator)
-    assert set(orchestrator.hubs["chatservice"].routes) == {"room", "notices"}
-    assert orchestrator.gateway_hub_path == "/GatewayHub"
+    [toml] = code_blocks(GATEWAY, "toml")
+    (tmp_path / "gateway.toml").write_text(toml)
+    config = load_config(tmp_path / "gateway.toml")
+    assert config.listen == Listen()
+    for each in (orchestrator, config.orchestrator):
+        hub = each.hubs["chatservice"]
+        assert hub.receive_key == "a secret"
+        assert hub.routes == orchestrator.hubs["chatservice"].routes
+        assert set(hub.routes) == {"room", "notices"}
+        assert each.gateway_hub_path == "/GatewayHub"
 
 
 # ---- the library
