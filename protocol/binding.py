@@ -5,15 +5,14 @@ in one step; where that fails, or where names ignore case and values have spelli
 converter works piece by piece on undecoded values.
 """
 
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
-from uuid import UUID
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Raw
@@ -21,20 +20,22 @@ from msgspec import Meta, Raw
 from . import json_scalars
 from .errors import ArgumentBindingError, RemoteProtocolError
 from .hub_protocol import ArgumentsReader, ValueReader
+from .json_keys import KeyReader, key_reader
 from .naming import camel_case, has_members, members_of
-from .number_types import AtMost, Single
+from .number_types import Single, constrain
 
 _BINDING_FAILED: Final = (
     "Error binding arguments. Make sure that the types of the provided values match the types of "
     "the hub method being invoked."
 )
-_FAILURES: Final = (ValueError, RecursionError, OverflowError)  # UnicodeDecodeError included
+_FAILURES: Final = (ValueError, RecursionError, OverflowError)  # of msgspec; UnicodeDecodeError too
+_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
 _split_array: Final = msgspec.json.Decoder(list[Raw]).decode
 _split_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_string: Final = msgspec.json.Decoder(str).decode
 _read_any: Final = msgspec.json.Decoder().decode
 
-_Converter: TypeAlias = Callable[[Raw], Any]  # raises any of _FAILURES
+_Converter: TypeAlias = Callable[[Raw], Any]  # may raise anything: types of the user's own do
 
 
 def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
@@ -44,20 +45,18 @@ def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
     compiled, for an annotation that no payload can be read into.
     """
     converters = [_converter(annotation) for annotation in annotations]
-    direct: Callable[[Raw], Sequence[Any]] | None = None
-    if all(_is_direct(annotation) for annotation in annotations):
-        direct = msgspec.json.Decoder(tuple[tuple(annotations)]).decode  # type: ignore[misc]
+    direct = _direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
 
     def read(arguments: Raw) -> Sequence[Any]:
         if direct is not None:
             try:
-                return direct(arguments)
+                return cast("Sequence[Any]", direct(arguments))
             except _FAILURES:
                 pass  # one by one, to tell what was wrong; and 1e400 is a float after all
         try:
             given = _split_array(arguments)
             values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
-        except Exception as error:  # types of the user's own may raise anything
+        except Exception as error:
             require_array(arguments)
             raise ArgumentBindingError(_BINDING_FAILED) from error
         if len(given) != len(converters):
@@ -80,19 +79,40 @@ def require_array(arguments: Raw) -> None:
 def value_reader(annotation: Any) -> ValueReader:
     """A reader of one value. Raises TypeError, when compiled, as ``arguments_reader`` does."""
     convert = _converter(annotation)
-    direct = msgspec.json.Decoder(annotation).decode if _is_direct(annotation) else convert
+    direct = _direct(annotation, [annotation])
 
     def read(value: Raw) -> Any:
-        try:
-            return direct(value)
-        except _FAILURES:
-            pass
+        if direct is not None:
+            try:
+                return direct(value)
+            except _FAILURES:
+                pass
         try:
             return convert(value)
-        except Exception as error:  # types of the user's own may raise anything
+        except Exception as error:
             raise ArgumentBindingError(f"The value does not fit {annotation!r}: {error}") from error
 
     return read
+
+
+def _direct(whole: Any, annotations: Sequence[Any]) -> _Converter | None:
+    """Reads a ``whole`` made of ``annotations`` in one step, raises _FAILURES; None: it cannot."""
+    if not all(map(_is_direct, annotations)):
+        return None
+    decode = msgspec.json.Decoder(whole).decode
+    if not any(map(_holds_floats, annotations)):
+        return decode
+
+    def read(raw: Raw) -> Any:
+        if _NEGATIVE_ZERO.search(raw):  # msgspec takes it for a whole number, which has no sign
+            raise ValueError("possibly a negative zero")
+        return decode(raw)
+
+    return read
+
+
+def _holds_floats(annotation: Any) -> bool:
+    return annotation is float or any(map(_holds_floats, get_args(annotation)))
 
 
 def _is_direct(annotation: Any) -> bool:
@@ -142,8 +162,8 @@ def _converter(annotation: Any) -> _Converter:
 def _container(annotation: Any, kind: Any, arguments: tuple[Any, ...]) -> _Converter:
     if kind in (dict, Mapping, typing.Mapping):
         key, value = arguments or (str, Any)
-        return _mapping(key, _converter(value))
-    if kind is tuple and arguments and arguments[-1] is not Ellipsis:
+        return _mapping(key_reader(key), _converter(value))
+    if kind is tuple and annotation not in _ANY_TUPLE and arguments[-1:] != (Ellipsis,):
         return _fixed_tuple([_converter(argument) for argument in arguments])
     builder = _COLLECTIONS.get(kind)
     if builder is None:
@@ -192,6 +212,7 @@ def _decoder(annotation: Any) -> _Converter:
 
 
 _SCALARS: Final[dict[Any, _Converter]] = {
+    **{kind: _from_string(read) for kind, read in json_scalars.READERS.items()},
     str: _read_string,
     bool: _decoder(bool),
     int: _decoder(int),
@@ -199,14 +220,9 @@ _SCALARS: Final[dict[Any, _Converter]] = {
     Single: lambda raw: Single(_convert_float(raw)),
     type(None): _decoder(None),
     Raw: _convert_raw,
-    bytes: _from_string(json_scalars.read_bytes),
-    datetime: _from_string(json_scalars.read_datetime),
-    date: _from_string(json_scalars.read_date),
-    time: _from_string(json_scalars.read_time),
-    timedelta: _from_string(json_scalars.read_timedelta),
-    UUID: _from_string(json_scalars.read_uuid),
     Decimal: lambda raw: json_scalars.read_decimal(_number(raw)),
 }
+_ANY_TUPLE: Final = (tuple, typing.Tuple)  # noqa: UP006 - as opposed to tuple[()], which is empty
 _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
     list: list,
     tuple: tuple,
@@ -219,17 +235,9 @@ _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
 
 def _constrained(annotation: Any, base: Any) -> _Converter:
     convert = _converter(base)
-    if not isinstance(base, type) or base not in (str, int, float):
+    if base not in (str, int, float):
         return convert
-    limits = [item.limit for item in get_args(annotation)[1:] if isinstance(item, AtMost)]
-
-    def constrained(raw: Raw) -> Any:
-        value = msgspec.convert(convert(raw), annotation)
-        if any(value > limit for limit in limits):
-            raise ValueError("too large")
-        return value
-
-    return constrained
+    return lambda raw: constrain(convert(raw), annotation)
 
 
 def _alternatives(converters: Sequence[_Converter]) -> _Converter:
@@ -237,7 +245,7 @@ def _alternatives(converters: Sequence[_Converter]) -> _Converter:
         for alternative in converters:
             try:
                 return alternative(raw)
-            except _FAILURES:
+            except Exception:
                 continue
         raise ValueError("fits none of the alternatives")
 
@@ -267,11 +275,7 @@ def _enumeration(kind: type[Enum]) -> _Converter:
     return convert
 
 
-def _mapping(key: Any, convert_value: _Converter) -> _Converter:
-    def read_key(text: str) -> Any:
-        return text if key in (str, Any) else convert_key(Raw(text.encode()))
-
-    convert_key = _converter(key)
+def _mapping(read_key: KeyReader, convert_value: _Converter) -> _Converter:
     return lambda raw: {
         read_key(name): convert_value(value) for name, value in _split_object(raw).items()
     }
@@ -322,7 +326,4 @@ class _Members:
         for name, value in _split_object(raw).items():
             if entry := self._members.get(name.lower()):
                 values[entry[0]] = entry[1](value)
-        try:
-            return self._kind(**values)
-        except TypeError as error:  # a required member is missing
-            raise ValueError(str(error)) from error
+        return self._kind(**values)

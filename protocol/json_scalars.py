@@ -8,14 +8,22 @@ keeps microseconds where .NET keeps 100 ns: further digits are cut off when read
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from typing import Final
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    InvalidOperation,
+)
+from typing import Any, Final
 from uuid import UUID
 
 _DATETIME: Final = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:T(?P<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,16}))?"
+    r"(?:T(?P<time>\d{2}:\d{2})(?::(?P<seconds>\d{2})(?:\.(?P<fraction>\d{1,16}))?)?"
     r"(?P<zone>Z|[+-]\d{2}:\d{2})?)?\Z",
     re.ASCII,
 )
@@ -26,7 +34,12 @@ _TIMEDELTA: Final = re.compile(
 )
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _WHITE_SPACE: Final = str.maketrans("", "", " \t\r\n")
-_DECIMAL_LIMIT: Final = Decimal(79228162514264337593543950335)
+_LONGEST_TIMEDELTA: Final = timedelta(
+    days=10675199, hours=2, minutes=48, seconds=5, microseconds=477580
+)
+_DECIMAL_LIMIT: Final = Decimal(2**96 - 1)  # of the digits, wherever the point is
+_DECIMAL_PLACES: Final = 28
+_EXACT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 def _microseconds(fraction: str | None) -> int:
@@ -38,7 +51,9 @@ def read_datetime(text: str) -> datetime:
     match = _DATETIME.match(text)
     if match is None:
         raise ValueError("not an ISO 8601 date and time")
-    moment = datetime.fromisoformat(match["date"] + "T" + (match["time"] or "00:00"))
+    moment = datetime.fromisoformat(
+        f"{match['date']}T{match['time'] or '00:00'}:{match['seconds'] or '00'}"
+    )
     moment = moment.replace(microsecond=_microseconds(match["fraction"]))
     zone = match["zone"]
     if zone is None:
@@ -74,7 +89,7 @@ def read_date(text: str) -> date:
 
 
 def read_timedelta(text: str) -> timedelta:
-    """``[-][d.]hh:mm[:ss[.fffffff]]``, or whole days alone."""
+    """``[-][d.]hh:mm[:ss[.fffffff]]``, or whole days alone; 29,000 years at most."""
     match = _TIMEDELTA.match(text)
     if match is None:
         raise ValueError("not a time span")
@@ -88,6 +103,8 @@ def read_timedelta(text: str) -> timedelta:
         seconds=seconds,
         microseconds=_microseconds(match["fraction"]),
     )
+    if span > _LONGEST_TIMEDELTA:
+        raise ValueError("out of range for a time span")
     return -span if match["sign"] else span
 
 
@@ -135,15 +152,42 @@ def write_bytes(data: bytes) -> str:
 
 
 def read_decimal(number: str) -> Decimal:
-    """A JSON number in the range of .NET's decimal (J-15)."""
-    value = Decimal(number)
-    if value.copy_abs() > _DECIMAL_LIMIT:  # abs() would round to the 28 digits of the context
-        raise ValueError("out of range for a decimal")
-    return value
+    """A JSON number in the range of .NET's decimal, rounded to its precision (J-15)."""
+    try:
+        return _dotnet_decimal(Decimal(number))
+    except InvalidOperation as error:  # an exponent beyond all measure
+        raise ValueError("out of range for a decimal") from error
 
 
 def write_decimal(value: Decimal) -> str:
-    """A JSON number that keeps its zeros: ``1.50``."""
-    if not value.is_finite():
+    """A JSON number that keeps its zeros: ``1.50``. Raises ValueError beyond .NET's range."""
+    return format(_dotnet_decimal(value), "f")
+
+
+def _dotnet_decimal(value: Decimal) -> Decimal:
+    """``value`` with no more digits than fit into 96 bits, 28 of them behind the point.
+
+    Python's would keep any number of them: few bytes could become a text of a gigabyte.
+    """
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
         raise ValueError(f"{value} is no JSON number")
-    return format(value, "f")
+    magnitude = value.adjusted() if value else 0
+    if magnitude <= _DECIMAL_PLACES:
+        fewest = min(0, max(exponent, -_DECIMAL_PLACES, magnitude - _DECIMAL_PLACES))
+        for exponent in range(fewest, min(fewest + 2, 1)):  # one place less where 96 bits overflow
+            rounded = value.quantize(Decimal((0, (1,), exponent)), context=_EXACT)
+            if rounded.scaleb(-exponent, _EXACT).copy_abs() <= _DECIMAL_LIMIT:
+                return rounded
+    raise ValueError("out of range for a decimal")
+
+
+READERS: Final[dict[type, Callable[[str], Any]]] = {
+    bytes: read_bytes,
+    datetime: read_datetime,
+    date: read_date,
+    time: read_time,
+    timedelta: read_timedelta,
+    UUID: read_uuid,
+}
+"""The types that are JSON strings."""

@@ -5,8 +5,9 @@ What reads and writes them is left to the hub protocols.
 """
 
 import struct
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, get_args
 
+import msgspec
 from msgspec import Meta, Struct
 
 
@@ -24,6 +25,16 @@ Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 UInt32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 UInt64: TypeAlias = Annotated[int, Meta(ge=0), AtMost(2**64 - 1)]
+
+
+def constrain(value: Any, annotation: Any) -> Any:
+    """``value``, if ``annotation``, an Annotated type, allows it. Raises ValueError."""
+    value = msgspec.convert(value, annotation)
+    limits = [item.limit for item in get_args(annotation)[1:] if isinstance(item, AtMost)]
+    if any(value > limit for limit in limits):
+        raise ValueError("too large")
+    return value
+
 
 _SINGLE: Final = struct.Struct("<f")
 _ENOUGH_DIGITS: Final = 9  # tell any two values of 32 bits apart
