@@ -66,6 +66,11 @@ class MemoryTransport:
             self._release()
 
     @property
+    def is_closed(self) -> bool:
+        """See Transport."""
+        return self.ended is not None or self.peer.ended is not None
+
+    @property
     def buffered(self) -> int:
         """See Transport."""
         return sum(map(len, self._out))
@@ -108,11 +113,6 @@ class MemoryTransport:
     def unread(self) -> int:
         """Bytes that have arrived and that this end's owner has not asked for."""
         return sum(len(item) for item in self._in if isinstance(item, bytes))
-
-    @property
-    def peer_has_ended(self) -> bool:
-        """Whether the other side has ended the connection."""
-        return None in self._in
 
     def pause_reading(self) -> None:
         """From now on the other side's bytes stay with it."""

@@ -229,3 +229,26 @@ async def test_the_end_of_a_full_inbox(serve: MakeServer, vanish: bool) -> None:
     await flood.lab.clock.settle()
     assert [text[0] for text in flood.served] == list("01234")
     assert await client.has_ended() == vanish
+
+
+async def test_a_client_that_vanishes_behind_a_full_inbox(serve: MakeServer) -> None:
+    """TG-8, L-1: the reader does not look at the socket then; the next second notices it."""
+    ended: list[Exception | None] = []
+
+    class LastingHub(Hub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            ended.append(error)
+
+        @hub_method
+        async def last(self, _: str) -> None:
+            await self.context.connection_aborted.wait()
+
+    lab = serve(LastingHub, HubOptions(maximum_inbound_buffer_size=KIB))
+    client = await lab.connect()
+    for _ in range(5):
+        client.send(call("Last", "x" * KIB))
+    await lab.clock.settle()
+    client.vanish()
+    await lab.clock.advance(1)
+    assert await client.has_ended()
+    assert ended == [None]

@@ -1,0 +1,289 @@
+"""Cancelled at any moment, nothing is left: no task, no timer, no open transport, no lie about the
+state. Each scenario is cancelled after 0, 1, 2 … rounds of the loop, until it ends by itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from protocol import Hub, HubConnectionState, HubOptions, SignalRError, hub_method
+from protocol.aio.retry import retry_delays
+
+from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
+from .conftest import MakeServer
+from .server_lab import HANDSHAKE, call
+
+DISCONNECTED = HubConnectionState.DISCONNECTED
+CONNECTED = HubConnectionState.CONNECTED
+
+
+async def cancelled_after(rounds: int, scenario: Awaitable[object]) -> bool:
+    """Cancels ``scenario`` after that many rounds; whether it had ended by itself before."""
+    task = asyncio.ensure_future(scenario)
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    over = task.done()
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+    return over
+
+
+async def at_every_moment(attempt: Callable[[int], Awaitable[bool]]) -> int:
+    """Calls ``attempt(0)``, ``attempt(1)`` … until it says that the scenario ended by itself."""
+    rounds = 0
+    while not await attempt(rounds):
+        rounds += 1
+        assert rounds < 100, "the scenario does not end"
+    return rounds
+
+
+def in_slices(server: RawServer) -> None:
+    """A handshake response that takes its time."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(server.send_bytes, b"{")
+    loop.call_soon(lambda: loop.call_soon(server.send_bytes, b"}\x1e"))
+
+
+@pytest.mark.parametrize(
+    "answer", [in_slices, refusal(), lambda server: server.vanish()], ids=["yes", "no", "gone"]
+)
+async def test_start(client_lab: ClientLab, answer: Any) -> None:
+    """C-20: a start that is cancelled leaves a connection that can be started."""
+
+    async def attempt(rounds: int) -> bool:
+        connection = client_lab.connection()
+        client_lab.answers.append(answer)
+        over = await cancelled_after(rounds, connection.start())
+        if connection.state is CONNECTED:
+            assert over
+            await connection.stop()
+        assert connection.state is DISCONNECTED
+        await client_lab.clock.settle()
+        assert client_lab.clock.leftovers() == []
+        assert all(end.ended for end in client_lab.near_ends)
+        client_lab.answers.clear()
+        await connection.start()
+        assert connection.state is CONNECTED
+        await connection.stop()
+        return over
+
+    assert await at_every_moment(attempt) > 1
+
+
+async def test_start_in_a_timeout(client_lab: ClientLab) -> None:
+    """C-20: the timeout of a caller, while the handshake's own runs."""
+    connection = client_lab.connection()
+    client_lab.answers.append(be_silent)
+
+    async def impatient() -> None:
+        async with asyncio.timeout(2):
+            await connection.start()
+
+    starting = asyncio.create_task(impatient())
+    await client_lab.clock.advance(2)
+    with pytest.raises(TimeoutError):
+        await starting
+    assert connection.state is DISCONNECTED
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_stop(client_lab: ClientLab) -> None:
+    """C-17: a stop that is cancelled is done all the same, if a little later."""
+
+    async def attempt(rounds: int) -> bool:
+        connection = await client_lab.started()
+        closed: list[Exception | None] = []
+        connection.on_closed(closed.append)
+        calling = asyncio.create_task(connection.invoke("X"))
+        await client_lab.clock.settle()
+        over = await cancelled_after(rounds, connection.stop())
+        await client_lab.clock.settle()
+        if rounds == 0:  # not even begun
+            await connection.stop()
+        assert connection.state is DISCONNECTED
+        assert closed == [None]
+        assert client_lab.near_ends[-1].ended == "closed"
+        assert (await client_lab.server.take())[-1] == CLOSE
+        assert isinstance(calling.exception(), SignalRError)
+        assert client_lab.clock.leftovers() == []
+        return over
+
+    assert await at_every_moment(attempt) > 1
+
+
+async def test_stop_while_reconnecting(client_lab: ClientLab) -> None:
+    """R-5: the same between two attempts."""
+
+    async def attempt(rounds: int) -> bool:
+        connection = await client_lab.started(retry_delays([5]))
+        client_lab.server.vanish()
+        await client_lab.clock.settle()
+        over = await cancelled_after(rounds, connection.stop())
+        await client_lab.clock.settle()
+        if rounds == 0:
+            await connection.stop()
+        assert connection.state is DISCONNECTED
+        assert client_lab.clock.leftovers() == []
+        return over
+
+    assert await at_every_moment(attempt) > 0
+
+
+async def test_invoke(client_lab: ClientLab) -> None:
+    """C-8: cancelled before it was sent, nothing is; later, CancelInvocation follows, once."""
+    connection = await client_lab.started()
+
+    async def answer_soon() -> Any:
+        return await connection.invoke("X")
+
+    async def attempt(rounds: int) -> bool:
+        scenario = asyncio.ensure_future(answer_soon())
+        loop = asyncio.get_running_loop()
+        number = rounds or 1  # ids count what was sent; round 0 sends nothing
+        loop.call_soon(
+            lambda: loop.call_soon(
+                client_lab.server.send, {"type": 3, "invocationId": str(number), "result": 1}
+            )
+        )
+        over = await cancelled_after(rounds, scenario)
+        types = [message["type"] for message in await client_lab.server.take()]
+        if rounds == 0 or over:
+            assert types == [1] * over
+        else:  # the answer may have come in the very tick of the cancellation
+            assert types in ([1, 5], [1])
+            assert rounds > 1 or types == [1, 5]
+        assert connection.state is CONNECTED
+        return over
+
+    assert await at_every_moment(attempt) > 1
+
+
+async def test_invoke_that_waits_for_room(client_lab: ClientLab) -> None:
+    """C-21, C-8: cancelled while it waits, nothing of it is sent."""
+    connection = await client_lab.started()
+    client_lab.server.transport.pause_reading()
+    await connection.send("Large", "x" * 1024 * 1024)
+    assert not await cancelled_after(5, connection.invoke("X"))
+    client_lab.server.transport.resume_reading()
+    assert [message["target"] for message in await client_lab.server.take()] == ["Large"]
+
+
+async def test_a_call_that_is_answered_and_cancelled_at_once(client_lab: ClientLab) -> None:
+    """C-8: in the same tick; the answer is lost, nothing is sent for a call that has ended."""
+    connection = await client_lab.started()
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.server.take()
+    client_lab.server.send({"type": 3, "invocationId": "1", "result": 1})
+    await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.wait({calling})
+    assert {"type": 5, "invocationId": "1"} not in (await client_lab.server.take())[1:]
+    await connection.send("Y")
+    assert (await client_lab.server.take())[-1]["target"] == "Y"
+
+
+async def test_the_loop_is_torn_down(client_lab: ClientLab) -> None:
+    """As at the end of ``asyncio.run``: every task is cancelled, and ends."""
+    connection = await client_lab.started(retry_delays([1]))
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.clock.settle()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await client_lab.clock.settle()
+    assert all(task.done() for task in tasks)
+    assert calling.done()
+
+
+class SlowHub(Hub):
+    """Waits a little everywhere."""
+
+    async def on_connected(self) -> None:
+        await asyncio.sleep(0)
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        await asyncio.sleep(0)
+
+    @hub_method
+    async def work(self) -> int:
+        await asyncio.sleep(0)
+        return 1
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("goodbye", [CLOSE, None], ids=["close", "vanish"])
+async def test_clients_that_leave_at_every_moment(
+    serve: MakeServer, slots: int, goodbye: Any
+) -> None:
+    """L-1: wherever a client leaves, the server is done with it."""
+    lab = serve(SlowHub, HubOptions(maximum_parallel_invocations_per_client=slots))
+
+    async def attempt(rounds: int) -> bool:
+        client = await lab.open()
+        client.send(HANDSHAKE, call("Work"), call("Work", id="2"), PING, call("Work", id="3"))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        if goodbye is not None:
+            client.send(goodbye)
+        else:
+            client.vanish()
+        assert await client.has_ended()
+        assert lab.server.context.connection_count == 0
+        return rounds == 20
+
+    await at_every_moment(attempt)
+
+
+async def test_a_serve_that_is_cancelled_at_every_moment(serve: MakeServer) -> None:
+    """HubServer.serve: its caller's cancellation takes nothing away from the connection."""
+    lab = serve(SlowHub)
+
+    async def attempt(rounds: int) -> bool:
+        client = await lab.open()
+        client.send(HANDSHAKE, call("Work"))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        client.serving.cancel()
+        assert (await client.ask(CLOSE))[-1] == CLOSE
+        assert await client.has_ended()
+        assert lab.server.context.connection_count == 0
+        return rounds == 15
+
+    await at_every_moment(attempt)
+
+
+async def test_a_close_that_is_cancelled_at_every_moment(serve: MakeServer) -> None:
+    """L-6: a shutdown that is cut short has told everybody; asking again finishes it."""
+
+    async def attempt(rounds: int) -> bool:
+        lab = serve(SlowHub)
+        client = await lab.connect()
+        over = await cancelled_after(rounds, lab.server.close())
+        await lab.server.close()
+        assert (await client.take())[-1] == {"type": 7, "allowReconnect": True}
+        assert await client.has_ended()
+        assert lab.clock.leftovers() == []
+        return over
+
+    assert await at_every_moment(attempt) > 1
+
+
+async def test_requests_of_a_start(client_lab: ClientLab) -> None:
+    """C-1: of a start that was cancelled, the server sees the handshake request at most."""
+
+    async def attempt(rounds: int) -> bool:
+        connection = client_lab.connection()
+        client_lab.answers.append(in_slices)
+        over = await cancelled_after(rounds, connection.start())
+        client_lab.answers.clear()
+        for server in client_lab.servers:
+            taken = await server.take()
+            assert taken in ([], [REQUEST], *([[REQUEST, PING]] if over else []))
+        await connection.stop()
+        client_lab.servers.clear()
+        return over
+
+    assert await at_every_moment(attempt) > 1

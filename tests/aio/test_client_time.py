@@ -1,0 +1,150 @@
+"""Pings and the server timeout of a client, second by second (K-2, K-4, H-13)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from protocol import ConnectionClosed, HubConnection, HubConnectionState, ServerTimeoutError
+
+from .client_lab import PING, ClientLab
+
+TIMED_OUT = "Server timeout (30000.00ms) elapsed without receiving a message from the server."
+
+
+def is_connected(connection: HubConnection) -> bool:
+    assert connection.state in (HubConnectionState.CONNECTED, HubConnectionState.DISCONNECTED)
+    return connection.state is HubConnectionState.CONNECTED
+
+
+async def keep_alive(lab: ClientLab, seconds: int) -> list[Any]:
+    """Lets time pass beside a server that pings, and gives what the client sent."""
+    sent: list[Any] = []
+    for _ in range(seconds):
+        lab.server.send(PING)
+        await lab.clock.advance(1)
+        sent += await lab.server.take()
+    return sent
+
+
+async def test_pings(client_lab: ClientLab) -> None:
+    """K-4: one each 15 s of silence of our own, whatever the server sends."""
+    await client_lab.started()
+    assert await keep_alive(client_lab, 14) == []
+    assert await keep_alive(client_lab, 1) == [PING]
+    assert await keep_alive(client_lab, 14) == []
+    assert await keep_alive(client_lab, 31) == [PING] * 3
+
+
+async def test_any_message_postpones_the_ping(client_lab: ClientLab) -> None:
+    """K-4: sends, calls and cancellations."""
+    connection = await client_lab.started()
+    await keep_alive(client_lab, 10)
+    await connection.send("X")
+    assert PING not in await keep_alive(client_lab, 14)
+    calling = asyncio.create_task(connection.invoke("X"))
+    assert PING not in await keep_alive(client_lab, 14)
+    calling.cancel()
+    assert PING not in await keep_alive(client_lab, 14)
+    assert await keep_alive(client_lab, 1) == [PING]
+
+
+async def test_server_timeout(client_lab: ClientLab) -> None:
+    """K-2: 30 s without a message; the transport is cut, calls and on_closed learn why."""
+    connection = await client_lab.started()
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.clock.advance(30)
+    assert is_connected(connection)
+    await client_lab.clock.advance(1)
+    assert not is_connected(connection)
+    with pytest.raises(ServerTimeoutError) as caught:
+        await calling
+    assert str(caught.value) == TIMED_OUT
+    assert [str(error) for error in closed] == [TIMED_OUT]
+    assert client_lab.near_ends[0].ended == "aborted"
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_a_server_timeout_allows_to_reconnect(client_lab: ClientLab) -> None:
+    """K-2: it goes through the reconnect policy."""
+    connection = await client_lab.started(lambda _: 0.0)
+    reasons: list[Exception | None] = []
+    connection.on_reconnecting(reasons.append)
+    await client_lab.clock.advance(31)
+    assert (connection.state, connection.connection_id) == (HubConnectionState.CONNECTED, "id-2")
+    assert [type(reason) for reason in reasons] == [ServerTimeoutError]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [PING, {"type": 1, "target": "X", "arguments": []}, {"type": 99}, {"type": 8, "sequenceId": 1}],
+    ids=["ping", "invocation", "unknown", "ack"],
+)
+async def test_any_message_is_a_sign_of_life(client_lab: ClientLab, message: Any) -> None:
+    """K-2: any parsed hub message resets it."""
+    connection = await client_lab.started()
+    for _ in range(4):
+        await client_lab.clock.advance(29)
+        client_lab.server.send(message)
+    await client_lab.clock.advance(29)
+    assert is_connected(connection)
+    await client_lab.clock.advance(2)
+    assert not is_connected(connection)
+
+
+async def test_bytes_of_an_incomplete_message_are_none(client_lab: ClientLab) -> None:
+    """K-2: the server has to finish one."""
+    connection = await client_lab.started()
+    for byte in b'{"type":1,"target":"X","arguments":[':
+        client_lab.server.send_bytes(bytes([byte]))
+        await client_lab.clock.advance(1)
+    assert not is_connected(connection)
+
+
+async def test_the_clock_starts_with_the_handshake(client_lab: ClientLab) -> None:
+    """K-2: a slow handshake does not count."""
+    connection = client_lab.connection(handshake_timeout=100, server_timeout=10)
+    client_lab.answers.append(lambda _: None)
+    starting = asyncio.create_task(connection.start())
+    await client_lab.clock.advance(50)
+    client_lab.server.send({})
+    await starting
+    await client_lab.clock.advance(10)
+    assert is_connected(connection)
+    await client_lab.clock.advance(1)
+    assert not is_connected(connection)
+
+
+async def test_intervals_are_options(client_lab: ClientLab) -> None:
+    """D: keep_alive_interval and server_timeout, the latter named in the error."""
+    connection = await client_lab.started(keep_alive_interval=2, server_timeout=4.5)
+    closed: list[str] = []
+    connection.on_closed(lambda error: closed.append(str(error)))
+    await client_lab.clock.advance(4)
+    assert await client_lab.server.take() == [PING, PING]
+    await client_lab.clock.advance(1)
+    assert closed == [TIMED_OUT.replace("30000", "4500")]
+
+
+async def test_no_clock_after_the_end(client_lab: ClientLab) -> None:
+    """C-17: neither pings nor timeouts of a connection that was stopped."""
+    connection = await client_lab.started()
+    await connection.stop()
+    await client_lab.server.take()
+    await client_lab.clock.advance(100)
+    assert await client_lab.server.take() == []
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_a_stop_that_the_transport_delays(client_lab: ClientLab) -> None:
+    """C-17: calls end at once, not when the transport is done."""
+    connection = await client_lab.started()
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.server.take()
+    client_lab.server.transport.pause_reading()
+    stopping = asyncio.create_task(connection.stop())
+    with pytest.raises(ConnectionClosed):
+        await calling
+    await stopping
