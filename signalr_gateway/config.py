@@ -26,7 +26,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .config_hub import HUB_KEYS, hub_arguments
@@ -155,6 +155,8 @@ def _add_route(builder: HubBuilder, key: str, table: Table) -> None:
         spread=table.flag("spread", default=False),
         invoke_timeout=table.seconds("invoke_timeout"),
         maximum_body_size=table.whole_number("maximum_body_size"),
+        summary=table.text("summary"),
+        examples=cast("Any", table.raw("examples")),  # add_route checks it
     )
     builder.add_route(key, info)
 

@@ -46,5 +46,7 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
             invoke_method="SendMessage",
             receive_method="ReceiveMessage",
             receive_parameter_types=[str, str],
+            summary="Say something to everybody",
+            examples=[[{"name": "John", "message": "Hello!"}]],
         ),
     )

@@ -18,7 +18,7 @@ class HubHealth(msgspec.Struct, rename="camel"):
     last_error: str | None
 
 
-class _Health(msgspec.Struct):
+class Health(msgspec.Struct):
     status: str
     hubs: dict[str, HubHealth]
 
@@ -36,7 +36,7 @@ def overall_status(statuses: Mapping[str, HubStatus]) -> str:
 def health(statuses: Mapping[str, HubStatus]) -> bytes:
     """The JSON text."""
     hubs = {api: hub_health(status) for api, status in statuses.items()}
-    return msgspec.json.encode(_Health(overall_status(statuses), hubs))
+    return msgspec.json.encode(Health(overall_status(statuses), hubs))
 
 
 def timestamp(moment: datetime) -> str:

@@ -15,7 +15,7 @@ _HUB_ORCHESTRATION = 1
 """The original's enum value for "a hub"; its other kinds are not part of this gateway."""
 
 
-class _Route(msgspec.Struct, rename="camel"):
+class ListedRoute(msgspec.Struct, rename="camel"):
     invoke_method: str | None
     receive_method: str | None
     receive_group: str | None
@@ -24,11 +24,11 @@ class _Route(msgspec.Struct, rename="camel"):
     key: str
 
 
-class _Hub(msgspec.Struct, rename="camel"):
-    hub_routes: list[_Route]
+class ListedHub(msgspec.Struct, rename="camel"):
+    hub_routes: list[ListedRoute]
     api: str
     orchestration_type: int
-    routes: list[_Route]
+    routes: list[ListedRoute]
 
 
 def list_orchestration(
@@ -48,7 +48,7 @@ def list_orchestration(
         if route_part and not api_part and not routes:
             continue
         listed.append(
-            _Hub(
+            ListedHub(
                 hub_routes=[_route(route) for route in hub.routes.values()],
                 api=hub.api,
                 orchestration_type=_HUB_ORCHESTRATION,
@@ -58,8 +58,8 @@ def list_orchestration(
     return msgspec.json.encode(listed)
 
 
-def _route(route: HubRoute) -> _Route:
-    return _Route(
+def _route(route: HubRoute) -> ListedRoute:
+    return ListedRoute(
         invoke_method=route.invoke_method,
         receive_method=route.receive_method,
         receive_group=route.receive_group,

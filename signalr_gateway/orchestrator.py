@@ -25,9 +25,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+import msgspec
+
+from .arguments import MAXIMUM_ARGUMENTS
+from .hub_path import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop
@@ -35,7 +38,6 @@ if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loo
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
-DEFAULT_GATEWAY_HUB_PATH = "/gatewayhub"
 DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts unless told otherwise
 DEFAULT_INVOKE_TIMEOUT = 30.0
 
@@ -88,6 +90,10 @@ class HubRouteInfo:
     """Seconds that a call waits for the hub's completion (GW-9); None: as the hub says."""
     maximum_body_size: int | None = None
     """Bytes of a call's arguments (GW-9); None: as the whole gateway has it."""
+    summary: str | None = None
+    """One line about the call for its readers in the OpenAPI document (GW-12)."""
+    examples: Sequence[Sequence[object]] | None = None
+    """Bodies that a caller may try (GW-12), each the list of a call's arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,9 @@ class HubRoute:
     invoke_timeout: float
     """Seconds: the route's own, else its hub's."""
     maximum_body_size: int | None
+    summary: str | None
+    examples: tuple[msgspec.Raw, ...]
+    """JSON arrays."""
 
     @property
     def receive_parameter_names(self) -> list[str] | None:
@@ -211,7 +220,10 @@ class Orchestrator:
 
     @gateway_hub_url.setter
     def gateway_hub_url(self, url: str) -> None:
-        self._gateway_hub_path = _gateway_hub_path(url)
+        try:
+            self._gateway_hub_path = gateway_hub_path(url)
+        except ValueError as exc:
+            raise OrchestrationError(str(exc), field="gateway_hub_url") from exc
         self._gateway_hub_url = url
 
     @property
@@ -223,35 +235,6 @@ class Orchestrator:
 def fold(key: str) -> str:
     """The form in which keys are stored and compared: lower case, of no culture (GW-1)."""
     return key.lower()
-
-
-_RESERVED_PATHS = ("/api/gateway", "/healthz", "/console")
-
-
-def _gateway_hub_path(url: object) -> str:
-    def error(problem: str) -> OrchestrationError:
-        return OrchestrationError(problem, field="gateway_hub_url")
-
-    if not isinstance(url, str):
-        raise error(f"must be text, not {type(url).__name__}")
-    try:
-        parts = urlsplit(url)
-    except ValueError as exc:
-        raise error("is no URL") from exc
-    if parts.scheme not in ("", "http", "https"):
-        raise error("must be an http or https URL or just a path")
-    path = parts.path.rstrip("/")
-    if not path.startswith("/"):
-        raise error("must contain a path that begins with '/', such as /gatewayhub")
-    if any(character in path for character in "{}%") or not path.isascii():
-        raise error("its path must be plain ASCII without '%', '{' and '}'")
-    if any(_lies_under(path, reserved) for reserved in _RESERVED_PATHS):
-        raise error(f"{path} is taken by the gateway itself")
-    return path
-
-
-def _lies_under(path: str, reserved: str) -> bool:
-    return f"{path.lower()}/".startswith(f"{reserved}/")
 
 
 def _checked_key(key: object, *, hub: str | None = None) -> str:
@@ -295,6 +278,14 @@ def _is_positive(value: object, *allowed: type) -> bool:
     )
 
 
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _is_body(value: object) -> bool:
+    return _is_list(value) and len(value) <= MAXIMUM_ARGUMENTS
+
+
 def _checked_route(hub: DownstreamHub, key: str, info: HubRouteInfo) -> HubRoute:
     def error(field_name: str, problem: str) -> OrchestrationError:
         return OrchestrationError(problem, hub=hub.api, route=key, field=field_name)
@@ -314,12 +305,14 @@ def _checked_route(hub: DownstreamHub, key: str, info: HubRouteInfo) -> HubRoute
         spread=info.spread,
         invoke_timeout=hub.invoke_timeout if info.invoke_timeout is None else info.invoke_timeout,
         maximum_body_size=info.maximum_body_size,
+        summary=info.summary,
+        examples=_examples(info.examples, error),
     )
 
 
 def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
     """What is wrong with a route by itself, as (field, problem)."""
-    for name in ("invoke_method", "receive_method", "receive_group"):
+    for name in ("invoke_method", "receive_method", "receive_group", "summary"):
         value = getattr(info, name)
         if value is not None and not _is_name(value):
             yield name, "must be non-empty text, or left out"
@@ -340,6 +333,10 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ):
             if not unset:
                 yield name, "has no meaning without a receive_method"
+    if info.invoke_method is None:
+        for name in ("invoke_timeout", "maximum_body_size", "summary", "examples"):
+            if getattr(info, name) is not None:
+                yield name, "has no meaning without an invoke_method"
     yield from _call_limit_problems(info)
 
 
@@ -349,12 +346,8 @@ def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ("maximum_body_size", (int,), "bytes"),
     ):
         value = getattr(info, name)
-        if value is None:
-            continue
-        if not _is_positive(value, *allowed):
+        if value is not None and not _is_positive(value, *allowed):
             yield name, f"must be a positive number of {unit}"
-        if info.invoke_method is None:
-            yield name, "has no meaning without an invoke_method"
 
 
 def _receive_parameters(
@@ -362,12 +355,27 @@ def _receive_parameters(
 ) -> tuple[ReceiveType, ...] | None:
     if declared is None:
         return None
-    if isinstance(declared, str) or not isinstance(declared, Sequence):
+    if not _is_list(declared):
         raise error("receive_parameter_types", "must be a list of types")
     try:
         return tuple(receive_type(each) for each in declared)
     except UnknownReceiveType as exc:
         raise error("receive_parameter_types", str(exc)) from exc
+
+
+def _examples(
+    bodies: object, error: Callable[[str, str], OrchestrationError]
+) -> tuple[msgspec.Raw, ...]:
+    """The bodies as JSON, so that what their author changes later cannot change them."""
+    if bodies is None:
+        return ()
+    if not _is_list(bodies) or not all(map(_is_body, bodies)):
+        problem = f"must be a list of bodies, each a list of at most {MAXIMUM_ARGUMENTS} arguments"
+        raise error("examples", problem)
+    try:
+        return tuple(msgspec.Raw(msgspec.json.encode(list(body))) for body in bodies)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise error("examples", "must be of values that can be written as JSON") from exc
 
 
 def _check_shared_receive_method(route: HubRoute, other: HubRoute) -> None:

@@ -51,7 +51,7 @@ class ProblemCode(Enum):
         self.title = title
 
 
-class _Body(msgspec.Struct, rename="camel"):
+class ProblemBody(msgspec.Struct, rename="camel"):
     type: str
     title: str
     status: int
@@ -73,7 +73,7 @@ class Problem:
     def body(self, request_id: str) -> bytes:
         """The JSON text."""
         return msgspec.json.encode(
-            _Body(
+            ProblemBody(
                 type=_TYPE_PREFIX + self.code.code,
                 title=self.code.title,
                 status=self.code.status,

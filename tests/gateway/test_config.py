@@ -52,6 +52,8 @@ broadcast_type = "Individual"
 spread = true
 invoke_timeout = 2
 maximum_body_size = 100
+summary = "Comes back"
+examples = [["text"], [{ name = "John" }, 1]]
 
 [hubs."other hub"]
 url = "wss://127.0.0.1:9/hub"
@@ -103,6 +105,8 @@ def the_same_in_python() -> Orchestrator:
             spread=True,
             invoke_timeout=2,
             maximum_body_size=100,
+            summary="Comes back",
+            examples=[["text"], [{"name": "John"}, 1]],
         ),
     ).add_hub("other hub", build, maximum_message_size=None).add_route(
         "a/b", HubRouteInfo(invoke_method="I")

@@ -97,6 +97,7 @@ def test_of_the_gateway_hub_url_the_path_counts(url: str, path: str) -> None:
         "/api/Gateway/hub",
         "/HEALTHZ",
         "/console/x",
+        "/Swagger",
         "/{x}",
         "/a%20b",
         None,
@@ -174,6 +175,8 @@ class RouteFields(TypedDict, total=False):
     spread: Any
     invoke_timeout: Any
     maximum_body_size: Any
+    summary: Any
+    examples: Any
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,15 @@ class RouteFields(TypedDict, total=False):
         ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": 1.5}),
         ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": -1}),
         ("maximum_body_size", {"receive_method": "R", "maximum_body_size": 5}),
+        ("summary", {"invoke_method": "I", "summary": ""}),
+        ("summary", {"receive_method": "R", "summary": "says something"}),
+        ("examples", {"invoke_method": "I", "examples": "[]"}),
+        ("examples", {"invoke_method": "I", "examples": ["text"]}),
+        ("examples", {"invoke_method": "I", "examples": [{"name": "John"}]}),
+        ("examples", {"invoke_method": "I", "examples": [[0] * 11]}),
+        ("examples", {"invoke_method": "I", "examples": [[object()]]}),
+        ("examples", {"invoke_method": "I", "examples": [["\ud800"]]}),
+        ("examples", {"receive_method": "R", "examples": [[]]}),
     ],
 )
 def test_a_wrong_combination_names_hub_route_and_field(field: str, info: RouteFields) -> None:
@@ -271,6 +283,19 @@ def test_a_route_may_have_limits_of_its_own() -> None:
         for key, route in orchestrator.hubs["h"].routes.items()
     }
     assert limits == {"own": (0.5, 100), "hubs": (7, None)}
+
+
+def test_examples_are_kept_as_they_were_given() -> None:
+    """GW-12: whatever msgspec writes may stand in them, and later changes do not reach them."""
+    argument = {"name": "John"}
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", build_hub_connection).add_route(
+        "r", HubRouteInfo(invoke_method="I", summary="Says it", examples=[[argument, 1.5], ()])
+    )
+    argument["name"] = "Ada"
+    route = orchestrator.hubs["h"].routes["r"]
+    assert route.summary == "Says it"
+    assert [bytes(body) for body in route.examples] == [b'[{"name":"John"},1.5]', b"[]"]
 
 
 def test_routes_of_other_hubs_or_methods_need_not_agree() -> None:
