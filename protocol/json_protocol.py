@@ -71,22 +71,19 @@ class JsonHubProtocol(HubProtocol):
 
     def encode(self, message: HubMessage) -> bytes:
         """See HubProtocol. Raises LocalProtocolError when a Raw in it holds a record separator."""
-        if type(message) is Completion and message.error is not UNSET and not message.error:
-            message = msgspec.structs.replace(message, error=UNSET)
-        data = self._encode(message)
-        if 0x1E in data:  # RECORD_SEPARATOR as a number: four times as fast
-            raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
-        return data + RECORD_SEPARATOR
+        if type(message) is Completion:
+            message = _writable(message)
+        return _frame(self._encode(message))
 
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
         """See HubProtocol."""
         if type(result) is Raw:
             return self.encode(Completion(invocation_id=invocation_id, result=result))
         try:
-            wire = json_values.wire_value(result)
-            return self._encode(_Result(invocation_id, wire)) + RECORD_SEPARATOR
+            data = self._encode(_Result(invocation_id, json_values.wire_value(result)))
         except json_values.FAILURES as error:
             raise json_values.unwritable(error) from error
+        return _frame(data)
 
     encode_value = staticmethod(json_values.encode_value)
     encode_arguments = staticmethod(json_values.encode_arguments)
@@ -101,3 +98,18 @@ def _checked(completion: Completion, record: bytes) -> ReceivedMessage | None:
     if completion.error is not UNSET and completion.result != VOID:
         raise both_error_and_result()
     return completion
+
+
+def _writable(completion: Completion) -> Completion:
+    """Without what msgspec does not know for a default: an empty error (J-12), a copy of VOID."""
+    error = completion.error or UNSET
+    result = VOID if completion.result == VOID else completion.result
+    if error is not UNSET and result is not VOID:
+        raise LocalProtocolError("A completion has either an error or a result (J-6).")
+    return msgspec.structs.replace(completion, error=error, result=result)
+
+
+def _frame(record: bytes) -> bytes:
+    if 0x1E in record:  # RECORD_SEPARATOR as a number: four times as fast
+        raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
+    return record + RECORD_SEPARATOR

@@ -96,22 +96,28 @@ def read_timedelta(text: str) -> timedelta:
     hours, minutes, seconds = (int(match[part] or 0) for part in ("hours", "minutes", "seconds"))
     if hours > 23 or minutes > 59 or seconds > 59:
         raise ValueError("not a time span")
-    span = timedelta(
-        days=int(match["alone"] or match["days"] or 0),
-        hours=hours,
-        minutes=minutes,
-        seconds=seconds,
-        microseconds=_microseconds(match["fraction"]),
+    span = _in_range(
+        timedelta(
+            days=int(match["alone"] or match["days"] or 0),
+            hours=hours,
+            minutes=minutes,
+            seconds=seconds,
+            microseconds=_microseconds(match["fraction"]),
+        )
     )
-    if span > _LONGEST_TIMEDELTA:
-        raise ValueError("out of range for a time span")
     return -span if match["sign"] else span
 
 
+def _in_range(span: timedelta) -> timedelta:
+    if span > _LONGEST_TIMEDELTA:
+        raise ValueError("out of range for a time span")
+    return span
+
+
 def write_timedelta(span: timedelta) -> str:
-    """``[-][d.]hh:mm:ss[.fffffff]``: seven digits or none (J-17)."""
+    """``[-][d.]hh:mm:ss[.fffffff]``: seven digits or none (J-17). ValueError as for reading."""
     sign = "-" if span < timedelta(0) else ""
-    span = abs(span)
+    span = _in_range(abs(span))
     minutes, seconds = divmod(span.seconds, 60)
     days = f"{span.days}." if span.days else ""
     fraction = f".{span.microseconds:06}0" if span.microseconds else ""

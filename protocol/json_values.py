@@ -17,16 +17,19 @@ from msgspec import Raw
 
 from . import json_scalars
 from .errors import LocalProtocolError
+from .messages import VOID
 from .naming import camel_case, has_members, members_of
 from .number_types import Single
 
 _encode: Final = msgspec.json.Encoder().encode
 FAILURES: Final = (ValueError, TypeError, RecursionError)
-_NATIVE: Final = frozenset({str, int, bool, type(None), Raw})
+_NATIVE: Final = frozenset({str, int, bool, type(None)})
 
 
 def encode_value(value: Any) -> Raw:
     """One payload. Raises LocalProtocolError naming the type that has no JSON form."""
+    if type(value) is Raw:
+        return value
     try:
         return Raw(_encode(wire_value(value)))
     except FAILURES as error:
@@ -89,6 +92,12 @@ def _wire_by_nature(value: Any) -> Any:
 def _wire_float(value: float) -> float:
     if not math.isfinite(value):  # msgspec would silently write null
         raise ValueError(f"{value} is no JSON number")
+    return float(value)
+
+
+def _wire_raw(value: Raw) -> Raw:
+    if value == VOID:  # would leave a gap among the values around it
+        raise ValueError("a call without a result has given no value")
     return value
 
 
@@ -99,8 +108,8 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _key(key: Any) -> str:
     if isinstance(key, str):
-        return key
-    if isinstance(key, Enum):
+        return str.__str__(key)  # also of an enum whose members are texts
+    if isinstance(key, Enum) and key.name in type(key).__members__:  # a mix of flags has no name
         return key.name
     plain = _wire(key)
     if isinstance(plain, Raw):
@@ -117,6 +126,7 @@ def _wire_iterable(value: Iterable[Any]) -> list[Any]:
 
 
 _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
+    Raw: _wire_raw,
     float: _wire_float,
     Single: lambda value: _wire_float(value.shortest),
     list: _wire_iterable,
