@@ -7,6 +7,7 @@ gateway serves at once. Stop: new calls are refused and those under way get time
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
@@ -17,11 +18,14 @@ from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
 from .console_page import add_console
 from .downstream import Downstream, Downstreams, MakeDownstream
+from .event_log import ServerLog
 from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from .orchestrator import DownstreamHub, Orchestrator
 from .relay import Relay
+
+log = logging.getLogger(__name__)
 
 GATEWAY = web.AppKey("gateway", Gateway)
 """Where an application made here keeps its parts."""
@@ -79,7 +83,11 @@ def make_runner(
     No access log: a line per request costs more than the request, and addresses may hold tokens.
     """
     return web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=shutdown_timeout
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        logger=ServerLog(),
+        shutdown_timeout=shutdown_timeout,
     )
 
 
@@ -103,9 +111,14 @@ def _map_gateway_hub(
 async def _running(app: web.Application) -> AsyncIterator[None]:
     gateway = app[GATEWAY]
     gateway.downstreams.start(None if gateway.hub is None else gateway.hub.broadcaster.on_event)
+    hubs = [downstream.hub for downstream in gateway.downstreams.values()]
+    routes = sum(len(hub.routes) for hub in hubs)
+    log.info("gateway started, number of hubs: %d, of routes: %d", len(hubs), routes)
     yield
     await gateway.downstreams.stop()
+    log.info("gateway stopped")
 
 
 async def _drain(app: web.Application) -> None:
+    log.info("gateway stops: no more calls are taken")
     app[GATEWAY].downstreams.drain()

@@ -15,6 +15,7 @@ import msgspec
 
 from protocol import HubContext
 
+from .event_log import thinned
 from .relay import Delivery, Misfit, Relay, Unrouted
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,6 @@ class Broadcaster:
 
 
 def _log_misfit(api: str, target: str, reason: str, count: int) -> None:
-    """GW-6: counted and logged; a hub that never fits must not fill the log: at 1, 10, 100 …"""
-    rare = str(count).strip("0") == "1"
-    level = logging.WARNING if rare else logging.DEBUG
+    """GW-6: counted and logged; a hub that never fits must not fill the log."""
+    level = thinned(logging.WARNING, count)
     log.log(level, "hub %r: event %r kept back (%d so far): %s", api, target, count, reason)

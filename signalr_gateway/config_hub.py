@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
 
 from protocol import HubConnection, HubConnectionBuilder
 
@@ -95,10 +96,13 @@ class _ConnectionSettings:
 
 
 def _connection_settings(table: Table) -> _ConnectionSettings:
+    url, access_token = _url(table), _secret(table, "access_token")
+    if access_token is not None and urlsplit(url).username is not None:
+        raise table.error("url", "holds credentials, which cannot go with an access token")
     return _ConnectionSettings(
-        url=_url(table),
+        url=url,
         headers=_headers(table),
-        access_token=_secret(table, "access_token"),
+        access_token=access_token,
         trust=_trust(table),
         server_timeout=table.seconds("server_timeout"),
         keep_alive_interval=table.seconds("keep_alive_interval"),

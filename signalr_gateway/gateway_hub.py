@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -18,6 +19,7 @@ from protocol import ConnectionClosed, Hub, HubException, MessageTooLargeError, 
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstream, HubTimeout, HubUnavailable
+from .event_log import thinned
 from .orchestrator import BroadcastType, HubRoute, fold
 from .relay import Relay, Subscription
 from .subscriptions import Subscriptions
@@ -62,6 +64,7 @@ class GatewayServices:
         self.downstreams = downstreams
         self.maximum_depth = maximum_depth
         self._noted: set[tuple[str, str, str]] = set()
+        self._wrong_keys: Counter[str] = Counter()
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
         """The route that a call names, its receive key checked. Raises `HubException`."""
@@ -71,8 +74,15 @@ class GatewayServices:
             raise HubException(f"There is no route '{api}/{key}'.")
         expected = self.downstreams[route.api].hub.receive_key
         if expected is not None and not _same_key(_text(call.receive_key), expected):
+            self._log_wrong_key(route)
             raise HubException(f"The ReceiveKey for '{route.api}' is missing or wrong.")
         return route
+
+    def _log_wrong_key(self, route: HubRoute) -> None:
+        self._wrong_keys[route.api] += 1
+        count = self._wrong_keys[route.api]
+        level = thinned(logging.WARNING, count)
+        log.log(level, "hub %r: a wrong or no ReceiveKey (%d so far)", route.api, count)
 
     def note(self, what: str, route: HubRoute) -> None:
         """Log a harmless call without effect, once per route (GW-19)."""
@@ -158,6 +168,8 @@ class GatewayHub(Hub):
             self._services.note("subscribed twice", self._services.authorized_route(call))
         for channel in joined or ():
             await self.groups.add(self.context.connection_id, channel)
+        if joined is not None:
+            log.debug("hub %r: a client subscribed to %s", subscription.api, _named(subscription))
 
     async def _unsubscribe(self, call: RouteCall, subscription: Subscription) -> None:
         left = self._subscriptions.remove(subscription)
@@ -174,6 +186,13 @@ class GatewayHub(Hub):
             Subscriptions, Subscriptions(self._services.relay)
         )
         return held
+
+
+def _named(subscription: Subscription) -> str:
+    """By its names in the orchestration; the user's label is the client's own business."""
+    if subscription.group is not None:
+        return f"group {subscription.group!r}"
+    return f"route {subscription.route!r}"
 
 
 def _text(value: Text) -> str | None:

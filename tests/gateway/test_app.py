@@ -147,4 +147,12 @@ async def test_what_happens_is_logged_once_and_by_name(
     async with running_gateway(lambda o: lab_routes(o, lab.url)) as gateway:
         await gateway.post("lab/echo", b"[1]")
     logged = [each.getMessage() for each in caplog.records if each.name.startswith("signalr_gat")]
-    assert logged == ["hub 'lab': connected"]
+    routes = len(gateway.parts.downstreams["lab"].hub.routes)
+    hub_place = f"listening on {lab.url.removesuffix('/labhub')}"  # also served by `serving`
+    assert [line for line in logged if line != hub_place] == [
+        f"gateway started, number of hubs: 1, of routes: {routes}",
+        f"listening on {gateway.url}",
+        "hub 'lab': connected",
+        "gateway stops: no more calls are taken",
+        "gateway stopped",
+    ]

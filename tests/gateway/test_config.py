@@ -341,6 +341,10 @@ def test_a_receive_key_may_be_named_instead_of_written(
         ),
         ("receive_key_file = 'none'", "receive_key_file: cannot read '{folder}/none': No such"),
         ("receive_key = 'x'\nreceive_key_env = 'SET'", "receive_key: is given twice; name it in"),
+        (
+            "access_token_env = 'SET'\nurl = 'http://john:secret@h/hub'",
+            "url: holds credentials, which cannot go with an access token",
+        ),
         (f"access_token = '{HUSH}'", "access_token: unknown; did you mean 'access_token_"),
     ],
 )
@@ -357,7 +361,8 @@ def test_a_secret_that_is_not_there_is_an_error_that_names_the_place(
     monkeypatch.delenv("UNSET", raising=False)
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.setenv("SET", HUSH)
-    file = written(tmp_path, HUB + lines)
+    hub = HUB if "url =" not in lines else "[hubs.Chat]\n"
+    file = written(tmp_path, hub + lines)
     with pytest.raises(ConfigError) as caught:
         load_config(file)
     assert str(caught.value).startswith(f"{file}: {IN_HUB}{error.format(folder=tmp_path)}")
