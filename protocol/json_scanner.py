@@ -12,13 +12,15 @@ from typing import Final
 MAXIMUM_DEPTH: Final = 64
 
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+# Possessive (`*+`): to give back what has matched never helps here, and remembering how to do so
+# takes more than linear time.
 _SCALAR: Final = re.compile(
-    rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
+    rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
     rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[ \t\r\n,\]}])"
     rb"|true|false|null"
 )
 _OPENERS: Final = b"[{"
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
