@@ -16,12 +16,12 @@ def add_pages(app: web.Application, journal: Journal, stop: Callable[[], None]) 
     """``stop`` is called by ``POST /shutdown``."""
 
     async def root(_request: web.Request) -> web.Response:
-        return web.Response(text="SignalR reference server")
+        return _text("SignalR reference server")
 
     async def token(request: web.Request) -> web.Response:
         query = request.query
         lifetime = float(query.get("lifetime", "3600"))
-        return web.Response(text=create_token(query["user"], query.get("role"), lifetime))
+        return _text(create_token(query["user"], query.get("role"), lifetime))
 
     async def read_journal(request: web.Request) -> web.Response:
         return _json(journal.read(request.query["tag"]))
@@ -58,8 +58,15 @@ def add_pages(app: web.Application, journal: Journal, stop: Callable[[], None]) 
     app.router.add_post("/shutdown", shutdown)
 
 
+def _text(text: str) -> web.Response:
+    """As ASP.NET Core answers with a text: chunked, without a Content-Length."""
+    response = web.Response(text=text)
+    response.enable_chunked_encoding()
+    return response
+
+
 def _json(value: Any) -> web.Response:
-    """As ASP.NET Core answers with an object: chunked, without a Content-Length."""
+    """As it answers with an object: chunked as well."""
     response = web.json_response(value, dumps=lambda plain: json.dumps(plain, ensure_ascii=False))
     response.enable_chunked_encoding()
     return response

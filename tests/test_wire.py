@@ -1,0 +1,91 @@
+"""Plays the corpus recorded from ASP.NET Core against our twin of the recorded servers.
+
+Each scenario is a test of its own. One that is left for later or diverges on purpose has to differ
+still: as soon as it passes its entry has to go, so that the lists can only shrink.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import wire_suite
+from tests.wire_suite import CorpusRun
+from tests.wire_twin import running_twin
+
+CORPUS = wire_suite.load()
+LEFT_FOR_LATER = wire_suite.left_for_later()
+DIVERGENT = wire_suite.divergent_labels() & CORPUS.keys()  # the others nobody recorded
+EXPECTED = [label for label in CORPUS if label not in LEFT_FOR_LATER and label not in DIVERGENT]
+
+pytestmark = pytest.mark.timeout(300)  # the first ones wait while many are played
+
+
+class _Summary:
+    """A plugin that says at the end of the run how our server and the recordings compare."""
+
+    def __init__(self) -> None:
+        self.failed_in_company: list[str] = []
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        counts = {
+            name: sum(
+                f"test_wire.py::{test}[" in report.nodeid
+                for report in terminalreporter.stats.get("passed", ())
+            )
+            for name, test in (
+                ("passed", "test_scenario"),
+                ("left for later", "test_left_for_later"),
+                ("chosen divergences", "test_divergence"),
+            )
+        }
+        terminalreporter.section("recorded corpus")
+        terminalreporter.line(", ".join(f"{count} {name}" for name, count in counts.items()))
+        if self.failed_in_company:
+            again = ", ".join(self.failed_in_company)
+            terminalreporter.line(f"played again alone, having failed in company: {again}")
+
+
+def _wanted(session: pytest.Session) -> list[str]:
+    """The labels that the selected tests are about."""
+    callspecs = (getattr(item, "callspec", None) for item in session.items)
+    labels = {callspec.params.get("label") for callspec in callspecs if callspec is not None}
+    return [label for label in CORPUS if label in labels]
+
+
+@pytest.fixture(scope="module")
+def corpus_run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CorpusRun]:
+    summary = _Summary()
+    request.config.pluginmanager.register(summary)
+    log: Path = tmp_path_factory.mktemp("wire") / "twin.log"
+    with running_twin(log) as url:
+        scenarios = [CORPUS[label] for label in _wanted(request.session)]
+        run = CorpusRun(url, scenarios, {*LEFT_FOR_LATER, *DIVERGENT})
+        yield run
+    summary.failed_in_company = run.failed_in_company()
+    complaints = log.read_text()
+    assert not complaints, f"the twin had to say: {complaints}"
+
+
+@pytest.mark.parametrize("label", EXPECTED)
+def test_scenario(corpus_run: CorpusRun, label: str) -> None:
+    differences = corpus_run.outcome(label).differences
+    assert not differences, "\n".join((CORPUS[label].content["about"], *differences))
+
+
+@pytest.mark.parametrize("label", [label for label in CORPUS if label in LEFT_FOR_LATER])
+def test_left_for_later(corpus_run: CorpusRun, label: str) -> None:
+    assert corpus_run.outcome(label).differences, "passes: take it off left_for_later.json"
+
+
+@pytest.mark.parametrize("label", [label for label in CORPUS if label in DIVERGENT])
+def test_divergence(corpus_run: CorpusRun, label: str) -> None:
+    assert corpus_run.outcome(label).differences, "passes: take it off docs/divergences.md"
+
+
+def test_what_is_listed_is_recorded() -> None:
+    assert LEFT_FOR_LATER.keys() <= CORPUS.keys()
+    assert not LEFT_FOR_LATER.keys() & DIVERGENT

@@ -1,0 +1,34 @@
+"""The twin of the recorded servers in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def running_twin(log: Path) -> Iterator[str]:
+    """Serves on a free port; gives the URL. What the process has to say goes to ``log``."""
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.reference_server", "--port", "0"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("listening on ").strip()
+            if not url:
+                raise RuntimeError(f"The twin did not start: {log.read_text()}")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
