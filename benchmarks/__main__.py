@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import broadcast, decode, echo
+from . import broadcast, decode, echo, growth
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,16 @@ def _broadcast(connections: int) -> Ratio:
     )
 
 
+def _growth() -> Ratio:
+    worst, times = growth.measure()
+    return Ratio(
+        "hostile input: growth of the time / growth of the size, worst case",
+        times / growth.FACTOR,
+        2.0,
+        f"{worst}: {times:.1f} / {growth.FACTOR}",
+    )
+
+
 def _settled(measure: Callable[[], Ratio], tries: int = 3) -> Ratio:
     """The best of a few measurements, if one does not hold: noise passes, a regression stays."""
     best = measure()
@@ -64,6 +74,7 @@ def main() -> int:
     """The exit code: 1 when a guarded ratio does not hold."""
     good = True
     for measure in (
+        _growth,
         _decode,
         lambda: _echo(1, 64),
         lambda: _echo(100, 16),

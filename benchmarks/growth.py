@@ -1,0 +1,105 @@
+"""Time against size for input that somebody hostile would choose: it has to grow in step.
+
+Each case is measured at one size and at four times that size. A quadratic step anywhere would
+make the second sixteen times as slow; in step is four.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Raw
+
+from protocol import ArgumentBindingError, HandshakeError, NegotiationError, RemoteProtocolError
+from protocol.handshake import ServerHandshake
+from protocol.json_protocol import JsonHubProtocol
+from protocol.negotiate import choose_version, read_response
+
+SIZE = 100_000
+FACTOR = 4
+ROUNDS = 5
+_SLICE = 1024
+_protocol = JsonHubProtocol()
+_bind = _protocol.arguments_reader((Any,))
+_bind_int = _protocol.arguments_reader((int,))
+_bind_float = _protocol.arguments_reader((float,))
+
+
+def _sliced(record: bytes) -> None:
+    framer = _protocol.framer(None)
+    data = record + b"\x1e"
+    for start in range(0, len(data), _SLICE):
+        for piece in framer.feed(data[start : start + _SLICE]):
+            _protocol.decode(piece)
+
+
+def _shake_hands(record: bytes) -> None:
+    handshake = ServerHandshake({"json": _protocol}, maximum_size=None)
+    for start in range(0, len(record), _SLICE):
+        handshake.receive(record[start : start + _SLICE])
+    handshake.receive(b"\x1e")
+
+
+def _invocation(arguments: bytes) -> bytes:
+    return b'{"type":1,"target":"T","arguments":[%b]}' % arguments
+
+
+# What is done with the bytes, and the bytes of about a given size.
+CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
+    "one record in slices": (_sliced, lambda n: _invocation(b'"' + b"x" * n + b'"')),
+    "records of one byte": (_sliced, lambda n: b"1\x1e" * (n // 2)),
+    "escapes": (_protocol.decode, lambda n: _invocation(b'"' + b"\\u0041" * (n // 6) + b'"')),
+    "open brackets": (_protocol.decode, lambda n: b"[" * n),
+    "open strings": (_protocol.decode, lambda n: b'{"a":"' + b'\\"' * (n // 2)),
+    "wide nesting": (_protocol.decode, lambda n: _invocation(b",".join([b"[[[]]]"] * (n // 7)))),
+    "properties": (_protocol.decode, lambda n: b'{"type":6' + b',"a":{}' * (n // 7) + b"}"),
+    "one property again": (
+        _protocol.decode,
+        lambda n: b'{"type":6' + b',"target":"x"' * (n // 13) + b"}",
+    ),
+    "headers": (
+        _protocol.decode,
+        lambda n: b'{"type":6,"headers":{%b}}' % b",".join(b'"%d":"x"' % i for i in range(n // 10)),
+    ),
+    "stream ids": (
+        _protocol.decode,
+        lambda n: (
+            b'{"type":1,"target":"T","arguments":[],"a":0,"streamIds":[%b]}'
+            % b",".join([b'"1"'] * (n // 4))
+        ),
+    ),
+    "a long number as type": (_protocol.decode, lambda n: b'{"type":' + b"9" * n + b"}"),
+    "a long whole number": (lambda b: _bind_int(Raw(b)), lambda n: b"[" + b"9" * n + b"]"),
+    "a long fraction": (lambda b: _bind_float(Raw(b)), lambda n: b"[0." + b"9" * n + b"]"),
+    "values of any kind": (
+        lambda b: _bind(Raw(b)),
+        lambda n: b"[[" + b",".join([b'{"a":1e999}'] * (n // 12)) + b"]]",
+    ),
+    "a handshake in slices": (_shake_hands, lambda n: b'{"protocol":"' + b"x" * n + b'"}'),
+    "a handshake of properties": (_shake_hands, lambda n: b"{" + b'"a":1,' * (n // 6) + b"}"),
+    "a negotiate version": (lambda b: choose_version([b.decode()]), lambda n: b"9" * n),
+    "a negotiate answer": (read_response, lambda n: b'{"error":"' + b"\\n" * (n // 2) + b'"}'),
+}
+_REFUSALS = (RemoteProtocolError, ArgumentBindingError, HandshakeError, NegotiationError)
+
+
+def _seconds(act: Callable[[bytes], object], data: bytes) -> float:
+    start = time.perf_counter()
+    try:
+        act(data)
+    except _REFUSALS:
+        pass  # quickly refused is as good as quickly read
+    return time.perf_counter() - start
+
+
+def measure() -> tuple[str, float]:
+    """The case that grows worst, and how many times slower FACTOR times the size is."""
+    growth = {}
+    for name, (act, make) in CASES.items():
+        small, large = make(SIZE), make(SIZE * FACTOR)
+        times = [(_seconds(act, small), _seconds(act, large)) for _ in range(ROUNDS)]
+        # What takes next to nothing at both sizes does not grow.
+        fastest = [min(column) for column in zip(*times, strict=True)]
+        growth[name] = fastest[1] / max(fastest[0], 50e-6)
+    worst = max(growth, key=lambda name: growth[name])
+    return worst, growth[worst]
