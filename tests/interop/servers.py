@@ -5,6 +5,7 @@ A server keeps its port when it is killed and started again, so that its clients
 
 import io
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from signalr_gateway.app import create_app
 from signalr_gateway.http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.serving import serving
+from signalr_gateway.tls import CertificatePair
 from tests.interop.builds import dotnet_program, require
 from tests.interop.processes import LineProcess, free_port
 
@@ -27,6 +29,7 @@ class HubProgram:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    scheme: str = "http"
 
     def with_environment(self, **environment: str) -> "HubProgram":
         return replace(self, environment={**self.environment, **environment})
@@ -43,12 +46,21 @@ def python_hub() -> HubProgram:
     return HubProgram((sys.executable, "-m", "tests.interop.chat_hub"))
 
 
+def secure_aspnetcore_hub(pair: CertificatePair) -> HubProgram:
+    """The hub on ASP.NET Core, on https with this certificate."""
+    program = aspnetcore_hub(
+        Kestrel__Certificates__Default__Path=str(pair.certificate),
+        Kestrel__Certificates__Default__KeyPath=str(pair.key),
+    )
+    return replace(program, scheme="https")
+
+
 class HubServer:
     """A chat hub with an address of its own, through all its lives."""
 
     def __init__(self, program: HubProgram) -> None:
         self._program = program
-        self._address = f"http://127.0.0.1:{free_port()}"
+        self._address = f"{program.scheme}://127.0.0.1:{free_port()}"
         self._lives: list[LineProcess] = []
 
     @property
@@ -124,17 +136,19 @@ class Answer:
 
 
 class GatewayCaller:
-    """A caller of the gateway at this address."""
+    """A caller of the gateway at this address; `trust` is for https."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, trust: ssl.SSLContext | bool = True) -> None:
         self._address = address
+        self._trust = trust
 
     def url(self, path: str) -> str:
         return self._address + path
 
     async def __aenter__(self) -> Self:
         # No limit, so that all POSTs of a test are under way at once.
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._trust)
+        self._session = aiohttp.ClientSession(connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -153,10 +167,17 @@ class GatewayCaller:
 class GatewayServer(GatewayCaller):
     """The gateway as its users run it, in a process of its own, and a caller of it."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        """`arguments` are those of the command line, but for the port."""
+    def __init__(
+        self, *arguments: str, pair: CertificatePair | None = None, **environment: str
+    ) -> None:
+        """`arguments` are those of the command line, but for the port and a `pair` for https."""
         port = str(free_port())
-        super().__init__(f"http://127.0.0.1:{port}")
+        if pair is None:
+            super().__init__(f"http://127.0.0.1:{port}")
+        else:
+            trust = ssl.create_default_context(cafile=pair.certificate)
+            super().__init__(f"https://127.0.0.1:{port}", trust)
+            arguments += ("--certificate", str(pair.certificate), "--key", str(pair.key))
         self._arguments = (*arguments, "--port", port)
         self._environment = environment
 

@@ -7,17 +7,25 @@ broadcasts; the gateway's clients must get exactly that (GW-14).
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from signalr_gateway.tls import CertificatePair, self_signed_pair
 from tests.interop.builds import dotnet_program, require
 from tests.interop.drivers import ClientDriver, DrivenConnection
 from tests.interop.processes import LineProcess
-from tests.interop.servers import GatewayServer, aspnetcore_hub, running
-from tests.interop.versions import CLIENTS
+from tests.interop.servers import (
+    GatewayServer,
+    aspnetcore_hub,
+    running,
+    secure_aspnetcore_hub,
+)
+from tests.interop.versions import CLIENTS, CURRENT
 
 TYPES = {
     "newtonsoft": ("Newtonsoft.Json.Linq.JArray", "Newtonsoft.Json.Linq.JObject"),
@@ -98,3 +106,78 @@ async def test_it_receives_what_the_hubs_broadcast(
     for client in clients:
         assert await client.end_input() == 0
         assert client.lines.entries == [*expected, "CLOSED null"]
+
+
+# --- https, as in the documentation's URLs (GW-5, GW-13) -----------------------------------------
+
+SECURE = """\
+gateway_hub_url = "https://localhost:44360/GatewayHub"
+
+[hubs.chatservice]
+url = "{url}"
+ca_file = "{certificate}"
+
+[hubs.chatservice.routes.room]
+invoke_method = "SendMessage"
+receive_method = "ReceiveMessage"
+receive_parameter_types = ["string", "string"]
+"""
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[CertificatePair]:
+    require("openssl")
+    with self_signed_pair() as pair:
+        yield pair
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def secure_gateway(
+    pair: CertificatePair, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[GatewayServer]:
+    """The gateway of a TOML file on https, before the real hub on https."""
+    async with running(secure_aspnetcore_hub(pair)) as hub:
+        assert hub.url.startswith("https://")
+        file = tmp_path_factory.mktemp("secure") / "gateway.toml"
+        file.write_text(SECURE.format(url=hub.url, certificate=pair.certificate), "utf-8")
+        async with GatewayServer("run", str(file), pair=pair) as gateway:
+            yield gateway
+
+
+async def start_client(program: Path, url: str, protocol: str, trusted: object) -> LineProcess:
+    """The documented client as it is; what it trusts is said by its environment alone."""
+    return await LineProcess.start(
+        require("dotnet"), str(program), url, protocol, env={"SSL_CERT_FILE": str(trusted)}
+    )
+
+
+@pytest.mark.parametrize("protocol", ["newtonsoft", "stj"])
+@pytest.mark.parametrize("version", CLIENTS)
+async def test_it_receives_over_https(
+    secure_gateway: GatewayServer, pair: CertificatePair, version: str, protocol: str
+) -> None:
+    program = dotnet_program(
+        "documented-client", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
+    )
+    by_address = secure_gateway.url("/GatewayHub")
+    urls = (by_address, by_address.replace("127.0.0.1", "localhost"))
+    clients = [await start_client(program, url, protocol, pair.certificate) for url in urls]
+    await asyncio.gather(*(client.line("^CONNECTED$") for client in clients))
+    message = json.dumps([MESSAGES["chatservice"]])
+    assert (await secure_gateway.post("chatservice", "room", message)).status == 200
+    await asyncio.gather(*(client.line("^GOT ") for client in clients))
+    expected = expected_lines(protocol, "chatservice", ['"John"', '"Hello!"'])
+    for client in clients:
+        assert await client.end_input() == 0
+        assert client.lines.entries == ["CONNECTED", *expected, "CLOSED null"]
+
+
+async def test_it_does_not_trust_a_stranger(secure_gateway: GatewayServer) -> None:
+    """What it is told to trust in the test above is what lets it in there."""
+    program = dotnet_program(
+        "documented-client", SignalRVersion=CURRENT, NewtonsoftVersion=CLIENTS[CURRENT]
+    )
+    client = await start_client(program, secure_gateway.url("/GatewayHub"), "stj", os.devnull)
+    await client.line("AuthenticationException")
+    await client.kill()
+    assert "CONNECTED" not in client.lines.entries
