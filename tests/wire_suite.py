@@ -123,8 +123,7 @@ class CorpusRun:
         self._outcomes: dict[str, Future[Outcome]] = {
             scenario.label: Future() for scenario in self._scenarios
         }
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._play_all()), daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def outcome(self, label: str) -> Outcome:
         """Waits until that scenario has been played."""
@@ -137,6 +136,14 @@ class CorpusRun:
             for label, future in self._outcomes.items()
             if future.done() and future.result().failed_in_company
         ]
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._play_all())
+        except BaseException as error:  # those who wait would wait for ever
+            for future in self._outcomes.values():
+                if not future.done():
+                    future.set_exception(error)
 
     async def _play_all(self) -> None:
         room = asyncio.Semaphore(AT_A_TIME)
