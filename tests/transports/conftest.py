@@ -1,0 +1,85 @@
+"""Hubs and hand-made peers on real loopback sockets; every test leaves the loop empty."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from .hosting import Host
+from .raw_server import RawServer
+from .raw_web_socket import RawWebSocket, connect_raw, open_raw
+
+_ROUNDS = 2000  # of the loop, for sockets that are being closed
+
+
+@pytest.fixture(autouse=True)
+async def empty_loop() -> AsyncIterator[None]:
+    """Asserts that no task is left, nor an error that nobody looked at."""
+    unhandled: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    yield
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for _ in range(_ROUNDS):
+        if not tasks:
+            break
+        await asyncio.sleep(0)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert tasks == set()
+    assert unhandled == []
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    """``LabHub`` at /hub."""
+    host = Host()
+    host.map()
+    async with host.run():
+        yield host
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+Connect = Callable[..., Awaitable[RawWebSocket]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """``connect(url)``: a raw hub connection, closed at the end of the test."""
+    opened: list[RawWebSocket] = []
+
+    async def connect(url: str) -> RawWebSocket:
+        opened.append(await connect_raw(url))
+        return opened[-1]
+
+    yield connect
+    for web_socket in opened:
+        web_socket.cut()
+        await web_socket.close()
+
+
+@pytest.fixture
+async def upgrade() -> AsyncIterator[Connect]:
+    """``upgrade(url, **headers)``: asks for a WebSocket, no more."""
+    opened: list[RawWebSocket] = []
+
+    async def upgrade(url: str, **headers: str | None) -> RawWebSocket:
+        opened.append(await open_raw(url, **headers))
+        return opened[-1]
+
+    yield upgrade
+    for web_socket in opened:
+        web_socket.cut()
+        await web_socket.close()
+
+
+@pytest.fixture
+async def raw_server() -> AsyncIterator[RawServer]:
+    """What a client connects to, played by hand."""
+    async with RawServer() as server:
+        yield server

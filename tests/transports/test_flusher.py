@@ -1,0 +1,158 @@
+"""One flush per connection and tick; many connections in slices."""
+
+import asyncio
+
+import pytest
+
+from protocol.aio.connection import HubConnectionContext
+from protocol.aio.context import HttpRequestData
+from protocol.aio.lifetime import DefaultHubLifetimeManager
+from protocol.aio.options import HubOptions
+from protocol.json_protocol import JsonHubProtocol
+from protocol.transports.aiohttp_web_socket import WebSocketServerTransport
+from protocol.transports.flusher import SLICE, Flusher
+from protocol.transports.web_socket_frame import FrameCache
+
+from .raw_web_socket import TEXT, encode
+
+
+class Recorder:
+    def __init__(self, order: list["Recorder"]) -> None:
+        self._order = order
+
+    def flush(self) -> None:
+        self._order.append(self)
+
+
+async def test_at_the_end_of_the_tick() -> None:
+    """Nothing is flushed in the tick that asks, everything in the next, in order."""
+    flusher, order = Flusher(), list[Recorder]()
+    recorders = [Recorder(order) for _ in range(3)]
+    for recorder in recorders:
+        flusher.schedule(recorder)
+    assert order == []
+    await asyncio.sleep(0)
+    assert order == recorders
+
+
+async def test_again_and_again() -> None:
+    """Each tick is a new one."""
+    flusher, order = Flusher(), list[Recorder]()
+    recorder = Recorder(order)
+    for count in range(1, 4):
+        flusher.schedule(recorder)
+        await asyncio.sleep(0)
+        assert len(order) == count
+    await asyncio.sleep(0)
+    assert len(order) == 3
+
+
+async def test_asked_during_a_flush() -> None:
+    """What asks while others are flushed is not forgotten."""
+    flusher, order = Flusher(), list[Recorder]()
+    late = Recorder(order)
+
+    class Asking(Recorder):
+        def flush(self) -> None:
+            super().flush()
+            flusher.schedule(late)
+
+    flusher.schedule(Asking(order))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert order[-1] is late
+    assert len(order) == 2
+
+
+@pytest.mark.parametrize("count", [SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7])
+async def test_slices(count: int) -> None:
+    """Between two slices the loop does something else; order is kept."""
+    flusher, order = Flusher(), list[Recorder]()
+    recorders = [Recorder(order) for _ in range(count)]
+    for recorder in recorders:
+        flusher.schedule(recorder)
+    for done in range(SLICE, count + SLICE, SLICE):
+        await asyncio.sleep(0)
+        assert len(order) == min(done, count)
+    assert order == recorders
+
+
+class FakeSocket:
+    """What a transport uses of asyncio's."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class FakeRequest:
+    def __init__(self) -> None:
+        self.transport = FakeSocket()
+
+
+class Broadcast:
+    """Registered connections over real transports, with sockets that only take notes."""
+
+    def __init__(self) -> None:
+        self.manager = DefaultHubLifetimeManager()
+        self.sockets: list[FakeSocket] = []
+        self._flusher, self._frames = Flusher(), FrameCache()
+
+    async def connect(self, count: int) -> None:
+        for number in range(count):
+            request = FakeRequest()
+            self.sockets.append(request.transport)
+            transport = WebSocketServerTransport(
+                request,  # type: ignore[arg-type]
+                None,  # type: ignore[arg-type]
+                self._flusher,
+                self._frames,
+            )
+            data = HttpRequestData("GET", "/hub", "", {}, None)
+            connection = HubConnectionContext(f"c{number}", data, None, transport, HubOptions())
+            connection.hub_protocol = JsonHubProtocol()
+            await self.manager.on_connected(connection)
+
+    @property
+    def reached(self) -> int:
+        return sum(1 for socket in self.sockets if socket.written)
+
+
+async def test_a_broadcast_to_600_connections() -> None:
+    """G-8: encoded and framed once, the very same bytes object for all; 256 per tick."""
+    broadcast = Broadcast()
+    await broadcast.connect(600)
+    await broadcast.manager.send_all("News", ["x"])
+    assert broadcast.reached == 0
+    for reached in (256, 512, 600):
+        await asyncio.sleep(0)
+        assert broadcast.reached == reached
+    frames = [frame for socket in broadcast.sockets for frame in socket.written]
+    assert len(frames) == 600
+    assert len({id(frame) for frame in frames}) == 1
+    expected = b'{"type":1,"target":"News","arguments":["x"]}\x1e'
+    assert frames[0] == encode(TEXT, expected, masked=False)
+
+
+async def test_several_messages_of_one_tick() -> None:
+    """TSC-7: they leave as one frame that ends with a record's end."""
+    broadcast = Broadcast()
+    await broadcast.connect(2)
+    for number in range(3):
+        await broadcast.manager.send_all("News", [number])
+    await broadcast.manager.send_connections(["c1"], "Own", [])
+    await asyncio.sleep(0)
+    common = b"".join(b'{"type":1,"target":"News","arguments":[%d]}\x1e' % n for n in range(3))
+    own = b'{"type":1,"target":"Own","arguments":[]}\x1e'
+    assert [socket.written for socket in broadcast.sockets] == [
+        [encode(TEXT, common, masked=False)],
+        [encode(TEXT, common + own, masked=False)],
+    ]

@@ -1,0 +1,83 @@
+"""The table of negotiated connections, at times that the test gives (N-13, N-27, TG-4, TG-7)."""
+
+from protocol.transports.http_connections import HttpConnection, HttpConnectionManager
+
+
+def create(
+    manager: HttpConnectionManager, now: float = 0.0, *, version: int = 1, maximum: int = 100
+) -> HttpConnection:
+    connection = manager.create(version, now, lifetime=15.0, maximum=maximum)
+    assert connection is not None
+    return connection
+
+
+def test_ids() -> None:
+    """N-13: 22 characters of base64url each, id and token differ, and never come twice."""
+    manager = HttpConnectionManager()
+    connections = [create(manager) for _ in range(50)]
+    ids = [it.connection_id for it in connections] + [it.token for it in connections]
+    assert len(set(ids)) == 100
+    assert all(len(id) == 22 and id.replace("-", "").replace("_", "").isalnum() for id in ids)
+
+
+def test_version_0() -> None:
+    """N-12: the id is the token."""
+    connection = create(HttpConnectionManager(), version=0)
+    assert connection.token == connection.connection_id
+
+
+def test_find() -> None:
+    """N-13, TG-4: by the token, ordinally; the public id finds nothing."""
+    manager = HttpConnectionManager()
+    connection = create(manager)
+    assert manager.find(connection.token, 0.0) is connection
+    assert manager.find(connection.token.swapcase(), 0.0) is None
+    assert manager.find(connection.connection_id, 0.0) is None
+    assert manager.find("", 0.0) is None
+
+
+def test_expiry() -> None:
+    """N-27: dropped after its lifetime, to the second, whether or not anybody looks."""
+    manager = HttpConnectionManager()
+    first, second = create(manager, 100.0), create(manager, 110.0)
+    assert manager.find(first.token, 114.9) is first
+    assert manager.find(first.token, 115.0) is None
+    assert manager.find(second.token, 124.9) is second
+    assert manager.find(second.token, 200.0) is None
+    assert manager.find(first.token, 0.0) is None
+
+
+def test_a_connection_that_was_picked_up_does_not_expire() -> None:
+    """TG-7: the transport that came first has it for life; then the token is spent."""
+    manager = HttpConnectionManager()
+    connection = create(manager)
+    manager.activate(connection)
+    assert connection.is_active
+    assert manager.find(connection.token, 1e9) is connection
+    manager.remove(connection)
+    assert manager.find(connection.token, 0.0) is None
+    manager.remove(connection)
+
+
+def test_their_number_is_bounded() -> None:
+    """N-27: only those that wait count; room comes back with expiry and with pick-up."""
+    manager = HttpConnectionManager()
+    first = create(manager, 0.0, maximum=2)
+    second = create(manager, 1.0, maximum=2)
+    assert manager.create(1, 14.9, 15.0, 2) is None
+    assert manager.create(1, 15.0, 15.0, 2) is not None
+    assert manager.create(1, 15.0, 15.0, 2) is None
+    manager.activate(second)
+    assert manager.create(1, 15.0, 15.0, 2) is not None
+    assert manager.find(first.token, 15.0) is None
+    assert manager.find(second.token, 15.0) is second
+
+
+def test_a_connection_made_on_the_spot() -> None:
+    """TG-3: without negotiate; it is in the table as long as it lives."""
+    manager = HttpConnectionManager()
+    connection = HttpConnection("id", "id", expires_at=0)
+    manager.activate(connection)
+    assert manager.find("id", 100.0) is connection
+    manager.remove(connection)
+    assert manager.find("id", 100.0) is None
