@@ -22,8 +22,10 @@ from .event_log import ServerLog
 from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
+from .openapi import openapi_document
 from .orchestrator import DownstreamHub, Orchestrator
 from .relay import Relay
+from .swagger_page import add_swagger
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ def create_app(
     body_timeout: float = DEFAULT_BODY_TIMEOUT,
     hub_options: HubOptions | None = None,
     console: bool = True,
+    swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
 ) -> web.Application:
     """The gateway of a finished orchestration as an aiohttp application; see `make_runner`.
@@ -71,6 +74,8 @@ def create_app(
     app[GATEWAY] = gateway
     if console:
         add_console(app, gateway)
+    if swagger:
+        add_swagger(app, openapi_document(orchestrator))
     app.cleanup_ctx.append(_running)
     return app
 

@@ -29,6 +29,7 @@ from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .orchestrator import OrchestrationError, Orchestrator
 from .serving import CannotListen, serving, stop_signals
 from .sources import UsageError, load_orchestration
+from .swagger_page import SWAGGER_PATH
 from .tls import CertificatePair, UnusableCertificate, self_signed_pair, server_context
 
 PROGRAM = "signalr-gateway"
@@ -197,6 +198,7 @@ async def _demo(options: argparse.Namespace) -> int:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
+                    f"swagger      {url}{SWAGGER_PATH}\n"
                     f"console      {url}/   <- open this, then say something:\n\n"
                     + _demo_call(url, pair if options.https else None),
                     flush=True,
@@ -241,7 +243,7 @@ async def _run(options: argparse.Namespace) -> int:
         async with serving(_app(config), listen.host, listen.port, ssl_context) as url:
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
-            print(f"console      {url}/", flush=True)
+            print(f"swagger      {url}{SWAGGER_PATH}\nconsole      {url}/", flush=True)
             await stopped.wait()
     return 0
 

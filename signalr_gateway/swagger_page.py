@@ -1,0 +1,102 @@
+"""The interactive page at ``/swagger/index.html`` and the document it shows (GW-12).
+
+The page is Swagger UI, whose own files come from the installed package swagger-ui-py (extra
+``swagger``); its code for servers is not used. Without it the page says what to install, while the
+document is served all the same. Nothing comes from other hosts, all addresses are relative so that
+a proxy may add a prefix, and letter case does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from importlib import resources, util
+from pathlib import Path
+
+from aiohttp import web
+
+SWAGGER_PATH = "/swagger"
+"""Leads to the page."""
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_HTML = "text/html; charset=utf-8"
+_SCRIPT = "text/javascript; charset=utf-8"  # without its charset the bundle does not parse
+_ASSETS = {
+    "swagger-ui-bundle.js": _SCRIPT,
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "index.css": "text/css; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+
+
+def add_swagger(app: web.Application, document: bytes) -> None:
+    """Serve `document` at ``/swagger/v1/swagger.json``, and the page that shows it."""
+    assets = _assets()
+    if assets is None:
+        page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
+    else:
+        page = _text(_own("index.html"), _HTML)
+    handlers = {
+        "swagger": _redirect("swagger/index.html"),
+        "swagger/": _redirect("index.html"),
+        "swagger/v1/swagger.json": _text(document, "application/json; charset=utf-8"),
+        "swagger/index.html": page,
+        "swagger/initializer.js": _text(_own("initializer.js"), _SCRIPT),
+    }
+    if assets is not None:
+        for name, content_type in _ASSETS.items():
+            handlers[f"swagger/{name}"] = _file(assets / name, content_type)
+    for path, handler in handlers.items():
+        pattern = path.replace(".", r"\.")
+        app.router.add_get(f"/{{path:(?i:{pattern})}}", handler)
+
+
+def _assets() -> Path | None:
+    """The folder with Swagger UI's files, found without running the package's code."""
+    spec = util.find_spec("swagger_ui")
+    for location in (spec and spec.submodule_search_locations) or ():
+        folder = Path(location) / "static"
+        if all((folder / name).is_file() for name in _ASSETS):
+            return folder
+    return None
+
+
+def _own(name: str) -> bytes:
+    return (resources.files(__package__) / "swagger" / name).read_bytes()
+
+
+def _text(body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> _Handler:
+    headers = {**_HEADERS, "Content-Type": content_type}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers=headers)
+
+    return handler
+
+
+def _file(path: Path, content_type: str) -> _Handler:
+    """Of those with much text browsers keep a copy: it is sent again only when it has changed."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers={**_HEADERS, "Content-Type": content_type})
+
+    return handler
+
+
+def _redirect(target: str) -> _Handler:
+    """Relative to the address as the browser knows it, a proxy's prefix included."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMovedPermanently(target)
+
+    return handler
