@@ -81,14 +81,14 @@ HEAD = "POST /api/Gateway/hub/lab/usual HTTP/1.1\r\nHost: gateway\r\n"
 )
 async def test_a_body_that_never_ends_is_given_up(lab: Lab, announced: str, body: bytes) -> None:
     """GW-9: 408 with a code of its own, and the connection, of no use any more, is closed."""
-    async with running_gateway(limited(lab), body_timeout=0.05) as gateway:
+    async with running_gateway(limited(lab), body_timeout=0.2) as gateway:
         status, headers, answer = await exchange(gateway, announced, body)
         assert (await gateway.post("lab/usual", b"[1]")).status == 200
     assert status == "HTTP/1.1 408 Request Timeout"
     assert "Connection: close" in headers
     problem = json.loads(answer)
     assert (problem["status"], problem["code"]) == (408, "body-timeout")
-    assert problem["detail"] == "The body did not arrive within 0.05 seconds."
+    assert problem["detail"] == "The body did not arrive within 0.2 seconds."
     assert lab.calls == [("Echo", [b"1"])]
 
 

@@ -62,7 +62,7 @@ class TalkativeHub(Hub):
 def orchestration(url: str) -> str:
     return f"""
 [limits]
-body_timeout = 0.05
+body_timeout = 0.3
 
 [hubs.talk]
 url = "{url}/hub?code={WRITTEN_IN_URL}"
