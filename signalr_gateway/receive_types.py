@@ -164,8 +164,20 @@ def _reads(declared: type) -> Fits:
 
 def _reads_object(declared: type) -> Fits:
     reads = _reads(declared)
-    reads(msgspec.Raw(b"{}"))  # compiles now, so that a member no JSON fits is found at start
+    _require_readable_members(declared, {declared})
     return lambda value: _first(value) == ord("{") and reads(value)
+
+
+def _require_readable_members(declared: type, seen: set[type]) -> None:
+    """Raises TypeError for a member that no JSON fits, which readers would only find on the way."""
+    for annotation in typing.get_type_hints(declared).values():
+        if typing.get_origin(annotation) is typing.ClassVar:
+            continue
+        value_reader(annotation)
+        for part in (annotation, *typing.get_args(annotation)):
+            if isinstance(part, type) and _has_members(part) and part not in seen:
+                seen.add(part)
+                _require_readable_members(part, seen)
 
 
 # --- the table -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,15 @@ class Titled(TypedDict):
 
 class Broken(msgspec.Struct):
     handler: Point | complex
+
+
+class BrokenInside(msgspec.Struct):
+    parts: list[Broken]
+
+
+class Tree(msgspec.Struct):
+    limit: ClassVar[complex] = 0j
+    children: list[Tree] = []
 
 
 GUID = '"2f85e3c6-66d2-48a3-8ff7-31a65073558b"'
@@ -139,11 +148,16 @@ def test_is_called_by_its_dotnet_name(declared: object, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", [complex, "strng", "", 5, None, int | str, [str], dict, Broken, list[complex]]
+    "declared",
+    [complex, "strng", "", 5, None, int | str, [str], dict, Broken, BrokenInside, list[complex]],
 )
 def test_an_unknown_type_is_an_error_with_the_list(declared: object) -> None:
     with pytest.raises(UnknownReceiveType, match=r"known are the types str, int, .* names .*guid"):
         receive_type(declared)
+
+
+def test_a_class_may_hold_itself() -> None:
+    assert receive_type(Tree).fits(msgspec.Raw(b'{"children":[{"children":[]}]}'))
 
 
 def test_equal_when_declared_alike() -> None:
