@@ -206,6 +206,24 @@ async def test_messages_before_a_fault_are_served(serve: MakeServer) -> None:
     assert answers == [result(1), result(2, "2"), closed()]
 
 
+@pytest.mark.parametrize(
+    ("records", "end"),
+    [
+        pytest.param([call("Echo", "x" * 100_000)], closed(), id="S-20 oversize"),
+        pytest.param([call("Echo", "x" * 30_000)] * 3 + [{"type": 3}], closed(), id="S-20 fault"),
+        pytest.param([call("Echo", "x" * 30_000)] * 3 + [CLOSE], CLOSE, id="S-24 Close"),
+    ],
+)
+async def test_large_pieces_that_end_the_connection(
+    serve: MakeServer, records: list[Any], end: Any
+) -> None:
+    """TG-8: a piece above the bound of the inbox, which ends the connection by itself."""
+    client = await Endings(serve).lab.connect()
+    client.send(*records)
+    assert (await client.take())[-1] == end
+    assert await client.has_ended()
+
+
 async def test_messages_before_the_end_are_served(serve: MakeServer) -> None:
     """L-1: a client may send and leave; all of it runs before OnDisconnected."""
     endings = Endings(serve)
