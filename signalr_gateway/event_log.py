@@ -7,7 +7,6 @@ cause at will is counted, and told at 1, 10, 100 … so that it cannot fill the 
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp.http import HttpProcessingError
@@ -42,8 +41,3 @@ class ServerLog(_Adapter):
             self.logger.debug("refused what is no HTTP request: %s", type(error).__name__)
         else:
             super().log(level, msg, *args, **kwargs)
-
-    def process(
-        self, msg: object, kwargs: MutableMapping[str, Any]
-    ) -> tuple[object, MutableMapping[str, Any]]:
-        return msg, kwargs
