@@ -83,3 +83,10 @@ async def raw_server() -> AsyncIterator[RawServer]:
     """What a client connects to, played by hand."""
     async with RawServer() as server:
         yield server
+
+
+@pytest.fixture
+async def far_server(raw_server: RawServer) -> RawServer:
+    """The same, with the sockets in the test's own hands."""
+    raw_server.hands_over = True
+    return raw_server

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from .raw_web_socket import RS, RawWebSocket, accept_key, read_head
+from .raw_web_socket import CLOSE, RS, RawWebSocket, accept_key, read_head
 
 OFFER: dict[str, Any] = {
     "negotiateVersion": 1,
@@ -51,7 +51,8 @@ class Reply:
 class RawServer:
     """Answers requests with ``replies``, one each, then with ``OFFER``; upgrades what asks for it.
 
-    ``sockets`` gets each upgraded connection; with ``shakes_hands`` the hub handshake is done.
+    With ``hands_over`` the test gets each upgraded connection from ``sockets``, else it is read
+    until it ends. With ``shakes_hands`` the hub handshake is done before.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class RawServer:
         self.upgrade_replies: deque[Reply | None] = deque()
         self.sockets: asyncio.Queue[RawWebSocket] = asyncio.Queue()
         self.shakes_hands = True
+        self.hands_over = False
         self.url = ""
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[None]] = set()
@@ -125,5 +127,10 @@ class RawServer:
         if self.shakes_hands:
             assert await web_socket.record() == {"protocol": "json", "version": 1}
             web_socket.send_text("{}" + RS)
-        self.sockets.put_nowait(web_socket)
+        if self.hands_over:
+            self.sockets.put_nowait(web_socket)
+        else:
+            closing = await web_socket.closing()
+            web_socket.send(CLOSE, closing.payload)
+            writer.close()
         return False
