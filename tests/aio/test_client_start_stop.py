@@ -8,6 +8,7 @@ import pytest
 from protocol import (
     ConnectionClosed,
     HandshakeError,
+    HubConnection,
     HubConnectionState,
     LocalProtocolError,
     NegotiationError,
@@ -479,6 +480,47 @@ async def test_restart_by_who_waited_for_an_answer(client_lab: ClientLab) -> Non
     await connection.stop()
     assert connection.state is DISCONNECTED
     assert len(closed) == 2
+
+
+async def until_lost(connection: HubConnection) -> None:
+    """To the very tick: the old connection is still being put away."""
+    for _ in range(100):
+        if connection.state is not CONNECTED:
+            return
+        await asyncio.sleep(0)
+
+
+async def test_the_state_of_such_a_restart(client_lab: ClientLab) -> None:
+    """C-20: Connecting until it is connected, so that nobody else starts it beside."""
+    connection = await client_lab.started()
+    client_lab.server.vanish()
+    await until_lost(connection)
+    gate = asyncio.Event()
+    client_lab.before_connecting = gate.wait
+    starting = asyncio.create_task(connection.start())
+    await client_lab.clock.settle()
+    assert connection.state is CONNECTING
+    with pytest.raises(LocalProtocolError):
+        await connection.start()
+    gate.set()
+    await starting
+    await client_lab.clock.settle()
+    assert (connection.state, connection.connection_id) == (CONNECTED, "id-2")
+
+
+async def test_start_beside_a_stop(client_lab: ClientLab) -> None:
+    """C-17, C-20: the old connection was stopped, which is no error; the new one lives."""
+    connection = await client_lab.started(lambda _: 0.0)
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    stopping = asyncio.create_task(connection.stop())
+    await until_lost(connection)
+    await connection.start()
+    await stopping
+    await client_lab.clock.settle()
+    assert (connection.state, connection.connection_id) == (CONNECTED, "id-2")
+    assert closed == [None]
+    assert len(client_lab.servers) == 2
 
 
 async def test_stop_by_a_handler(client_lab: ClientLab) -> None:
