@@ -125,7 +125,11 @@ class MemoryTransport:
 
     def violate(self, text: str) -> None:
         """Breaks a rule of the transport, as the other side sees it."""
-        self.peer._arrive(TransportViolationError(text))
+        self.fail(TransportViolationError(text))
+
+    def fail(self, error: Exception) -> None:
+        """Lets the other side's ``receive`` raise, as a transport never should."""
+        self.peer._arrive(error)
 
     def _arrive(self, item: bytes | Exception | None) -> None:
         if self.ended is None:

@@ -271,6 +271,27 @@ async def test_a_close_that_is_cancelled_at_every_moment(serve: MakeServer) -> N
     assert await at_every_moment(attempt) > 1
 
 
+@pytest.mark.parametrize("rounds", range(12))
+async def test_a_server_s_loop_is_torn_down(serve: MakeServer, rounds: int) -> None:
+    """As at the end of ``asyncio.run``, with calls running: every task ends."""
+
+    class EndlessHub(SlowHub):
+        @hub_method
+        async def last(self) -> None:
+            await asyncio.Event().wait()
+
+    lab = serve(EndlessHub, HubOptions(maximum_parallel_invocations_per_client=2))
+    client = await lab.open()
+    client.send(HANDSHAKE, call("Work"), call("Last"))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await lab.clock.settle()
+    assert all(task.done() for task in tasks)
+
+
 async def test_requests_of_a_start(client_lab: ClientLab) -> None:
     """C-1: of a start that was cancelled, the server sees the handshake request at most."""
 

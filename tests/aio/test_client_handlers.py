@@ -393,6 +393,18 @@ async def test_a_server_that_asks_for_a_result_with_arguments_that_do_not_fit(
     ]
 
 
+async def test_a_server_that_asks_the_catch_all_for_a_result(client_lab: ClientLab) -> None:
+    """CR-3: it takes whatever comes, and gives no result either."""
+    connection = await client_lab.started()
+    heard: list[str] = []
+    connection.on_any(lambda target, _: heard.append(target))
+    client_lab.server.send(call("Nobody", 1, invocationId="s1"))
+    assert await client_lab.server.take() == [
+        {"type": 3, "invocationId": "s1", "error": "Client didn't provide a result."}
+    ]
+    assert heard == ["Nobody"]
+
+
 async def test_queued_calls_run_after_a_close(client_lab: ClientLab) -> None:
     """C-15: what came before the Close is handled, also when the connection is gone by then."""
     connection = await client_lab.started()

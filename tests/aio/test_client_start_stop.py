@@ -380,6 +380,23 @@ async def test_the_end_without_a_close(client_lab: ClientLab, act: Any, text: st
     assert connection.state is DISCONNECTED
 
 
+async def test_a_transport_that_fails(
+    client_lab: ClientLab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C-16: whatever goes wrong, the connection ends, calls fail, and on_closed is told."""
+    connection = await client_lab.started()
+    closed: list[str] = []
+    connection.on_closed(lambda error: closed.append(str(error)))
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.clock.settle()
+    client_lab.server.transport.fail(LookupError("bug"))
+    with pytest.raises(ConnectionClosed):
+        await calling
+    await client_lab.clock.settle()
+    assert closed == ["Reading failed: LookupError"]
+    assert "Reading from the server failed unexpectedly." in caplog.text
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -313,6 +313,20 @@ async def test_arguments_that_are_broken_inside(serve: MakeServer, arguments: st
         assert answer == failure("Failed to invoke 'Add' due to an error on the server.")
 
 
+async def test_an_unknown_method_with_broken_arguments(serve: MakeServer) -> None:
+    """J-8, S-4: that it does not exist is what counts."""
+    client = await serve(CallsHub).connect()
+    answers = await client.ask(
+        '{"type":1,"invocationId":"1","target":"Nobody","arguments":["\\ud800"]}'
+    )
+    assert answers == [
+        failure(
+            "Failed to invoke 'Nobody' due to an error on the server."
+            " HubException: Method does not exist."
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     "message",
     [

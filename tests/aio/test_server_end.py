@@ -199,6 +199,17 @@ async def test_a_violation_before_the_handshake(serve: MakeServer) -> None:
     assert endings.ended == []
 
 
+async def test_a_transport_that_fails(serve: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
+    """TW-6: whatever goes wrong, the connection ends, and is told and forgotten."""
+    endings = Endings(serve)
+    client = await endings.lab.connect()
+    client.transport.fail(LookupError("bug"))
+    assert await client.has_ended()
+    assert len(endings.ended) == 1
+    assert endings.lab.server.context.connection_count == 0
+    assert "A connection failed unexpectedly." in caplog.text
+
+
 async def test_messages_before_a_fault_are_served(serve: MakeServer) -> None:
     """S-20: what stands before the bad message counts, its answer included."""
     client = await Endings(serve).lab.connect()

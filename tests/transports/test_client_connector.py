@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubConnectionState, NegotiationError
+from protocol.transports import aiohttp_client
 
 from .raw_server import OFFER, RawServer, Reply
 
@@ -331,7 +332,7 @@ async def test_a_server_that_is_none(skip: bool) -> None:
         await refused(builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build())
 
 
-async def test_a_server_that_hangs_up(raw_server: RawServer) -> None:
+async def test_a_server_that_hangs_up() -> None:
     """N-4: between request and answer."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -342,6 +343,23 @@ async def test_a_server_that_hangs_up(raw_server: RawServer) -> None:
         port = server.sockets[0].getsockname()[1]
         error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
         assert str(error) == "Negotiate failed: ServerDisconnectedError"
+
+
+async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D: after the HTTP timeout of two minutes, here a moment."""
+    monkeypatch.setattr(aiohttp_client, "_HTTP_TIMEOUT", 0.05)
+    arrived = asyncio.Event()
+
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(think, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
+        assert str(error) == "Negotiate failed: no answer in time"
+        assert arrived.is_set()
 
 
 # ---- secrets
