@@ -14,8 +14,9 @@ from typing import Any, TypeVar, overload
 
 from msgspec import Raw
 
-from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError, SignalRError
+from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError
 from ..hub_protocol import HubProtocol
+from .cancellation import is_being_cancelled
 from .client_connection import ClientConnection
 from .client_options import HubConnectionOptions
 from .handlers import Handler, HandlerTable
@@ -249,11 +250,10 @@ class HubConnection:
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-            error = ConnectionClosed(
-                "Connection stopped during reconnect. Done reconnecting.", allow_reconnect=False
-            )
-        self._state = HubConnectionState.DISCONNECTED
-        self._keeper = None
+            error = _stopped()
+        if self._keeper is asyncio.current_task():  # nobody has started it again meanwhile
+            self._state = HubConnectionState.DISCONNECTED
+            self._keeper = None
         await _notify(self._closed, error)
 
     async def _reconnect(
@@ -268,10 +268,12 @@ class HubConnection:
             return None, end
         await _notify(self._reconnecting, end)
         while delay is not None:
+            if self._stopping:  # by a callback
+                return None, _stopped()
             await asyncio.sleep(delay)
             try:
                 connection = await self._connect()
-            except SignalRError as error:
+            except Exception as error:  # a token factory may raise anything: a failed attempt
                 count += 1
                 delay = self._next_delay(count, loop.time() - lost_at, error)
                 continue
@@ -299,5 +301,13 @@ async def _notify(callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
             result = callback(argument)
             if inspect.isawaitable(result):
                 await result
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if is_being_cancelled():
+                raise
             logger.exception("A connection callback failed.")
+
+
+def _stopped() -> ConnectionClosed:
+    return ConnectionClosed(
+        "Connection stopped during reconnect. Done reconnecting.", allow_reconnect=False
+    )

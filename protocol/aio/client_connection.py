@@ -44,7 +44,6 @@ logger = logging.getLogger(__name__)
 
 _TICK: Final = 1.0
 _CONGESTED: Final = 1024 * 1024  # bytes waiting to be sent from which on callers wait (C-21)
-_NO_RESULT: Final = "Client didn't provide a result."
 
 
 @dataclass(slots=True)
@@ -217,8 +216,9 @@ class ClientConnection:
                     self._complete(call, message)
             case Invocation():
                 self._handlers.dispatch(message)
-                if message.invocation_id:  # asked for a result, which no handler gives (CR-3)
-                    self._write(Completion(invocation_id=message.invocation_id, error=_NO_RESULT))
+                if message.invocation_id:
+                    error = self._handlers.refusal(message)
+                    self._write(Completion(invocation_id=message.invocation_id, error=error))
             case Close():
                 text = "The server closed the connection."
                 if message.error:

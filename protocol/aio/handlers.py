@@ -8,21 +8,25 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from msgspec import Raw
 
 from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
+from .cancellation import is_being_cancelled
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
 AnyHandler = Callable[[str, Raw], Any]
+_HandlerCall = tuple[Handler, Sequence[Any]]
 
+_NO_RESULT: Final = "Client didn't provide a result."
+_UNREADABLE: Final = "Client failed to parse argument(s)."
 MAXIMUM_QUEUED_BYTES = 1024 * 1024
 """Arguments waiting for async handlers; beyond it nothing more is read from the socket (C-21)."""
 
@@ -70,15 +74,33 @@ class HandlerTable:
         Raises RemoteProtocolError when its arguments are no array.
         """
         self._hub_protocol.require_arguments(invocation.arguments)
-        if self._worker is None:
-            calls = self._calls(invocation)
-            if not any(inspect.iscoroutinefunction(handler) for handler, _ in calls):
-                for handler, arguments in calls:
-                    _call(handler, arguments, invocation.target)
+        if self._worker is not None:
+            self._queue.append(invocation)
+            self._queued_bytes += memoryview(invocation.arguments).nbytes
+            return
+        target = invocation.target
+        calls = iter(self._calls(invocation))
+        for handler, arguments in calls:
+            result = _call(handler, arguments, target)
+            if inspect.isawaitable(result):  # it, and all that follows, takes its time
+                work = self._work(result, calls, target)
+                self._worker = asyncio.get_running_loop().create_task(work)
                 return
-            self._worker = asyncio.get_running_loop().create_task(self._work())
-        self._queue.append(invocation)
-        self._queued_bytes += memoryview(invocation.arguments).nbytes
+
+    def refusal(self, invocation: Invocation) -> str:
+        """What to answer a server that asks for a result, which no handler gives (CR-3)."""
+        registrations = self._registrations.get(invocation.target)
+        if registrations is not None:
+            read_arguments = registrations[0].read_arguments
+        elif self._any is None:
+            read_arguments = self._hub_protocol.arguments_reader(())
+        else:
+            return _NO_RESULT
+        try:
+            read_arguments(invocation.arguments)
+        except ArgumentBindingError:
+            return _UNREADABLE
+        return _NO_RESULT
 
     async def wait_for_room(self) -> None:
         """Returns once the queue is short enough to read on."""
@@ -86,22 +108,19 @@ class HandlerTable:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    async def _work(self) -> None:
+    async def _work(self, begun: Awaitable[Any], rest: Iterator[_HandlerCall], target: str) -> None:
+        """Ends what ``dispatch`` began, then serves the queue until it is empty."""
+        await _finish(begun, target)
+        await _call_all(rest, target)
         while self._queue:
             invocation = self._queue.popleft()
             self._queued_bytes -= memoryview(invocation.arguments).nbytes
-            for handler, arguments in self._calls(invocation):
-                result = _call(handler, arguments, invocation.target)
-                if inspect.isawaitable(result):
-                    try:
-                        await result
-                    except Exception as error:
-                        _log_failure(invocation.target, error)
+            await _call_all(self._calls(invocation), invocation.target)
             if self._room is not None and not self._room.done():
                 self._room.set_result(None)
         self._worker = None
 
-    def _calls(self, invocation: Invocation) -> Sequence[tuple[Handler, Sequence[Any]]]:
+    def _calls(self, invocation: Invocation) -> Sequence[_HandlerCall]:
         """Each handler with its arguments; none when those do not fit the first (C-14)."""
         registrations = self._registrations.get(invocation.target)
         if registrations is None:
@@ -109,7 +128,7 @@ class HandlerTable:
                 logger.debug("No handler for '%s'.", invocation.target)
                 return ()
             return ((self._any, (invocation.target, invocation.arguments)),)
-        calls: list[tuple[Handler, Sequence[Any]]] = []
+        calls: list[_HandlerCall] = []
         for registration in registrations:
             try:
                 arguments = registration.read_arguments(invocation.arguments)
@@ -124,15 +143,31 @@ class HandlerTable:
         return calls
 
 
+async def _call_all(calls: Iterable[_HandlerCall], target: str) -> None:
+    for handler, arguments in calls:
+        result = _call(handler, arguments, target)
+        if inspect.isawaitable(result):
+            await _finish(result, target)
+
+
 def _call(handler: Handler, arguments: Sequence[Any], target: str) -> Any:
     try:
         return handler(*arguments)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         _log_failure(target, error)
         return None
 
 
-def _log_failure(target: str, error: Exception) -> None:
+async def _finish(begun: Awaitable[Any], target: str) -> None:
+    try:
+        await begun
+    except (Exception, asyncio.CancelledError) as error:
+        if is_being_cancelled():
+            raise
+        _log_failure(target, error)
+
+
+def _log_failure(target: str, error: BaseException) -> None:
     logger.error("A handler of '%s' failed.", target, exc_info=error)
 
 
