@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aio.client import HubConnection as HubConnection
-    from .aio.client import HubConnectionState as HubConnectionState
     from .aio.clients import HubContext as HubContext
+    from .aio.connection_keeper import HubConnectionState as HubConnectionState
     from .aio.context import HttpRequestData as HttpRequestData
     from .aio.context import HubCallerContext as HubCallerContext
     from .aio.context import Principal as Principal
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
 
 _HOMES = {
-    ".aio.client": ("HubConnection", "HubConnectionState"),
+    ".aio.client": ("HubConnection",),
     ".aio.clients": ("HubContext",),
+    ".aio.connection_keeper": ("HubConnectionState",),
     ".aio.context": ("HttpRequestData", "HubCallerContext", "Principal"),
     ".aio.hub": ("Hub", "hub_method"),
     ".aio.options": ("EndpointOptions", "HubOptions"),

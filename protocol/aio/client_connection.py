@@ -145,6 +145,11 @@ class ClientConnection:
             self._finish(ConnectionClosed("The connection was stopped.", allow_reconnect=False))
         await self._transport.close()
 
+    def abort(self) -> None:
+        """Ends the connection at once, without a word."""
+        self._transport.abort()
+        self._finish(ConnectionClosed("The connection was given up.", allow_reconnect=False))
+
     def _finish(self, end: ConnectionClosed) -> None:
         """The first reason counts; calls in flight end now (R-3)."""
         if self._end is not None:

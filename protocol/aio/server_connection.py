@@ -98,6 +98,7 @@ class ServerConnection:
                 await self._read()
         except asyncio.CancelledError:
             if self.connection.ending is None or self._task is None or self._task.uncancel():
+                self._dispatcher.stop()
                 raise  # somebody else's cancellation
         except HandshakeError as error:
             self._refusal = str(error)
@@ -125,10 +126,11 @@ class ServerConnection:
         connection, feed, receive = self.connection, self._dispatcher.feed, self._transport.receive
         data = await self._read_handshake()
         while data is not None:
-            if data and not feed(data):
-                await self._dispatcher.wait_for_room()
+            room = feed(data) if data else True
             if connection.ending is not None:
                 return
+            if not room:
+                await self._dispatcher.wait_for_room()
             data = await receive()
         if self._peer.is_connected:
             # What was sent before the end is served before it. A method that lasts until its

@@ -270,12 +270,20 @@ class WebSocketClientTransport:
             self._wake.set_result(None)
         await asyncio.wait({self._writer}, timeout=_CLOSE_TIMEOUT)
         self._writer.cancel()
-        await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
+        except TimeoutError:
+            pass  # closing the session closes the socket all the same
         await self._session.close()
 
     def abort(self) -> None:
         """See Transport."""
         self._closed = True
         self._writer.cancel()
+        self._aborting = asyncio.get_running_loop().create_task(self._cut())
+
+    async def _cut(self) -> None:
         # The session is this connection's alone: closing it closes the socket, without a Close.
-        self._aborting = asyncio.get_running_loop().create_task(self._session.close())
+        await self._session.close()
+        await self._web_socket.close()  # finds nothing to write to, and lets go of what it holds

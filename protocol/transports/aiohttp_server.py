@@ -79,6 +79,8 @@ def map_hub(
         app.on_shutdown.append(hosting.close)
         app.on_response_prepare.append(_drop_content_type)
         app.middlewares.append(_not_found_middleware(hosting))
+    if path.lower() in hosting.paths:
+        raise ValueError(f"There is a hub at {path!r} already; paths ignore case.")
     server = hosting.servers.get(hub_class)
     if server is None:
         server = HubServer(hub_class, hub_options, hub_factory=hub_factory)
@@ -215,7 +217,11 @@ class _Endpoint:
         try:
             await web_socket.prepare(request)
             transport = WebSocketServerTransport(
-                request, web_socket, self._hosting.flusher, self._hosting.frames
+                request,
+                web_socket,
+                self._hosting.flusher,
+                self._hosting.frames,
+                self._options.close_timeout,
             )
             await self._server.serve(transport, found.connection_id, http_request, user)
         finally:

@@ -37,11 +37,13 @@ class WebSocketServerTransport:
         web_socket: "web.WebSocketResponse[bool]",
         flusher: Flusher,
         frames: FrameCache,
+        close_timeout: float,
     ) -> None:
         self._request = request
         self._web_socket = web_socket
         self._flusher = flusher
         self._frames = frames
+        self._close_timeout = close_timeout
         self._out: list[bytes] = []
         self._out_size = 0
         self._in_socket = 0
@@ -129,7 +131,12 @@ class WebSocketServerTransport:
         """See Transport. 1000 towards a peer that behaved, 1011 if it is we who did not (TW-6)."""
         self.flush()
         self._closed = True
-        await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
+        try:
+            # aiohttp bounds the wait for the client's Close, but not the sending of ours.
+            async with asyncio.timeout(self._close_timeout):
+                await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
+        except TimeoutError:
+            self.abort()
 
     def abort(self) -> None:
         """See Transport."""

@@ -33,7 +33,9 @@ async def test_nothing_is_kept(clock: LoopClock) -> None:
         receiver = Receiver(f"c{number}", f"u{number}", clock)
         await manager.on_connected(receiver.connection)
         await manager.add_to_group(receiver.connection.connection_id, f"g{number}")
-        await manager.remove_from_group(receiver.connection.connection_id, "other")
+        await manager.add_to_group(receiver.connection.connection_id, "left")
+        await manager.remove_from_group(receiver.connection.connection_id, "left")
+        assert "left" not in repr(vars(manager))
         await manager.on_disconnected(receiver.connection)
     tables = [value for value in vars(manager).values() if isinstance(value, dict)]
     assert len(tables) == 4

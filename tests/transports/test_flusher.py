@@ -115,6 +115,7 @@ class Broadcast:
                 None,  # type: ignore[arg-type]
                 self._flusher,
                 self._frames,
+                close_timeout=5.0,
             )
             data = HttpRequestData("GET", "/hub", "", {}, None)
             connection = HubConnectionContext(f"c{number}", data, None, transport, HubOptions())

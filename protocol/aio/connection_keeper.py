@@ -1,0 +1,187 @@
+"""A client's connection from one start to its final end: the states between, and reconnecting.
+
+Each start has a keeper of its own, so that a new start never meets what is left of the old
+connection. What happens on one physical connection is left to ``client_connection``, what users
+see to ``client``.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..errors import ConnectionClosed, NotConnectedError
+from .cancellation import is_being_cancelled
+from .client_connection import ClientConnection
+from .retry import RetryContext, RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+
+class HubConnectionState(Enum):
+    """Where a HubConnection stands (C-20)."""
+
+    DISCONNECTED = "Disconnected"
+    CONNECTING = "Connecting"
+    CONNECTED = "Connected"
+    RECONNECTING = "Reconnecting"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvents:
+    """Who wants to know: callbacks, plain or async, in order of registration."""
+
+    closed: list[Callable[[Exception | None], Any]] = field(default_factory=list)
+    reconnecting: list[Callable[[Exception | None], Any]] = field(default_factory=list)
+    reconnected: list[Callable[[str | None], Any]] = field(default_factory=list)
+
+
+OnEnd = Callable[[ConnectionClosed], None]
+Open = Callable[[OnEnd], Awaitable[tuple[ClientConnection, str | None]]]
+"""Opens a physical connection that reports its end, and tells the id the server gave it."""
+
+
+class ConnectionKeeper:
+    """Opens a connection, watches it, replaces it as long as the policy says so."""
+
+    def __init__(
+        self, open_connection: Open, retry_policy: RetryPolicy | None, events: ConnectionEvents
+    ) -> None:
+        self.state = HubConnectionState.CONNECTING
+        self.connection: ClientConnection | None = None
+        self.connection_id: str | None = None
+        self._open_connection = open_connection
+        self._retry_policy = retry_policy
+        self._events = events
+        self._stopping = False
+        self._first_delay: float | None = None  # before the first attempt to reconnect
+        self._attempt: asyncio.Task[ClientConnection] | None = None  # the first, which may fail
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """See HubConnection.start. A ``stop`` meanwhile ends it with NotConnectedError."""
+        self._attempt = asyncio.create_task(self._open())
+        try:
+            connection = await self._attempt
+        except BaseException as error:
+            if self.connection is not None:  # cancelled in the very moment it was there
+                self._stopping = True
+                self.connection.abort()
+            self.state = HubConnectionState.DISCONNECTED
+            if isinstance(error, asyncio.CancelledError) and not is_being_cancelled():
+                raise _stopped_while_starting() from None
+            raise
+        self._task = asyncio.create_task(self._keep(connection))
+        if self._stopping:
+            raise _stopped_while_starting()
+
+    async def stop(self) -> None:
+        """See HubConnection.stop."""
+        self._stopping = True
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.cancel()
+            await asyncio.wait({self._attempt})
+        if self.connection is not None:
+            await self.connection.stop()
+        if self._task is None or self._task is asyncio.current_task():
+            return
+        if self.state is HubConnectionState.RECONNECTING:
+            self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _open(self) -> ClientConnection:
+        self.connection, self.connection_id = await self._open_connection(self._lost)
+        self.state = HubConnectionState.CONNECTED
+        return self.connection
+
+    def _lost(self, end: ConnectionClosed) -> None:
+        """Called in the very moment a connection ends, so that nobody sees it alive after that."""
+        self.connection = None
+        self.connection_id = None
+        self._first_delay = None
+        if end.allow_reconnect and not self._stopping:
+            self._first_delay = self._next_delay(0, 0.0, end)
+        self.state = (
+            HubConnectionState.DISCONNECTED
+            if self._first_delay is None
+            else HubConnectionState.RECONNECTING
+        )
+
+    async def _keep(self, connection: ClientConnection | None) -> None:
+        """Watches the connection until it has ended for good, and tells why."""
+        error: Exception | None = None
+        try:
+            while connection is not None:
+                end = await connection.wait_until_ended()
+                if self._stopping:
+                    break
+                connection, error = await self._reconnect(end)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            error = _stopped_while_reconnecting()
+        self.state = HubConnectionState.DISCONNECTED
+        await _notify(self._events.closed, error)
+
+    async def _reconnect(
+        self, end: ConnectionClosed
+    ) -> "tuple[ClientConnection | None, Exception | None]":
+        """Tries until there is a connection or the policy refuses (then why)."""
+        loop = asyncio.get_running_loop()
+        lost_at = loop.time()
+        count = 0
+        delay = self._first_delay
+        if delay is None:
+            return None, end
+        await _notify(self._events.reconnecting, end)
+        while delay is not None:
+            if self._stopping:  # by a callback
+                return None, _stopped_while_reconnecting()
+            await asyncio.sleep(delay)
+            try:
+                connection = await self._open()
+            except Exception as error:  # a token factory may raise anything: a failed attempt (R-5)
+                count += 1
+                delay = self._next_delay(count, loop.time() - lost_at, error)
+                continue
+            await _notify(self._events.reconnected, self.connection_id)
+            return connection, None
+        return None, ConnectionClosed(
+            f"Reconnect retries have been exhausted after {count} failed attempts and "
+            f"{loop.time() - lost_at:.1f} s elapsed. Disconnecting.",
+            allow_reconnect=False,
+        )
+
+    def _next_delay(self, count: int, elapsed: float, reason: Exception) -> float | None:
+        if self._retry_policy is None:
+            return None
+        try:
+            return self._retry_policy(RetryContext(count, elapsed, reason))
+        except Exception:
+            logger.exception("The retry policy failed; there will be no further attempt.")
+            return None
+
+
+async def _notify(callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
+    for callback in list(callbacks):
+        try:
+            result = callback(argument)
+            if inspect.isawaitable(result):
+                await result
+        except (Exception, asyncio.CancelledError):
+            if is_being_cancelled():
+                raise
+            logger.exception("A connection callback failed.")
+
+
+def _stopped_while_starting() -> NotConnectedError:
+    return NotConnectedError("The connection was stopped while it was being started.")
+
+
+def _stopped_while_reconnecting() -> ConnectionClosed:
+    return ConnectionClosed(
+        "Connection stopped during reconnect. Done reconnecting.", allow_reconnect=False
+    )
