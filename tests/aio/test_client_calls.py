@@ -116,6 +116,8 @@ async def test_errors_of_the_hub(client_lab: ClientLab, text: str) -> None:
     with pytest.raises(HubException) as caught:
         await calling
     assert str(caught.value) == text
+    await connection.send("Y")
+    assert (await client_lab.server.take())[-1] == call("Y", [])
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,50 @@ async def test_stop_during_negotiation(client_lab: ClientLab) -> None:
     assert all(end.ended is not None for end in client_lab.near_ends)
 
 
+@pytest.mark.parametrize("rounds", range(12))
+async def test_stop_at_any_moment_of_a_start(client_lab: ClientLab, rounds: int) -> None:
+    """C-17: when stop returns nothing is connected, and the connection can be started again; a
+    start that was in vain says so."""
+    connection = client_lab.connection()
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    starting = asyncio.create_task(connection.start())
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    was_connected = starting.done()
+    await connection.stop()
+    assert connection.state is DISCONNECTED
+    assert all(end.ended for end in client_lab.near_ends)
+    if was_connected:
+        await starting
+    elif rounds:
+        with pytest.raises(NotConnectedError):
+            await starting
+    else:  # stop came first
+        await starting
+        await connection.stop()
+    await client_lab.clock.settle()
+    assert closed == [None] or not (closed or was_connected)
+    assert client_lab.clock.leftovers() == []
+    await connection.start()
+    assert connection.state is CONNECTED
+
+
+async def test_stop_right_behind_start_of_a_silent_server(client_lab: ClientLab) -> None:
+    """C-17: does not wait for the handshake timeout; the connection can be started at once."""
+    connection = client_lab.connection()
+    client_lab.answers.append(be_silent)
+    starting = asyncio.create_task(connection.start())
+    await client_lab.clock.settle()
+    await connection.stop()
+    assert connection.state is DISCONNECTED
+    await connection.start()
+    assert (connection.state, connection.connection_id) == (CONNECTED, "id-2")
+    with pytest.raises(NotConnectedError):
+        await starting
+    assert connection.state is CONNECTED
+
+
 @pytest.mark.parametrize("call", ["invoke", "send"])
 async def test_calls_without_a_connection(client_lab: ClientLab, call: str) -> None:
     """C-20: NotConnectedError before start, while connecting, and after stop."""

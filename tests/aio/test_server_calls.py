@@ -313,13 +313,12 @@ async def test_arguments_that_are_broken_inside(serve: MakeServer, arguments: st
         assert answer == failure("Failed to invoke 'Add' due to an error on the server.")
 
 
-async def test_an_unknown_method_with_broken_arguments(serve: MakeServer) -> None:
+@pytest.mark.parametrize("arguments", ['["\\ud800"]', "[1,]"])
+async def test_an_unknown_method_with_broken_arguments(serve: MakeServer, arguments: str) -> None:
     """J-8, S-4: that it does not exist is what counts."""
     client = await serve(CallsHub).connect()
-    answers = await client.ask(
-        '{"type":1,"invocationId":"1","target":"Nobody","arguments":["\\ud800"]}'
-    )
-    assert answers == [
+    message = f'{{"type":1,"invocationId":"1","target":"Nobody","arguments":{arguments}}}'
+    assert await client.ask(message) == [
         failure(
             "Failed to invoke 'Nobody' due to an error on the server."
             " HubException: Method does not exist."
