@@ -1,9 +1,11 @@
 """The JSON hub protocol: one compact JSON object per record (section J of the rules).
 
 Two readers. The fast path lets msgspec decode the two messages that nearly all traffic consists
-of, accepts less than .NET does, and never more; whatever it refuses goes to the full reader in
-``json_reader``, which knows every legal spelling and every error. How values become payloads and
-back is left to ``json_values`` and ``binding``.
+of, and accepts less than .NET does; whatever it refuses goes to the full reader in
+``json_reader``, which knows every legal spelling and every error. One mistake escapes the fast
+path: of ``arguments`` given twice it sees the last alone, not that the first are no array (J-10);
+any search for a second name would take half as long as all the decoding. How values become
+payloads and back is left to ``json_values`` and ``binding``.
 """
 
 from typing import Any, ClassVar, Final, cast
