@@ -3,6 +3,7 @@
 One that spans several processes passes the same tests as the one in memory.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -209,6 +210,26 @@ class HubLifetimeContract(ABC):
         await manager.send_all("fine", [])
         for receiver in receivers.values():
             assert await receiver.take() == ["fine"]
+
+    async def test_a_send_to_a_single_slow_client_waits(
+        self, manager: HubLifetimeManager, receivers: dict[str, Receiver], clock: LoopClock
+    ) -> None:
+        """TG-8: who sends much to one client goes at its pace; other sends wait for nobody."""
+        slow = receivers["a"].transport
+        slow.pause_reading()
+        for send in (
+            manager.send_all("X", ["x" * 100_000]),
+            manager.send_connections(["a", "b"], "X", []),
+            manager.send_groups(["g"], "X", []),
+            manager.send_users(["U"], "X", []),
+        ):
+            await send
+        sending = asyncio.create_task(manager.send_connections(["a"], "X", []))
+        await clock.settle()
+        assert not sending.done()
+        slow.resume_reading()
+        await sending
+        assert len(await receivers["a"].take()) == 5
 
     @pytest.mark.parametrize("group", [None, 1])
     async def test_group_names_are_text(

@@ -217,8 +217,9 @@ async def test_stop_ends_all_calls(client_lab: ClientLab) -> None:
     calling = asyncio.create_task(connection.invoke("X"))
     await client_lab.server.take()
     await connection.stop()
-    with pytest.raises(ConnectionClosed, match=r"The connection was stopped\."):
+    with pytest.raises(ConnectionClosed, match=r"The connection was stopped\.") as caught:
         await calling
+    assert not caught.value.allow_reconnect
 
 
 async def test_answers_before_the_end_count(client_lab: ClientLab) -> None:

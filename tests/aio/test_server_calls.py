@@ -269,6 +269,16 @@ async def test_errors(
     assert await client.ask(call("Add", 1, 1)) == [result(2)]
 
 
+async def test_what_is_logged(serve: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
+    """S-7, S-8: a HubException is an answer; anything else is a fault that somebody has to see."""
+    client = await serve(CallsHub).connect()
+    await client.ask(call("Refuse", "x"), call("Add", "x"), call("Nobody"), call("Crash"))
+    (record,) = caplog.records
+    assert record.getMessage() == "Hub method 'Crash' failed."
+    assert record.exc_info is not None
+    assert record.exc_info[0] is LookupError
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -404,14 +414,15 @@ async def test_what_a_method_sees_of_its_caller(serve: MakeServer) -> None:
                     context.user,
                     context.user_identifier,
                     context.http_request.query("A"),
+                    context.http_request.query("blank"),
                     context.http_request.query("none"),
                     context.connection_aborted.is_set(),
                 ]
             )
 
-    client = await serve(ContextHub).connect(query="a=1&a=2")
+    client = await serve(ContextHub).connect(query="a=1&a=2&blank=")
     await client.ask(call("Look"))
-    assert seen == ["c1", None, None, "1", None, False]
+    assert seen == ["c1", None, None, "1", "", None, False]
 
 
 Service = Callable[[], Any]

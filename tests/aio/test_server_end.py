@@ -34,6 +34,7 @@ class EndingHub(Hub):
 
     ended: list[Exception | None]
     release: asyncio.Event
+    served: list[str]
 
     async def on_disconnected(self, error: Exception | None) -> None:
         self.ended.append(error)
@@ -41,6 +42,10 @@ class EndingHub(Hub):
     @hub_method
     def echo(self, value: Any) -> Any:
         return value
+
+    @hub_method
+    def serve(self, name: str) -> None:
+        self.served.append(name)
 
     @hub_method
     async def hold(self) -> str:
@@ -64,11 +69,12 @@ class Endings:
     def __init__(self, serve: MakeServer, options: HubOptions | None = None) -> None:
         self.ended: list[Exception | None] = []
         self.release = asyncio.Event()
+        self.served: list[str] = []
         self.lab: ServerLab = serve(EndingHub, options, hub_factory=self._make)
 
     def _make(self) -> EndingHub:
         hub = EndingHub()
-        hub.ended, hub.release = self.ended, self.release
+        hub.ended, hub.release, hub.served = self.ended, self.release, self.served
         return hub
 
 
@@ -239,13 +245,14 @@ async def test_messages_before_the_end_are_served(serve: MakeServer) -> None:
     """L-1: a client may send and leave; all of it runs before OnDisconnected."""
     endings = Endings(serve)
     client = await endings.lab.connect()
-    client.send(call("Hold"), call("Echo", 1), call("Echo", 2))
+    client.send(call("Hold"), call("Serve", "a"), call("Serve", "b"))
     client.vanish()
-    await endings.lab.clock.settle()
+    await endings.lab.clock.advance(5)
     assert endings.ended == []
     endings.release.set()
     assert await client.has_ended()
     assert endings.ended == [None]
+    assert endings.served == ["a", "b"]
 
 
 async def test_nothing_behind_a_close_counts(serve: MakeServer) -> None:

@@ -277,6 +277,25 @@ async def test_handshake_timeout(far_server: RawServer) -> None:
     gc.collect()  # what was not closed complains now
 
 
+async def test_a_server_that_reads_late(pair: Pair) -> None:
+    """C-21: callers wait, and go on when it reads again; all arrives, in order."""
+    transport: Any = pair.far.writer.transport
+    transport.pause_reading()
+
+    async def flood() -> None:
+        for number in range(100):
+            await pair.connection.send("X", number, "x" * 128 * 1024)
+
+    flooding = asyncio.create_task(flood())
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert not flooding.done()
+    transport.resume_reading()
+    for number in range(100):
+        assert (await pair.far.record())["arguments"][0] == number
+    await flooding
+
+
 async def test_a_server_that_does_not_read(impatient: None, pair: Pair) -> None:
     """C-21, TW-5: callers wait; stop does not wait for a server that takes nothing."""
     transport: Any = pair.far.writer.transport
