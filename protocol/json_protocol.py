@@ -24,6 +24,7 @@ from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
 # A record that can be too deep has this many brackets, and room for as many closing ones.
 _SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
 _SUSPICIOUS_BRACKETS: Final = MAXIMUM_DEPTH - 2
+_SIMPLE: Final = frozenset({str, int, bool, type(None)})
 
 
 class _Result(Struct, tag_field="type", tag=3, rename="camel", gc=False):
@@ -79,9 +80,12 @@ class JsonHubProtocol(HubProtocol):
 
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
         """See HubProtocol."""
-        if type(result) is Raw:
-            return self.encode(Completion(invocation_id=invocation_id, result=result))
+        kind = type(result)
         try:
+            if kind in _SIMPLE:  # no Raw can be in it, so there is nothing to look for
+                return self._encode(_Result(invocation_id, result)) + RECORD_SEPARATOR
+            if kind is Raw:
+                return self.encode(Completion(invocation_id=invocation_id, result=result))
             data = self._encode(_Result(invocation_id, json_values.wire_value(result)))
         except json_values.FAILURES as error:
             raise json_values.unwritable(error) from error
