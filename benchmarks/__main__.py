@@ -62,7 +62,7 @@ def _growth() -> Ratio:
     )
 
 
-def _settled(measure: Callable[[], Ratio], tries: int = 3) -> Ratio:
+def _settled(measure: Callable[[], Ratio], tries: int = 5) -> Ratio:
     """The best of a few measurements, if one does not hold: noise passes, a regression stays."""
     best = measure()
     while not best.holds and (tries := tries - 1):
