@@ -25,9 +25,11 @@ from tests.interop.processes import LineProcess, free_port
 
 @dataclass(frozen=True)
 class HubProgram:
-    """How a chat hub is started; all of them print the same lines and offer the same methods."""
+    """How a hub is started. The chat hubs print the same lines and offer the same methods."""
 
     argv: tuple[str, ...]
+    ready: str = "^LISTENING "
+    """What it prints once it serves."""
     environment: Mapping[str, str] = field(default_factory=dict)
     scheme: str = "http"
 
@@ -38,7 +40,7 @@ class HubProgram:
 def aspnetcore_hub(**environment: str) -> HubProgram:
     """The hub on ASP.NET Core; `dotnet/chat-hub/Program.cs` lists its environment."""
     assembly = dotnet_program("chat-hub", NewtonsoftVersion="10.0.15")
-    return HubProgram((require("dotnet"), str(assembly)), environment)
+    return HubProgram((require("dotnet"), str(assembly)), environment=environment)
 
 
 def python_hub() -> HubProgram:
@@ -73,7 +75,7 @@ class HubServer:
             *self._program.argv, "--urls", self._address, env=self._program.environment
         )
         self._lives.append(process)
-        await process.line("^LISTENING ")
+        await process.line(self._program.ready)
 
     async def stop(self) -> None:
         """Asks it to shut down in good order, and waits."""
