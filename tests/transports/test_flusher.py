@@ -1,6 +1,7 @@
 """One flush per connection and tick; many connections in slices."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -82,20 +83,32 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.waiting = 0
+        self.closing = False
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
     def is_closing(self) -> bool:
-        return False
+        return self.closing
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting
 
 
 class FakeRequest:
-    def __init__(self) -> None:
-        self.transport = FakeSocket()
+    def __init__(self, transport: FakeSocket) -> None:
+        self.transport: FakeSocket | None = transport
+
+
+def transport_over(socket: FakeSocket, flusher: Flusher, frames: FrameCache) -> Any:
+    return WebSocketServerTransport(
+        FakeRequest(socket),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        flusher,
+        frames,
+        close_timeout=1.0,
+    )
 
 
 class Broadcast:
@@ -108,15 +121,8 @@ class Broadcast:
 
     async def connect(self, count: int) -> None:
         for number in range(count):
-            request = FakeRequest()
-            self.sockets.append(request.transport)
-            transport = WebSocketServerTransport(
-                request,  # type: ignore[arg-type]
-                None,  # type: ignore[arg-type]
-                self._flusher,
-                self._frames,
-                close_timeout=5.0,
-            )
+            self.sockets.append(FakeSocket())
+            transport = transport_over(self.sockets[-1], self._flusher, self._frames)
             data = HttpRequestData("GET", "/hub", "", {}, None)
             connection = HubConnectionContext(f"c{number}", data, None, transport, HubOptions())
             connection.hub_protocol = JsonHubProtocol()
@@ -157,3 +163,33 @@ async def test_several_messages_of_one_tick() -> None:
         [encode(TEXT, common, masked=False)],
         [encode(TEXT, common + own, masked=False)],
     ]
+
+
+async def test_what_is_buffered() -> None:
+    """TG-9: what waits for the end of the tick, and what the socket has not taken."""
+    socket = FakeSocket()
+    transport = transport_over(socket, Flusher(), FrameCache())
+    assert transport.buffered == 0
+    assert transport.write(b"12345") == 5
+    assert transport.write(b"678") == 8
+    assert transport.buffered == 8
+    socket.waiting = 100
+    transport.flush()
+    assert transport.buffered == 100
+    assert transport.write(b"9") == 101
+    socket.waiting = 40
+    assert transport.buffered == 41
+    assert transport.write(b"0") == 42
+
+
+async def test_a_socket_that_is_closing() -> None:
+    """G-7: what is written to it is dropped, and not counted either."""
+    socket = FakeSocket()
+    transport = transport_over(socket, Flusher(), FrameCache())
+    assert not transport.is_closed
+    socket.closing = True
+    transport.write(b"12345")
+    transport.flush()
+    assert socket.written == []
+    assert transport.buffered == 0
+    assert transport.is_closed

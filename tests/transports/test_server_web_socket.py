@@ -39,6 +39,12 @@ class EndHub(LabHub):
         return "held"
 
     @hub_method
+    async def tell_much(self, count: int) -> None:
+        for number in range(count):
+            await self.clients.caller.send("News", number, "x" * 512 * 1024)
+            self.served.append(str(number))
+
+    @hub_method
     def serve(self, name: str) -> None:
         self.served.append(name)
 
@@ -413,6 +419,25 @@ async def test_a_client_that_does_not_read_is_cut_off(connect: Connect) -> None:
         assert type(host.ended[0]).__name__ == "SlowClientError"
         await until(lambda: being_served() == 1)
         assert host.context.connection_count == 1
+
+
+async def test_a_method_that_sends_much_to_its_caller(
+    end_host: EndHost, client: RawWebSocket
+) -> None:
+    """TG-8: it goes at the caller's pace, within the bounds of what may be buffered."""
+    stop_reading(client)
+    client.send_records(call("TellMuch", 30))
+    before = -1
+    while len(end_host.served) != before:
+        before = len(end_host.served)
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert before < 30
+    transport: Any = client.writer.transport
+    transport.resume_reading()
+    for number in range(30):
+        assert (await client.record())["arguments"][0] == number
+    assert await client.record() == answer(None)
 
 
 @pytest.mark.parametrize("cause", ["shutdown", "abort", "violation"])
