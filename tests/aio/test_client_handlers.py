@@ -1,4 +1,4 @@
-"""Which handler is called with what, and in which order (C-12 … C-15, CR-3, CR-8, G-1)."""
+"""Which handler is called with what (C-12, C-14, CR-3, G-1)."""
 
 import asyncio
 import functools
@@ -9,9 +9,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from protocol import ConnectionClosed, HubConnectionState
-
-from .client_lab import CLOSE, ClientLab
+from .client_lab import ClientLab
 
 
 class Point(msgspec.Struct):
@@ -236,98 +234,6 @@ async def test_handlers_of_other_kinds(client_lab: ClientLab) -> None:
     assert listener.heard[4:] == [(kind, 2) for kind in kinds[1:]]
 
 
-class AsyncListener:
-    def __init__(self) -> None:
-        self.heard: list[int] = []
-
-    async def __call__(self, number: int) -> None:
-        await asyncio.sleep(0)
-        self.heard.append(number)
-
-
-async def test_awaitables_of_plain_handlers(client_lab: ClientLab) -> None:
-    """CR-8: a callable whose result is awaitable is awaited, as an async function is: objects
-    with an async ``__call__``, lambdas around async functions."""
-    connection = await client_lab.started()
-    listener = AsyncListener()
-    connection.on("Object", listener)
-    connection.on("Lambda", lambda number: listener(number))
-    client_lab.server.send(call("Object", 1), call("Lambda", 2))
-    await client_lab.clock.settle()
-    assert listener.heard == [1, 2]
-
-
-async def test_order(client_lab: ClientLab) -> None:
-    """C-13, CR-8: handlers of one name in order of registration, messages in order of arrival,
-    plain and async ones mixed; none begins before the one before it has ended."""
-    connection = await client_lab.started()
-    order: list[str] = []
-    gate = asyncio.Event()
-
-    @connection.on("A")
-    async def slow(number: int) -> None:
-        order.append(f"+A{number}")
-        await gate.wait()
-        order.append(f"-A{number}")
-
-    @connection.on("A")
-    def quick(number: int) -> None:
-        order.append(f"a{number}")
-
-    @connection.on("B")
-    def other(number: int) -> None:
-        order.append(f"b{number}")
-
-    client_lab.server.send(call("B", 0), call("A", 1), call("B", 2))
-    client_lab.server.send(call("A", 3), call("B", 4))
-    await client_lab.clock.settle()
-    assert order == ["b0", "+A1"]
-    gate.set()
-    await client_lab.clock.settle()
-    assert order == ["b0", "+A1", "-A1", "a1", "b2", "+A3", "-A3", "a3", "b4"]
-    client_lab.server.send(call("B", 5))
-    await client_lab.clock.settle()
-    assert order[-1] == "b5"
-
-
-async def test_completions_overtake_slow_handlers(client_lab: ClientLab) -> None:
-    """CR-8: a slow handler does not hold answers up."""
-    connection = await client_lab.started()
-    gate = asyncio.Event()
-    connection.on("Slow", gate.wait)
-    calling = asyncio.create_task(connection.invoke("X"))
-    await client_lab.server.take()
-    client_lab.server.send(call("Slow"), {"type": 3, "invocationId": "1", "result": 1})
-    assert await calling == 1
-    gate.set()
-
-
-@pytest.mark.parametrize("error", [LookupError("handler"), asyncio.CancelledError()])
-@pytest.mark.parametrize("kind", ["plain", "async"])
-async def test_a_handler_that_fails(
-    client_lab: ClientLab, caplog: pytest.LogCaptureFixture, kind: str, error: BaseException
-) -> None:
-    """C-13: logged and ignored: other handlers, later messages and the connection go on. A
-    cancellation that is the handler's own, as of a task it awaits, is a failure as any other."""
-    connection = await client_lab.started()
-    heard: list[int] = []
-
-    def fail(number: int) -> None:
-        raise error
-
-    async def fail_later(number: int) -> None:
-        await asyncio.sleep(0)
-        raise error
-
-    connection.on("News", fail if kind == "plain" else fail_later)
-    connection.on("News", heard.append)
-    client_lab.server.send(call("News", 1), call("News", 2))
-    await client_lab.clock.settle()
-    assert heard == [1, 2]
-    assert connection.state is HubConnectionState.CONNECTED
-    assert [record.getMessage() for record in caplog.records] == ["A handler of 'News' failed."] * 2
-
-
 async def test_catch_all(client_lab: ClientLab) -> None:
     """on_any gets what has no handler of its own, undecoded; there is one, and it can be taken
     away."""
@@ -343,23 +249,6 @@ async def test_catch_all(client_lab: ClientLab) -> None:
     client_lab.server.send(call("Other"))
     await client_lab.clock.settle()
     assert len(heard) == 2
-
-
-async def test_catch_all_in_order(client_lab: ClientLab) -> None:
-    """CR-8: an async catch-all keeps the order with the others; its failures are logged."""
-    connection = await client_lab.started()
-    heard: list[str] = []
-
-    async def catch(target: str, _: Raw) -> None:
-        await asyncio.sleep(0)
-        heard.append(target)
-        raise LookupError(target)
-
-    connection.on_any(catch)
-    connection.on("News", lambda: heard.append("News"))
-    client_lab.server.send(call("A"), call("News"), call("B"))
-    await client_lab.clock.settle()
-    assert heard == ["A", "News", "B"]
 
 
 @pytest.mark.parametrize("target", ["News", "Nobody"])
@@ -403,72 +292,3 @@ async def test_a_server_that_asks_the_catch_all_for_a_result(client_lab: ClientL
         {"type": 3, "invocationId": "s1", "error": "Client didn't provide a result."}
     ]
     assert heard == ["Nobody"]
-
-
-async def test_queued_calls_run_after_a_close(client_lab: ClientLab) -> None:
-    """C-15: what came before the Close is handled, also when the connection is gone by then."""
-    connection = await client_lab.started()
-    heard: list[int] = []
-    gate = asyncio.Event()
-
-    @connection.on("News")
-    async def news(number: int) -> None:
-        await gate.wait()
-        heard.append(number)
-
-    client_lab.server.send(call("News", 1), call("News", 2), CLOSE, call("News", 3))
-    await client_lab.clock.settle()
-    assert connection.state is HubConnectionState.DISCONNECTED
-    gate.set()
-    await client_lab.clock.settle()
-    assert heard == [1, 2]
-    assert client_lab.clock.leftovers() == []
-
-
-async def test_slow_handlers_hold_the_reader_up(client_lab: ClientLab) -> None:
-    """C-21: above a mebibyte of waiting calls nothing more is read; all arrive in the end."""
-    connection = await client_lab.started()
-    gate = asyncio.Event()
-    heard: list[int] = []
-
-    @connection.on("News")
-    async def news(number: int, _: str) -> None:
-        await gate.wait()
-        heard.append(number)
-
-    for number in range(40):
-        client_lab.server.send(call("News", number, "x" * 64 * 1024))
-        await client_lab.clock.settle()
-    assert client_lab.near_ends[0].unread > 1024 * 1024
-    gate.set()
-    await client_lab.clock.settle()
-    assert heard == list(range(40))
-    assert client_lab.near_ends[0].unread == 0
-
-
-@pytest.mark.parametrize("how", ["stop", "timeout"])
-async def test_ending_while_the_reader_is_held_up(client_lab: ClientLab, how: str) -> None:
-    """C-17, C-21: a reader that waits for slow handlers does not delay the end."""
-    connection = await client_lab.started()
-    gate = asyncio.Event()
-    connection.on_any(lambda *_: None)
-
-    @connection.on("News")
-    async def news(_: str) -> None:
-        await gate.wait()
-
-    for _ in range(5):
-        client_lab.server.send(call("News", "x" * 512 * 1024))
-    await client_lab.clock.settle()
-    calling = asyncio.create_task(connection.invoke("X"))
-    await client_lab.clock.settle()
-    if how == "stop":
-        await connection.stop()
-    else:
-        await client_lab.clock.advance(31)
-    assert connection.state is HubConnectionState.DISCONNECTED
-    with pytest.raises(ConnectionClosed):
-        await calling
-    gate.set()
-    await client_lab.clock.settle()
-    assert client_lab.clock.leftovers() == []

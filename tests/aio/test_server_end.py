@@ -7,76 +7,18 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubException, HubOptions, RemoteProtocolError, hub_method
-from protocol.aio.connection import HubConnectionContext
-from protocol.aio.lifetime import DefaultHubLifetimeManager
 
 from .conftest import MakeServer
+from .endings import Endings, closed
 from .server_lab import (
     CLOSE,
     GOODBYE,
-    HANDSHAKE,
     RawClient,
     ServerLab,
     call,
     invocation,
     result,
 )
-
-CLOSED = "Connection closed with an error."
-
-
-def closed(details: str = "") -> dict[str, Any]:
-    return {"type": 7, "error": CLOSED + details, "allowReconnect": True}
-
-
-class EndingHub(Hub):
-    """``ended`` collects what OnDisconnected is told."""
-
-    ended: list[Exception | None]
-    release: asyncio.Event
-    served: list[str]
-
-    async def on_disconnected(self, error: Exception | None) -> None:
-        self.ended.append(error)
-
-    @hub_method
-    def echo(self, value: Any) -> Any:
-        return value
-
-    @hub_method
-    def serve(self, name: str) -> None:
-        self.served.append(name)
-
-    @hub_method
-    async def hold(self) -> str:
-        await self.release.wait()
-        return "held"
-
-    @hub_method
-    async def abort(self) -> str:
-        await self.clients.caller.send("Before")
-        self.context.abort()
-        await self.clients.caller.send("After")
-        return "dropped"
-
-    @hub_method
-    async def until_aborted(self) -> None:
-        await self.context.connection_aborted.wait()
-        self.ended.append(LookupError("seen"))
-
-
-class Endings:
-    def __init__(self, serve: MakeServer, options: HubOptions | None = None) -> None:
-        self.ended: list[Exception | None] = []
-        self.release = asyncio.Event()
-        self.served: list[str] = []
-        self.lab: ServerLab = serve(EndingHub, options, hub_factory=self._make)
-
-    def _make(self) -> EndingHub:
-        hub = EndingHub()
-        hub.ended, hub.release, hub.served = self.ended, self.release, self.served
-        return hub
-
 
 Cause = Callable[[ServerLab, RawClient], Any]
 
@@ -335,123 +277,3 @@ async def test_answers_on_their_way_are_not_lost(serve: MakeServer) -> None:
     closing = asyncio.create_task(endings.lab.server.close())
     assert await client.take() == [*(invocation("News", n) for n in range(100)), GOODBYE]
     await closing
-
-
-@pytest.mark.parametrize("error", [LookupError("secret"), HubException("x")])
-async def test_on_disconnected_fails(serve: MakeServer, error: Exception) -> None:
-    """TW-6: the client gets its Close all the same, the transport ends as failed."""
-
-    class FailingHub(Hub):
-        async def on_disconnected(self, _: Exception | None) -> None:
-            raise error
-
-    lab = serve(FailingHub)
-    client = await lab.connect()
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert await client.has_ended()
-    assert client.transport.peer.ended == "failed"
-    assert lab.server.context.connection_count == 0
-
-
-async def test_on_disconnected_that_is_cancelled_from_within(serve: MakeServer) -> None:
-    """TW-6: a cancellation of its own is a failure as any other; nothing of the client is left."""
-
-    class CancelledHub(Hub):
-        async def on_disconnected(self, _: Exception | None) -> None:
-            never = asyncio.get_running_loop().create_future()
-            never.cancel()
-            await never
-
-    lab = serve(CancelledHub)
-    client = await lab.connect()
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert await client.has_ended()
-    assert client.transport.peer.ended == "failed"
-    assert lab.server.context.connection_count == 0
-
-
-async def test_no_hub_for_on_disconnected(serve: MakeServer) -> None:
-    """S-17: a factory that fails at the end leaves nothing behind either."""
-    broken = False
-
-    def make() -> Hub:
-        if broken:
-            raise LookupError("no database")
-        return EndingHub()
-
-    lab = serve(EndingHub, hub_factory=make)
-    client = await lab.connect()
-    broken = True
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert await client.has_ended()
-    assert lab.server.context.connection_count == 0
-
-
-async def test_a_lifetime_manager_that_cannot_forget(serve: MakeServer) -> None:
-    """TW-6: the transport is ended whatever else fails."""
-
-    class BrokenLifetime(DefaultHubLifetimeManager):
-        async def on_disconnected(self, connection: HubConnectionContext) -> None:
-            await super().on_disconnected(connection)
-            raise LookupError("no backplane")
-
-    client = await serve(Hub, lifetime=BrokenLifetime()).connect()
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert await client.has_ended()
-
-
-async def test_the_caller_of_serve_is_cancelled(serve: MakeServer) -> None:
-    """HubServer.serve: the connection is served to its end all the same."""
-    endings = Endings(serve)
-    client = await endings.lab.connect()
-    client.serving.cancel()
-    assert await client.ask(call("Echo", 1)) == [result(1)]
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert client.transport.peer.ended == "closed"
-    assert endings.ended == [None]
-
-
-async def test_shutdown_ends_everybody(serve: MakeServer) -> None:
-    """L-6: a Close with allowReconnect to each, also to one in the handshake; then nothing runs."""
-    endings = Endings(serve)
-    clients = [await endings.lab.connect() for _ in range(3)]
-    silent = await endings.lab.open()
-    closing = asyncio.create_task(endings.lab.server.close())
-    for client in clients:
-        assert await client.take() == [GOODBYE]
-        assert await client.has_ended()
-    assert await silent.take() == []
-    assert await silent.has_ended()
-    await closing
-    assert endings.ended == [None, None, None]
-
-
-async def test_shutdown_does_not_wait_for_ever(serve: MakeServer) -> None:
-    """L-6: for an OnDisconnected that hangs, ten seconds and no longer."""
-    release = asyncio.Event()
-
-    class HangingHub(Hub):
-        async def on_disconnected(self, error: Exception | None) -> None:
-            await release.wait()
-
-    lab = serve(HangingHub)
-    client = await lab.connect()
-    closing = asyncio.create_task(lab.server.close())
-    await lab.clock.advance(9.9)
-    assert not closing.done()
-    await lab.clock.advance(0.2)
-    assert closing.done()
-    release.set()
-    assert await client.has_ended()
-
-
-async def test_connections_that_come_during_shutdown(serve: MakeServer) -> None:
-    """L-6: they are ended at once, whether or not they speak, and no clock is left running."""
-    endings = Endings(serve)
-    await endings.lab.server.close()
-    silent, talking = await endings.lab.open(), await endings.lab.open()
-    talking.send(HANDSHAKE, call("Echo", 1))
-    assert await silent.has_ended()
-    assert await talking.has_ended()
-    assert result(1) not in await talking.take()
-    assert endings.lab.clock.leftovers() == []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
+from .end_host import EndHost
 from .hosting import Host
 from .raw_server import RawServer
 from .raw_web_socket import RawWebSocket, connect_raw, open_raw
@@ -90,3 +91,17 @@ async def far_server(raw_server: RawServer) -> RawServer:
     """The same, with the sockets in the test's own hands."""
     raw_server.hands_over = True
     return raw_server
+
+
+@pytest.fixture
+async def end_host() -> AsyncIterator[EndHost]:
+    """``EndHub`` at /hub."""
+    host = EndHost()
+    async with host.run():
+        yield host
+
+
+@pytest.fixture
+async def client(end_host: EndHost, connect: Connect) -> RawWebSocket:
+    """A raw connection to it, its handshake done."""
+    return await connect(f"{end_host.url}/hub")

@@ -1,0 +1,83 @@
+"""A hub over real sockets that notes how its connections end."""
+
+import asyncio
+from typing import Any
+
+from protocol import HubOptions, hub_method
+
+from .hosting import Host, LabHub, until
+from .raw_web_socket import (
+    RawWebSocket,
+)
+
+
+class EndHub(LabHub):
+    ended: list[Exception | None]
+    gate: asyncio.Event
+    served: list[str]
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        self.ended.append(error)
+
+    @hub_method
+    async def hold(self) -> str:
+        await self.gate.wait()
+        return "held"
+
+    @hub_method
+    async def tell_much(self, count: int) -> None:
+        for number in range(count):
+            await self.clients.caller.send("News", number, "x" * 512 * 1024)
+            self.served.append(str(number))
+
+    @hub_method
+    def serve(self, name: str) -> None:
+        self.served.append(name)
+
+    @hub_method
+    def large(self, size: int) -> str:
+        return "x" * size
+
+
+class EndHost(Host):
+    """Notes what OnDisconnected is told."""
+
+    def __init__(self, options: HubOptions | None = None) -> None:
+        super().__init__()
+        self.ended: list[Exception | None] = []
+        self.gate = asyncio.Event()
+        self.served: list[str] = []
+        self.context = self.map(hub_class=EndHub, hub_options=options, hub_factory=self._make)
+
+    def _make(self) -> EndHub:
+        hub = EndHub()
+        hub.ended, hub.gate, hub.served = self.ended, self.gate, self.served
+        return hub
+
+    async def has_ended(self) -> Exception | None:
+        """Waits for OnDisconnected, and gives what it was told."""
+        await until(lambda: self.ended)
+        (error,) = self.ended
+        return error
+
+
+def call(target: str, *arguments: Any, id: str = "1") -> dict[str, Any]:
+    return {"type": 1, "invocationId": id, "target": target, "arguments": list(arguments)}
+
+
+def answer(value: Any, id: str = "1") -> dict[str, Any]:
+    return {"type": 3, "invocationId": id, "result": value}
+
+
+ECHO = b'{"type":1,"invocationId":"1","target":"Echo","arguments":["\xc3\xa9"]}\x1e'
+
+
+def stop_reading(client: RawWebSocket) -> None:
+    transport: Any = client.writer.transport
+    transport.pause_reading()
+
+
+def being_served() -> int:
+    """How many connections the server is not done with."""
+    names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    return list(names).count("ServerConnection.run")

@@ -1,0 +1,125 @@
+"""The end of a server's WebSocket, from either side (TW-5, TW-6, TW-8, TW-14)."""
+
+import pytest
+
+from .conftest import Connect
+from .end_host import ECHO, EndHost, answer, call
+from .hosting import Host, LabHub, until
+from .raw_web_socket import (
+    BINARY,
+    CLOSE,
+    PING,
+    TEXT,
+    RawWebSocket,
+    close_payload,
+)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        *(
+            close_payload(code, b"why")
+            for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 3000, 4999)
+        ),
+    ],
+)
+async def test_the_client_closes(end_host: EndHost, client: RawWebSocket, payload: bytes) -> None:
+    """TW-6: answered with 1000 and nothing else, whatever the code; then TCP ends at once."""
+    client.send(CLOSE, payload)
+    frame = await client.frame()
+    assert (frame.opcode, frame.payload) == (CLOSE, close_payload(1000))
+    assert await client.end() == b""
+    assert await end_host.has_ended() is None
+
+
+async def test_a_hub_close_and_a_close_frame(end_host: EndHost, client: RawWebSocket) -> None:
+    """C-17: as .NET's stop sends them, a call before: that is served, the Close frame answered."""
+    client.send_records(call("Serve", "last"), {"type": 7})
+    client.send(CLOSE, close_payload(1000))
+    assert (await client.closing()).code == 1000
+    assert await client.end() == b""
+    assert await end_host.has_ended() is None
+    assert end_host.served == ["last"]
+
+
+async def test_the_hub_s_end_comes_before_the_close_frame(
+    end_host: EndHost, client: RawWebSocket
+) -> None:
+    """TW-5, TW-14: the hub's Close, then Close 1000; TCP ends as soon as that is answered."""
+    client.send_records({"type": 7})
+    assert await client.record() == {"type": 7}
+    closing = await client.closing()
+    assert closing.payload == close_payload(1000)
+    client.send(CLOSE, close_payload(1000))
+    assert await client.end() == b""
+
+
+async def test_an_unanswered_close(end_host: EndHost, client: RawWebSocket) -> None:
+    """TW-6: after close_timeout the server ends TCP on its own."""
+    client.send_records(call("Abort"))
+    assert await client.record() == {"type": 7}
+    await client.closing()
+    assert await client.end() == b""
+    assert await end_host.has_ended() is None
+
+
+async def test_on_disconnected_fails(connect: Connect) -> None:
+    """TW-6: 1011, behind the hub's Close."""
+
+    class FailingHub(LabHub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            raise LookupError("end")
+
+    host = Host()
+    host.map(hub_class=FailingHub)
+    async with host.run():
+        client = await connect(f"{host.url}/hub")
+        client.send_records({"type": 7})
+        assert await client.record() == {"type": 7}
+        assert (await client.closing()).code == 1011
+
+
+@pytest.mark.parametrize("how", ["reset", "end"])
+async def test_a_client_that_vanishes(end_host: EndHost, client: RawWebSocket, how: str) -> None:
+    """TW-8: the end of TCP is the end of the connection, and no error."""
+    client.send_records(call("Echo", 1))
+    assert await client.record() == answer(1)
+    if how == "reset":
+        client.cut()
+    else:
+        client.writer.write_eof()
+    assert await end_host.has_ended() is None
+    await until(lambda: end_host.context.connection_count == 0)
+
+
+async def test_a_client_that_vanishes_inside_a_message(
+    end_host: EndHost, client: RawWebSocket
+) -> None:
+    """F-3."""
+    client.send(TEXT, ECHO[:20])
+    client.writer.write_eof()
+    assert str(await end_host.has_ended()) == "Connection terminated while reading a message."
+
+
+async def test_a_client_that_vanishes_during_a_call(
+    end_host: EndHost, client: RawWebSocket
+) -> None:
+    """TW-8, L-1: noticed while the method runs; its answer goes nowhere."""
+    client.send_records(call("Hold"))
+    client.send(PING)
+    await client.frame()
+    client.cut()
+    assert await end_host.has_ended() is None
+    end_host.gate.set()
+
+
+async def test_a_handshake_that_fails(end_host: EndHost, upgrade: Connect) -> None:
+    """H-2, TW-6: one record as Text, then Close 1000."""
+    web_socket = await upgrade(f"{end_host.url}/hub")
+    web_socket.send(BINARY, b'{"protocol":"messagepack","version":1}\x1e')
+    assert await web_socket.record() == {"error": "The protocol 'messagepack' is not supported."}
+    closing = await web_socket.closing()
+    assert closing.payload == close_payload(1000)
+    assert end_host.ended == []
