@@ -79,15 +79,18 @@ class HubConnectionContext(HubCallerContext):
         """Queues a ready frame. To a gone connection it succeeds silently (G-7)."""
         if self.ending is None:
             self.buffered = self._transport.write(frame)
-            if self.buffered > self._maximum_buffered:
-                self._check_buffer(len(frame))
+            if self.buffered > CONGESTED:
+                self._relieve(len(frame))
 
-    def _check_buffer(self, last_frame: int) -> None:
-        """Cuts off a client for which more piles up than it may.
+    def _relieve(self, last_frame: int) -> None:
+        """Hands over what waits, and cuts off a client for which more piles up than it may.
 
+        What counts is what its socket does not take: a burst within one tick is nobody's fault.
         One message larger than the bound may enter an empty queue: else it never could be sent.
         """
-        waiting = self._transport.buffered - last_frame
+        self._transport.flush()
+        self.buffered = self._transport.buffered
+        waiting = self.buffered - last_frame
         if waiting > 0 and waiting + last_frame > self._maximum_buffered:
             logger.warning(
                 "Connection %s is cut off: %d bytes are waiting for it and it does not read.",

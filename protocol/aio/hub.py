@@ -59,11 +59,17 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
     It is called by ``name``, by default its own in PascalCase, ignoring case (S-1). ``authorize``:
     True asks for any authenticated user, a collection of roles for a user in one of them, a
     function of the HubCallerContext (plain or async) decides itself; a refusal answers S-9.
-    A plain (not async) method runs on the event loop and must not block.
+    A plain (not async) method runs on the event loop and must not block. Raises TypeError when
+    ``authorize`` is none of these.
     """
     if callable(name):
         setattr(name, _MARK, _Mark(None, authorize))
         return name
+
+    if isinstance(authorize, str):
+        raise TypeError(f"authorize is a collection of roles, not the text {authorize!r}.")
+    if not isinstance(authorize, bool) and not callable(authorize) and not authorize:
+        raise TypeError("authorize names no role: nobody could ever call this method.")
 
     def mark(method: Method) -> Method:
         setattr(method, _MARK, _Mark(name, authorize))

@@ -139,7 +139,9 @@ class HubInvoker:
             if is_being_cancelled():
                 raise
             self._fail_unexpectedly(call, error)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a group of them, say: whatever it is, it is an answer
             self._fail_unexpectedly(call, error)
 
     def _fail_unexpectedly(self, call: Call, error: BaseException) -> None:

@@ -4,13 +4,14 @@
 default one keeps everything in this process.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
-from .connection import HubConnectionContext
+from .connection import CONGESTED, HubConnectionContext
 
 NOBODY: Final[Collection[str]] = ()
 
@@ -104,14 +105,14 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
     ) -> None:
         """See HubLifetimeManager."""
-        _send(self._connections, SerializedHubMessage(target, arguments), excluded)
+        await _send(self._connections, SerializedHubMessage(target, arguments), excluded)
 
     async def send_connections(
         self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
         """See HubLifetimeManager."""
         found = {id: self._connections[id] for id in connection_ids if id in self._connections}
-        _send(found, SerializedHubMessage(target, arguments), NOBODY)
+        await _send(found, SerializedHubMessage(target, arguments), NOBODY)
         if len(found) == 1:
             for connection in found.values():
                 await connection.drain()
@@ -126,7 +127,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         """See HubLifetimeManager."""
         message = SerializedHubMessage(target, arguments)
         for group in groups:
-            _send(self._groups.get(group, {}), message, excluded)
+            await _send(self._groups.get(group, {}), message, excluded)
 
     async def send_users(
         self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
@@ -134,7 +135,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         """See HubLifetimeManager."""
         message = SerializedHubMessage(target, arguments)
         for user_id in dict.fromkeys(user_ids):
-            _send(self._users.get(user_id, {}), message, NOBODY)
+            await _send(self._users.get(user_id, {}), message, NOBODY)
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
@@ -151,15 +152,21 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         self._memberships.get(connection_id, set()).discard(group)
 
 
-def _send(
+async def _send(
     connections: Mapping[str, HubConnectionContext],
     message: SerializedHubMessage,
     excluded: Collection[str],
 ) -> None:
+    congested = False
     # A send may cut a slow client off, but never changes the table: that takes another tick.
     for connection_id, connection in connections.items():
         if connection_id not in excluded:
             connection.send_serialized(message)
+            congested |= connection.buffered > CONGESTED
+    if congested:
+        # One turn of the loop, in which sockets that are being read take more: a burst of sends
+        # must not fill the queue of a client that reads. Nobody is waited for.
+        await asyncio.sleep(0)
 
 
 def _enter(
