@@ -90,6 +90,7 @@ def make_runner(
     return web.AppRunner(
         app,
         handler_cancellation=True,
+        auto_decompress=False,  # an encoded body is refused, never decoded (GW-9)
         access_log=None,
         logger=ServerLog(),
         shutdown_timeout=shutdown_timeout,
