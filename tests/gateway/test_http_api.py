@@ -211,6 +211,8 @@ async def test_content_types_that_are_json(
         ({"Content-Type": "application/json; charset=latin1"}, "unsupported-media-type"),
         ({"Content-Type": "application/json; charset=utf-16"}, "unsupported-media-type"),
         ({**JSON, "Content-Encoding": "gzip"}, "unsupported-content-encoding"),
+        ({**JSON, "Content-Encoding": "br"}, "unsupported-content-encoding"),
+        ({**JSON, "Content-Encoding": "zstd"}, "unsupported-content-encoding"),
         ({**JSON, "Content-Encoding": "identity, br"}, "unsupported-content-encoding"),
     ],
 )
