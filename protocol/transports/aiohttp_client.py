@@ -22,6 +22,7 @@ AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
 _HTTP_TIMEOUT: Final = 120.0  # seconds, of negotiate (D)
 _CLOSE_TIMEOUT: Final = 1.0  # for the server to end TCP (TW-5)
 _MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
+_MINIMUM_FRAME_LIMIT: Final = 64 * 1024 * 1024
 _LOW_WATER: Final = 64 * 1024
 
 
@@ -34,7 +35,6 @@ class HttpConnectionOptions:
     access_token_factory: AccessTokenFactory | None = None
     skip_negotiation: bool = False
     ssl: "ssl_module.SSLContext | bool" = True
-    maximum_message_size: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         scheme, host = urlsplit(self.url)[:2]
@@ -46,10 +46,19 @@ class HttpConnectionOptions:
 
 
 class HttpConnector:
-    """Opens connections to one hub; a ``Connector``. Each attempt begins anew (N-20)."""
+    """Opens connections to one hub; a ``Connector``. Each attempt begins anew (N-20).
 
-    def __init__(self, options: HttpConnectionOptions, hub_protocol: HubProtocol) -> None:
+    ``maximum_receive_message_size`` is that of a hub message; None means no limit.
+    """
+
+    def __init__(
+        self,
+        options: HttpConnectionOptions,
+        hub_protocol: HubProtocol,
+        maximum_receive_message_size: int | None,
+    ) -> None:
         self._options = options
+        self._maximum_frame_size = _maximum_frame_size(maximum_receive_message_size)
         self._transfer_format = hub_protocol.transfer_format.value
 
     async def __call__(self) -> Connected:
@@ -123,7 +132,7 @@ class HttpConnector:
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
                 autoclose=False,
                 compress=0,
-                max_msg_size=self._options.maximum_message_size,
+                max_msg_size=self._maximum_frame_size,
                 decode_text=False,
                 ssl=self._options.ssl,
             )
@@ -133,6 +142,14 @@ class HttpConnector:
                 f"(WebSockets failed: {_reason(error)})",
                 getattr(error, "status", None),
             ) from error
+
+
+def _maximum_frame_size(limit: int | None) -> int:
+    """Of a WebSocket message, which holds one hub message of any size allowed, or many.
+
+    aiohttp takes 0 for no limit, and refuses a message of exactly the limit.
+    """
+    return 0 if limit is None else max(limit + 1, _MINIMUM_FRAME_LIMIT)
 
 
 def _replaced(

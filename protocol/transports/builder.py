@@ -85,5 +85,7 @@ class HubConnectionBuilder:
         if self._http is None:
             raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
         hub_protocol = JsonHubProtocol()
-        connector = HttpConnector(self._http, hub_protocol)
+        connector = HttpConnector(
+            self._http, hub_protocol, self._options.maximum_receive_message_size
+        )
         return HubConnection(connector, hub_protocol, self._options, self._retry_policy)

@@ -1,0 +1,38 @@
+"""How large a message a client takes: one limit, and it is the user's (F-4)."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from protocol import ConnectionClosed, Hub, HubConnectionBuilder, HubOptions, hub_method, map_hub
+
+MIB = 1024 * 1024
+DEFAULT_LIMIT = 64 * MIB
+
+
+class LargeHub(Hub):
+    @hub_method
+    def large(self, size: int) -> str:
+        return "x" * size
+
+
+async def _receive(size: int, builder: HubConnectionBuilder) -> int:
+    app = web.Application()
+    map_hub(app, "/hub", LargeHub, hub_options=HubOptions(maximum_outbound_buffer_size=128 * MIB))
+    async with TestServer(app) as server:
+        async with builder.with_url(str(server.make_url("/hub"))).build() as connection:
+            return len(await connection.invoke("Large", size, result_type=str))
+
+
+async def test_more_than_by_default() -> None:
+    """None is no limit, and the transport has none of its own beside it."""
+    builder = HubConnectionBuilder().with_maximum_receive_message_size(None)
+    assert await _receive(DEFAULT_LIMIT + 1, builder) == DEFAULT_LIMIT + 1
+
+
+@pytest.mark.parametrize(("limit", "size"), [(1000, 2000), (DEFAULT_LIMIT, DEFAULT_LIMIT + 1)])
+async def test_more_than_the_limit(limit: int, size: int) -> None:
+    """The connection ends."""
+    builder = HubConnectionBuilder().with_maximum_receive_message_size(limit)
+    with pytest.raises(ConnectionClosed, match="size"):
+        await _receive(size, builder)
