@@ -111,3 +111,11 @@ class HubException(SignalRError):
     Raised by a hub method, its text reaches the caller even without detailed errors (S-8). Raised
     by ``invoke``, ``str()`` is the text the hub answered with.
     """
+
+
+def error_details(error: BaseException, detailed: bool) -> str:
+    """What a peer learns of an exception: everything of a HubException, else only if detailed."""
+    if not detailed and not isinstance(error, HubException):
+        return ""
+    name = getattr(error, "exception_name", type(error).__name__)
+    return f" {name}: {error}"

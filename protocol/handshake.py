@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from .errors import HandshakeError, RemoteProtocolError
+from .errors import HandshakeError, RemoteProtocolError, error_details
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
 from .json_record import missing_property, read_integer, read_object, read_string
@@ -135,7 +135,7 @@ class ServerHandshake:
         try:
             request = read_request(record)
         except RemoteProtocolError as error:
-            details = f" {error.exception_name}: {error}" if self._detailed_errors else ""
+            details = error_details(error, self._detailed_errors)
             raise HandshakeError(
                 f"An unexpected error occurred during connection handshake.{details}"
             ) from error

@@ -23,7 +23,8 @@ from .number_types import Single
 
 _encode: Final = msgspec.json.Encoder().encode
 FAILURES: Final = (ValueError, TypeError, RecursionError)
-_NATIVE: Final = frozenset({str, int, bool, type(None)})
+NATIVE: Final = frozenset({str, int, bool, type(None)})
+"""Types that msgspec writes as .NET does; none can hold a Raw, and so no record separator."""
 
 
 def encode_value(value: Any) -> Raw:
@@ -40,16 +41,11 @@ def encode_arguments(values: Sequence[Any]) -> Raw:
     """A JSON array of ``values``. Raises LocalProtocolError."""
     try:
         for value in values:
-            if type(value) not in _NATIVE:
-                return Raw(_encode([_wire(value) for value in values]))
+            if type(value) not in NATIVE:
+                return Raw(_encode([wire_value(value) for value in values]))
         return Raw(_encode(values))
     except FAILURES as error:
         raise unwritable(error) from error
-
-
-def wire_value(value: Any) -> Any:
-    """``value`` as msgspec writes it just as .NET would. Raises any of FAILURES."""
-    return value if type(value) in _NATIVE else _wire(value)
 
 
 def unwritable(error: Exception) -> LocalProtocolError:
@@ -57,10 +53,10 @@ def unwritable(error: Exception) -> LocalProtocolError:
     return LocalProtocolError(f"A value cannot be written as JSON: {error}")
 
 
-def _wire(value: Any) -> Any:
-    """``value`` in terms of what msgspec writes just as .NET does."""
+def wire_value(value: Any) -> Any:
+    """``value`` in terms of what msgspec writes just as .NET does. Raises any of FAILURES."""
     kind = type(value)
-    if kind in _NATIVE:
+    if kind in NATIVE:
         return value
     write = _WRITERS.get(kind)
     return _wire_by_nature(value) if write is None else write(value)
@@ -70,11 +66,11 @@ def _wire_by_nature(value: Any) -> Any:
     kind: Any = type(value)
     if has_members(kind):
         return {
-            member.wire_name(camel_case): _wire(getattr(value, member.attribute))
+            member.wire_name(camel_case): wire_value(getattr(value, member.attribute))
             for member in members_of(kind)
         }
     if isinstance(value, Enum):
-        return _wire(value.value)
+        return wire_value(value.value)
     for base, write in _WRITERS.items():
         if isinstance(value, base):
             return write(value)
@@ -103,7 +99,7 @@ def _wire_raw(value: Raw) -> Raw:
 
 def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
     """Keys are written as they are (J-14), those that are no strings as .NET spells them."""
-    return {_key(key): _wire(item) for key, item in value.items()}
+    return {_key(key): wire_value(item) for key, item in value.items()}
 
 
 def _key(key: Any) -> str:
@@ -111,7 +107,7 @@ def _key(key: Any) -> str:
         return str.__str__(key)  # also of an enum whose members are texts
     if isinstance(key, Enum) and key.name in type(key).__members__:  # a mix of flags has no name
         return key.name
-    plain = _wire(key)
+    plain = wire_value(key)
     if isinstance(plain, Raw):
         return bytes(plain).decode()
     if isinstance(plain, bool):
@@ -122,7 +118,7 @@ def _key(key: Any) -> str:
 
 
 def _wire_iterable(value: Iterable[Any]) -> list[Any]:
-    return [_wire(item) for item in value]
+    return [wire_value(item) for item in value]
 
 
 _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {

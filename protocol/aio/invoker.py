@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..errors import ArgumentBindingError, HubException
+from ..errors import ArgumentBindingError, HubException, error_details
 from ..hub_protocol import HubProtocol
 from ..messages import (
     Close,
@@ -167,11 +167,3 @@ class HubInvoker:
         """Without an id nothing is ever sent back, whatever happened."""
         if invocation_id:
             self._connection.send(Completion(invocation_id=invocation_id, error=text))
-
-
-def error_details(error: BaseException, detailed: bool) -> str:
-    """What clients learn of an exception: everything of a HubException, else only if detailed."""
-    if not detailed and not isinstance(error, HubException):
-        return ""
-    name = getattr(error, "exception_name", type(error).__name__)
-    return f" {name}: {error}"

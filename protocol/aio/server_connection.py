@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError
+from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError, error_details
 from ..handshake import HANDSHAKE_CANCELED, SUCCESS_RESPONSE, ServerHandshake, write_response
 from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive, KeepAliveAction
@@ -19,7 +19,7 @@ from .cancellation import is_being_cancelled
 from .connection import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
-from .invoker import HubInvoker, error_details
+from .invoker import HubInvoker
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
 from .transport import Transport
@@ -220,13 +220,14 @@ class ServerConnection:
     # ---- the end
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
-        text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
-        self.connection.end(Ending(Close(error=text, allow_reconnect=True), error))
+        self.connection.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
 
     def _end_with_failure(self, error: BaseException) -> None:
         """As when OnConnected fails: no invitation to come again (L-3)."""
-        text = _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
-        self.connection.end(Ending(Close(error=text)))
+        self.connection.end(Ending(Close(error=self._text(error))))
+
+    def _text(self, error: BaseException) -> str:
+        return _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
 
     async def _finish(self) -> None:
         """Each step happens, whatever became of the one before; the transport always closes."""
