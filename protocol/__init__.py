@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .errors import ServerTimeoutError as ServerTimeoutError
     from .errors import SignalRError as SignalRError
     from .errors import TransportViolationError as TransportViolationError
+    from .http_transport_type import HttpTransportType as HttpTransportType
     from .number_types import Byte as Byte
     from .number_types import Int16 as Int16
     from .number_types import Int32 as Int32
@@ -69,6 +70,7 @@ _HOMES = {
         "SignalRError",
         "TransportViolationError",
     ),
+    ".http_transport_type": ("HttpTransportType",),
     ".number_types": (
         "Byte",
         "Int16",

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from .errors import NegotiationError
+from .http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES, HttpTransportType
 from .json_scanner import scan_value, skip_white_space
 
 MAXIMUM_VERSION: Final = 1
@@ -27,9 +28,6 @@ class AvailableTransport(Struct, frozen=True, rename="camel"):
 
     transport: str
     transfer_formats: tuple[str, ...]
-
-
-WEB_SOCKETS: Final = AvailableTransport("WebSockets", ("Text", "Binary"))
 
 
 class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -89,6 +87,15 @@ def choose_version(requested: Sequence[str], minimum: int = 0) -> int:
             "version."
         )
     return min(version, MAXIMUM_VERSION)
+
+
+def available_transports(transports: HttpTransportType) -> tuple[AvailableTransport, ...]:
+    """What an endpoint that allows ``transports`` offers, in the order of ASP.NET Core (N-14)."""
+    return tuple(
+        AvailableTransport(name, tuple(it.value for it in TRANSFER_FORMATS[transport]))
+        for transport, name in TRANSPORT_NAMES.items()
+        if transport in transports
+    )
 
 
 def write_offer(

@@ -38,6 +38,7 @@ PUBLIC_NAMES: Final = frozenset(
         # server
         "EndpointOptions",
         "HttpRequestData",
+        "HttpTransportType",
         "Hub",
         "HubCallerContext",
         "HubContext",

@@ -19,6 +19,7 @@ from ..aio.hub import Hub
 from ..aio.options import EndpointOptions, HubOptions
 from ..aio.server import HubServer
 from ..errors import NegotiationError
+from ..http_transport_type import HttpTransportType
 from .aiohttp_web_socket import WebSocketServerTransport
 from .flusher import Flusher
 from .http_connections import HttpConnection, HttpConnectionManager
@@ -158,7 +159,10 @@ class _Endpoint:
             return _refusal(503)
         return _json(
             negotiate.write_offer(
-                version, connection.connection_id, connection.token, (negotiate.WEB_SOCKETS,)
+                version,
+                connection.connection_id,
+                connection.token,
+                negotiate.available_transports(HttpTransportType.WEB_SOCKETS),
             )
         )
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import NegotiationError
+from protocol.http_transport_type import HttpTransportType
 from protocol.negotiate import (
     MAXIMUM_REDIRECTS,
-    WEB_SOCKETS,
     AvailableTransport,
     NegotiateResponse,
+    available_transports,
     choose_version,
     new_id,
     read_response,
@@ -26,7 +27,7 @@ from protocol.negotiate import (
 )
 from tests.strategies import damaged
 
-OFFER: Final = write_offer(1, "pub", "sec", [WEB_SOCKETS])
+OFFER: Final = write_offer(1, "pub", "sec", available_transports(HttpTransportType.ALL))
 REDIRECT: Final = b'{"url":"https://h.example/hub","accessToken":"t"}'
 
 
@@ -40,6 +41,18 @@ def test_ids_are_sixteen_random_bytes_in_base64url() -> None:
 def test_the_limit_of_redirects_is_dotnets() -> None:
     """N-19."""
     assert MAXIMUM_REDIRECTS == 100
+
+
+def test_what_is_allowed_is_offered_in_one_order() -> None:
+    """N-11, N-14."""
+    assert available_transports(HttpTransportType.NONE) == ()
+    assert available_transports(HttpTransportType.ALL) == (
+        AvailableTransport("WebSockets", ("Text", "Binary")),
+        AvailableTransport("ServerSentEvents", ("Text",)),
+        AvailableTransport("LongPolling", ("Text", "Binary")),
+    )
+    two = HttpTransportType.LONG_POLLING | HttpTransportType.WEB_SOCKETS
+    assert [it.transport for it in available_transports(two)] == ["WebSockets", "LongPolling"]
 
 
 @given(

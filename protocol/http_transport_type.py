@@ -1,0 +1,35 @@
+"""``HttpTransportType``: the three ways over which a hub can be reached (0-4, N-14).
+
+Decides their names on the wire and which transfer formats each can carry. Used by both sides: what
+an endpoint offers, and what a client is willing to use.
+"""
+
+from enum import Flag
+from typing import Final
+
+from .hub_protocol import TransferFormat
+
+
+class HttpTransportType(Flag):
+    """A set of transports, with ASP.NET Core's names and numbers."""
+
+    NONE = 0
+    WEB_SOCKETS = 1
+    SERVER_SENT_EVENTS = 2
+    LONG_POLLING = 4
+    ALL = WEB_SOCKETS | SERVER_SENT_EVENTS | LONG_POLLING
+
+
+TRANSPORT_NAMES: Final = {
+    HttpTransportType.WEB_SOCKETS: "WebSockets",
+    HttpTransportType.SERVER_SENT_EVENTS: "ServerSentEvents",
+    HttpTransportType.LONG_POLLING: "LongPolling",
+}
+"""The name of each single transport on the wire, in the order in which servers list them (N-14)."""
+
+TRANSFER_FORMATS: Final = {
+    HttpTransportType.WEB_SOCKETS: (TransferFormat.TEXT, TransferFormat.BINARY),
+    HttpTransportType.SERVER_SENT_EVENTS: (TransferFormat.TEXT,),
+    HttpTransportType.LONG_POLLING: (TransferFormat.TEXT, TransferFormat.BINARY),
+}
+"""What each single transport can carry, in the order in which servers list it (N-11)."""
