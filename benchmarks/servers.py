@@ -12,7 +12,8 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from protocol import Hub, HubContext, HubOptions, hub_method, map_hub
-from protocol.transports.web_socket_frame import text_frame
+from protocol.hub_protocol import TransferFormat
+from protocol.transports.web_socket_frame import data_frame
 
 SIGNALR_PATH = "/hub"
 PLAIN_PATH = "/plain"
@@ -79,7 +80,8 @@ class RawSockets:
     async def send(self, request: web.Request) -> web.Response:
         """Sends what ``broadcast`` sends, and answers with the seconds it took."""
         text = request.query["text"]
-        data = text_frame(b'{"type":1,"target":"Event","arguments":["%b"]}\x1e' % text.encode())
+        record = b'{"type":1,"target":"Event","arguments":["%b"]}\x1e' % text.encode()
+        data = data_frame(record, TransferFormat.TEXT)
         start = time.perf_counter()
         for connection in self._sockets:
             connection.send(data)

@@ -20,7 +20,7 @@ from .hub import Hub, HubMethodTable
 from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
 from .options import HubOptions
 from .server_connection import ServerConnection
-from .transport import Transport
+from .transport import ServerTransport
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class HubServer:
 
     async def serve(
         self,
-        transport: Transport,
+        transport: ServerTransport,
         connection_id: str,
         http_request: HttpRequestData,
         user: Principal | None,

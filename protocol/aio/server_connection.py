@@ -22,7 +22,7 @@ from .hub import Hub, HubMethodTable
 from .invoker import HubInvoker
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
-from .transport import Transport
+from .transport import ServerTransport
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class ServerConnection:
     def __init__(
         self,
         connection: HubConnectionContext,
-        transport: Transport,
+        transport: ServerTransport,
         *,
         options: HubOptions,
         protocols: Mapping[str, HubProtocol],
@@ -153,6 +153,7 @@ class ServerConnection:
         hub_protocol = self._peer.hub_protocol
         self.connection.hub_protocol = hub_protocol
         self._ping = hub_protocol.encode(Ping())
+        self._transport.use_transfer_format(hub_protocol.transfer_format)
         self._transport.write(SUCCESS_RESPONSE)
         self._registered = True
         await self._lifetime.on_connected(self.connection)

@@ -6,6 +6,8 @@ flush happens, is the transport's business.
 
 from typing import Protocol
 
+from ..hub_protocol import TransferFormat
+
 
 class Transport(Protocol):
     """One live connection, used by one reader and any number of writers on one event loop."""
@@ -45,3 +47,14 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """Cuts the connection at once; what is buffered is lost."""
+
+
+class ServerTransport(Transport, Protocol):
+    """A server's end, which learns from the handshake what its client speaks."""
+
+    def use_transfer_format(self, transfer_format: TransferFormat) -> None:
+        """What is written from now on is of this format; until then all is text (TW-3, H-8).
+
+        It is the opcode of WebSockets, and nothing to transports that do not tell the two apart.
+        What was written before leaves in the format of its time: no flush mixes them.
+        """

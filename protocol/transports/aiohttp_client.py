@@ -14,7 +14,7 @@ from aiohttp import WSMsgType
 from .. import negotiate
 from ..aio.client import Connected
 from ..errors import NegotiationError, TransportViolationError
-from ..hub_protocol import HubProtocol
+from ..hub_protocol import HubProtocol, TransferFormat
 from .web_socket_frame import INTERNAL_ERROR, INVALID_TEXT, NORMAL, require_utf8
 
 AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
@@ -24,6 +24,10 @@ _CLOSE_TIMEOUT: Final = 1.0  # for the server to end TCP (TW-5)
 _MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
 _MINIMUM_FRAME_LIMIT: Final = 64 * 1024 * 1024
 _LOW_WATER: Final = 64 * 1024
+_OPCODES: Final = {
+    TransferFormat.TEXT: WSMsgType.TEXT,
+    TransferFormat.BINARY: WSMsgType.BINARY,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ class HttpConnector:
     ) -> None:
         self._options = options
         self._maximum_frame_size = _maximum_frame_size(maximum_receive_message_size)
-        self._transfer_format = hub_protocol.transfer_format.value
+        self._transfer_format = hub_protocol.transfer_format
 
     async def __call__(self) -> Connected:
         """Raises NegotiationError, whose text names no URL and no token."""
@@ -89,11 +93,12 @@ class HttpConnector:
                 response = await self._negotiate(session, url, token_factory)
             else:
                 raise NegotiationError("Negotiate redirection limit exceeded.")
-            negotiate.require_transport(response, "WebSockets", self._transfer_format)
+            negotiate.require_transport(response, "WebSockets", self._transfer_format.value)
             connection_token = response.token
             connection_id = str(response.connection_id)
         web_socket = await self._open(session, url, connection_token, token_factory)
-        return Connected(WebSocketClientTransport(session, web_socket), connection_id)
+        transport = WebSocketClientTransport(session, web_socket, self._transfer_format)
+        return Connected(transport, connection_id)
 
     async def _negotiate(
         self, session: aiohttp.ClientSession, url: str, token_factory: AccessTokenFactory | None
@@ -183,6 +188,7 @@ def _reason(error: Exception) -> str:
 class WebSocketClientTransport:
     """A ``protocol.aio.transport.Transport`` over a client's WebSocket.
 
+    All its frames are of ``transfer_format``, the handshake's too (TW-3).
     aiohttp masks and sends; a task of its own waits for it, so that writing never blocks and what
     piles up meanwhile leaves as one frame.
     """
@@ -191,9 +197,11 @@ class WebSocketClientTransport:
         self,
         session: aiohttp.ClientSession,
         web_socket: "aiohttp.ClientWebSocketResponse[bool]",
+        transfer_format: TransferFormat,
     ) -> None:
         self._session = session
         self._web_socket = web_socket
+        self._opcode = _OPCODES[transfer_format]
         self._out: list[bytes] = []
         self._buffered = 0
         self._wake: asyncio.Future[None] | None = None
@@ -264,7 +272,7 @@ class WebSocketClientTransport:
                     continue
                 payload = b"".join(self._out)
                 self._out.clear()
-                await self._web_socket.send_frame(payload, WSMsgType.TEXT)
+                await self._web_socket.send_frame(payload, self._opcode)
                 self._buffered -= len(payload)
                 if self._buffered <= _LOW_WATER:
                     self._release()

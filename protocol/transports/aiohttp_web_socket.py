@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from ..errors import TransportViolationError
+from ..hub_protocol import TransferFormat
 from .flusher import Flusher
 from .web_socket_frame import (
     INTERNAL_ERROR,
@@ -29,7 +30,7 @@ _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015
 
 
 class WebSocketServerTransport:
-    """A ``protocol.aio.transport.Transport`` over one upgraded request."""
+    """A ``protocol.aio.transport.ServerTransport`` over one upgraded request."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class WebSocketServerTransport:
         self._flusher = flusher
         self._frames = frames
         self._close_timeout = close_timeout
+        self._format = TransferFormat.TEXT
         self._out: list[bytes] = []
         self._out_size = 0
         self._in_socket = 0
@@ -94,6 +96,11 @@ class WebSocketServerTransport:
         self._out_size += len(data)
         return self._out_size + self._in_socket
 
+    def use_transfer_format(self, transfer_format: TransferFormat) -> None:
+        """See ServerTransport."""
+        self.flush()
+        self._format = transfer_format
+
     def flush(self) -> None:
         """See Transport."""
         out = self._out
@@ -105,7 +112,7 @@ class WebSocketServerTransport:
         socket = self._request.transport
         if self._closed or socket is None or socket.is_closing():
             return
-        socket.write(self._frames.frame(payload))
+        socket.write(self._frames.frame(payload, self._format))
         self._in_socket = socket.get_write_buffer_size()
 
     @property

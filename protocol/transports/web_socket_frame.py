@@ -7,22 +7,26 @@ is checked here, because aiohttp is told not to decode it.
 from typing import Final
 
 from ..errors import TransportViolationError
+from ..hub_protocol import TransferFormat
 
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 INVALID_TEXT: Final = 1007
 INTERNAL_ERROR: Final = 1011
-TEXT: Final = 0x81  # FIN and opcode 1: whole messages only
+_FIRST_BYTES: Final = {  # FIN and an opcode: whole messages only (TW-3)
+    TransferFormat.TEXT: 0x81,
+    TransferFormat.BINARY: 0x82,
+}
 
 
-def text_frame(payload: bytes) -> bytes:
-    """An unmasked, unfragmented Text message."""
-    size = len(payload)
+def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
+    """An unmasked, unfragmented Text or Binary message."""
+    first, size = _FIRST_BYTES[transfer_format], len(payload)
     if size < 126:
-        return bytes((TEXT, size)) + payload
+        return bytes((first, size)) + payload
     if size < 1 << 16:
-        return b"%c\x7e%b%b" % (TEXT, size.to_bytes(2, "big"), payload)
-    return b"%c\x7f%b%b" % (TEXT, size.to_bytes(8, "big"), payload)
+        return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
 
 
 def require_utf8(text: bytes) -> None:
@@ -41,11 +45,13 @@ class FrameCache:
 
     def __init__(self) -> None:
         self._payload = b""
-        self._frame = b""
+        self._format = TransferFormat.TEXT
+        self._frame = data_frame(b"", TransferFormat.TEXT)
 
-    def frame(self, payload: bytes) -> bytes:
-        """``text_frame(payload)``, the same object while the payload is the same object."""
-        if payload is not self._payload:
-            self._frame = text_frame(payload)
+    def frame(self, payload: bytes, transfer_format: TransferFormat) -> bytes:
+        """``data_frame``, the same object while payload and format are the same objects."""
+        if payload is not self._payload or transfer_format is not self._format:
+            self._frame = data_frame(payload, transfer_format)
             self._payload = payload
+            self._format = transfer_format
         return self._frame

@@ -1,4 +1,4 @@
-"""A ``Transport`` without sockets: two ends in one process, and all its faults at a test's command.
+"""A ``ServerTransport`` without sockets: two ends in one process, and faults at a test's command.
 
 What is written in one tick arrives as one piece, as over a real one. An end that does not read
 leaves the bytes with the writer, who sees them as ``buffered``.
@@ -9,6 +9,7 @@ from collections import deque
 from typing import Literal
 
 from protocol.errors import TransportViolationError
+from protocol.hub_protocol import TransferFormat
 
 
 class MemoryTransport:
@@ -20,6 +21,9 @@ class MemoryTransport:
         """How this end was ended from this side."""
         self.pieces: list[bytes] = []
         """What has left this end, one element per flush."""
+        self.formats: list[TransferFormat] = []
+        """In which format each of them did."""
+        self._format = TransferFormat.TEXT
         self._out: list[bytes] = []
         self._flush_scheduled = False
         self._in: deque[bytes | Exception | None] = deque()
@@ -62,8 +66,14 @@ class MemoryTransport:
             piece = b"".join(self._out)
             self._out.clear()
             self.pieces.append(piece)
+            self.formats.append(self._format)
             self.peer._arrive(piece)
             self._release()
+
+    def use_transfer_format(self, transfer_format: TransferFormat) -> None:
+        """See ServerTransport."""
+        self.flush()
+        self._format = transfer_format
 
     @property
     def is_closed(self) -> bool:

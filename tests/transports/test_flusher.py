@@ -9,12 +9,13 @@ from protocol.aio.connection import HubConnectionContext
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.aio.options import HubOptions
+from protocol.hub_protocol import TransferFormat
 from protocol.json_protocol import JsonHubProtocol
 from protocol.transports.aiohttp_web_socket import WebSocketServerTransport
 from protocol.transports.flusher import SLICE, Flusher
 from protocol.transports.web_socket_frame import FrameCache
 
-from .raw_web_socket import TEXT, encode
+from .raw_web_socket import BINARY, TEXT, encode
 
 
 class Recorder:
@@ -162,6 +163,21 @@ async def test_several_messages_of_one_tick() -> None:
     assert [socket.written for socket in broadcast.sockets] == [
         [encode(TEXT, common, masked=False)],
         [encode(TEXT, common + own, masked=False)],
+    ]
+
+
+async def test_formats_do_not_mix() -> None:
+    """TW-3, H-8: what was written before the format was known leaves as a frame of its own."""
+    socket = FakeSocket()
+    transport = transport_over(socket, Flusher(), FrameCache())
+    transport.write(b"text")
+    transport.use_transfer_format(TransferFormat.BINARY)
+    transport.write(b"\x02\x91")
+    transport.write(b"\x06")
+    await asyncio.sleep(0)
+    assert socket.written == [
+        encode(TEXT, b"text", masked=False),
+        encode(BINARY, b"\x02\x91\x06", masked=False),
     ]
 
 
