@@ -70,6 +70,10 @@ class EndpointOptions:
     maximum_negotiated_connections: int = 10_000
     """How many may wait to be picked up; further negotiates are answered with 503."""
 
+    maximum_connections: int = 20_000
+    """How many may be connected at once; negotiates and connections beyond them are answered with
+    503. Each of them may make the process hold what HubOptions allow."""
+
     close_timeout: float = 5.0
     """How long the server waits for the client's Close frame (TW-6)."""
 

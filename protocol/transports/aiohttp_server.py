@@ -92,7 +92,7 @@ def map_hub(
             "with its first path."
         )
     hosting.paths.append(path.lower())
-    endpoint = _Endpoint(hosting, server, endpoint_options or EndpointOptions())
+    endpoint = _Endpoint(hosting, server, path.lower(), endpoint_options or EndpointOptions())
     # A parameter with a pattern is aiohttp's only way to a path that ignores case.
     pattern = "".join(
         f"/{{hub{number}:(?i:{_escaped(segment)})}}"
@@ -133,8 +133,11 @@ def _escaped(segment: str) -> str:
 class _Endpoint:
     """One path of one hub."""
 
-    def __init__(self, hosting: _Hosting, server: HubServer, options: EndpointOptions) -> None:
+    def __init__(
+        self, hosting: _Hosting, server: HubServer, path: str, options: EndpointOptions
+    ) -> None:
         self._hosting = hosting
+        self._path = path  # in lower case
         self._connections = hosting.connections
         self._server = server
         self._options = options
@@ -148,6 +151,8 @@ class _Endpoint:
             version = negotiate.choose_version(requested, self._options.minimum_protocol_version)
         except NegotiationError as error:
             return _json(negotiate.write_error(str(error)))
+        if self._connections.is_full(self._path, self._options.maximum_connections):
+            return self._full()
         connection = self._connections.create(
             version,
             asyncio.get_running_loop().time(),
@@ -217,7 +222,9 @@ class _Endpoint:
         user = await self._authenticate(http_request)
         if found.is_active:  # another one came while we asked who this is
             return _refusal(409)
-        self._connections.activate(found)
+        maximum = self._options.maximum_connections
+        if not self._connections.activate(found, self._path, maximum):
+            return self._full()
         try:
             await web_socket.prepare(request)
             transport = WebSocketServerTransport(
@@ -231,6 +238,10 @@ class _Endpoint:
         finally:
             self._connections.remove(found)
         return web_socket
+
+    def _full(self) -> web.Response:
+        logger.warning("Refused: %d connections are there.", self._options.maximum_connections)
+        return _refusal(503)
 
     def _find(self, request: web.Request) -> "HttpConnection | web.Response":
         """The connection a request means, or the refusal where it means none (TG-3, TG-4)."""

@@ -1,9 +1,11 @@
 """The connections that negotiate handed out: found by token, dropped when nobody picks them up.
 
 One table per application, whatever the path (N-13). Tokens are 128 random bits found by dict
-lookup, so that guessing by timing is as hopeless as guessing outright.
+lookup, so that guessing by timing is as hopeless as guessing outright. How many may be active is
+each path's own affair, so they are counted by path.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from .. import negotiate
@@ -17,6 +19,7 @@ class HttpConnection:
     token: str
     expires_at: float
     is_active: bool = False  # a transport has picked it up, for life (TG-7)
+    path: str = ""  # where that happened
 
 
 class HttpConnectionManager:
@@ -28,6 +31,7 @@ class HttpConnectionManager:
 
     def __init__(self) -> None:
         self._active: dict[str, HttpConnection] = {}
+        self._active_by_path: Counter[str] = Counter()
         self._waiting: dict[str, HttpConnection] = {}  # ordered by age
 
     def create(
@@ -48,15 +52,28 @@ class HttpConnectionManager:
         self._expire(now)
         return self._active.get(token) or self._waiting.get(token)
 
-    def activate(self, connection: HttpConnection) -> None:
-        """A transport has picked it up; it stays until ``remove``."""
+    def is_full(self, path: str, maximum: int) -> bool:
+        """Whether ``maximum`` connections of ``path`` are active, so that there is no room."""
+        return self._active_by_path[path] >= maximum
+
+    def activate(self, connection: HttpConnection, path: str, maximum: int) -> bool:
+        """A transport of ``path`` picks it up; it stays until ``remove``.
+
+        False when that path ``is_full``: then nothing has changed.
+        """
+        if self.is_full(path, maximum):
+            return False
         self._waiting.pop(connection.token, None)
         connection.is_active = True
+        connection.path = path
         self._active[connection.token] = connection
+        self._active_by_path[path] += 1
+        return True
 
     def remove(self, connection: HttpConnection) -> None:
         """It has ended: its token means nothing any more."""
-        self._active.pop(connection.token, None)
+        if self._active.pop(connection.token, None) is not None:
+            self._active_by_path[connection.path] -= 1
 
     def _expire(self, now: float) -> None:
         while self._waiting:

@@ -11,6 +11,15 @@ def create(
     return connection
 
 
+def activate(
+    manager: HttpConnectionManager,
+    connection: HttpConnection,
+    path: str = "/hub",
+    maximum: int = 100,
+) -> bool:
+    return manager.activate(connection, path, maximum)
+
+
 def test_ids() -> None:
     """N-13: 22 characters of base64url each, id and token differ, and never come twice."""
     manager = HttpConnectionManager()
@@ -51,7 +60,7 @@ def test_a_connection_that_was_picked_up_does_not_expire() -> None:
     """TG-7: the transport that came first has it for life; then the token is spent."""
     manager = HttpConnectionManager()
     connection = create(manager)
-    manager.activate(connection)
+    assert activate(manager, connection)
     assert connection.is_active
     assert manager.find(connection.token, 1e9) is connection
     manager.remove(connection)
@@ -67,7 +76,7 @@ def test_their_number_is_bounded() -> None:
     assert manager.create(1, 14.9, 15.0, 2) is None
     assert manager.create(1, 15.0, 15.0, 2) is not None
     assert manager.create(1, 15.0, 15.0, 2) is None
-    manager.activate(second)
+    assert activate(manager, second)
     assert manager.create(1, 15.0, 15.0, 2) is not None
     assert manager.find(first.token, 15.0) is None
     assert manager.find(second.token, 15.0) is second
@@ -77,7 +86,24 @@ def test_a_connection_made_on_the_spot() -> None:
     """TG-3: without negotiate; it is in the table as long as it lives."""
     manager = HttpConnectionManager()
     connection = HttpConnection("id", "id", expires_at=0)
-    manager.activate(connection)
+    assert activate(manager, connection)
     assert manager.find("id", 100.0) is connection
     manager.remove(connection)
     assert manager.find("id", 100.0) is None
+
+
+def test_the_number_of_active_ones_is_bounded() -> None:
+    """Each path has room of its own, which comes back when a connection ends, and only once."""
+    manager = HttpConnectionManager()
+    first, second, third = (create(manager) for _ in range(3))
+    assert activate(manager, first, "/one", 1)
+    assert manager.is_full("/one", 1)
+    assert not activate(manager, second, "/one", 1)
+    assert not second.is_active
+    assert manager.find(second.token, 0.0) is second  # it waits still
+    assert activate(manager, second, "/two", 1)
+    for _ in range(2):
+        manager.remove(first)
+    assert activate(manager, third, "/one", 1)
+    assert manager.is_full("/one", 1)
+    assert manager.is_full("/two", 1)

@@ -181,6 +181,34 @@ async def test_too_many_wait(
     assert not any(token in caplog.text for token in tokens)
 
 
+@pytest.mark.parametrize("negotiated", [True, False])
+async def test_too_many_are_connected(
+    http: aiohttp.ClientSession, upgrade: Connect, negotiated: bool
+) -> None:
+    """503 to negotiate and to the upgrade, also where negotiate was skipped; an end makes room."""
+    host = Host()
+    for path in ("/hub", "/other"):
+        host.map(
+            path,
+            endpoint_options=EndpointOptions(maximum_connections=1, close_timeout=CLOSE_TIMEOUT),
+        )
+    async with host.run():
+        url = query = f"{host.url}/hub"
+        if negotiated:  # while there is room: who waits takes none
+            body = await negotiate(http, f"{url}/negotiate?negotiateVersion=1")
+            query = f"{url}?id={body['connectionToken']}"
+        first = await upgrade(url)
+        assert first.head.status == 101
+        async with http.post(f"{url}/negotiate?negotiateVersion=1") as response:
+            assert response.status == 503
+        assert (await upgrade(query)).head.status == 503
+        assert (await upgrade(f"{host.url}/other")).head.status == 101
+        first.cut()
+        while (again := await upgrade(query)).head.status == 503:
+            pass  # the server has not noticed yet
+        assert again.head.status == 101
+
+
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """``later(seconds)``: from now on the loop's clock shows that much more."""
