@@ -154,10 +154,11 @@ class HubConnection:
         self._handlers.remove(target, handler)
 
     def on_any(self, handler: Callable[[str, Raw], Any] | None) -> None:
-        """Sets the one handler, plain or async, for calls that have no handler of their own.
+        """Sets the one handler, plain or async, for calls of every name.
 
-        It gets the target and the undecoded arguments, an array (``.copy()`` what is kept: it is a
-        view of all that arrived with it).
+        It runs after the handlers of the call's own name, whether these could take the arguments
+        or not. It gets the target and the undecoded arguments, an array (``.copy()`` what is
+        kept: it is a view of all that arrived with it).
         """
         self._handlers.set_any(handler)
 

@@ -65,7 +65,7 @@ class HandlerTable:
             self._registrations[target] = kept
 
     def set_any(self, handler: AnyHandler | None) -> None:
-        """The one handler for all targets that have none of their own."""
+        """The one handler for all targets, after those of a target's own."""
         self._any = handler
 
     def dispatch(self, invocation: Invocation) -> None:
@@ -121,26 +121,34 @@ class HandlerTable:
         self._worker = None
 
     def _calls(self, invocation: Invocation) -> Sequence[_HandlerCall]:
-        """Each handler with its arguments; none when those do not fit the first (C-14)."""
+        """Each handler with its arguments, the catch-all last and undecoded.
+
+        None of the target's own when the arguments do not fit the first of them (C-14).
+        """
         registrations = self._registrations.get(invocation.target)
         if registrations is None:
             if self._any is None:
                 logger.debug("No handler for '%s'.", invocation.target)
                 return ()
             return ((self._any, (invocation.target, invocation.arguments)),)
-        calls: list[_HandlerCall] = []
-        for registration in registrations:
-            try:
-                arguments = registration.read_arguments(invocation.arguments)
-            except ArgumentBindingError as error:
-                logger.warning(
-                    "An invocation of '%s' was not handled: %s", invocation.target, error
-                )
-                if not calls:
-                    break
-                continue
-            calls.append((registration.handler, arguments))
+        calls = _bound(registrations, invocation)
+        if self._any is not None:
+            calls.append((self._any, (invocation.target, invocation.arguments)))
         return calls
+
+
+def _bound(registrations: Iterable[_Registration], invocation: Invocation) -> list[_HandlerCall]:
+    calls: list[_HandlerCall] = []
+    for registration in registrations:
+        try:
+            arguments = registration.read_arguments(invocation.arguments)
+        except ArgumentBindingError as error:
+            logger.warning("An invocation of '%s' was not handled: %s", invocation.target, error)
+            if not calls:
+                break
+            continue
+        calls.append((registration.handler, arguments))
+    return calls
 
 
 async def _call_all(calls: Iterable[_HandlerCall], target: str) -> None:

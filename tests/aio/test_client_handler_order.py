@@ -117,11 +117,15 @@ async def test_catch_all_in_order(client_lab: ClientLab) -> None:
         heard.append(target)
         raise LookupError(target)
 
+    async def own() -> None:
+        await asyncio.sleep(0)
+        heard.append("own")
+
     connection.on_any(catch)
-    connection.on("News", lambda: heard.append("News"))
+    connection.on("News", own)
     client_lab.server.send(call("A"), call("News"), call("B"))
     await client_lab.clock.settle()
-    assert heard == ["A", "News", "B"]
+    assert heard == ["A", "own", "News", "B"]
 
 
 async def test_queued_calls_run_after_a_close(client_lab: ClientLab) -> None:

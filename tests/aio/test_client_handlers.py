@@ -235,20 +235,35 @@ async def test_handlers_of_other_kinds(client_lab: ClientLab) -> None:
 
 
 async def test_catch_all(client_lab: ClientLab) -> None:
-    """on_any gets what has no handler of its own, undecoded; there is one, and it can be taken
-    away."""
+    """on_any gets everything, undecoded and after the handlers of its name; there is one, and it
+    can be taken away."""
     connection = await client_lab.started()
     heard: list[Any] = []
-    connection.on("News", lambda _: heard.append("own"))
     connection.on_any(lambda target, arguments: heard.append((target, bytes(arguments))))
-    client_lab.server.send(call("News", 1))
+    connection.on("News", lambda _: heard.append("own"))
+    client_lab.server.send('{"type":1,"target":"News","arguments":[1.0]}')
     client_lab.server.send('{"type":1,"target":"Other","arguments":[1, {"A_b":1.50}]}')
     await client_lab.clock.settle()
-    assert heard == ["own", ("Other", b'[1, {"A_b":1.50}]')]
+    assert heard == ["own", ("News", b"[1.0]"), ("Other", b'[1, {"A_b":1.50}]')]
     connection.on_any(None)
-    client_lab.server.send(call("Other"))
+    client_lab.server.send(call("News", 1), call("Other"))
     await client_lab.clock.settle()
-    assert len(heard) == 2
+    assert heard[3:] == ["own"]
+
+
+async def test_catch_all_takes_what_the_handlers_cannot(client_lab: ClientLab) -> None:
+    """C-14 drops a call for the handlers that it does not fit, not for one that takes anything."""
+    connection = await client_lab.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def news(number: int) -> None:
+        heard.append(number)
+
+    connection.on_any(lambda target, arguments: heard.append(bytes(arguments)))
+    client_lab.server.send(call("News", "x"), call("News", 2))
+    await client_lab.clock.settle()
+    assert heard == [b'["x"]', 2, b"[2]"]
 
 
 @pytest.mark.parametrize("target", ["News", "Nobody"])

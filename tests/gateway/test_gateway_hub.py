@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from protocol import HubConnection, HubException
+from protocol import HubConnection, HubConnectionBuilder, HubException
 from signalr_gateway.gateway_hub import GatewayServices, RouteCall
 from signalr_gateway.orchestrator import HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Relay
@@ -115,6 +115,41 @@ async def test_a_spread_route(gateway: RunningGateway, lab: Lab) -> None:
         await until(lambda: clients(gateway) == 1)
         await lab.send("Spread", b'[0.10,"x",{"z":1,"a":2}]')
         assert await inbox.take() == ("Spread", b'[0.10,"x",{"z":1,"a":2}]')
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_handlers_of_the_user_leave_the_events_to_the_clients(lab: Lab, fits: bool) -> None:
+    """GW-27: what `build_hub_connection` registers runs beside the gateway, as in C#."""
+    heard: list[Any] = []
+
+    def build(builder: HubConnectionBuilder) -> HubConnection:
+        connection = connecting_to(lab.url)(builder)
+
+        @connection.on("Anything")
+        async def fitting(*arguments: Any) -> None:
+            heard.append(arguments)
+
+        @connection.on("Anything")
+        def alone(number: int) -> None:
+            heard.append(number)
+
+        if not fits:
+            connection.off("Anything", fitting)
+        return connection
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        orchestrator.add_hub("lab", build).add_route("r", HubRouteInfo(receive_method="Anything"))
+
+    async with running_gateway(orchestrate) as gateway:
+        client = gateway.client()
+        inbox = Inbox(client)
+        async with client:
+            await until(lambda: clients(gateway) == 1)
+            for number in range(3):
+                await lab.send("Anything", b'[%d.0,"x"]' % number)
+            for number in range(3):
+                assert await inbox.take() == ("Anything", b'[[%d.0,"x"],{}]' % number)
+    assert heard == ([(0.0, "x"), (1.0, "x"), (2.0, "x")] if fits else [])
 
 
 async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
