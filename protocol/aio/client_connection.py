@@ -112,9 +112,10 @@ class ClientConnection:
         except BaseException:
             self._transport.abort()
             raise
-        self._peer.keep_alive.heard(self._loop.time())
-        self._transport.write(self._ping)  # arms the server's client timeout (H-13)
-        self._timer = self._loop.call_later(_TICK, self._tick)
+        if not self._transport.has_inherent_keep_alive:
+            self._peer.keep_alive.heard(self._loop.time())
+            self._transport.write(self._ping)  # arms the server's client timeout (H-13)
+            self._timer = self._loop.call_later(_TICK, self._tick)
         self._reader = self._loop.create_task(self._read())
 
     async def _shake_hands(self) -> None:

@@ -12,6 +12,13 @@ from ..hub_protocol import TransferFormat
 class Transport(Protocol):
     """One live connection, used by one reader and any number of writers on one event loop."""
 
+    @property
+    def has_inherent_keep_alive(self) -> bool:
+        """Whether the transport itself notices a peer that is gone, as polls do.
+
+        Over such a one neither side pings, and a client has no server timeout (TL-11, K-1).
+        """
+
     async def receive(self) -> bytes | None:
         """The next bytes, or None when the peer has ended the stream in an orderly way or vanished.
 

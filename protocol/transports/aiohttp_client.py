@@ -193,6 +193,8 @@ class WebSocketClientTransport:
     piles up meanwhile leaves as one frame.
     """
 
+    has_inherent_keep_alive: Final = False
+
     def __init__(
         self,
         session: aiohttp.ClientSession,

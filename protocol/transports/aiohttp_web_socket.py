@@ -32,6 +32,8 @@ _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015
 class WebSocketServerTransport:
     """A ``protocol.aio.transport.ServerTransport`` over one upgraded request."""
 
+    has_inherent_keep_alive: Final = False
+
     def __init__(
         self,
         request: web.Request,

@@ -73,6 +73,8 @@ class ClientLab:
         """When each attempt began."""
         self.answers: deque[Answer | Exception] = deque()
         """For the next attempts; when there is none, the handshake is accepted."""
+        self.has_inherent_keep_alive = False
+        """Of the transports that connections get, as over long polling."""
         self.before_connecting: Callable[[], Awaitable[object]] | None = None
         self._connections: list[HubConnection] = []
 
@@ -91,6 +93,7 @@ class ClientLab:
         if isinstance(answer, Exception):
             raise answer
         near, far = memory_pair()
+        near.has_inherent_keep_alive = self.has_inherent_keep_alive
         self.near_ends.append(near)
         self.servers.append(RawServer(self.clock, far))
         answer(self.server)

@@ -17,6 +17,7 @@ class MemoryTransport:
 
     def __init__(self) -> None:
         self.peer: MemoryTransport = self
+        self.has_inherent_keep_alive = False
         self.ended: Literal["closed", "failed", "aborted"] | None = None
         """How this end was ended from this side."""
         self.pieces: list[bytes] = []

@@ -7,7 +7,7 @@ import pytest
 
 from protocol import ConnectionClosed, HubConnection, HubConnectionState, ServerTimeoutError
 
-from .client_lab import PING, ClientLab
+from .client_lab import PING, REQUEST, ClientLab
 
 TIMED_OUT = "Server timeout (30000.00ms) elapsed without receiving a message from the server."
 
@@ -148,3 +148,14 @@ async def test_a_stop_that_the_transport_delays(client_lab: ClientLab) -> None:
     with pytest.raises(ConnectionClosed):
         await calling
     await stopping
+
+
+async def test_a_transport_that_keeps_itself_alive(client_lab: ClientLab) -> None:
+    """TL-11, K-4: over polls there is no ping, not even the first, and no server timeout."""
+    client_lab.has_inherent_keep_alive = True
+    connection = client_lab.connection()
+    await connection.start()
+    await client_lab.clock.advance(100)
+    assert is_connected(connection)
+    assert await client_lab.server.take() == [REQUEST]
+    assert client_lab.clock.leftovers() == []
