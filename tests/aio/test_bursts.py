@@ -11,6 +11,8 @@ from protocol.json_protocol import JsonHubProtocol
 class Socket:
     """A transport whose socket takes all that is flushed, or nothing."""
 
+    has_inherent_keep_alive = False
+
     def __init__(self, *, takes: bool) -> None:
         self.takes = takes
         self.is_closed = False

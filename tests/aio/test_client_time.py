@@ -158,4 +158,3 @@ async def test_a_transport_that_keeps_itself_alive(client_lab: ClientLab) -> Non
     await client_lab.clock.advance(100)
     assert is_connected(connection)
     assert await client_lab.server.take() == [REQUEST]
-    assert client_lab.clock.leftovers() == []
