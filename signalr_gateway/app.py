@@ -1,8 +1,8 @@
 """The composition root: builds the gateway's parts, gives them addresses, starts and stops them.
 
 Start: downstream connections are built with their handlers, then connect in the background; the
-gateway serves at once. Stop: new calls are refused and those under way get time to end
-(`make_runner`), clients are told, and only then the downstream connections close.
+gateway serves at once. Stop: new calls are refused while those under way get time to end
+(`runner`), clients are told, and only then the downstream connections close.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
 from .console_page import add_console
 from .downstream import Downstream, Downstreams, MakeDownstream
-from .event_log import ServerLog
+from .draining import Gate
 from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 GATEWAY = web.AppKey("gateway", Gateway)
 """Where an application made here keeps its parts."""
 
-SHUTDOWN_TIMEOUT = 10.0
-"""Seconds that calls under way get to end when the gateway stops."""
-
 
 def create_app(
     orchestrator: Orchestrator,
@@ -47,7 +44,7 @@ def create_app(
     swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
 ) -> web.Application:
-    """The gateway of a finished orchestration as an aiohttp application; see `make_runner`.
+    """The gateway of a finished orchestration as an aiohttp application; see `runner`.
 
     `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
     bound a POST's body (GW-7, GW-9); a route may have a size of its own. `hub_options` are those
@@ -55,6 +52,8 @@ def create_app(
     `build_hub_connection` fails.
     """
     app = web.Application()
+    gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
+    gate.guard(app)
     app.on_shutdown.append(_drain)  # before the hub's clients are told, which may take a while
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
@@ -70,7 +69,7 @@ def create_app(
     if orchestrator.start_gateway_hub:
         services = GatewayServices(relay, downstreams, maximum_depth)
         hub = _map_gateway_hub(app, orchestrator.gateway_hub_path, services, hubs, hub_options)
-    gateway = Gateway(relay, downstreams, hub)
+    gateway = Gateway(relay, downstreams, gate, hub)
     app[GATEWAY] = gateway
     if console:
         add_console(app, gateway)
@@ -78,23 +77,6 @@ def create_app(
         add_swagger(app, openapi_document(orchestrator))
     app.cleanup_ctx.append(_running)
     return app
-
-
-def make_runner(
-    app: web.Application, *, shutdown_timeout: float = SHUTDOWN_TIMEOUT
-) -> web.AppRunner:
-    """A runner with what the gateway needs: a caller that goes away cancels its call (GW-10).
-
-    No access log: a line per request costs more than the request, and addresses may hold tokens.
-    """
-    return web.AppRunner(
-        app,
-        handler_cancellation=True,
-        auto_decompress=False,  # an encoded body is refused, never decoded (GW-9)
-        access_log=None,
-        logger=ServerLog(),
-        shutdown_timeout=shutdown_timeout,
-    )
 
 
 def _map_gateway_hub(
@@ -127,4 +109,5 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
 
 async def _drain(app: web.Application) -> None:
     log.info("gateway stops: no more calls are taken")
+    app[GATEWAY].gate.close()
     app[GATEWAY].downstreams.drain()

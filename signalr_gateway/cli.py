@@ -27,7 +27,7 @@ from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
 from .downstream import build_connection
 from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .orchestrator import OrchestrationError, Orchestrator
-from .serving import CannotListen, serving, stop_signals
+from .serving import CannotListen, serving, stop_signals, taken
 from .sources import UsageError, load_orchestration
 from .swagger_page import SWAGGER_PATH
 from .tls import CertificatePair, UnusableCertificate, self_signed_pair, server_context
@@ -191,10 +191,14 @@ async def _demo(options: argparse.Namespace) -> int:
     with _demo_pair(config, options) as pair, stop_signals() as stopped:
         config = replace(config, listen=replace(config.listen, pair=pair))
         ssl_context = None if pair is None else server_context(pair)
-        async with serving(create_chat_app(), "127.0.0.1", options.hub_port) as chat_url:
+        listen = config.listen
+        async with (
+            taken("127.0.0.1", options.hub_port) as chat_address,
+            taken(listen.host, listen.port, ssl_context) as address,
+            chat_address.serving(create_chat_app()) as chat_url,
+        ):
             orchestrate(orchestrator, chat_url + CHAT_HUB_PATH)
-            listen = config.listen
-            async with serving(_app(config), listen.host, listen.port, ssl_context) as url:
+            async with address.serving(_app(config)) as url:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"

@@ -8,6 +8,7 @@ from protocol import HubContext
 
 from .broadcast import Broadcaster
 from .downstream import Downstreams
+from .draining import Gate
 from .relay import Relay
 
 
@@ -24,4 +25,5 @@ class GatewayHubParts:
 class Gateway:
     relay: Relay
     downstreams: Downstreams
+    gate: Gate
     hub: GatewayHubParts | None

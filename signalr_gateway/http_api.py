@@ -72,16 +72,16 @@ class HttpApi:
         app.router.add_route("*", _OWN_PATHS, self._handle)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        request_id = _request_id(request)
+        request_id = request_id_of(request)
         try:
             response = await self._dispatch(request)
         except Refusal as refusal:
-            response = _problem_response(refusal.problem, request_id)
+            response = problem_response(refusal.problem, request_id)
             _log_refusal(request, refusal.problem, request_id)
         except Exception:
             log.exception("request %s failed", request_id)
             problem = Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to do this.")
-            response = _problem_response(problem, request_id)
+            response = problem_response(problem, request_id)
         response.headers[REQUEST_ID] = request_id
         return response
 
@@ -210,7 +210,7 @@ def is_json(content_type: str) -> bool:
     return json and isinstance(charset, str) and charset.lower() == "utf-8"
 
 
-def _request_id(request: web.Request) -> str:
+def request_id_of(request: web.Request) -> str:
     """The caller's id when it is short and harmless to log and echo, else a new one."""
     given = request.headers.get(REQUEST_ID, "")
     return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
@@ -275,11 +275,12 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 # --- answers -------------------------------------------------------------------------------
 
 
-def _problem_response(problem: Problem, request_id: str) -> web.Response:
+def problem_response(problem: Problem, request_id: str) -> web.Response:
+    """The whole answer."""
     response = web.Response(
         status=problem.code.status,
         body=problem.body(request_id),
-        headers={"Content-Type": CONTENT_TYPE, **dict(problem.headers)},
+        headers={"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)},
     )
     if problem.code is ProblemCode.BODY_TIMEOUT:
         response.force_close()  # where the rest of that body ends, nobody knows

@@ -1,4 +1,8 @@
-"""Serves aiohttp applications on addresses, until told to stop."""
+"""Serves aiohttp applications on addresses, until told to stop.
+
+An address is taken before anything starts, so that one that cannot be had is all that is said, and
+given up after the last answer (`runner`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 
-from .app import make_runner
+from .runner import GatewayRunner
 
 log = logging.getLogger(__name__)
 
@@ -23,34 +27,93 @@ class CannotListen(Exception):
     """The address cannot be bound; `str()` is one line that says which and why."""
 
 
+class Address:
+    """A host and port that nobody else can have; made by `taken`, good for serving once."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+        self._runner: GatewayRunner | None = None
+        self._server: asyncio.Server | None = None
+
+    async def take(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+        self._server = await asyncio.get_running_loop().create_server(
+            self._protocol, host, port, ssl=ssl_context, backlog=BACKLOG, start_serving=False
+        )
+
+    def release(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def url(self) -> str:
+        """The base URL, with the port that was taken."""
+        assert self._server is not None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return (
+            f"{self._scheme}://[{host}]:{port}"
+            if ":" in host
+            else f"{self._scheme}://{host}:{port}"
+        )
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return self._runner.server()
+
+    @asynccontextmanager
+    async def serving(self, app: web.Application) -> AsyncIterator[str]:
+        """Serve `app` while the context lasts; gives the base URL.
+
+        Raises `CannotListen`, and whatever starting `app` raises.
+        """
+        assert self._server is not None
+        runner = self._runner = GatewayRunner(app)
+        try:
+            await runner.setup()
+            with _told(self.url):
+                await self._server.start_serving()
+            log.info("listening on %s", self.url)
+            yield self.url
+        finally:
+            await runner.drain()
+            self.release()
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def taken(
+    host: str, port: int, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[Address]:
+    """An address that is ours while the context lasts, though nobody is answered there yet.
+
+    Port 0 takes a free one; with an `ssl_context` it is https. Raises `CannotListen`.
+    """
+    address = Address("http" if ssl_context is None else "https")
+    with _told(f"{host}:{port}"):
+        await address.take(host, port, ssl_context)
+    try:
+        yield address
+    finally:
+        address.release()
+
+
 @asynccontextmanager
 async def serving(
     app: web.Application, host: str, port: int, ssl_context: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
-    """Serve `app` on host and port while the context lasts; gives the base URL.
-
-    Port 0 takes a free one; with an `ssl_context` it is https. Raises `CannotListen`, and whatever
-    starting `app` raises.
-    """
-    runner = make_runner(app)
-    try:
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=ssl_context)
-            await site.start()
-        except (OSError, OverflowError) as exc:
-            reason = getattr(exc, "strerror", None) or str(exc)
-            raise CannotListen(f"cannot listen on {host}:{port}: {reason}") from exc
-        url = _base_url("http" if ssl_context is None else "https", runner.addresses[0])
-        log.info("listening on %s", url)
+    """Both steps at once: see `taken` and `Address.serving`."""
+    async with taken(host, port, ssl_context) as address, address.serving(app) as url:
         yield url
-    finally:
-        await runner.cleanup()
 
 
-def _base_url(scheme: str, address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    host, port = address[0], address[1]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """What the system says about an address, as one line."""
+    try:
+        yield
+    except (OSError, OverflowError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise CannotListen(f"cannot listen on {place}: {reason}") from exc
 
 
 @contextmanager

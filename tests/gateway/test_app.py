@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import Orchestrator, create_app
 from signalr_gateway.orchestrator import HubRouteInfo, OrchestrationError
+from signalr_gateway.runner import GatewayRunner
 from signalr_gateway.serving import CannotListen, serving
 
 from .hand_clock import settle
 from .lab import (
+    Answer,
     Lab,
     RunningGateway,
     close_quietly,
@@ -24,7 +28,6 @@ from .lab import (
     lab_routes,
     running_gateway,
     running_lab,
-    until,
 )
 
 DEAD = "http://127.0.0.1:9/labhub"
@@ -49,31 +52,99 @@ async def test_a_call_under_way_may_end_when_the_gateway_stops(lab: Lab) -> None
     assert (answer.status, answer.body) == (200, b'"released"')
 
 
-async def test_the_whole_stop_waits_for_a_call_under_way(lab: Lab) -> None:
+@asynccontextmanager
+async def stopping(lab: Lab) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """A gateway that stops but for one call that the lab's hub holds, and a caller it knows."""
     orchestrator = Orchestrator()
     lab_routes(orchestrator, lab.url)
     gateway = serving(create_app(orchestrator), "127.0.0.1", 0)
     url = await gateway.__aenter__()
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
-
-        async def call() -> tuple[int, bytes]:
-            async with session.post(f"{url}/api/Gateway/hub/lab/hold", data=b"[]") as answer:
-                return answer.status, await answer.read()
-
-        post = asyncio.create_task(call())
+        assert (await ask(session, "GET", f"{url}/healthz")).status == 200  # kept alive
+        post = asyncio.create_task(ask(session, "POST", f"{url}/api/Gateway/hub/lab/hold", b"[]"))
         await lab.held.wait()
-        stopping = asyncio.create_task(gateway.__aexit__(None, None, None))
-        await until(lambda: not _listens(url))
+        ending = asyncio.create_task(gateway.__aexit__(None, None, None))
+        await settle()
+        yield url, session
         assert not post.done()
         lab.release.set()
-        assert await post == (200, b'"released"')
-        await stopping
+        answer = await post
+        assert (answer.status, answer.body) == (200, b'"released"')
+        assert answer.headers["Connection"] == "close"
+        await ending
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await ask(session, "GET", f"{url}/healthz")
 
 
-def _listens(url: str) -> bool:
-    address = urlsplit(url)
-    with socket.socket() as attempt:
-        return attempt.connect_ex((address.hostname, address.port)) == 0
+async def ask(
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None
+) -> Answer:
+    async with session.request(method, url, data=body) as answer:
+        return Answer(answer.status, answer.headers, await answer.read())
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_callers_are_told_that_the_gateway_stops(lab: Lab, known: bool) -> None:
+    """GW-9: over connections that were there and over new ones, until the last call has ended."""
+    async with stopping(lab) as (url, session), aiohttp.ClientSession() as stranger:
+        for _ in range(3):
+            answer = await ask(
+                session if known else stranger, "POST", f"{url}/api/Gateway/hub/lab/echo", b"[1]"
+            )
+            assert (answer.status, answer.problem["code"]) == (503, "gateway-draining")
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gatewayhub/negotiate?negotiateVersion=1"),
+        ("GET", "/GatewayHub"),
+        ("GET", "/swagger/index.html"),
+    ],
+)
+async def test_nothing_new_begins_while_the_gateway_stops(lab: Lab, method: str, path: str) -> None:
+    """A client that was told to come back must not find the gateway that it came from."""
+    async with stopping(lab) as (url, session):
+        answer = await ask(session, method, url + path)
+        assert (answer.status, answer.problem["code"]) == (503, "gateway-draining")
+
+
+async def test_health_is_told_while_the_gateway_stops(lab: Lab) -> None:
+    async with stopping(lab) as (url, session):
+        answer = await ask(session, "GET", f"{url}/healthz")
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+async def test_a_body_that_arrives_slowly_does_not_hold_up_the_refusal(lab: Lab) -> None:
+    """Who comes anew is refused before anything of a body is read."""
+    async with stopping(lab) as (url, _):
+        address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(
+            b"POST /api/Gateway/hub/lab/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+
+
+async def test_a_call_that_does_not_end_is_cut_off(lab: Lab) -> None:
+    """The end has a limit; the hub is told that nobody waits any more (GW-10)."""
+    orchestrator = Orchestrator()
+    lab_routes(orchestrator, lab.url)
+    app = create_app(orchestrator)
+    runner = GatewayRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+        url = f"{site.name.rpartition(':')[0]}:{runner.addresses[0][1]}"
+        post = asyncio.create_task(ask(session, "POST", f"{url}/api/Gateway/hub/lab/hold", b"[]"))
+        await lab.held.wait()
+        await runner.cleanup()
+        assert isinstance(await close_quietly(post), aiohttp.ServerDisconnectedError)
+    lab.release.set()
 
 
 async def test_stopping_leaves_no_task_and_no_connection() -> None:
