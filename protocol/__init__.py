@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .aio.retry import RetryPolicy as RetryPolicy
     from .errors import ArgumentBindingError as ArgumentBindingError
     from .errors import ConnectionClosed as ConnectionClosed
+    from .errors import GroupLimitError as GroupLimitError
     from .errors import HandshakeError as HandshakeError
     from .errors import HubException as HubException
     from .errors import LocalProtocolError as LocalProtocolError
@@ -58,6 +59,7 @@ _HOMES = {
     ".errors": (
         "ArgumentBindingError",
         "ConnectionClosed",
+        "GroupLimitError",
         "HandshakeError",
         "HubException",
         "LocalProtocolError",

@@ -15,6 +15,7 @@
     ├── ConnectionClosed             the connection ended; calls in flight may or may not have run
     │   └── ServerTimeoutError
     └── HubException                 the method on the other side failed; its text is safe to show
+        └── GroupLimitError          … ours: a connection may not join one more group
 
 Errors carry data in attributes and a sentence in ``str()``. Which error closes what is decided by
 those who catch them.
@@ -111,6 +112,16 @@ class HubException(SignalRError):
     Raised by a hub method, its text reaches the caller even without detailed errors (S-8). Raised
     by ``invoke``, ``str()`` is the text the hub answered with.
     """
+
+
+class GroupLimitError(HubException):
+    """A connection may join no more groups, or none of such a name; it is where it was.
+
+    Raised by ``groups.add``. Whoever called the hub method gets the text, unless the method
+    catches it.
+    """
+
+    exception_name: ClassVar[str] = "HubException"
 
 
 def error_details(error: BaseException, detailed: bool) -> str:

@@ -8,7 +8,8 @@ gateway serves at once. Stop: new calls are refused while those under way get ti
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -90,10 +91,21 @@ def _map_gateway_hub(
         app,
         path,
         GatewayHub,
-        hub_options=hub_options,
+        hub_options=_with_room_for(services.relay.all_channels, hub_options or HubOptions()),
         hub_factory=lambda: GatewayHub(services),
     )
     return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))
+
+
+def _with_room_for(channels: Collection[str], options: HubOptions) -> HubOptions:
+    """The orchestration bounds the groups of the gateway hub, which are channels, and no client."""
+    return replace(
+        options,
+        maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
+        maximum_group_name_length=max(
+            options.maximum_group_name_length, *(len(channel) for channel in channels), 1
+        ),
+    )
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

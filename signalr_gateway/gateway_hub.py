@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 Text = str | int | float | None
 """Text, for which clients of the original may also send a number."""
 
+MAXIMUM_USER_ID_LENGTH = 256
+"""Characters of a `UserId`, which is kept as long as its subscription."""
+
 
 class RouteCall(msgspec.Struct):
     """What every method's argument names: a route, and the key of its hub."""
@@ -160,6 +163,8 @@ class GatewayHub(Hub):
             self._services.note("a route subscription on a route that is not individual", route)
             return None
         user = fold(_required(call.user_id, "UserId"))
+        if len(user) > MAXIMUM_USER_ID_LENGTH:
+            raise HubException(f"UserId has more than {MAXIMUM_USER_ID_LENGTH} characters.")
         return Subscription(route.api, route=route.key, user=user)
 
     async def _subscribe(self, call: RouteCall, subscription: Subscription) -> None:

@@ -89,6 +89,11 @@ class Relay:
         self._hubs = hubs
         self._rules = {api: _event_rules(hub) for api, hub in hubs.items()}
 
+    @property
+    def all_channels(self) -> frozenset[str]:
+        """Every channel there is, of whatever audience."""
+        return frozenset(rule.channel for rules in self._rules.values() for rule in rules.values())
+
     def find_route(self, api: str, key: str) -> HubRoute | None:
         """The route a caller means; both keys ignore case, routes belong to their hub (GW-1)."""
         hub = self._hubs.get(fold(api))

@@ -49,6 +49,7 @@ PUBLIC_NAMES: Final = frozenset(
         # errors
         "ArgumentBindingError",
         "ConnectionClosed",
+        "GroupLimitError",
         "HandshakeError",
         "HubException",
         "LocalProtocolError",

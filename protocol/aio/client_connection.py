@@ -186,14 +186,13 @@ class ClientConnection:
 
     async def _read(self) -> None:
         try:
-            self._receive(self._rest)
+            await self._receive(self._rest)
             while self._end is None:
                 data = await self._transport.receive()
                 if data is None:
                     self._peer.receive_end()
                     break
-                self._receive(data)
-                await self._handlers.wait_for_room()
+                await self._receive(data)
         except ProtocolError as error:
             end = ConnectionClosed(str(error))
             end.__cause__ = error
@@ -208,11 +207,15 @@ class ClientConnection:
         self._finish(ConnectionClosed("The server ended the connection."))
         await self._transport.close()
 
-    def _receive(self, data: bytes) -> None:
+    async def _receive(self, data: bytes) -> None:
         for message in self._peer.receive_data(data, self._loop.time()):
             self._handle(message)
             if self._end is not None:
                 return  # nothing behind a Close counts (C-15)
+            if self._handlers.is_full:
+                await self._handlers.wait_for_room()
+            if self._transport.buffered > _CONGESTED:  # by answers that the server does not read
+                await self._transport.drain()
 
     def _handle(self, message: ReceivedMessage) -> None:
         match message:

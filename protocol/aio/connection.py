@@ -45,8 +45,8 @@ class HubConnectionContext(HubCallerContext):
         self.ending: Ending | None = None
         self.on_end: Callable[[], None] = lambda: None
         """Called once, when ``ending`` has been set."""
+        self.options = options
         self._transport = transport
-        self._options = options
         self.buffered = 0
         """Bytes queued at the time of the last write; by now it may be less."""
         self._hub_protocol: HubProtocol | None = None
@@ -107,7 +107,7 @@ class HubConnectionContext(HubCallerContext):
         if self._transport.buffered <= CONGESTED or self.ending is not None:
             return
         try:
-            async with asyncio.timeout(self._options.transport_send_timeout):
+            async with asyncio.timeout(self.options.transport_send_timeout):
                 await self._transport.drain()
         except TimeoutError:
             logger.warning("Connection %s is cut off: a send timed out.", self.connection_id)

@@ -27,8 +27,10 @@ _HandlerCall = tuple[Handler, Sequence[Any]]
 
 _NO_RESULT: Final = "Client didn't provide a result."
 _UNREADABLE: Final = "Client failed to parse argument(s)."
-MAXIMUM_QUEUED_BYTES = 1024 * 1024
-"""Arguments waiting for async handlers; beyond it nothing more is read from the socket (C-21)."""
+MAXIMUM_QUEUED_BYTES: Final = 1024 * 1024
+"""Of memory for what waits for async handlers; beyond it nothing more is read (C-21)."""
+_INVOCATION: Final = 256  # bytes that one takes beside its payload and its texts
+_TEXT: Final = 64  # bytes that one takes beside its characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class HandlerTable:
         self._hub_protocol.require_arguments(invocation.arguments)
         if self._worker is not None:
             self._queue.append(invocation)
-            self._queued_bytes += memoryview(invocation.arguments).nbytes
+            self._queued_bytes += _weight(invocation)
             return
         target = invocation.target
         calls = iter(self._calls(invocation))
@@ -102,9 +104,14 @@ class HandlerTable:
             return _UNREADABLE
         return _NO_RESULT
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be dispatched before ``wait_for_room``."""
+        return self._queued_bytes > MAXIMUM_QUEUED_BYTES
+
     async def wait_for_room(self) -> None:
         """Returns once the queue is short enough to read on."""
-        while self._queued_bytes > MAXIMUM_QUEUED_BYTES:
+        while self.is_full:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
@@ -114,7 +121,7 @@ class HandlerTable:
         await _call_all(rest, target)
         while self._queue:
             invocation = self._queue.popleft()
-            self._queued_bytes -= memoryview(invocation.arguments).nbytes
+            self._queued_bytes -= _weight(invocation)
             await _call_all(self._calls(invocation), invocation.target)
             if self._room is not None and not self._room.done():
                 self._room.set_result(None)
@@ -135,6 +142,14 @@ class HandlerTable:
         if self._any is not None:
             calls.append((self._any, (invocation.target, invocation.arguments)))
         return calls
+
+
+def _weight(invocation: Invocation) -> int:
+    """About the bytes of memory that a waiting invocation takes, however little it carries."""
+    headers = invocation.headers
+    texts = (invocation.target, invocation.invocation_id, *invocation.stream_ids)
+    sizes = map(len, (*texts, *headers, *headers.values()))
+    return _INVOCATION + memoryview(invocation.arguments).nbytes + sum(_TEXT + s for s in sizes)
 
 
 def _bound(registrations: Iterable[_Registration], invocation: Invocation) -> list[_HandlerCall]:

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ..errors import LocalProtocolError
+from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
 from .connection import CONGESTED, HubConnectionContext
+from .options import HubOptions
 
 NOBODY: Final[Collection[str]] = ()
 
@@ -66,7 +67,10 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Idempotent; an unknown connection is ignored (G-3)."""
+        """Idempotent; an unknown connection is ignored (G-3).
+
+        Raises GroupLimitError where the connection's HubOptions allow no such group, or no more.
+        """
 
     @abstractmethod
     async def remove_from_group(self, connection_id: str, group: str) -> None:
@@ -142,8 +146,11 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         _require_text(group)
         connection = self._connections.get(connection_id)
         if connection is not None:
-            _enter(self._groups, group, connection)
-            self._memberships.setdefault(connection_id, set()).add(group)
+            memberships = self._memberships.setdefault(connection_id, set())
+            if group not in memberships:
+                _require_room(group, memberships, connection.options)
+                memberships.add(group)
+                _enter(self._groups, group, connection)
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
@@ -186,3 +193,16 @@ def _leave(table: dict[str, dict[str, HubConnectionContext]], key: str, connecti
 def _require_text(group: str) -> None:
     if not isinstance(group, str):
         raise LocalProtocolError(f"A group name is a str, not {type(group).__name__}.")
+
+
+def _require_room(group: str, memberships: Collection[str], options: HubOptions) -> None:
+    """A client that chooses its groups must not fill the table (G-3 knows no limit)."""
+    if len(group) > options.maximum_group_name_length:
+        raise GroupLimitError(
+            f"A group name has {len(group)} characters, more than the "
+            f"{options.maximum_group_name_length} allowed."
+        )
+    if len(memberships) >= options.maximum_groups_per_connection:
+        raise GroupLimitError(
+            f"The connection is in {len(memberships)} groups, as many as it may be in."
+        )

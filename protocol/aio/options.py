@@ -44,6 +44,12 @@ class HubOptions:
     transport_send_timeout: float = 10.0
     """A client that takes nothing for this long, while a method waits for it, is cut off (TG-9)."""
 
+    maximum_groups_per_connection: int = 1000
+    """How many groups one connection may be in; ``groups.add`` raises GroupLimitError beyond it."""
+
+    maximum_group_name_length: int = 1024
+    """Characters; ``groups.add`` raises GroupLimitError for a longer name."""
+
     services: Services = field(default_factory=dict)
     """Values of hub method parameters that no client sends: by the parameter's type, a function
     that gives one for each call. Like .NET's injected parameters they are not counted among a

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol import LocalProtocolError, Principal
+from protocol import GroupLimitError, LocalProtocolError, Principal
 from protocol.aio.connection import HubConnectionContext
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import HubLifetimeManager
@@ -21,6 +21,7 @@ from protocol.json_protocol import JsonHubProtocol
 from .loop_clock import LoopClock
 from .memory_transport import MemoryTransport, memory_pair
 
+OPTIONS = HubOptions(maximum_groups_per_connection=3, maximum_group_name_length=5)
 _PROTOCOL = JsonHubProtocol()
 
 
@@ -31,7 +32,7 @@ class Receiver:
         near, self.transport = memory_pair()
         request = HttpRequestData("GET", "/hub", "", {}, None)
         user = None if user_id is None else Principal(user_id)
-        self.connection = HubConnectionContext(connection_id, request, user, near, HubOptions())
+        self.connection = HubConnectionContext(connection_id, request, user, near, OPTIONS)
         self.connection.hub_protocol = _PROTOCOL
         self._clock = clock
 
@@ -240,6 +241,34 @@ class HubLifetimeContract(ABC):
             await manager.add_to_group("a", group)
         with pytest.raises(LocalProtocolError, match="A group name is a str"):
             await manager.remove_from_group("a", group)
+
+    async def test_groups_of_one_connection_are_bounded(
+        self, manager: HubLifetimeManager, receivers: dict[str, Receiver]
+    ) -> None:
+        """What is refused changes nothing; leaving makes room, and the others have their own."""
+        await manager.add_to_group("b", "i")  # its third
+        for _ in range(2):
+            with pytest.raises(GroupLimitError, match="is in 3 groups, as many as it may"):
+                await manager.add_to_group("b", "j")
+        await manager.add_to_group("b", "g")  # where it is already
+        await manager.add_to_group("a", "j")
+        await manager.send_groups(["g", "i", "j"], "X", [])
+        assert [len(await receivers[name].take()) for name in "ab"] == [2, 2]
+        await manager.remove_from_group("b", "i")
+        await manager.add_to_group("b", "j")
+        await manager.send_groups(["i", "j"], "X", [])
+        assert [len(await receivers[name].take()) for name in "ab"] == [1, 1]
+
+    async def test_names_of_groups_are_bounded(
+        self, manager: HubLifetimeManager, receivers: dict[str, Receiver]
+    ) -> None:
+        """By characters."""
+        await manager.add_to_group("a", "ü😀xyz")
+        with pytest.raises(GroupLimitError, match="has 6 characters, more than the 5 allowed"):
+            await manager.add_to_group("a", "ü😀xyz!")
+        await manager.remove_from_group("a", "ü😀xyz!")
+        await manager.send_groups(["ü😀xyz", "ü😀xyz!"], "X", [])
+        assert await receivers["a"].take() == ["X"]
 
     async def test_connections(
         self, manager: HubLifetimeManager, receivers: dict[str, Receiver]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from protocol import Hub, HubContext, LocalProtocolError, Principal, hub_method
+from protocol import Hub, HubContext, HubOptions, LocalProtocolError, Principal, hub_method
 
 from .conftest import MakeServer
-from .server_lab import CLOSE, RawClient, ServerLab, call, invocation, result
+from .server_lab import CLOSE, RawClient, ServerLab, call, failure, invocation, result
 
 
 class TalkHub(Hub):
@@ -185,3 +185,39 @@ async def test_sends_in_on_connected_and_on_disconnected(serve: MakeServer) -> N
     assert await two.ask({"protocol": "json", "version": 1}) == [{}, invocation("Hello", "c2")]
     assert await two.ask(CLOSE) == [CLOSE]
     assert await one.take() == [invocation("Hello", "c2"), invocation("Bye", "c2")]
+
+
+async def test_a_client_that_joins_too_many_groups(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its call fails and says why, whether or not errors are detailed; all else goes on."""
+    client = await serve(TalkHub, HubOptions(maximum_groups_per_connection=2)).connect()
+    refused = failure(
+        "An unexpected error occurred invoking 'Join' on the server. HubException: "
+        "The connection is in 2 groups, as many as it may be in."
+    )
+    assert await client.ask(call("Join", "g")) == [result()]
+    for _ in range(3):
+        assert await client.ask(call("Join", "h")) == [refused]
+    await client.ask(call("Leave", "g"))
+    assert await client.ask(call("Join", "h")) == [result()]
+    assert caplog.records == []  # or a client could fill the log instead
+
+
+async def test_clients_that_come_and_go_leave_nothing(serve: MakeServer) -> None:
+    """G-3: whoever has gone is in no table, however it went."""
+    lab = serve(TalkHub)
+    for _ in range(40):
+        clients = [await lab.connect(Principal(f"user {number}")) for number in range(50)]
+        for client in clients:
+            client.send(call("Join", client.connection_id), call("Join", "g"), call("Leave", "g"))
+        for number, client in enumerate(clients):
+            if number % 2:
+                client.send(CLOSE)
+            else:
+                client.vanish()
+        await lab.clock.settle()
+    manager = lab.server.lifetime
+    tables = [value for each in (manager, lab.server) for value in vars(each).values()]
+    kept = [table for table in tables if isinstance(table, dict) and table]
+    assert kept == [lab.server._protocols]

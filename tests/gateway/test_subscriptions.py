@@ -1,0 +1,93 @@
+"""What a connection may subscribe to, and how much of it (GW-15, GW-16, GW-20)."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol import HubException, HubOptions
+from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.relay import Relay, Subscription
+from signalr_gateway.subscriptions import MAXIMUM_SUBSCRIPTIONS, Subscriptions
+
+from .lab import Inbox, Lab, connecting_to, individual, running_gateway
+
+
+def orchestrate(orchestrator: Orchestrator, url: str = "http://127.0.0.1:1/hub") -> None:
+    builder = orchestrator.add_hub("lab", connecting_to(url))
+    for key, method in (("one", "ToOne"), ("two", "ToTwo"), ("both", "ToOne")):
+        builder.add_route(key, individual(method))
+    builder.add_route(
+        "group",
+        HubRouteInfo(receive_method="ToOne", broadcast_type=BroadcastType.GROUP, receive_group="g"),
+    )
+
+
+@pytest.fixture
+def subscriptions() -> Subscriptions:
+    orchestrator = Orchestrator()
+    orchestrate(orchestrator)
+    return Subscriptions(Relay(orchestrator.hubs))
+
+
+def as_user(route: str, user: str = "john") -> Subscription:
+    return Subscription("lab", route=route, user=user)
+
+
+def test_channels_are_joined_for_the_first_and_left_with_the_last(
+    subscriptions: Subscriptions,
+) -> None:
+    """GW-2: a channel is a kind of event, whatever leads to it."""
+    reasons = [
+        as_user("one"),
+        as_user("one", "jane"),
+        as_user("both"),
+        Subscription("lab", group="g"),
+    ]
+    assert [subscriptions.add(each) for each in reasons] == [["lab\nToOne"], [], [], []]
+    assert subscriptions.add(as_user("two")) == ["lab\nToTwo"]
+    assert [subscriptions.remove(each) for each in reasons] == [[], [], [], ["lab\nToOne"]]
+    assert subscriptions.add(as_user("both")) == ["lab\nToOne"]
+
+
+def test_what_changes_nothing(subscriptions: Subscriptions) -> None:
+    """GW-19."""
+    assert subscriptions.remove(as_user("one")) is None
+    assert subscriptions.add(as_user("one")) is not None
+    assert subscriptions.add(as_user("one")) is None
+    assert subscriptions.remove(as_user("one")) is not None
+    assert subscriptions.remove(as_user("one")) is None
+
+
+def test_their_number_is_bounded(subscriptions: Subscriptions) -> None:
+    """What is refused is not held; giving one up makes room."""
+    for number in range(MAXIMUM_SUBSCRIPTIONS):
+        assert subscriptions.add(as_user("one", f"user {number}")) is not None
+    for _ in range(2):
+        with pytest.raises(HubException, match="has 1000 subscriptions, the most"):
+            subscriptions.add(as_user("two"))
+    assert subscriptions.add(as_user("one", "user 0")) is None
+    assert subscriptions.remove(as_user("two")) is None
+    assert subscriptions.remove(as_user("one", "user 0")) == []
+    assert subscriptions.add(as_user("two")) == ["lab\nToTwo"]
+
+
+async def test_the_groups_of_the_hub_fit_the_orchestration(lab: Lab) -> None:
+    """Hub options for groups are no trap: there are as many as the orchestration has events."""
+    options = HubOptions(maximum_groups_per_connection=1, maximum_group_name_length=1)
+    async with running_gateway(
+        lambda orchestrator: orchestrate(orchestrator, lab.url), hub_options=options
+    ) as gateway:
+        connection = gateway.client()
+        inbox = Inbox(connection)
+        async with connection:
+            for key in ("one", "two"):
+                await connection.invoke(
+                    "SubscribeToRoute", {"Api": "lab", "Key": key, "UserId": "x" * 256}
+                )
+            await lab.send("ToOne", b"[]")
+            await lab.send("ToTwo", b"[]")
+            assert [(await inbox.take())[0] for _ in range(2)] == ["ToOne", "ToTwo"]
+            with pytest.raises(HubException, match="UserId has more than 256 characters"):
+                await connection.invoke(
+                    "SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": "x" * 257}
+                )

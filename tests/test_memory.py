@@ -1,0 +1,266 @@
+"""Memory stays flat, whatever a peer piles up: the tables and buffers that strangers can fill.
+
+Each act fills one of them a number of times. Once the bound is reached, ten times as much must take
+no more memory; the bounds themselves are tested where they belong. What ends leaves nothing behind.
+"""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from protocol import (
+    GroupLimitError,
+    HttpRequestData,
+    HubConnection,
+    HubException,
+    HubOptions,
+    RemoteProtocolError,
+)
+from protocol.aio.client import Connected
+from protocol.aio.client_options import HubConnectionOptions
+from protocol.aio.connection import HubConnectionContext
+from protocol.aio.lifetime import DefaultHubLifetimeManager
+from protocol.framing import RecordFramer
+from protocol.json_protocol import JsonHubProtocol
+from protocol.transports.http_connections import HttpConnectionManager
+from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.relay import Relay, Subscription
+from signalr_gateway.subscriptions import Subscriptions
+
+MIB = 1024 * 1024
+
+Act = Callable[[int], Any]
+
+
+class IdleTransport:
+    """Takes what is written, and counts it; nothing arrives unless a test says so."""
+
+    is_closed = False
+    has_inherent_keep_alive = False
+
+    def __init__(self) -> None:
+        self.buffered = 0
+        self._closed = asyncio.Event()
+
+    async def receive(self) -> bytes | None:
+        await self._closed.wait()
+        return None
+
+    def write(self, data: bytes) -> int:
+        self.buffered += len(data)
+        return self.buffered
+
+    def flush(self) -> None: ...
+
+    async def drain(self) -> None:
+        await self._closed.wait()
+
+    async def close(self, *, failed: bool = False) -> None:
+        self._closed.set()
+
+    def abort(self) -> None:
+        self._closed.set()
+
+
+class FloodingServer(IdleTransport):
+    """What a client sees of a server that sends one message over and over and reads nothing."""
+
+    def __init__(self, message: bytes, times: int) -> None:
+        super().__init__()
+        self.taken = 0
+        self.waiting: list[bytes] = []
+        self._message = message
+        self._times = times
+
+    async def receive(self) -> bytes | None:
+        if self.taken == self._times:
+            return await super().receive()
+        self.taken += 1
+        return self._message if self.taken > 1 else b"{}\x1e"
+
+    def write(self, data: bytes) -> int:
+        self.waiting.append(data)
+        return super().write(data)
+
+
+# ---- acts
+
+
+def negotiate(times: int) -> None:
+    """N-27: nobody ever comes back."""
+    manager = HttpConnectionManager()
+    for number in range(times):
+        manager.create(1, now=number / 1000, lifetime=1.0, maximum=500)
+
+
+def connect(times: int) -> None:
+    """Nobody ever leaves."""
+    manager = HttpConnectionManager()
+    for _ in range(times):
+        connection = manager.create(1, now=0.0, lifetime=1.0, maximum=500)
+        if connection is not None:
+            manager.activate(connection, "/hub", 500)
+
+
+def unfinished_records(times: int) -> None:
+    """F-4."""
+    for _ in range(times // 100):
+        with pytest.raises(RemoteProtocolError):
+            overfill(RecordFramer(32 * 1024))
+
+
+def overfill(framer: RecordFramer) -> None:
+    while True:
+        for _ in framer.feed(b"x" * 1024):
+            pass
+
+
+async def join_groups(times: int) -> None:
+    """A hub method that lets its callers choose groups."""
+    manager = DefaultHubLifetimeManager()
+    connection = hub_connection("c")
+    await manager.on_connected(connection)
+    for number in range(times):
+        for name in (f"group {number}", f"{number}" * 1000):
+            try:
+                await manager.add_to_group("c", name)
+            except GroupLimitError:
+                pass
+
+
+def subscribe(times: int) -> None:
+    """GW-16: to one route, under ever new names."""
+    subscriptions = Subscriptions(Relay(orchestration().hubs))
+    for number in range(times):
+        try:
+            subscriptions.add(Subscription("hub", route="route", user=f"user {number}"))
+        except HubException:
+            pass
+
+
+async def call_a_busy_client(times: int) -> None:
+    """C-21: a handler that does not end, and many small calls behind it."""
+    await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e', times)
+
+
+async def call_a_busy_client_at_once(times: int) -> None:
+    """C-21: the same in large pieces."""
+    await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e' * 1000, times // 1000)
+
+
+async def call_a_busy_client_by_long_names(times: int) -> None:
+    """C-21: not only arguments take room."""
+    headers = b",".join(b'"%d":""' % number for number in range(100))
+    message = b'{"type":1,"target":"%b","headers":{%b},"arguments":[]}\x1e'
+    await flood_client(message % (b"x" * 1000, headers), times)
+
+
+async def ask_a_client_for_results(times: int) -> None:
+    """CR-3: each of them is answered, but the answers are not read."""
+    message = b'{"type":1,"invocationId":"%b","target":"X","arguments":[]}\x1e'
+    await flood_client(message % (b"1" * 500), times)
+
+
+async def connect_and_leave(times: int) -> None:
+    """Connect, join, leave, disconnect: nothing is left."""
+    connections, lifetime = HttpConnectionManager(), DefaultHubLifetimeManager()
+    for number in range(times // 5):
+        connection = connections.create(1, now=0.0, lifetime=1.0, maximum=1)
+        assert connection is not None
+        assert connections.activate(connection, "/hub", 1)
+        context = hub_connection(connection.connection_id)
+        await lifetime.on_connected(context)
+        for group in (f"kept {number}", f"left {number}"):
+            await lifetime.add_to_group(context.connection_id, group)
+        await lifetime.remove_from_group(context.connection_id, f"left {number}")
+        await lifetime.on_disconnected(context)
+        connections.remove(connection)
+    assert not any(tables(lifetime))
+    assert [table for table in tables(connections) if table] == [{"/hub": 0}]
+
+
+ACTS = [
+    negotiate,
+    connect,
+    unfinished_records,
+    join_groups,
+    subscribe,
+    call_a_busy_client,
+    call_a_busy_client_at_once,
+    call_a_busy_client_by_long_names,
+    ask_a_client_for_results,
+    connect_and_leave,
+]
+
+
+# ---- what they need
+
+
+def hub_connection(connection_id: str) -> HubConnectionContext:
+    request = HttpRequestData("GET", "/hub", "", {}, None)
+    return HubConnectionContext(connection_id, request, None, IdleTransport(), HubOptions())
+
+
+def tables(manager: object) -> list[dict[str, Any]]:
+    return [value for value in vars(manager).values() if isinstance(value, dict)]
+
+
+def orchestration() -> Orchestrator:
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("hub", lambda builder: builder.build()).add_route(
+        "route", HubRouteInfo(receive_method="R", broadcast_type=BroadcastType.INDIVIDUAL)
+    )
+    return orchestrator
+
+
+async def flood_client(message: bytes, times: int) -> None:
+    """Until the client takes no more."""
+    server = FloodingServer(message, times)
+
+    async def connector() -> Connected:
+        return Connected(server, None)
+
+    connection = HubConnection(connector, JsonHubProtocol(), HubConnectionOptions(), None)
+    release = asyncio.Event()
+    connection.on("Busy", release.wait)
+    connection.on("x" * 1000, release.wait)
+    await connection.start()
+    taken = -1
+    while taken != server.taken:
+        taken = server.taken
+        for _ in range(10):
+            await asyncio.sleep(0)
+    await connection.stop()
+    release.set()
+
+
+def peak(act: Act, times: int) -> int:
+    """Bytes at the highest point, above what there was before."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        perform(act, times)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def perform(act: Act, times: int) -> None:
+    doing = act(times)
+    if isinstance(doing, Awaitable):
+        asyncio.run(wait_for(doing))
+
+
+async def wait_for(doing: Awaitable[Any]) -> None:
+    await doing
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_memory_is_flat(act: Act) -> None:
+    """Ten times as much of it takes no more memory."""
+    perform(act, 1000)  # what is made once
+    assert peak(act, 50_000) < peak(act, 5_000) + MIB // 4
