@@ -21,6 +21,7 @@ from . import json_scalars
 from .errors import ArgumentBindingError, RemoteProtocolError
 from .hub_protocol import ArgumentsReader, ValueReader
 from .json_keys import KeyReader, key_reader
+from .json_scanner import split_array
 from .naming import camel_case, has_members, members_of
 from .number_types import Single, constrain
 
@@ -30,7 +31,6 @@ _BINDING_FAILED: Final = (
 )
 _FAILURES: Final = (ValueError, RecursionError, OverflowError)  # of msgspec; UnicodeDecodeError too
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
-_split_array: Final = msgspec.json.Decoder(list[Raw]).decode
 _split_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_string: Final = msgspec.json.Decoder(str).decode
 _read_any: Final = msgspec.json.Decoder().decode
@@ -54,7 +54,7 @@ def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
             except _FAILURES:
                 pass  # one by one, to tell what was wrong; and 1e400 is a float after all
         try:
-            given = _split_array(arguments)
+            given = split_array(arguments)
             values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
         except Exception as error:
             require_array(arguments)
@@ -169,7 +169,7 @@ def _container(annotation: Any, kind: Any, arguments: tuple[Any, ...]) -> _Conve
     if builder is None:
         raise TypeError(f"{annotation!r} is no type that a hub message can be read into")
     item = _converter(arguments[0] if arguments else Any)
-    return lambda raw: builder(item(element) for element in _split_array(raw))
+    return lambda raw: builder(item(element) for element in split_array(raw))
 
 
 def _convert_any(raw: Raw) -> Any:
@@ -181,7 +181,7 @@ def _convert_any(raw: Raw) -> Any:
             case 0x7B:
                 return {key: _convert_any(value) for key, value in _split_object(raw).items()}
             case 0x5B:
-                return [_convert_any(element) for element in _split_array(raw)]
+                return [_convert_any(element) for element in split_array(raw)]
             case _:
                 return float(bytes(raw))
 
@@ -283,7 +283,7 @@ def _mapping(read_key: KeyReader, convert_value: _Converter) -> _Converter:
 
 def _fixed_tuple(converters: Sequence[_Converter]) -> _Converter:
     return lambda raw: tuple(
-        convert(element) for convert, element in zip(converters, _split_array(raw), strict=True)
+        convert(element) for convert, element in zip(converters, split_array(raw), strict=True)
     )
 
 

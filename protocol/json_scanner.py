@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+from msgspec import Raw
+
 MAXIMUM_DEPTH: Final = 64
 
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
@@ -131,6 +134,46 @@ def scan_array(data: bytes, position: int, read_element: Callable[[int], int]) -
     JsonSyntaxError.
     """
     return _scan_entries(data, position, b"]", read_element)
+
+
+def split_array(data: bytes | Raw) -> list[Raw]:
+    """The elements of the JSON array that is all of ``data``, each a slice with its text as it is.
+
+    Raises msgspec.ValidationError for another kind of value, msgspec.DecodeError for what is no
+    JSON. A lone surrogate in a string is JSON (J-8), which msgspec alone would refuse.
+    """
+    try:
+        return _split(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        text = bytes(data)
+        if b"\\u" in text:
+            try:
+                return _scan_whole_array(text)
+            except JsonSyntaxError:
+                pass  # msgspec says better what is wrong
+        raise
+
+
+_split: Final = msgspec.json.Decoder(list[Raw]).decode
+
+
+def _scan_whole_array(text: bytes) -> list[Raw]:
+    elements: list[Raw] = []
+
+    def read_element(start: int) -> int:
+        end = scan_value(text, start, depth=1)
+        elements.append(Raw(text[start:end]))
+        return end
+
+    start = skip_white_space(text, 0)
+    if text[start : start + 1] != b"[":
+        raise JsonSyntaxError(start)
+    end = skip_white_space(text, scan_array(text, start, read_element))
+    if end != len(text):
+        raise JsonSyntaxError(end)
+    return elements
 
 
 def _scan_entries(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from protocol.json_scanner import split_array
+
 from .problem import ProblemCode
 
 MAXIMUM_ARGUMENTS = 10
@@ -21,9 +23,6 @@ class InvalidArguments(ValueError):
     def __init__(self, code: ProblemCode, detail: str) -> None:
         super().__init__(detail)
         self.code = code
-
-
-_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> list[msgspec.Raw]:
@@ -45,7 +44,7 @@ def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> 
                 ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
             ) from exc
     try:
-        items = _decoder.decode(body)
+        items = split_array(body)
     except msgspec.ValidationError as exc:
         raise InvalidArguments(
             ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."

@@ -20,6 +20,7 @@ import msgspec
 
 from protocol.binding import value_reader
 from protocol.errors import ArgumentBindingError
+from protocol.json_scanner import split_array
 
 Fits = Callable[[msgspec.Raw], bool]
 
@@ -256,15 +257,12 @@ def _optional(declared: object) -> ReceiveType:
     return ReceiveType(inner.name, fits, declared, nullable=True)
 
 
-_items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
-
-
 def _array_of(declared: object) -> ReceiveType:
     (item_type,) = typing.get_args(declared)
     item = receive_type(item_type)
 
     def fits(value: msgspec.Raw) -> bool:
-        return _is_array(value) and all(item.fits(each) for each in _items.decode(value))
+        return _is_array(value) and all(item.fits(each) for each in split_array(value))
 
     return ReceiveType(f"{item.name}[]", fits, declared)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from protocol.json_scanner import split_array
+
 from .orchestrator import BroadcastType, DownstreamHub, HubRoute, fold
 from .receive_types import ReceiveType, misfit
 
@@ -112,7 +114,7 @@ class Relay:
             return Unrouted(target)
         if rule.parameters is None and not rule.spread:
             return Delivery(target, rule.audience, rule.channel, _envelope(arguments))
-        items = _split(arguments)
+        items = split_array(arguments)
         if rule.parameters is not None:
             reason = misfit(rule.parameters, items)
             if reason is not None:
@@ -128,9 +130,6 @@ class Relay:
             if subscription.group in rule.audience.groups
             or subscription.route in rule.audience.routes
         )
-
-
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _envelope(arguments: msgspec.Raw) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ from protocol import (
     hub_method,
     map_hub,
 )
+from protocol.json_scanner import split_array
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.downstream import HubState
 from signalr_gateway.gateway import Gateway
@@ -94,7 +95,7 @@ class Lab:
 
     async def send(self, target: str, arguments: bytes) -> None:
         """Send an event whose arguments are this JSON array."""
-        items = msgspec.json.decode(arguments, type=list[msgspec.Raw])
+        items = split_array(arguments)
         await self.context.clients.all.send(target, *items)
 
 

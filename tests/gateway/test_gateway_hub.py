@@ -92,6 +92,7 @@ async def test_the_documented_client_sees_two_arguments(gateway: RunningGateway)
         b"[0.10,1e400,12345678901234567890]",
         b'["2026-01-02T03:04:05.1234567+02:00",{"b":1,"a":null},[1,[2]]]',
         '["Jöhn \\u00fc 😀 \\u001e"]'.encode(),
+        rb'["\ud800"]',
         b'["a","b","c","d","e","f","g","h","i","j","k","l"]',
     ],
 )
@@ -113,8 +114,9 @@ async def test_a_spread_route(gateway: RunningGateway, lab: Lab) -> None:
     inbox = Inbox(connection)
     async with connection:
         await until(lambda: clients(gateway) == 1)
-        await lab.send("Spread", b'[0.10,"x",{"z":1,"a":2}]')
-        assert await inbox.take() == ("Spread", b'[0.10,"x",{"z":1,"a":2}]')
+        for arguments in (b'[0.10,"x",{"z":1,"a":2}]', rb'["\ud800",1.0]'):
+            await lab.send("Spread", arguments)
+            assert await inbox.take() == ("Spread", arguments)
 
 
 @pytest.mark.parametrize("fits", [True, False])

@@ -47,6 +47,7 @@ async def test_the_documented_call(gateway: RunningGateway) -> None:
         b'{"z":1,  "a":{"n":0.10},"a":2,"$type":"x"}',
         '"Jöhn \\u00fc 😀 \\u001e"'.encode(),
         b"[[1,[2]],{}]",
+        b'"\\ud800"',
         b"true",
         b'""',
         b"0",

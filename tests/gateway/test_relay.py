@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import msgspec
 import pytest
 
-import signalr_gateway.relay
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Audience, Delivery, Misfit, Relay, Unrouted
@@ -160,18 +156,3 @@ def test_an_event_goes_to_the_union_of_its_routes_audiences(
     outcome = relay_of(h=routes).route_event("h", "R", ARGUMENTS)
     assert isinstance(outcome, Delivery)
     assert outcome.audience == audience
-
-
-def test_the_decisions_are_pure() -> None:
-    source = Path(signalr_gateway.relay.__file__).read_text(encoding="utf-8")
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-        )
-    }
-    assert imported.isdisjoint({"asyncio", "aiohttp", "protocol"})
