@@ -21,6 +21,7 @@ from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstream, HubTimeout, HubUnavailable
 from .event_log import thinned
 from .orchestrator import BroadcastType, HubRoute, fold
+from .redaction import no_such_route
 from .relay import Relay, Subscription
 from .subscriptions import Subscriptions
 
@@ -74,7 +75,7 @@ class GatewayServices:
         api, key = _required(call.api, "Api"), _required(call.key, "Key")
         route = self.relay.find_route(api, key)
         if route is None:
-            raise HubException(f"There is no route '{api}/{key}'.")
+            raise HubException(no_such_route(api, key))
         expected = self.downstreams[route.api].hub.receive_key
         if expected is not None and not _same_key(_text(call.receive_key), expected):
             self._log_wrong_key(route)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from protocol import ConnectionClosed, HubException, MessageTooLargeError
 
@@ -27,6 +27,7 @@ from .health import health
 from .listing import list_orchestration
 from .orchestrator import HubRoute
 from .problem import CONTENT_TYPE, Problem, ProblemCode
+from .redaction import no_such_route
 from .relay import Relay
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class HttpApi:
 
     def add_to(self, app: web.Application) -> None:
         """Serve everything below /api/Gateway, and /healthz."""
-        app.router.add_route("*", _OWN_PATHS, self._handle)
+        app.router.add_route("*", _OWN_PATHS, self._handle, expect_handler=_expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
@@ -83,6 +84,8 @@ class HttpApi:
             problem = Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to do this.")
             response = problem_response(problem, request_id)
         response.headers[REQUEST_ID] = request_id
+        if _awaits_permission(request):
+            response.force_close()  # whether it sends the body now, the caller alone knows
         return response
 
     async def _dispatch(self, request: web.Request) -> web.Response:
@@ -118,7 +121,7 @@ class HttpApi:
     def _callable_route(self, api: str, key: str) -> tuple[HubRoute, str]:
         route = self._relay.find_route(api, key)
         if route is None:
-            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, f"There is no route '{api}/{key}'.")
+            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
         if route.invoke_method is None:
             raise Refusal(
                 ProblemCode.ROUTE_ONLY_RECEIVES,
@@ -198,7 +201,10 @@ def path_segments(raw_path: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type is ``application/json``, ``text/json`` or ``…+json``, in UTF-8."""
+    """Whether a Content-Type is ``application/json``, ``text/json`` or ``…+json``, in UTF-8.
+
+    One that names two charsets says nothing that two readers must understand alike.
+    """
     header = Message()
     header["Content-Type"] = content_type
     media_type = content_type.partition(";")[0].strip().lower()
@@ -206,8 +212,9 @@ def is_json(content_type: str) -> bool:
     json = media_type in ("application/json", "text/json") or (
         main == "application" and len(sub) > len("+json") and sub.endswith("+json")
     )
-    charset = header.get_param("charset", "utf-8")
-    return json and isinstance(charset, str) and charset.lower() == "utf-8"
+    parameters = header.get_params(failobj=[])[1:]
+    charsets = [value for name, value in parameters if name.lower() == "charset"]
+    return json and [str(charset).lower() for charset in charsets] in ([], ["utf-8"])
 
 
 def request_id_of(request: web.Request) -> str:
@@ -241,6 +248,15 @@ def _require_json(request: web.Request) -> None:
         )
 
 
+async def _expect_later(_request: web.Request) -> None:
+    """Leaves a caller that asks before it sends a body waiting, until the rest is known."""
+
+
+def _awaits_permission(request: web.Request) -> bool:
+    expect = request.headers.get("Expect", "")
+    return expect.lower() == "100-continue" and not request.content.is_eof()
+
+
 async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     """The whole body, of at most `limit` bytes and within `seconds`. Raises `Refusal`.
 
@@ -255,6 +271,9 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
 
     if request.content_length is not None and request.content_length > limit:
         raise too_large()
+    if _awaits_permission(request) and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself
     body = bytearray()
     try:
         async with asyncio.timeout(None if request.content.is_eof() else seconds):

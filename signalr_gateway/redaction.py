@@ -1,4 +1,4 @@
-"""Error texts that may be shown: in health answers, on the console, in logs (GW-28).
+"""Error texts that may be shown: in answers, on the console, in logs (GW-28).
 
 An error of a client library likes to quote the address it failed on, and with it the connection
 token and the access token in its query. What is shown keeps the sense and loses those.
@@ -26,4 +26,14 @@ def describe_error(error: BaseException) -> str:
     text = _CREDENTIALS.sub(r"\1 …", text)
     if not text:
         return type(error).__name__
-    return text if len(text) <= MAXIMUM_LENGTH else text[: MAXIMUM_LENGTH - 1] + "…"
+    return shortened(text, MAXIMUM_LENGTH)
+
+
+def no_such_route(api: str, key: str) -> str:
+    """What a caller is told who names a route that is none: whatever it sent, a line of text."""
+    return f"There is no route '{shortened(api)}/{shortened(key)}'."
+
+
+def shortened(text: str, length: int = 64) -> str:
+    """At most `length` characters of a text."""
+    return text if len(text) <= length else text[: length - 1] + "…"

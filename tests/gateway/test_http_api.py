@@ -120,6 +120,12 @@ async def test_addresses_that_lead_nowhere(gateway: RunningGateway, path: str, c
     assert (answer.status, answer.problem["code"]) == (404, code)
 
 
+async def test_a_long_key_is_not_echoed_in_full(gateway: RunningGateway) -> None:
+    path = f"/api/Gateway/hub/{'a' * 2000}/{'k' * 2000}"
+    answer = await gateway.request("POST", path, b"[1]", JSON)
+    assert answer.problem["detail"] == f"There is no route '{'a' * 63}…/{'k' * 63}…'."
+
+
 async def test_escaped_slashes_and_percent_signs_are_part_of_a_key(lab: Lab) -> None:
     def orchestrate(orchestrator: Orchestrator) -> None:
         orchestrator.add_hub("a/b%2f", connecting_to(lab.url)).add_route(
@@ -239,6 +245,10 @@ async def test_content_types_that_are_not(
         ("garbage", False),
         ("", False),
         ("application/json; charset=", False),
+        ("application/json; CHARSET=UTF-8", True),
+        ("application/json; charset=utf-8; charset=utf-16", False),
+        ("application/json; charset=utf-8; charset=utf-8", False),
+        ("application/json; charset*=utf-8''utf-8", False),
     ],
 )
 def test_media_types(content_type: str, json: bool) -> None:
@@ -273,6 +283,32 @@ async def test_a_body_over_the_limit(lab: Lab, announced: bool) -> None:
             assert (await response.json(content_type=None))["code"] == "body-too-large"
         exact = await gateway.post("lab/nothing", b"[" + b" " * 98 + b"]")
         assert exact.status == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "headers", "status"),
+    [
+        ("lab/nosuch", "Content-Length: 9", 404),
+        ("lab/listen", "Content-Length: 9", 404),
+        ("lab/echo", "Content-Length: 9\r\nContent-Type: text/plain", 415),
+        ("lab/echo", "Content-Length: 999999999", 413),
+    ],
+)
+async def test_who_asks_before_sending_a_body_is_refused_by_the_head_alone(
+    gateway: RunningGateway, route: str, headers: str, status: int
+) -> None:
+    """GW-9: no 100 comes before a final status that needs no body; the connection is closed, for
+    it is open whether a body follows. (What may be sent gets its 100: see the limits of calls.)"""
+    address = urlsplit(gateway.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(
+        f"POST /api/Gateway/hub/{route} HTTP/1.1\r\nHost: h\r\n"
+        f"Expect: 100-Continue\r\n{headers}\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nConnection: close\r\n" in head
+    writer.close()
 
 
 async def test_an_invocation_over_what_the_hub_accepts(lab: Lab) -> None:
