@@ -27,7 +27,7 @@ from .health import health
 from .listing import list_orchestration
 from .orchestrator import HubRoute
 from .problem import CONTENT_TYPE, Problem, ProblemCode
-from .redaction import no_such_route
+from .redaction import no_such_route, shortened
 from .relay import Relay
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _require_method(request: web.Request, *allowed: str) -> None:
     if request.method not in allowed:
         raise Refusal(
             ProblemCode.METHOD_NOT_ALLOWED,
-            f"{request.method} is not allowed here; allowed is {' or '.join(allowed)}.",
+            f"{shortened(request.method)} is not allowed here; allowed is {' or '.join(allowed)}.",
             ("Allow", ", ".join(allowed)),
         )
 
