@@ -7,7 +7,7 @@ HTTP around it, is left to the transports.
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -15,11 +15,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from .errors import NegotiationError
 from .http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES, HttpTransportType
+from .hub_protocol import TransferFormat
 from .json_scanner import scan_value, skip_white_space
 
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100
 _VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
+_WEB_SOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
+_TRANSPORTS: Final = {name: transport for transport, name in TRANSPORT_NAMES.items()}
 _MALFORMED: Final = "Invalid negotiation response received."
 
 
@@ -133,13 +136,18 @@ def negotiate_url(url: str) -> str:
     return urlunsplit((scheme, host, path + "negotiate", query, ""))
 
 
-def web_socket_url(url: str, token: str | None) -> str:
-    """``url`` with ws or wss for its scheme and ``id={token}`` appended (TW-1)."""
+def connect_url(url: str, token: str | None) -> str:
+    """Where a transport of the hub at ``url`` connects: ``id={token}`` appended to the query."""
     scheme, host, path, query, _ = urlsplit(url)
-    scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
     if token is not None:
         query = f"{query}&id={token}" if query else f"id={token}"
     return urlunsplit((scheme, host, path or "/", query, ""))
+
+
+def web_socket_url(url: str, token: str | None) -> str:
+    """``connect_url`` with ws or wss for its scheme (TW-1)."""
+    parts = urlsplit(connect_url(url, token))
+    return urlunsplit(parts._replace(scheme=_WEB_SOCKET_SCHEMES.get(parts.scheme, parts.scheme)))
 
 
 def read_response(body: bytes) -> NegotiateResponse:
@@ -186,22 +194,32 @@ def _require_absolute(url: str) -> None:
         raise NegotiationError("The server redirects to what is no absolute HTTP URL.")
 
 
-def require_transport(response: NegotiateResponse, name: str, transfer_format: str) -> None:
-    """Raises NegotiationError unless the offer has that transport in that format (N-24, N-25)."""
-    offered: Any = response.available_transports or ()
-    if not offered:
+def usable_transport(
+    listed: AvailableTransport, allowed: HttpTransportType, transfer_format: TransferFormat
+) -> HttpTransportType:
+    """The transport that is listed, if a client that may use ``allowed`` can try it.
+
+    Raises NegotiationError with the reason why it does not (N-24, N-25).
+    """
+    transport = _TRANSPORTS.get(listed.transport)
+    if transport is None:
+        raise NegotiationError("The transport is not supported by the client.")
+    if transport not in allowed:
+        raise NegotiationError("The transport is disabled by the client.")
+    if transfer_format.value not in listed.transfer_formats:
         raise NegotiationError(
-            "None of the transports supported by the client are supported by the server."
+            f"The transport does not support the '{transfer_format.value}' transfer format."
         )
-    reasons = []
-    for available in offered:
-        if available.transport != name:
-            reason = "The transport is not supported by the client."
-        elif transfer_format not in available.transfer_formats:
-            reason = f"The transport does not support the '{transfer_format}' transfer format."
-        else:
-            return
-        reasons.append(f"({available.transport} failed: {reason})")
-    raise NegotiationError(
-        "Unable to connect to the server with any of the available transports. " + " ".join(reasons)
-    )
+    if transfer_format not in TRANSFER_FORMATS[transport]:  # whatever the server says
+        raise NegotiationError(
+            f"The '{transfer_format.value}' transfer format is not supported by this transport."
+        )
+    return transport
+
+
+def no_transport(failures: Iterable[tuple[str, str]]) -> str:
+    """The text of a start without success: what was listed, and what each failed by (N-25)."""
+    reasons = "".join(f" ({name} failed: {reason})" for name, reason in failures)
+    if not reasons:
+        return "None of the transports supported by the client are supported by the server."
+    return f"Unable to connect to the server with any of the available transports.{reasons}"

@@ -149,7 +149,8 @@ def test_the_asyncio_ring_knows_no_transport(path: Path) -> None:
 
 @each(TRANSPORTS)
 def test_only_transports_know_aiohttp(path: Path) -> None:
-    assert absolute_imports(path) - {"msgspec", "aiohttp"} <= sys.stdlib_module_names
+    """yarl is how aiohttp wants its URLs, where they must not be written anew."""
+    assert absolute_imports(path) - {"msgspec", "aiohttp", "yarl"} <= sys.stdlib_module_names
     assert relative_imports(path) <= {*CORE, *AIO, *TRANSPORTS}
 
 

@@ -9,8 +9,10 @@ from ..aio.client import HubConnection
 from ..aio.client_options import HubConnectionOptions
 from ..aio.retry import DEFAULT_RETRY_DELAYS, RetryPolicy, retry_delays
 from ..errors import LocalProtocolError
+from ..http_transport_type import HttpTransportType
 from ..json_protocol import JsonHubProtocol
-from .aiohttp_client import AccessTokenFactory, HttpConnectionOptions, HttpConnector
+from .http_connection_options import AccessTokenFactory, HttpConnectionOptions
+from .http_connector import HttpConnector
 
 
 class HubConnectionBuilder:
@@ -25,24 +27,37 @@ class HubConnectionBuilder:
         self,
         url: str,
         *,
+        transports: HttpTransportType = HttpTransportType.ALL,
         headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
         access_token_factory: AccessTokenFactory | None = None,
         skip_negotiation: bool = False,
         ssl: "ssl_module.SSLContext | bool" = True,
+        close_timeout: float = 5.0,
     ) -> "HubConnectionBuilder":
-        """Where the hub is; http, https, ws or wss.
+        """Where the hub is; http, https, ws or wss. Its query goes along on every request.
 
-        ``access_token_factory``, plain or async, is asked for each negotiate and again for the
-        upgrade (A-5). ``skip_negotiation`` opens the WebSocket at once; there is no connection id
-        then (N-26). ``ssl`` is a context with the CA to trust, or False to trust anybody.
-        Raises ValueError for a URL that is none.
+        Of ``transports`` the first that the server lists and that works is taken (N-24).
+        ``headers`` and ``cookies`` go on every request, the WebSocket's too; cookies that the
+        server sets are kept for as long as the connection lives, through reconnects.
+
+        ``access_token_factory``, plain or async, is asked for each negotiate, again for a
+        WebSocket, and when a token is refused with 401 later (A-5). ``skip_negotiation`` opens the
+        WebSocket at once, which has to be the only transport; there is no connection id then
+        (N-26). ``ssl`` is a context with the CA to trust, or False to trust anybody.
+        ``close_timeout``: seconds that what is queued may take to leave when the connection ends.
+
+        Raises ValueError for a URL that is none, and for options that exclude each other.
         """
         self._http = HttpConnectionOptions(
             url=url,
+            transports=transports,
             headers=dict(headers or {}),
+            cookies=dict(cookies or {}),
             access_token_factory=access_token_factory,
             skip_negotiation=skip_negotiation,
             ssl=ssl,
+            close_timeout=close_timeout,
         )
         return self
 

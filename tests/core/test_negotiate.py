@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import NegotiationError
 from protocol.http_transport_type import HttpTransportType
+from protocol.hub_protocol import TransferFormat
 from protocol.negotiate import (
     MAXIMUM_REDIRECTS,
     AvailableTransport,
@@ -20,8 +21,9 @@ from protocol.negotiate import (
     available_transports,
     choose_version,
     new_id,
+    no_transport,
     read_response,
-    require_transport,
+    usable_transport,
     write_error,
     write_offer,
 )
@@ -104,36 +106,56 @@ def test_both_ids_are_secrets_of_their_own() -> None:
     assert b"sec" not in write_offer(0, "pub", "sec", [])
 
 
-class TestRequireTransport:
+class TestUsableTransport:
     """N-24, N-25."""
 
-    def offer(self, *transports: AvailableTransport) -> NegotiateResponse:
-        return read_response(write_offer(1, "pub", "sec", transports))
-
-    def refusal(self, response: NegotiateResponse) -> str:
+    def refusal(
+        self,
+        listed: AvailableTransport,
+        allowed: HttpTransportType = HttpTransportType.ALL,
+        transfer_format: TransferFormat = TransferFormat.TEXT,
+    ) -> str:
         with pytest.raises(NegotiationError) as caught:
-            require_transport(response, "WebSockets", "Text")
+            usable_transport(listed, allowed, transfer_format)
         return str(caught.value)
 
-    def test_is_content_with_the_right_one_anywhere(self) -> None:
-        pigeon = AvailableTransport("Pigeon", ("Text",))
-        morse = AvailableTransport("WebSockets", ("Morse", "Text"))
-        response = self.offer(pigeon, morse)
-        assert response.available_transports == (pigeon, morse)
-        require_transport(response, "WebSockets", "Text")
-
-    def test_says_why_each_is_refused(self) -> None:
-        offered = (
-            AvailableTransport("websockets", ("Text",)),  # N-16: the letter case counts
-            AvailableTransport("WebSockets", ("Binary",)),
-        )
-        assert self.refusal(self.offer(*offered)) == (
-            "Unable to connect to the server with any of the available transports. "
-            "(websockets failed: The transport is not supported by the client.) "
-            "(WebSockets failed: The transport does not support the 'Text' transfer format.)"
+    @pytest.mark.parametrize("transport", list(HttpTransportType))
+    def test_each_by_its_name(self, transport: HttpTransportType) -> None:
+        [listed] = available_transports(transport)
+        assert usable_transport(listed, HttpTransportType.ALL, TransferFormat.TEXT) is transport
+        assert usable_transport(listed, transport, TransferFormat.TEXT) is transport
+        assert self.refusal(listed, HttpTransportType.ALL & ~transport) == (
+            "The transport is disabled by the client."
         )
 
-    def test_an_empty_list_is_said_to_be_one(self) -> None:
-        assert self.refusal(self.offer()) == (
-            "None of the transports supported by the client are supported by the server."
+    @pytest.mark.parametrize("name", ["Pigeon", "websockets", ""])
+    def test_unknown_names(self, name: str) -> None:
+        """N-16: the letter case counts."""
+        listed = AvailableTransport(name, ("Text",))
+        assert self.refusal(listed) == "The transport is not supported by the client."
+
+    def test_formats(self) -> None:
+        """N-16: unknown ones are ignored."""
+        listed = AvailableTransport("WebSockets", ("Morse", "Binary"))
+        assert usable_transport(listed, HttpTransportType.ALL, TransferFormat.BINARY)
+        assert self.refusal(listed) == (
+            "The transport does not support the 'Text' transfer format."
         )
+
+    def test_events_are_text_whatever_the_server_says(self) -> None:
+        """TS_-1."""
+        listed = AvailableTransport("ServerSentEvents", ("Text", "Binary"))
+        assert self.refusal(listed, transfer_format=TransferFormat.BINARY) == (
+            "The 'Binary' transfer format is not supported by this transport."
+        )
+
+
+def test_what_a_start_without_success_says() -> None:
+    """N-25."""
+    assert no_transport([]) == (
+        "None of the transports supported by the client are supported by the server."
+    )
+    assert no_transport([("WebSockets", "No."), ("LongPolling", "Neither.")]) == (
+        "Unable to connect to the server with any of the available transports. "
+        "(WebSockets failed: No.) (LongPolling failed: Neither.)"
+    )

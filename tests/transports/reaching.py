@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
-from protocol import HubConnection, HubConnectionBuilder, HubConnectionState, NegotiationError
+from protocol import (
+    HttpTransportType,
+    HubConnection,
+    HubConnectionBuilder,
+    HubConnectionState,
+    NegotiationError,
+)
 
 
 def builder(url: str, **more: Any) -> HubConnectionBuilder:
+    """``skip_negotiation`` brings along what it needs (N-26)."""
+    if more.get("skip_negotiation"):
+        more["transports"] = HttpTransportType.WEB_SOCKETS
     return HubConnectionBuilder().with_url(url, **more)
 
 

@@ -78,14 +78,14 @@ async def test_skip_negotiation(raw_server: RawServer) -> None:
 
 
 async def test_cookies(raw_server: RawServer) -> None:
-    """C-2, TC-4: what negotiate sets goes with the upgrade; the next start begins without."""
+    """C-2, TC-4: what negotiate sets goes with the upgrade, and with all that is asked later."""
     raw_server.reply(200, ("Set-Cookie", "sticky=abc; Path=/; HttpOnly"), **OFFER)
     connection = builder(raw_server.url).build()
     for _ in range(2):
         await connection.start()
         await connection.stop()
     cookies = [request.headers.get("cookie") for request in raw_server.requests]
-    assert cookies == [None, "sticky=abc", None, None]
+    assert cookies == [None, "sticky=abc", "sticky=abc", "sticky=abc"]
 
 
 @pytest.mark.parametrize("skip", [False, True])

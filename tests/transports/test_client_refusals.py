@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from protocol.transports import aiohttp_client
+from protocol.transports import http_client
 
 from .raw_server import OFFER, RawServer, Reply
 from .reaching import builder, refused
 
 NONE_FITS = (
     "Unable to connect to the server with any of the available transports. "
-    "(LongPolling failed: The transport is not supported by the client.) "
+    "(Pigeon failed: The transport is not supported by the client.) "
     "(WebSockets failed: The transport does not support the 'Text' transfer format.)"
 )
 MALFORMED = "Invalid negotiation response received."
@@ -40,7 +40,7 @@ MALFORMED = "Invalid negotiation response received."
             {
                 **OFFER,
                 "availableTransports": [
-                    {"transport": "LongPolling", "transferFormats": ["Text"]},
+                    {"transport": "Pigeon", "transferFormats": ["Text"]},
                     {"transport": "WebSockets", "transferFormats": ["Binary"]},
                 ],
             },
@@ -67,7 +67,7 @@ async def test_statuses_of_negotiate(raw_server: RawServer, status: int) -> None
     """N-4, A-5: told with its number; not retried."""
     raw_server.reply(status)
     error = await refused(builder(raw_server.url).build())
-    assert str(error) == f"Negotiate was answered with {status} Said."
+    assert str(error) == f"Response status code does not indicate success: {status} (Said)."
     assert error.status == status
     assert len(raw_server.requests) == 1
 
@@ -79,7 +79,8 @@ async def test_statuses_of_the_upgrade(raw_server: RawServer, status: int) -> No
     error = await refused(builder(raw_server.url).build())
     assert str(error) == (
         "Unable to connect to the server with any of the available transports. "
-        f"(WebSockets failed: status {status})"
+        f"(WebSockets failed: The server returned status code '{status}' when status code '101' "
+        "was expected.)"
     )
     assert error.status == status
 
@@ -120,12 +121,12 @@ async def test_a_server_that_hangs_up() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
-        assert str(error) == "Negotiate failed: ServerDisconnectedError"
+        assert str(error) == "Negotiate failed: The response ended prematurely."
 
 
 async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """D: after the HTTP timeout of two minutes, here a moment."""
-    monkeypatch.setattr(aiohttp_client, "_HTTP_TIMEOUT", 0.05)
+    monkeypatch.setattr(http_client, "_TIMEOUT", 0.05)
     arrived = asyncio.Event()
 
     async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

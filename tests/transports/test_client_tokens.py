@@ -124,7 +124,7 @@ async def test_redirects_without_end(raw_server: RawServer) -> None:
         raw_server.reply(url=raw_server.url)
     error = await refused(builder(raw_server.url).build())
     assert str(error) == "Negotiate redirection limit exceeded."
-    assert len(raw_server.requests) == 101
+    assert len(raw_server.requests) == 100
 
 
 async def test_http_redirects(raw_server: RawServer) -> None:

@@ -15,7 +15,7 @@ from protocol import (
     HubConnectionState,
     NotConnectedError,
 )
-from protocol.transports import aiohttp_client
+from protocol.transports import web_socket_client
 
 from .hosting import until
 from .raw_server import RawServer
@@ -59,8 +59,16 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(far_server: RawServer) -> AsyncIterator[Pair]:
-    connection = HubConnectionBuilder().with_url(far_server.url).build()
+def close_timeout() -> float:
+    """How long, in seconds, what is queued may take to leave."""
+    return 5.0
+
+
+@pytest.fixture
+async def pair(far_server: RawServer, close_timeout: float) -> AsyncIterator[Pair]:
+    connection = (
+        HubConnectionBuilder().with_url(far_server.url, close_timeout=close_timeout).build()
+    )
     await connection.start()
     pair = Pair(connection, await far_server.sockets.get())
     assert await pair.far.record() == {"type": 6}
@@ -191,7 +199,7 @@ async def test_the_server_closes(pair: Pair, payload: bytes, text: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second that a client waits for the server's end, made short."""
-    monkeypatch.setattr(aiohttp_client, "_CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(web_socket_client, "_CLOSE_TIMEOUT", 0.05)
 
 
 async def test_a_server_that_does_not_end_tcp(impatient: None, pair: Pair) -> None:
@@ -296,6 +304,7 @@ async def test_a_server_that_reads_late(pair: Pair) -> None:
     await flooding
 
 
+@pytest.mark.parametrize("close_timeout", [0.05])
 async def test_a_server_that_does_not_read(impatient: None, pair: Pair) -> None:
     """C-21, TW-5: callers wait; stop does not wait for a server that takes nothing."""
     transport: Any = pair.far.writer.transport

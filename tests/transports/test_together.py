@@ -18,6 +18,7 @@ from protocol import (
     hub_method,
 )
 
+from . import reaching
 from .hosting import Host, LabHub
 
 
@@ -45,7 +46,7 @@ class ChatHub(LabHub):
 
 
 def builder(host: Host, path: str = "/hub", **more: Any) -> HubConnectionBuilder:
-    return HubConnectionBuilder().with_url(host.url + path, **more)
+    return reaching.builder(host.url + path, **more)
 
 
 async def test_a_conversation() -> None:

@@ -1,0 +1,219 @@
+"""The HTTP of one connection: session, headers, cookies, tokens, and errors that name no URL.
+
+Every request of a connection goes through here, the WebSocket upgrade too. What to ask for, and
+what an answer means, is decided by the connector and the transports.
+"""
+
+import asyncio
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from ..errors import SignalRError
+from .access_tokens import AccessTokens
+from .http_connection_options import HttpConnectionOptions
+
+_VERSION: Final = "0.1.0"
+USER_AGENT: Final = (  # C-2
+    f"Microsoft SignalR/{_VERSION.rpartition('.')[0]} ({_VERSION}; {platform.system()}; Python; "
+    f"{platform.python_implementation()} {platform.python_version()})"
+)
+_TIMEOUT: Final = 120.0  # seconds, for the answer to any request (D)
+_MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
+_UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class HttpRequestError(SignalRError):
+    """A request failed. ``status`` is the answer's, None when there was no usable one."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HttpRequestTimeout(HttpRequestError):
+    """There was no answer in time."""
+
+
+def new_cookie_jar(options: HttpConnectionOptions) -> aiohttp.CookieJar:
+    """For as long as a hub is connected to, again and again.
+
+    Cookies go to bare IP addresses too, and are sent as they came (C-2).
+    """
+    cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
+    cookies.update_cookies(options.cookies, URL(options.url))
+    return cookies
+
+
+class HttpClient:
+    """All requests of one connection; ``cookies`` outlive it."""
+
+    def __init__(self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar) -> None:
+        self.tokens = AccessTokens(options.access_token_factory)
+        self._ssl = options.ssl
+        self._session = aiohttp.ClientSession(
+            headers={
+                "User-Agent": USER_AGENT,
+                "X-Requested-With": "XMLHttpRequest",
+                **options.headers,
+            },
+            # What is sent is what is said here: .NET's client has no encodings, and no type (C-4).
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            auto_decompress=False,
+            cookie_jar=cookies,
+            timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(_refuse_downgrade,),
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        accept: str | None = "*/*",
+        body: bytes | None = None,
+        asks_for_token: bool = False,
+        is_endless: bool = False,
+    ) -> aiohttp.ClientResponse:
+        """The head of a success, to be left with ``async with``; ``read`` gives the body.
+
+        Sends the token it has, and a fresh one if that is refused; negotiate ``asks_for_token``,
+        and is not sent again (A-5). The body of an answer that ``is_endless`` may pause for any
+        time. Raises HttpRequestError, also for a status that is no success.
+        """
+        may_retry = bool(self.tokens.cached) and not asks_for_token
+        token = self.tokens.cached if may_retry else await self.tokens.renew()
+        headers = {} if accept is None else {"Accept": accept}
+        send = partial(self._send, method, url, headers, body, is_endless)
+        response = await send(token)
+        if may_retry and response.status == 401:
+            response.release()
+            response = await send(await self.tokens.renew())
+        if not 200 <= response.status < 300:
+            response.release()
+            raise _refused(response.status, response.reason)
+        return response
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        is_endless: bool,
+        token: str | None,
+    ) -> aiohttp.ClientResponse:
+        if token:
+            headers = {**headers, "Authorization": f"Bearer {token}"}
+        with _told_without_urls():
+            async with asyncio.timeout(_TIMEOUT):
+                return await self._session.request(
+                    method,
+                    _exactly(url),
+                    headers=headers,
+                    data=body,
+                    ssl=self._ssl,
+                    max_redirects=_MAXIMUM_HTTP_REDIRECTS,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_read=None if is_endless else _TIMEOUT
+                    ),
+                )
+
+    async def upgrade(
+        self, url: str, maximum_message_size: int, close_timeout: float
+    ) -> "aiohttp.ClientWebSocketResponse[bool]":
+        """A WebSocket at ``url``, with a fresh token (A-5). Raises HttpRequestError."""
+        token = await self.tokens.ask()
+        has_token = bool(token and token.strip())
+        with _told_without_urls():
+            async with asyncio.timeout(_TIMEOUT):
+                return await self._session.ws_connect(
+                    _exactly(url),
+                    headers={"Authorization": f"Bearer {token}"} if has_token else None,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
+                    autoclose=False,
+                    compress=0,
+                    max_msg_size=maximum_message_size,
+                    decode_text=False,
+                    ssl=self._ssl,
+                )
+
+    async def close(self) -> None:
+        """Gives up what is under way."""
+        await self._session.close()
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """The next part of a body, empty at its end. Raises HttpRequestError."""
+    with _told_without_urls():
+        return await response.content.readany()
+
+
+async def _refuse_downgrade(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A redirect from https to http is not followed, as in .NET: secrets would travel openly."""
+    response = await handler(request)
+    if 300 <= response.status < 400 and request.url.scheme in ("https", "wss"):
+        target = urljoin(str(request.url), response.headers.get("Location", ""))
+        if urlsplit(target).scheme not in ("https", "wss"):
+            response.close()
+            raise aiohttp.ClientResponseError(
+                response.request_info,
+                (),
+                status=response.status,
+                message=response.reason or "",
+            )
+    return response
+
+
+def _exactly(url: str) -> URL:
+    """``url`` as it is, but for characters that no URL may have; aiohttp would write it anew."""
+    parts = urlsplit(url)
+    origin = URL(f"{parts.scheme}://{parts.netloc}")
+    target = quote(parts.path or "/", safe=_UNTOUCHED)
+    if parts.query:
+        target += "?" + quote(parts.query, safe=_UNTOUCHED)
+    return origin.join(URL(target, encoded=True))
+
+
+@contextmanager
+def _told_without_urls() -> Iterator[None]:
+    """Queries hold tokens, so aiohttp's exceptions are not shown, not as causes either."""
+    try:
+        yield
+    except TimeoutError:
+        raise HttpRequestTimeout("no answer in time") from None
+    except aiohttp.WSServerHandshakeError as error:
+        raise HttpRequestError(
+            f"The server returned status code '{error.status}' when status code '101' was "
+            "expected.",
+            error.status,
+        ) from None
+    except aiohttp.ClientResponseError as error:
+        raise _refused(error.status, error.message) from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise HttpRequestError(_reason(error)) from None
+
+
+def _refused(status: int, reason: str | None) -> HttpRequestError:
+    phrase = f"{status} ({reason})" if reason else str(status)
+    return HttpRequestError(
+        f"Response status code does not indicate success: {phrase}.", status or None
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or 'failed'}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL is not valid"
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "The response ended prematurely."
+    return type(error).__name__

@@ -1,0 +1,140 @@
+"""A client's way to a hub: negotiate, redirects, and which transport is tried when (section N)."""
+
+from typing import Final
+
+import aiohttp
+
+from .. import negotiate
+from ..aio.client import Connected
+from ..aio.transport import Transport
+from ..errors import NegotiationError
+from ..http_transport_type import HttpTransportType
+from ..hub_protocol import HubProtocol
+from .http_client import HttpClient, HttpRequestError, new_cookie_jar, read
+from .http_connection_options import HttpConnectionOptions
+from .long_polling_client import LongPollingClientTransport
+from .server_sent_events_client import ServerSentEventsClientTransport
+from .web_socket_client import WebSocketClientTransport
+
+_MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
+_MINIMUM_PIECE_LIMIT: Final = 64 * 1024 * 1024
+
+
+class HttpConnector:
+    """Opens connections to one hub; a ``Connector``. Each attempt begins anew (N-20).
+
+    ``maximum_receive_message_size`` is that of a hub message; None means no limit. Cookies that
+    any answer sets stay from one attempt to the next.
+    """
+
+    def __init__(
+        self,
+        options: HttpConnectionOptions,
+        hub_protocol: HubProtocol,
+        maximum_receive_message_size: int | None,
+    ) -> None:
+        self._options = options
+        self._transfer_format = hub_protocol.transfer_format
+        self._maximum_size = _maximum_size(maximum_receive_message_size)
+        self._cookies: aiohttp.CookieJar | None = None
+
+    async def __call__(self) -> Connected:
+        """Raises NegotiationError, whose text names no URL and no token."""
+        if self._cookies is None:
+            self._cookies = new_cookie_jar(self._options)
+        http = HttpClient(self._options, self._cookies)
+        try:
+            if self._options.skip_negotiation:
+                return await self._connect_directly(http)
+            return await self._negotiate_and_connect(http)
+        except BaseException:
+            await http.close()
+            raise
+
+    async def _connect_directly(self, http: HttpClient) -> Connected:
+        """N-26: no negotiate, no connection id."""
+        try:
+            transport = await self._start(
+                http, HttpTransportType.WEB_SOCKETS, self._options.url, None
+            )
+        except HttpRequestError as error:
+            raise NegotiationError(str(error), error.status) from None
+        return Connected(transport, None)
+
+    async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
+        """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
+        url, offer = await self._negotiate(http, self._options.url)
+        is_used = False  # one offer is good for one attempt
+        failures: list[tuple[str, str]] = []
+        status = None
+        for listed in offer.available_transports or ():
+            try:
+                transport_type = negotiate.usable_transport(
+                    listed, self._options.transports, self._transfer_format
+                )
+            except NegotiationError as error:
+                failures.append((listed.transport, str(error)))
+                continue
+            try:
+                if is_used:
+                    url, offer = await self._negotiate(http, url)
+                is_used = True
+                transport = await self._start(http, transport_type, url, offer.token)
+                return Connected(transport, str(offer.connection_id))
+            except (HttpRequestError, NegotiationError) as error:
+                failures.append((listed.transport, str(error)))
+                status = error.status or status
+        raise NegotiationError(negotiate.no_transport(failures), status)
+
+    async def _negotiate(
+        self, http: HttpClient, url: str
+    ) -> tuple[str, negotiate.NegotiateResponse]:
+        """The offer, and the URL that made it after all redirects (N-18, N-19)."""
+        for _ in range(negotiate.MAXIMUM_REDIRECTS):
+            response = negotiate.read_response(await self._post_negotiate(http, url))
+            if isinstance(response.access_token, str):
+                http.tokens.replace(response.access_token)
+            if not isinstance(response.url, str):
+                return url, response
+            url = response.url
+        raise NegotiationError("Negotiate redirection limit exceeded.")
+
+    async def _post_negotiate(self, http: HttpClient, url: str) -> bytes:
+        body = bytearray()
+        try:
+            async with await http.request(
+                "POST", negotiate.negotiate_url(url), asks_for_token=True
+            ) as response:
+                while part := await read(response):
+                    body += part
+                    if len(body) > _MAXIMUM_NEGOTIATE_BODY:
+                        raise NegotiationError("Invalid negotiation response received.")
+        except HttpRequestError as error:
+            text = str(error) if error.status else f"Negotiate failed: {error}"
+            raise NegotiationError(text, error.status) from None
+        return bytes(body)
+
+    async def _start(
+        self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None
+    ) -> Transport:
+        """Raises HttpRequestError."""
+        close_timeout = self._options.close_timeout
+        if transport_type is HttpTransportType.WEB_SOCKETS:
+            return await WebSocketClientTransport.connect(
+                http,
+                negotiate.web_socket_url(url, token),
+                self._transfer_format,
+                self._maximum_size,
+                close_timeout,
+            )
+        url = negotiate.connect_url(url, token)
+        if transport_type is HttpTransportType.SERVER_SENT_EVENTS:
+            return await ServerSentEventsClientTransport.connect(
+                http, url, self._maximum_size, close_timeout
+            )
+        return await LongPollingClientTransport.connect(http, url, close_timeout)
+
+
+def _maximum_size(limit: int | None) -> int | None:
+    """Of a WebSocket message or an event: one hub message of any size allowed, or many."""
+    return None if limit is None else max(limit, _MINIMUM_PIECE_LIMIT)
