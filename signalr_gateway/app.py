@@ -24,7 +24,7 @@ from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from .openapi import openapi_document
-from .orchestrator import DownstreamHub, Orchestrator
+from .orchestrator import DownstreamHub, Orchestrator, is_positive
 from .relay import Relay
 from .swagger_page import add_swagger
 
@@ -49,9 +49,13 @@ def create_app(
 
     `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
     bound a POST's body (GW-7, GW-9); a route may have a size of its own. `hub_options` are those
-    of the gateway hub. Starting the application raises `OrchestrationError` when a hub's
-    `build_hub_connection` fails.
+    of the gateway hub. Raises ValueError for a limit that is none; starting the application
+    raises `OrchestrationError` when a hub's `build_hub_connection` fails.
     """
+    _require_whole_number("maximum_body_size", maximum_body_size)
+    _require_whole_number("maximum_depth", maximum_depth)
+    if not is_positive(body_timeout, int, float):
+        raise ValueError("body_timeout must be a number of seconds above 0")
     app = web.Application()
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
@@ -78,6 +82,11 @@ def create_app(
         add_swagger(app, openapi_document(orchestrator))
     app.cleanup_ctx.append(_running)
     return app
+
+
+def _require_whole_number(name: str, value: object) -> None:
+    if not is_positive(value, int):
+        raise ValueError(f"{name} must be a whole number above 0")
 
 
 def _map_gateway_hub(

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
-from .downstream import build_connection
+from protocol import HubConnection
+
+from .hub_connections import build_connections
 from .orchestrator import BroadcastType, DownstreamHub, HubRoute, Orchestrator
 from .redaction import describe_error
 
@@ -100,16 +102,16 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
 
     Raises `OrchestrationError` when a connection cannot even be built.
     """
-    connections = [build_connection(hub) for hub in hubs.values()]
+    connections = build_connections(hubs)
 
-    async def reach(index: int) -> str | None:
+    async def reach(connection: HubConnection) -> str | None:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT), connections[index]:
+            async with asyncio.timeout(CONNECT_TIMEOUT), connection:
                 return None
         except TimeoutError:
             return f"no answer within {CONNECT_TIMEOUT:g} seconds"
         except Exception as exc:  # whatever it is, it is the answer
             return describe_error(exc)
 
-    reasons = await asyncio.gather(*(reach(index) for index in range(len(connections))))
+    reasons = await asyncio.gather(*map(reach, connections.values()))
     return dict(zip(hubs, reasons, strict=True))

@@ -13,7 +13,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from .app import create_app
 from .check import reach_hubs, routes_table
 from .config import ConfigError, GatewayConfig, Limits, Listen
 from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
-from .downstream import build_connection
 from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
+from .hub_connections import build_connections
 from .orchestrator import OrchestrationError, Orchestrator
 from .serving import CannotListen, serving, stop_signals, taken
 from .sources import UsageError, load_orchestration
@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         "demo", parents=[serve, common], help="run the documentation's chat behind a gateway"
     )
     demo.add_argument(
-        "--hub-port", type=int, default=8081, help="where the chat hub listens (%(default)s)"
+        "--hub-port",
+        type=_whole_number(0, 65535),
+        default=8081,
+        help="where the chat hub listens (%(default)s)",
     )
     demo.add_argument(
         "--https", action="store_true", help="serve https with a certificate made for it by openssl"
@@ -125,28 +128,32 @@ def _common_options() -> argparse.ArgumentParser:
 def _serve_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--host", help=f"where to listen ({Listen().host})")
-    options.add_argument("--port", type=int, help=f"0 takes a free one ({Listen().port})")
+    options.add_argument(
+        "--port", type=_whole_number(0, 65535), help=f"0 takes a free one ({Listen().port})"
+    )
     options.add_argument(
         "--certificate", type=Path, metavar="PEM", help="serve https with this certificate"
     )
     options.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
     options.add_argument(
         "--maximum-body-size",
-        type=_bytes,
+        type=_whole_number(1),
         metavar="BYTES",
         help=f"the largest body of a POST ({DEFAULT_MAXIMUM_BODY_SIZE})",
     )
     return options
 
 
-def _bytes(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise ValueError
-    return size
+def _whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        with suppress(ValueError):
+            number = int(text)
+            if lowest <= number and (highest is None or number <= highest):
+                return number
+        limit = f"from {lowest} to {highest}" if highest is not None else f"from {lowest} on"
+        raise argparse.ArgumentTypeError(f"must be a whole number {limit}, not {text!r}")
 
-
-_bytes.__name__ = "number of bytes"  # argparse names the type in its message
+    return read
 
 
 def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -257,8 +264,7 @@ async def _check(options: argparse.Namespace) -> int:
     hubs = config.orchestrator.hubs
     if config.listen.pair is not None:
         server_context(config.listen.pair)
-    for hub in hubs.values():
-        build_connection(hub)  # finds a function that returns no connection
+    build_connections(hubs)  # finds a function that returns no connection
     print(routes_table(config.orchestrator))
     if not options.connect:
         return 0

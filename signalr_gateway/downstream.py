@@ -17,10 +17,11 @@ from typing import Protocol
 
 import msgspec
 
-from protocol import HubConnection, HubConnectionBuilder, HubConnectionState, NotConnectedError
+from protocol import HubConnection, HubConnectionState, NotConnectedError
 
 from .backoff import AttemptSchedule, Backoff
-from .orchestrator import DownstreamHub, OrchestrationError
+from .hub_connections import build_connections
+from .orchestrator import DownstreamHub
 from .redaction import describe_error
 
 log = logging.getLogger(__name__)
@@ -91,13 +92,13 @@ class HubTimeout(Exception):
 class Downstream:
     """One hub behind the gateway. Make it inside a running event loop, then `start` it.
 
-    Making it calls the user's `build_hub_connection`; what that raises comes out as an
-    `OrchestrationError` that names the hub.
+    `connection` is what `build_connections` gives for the hub.
     """
 
     def __init__(
         self,
         hub: DownstreamHub,
+        connection: HubConnection,
         on_event: OnEvent | None = None,
         *,
         clock: Clock | None = None,
@@ -114,7 +115,7 @@ class Downstream:
         self._closed = asyncio.Event()
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._connection = build_connection(hub)
+        self._connection = connection
         # All before the connection starts, so that no event can come too early (GW-27).
         if on_event is not None:
             self._connection.on_any(_for_hub(hub.api, on_event))
@@ -286,7 +287,7 @@ class Downstream:
             _release(waiter, connected=connected)
 
 
-MakeDownstream = Callable[[DownstreamHub, OnEvent | None], Downstream]
+MakeDownstream = Callable[[DownstreamHub, HubConnection, OnEvent | None], Downstream]
 
 
 class Downstreams(Mapping[str, Downstream]):
@@ -314,8 +315,8 @@ class Downstreams(Mapping[str, Downstream]):
 
     def start(self, on_event: OnEvent | None) -> None:
         """Build all connections, then let them connect. Raises `OrchestrationError`."""
-        for api, hub in self._hubs.items():
-            self._downstreams[api] = self._make_downstream(hub, on_event)
+        for api, connection in build_connections(self._hubs).items():
+            self._downstreams[api] = self._make_downstream(self._hubs[api], connection, on_event)
         for downstream in self._downstreams.values():
             downstream.start()
 
@@ -339,22 +340,3 @@ def _for_hub(api: str, on_event: OnEvent) -> Callable[[str, msgspec.Raw], Awaita
         await on_event(api, target, arguments)
 
     return hear
-
-
-def build_connection(hub: DownstreamHub) -> HubConnection:
-    """The connection that the hub's author builds, not started. Raises `OrchestrationError`."""
-
-    def error(problem: str) -> OrchestrationError:
-        return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
-
-    builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
-    try:
-        connection = hub.build_hub_connection(builder)
-    except Exception as exc:
-        raise error(f"failed: {type(exc).__name__}: {describe_error(exc)}") from exc
-    if not isinstance(connection, HubConnection):
-        raise error(
-            f"must return the built HubConnection, not {type(connection).__name__};"
-            " the last call of the chain is .build()"
-        )
-    return connection

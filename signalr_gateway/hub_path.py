@@ -1,6 +1,7 @@
 """Which paths may be the gateway hub's (GW-5): pure, from what an author writes to the path.
 
-Host and port of a URL have no meaning here; where the process listens is said elsewhere.
+Host and port of a URL have no meaning here, but must be such; where the process listens is said
+elsewhere.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ def gateway_hub_path(url: object) -> str:
     """
     if not isinstance(url, str):
         raise ValueError(f"must be text, not {type(url).__name__}")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise ValueError("must not hold blanks or control characters")
     try:
         parts = urlsplit(url)
     except ValueError as exc:
         raise ValueError("is no URL") from exc
+    try:
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("its port must be a number from 0 to 65535") from exc
     if parts.scheme not in ("", "http", "https"):
         raise ValueError("must be an http or https URL or just a path")
     path = parts.path.rstrip("/")

@@ -175,7 +175,7 @@ class Orchestrator:
         self._hubs: dict[str, DownstreamHub] = {}
         self._gateway_hub_url = DEFAULT_GATEWAY_HUB_PATH
         self._gateway_hub_path = DEFAULT_GATEWAY_HUB_PATH
-        self.start_gateway_hub = True
+        self._start_gateway_hub = True
 
     def add_hub(
         self,
@@ -215,6 +215,14 @@ class Orchestrator:
         return MappingProxyType(self._hubs)
 
     @property
+    def start_gateway_hub(self) -> bool:
+        return self._start_gateway_hub
+
+    @start_gateway_hub.setter
+    def start_gateway_hub(self, start: bool) -> None:
+        self._start_gateway_hub = _checked_flag(start, "start_gateway_hub")
+
+    @property
     def gateway_hub_url(self) -> str:
         return self._gateway_hub_url
 
@@ -237,6 +245,13 @@ def fold(key: str) -> str:
     return key.lower()
 
 
+def _checked_flag(value: object, field_name: str) -> bool:
+    if not isinstance(value, bool):
+        problem = f"must be True or False, not {type(value).__name__}"
+        raise OrchestrationError(problem, field=field_name)
+    return value
+
+
 def _checked_key(key: object, *, hub: str | None = None) -> str:
     if not isinstance(key, str) or not key:
         field_name = "api" if hub is None else "key"
@@ -256,9 +271,9 @@ def _check_hub(
             yield "build_hub_connection", "must be a function that takes a HubConnectionBuilder"
         if receive_key is not None and not _is_name(receive_key):
             yield "receive_key", "must be non-empty text, or None when no key is needed"
-        if maximum_message_size is not None and not _is_positive(maximum_message_size, int):
+        if maximum_message_size is not None and not is_positive(maximum_message_size, int):
             yield "maximum_message_size", "must be a positive number of bytes, or None"
-        if not _is_positive(invoke_timeout, int, float):
+        if not is_positive(invoke_timeout, int, float):
             yield "invoke_timeout", "must be a positive number of seconds"
 
     for field_name, problem in problems():
@@ -269,7 +284,8 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _is_positive(value: object, *allowed: type) -> bool:
+def is_positive(value: object, *allowed: type) -> bool:
+    """Whether `value` is a finite number above 0 of one of these types; True is none."""
     return (
         isinstance(value, (int, float))
         and isinstance(value, allowed)
@@ -346,7 +362,7 @@ def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ("maximum_body_size", (int,), "bytes"),
     ):
         value = getattr(info, name)
-        if value is not None and not _is_positive(value, *allowed):
+        if value is not None and not is_positive(value, *allowed):
             yield name, f"must be a positive number of {unit}"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ConnectionClosed, NotConnectedError
 from .cancellation import is_being_cancelled
 from .client_connection import ClientConnection
-from .retry import RetryContext, RetryPolicy
+from .retry import RetryContext, RetryPolicy, checked_delay
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,8 @@ class ConnectionKeeper:
         if self._retry_policy is None:
             return None
         try:
-            return self._retry_policy(RetryContext(count, elapsed, reason))
+            delay = self._retry_policy(RetryContext(count, elapsed, reason))
+            return None if delay is None else checked_delay(delay)
         except Exception:
             logger.exception("The retry policy failed; there will be no further attempt.")
             return None

@@ -1,5 +1,6 @@
 """When a client tries to reconnect, and when it stops trying (section R)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -25,11 +26,16 @@ RetryPolicy: TypeAlias = Callable[[RetryContext], float | None]
 """Seconds to wait before the next attempt, or None to give up."""
 
 
+def checked_delay(seconds: float) -> float:
+    """``seconds``, when somebody can wait for that long. Raises ValueError."""
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"A retry delay is a number of seconds from 0 on, not {seconds!r}.")
+    return seconds
+
+
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:
     """A policy that waits each of ``delays`` (seconds) in turn, then gives up."""
-    fixed = tuple(float(delay) for delay in delays)
-    if any(delay < 0 for delay in fixed):
-        raise ValueError("A retry delay cannot be negative.")
+    fixed = tuple(checked_delay(float(delay)) for delay in delays)
 
     def policy(context: RetryContext) -> float | None:
         count = context.previous_retry_count

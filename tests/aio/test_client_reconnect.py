@@ -148,13 +148,18 @@ async def test_without_a_policy(client_lab: ClientLab) -> None:
     assert len(client_lab.attempts) == 1
 
 
-async def test_a_policy_that_fails(client_lab: ClientLab, caplog: pytest.LogCaptureFixture) -> None:
-    """R-5: is logged, and gives up."""
+@pytest.mark.parametrize("wrong", [LookupError("policy"), -1.0, float("nan"), "soon"])
+async def test_a_policy_that_fails(
+    client_lab: ClientLab, caplog: pytest.LogCaptureFixture, wrong: Any
+) -> None:
+    """R-5: is logged, and gives up; what is no time to wait is a failure as well."""
 
-    def fail(context: RetryContext) -> float:
+    def fail(context: RetryContext) -> Any:
         if context.previous_retry_count == 0:
             return 0.0
-        raise LookupError("policy")
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
 
     connection = await client_lab.started(fail)
     journal = Journal(connection)
@@ -365,10 +370,11 @@ async def test_a_close_right_behind_the_handshake(client_lab: ClientLab) -> None
     assert connection.state is DISCONNECTED
 
 
-def test_delays_cannot_be_negative() -> None:
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf")])
+def test_delays_are_times_to_wait(delay: float) -> None:
     """R-1: found out when the policy is made."""
-    with pytest.raises(ValueError, match="negative"):
-        retry_delays([1, -1])
+    with pytest.raises(ValueError, match="a number of seconds from 0 on, not"):
+        retry_delays([1, delay])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -184,6 +186,17 @@ async def test_a_hub_that_cannot_be_built_stops_the_start(lab: Lab) -> None:
     assert lab.context.connection_count == 0
 
 
+async def test_hubs_may_not_share_a_connection(lab: Lab) -> None:
+    connection = connecting_to(lab.url)(HubConnectionBuilder())
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("first", lambda _: connection).add_hub("second", lambda _: connection)
+    error = await close_quietly(serving(create_app(orchestrator), "127.0.0.1", 0).__aenter__())
+    assert str(error) == (
+        "hub 'second', build_hub_connection: returned the very connection of hub 'first';"
+        " each hub needs its own"
+    )
+
+
 async def test_an_address_in_use(gateway: RunningGateway) -> None:
     port = int(gateway.url.rpartition(":")[2])
     with pytest.raises(CannotListen, match=rf"^cannot listen on 127\.0\.0\.1:{port}: .*in use"):
@@ -196,6 +209,20 @@ async def test_an_address_that_is_none(host: str, port: int) -> None:
     with pytest.raises(CannotListen):
         async with serving(create_app(Orchestrator()), host, port):
             pass
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "expected"),
+    [
+        ("maximum_body_size", [0, -1, 1.5, True, "1"], "a whole number above 0"),
+        ("maximum_depth", [0, -1, None], "a whole number above 0"),
+        ("body_timeout", [0, -1, math.nan, math.inf, "1", None], "a number of seconds above 0"),
+    ],
+)
+def test_limits_that_are_none(option: str, values: list[Any], expected: str) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{option} must be {expected}$"):
+            create_app(Orchestrator(), **{option: value})
 
 
 async def test_several_hubs_are_independent(lab: Lab) -> None:

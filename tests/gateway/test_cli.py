@@ -157,7 +157,18 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"signalr-gateway {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["run"], ["demo", "--port", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nosuch"],
+        ["run"],
+        ["demo", "--port", "x"],
+        ["demo", "--port", "65536"],
+        ["demo", "--hub-port", "-1"],
+        ["demo", "--maximum-body-size", "-5"],
+    ],
+)
 def test_a_wrong_command_is_exit_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,8 +144,8 @@ async def test_an_unusable_pair_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("run", "x:y", "--maximum-body-size", "0"), "invalid number of bytes value: '0'"),
-        (("run", "x:y", "--maximum-body-size", "1k"), "invalid number of bytes value: '1k'"),
+        (("run", "x:y", "--maximum-body-size", "0"), "must be a whole number from 1 on, not '0'"),
+        (("run", "x:y", "--maximum-body-size", "1k"), "must be a whole number from 1 on, not '1k'"),
         (("check",), "required: FILE.toml|module:function"),
         (("check", "x:y", "--port", "1"), "unrecognized arguments: --port 1"),
     ],

@@ -20,6 +20,7 @@ from signalr_gateway.downstream import (
     HubTimeout,
     HubUnavailable,
 )
+from signalr_gateway.hub_connections import build_connections
 from signalr_gateway.orchestrator import OrchestrationError, Orchestrator
 
 from .fake_connection import FakeConnection
@@ -43,6 +44,7 @@ class Bench:
         begin = self.clock.time()
         self.downstream = Downstream(
             orchestrator.hubs["chatservice"],
+            self.connection,
             self.hear,
             clock=self.clock,
             backoff=Backoff(random=lambda: 0.0),
@@ -113,7 +115,7 @@ async def test_without_a_listener_no_catch_all_is_registered() -> None:
     connection = FakeConnection()
     orchestrator = Orchestrator()
     orchestrator.add_hub("h", lambda builder: connection)
-    Downstream(orchestrator.hubs["h"])
+    Downstream(orchestrator.hubs["h"], connection)
     assert connection.any_handler is None
 
 
@@ -424,5 +426,5 @@ async def test_a_builder_that_fails_names_its_hub(build: Any, problem: str) -> N
     orchestrator = Orchestrator()
     orchestrator.add_hub("ChatService", build)
     with pytest.raises(OrchestrationError, match=problem) as caught:
-        Downstream(orchestrator.hubs["chatservice"])
+        build_connections(orchestrator.hubs)
     assert (caught.value.hub, caught.value.field) == ("chatservice", "build_hub_connection")

@@ -100,6 +100,11 @@ def test_of_the_gateway_hub_url_the_path_counts(url: str, path: str) -> None:
         "/Swagger",
         "/{x}",
         "/a%20b",
+        "/a b",
+        " /gatewayhub",
+        "/gatewayhub\n",
+        "http://host:99999/gatewayhub",
+        "http://host:x/gatewayhub",
         None,
     ],
 )
@@ -108,6 +113,15 @@ def test_a_gateway_hub_url_without_a_usable_path_is_refused(url: Any) -> None:
     with pytest.raises(OrchestrationError, match=r"^gateway_hub_url: "):
         orchestrator.gateway_hub_url = url
     assert orchestrator.gateway_hub_path == "/gatewayhub"
+
+
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_start_gateway_hub_is_a_switch(value: Any) -> None:
+    """GW-4: "no" would be as good as True."""
+    orchestrator = Orchestrator()
+    with pytest.raises(OrchestrationError, match=r"^start_gateway_hub: must be True or False, not"):
+        orchestrator.start_gateway_hub = value
+    assert orchestrator.start_gateway_hub is True
 
 
 @pytest.mark.parametrize(
