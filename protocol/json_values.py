@@ -50,6 +50,8 @@ def encode_arguments(values: Sequence[Any]) -> Raw:
 
 def unwritable(error: Exception) -> LocalProtocolError:
     """What to raise from one of FAILURES."""
+    if isinstance(error, RecursionError):
+        error.__traceback__ = None  # a log need not hold the same lines a thousand times
     return LocalProtocolError(f"A value cannot be written as JSON: {error}")
 
 

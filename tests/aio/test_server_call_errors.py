@@ -1,5 +1,6 @@
 """How calls fail, word for word (S-4 … S-17)."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -230,3 +231,24 @@ async def test_a_service_that_cannot_be_had(serve: MakeServer) -> None:
     assert await client.ask(call("Use")) == [
         failure("An unexpected error occurred invoking 'Use' on the server.")
     ]
+
+
+class DeepHub(Hub):
+    @hub_method
+    def deep(self) -> list[Any]:
+        value: list[Any] = []
+        for _ in range(100_000):
+            value = [value]
+        return value
+
+
+async def test_a_result_too_deep_to_write_does_not_fill_the_log(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """J-21: the call fails, and the log does not repeat each level."""
+    client = await serve(DeepHub).connect()
+    failed = "An unexpected error occurred invoking 'Deep' on the server."
+    assert await client.ask(call("Deep")) == [failure(failed)]
+    formatted = logging.Formatter().format(caplog.records[-1])
+    assert "RecursionError: maximum recursion depth exceeded" in formatted
+    assert len(formatted) < 2000
