@@ -188,7 +188,8 @@ def _require_absolute(url: str) -> None:
     try:
         parts = urlsplit(url)
         is_absolute = parts.scheme in ("http", "https") and parts.hostname is not None
-    except ValueError:  # as for a bad IPv6 address
+        is_absolute &= parts.port != 0
+    except ValueError:  # as for a bad IPv6 address or port
         is_absolute = False
     if not is_absolute:
         raise NegotiationError("The server redirects to what is no absolute HTTP URL.")

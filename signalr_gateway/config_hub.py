@@ -114,10 +114,13 @@ def _url(table: Table) -> str:
     url = table.text("url")
     if url is None:
         raise table.error("url", "missing; it says where the hub is")
+    if any(character.isspace() for character in url):
+        raise table.error("url", "must not hold blanks")
     try:
         HubConnectionBuilder().with_url(url)
     except ValueError as exc:
-        raise table.error("url", "must be an absolute http or https URL") from exc
+        problem = "must be an absolute http or https URL, its port, if any, from 1 to 65535"
+        raise table.error("url", problem) from exc
     return url
 
 

@@ -209,6 +209,8 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[hubs.Chat]", IN_HUB + "url: missing; it says where the hub is"),
         ("[hubs.Chat]\nurl = 5", IN_HUB + "url: must be text, not a whole number"),
         ("[hubs.Chat]\nurl = 'chathub'", IN_HUB + "url: must be an absolute http or https URL"),
+        ("[hubs.Chat]\nurl = 'http://h h/'", IN_HUB + "url: must not hold blanks"),
+        ("[hubs.Chat]\nurl = 'http://h:99999'", IN_HUB + "url: must be an absolute http or https"),
         ("[hubs.Chat]\nURL = 'http://h'", IN_HUB + "URL: unknown; did you mean 'url'?"),
         (HUB + "recieve_key = 'x'", IN_HUB + "recieve_key: unknown; did you mean 'receive_key'?"),
         (HUB + "receive_key = 5", IN_HUB + "receive_key: must be text, not a whole number"),

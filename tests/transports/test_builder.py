@@ -18,6 +18,24 @@ def test_urls_that_are_none(url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://host:99999/hub", "has a port from 1 to 65535"),
+        ("http://host:0/hub", "has a port from 1 to 65535"),
+        ("http://host:x/hub", "has a port from 1 to 65535"),
+        ("http://ho st/hub", "has a host without blanks"),
+        ("http://host /hub", "has a host without blanks"),
+        ("http://host/hub\n", "holds control characters"),
+        ("http://:80/hub", "is absolute"),
+    ],
+)
+def test_urls_that_lead_nowhere(url: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^The URL of a hub {text}") as caught:
+        HubConnectionBuilder().with_url(url)
+    assert url not in str(caught.value)
+
+
 def test_a_builder_without_a_url() -> None:
     with pytest.raises(LocalProtocolError, match="call with_url first"):
         HubConnectionBuilder().build()
