@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .aio.options import HubOptions as HubOptions
     from .aio.retry import RetryContext as RetryContext
     from .aio.retry import RetryPolicy as RetryPolicy
+    from .dotnet_types import Char as Char
+    from .dotnet_types import DateTimeOffset as DateTimeOffset
     from .errors import ArgumentBindingError as ArgumentBindingError
     from .errors import ConnectionClosed as ConnectionClosed
     from .errors import GroupLimitError as GroupLimitError
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from .errors import SignalRError as SignalRError
     from .errors import TransportViolationError as TransportViolationError
     from .http_transport_type import HttpTransportType as HttpTransportType
+    from .json_protocol import JsonHubProtocol as JsonHubProtocol
+    from .messagepack_protocol import MessagePackHubProtocol as MessagePackHubProtocol
     from .number_types import Byte as Byte
     from .number_types import Int16 as Int16
     from .number_types import Int32 as Int32
@@ -56,6 +60,7 @@ _HOMES = {
     ".aio.hub": ("Hub", "hub_method"),
     ".aio.options": ("EndpointOptions", "HubOptions"),
     ".aio.retry": ("RetryContext", "RetryPolicy"),
+    ".dotnet_types": ("Char", "DateTimeOffset"),
     ".errors": (
         "ArgumentBindingError",
         "ConnectionClosed",
@@ -73,6 +78,8 @@ _HOMES = {
         "TransportViolationError",
     ),
     ".http_transport_type": ("HttpTransportType",),
+    ".json_protocol": ("JsonHubProtocol",),
+    ".messagepack_protocol": ("MessagePackHubProtocol",),
     ".number_types": (
         "Byte",
         "Int16",

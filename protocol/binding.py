@@ -1,227 +1,39 @@
-"""Reads JSON payloads into the types a handler declares, as strictly as .NET does (J-14…J-18).
+"""Reads payloads into the types a handler or method declares, as strictly as .NET does.
 
-A reader is compiled once per annotation. What msgspec reads exactly as .NET would goes to msgspec
-in one step; where that fails, or where names ignore case and values have spellings of their own, a
-converter works piece by piece on undecoded values.
+A reader is compiled once per annotation. Containers, classes and alternatives are put together
+here, the same for every wire format; what a single value or a name looks like on the wire is the
+format's: ``json_binding``, ``messagepack_binding``. What msgspec reads exactly as .NET would goes
+to msgspec in one step; where that fails, or where a format has spellings of its own, converters
+work piece by piece on undecoded values.
 """
 
-import re
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, Union, get_args, get_origin
 
-import msgspec
 from msgspec import Meta, Raw
 
-from . import json_scalars
-from .errors import ArgumentBindingError, RemoteProtocolError
+from .errors import ArgumentBindingError
 from .hub_protocol import ArgumentsReader, ValueReader
-from .json_keys import KeyReader, key_reader
-from .json_scanner import split_array
-from .naming import camel_case, has_members, members_of
-from .number_types import Single, constrain
+from .naming import Member, has_members, members_of
+from .number_types import constrain
 
-_BINDING_FAILED: Final = (
+Converter: TypeAlias = Callable[[Raw], Any]
+"""Payload → value. May raise anything: types of the user's own do."""
+
+FAILURES: Final = (ValueError, RecursionError, OverflowError)
+"""Of msgspec; a UnicodeDecodeError is a ValueError too."""
+
+BINDING_FAILED: Final = (
     "Error binding arguments. Make sure that the types of the provided values match the types of "
     "the hub method being invoked."
 )
-_FAILURES: Final = (ValueError, RecursionError, OverflowError)  # of msgspec; UnicodeDecodeError too
-_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
-_split_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_read_string: Final = msgspec.json.Decoder(str).decode
-_read_any: Final = msgspec.json.Decoder().decode
+"""What a caller with detailed errors is told of arguments that do not fit (S-6)."""
 
-_Converter: TypeAlias = Callable[[Raw], Any]  # may raise anything: types of the user's own do
-
-
-def arguments_reader(annotations: Sequence[Any]) -> ArgumentsReader:
-    """A reader of exactly ``len(annotations)`` arguments.
-
-    Binds from left to right before it counts, as .NET does for JSON (S-6). Raises TypeError, when
-    compiled, for an annotation that no payload can be read into.
-    """
-    converters = [_converter(annotation) for annotation in annotations]
-    direct = _direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
-
-    def read(arguments: Raw) -> Sequence[Any]:
-        if direct is not None:
-            try:
-                return cast("Sequence[Any]", direct(arguments))
-            except _FAILURES:
-                pass  # one by one, to tell what was wrong; and 1e400 is a float after all
-        try:
-            given = split_array(arguments)
-            values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
-        except Exception as error:
-            require_array(arguments)
-            raise ArgumentBindingError(_BINDING_FAILED) from error
-        if len(given) != len(converters):
-            raise ArgumentBindingError(
-                f"Invocation provides {len(given)} argument(s) but target expects "
-                f"{len(converters)}."
-            )
-        return values
-
-    return read
-
-
-def require_array(arguments: Raw) -> None:
-    """Raises RemoteProtocolError when ``arguments`` is another kind of JSON value (J-3)."""
-    if memoryview(arguments)[0] != ord("["):
-        raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
-
-
-@lru_cache(maxsize=1024)
-def value_reader(annotation: Any) -> ValueReader:
-    """A reader of one value. Raises TypeError, when compiled, as ``arguments_reader`` does."""
-    convert = _converter(annotation)
-    direct = _direct(annotation, [annotation])
-
-    def read(value: Raw) -> Any:
-        if direct is not None:
-            try:
-                return direct(value)
-            except _FAILURES:
-                pass
-        try:
-            return convert(value)
-        except Exception as error:
-            raise ArgumentBindingError(f"The value does not fit {annotation!r}: {error}") from error
-
-    return read
-
-
-def _direct(whole: Any, annotations: Sequence[Any]) -> _Converter | None:
-    """Reads a ``whole`` made of ``annotations`` in one step, raises _FAILURES; None: it cannot."""
-    if not all(map(_is_direct, annotations)):
-        return None
-    decode = msgspec.json.Decoder(whole).decode
-    if not any(map(_holds_floats, annotations)):
-        return decode
-
-    def read(raw: Raw) -> Any:
-        if _NEGATIVE_ZERO.search(raw):  # msgspec takes it for a whole number, which has no sign
-            raise ValueError("possibly a negative zero")
-        return decode(raw)
-
-    return read
-
-
-def _holds_floats(annotation: Any) -> bool:
-    return annotation is float or any(map(_holds_floats, get_args(annotation)))
-
-
-def _is_direct(annotation: Any) -> bool:
-    """Whether what msgspec accepts for ``annotation`` is what .NET accepts, with equal values."""
-    if annotation in (Any, object, str, bool, int, float, None, type(None), list, dict):
-        return True
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return arguments[0] in (str, int, float) and _is_known_constraint(arguments[1:])
-    if origin in (list, Union, types.UnionType):
-        return all(_is_direct(argument) for argument in arguments)
-    return origin is dict and arguments[0] is str and _is_direct(arguments[1])
-
-
-def _is_known_constraint(metadata: Iterable[Any]) -> bool:
-    return all(isinstance(item, Meta) for item in metadata)
-
-
-def _converter(annotation: Any) -> _Converter:
-    """The converter for ``annotation``; raises TypeError where there is none."""
-    if annotation is None:
-        annotation = type(None)
-    simple = _SCALARS.get(annotation) if isinstance(annotation, type) else None
-    if annotation is Any or annotation is object:
-        return _convert_any
-    if simple is not None:
-        return simple
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _constrained(annotation, arguments[0])
-    if origin in (Union, types.UnionType):
-        return _alternatives([_converter(argument) for argument in arguments])
-    if origin is Literal:
-        return _literal(arguments)
-    if isinstance(annotation, typing.NewType):
-        return _converter(annotation.__supertype__)
-    if typing.is_typeddict(annotation):
-        return _typed_dict(annotation)
-    if isinstance(annotation, type):
-        if issubclass(annotation, Enum):
-            return _enumeration(annotation)
-        if has_members(annotation):
-            return _Members(annotation)
-    return _container(annotation, origin or annotation, arguments)
-
-
-def _container(annotation: Any, kind: Any, arguments: tuple[Any, ...]) -> _Converter:
-    if kind in (dict, Mapping, typing.Mapping):
-        key, value = arguments or (str, Any)
-        return _mapping(key_reader(key), _converter(value))
-    if kind is tuple and annotation not in _ANY_TUPLE and arguments[-1:] != (Ellipsis,):
-        return _fixed_tuple([_converter(argument) for argument in arguments])
-    builder = _COLLECTIONS.get(kind)
-    if builder is None:
-        raise TypeError(f"{annotation!r} is no type that a hub message can be read into")
-    item = _converter(arguments[0] if arguments else Any)
-    return lambda raw: builder(item(element) for element in split_array(raw))
-
-
-def _convert_any(raw: Raw) -> Any:
-    """Plain values; only numbers beyond a double need more than msgspec."""
-    try:
-        return _read_any(raw)
-    except msgspec.ValidationError:
-        match memoryview(raw)[0]:
-            case 0x7B:
-                return {key: _convert_any(value) for key, value in _split_object(raw).items()}
-            case 0x5B:
-                return [_convert_any(element) for element in split_array(raw)]
-            case _:
-                return float(bytes(raw))
-
-
-def _convert_float(raw: Raw) -> float:
-    text = _number(raw)
-    return float(text)  # 1e400 is Infinity in .NET too (J-15)
-
-
-def _number(raw: Raw) -> str:
-    text = bytes(raw).decode()
-    if text[:1] not in "-0123456789":
-        raise ValueError("not a number")
-    return text
-
-
-def _convert_raw(raw: Raw) -> Raw:
-    bytes(raw).decode()  # nobody has looked inside a Raw yet
-    return raw.copy()  # a Raw that stays would keep the whole frame it came in
-
-
-def _from_string(read: Callable[[str], Any]) -> _Converter:
-    return lambda raw: read(_read_string(raw))
-
-
-def _decoder(annotation: Any) -> _Converter:
-    return msgspec.json.Decoder(annotation).decode
-
-
-_SCALARS: Final[dict[Any, _Converter]] = {
-    **{kind: _from_string(read) for kind, read in json_scalars.READERS.items()},
-    str: _read_string,
-    bool: _decoder(bool),
-    int: _decoder(int),
-    float: _convert_float,
-    Single: lambda raw: Single(_convert_float(raw)),
-    type(None): _decoder(None),
-    Raw: _convert_raw,
-    Decimal: lambda raw: json_scalars.read_decimal(_number(raw)),
-}
 _ANY_TUPLE: Final = (tuple, typing.Tuple)  # noqa: UP006 - as opposed to tuple[()], which is empty
 _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
     list: list,
@@ -233,14 +45,259 @@ _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
 }
 
 
-def _constrained(annotation: Any, base: Any) -> _Converter:
-    convert = _converter(base)
-    if base not in (str, int, float):
+class Binder(ABC):
+    """Compiles annotations for one wire format, whose part the abstract members are.
+
+    ``leaves`` converts single values by their type, ``direct_leaves`` are the annotations that
+    msgspec reads as .NET does. ``ignores_case`` is about the names of members (J-14, M-11).
+    ``counts_first``: arguments are counted before they are bound (S-6).
+    """
+
+    leaves: ClassVar[Mapping[Any, Converter]]
+    direct_leaves: ClassVar[frozenset[Any]]
+    has_direct_maps: ClassVar[bool]
+    ignores_case: ClassVar[bool]
+    counts_first: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self.value_reader: Final[Callable[[Any], ValueReader]] = lru_cache(maxsize=1024)(
+            self._value_reader
+        )
+        """A reader of one value of a type, compiled once. Raises as ``arguments_reader`` does."""
+
+    # ---- what a format says of itself
+
+    @abstractmethod
+    def split_array(self, raw: Raw, /) -> Sequence[Raw]:
+        """The elements of an array. Raises any of FAILURES when it is none."""
+
+    @abstractmethod
+    def split_object(self, raw: Raw, /) -> Mapping[str, Raw]:
+        """The members of an object; of those given twice the last. Raises any of FAILURES."""
+
+    @abstractmethod
+    def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
+        """A reader of a map whose keys are declared as ``key``; it may raise anything.
+
+        Raises TypeError, when compiled, for a type that keys cannot have.
+        """
+
+    @abstractmethod
+    def read_any(self, raw: Raw, /) -> Any:
+        """A plain value of whatever kind."""
+
+    @abstractmethod
+    def enumeration(self, kind: type[Enum]) -> Converter:
+        """A converter to members of ``kind`` (J-18, M-12)."""
+
+    @abstractmethod
+    def member_name(self, member: Member) -> str:
+        """What a member is called on the wire (J-14, M-11)."""
+
+    @abstractmethod
+    def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
+        """Reads a ``whole`` made of direct ``annotations`` in one step; raises FAILURES."""
+
+    @abstractmethod
+    def require_array(self, arguments: Raw) -> None:
+        """Raises the format's own error when arguments are no array (J-3, S-6m)."""
+
+    # ---- readers
+
+    def arguments_reader(self, annotations: Sequence[Any]) -> ArgumentsReader:
+        """A reader of exactly ``len(annotations)`` arguments.
+
+        Raises TypeError, when compiled, for an annotation that no payload can be read into.
+        """
+        converters = [self.converter(annotation) for annotation in annotations]
+        direct = self._direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
+        counts_first = self.counts_first
+
+        def read(arguments: Raw) -> Sequence[Any]:
+            if direct is not None:
+                try:
+                    values: Sequence[Any] = direct(arguments)
+                    return values
+                except FAILURES:
+                    pass  # one by one, to tell what was wrong; and some values are right after all
+            try:
+                given = self.split_array(arguments)
+                if counts_first and len(given) != len(converters):
+                    raise _wrong_number(given, converters)
+                values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
+            except ArgumentBindingError:
+                raise
+            except Exception as error:
+                self.require_array(arguments)
+                raise ArgumentBindingError(BINDING_FAILED) from error
+            if len(given) != len(converters):
+                raise _wrong_number(given, converters)
+            return values
+
+        return read
+
+    def _value_reader(self, annotation: Any) -> ValueReader:
+        convert = self.converter(annotation)
+        direct = self._direct(annotation, [annotation])
+
+        def read(value: Raw) -> Any:
+            if direct is not None:
+                try:
+                    return direct(value)
+                except FAILURES:
+                    pass
+            try:
+                return convert(value)
+            except Exception as error:
+                raise ArgumentBindingError(
+                    f"The value does not fit {annotation!r}: {error}"
+                ) from error
+
+        return read
+
+    # ---- in one step
+
+    def _direct(self, whole: Any, annotations: Sequence[Any]) -> Converter | None:
+        """Reads ``whole`` in one step, raises FAILURES; None where it cannot be."""
+        if not all(map(self._is_direct, annotations)):
+            return None
+        return self.decoder(whole, annotations)
+
+    def _is_direct(self, annotation: Any) -> bool:
+        """Whether what msgspec accepts for ``annotation`` is what .NET accepts, equal values."""
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is None:
+            return annotation in self.direct_leaves
+        if origin is Annotated:
+            return arguments[0] in (str, int, float) and all(
+                isinstance(item, Meta) for item in arguments[1:]
+            )
+        if origin in (list, Union, types.UnionType):
+            return all(self._is_direct(argument) for argument in arguments)
+        return (
+            self.has_direct_maps
+            and origin is dict
+            and arguments[0] is str
+            and self._is_direct(arguments[1])
+        )
+
+    # ---- piece by piece
+
+    def converter(self, annotation: Any) -> Converter:
+        """The converter for ``annotation``; raises TypeError where there is none."""
+        if annotation is None:
+            annotation = type(None)
+        if annotation is Any or annotation is object:
+            return self.read_any
+        leaf = self.leaves.get(annotation) if isinstance(annotation, type) else None
+        if leaf is not None:
+            return leaf
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            return self._constrained(annotation, arguments[0])
+        if origin in (Union, types.UnionType):
+            return _alternatives([self.converter(argument) for argument in arguments])
+        if origin is Literal:
+            return self._literal(arguments)
+        if isinstance(annotation, typing.NewType):
+            return self.converter(annotation.__supertype__)
+        if typing.is_typeddict(annotation):
+            return self._typed_dict(annotation)
+        if isinstance(annotation, type):
+            if issubclass(annotation, Enum):
+                return self.enumeration(annotation)
+            if has_members(annotation):
+                return self.members(annotation)
+        return self._container(annotation, origin or annotation, arguments)
+
+    def _container(self, annotation: Any, kind: Any, arguments: tuple[Any, ...]) -> Converter:
+        if kind in (dict, Mapping, typing.Mapping):
+            key, value = arguments or (Any, Any)
+            return _mapping(self.entries_reader(key), self.converter(value))
+        split = self.split_array
+        if kind is tuple and annotation not in _ANY_TUPLE and arguments[-1:] != (Ellipsis,):
+            return _fixed_tuple(split, [self.converter(argument) for argument in arguments])
+        builder = _COLLECTIONS.get(kind)
+        if builder is None:
+            raise TypeError(f"{annotation!r} is no type that a hub message can be read into")
+        item = self.converter(arguments[0] if arguments else Any)
+        return lambda raw: builder(item(element) for element in split(raw))
+
+    def _constrained(self, annotation: Any, base: Any) -> Converter:
+        convert = self.converter(base)
+        if base not in (str, int, float):
+            return convert
+        return lambda raw: constrain(convert(raw), annotation)
+
+    def _literal(self, values: tuple[Any, ...]) -> Converter:
+        def convert(raw: Raw) -> Any:
+            value = self.read_any(raw)
+            for literal in values:
+                if type(literal) is type(value) and literal == value:
+                    return literal
+            raise ValueError("none of the allowed values")
+
         return convert
-    return lambda raw: constrain(convert(raw), annotation)
+
+    def _typed_dict(self, kind: Any) -> Converter:
+        """A TypedDict's keys are its wire names as they are."""
+        hints = typing.get_type_hints(kind)
+        find = self._finder({key: (key, self.converter(hint)) for key, hint in hints.items()})
+        required = kind.__required_keys__
+
+        def convert(raw: Raw) -> dict[str, Any]:
+            result = {}
+            for name, value in self.split_object(raw).items():
+                if entry := find(name):
+                    result[entry[0]] = entry[1](value)
+            if missing := required - result.keys():
+                raise ValueError(f"missing {sorted(missing)}")
+            return result
+
+        return convert
+
+    def members(self, kind: type) -> Converter:
+        """Reads an object into a Struct or dataclass; unknown members are skipped."""
+        find: _Find | None = None
+
+        def convert(raw: Raw) -> Any:
+            nonlocal find
+            if find is None:  # compiled at first use: a type may mention itself
+                find = self._finder(
+                    {
+                        self.member_name(member): (
+                            member.attribute,
+                            self.converter(member.annotation),
+                        )
+                        for member in members_of(kind)
+                    }
+                )
+            values = {}
+            for name, value in self.split_object(raw).items():
+                if entry := find(name):
+                    values[entry[0]] = entry[1](value)
+            return kind(**values)
+
+        return convert
+
+    def _finder(self, by_name: dict[str, "_Entry"]) -> "_Find":
+        if not self.ignores_case:
+            return by_name.get
+        by_lower_name = {name.lower(): entry for name, entry in by_name.items()}
+        return lambda name: by_lower_name.get(name.lower())
 
 
-def _alternatives(converters: Sequence[_Converter]) -> _Converter:
+_Entry: TypeAlias = tuple[str, Converter]  # what to call it in Python, and how to read it
+_Find: TypeAlias = Callable[[str], _Entry | None]
+
+
+def _wrong_number(given: Sequence[Raw], expected: Sequence[Converter]) -> ArgumentBindingError:
+    return ArgumentBindingError(
+        f"Invocation provides {len(given)} argument(s) but target expects {len(expected)}."
+    )
+
+
+def _alternatives(converters: Sequence[Converter]) -> Converter:
     def convert(raw: Raw) -> Any:
         for alternative in converters:
             try:
@@ -252,78 +309,15 @@ def _alternatives(converters: Sequence[_Converter]) -> _Converter:
     return convert
 
 
-def _literal(values: tuple[Any, ...]) -> _Converter:
-    def convert(raw: Raw) -> Any:
-        value = _read_any(raw)
-        for literal in values:
-            if type(literal) is type(value) and literal == value:
-                return literal
-        raise ValueError("none of the allowed values")
-
-    return convert
+def _mapping(
+    read_entries: Callable[[Raw], Iterable[tuple[Any, Raw]]], convert_value: Converter
+) -> Converter:
+    return lambda raw: {key: convert_value(value) for key, value in read_entries(raw)}
 
 
-def _enumeration(kind: type[Enum]) -> _Converter:
-    """Numbers, as .NET writes enums in JSON; names only where the values are names (J-18)."""
-
-    def convert(raw: Raw) -> Enum:
-        value = _read_any(raw)
-        if type(value) not in (int, str):  # 1.0 and true equal 1, and would pass for it
-            raise ValueError("neither a number nor a name")
-        return kind(value)
-
-    return convert
-
-
-def _mapping(read_key: KeyReader, convert_value: _Converter) -> _Converter:
-    return lambda raw: {
-        read_key(name): convert_value(value) for name, value in _split_object(raw).items()
-    }
-
-
-def _fixed_tuple(converters: Sequence[_Converter]) -> _Converter:
+def _fixed_tuple(
+    split_array: Callable[[Raw], Sequence[Raw]], converters: Sequence[Converter]
+) -> Converter:
     return lambda raw: tuple(
         convert(element) for convert, element in zip(converters, split_array(raw), strict=True)
     )
-
-
-def _typed_dict(kind: Any) -> _Converter:
-    """A TypedDict's keys are its wire names as they are, found ignoring case."""
-    hints = typing.get_type_hints(kind)
-    by_name = {key.lower(): (key, _converter(hint)) for key, hint in hints.items()}
-    required = kind.__required_keys__
-
-    def convert(raw: Raw) -> dict[str, Any]:
-        result = {}
-        for name, value in _split_object(raw).items():
-            if entry := by_name.get(name.lower()):
-                result[entry[0]] = entry[1](value)
-        if missing := required - result.keys():
-            raise ValueError(f"missing {sorted(missing)}")
-        return result
-
-    return convert
-
-
-class _Members:
-    """Reads an object into a Struct or dataclass; names ignore case, unknown ones are skipped."""
-
-    def __init__(self, kind: type) -> None:
-        self._kind = kind
-        # Compiled at first use: a type may mention itself.
-        self._members: dict[str, tuple[str, _Converter]] | None = None
-
-    def __call__(self, raw: Raw) -> Any:
-        if self._members is None:
-            self._members = {
-                member.wire_name(camel_case).lower(): (
-                    member.attribute,
-                    _converter(member.annotation),
-                )
-                for member in members_of(self._kind)
-            }
-        values = {}
-        for name, value in _split_object(raw).items():
-            if entry := self._members.get(name.lower()):
-                values[entry[0]] = entry[1](value)
-        return self._kind(**values)

@@ -1,19 +1,36 @@
-"""Splits a byte stream into the records of the text hub protocols (F-1, F-3, F-4).
+"""What a framer is, and the one that splits a stream into records of text (F-1, F-3, F-4).
 
 A record is everything up to the separator 0x1E, which cannot occur inside JSON. Decides how much
-of an unfinished record is kept; what a record means is left to the hub protocol.
+of an unfinished record is kept; what a record means is left to the hub protocol. The framer of
+binary hub protocols is in ``messagepack_framing``.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from .errors import RemoteProtocolError
 
 RECORD_SEPARATOR: Final = b"\x1e"
 
 
+class Framer(Protocol):
+    """Bytes in any slices → whole messages, bare of what marks their ends."""
+
+    @property
+    def has_partial(self) -> bool:
+        """Whether the stream stands in the middle of a message (F-3)."""
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """The messages that ``data`` completes.
+
+        The answer must be iterated to its end, or the connection given up. Iterating raises
+        RemoteProtocolError at what is no message or over the limit, after the messages before it
+        (S-20).
+        """
+
+
 class RecordFramer:
-    """Bytes in any slices → whole records, separators removed.
+    """Bytes in any slices → whole records, separators removed; a ``Framer``.
 
     ``maximum_size`` limits one record, separator included (F-4); None means no limit. At most
     that many bytes are buffered, and no byte is searched twice.
@@ -26,15 +43,11 @@ class RecordFramer:
 
     @property
     def has_partial(self) -> bool:
-        """Whether the stream stands in the middle of a record (F-3)."""
+        """See Framer."""
         return bool(self._parts)
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """The records that ``data`` completes.
-
-        The answer must be iterated to its end, or the connection given up. Iterating raises
-        RemoteProtocolError at a record over the limit, after the records before it (S-20).
-        """
+        """See Framer."""
         pieces = data.split(RECORD_SEPARATOR)
         rest = pieces.pop()
         limit = self.maximum_size
@@ -55,13 +68,13 @@ class RecordFramer:
                 self._parts.clear()
                 self._size = 0
             if limit is not None and len(piece) >= limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             yield piece
         if rest:
             self._parts.append(rest)
             self._size += len(rest)
             if limit is not None and self._size >= limit:
-                raise _too_large(limit)
+                raise too_large(limit)
 
     def take_record(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The first record that ``data`` completes and all that follows it, or None.
@@ -78,7 +91,8 @@ class RecordFramer:
         return record, tail
 
 
-def _too_large(limit: int) -> RemoteProtocolError:
+def too_large(limit: int) -> RemoteProtocolError:
+    """What to raise at a message of more than ``limit`` bytes (F-4)."""
     return RemoteProtocolError(
         f"The maximum message size of {limit}B was exceeded. The message size can be configured in "
         "AddHubOptions."

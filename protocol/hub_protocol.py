@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Raw
 
-from .framing import RecordFramer
+from .framing import Framer
 from .messages import HubMessage, Invocation, ReceivedMessage
 
 
@@ -30,7 +30,7 @@ class HubProtocol(ABC):
     transfer_format: ClassVar[TransferFormat]
 
     @abstractmethod
-    def framer(self, maximum_size: int | None) -> RecordFramer:
+    def framer(self, maximum_size: int | None) -> Framer:
         """A new framer for one connection's stream."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class HubProtocol(ABC):
         """A reader, made once per handler, of arguments declared as ``annotations``."""
 
     @abstractmethod
-    def value_reader(self, annotation: Any) -> "ValueReader":
+    def value_reader(self, annotation: Any, /) -> "ValueReader":
         """A reader, made once per annotation, of a result or an item."""
 
 

@@ -5,7 +5,8 @@ of, and accepts less than .NET does; whatever it refuses goes to the full reader
 ``json_reader``, which knows every legal spelling and every error. One mistake escapes the fast
 path: of ``arguments`` given twice it sees the last alone, not that the first are no array (J-10);
 any search for a second name would take half as long as all the decoding. How values become
-payloads and back is left to ``json_values`` and ``binding``.
+payloads and back is left to ``json_values`` and
+``json_binding``.
 """
 
 from typing import Any, ClassVar, Final, cast
@@ -13,13 +14,15 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from . import binding, json_values
 from .errors import LocalProtocolError
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
+from .json_binding import BINDER
 from .json_reader import both_error_and_result, read_message
 from .json_scanner import MAXIMUM_DEPTH, nesting_depth
+from .json_values import WRITER
 from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
+from .value_writer import FAILURES
 
 # A record that can be too deep has this many brackets, and room for as many closing ones.
 _SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
@@ -69,7 +72,7 @@ class JsonHubProtocol(HubProtocol):
 
     def require_arguments(self, arguments: Raw) -> None:
         """See HubProtocol. Not part of ``decode``, a third of whose time it would take."""
-        binding.require_array(arguments)
+        BINDER.require_array(arguments)
 
     def encode(self, message: HubMessage) -> bytes:
         """See HubProtocol. Raises LocalProtocolError when a Raw in it holds a record separator."""
@@ -81,19 +84,19 @@ class JsonHubProtocol(HubProtocol):
         """See HubProtocol."""
         kind = type(result)
         try:
-            if kind in json_values.NATIVE:  # no Raw in it, so there is nothing to look for
+            if kind in WRITER.native:  # no Raw in it, so there is nothing to look for
                 return self._encode(_Result(invocation_id, result)) + RECORD_SEPARATOR
             if kind is Raw:
                 return self.encode(Completion(invocation_id=invocation_id, result=result))
-            data = self._encode(_Result(invocation_id, json_values.wire_value(result)))
-        except json_values.FAILURES as error:
-            raise json_values.unwritable(error) from error
+            data = self._encode(_Result(invocation_id, WRITER.wire_value(result)))
+        except FAILURES as error:
+            raise WRITER.unwritable(error) from error
         return _frame(data)
 
-    encode_value = staticmethod(json_values.encode_value)
-    encode_arguments = staticmethod(json_values.encode_arguments)
-    arguments_reader = staticmethod(binding.arguments_reader)
-    value_reader = staticmethod(binding.value_reader)
+    encode_value = staticmethod(WRITER.encode_value)
+    encode_arguments = staticmethod(WRITER.encode_arguments)
+    arguments_reader = staticmethod(BINDER.arguments_reader)
+    value_reader = staticmethod(BINDER.value_reader)
 
 
 def _checked(completion: Completion, record: bytes) -> ReceivedMessage | None:

@@ -21,6 +21,8 @@ from decimal import (
 from typing import Any, Final
 from uuid import UUID
 
+from .dotnet_types import Char, DateTimeOffset
+
 _DATETIME: Final = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:T(?P<time>\d{2}:\d{2})(?::(?P<seconds>\d{2})(?:\.(?P<fraction>\d{1,16}))?)?"
@@ -67,14 +69,17 @@ def read_datetime(text: str) -> datetime:
 
 
 def write_datetime(moment: datetime) -> str:
-    """``2024-02-29T12:30:45.12Z``: trailing zeros trimmed, ``Z`` for UTC, no zone when naive."""
+    """``2024-02-29T12:30:45.12Z``: trailing zeros trimmed, no zone when naive.
+
+    ``Z`` is for UTC, unless it is a DateTimeOffset: that always has a number.
+    """
     text = moment.replace(tzinfo=None, microsecond=0).isoformat()
     if moment.microsecond:
         text += f".{moment.microsecond:06}".rstrip("0")
     offset = moment.utcoffset()
     if offset is None:
         return text
-    if moment.tzinfo is UTC:
+    if moment.tzinfo is UTC and not isinstance(moment, DateTimeOffset):
         return text + "Z"
     minutes = int(offset.total_seconds()) // 60
     sign = "-" if minutes < 0 else "+"
@@ -96,28 +101,28 @@ def read_timedelta(text: str) -> timedelta:
     hours, minutes, seconds = (int(match[part] or 0) for part in ("hours", "minutes", "seconds"))
     if hours > 23 or minutes > 59 or seconds > 59:
         raise ValueError("not a time span")
-    span = _in_range(
-        timedelta(
-            days=int(match["alone"] or match["days"] or 0),
-            hours=hours,
-            minutes=minutes,
-            seconds=seconds,
-            microseconds=_microseconds(match["fraction"]),
-        )
+    span = timedelta(
+        days=int(match["alone"] or match["days"] or 0),
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
+        microseconds=_microseconds(match["fraction"]),
     )
+    require_in_range(span)
     return -span if match["sign"] else span
 
 
-def _in_range(span: timedelta) -> timedelta:
+def require_in_range(span: timedelta) -> None:
+    """Raises ValueError for a positive ``span`` that .NET's TimeSpan does not hold."""
     if span > _LONGEST_TIMEDELTA:
         raise ValueError("out of range for a time span")
-    return span
 
 
 def write_timedelta(span: timedelta) -> str:
     """``[-][d.]hh:mm:ss[.fffffff]``: seven digits or none (J-17). ValueError as for reading."""
     sign = "-" if span < timedelta(0) else ""
-    span = _in_range(abs(span))
+    span = abs(span)
+    require_in_range(span)
     minutes, seconds = divmod(span.seconds, 60)
     days = f"{span.days}." if span.days else ""
     fraction = f".{span.microseconds:06}0" if span.microseconds else ""
@@ -190,7 +195,9 @@ def _dotnet_decimal(value: Decimal) -> Decimal:
 
 READERS: Final[dict[type, Callable[[str], Any]]] = {
     bytes: read_bytes,
+    Char: Char,
     datetime: read_datetime,
+    DateTimeOffset: lambda text: DateTimeOffset.of(read_datetime(text)),
     date: read_date,
     time: read_time,
     timedelta: read_timedelta,

@@ -7,6 +7,7 @@ dataclass field.
 
 import dataclasses
 from collections.abc import Callable
+from enum import Enum
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -27,6 +28,29 @@ def camel_case(name: str) -> str:
     if 1 < upper < len(pascal):
         upper -= 1  # the last capital begins the next word
     return pascal[:upper].lower() + pascal[upper:]
+
+
+def enum_name(member: Enum) -> str:
+    """What .NET calls ``member``: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
+
+    A member whose value is a text is called that; one that has a ``wire_name``, that.
+    """
+    explicit = getattr(member, "wire_name", member.value)
+    return explicit if isinstance(explicit, str) else _enum_name(member.name)
+
+
+def enum_names(kind: type[Enum]) -> dict[str, Enum]:
+    """The members of ``kind`` by what .NET calls them, aliases too."""
+    numbered = {
+        _enum_name(name): member
+        for name, member in kind.__members__.items()
+        if not isinstance(member.value, str)
+    }
+    return numbered | {enum_name(member): member for member in kind}
+
+
+def _enum_name(name: str) -> str:
+    return pascal_case(name.lower() if name.isupper() else name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

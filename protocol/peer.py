@@ -8,7 +8,7 @@ argument. What a message causes, and every byte's way to the other side, is left
 from collections.abc import Iterator
 
 from .errors import RemoteProtocolError
-from .framing import RecordFramer
+from .framing import Framer
 from .handshake import ClientHandshake, ServerHandshake
 from .hub_protocol import HubProtocol
 from .keepalive import KeepAlive
@@ -35,7 +35,7 @@ class HubPeer:
         self._maximum_size = maximum_receive_message_size
         self._accepted = MAY_SEND[role.other]
         self._hub_protocol: HubProtocol | None = None
-        self._framer: RecordFramer | None = None
+        self._framer: Framer | None = None
 
     @property
     def is_connected(self) -> bool:

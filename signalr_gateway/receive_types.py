@@ -18,8 +18,8 @@ from uuid import UUID
 
 import msgspec
 
-from protocol.binding import value_reader
 from protocol.errors import ArgumentBindingError
+from protocol.json_binding import BINDER
 from protocol.json_scanner import split_array
 
 Fits = Callable[[msgspec.Raw], bool]
@@ -151,7 +151,7 @@ def _is_whole_number(bits: int) -> Fits:
 
 def _reads(declared: type) -> Fits:
     """Fits what the library reads into `declared`, with .NET's rules (J-14 … J-18)."""
-    read = value_reader(declared)
+    read = BINDER.value_reader(declared)
 
     def fits(value: msgspec.Raw) -> bool:
         try:
@@ -174,7 +174,7 @@ def _require_readable_members(declared: type, seen: set[type]) -> None:
     for annotation in typing.get_type_hints(declared).values():
         if typing.get_origin(annotation) is typing.ClassVar:
             continue
-        value_reader(annotation)
+        BINDER.value_reader(annotation)
         for part in (annotation, *typing.get_args(annotation)):
             if isinstance(part, type) and _has_members(part) and part not in seen:
                 seen.add(part)

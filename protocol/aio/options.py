@@ -3,10 +3,13 @@
 Two scopes: hub options belong to the hub class wherever it is mapped, endpoint options to one path.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..hub_protocol import HubProtocol
+from ..json_protocol import JsonHubProtocol
+from ..messagepack_protocol import MessagePackHubProtocol
 from .context import HttpRequestData, Principal
 
 Services = Mapping[type[Any], Callable[[], Any]]
@@ -49,6 +52,8 @@ class HubOptions:
 
     maximum_group_name_length: int = 1024
     """Characters; ``groups.add`` raises GroupLimitError for a longer name."""
+    supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
+    """The hub protocols that clients may choose from in the handshake (H-6)."""
 
     services: Services = field(default_factory=dict)
     """Values of hub method parameters that no client sends: by the parameter's type, a function
@@ -57,6 +62,11 @@ class HubOptions:
 
     def __post_init__(self) -> None:
         _require_positive(self)
+        names = [hub_protocol.name.lower() for hub_protocol in self.supported_protocols]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(
+                "HubOptions.supported_protocols has one hub protocol or more, each of its own name."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

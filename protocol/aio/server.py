@@ -7,11 +7,9 @@ them.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
-from ..hub_protocol import HubProtocol
-from ..json_protocol import JsonHubProtocol
 from ..messages import Close
 from .clients import GroupManager, HubCallerClients, HubContext
 from .connection import Ending, HubConnectionContext
@@ -41,7 +39,6 @@ class HubServer:
         *,
         hub_factory: Callable[[], Hub] | None = None,
         lifetime: HubLifetimeManager | None = None,
-        protocols: Sequence[HubProtocol] | None = None,
     ) -> None:
         self.hub_class = hub_class
         self.options = options or HubOptions()
@@ -50,7 +47,7 @@ class HubServer:
         self._hub_factory = hub_factory or hub_class
         self._methods = HubMethodTable(hub_class, self.options.services)
         self._protocols = {
-            protocol.name.lower(): protocol for protocol in protocols or (JsonHubProtocol(),)
+            protocol.name.lower(): protocol for protocol in self.options.supported_protocols
         }
         for protocol in self._protocols.values():
             self._methods.for_protocol(protocol)  # what cannot be read is found out now

@@ -10,6 +10,7 @@ from ..aio.client_options import HubConnectionOptions
 from ..aio.retry import DEFAULT_RETRY_DELAYS, RetryPolicy, retry_delays
 from ..errors import LocalProtocolError
 from ..http_transport_type import HttpTransportType
+from ..hub_protocol import HubProtocol
 from ..json_protocol import JsonHubProtocol
 from .http_connection_options import AccessTokenFactory, HttpConnectionOptions
 from .http_connector import HttpConnector
@@ -22,6 +23,7 @@ class HubConnectionBuilder:
         self._http: HttpConnectionOptions | None = None
         self._retry_policy: RetryPolicy | None = None
         self._options = HubConnectionOptions()
+        self._hub_protocol: HubProtocol = JsonHubProtocol()
 
     def with_url(
         self,
@@ -68,6 +70,11 @@ class HubConnectionBuilder:
         self._retry_policy = retry if callable(retry) else retry_delays(retry)
         return self
 
+    def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
+        """What to speak with the hub: ``JsonHubProtocol()`` unless told otherwise."""
+        self._hub_protocol = hub_protocol
+        return self
+
     def with_server_timeout(self, seconds: float) -> "HubConnectionBuilder":
         """How long the server may be silent (K-2); at least twice its ping interval (K-6)."""
         return self._with(server_timeout=seconds)
@@ -99,7 +106,7 @@ class HubConnectionBuilder:
         """Raises LocalProtocolError when there was no ``with_url``."""
         if self._http is None:
             raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
-        hub_protocol = JsonHubProtocol()
+        hub_protocol = self._hub_protocol
         connector = HttpConnector(
             self._http, hub_protocol, self._options.maximum_receive_message_size
         )

@@ -1,0 +1,187 @@
+"""The MessagePack hub protocol: one array per message, behind its length (section M of the rules).
+
+Two readers, as for JSON. The fast path lets msgspec decode the messages that nearly all traffic
+consists of; what is not of their plainest form goes to the full reader in ``messagepack_reader``,
+which knows every legal encoding and every error. How values become payloads and back is left to
+``messagepack_values`` and ``messagepack_binding``.
+"""
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from .errors import LocalProtocolError
+from .framing import Framer
+from .hub_protocol import HubProtocol, TransferFormat
+from .messagepack_binding import BINDER
+from .messagepack_framing import LengthPrefixFramer, frame
+from .messagepack_reader import ResultKind, read_message
+from .messagepack_values import WRITER
+from .messages import (
+    VOID,
+    Ack,
+    CancelInvocation,
+    Close,
+    Completion,
+    HubMessage,
+    Invocation,
+    MessageType,
+    Ping,
+    ReceivedMessage,
+    Sequence,
+    StreamInvocation,
+    StreamItem,
+)
+from .value_writer import FAILURES
+
+_NO_HEADERS: Final = Raw(b"\x80")
+_NO_STREAMS: Final = Raw(b"\x90")
+
+
+class _Frequent(Struct, array_like=True, frozen=True, gc=False):
+    """Payloads stay Raw, and so do headers and stream ids, which are empty here or unwelcome."""
+
+    headers: Raw
+
+
+class _Invocation(_Frequent, frozen=True, tag=1):
+    invocation_id: str | None
+    target: str
+    arguments: Raw
+    stream_ids: Raw = _NO_STREAMS
+
+
+class _StreamItem(_Frequent, frozen=True, tag=2):
+    invocation_id: str
+    item: Raw
+
+
+class _Completion(_Frequent, frozen=True, tag=3):
+    invocation_id: str
+    kind: int
+    result: Raw = VOID
+
+
+class MessagePackHubProtocol(HubProtocol):
+    """Hub protocol ``messagepack``, as MessagePack-CSharp speaks it on ASP.NET Core."""
+
+    name: ClassVar[str] = "messagepack"
+    version: ClassVar[int] = 2
+    transfer_format: ClassVar[TransferFormat] = TransferFormat.BINARY
+
+    def __init__(self) -> None:
+        frequent: msgspec.msgpack.Decoder[_Invocation | _StreamItem | _Completion] = (
+            msgspec.msgpack.Decoder(_Invocation | _StreamItem | _Completion)
+        )
+        self._decode = frequent.decode
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def framer(self, maximum_size: int | None) -> Framer:
+        """See HubProtocol."""
+        return LengthPrefixFramer(maximum_size)
+
+    def decode(self, record: bytes) -> ReceivedMessage | None:
+        """See HubProtocol."""
+        try:
+            message = self._decode(record)
+        except (ValueError, RecursionError):  # msgspec's errors, UnicodeDecodeError, deep nesting
+            return read_message(record)
+        return _hub_message(message) or read_message(record)
+
+    def require_arguments(self, arguments: Raw) -> None:
+        """See HubProtocol. They are an array, or ``decode`` had given a binding failure (M-10)."""
+
+    def encode(self, message: HubMessage) -> bytes:
+        """See HubProtocol. Raises LocalProtocolError when a Raw in it is no MessagePack value."""
+        return frame(self._encode(_elements(message)))
+
+    def encode_result(self, invocation_id: str, result: Any) -> bytes:
+        """See HubProtocol."""
+        try:
+            outcome = (ResultKind.NON_VOID, WRITER.wire_value(result))
+            return frame(self._encode((MessageType.COMPLETION, {}, invocation_id, *outcome)))
+        except FAILURES as error:
+            raise WRITER.unwritable(error) from error
+
+    encode_value = staticmethod(WRITER.encode_value)
+    encode_arguments = staticmethod(WRITER.encode_arguments)
+    arguments_reader = staticmethod(BINDER.arguments_reader)
+    value_reader = staticmethod(BINDER.value_reader)
+
+
+def _hub_message(message: _Invocation | _StreamItem | _Completion) -> ReceivedMessage | None:
+    """The message, or None where the Structs cannot tell whether it is one."""
+    if message.headers != _NO_HEADERS:
+        return None
+    if type(message) is _Invocation:
+        first = memoryview(message.arguments)[0]
+        if (
+            message.target
+            and message.stream_ids == _NO_STREAMS
+            and (0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD)
+        ):
+            return Invocation(
+                invocation_id=message.invocation_id or "",
+                target=message.target,
+                arguments=message.arguments,
+            )
+    elif message.invocation_id:
+        if type(message) is _StreamItem:
+            return StreamItem(invocation_id=message.invocation_id, item=message.item)
+        assert type(message) is _Completion
+        if message.kind == ResultKind.NON_VOID and message.result != VOID:
+            return Completion(invocation_id=message.invocation_id, result=message.result)
+        if message.kind == ResultKind.VOID:
+            return Completion(invocation_id=message.invocation_id)
+    return None
+
+
+def _elements(message: HubMessage) -> tuple[Any, ...]:
+    """What a message's array holds (M-1)."""
+    match message:
+        case Invocation() | StreamInvocation():
+            calls = type(message) is Invocation
+            return (
+                MessageType.INVOCATION if calls else MessageType.STREAM_INVOCATION,
+                message.headers,
+                message.invocation_id or None,
+                message.target,
+                message.arguments,
+                message.stream_ids,
+            )
+        case StreamItem():
+            item = _whole(message.item)
+            return (MessageType.STREAM_ITEM, message.headers, message.invocation_id, item)
+        case Completion():
+            outcome = _outcome(message)
+            return (MessageType.COMPLETION, message.headers, message.invocation_id, *outcome)
+        case CancelInvocation():
+            return (MessageType.CANCEL_INVOCATION, message.headers, message.invocation_id)
+        case Ping():
+            return (MessageType.PING,)
+        case Close():
+            return (MessageType.CLOSE, message.error or None, message.allow_reconnect)
+        case Ack():
+            return (MessageType.ACK, message.sequence_id)
+        case Sequence():
+            return (MessageType.SEQUENCE, message.sequence_id)
+
+
+def _outcome(completion: Completion) -> tuple[Any, ...]:
+    """The kind of a result, and the result (M-6). An error counts even when it is empty."""
+    error, result = completion.error, completion.result
+    if error is not UNSET:
+        if result != VOID:
+            raise LocalProtocolError("A completion has either an error or a result (J-6).")
+        return (ResultKind.ERROR, error)
+    if result == VOID:
+        return (ResultKind.VOID,)
+    return (ResultKind.NON_VOID, _whole(result))
+
+
+def _whole(payload: Raw) -> Raw:
+    try:
+        return WRITER.raw(payload)
+    except FAILURES as error:
+        raise WRITER.unwritable(error) from error
