@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from protocol import HubOptions, map_hub
+from protocol import HubOptions, JsonHubProtocol, map_hub
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
@@ -100,16 +100,20 @@ def _map_gateway_hub(
         app,
         path,
         GatewayHub,
-        hub_options=_with_room_for(services.relay.all_channels, hub_options or HubOptions()),
+        hub_options=_gateway_hub_options(services.relay.all_channels, hub_options or HubOptions()),
         hub_factory=lambda: GatewayHub(services),
     )
     return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))
 
 
-def _with_room_for(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """The orchestration bounds the groups of the gateway hub, which are channels, and no client."""
+def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
+    """The orchestration bounds the groups of the gateway hub, which are channels, and no client.
+
+    What is relayed is JSON and stays as it is, so JSON is what the gateway hub speaks.
+    """
     return replace(
         options,
+        supported_protocols=(JsonHubProtocol(),),
         maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
         maximum_group_name_length=max(
             options.maximum_group_name_length, *(len(channel) for channel in channels), 1

@@ -35,6 +35,9 @@ PUBLIC_NAMES: Final = frozenset(
         "HubConnectionState",
         "RetryContext",
         "RetryPolicy",
+        # hub protocols
+        "JsonHubProtocol",
+        "MessagePackHubProtocol",
         # server
         "EndpointOptions",
         "HttpRequestData",
@@ -63,6 +66,8 @@ PUBLIC_NAMES: Final = frozenset(
         "TransportViolationError",
         # numbers as narrow as .NET's
         "Byte",
+        "Char",
+        "DateTimeOffset",
         "Int16",
         "Int32",
         "Int64",

@@ -21,6 +21,7 @@ import pytest
 from protocol import EndpointOptions, HubConnectionBuilder, HubOptions
 from protocol import errors as library_errors
 from protocol.aio.client_options import HubConnectionOptions
+from protocol.hub_protocol import HubProtocol
 from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.config import Limits, Listen, load_config
@@ -54,6 +55,8 @@ def value_of(text: str) -> object:
     """A default as the tables write it; nothing where there is none."""
     if not text:
         return inspect.Parameter.empty
+    if "HubProtocol()" in text:
+        return text
     member = re.fullmatch(r"BroadcastType\.(\w+)", text)
     return BroadcastType[member[1]] if member else ast.literal_eval(text)
 
@@ -61,9 +64,18 @@ def value_of(text: str) -> object:
 def field_defaults(kind: Any) -> dict[str, object]:
     """The defaults of a dataclass."""
     return {
-        each.name: each.default if each.default_factory is MISSING else each.default_factory()
+        each.name: shown(each.default)
+        if each.default_factory is MISSING
+        else each.default_factory()
         for each in fields(kind)
     }
+
+
+def shown(default: object) -> object:
+    """Hub protocols as the tables write them: two of a kind are not equal."""
+    if isinstance(default, tuple) and all(isinstance(it, HubProtocol) for it in default):
+        return f"({', '.join(f'{type(each).__name__}()' for each in default)})"
+    return default
 
 
 def parameter_defaults(function: Callable[..., object]) -> dict[str, object]:

@@ -31,8 +31,8 @@ class EchoHub(Hub):
         pytest.param({"protocol": "json", "version": 2}, {}, id="H-5 version 2"),
         pytest.param({"protocol": "json", "version": 0}, {}, id="H-5 version 0"),
         pytest.param(
-            {"protocol": "messagepack", "version": 1},
-            {"error": "The protocol 'messagepack' is not supported."},
+            {"protocol": "blazorpack", "version": 1},
+            {"error": "The protocol 'blazorpack' is not supported."},
             id="H-6",
         ),
         pytest.param(

@@ -116,10 +116,12 @@ async def test_a_client_that_vanishes_during_a_call(
 
 
 async def test_a_handshake_that_fails(end_host: EndHost, upgrade: Connect) -> None:
-    """H-2, TW-6: one record as Text, then Close 1000."""
+    """H-2, H-8, TW-6: one record as Text, then Close 1000."""
     web_socket = await upgrade(f"{end_host.url}/hub")
-    web_socket.send(BINARY, b'{"protocol":"messagepack","version":1}\x1e')
-    assert await web_socket.record() == {"error": "The protocol 'messagepack' is not supported."}
+    web_socket.send(BINARY, b'{"protocol":"messagepack","version":9}\x1e')
+    assert await web_socket.record() == {
+        "error": "The server does not support version 9 of the 'messagepack' protocol."
+    }
     closing = await web_socket.closing()
     assert closing.payload == close_payload(1000)
     assert end_host.ended == []
