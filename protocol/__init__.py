@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .errors import RemoteProtocolError as RemoteProtocolError
     from .errors import ServerTimeoutError as ServerTimeoutError
     from .errors import SignalRError as SignalRError
+    from .errors import TranscodingError as TranscodingError
     from .errors import TransportViolationError as TransportViolationError
     from .http_transport_type import HttpTransportType as HttpTransportType
     from .json_protocol import JsonHubProtocol as JsonHubProtocol
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from .number_types import UInt16 as UInt16
     from .number_types import UInt32 as UInt32
     from .number_types import UInt64 as UInt64
+    from .payload import Payload as Payload
     from .transports.aiohttp_server import map_hub as map_hub
     from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
 
@@ -75,6 +77,7 @@ _HOMES = {
         "RemoteProtocolError",
         "ServerTimeoutError",
         "SignalRError",
+        "TranscodingError",
         "TransportViolationError",
     ),
     ".http_transport_type": ("HttpTransportType",),
@@ -91,6 +94,7 @@ _HOMES = {
         "UInt32",
         "UInt64",
     ),
+    ".payload": ("Payload",),
     ".transports.aiohttp_server": ("map_hub",),
     ".transports.builder": ("HubConnectionBuilder",),
 }

@@ -5,7 +5,8 @@
     SignalRError
     ├── ProtocolError                never raised bare
     │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all is well
-    │   │   └── MessageTooLargeError
+    │   │   ├── MessageTooLargeError
+    │   │   └── TranscodingError
     │   └── RemoteProtocolError      the peer broke a rule; its connection has to be closed
     │       └── TransportViolationError  … of the transport: it can carry no farewell either
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
@@ -48,6 +49,10 @@ class MessageTooLargeError(LocalProtocolError):
         super().__init__(f"The message has {size} bytes, more than the {limit} allowed.")
         self.size = size
         self.limit = limit
+
+
+class TranscodingError(LocalProtocolError):
+    """A payload of one hub protocol has no form in another."""
 
 
 class RemoteProtocolError(ProtocolError):

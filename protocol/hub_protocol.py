@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Raw
 
+from .errors import LocalProtocolError
 from .framing import Framer
 from .messages import HubMessage, Invocation, ReceivedMessage
 
@@ -99,7 +100,7 @@ class SerializedHubMessage:
     def __init__(self, target: str, arguments: Sequence[Any]) -> None:
         self.target: Final = target
         self._arguments = arguments
-        self._frames: dict[str, bytes] = {}
+        self._frames: dict[str, bytes | LocalProtocolError] = {}
 
     def frame(self, hub_protocol: HubProtocol) -> bytes:
         """The frame for connections that speak ``hub_protocol``: the same object each time.
@@ -108,7 +109,14 @@ class SerializedHubMessage:
         """
         frame = self._frames.get(hub_protocol.name)
         if frame is None:
-            arguments = hub_protocol.encode_arguments(self._arguments)
-            frame = hub_protocol.encode(Invocation(target=self.target, arguments=arguments))
-            self._frames[hub_protocol.name] = frame
+            frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
+        if isinstance(frame, LocalProtocolError):
+            raise frame.with_traceback(None)  # else it would collect those of all receivers
         return frame
+
+    def _encode(self, hub_protocol: HubProtocol) -> bytes | LocalProtocolError:
+        try:
+            arguments = hub_protocol.encode_arguments(self._arguments)
+            return hub_protocol.encode(Invocation(target=self.target, arguments=arguments))
+        except LocalProtocolError as error:  # which is found out once, too
+            return error

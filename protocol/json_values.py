@@ -32,6 +32,7 @@ class JsonWriter(ValueWriter):
     """See ValueWriter. None of ``native`` can hold a Raw, and so no record separator."""
 
     format: ClassVar[str] = "JSON"
+    protocol_name: ClassVar[str] = "json"
     native: ClassVar[frozenset[type]] = frozenset({str, int, bool, type(None)})
     leaves: ClassVar[Mapping[type, Callable[[Any], Any]]] = {
         float: _write_float,

@@ -23,6 +23,7 @@ class MessagePackWriter(ValueWriter):
     """See ValueWriter."""
 
     format: ClassVar[str] = "MessagePack"
+    protocol_name: ClassVar[str] = "messagepack"
     native: ClassVar[frozenset[type]] = frozenset(
         {str, int, bool, type(None), float, bytes, bytearray, memoryview}
     )

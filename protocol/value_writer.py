@@ -14,6 +14,7 @@ from msgspec import Raw
 from .errors import LocalProtocolError
 from .messages import VOID
 from .naming import has_members, members_of
+from .payload import Payload
 
 FAILURES: Final = (ValueError, TypeError, OverflowError, RecursionError)
 """What a value that cannot be written raises, beside LocalProtocolError."""
@@ -25,16 +26,19 @@ class ValueWriter(ABC):
     """Brings values into terms of what msgspec writes just as .NET does.
 
     ``native`` are the types it writes so as they are, ``leaves`` writes other single values;
-    their order counts for subclasses.
+    their order counts for subclasses. ``format`` is its name for people, ``protocol_name`` that of
+    the hub protocol it belongs to.
     """
 
     format: ClassVar[str]
+    protocol_name: ClassVar[str]
     native: ClassVar[frozenset[type]]
     leaves: ClassVar[Mapping[type, _Write]]
 
     def __init__(self) -> None:
         self._writers: Final[dict[type, _Write]] = {
             Raw: self.raw,
+            Payload: self._payload,
             **self.leaves,
             list: self._iterable,
             tuple: self._iterable,
@@ -120,6 +124,9 @@ class ValueWriter(ABC):
         raise LocalProtocolError(
             f"A value of type {kind.__name__} cannot be written as {self.format}."
         )
+
+    def _payload(self, value: Payload) -> Raw:
+        return self.raw(value.form(self.protocol_name))
 
     def _iterable(self, value: Iterable[Any]) -> list[Any]:
         wire_value = self.wire_value

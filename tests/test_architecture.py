@@ -38,6 +38,7 @@ PUBLIC_NAMES: Final = frozenset(
         # hub protocols
         "JsonHubProtocol",
         "MessagePackHubProtocol",
+        "Payload",
         # server
         "EndpointOptions",
         "HttpRequestData",
@@ -63,6 +64,7 @@ PUBLIC_NAMES: Final = frozenset(
         "RemoteProtocolError",
         "ServerTimeoutError",
         "SignalRError",
+        "TranscodingError",
         "TransportViolationError",
         # numbers as narrow as .NET's
         "Byte",

@@ -11,7 +11,12 @@ import pytest
 from msgspec import UNSET, Struct
 
 from protocol import handshake, negotiate
-from protocol.errors import HandshakeError, NegotiationError, RemoteProtocolError
+from protocol.errors import (
+    HandshakeError,
+    NegotiationError,
+    RemoteProtocolError,
+    TranscodingError,
+)
 from protocol.framing import RECORD_SEPARATOR, RecordFramer
 from protocol.hub_protocol import TransferFormat
 from protocol.json_protocol import JsonHubProtocol
@@ -23,6 +28,7 @@ from protocol.messages import (
     StreamBindingFailure,
     StreamInvocation,
 )
+from protocol.transcoding import json_to_messagepack, messagepack_to_json
 
 from .vectors import (
     FIXTURES,
@@ -33,6 +39,7 @@ from .vectors import (
     NegotiateResponseVector,
     NegotiateUrlVector,
     NegotiateVersionVector,
+    TranscodingVector,
     load,
     raw_bytes,
     vectors_of,
@@ -46,6 +53,7 @@ VERSIONS: Final = vectors_of(LOADED, NegotiateVersionVector)
 OFFERS: Final = vectors_of(LOADED, NegotiateResponseVector)
 URLS: Final = vectors_of(LOADED, NegotiateUrlVector)
 STREAMS: Final = vectors_of(LOADED, FramingVector)
+VALUES: Final = vectors_of(LOADED, TranscodingVector)
 
 PROTOCOL: Final = JsonHubProtocol()
 UNEXPECTED: Final = "An unexpected error occurred during connection handshake."
@@ -72,7 +80,7 @@ def test_every_file_is_played() -> None:
     files = {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.json")}
     # The recordings are played by test_wire and by tests/interop.
     files -= {path for path in files if path.startswith(("wire/", "original-gateway/"))}
-    played: list[Sized] = [JSON, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS, STREAMS]
+    played: list[Sized] = [JSON, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS, STREAMS, VALUES]
     assert {fixture.path for fixture in LOADED} == files
     assert sum(map(len, played)) == sum(len(fixture.content.vectors) for fixture in LOADED)
     assert set(JSON) == set(directed(JSON, "read")) | set(directed(JSON, "write"))
@@ -306,3 +314,22 @@ def receive(framer: RecordFramer, chunks: list[bytes], records: list[bytes]) -> 
     for chunk in chunks:
         for record in framer.feed(chunk):
             records.append(record)  # noqa: PERF402
+
+
+# ---- transcoding
+
+
+@each(directed(VALUES, "to-messagepack"))
+def test_json_as_messagepack(vector: TranscodingVector) -> None:
+    assert isinstance(vector.json, str)
+    assert bytes(json_to_messagepack(vector.json.encode())).hex() == vector.messagepack
+
+
+@each(directed(VALUES, "to-json"))
+def test_messagepack_as_json(vector: TranscodingVector) -> None:
+    payload = bytes.fromhex(vector.messagepack)
+    if vector.error:
+        with pytest.raises(TranscodingError):
+            messagepack_to_json(payload)
+    else:
+        assert bytes(messagepack_to_json(payload)).decode() == vector.json

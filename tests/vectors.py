@@ -197,6 +197,15 @@ class FramingVector(_Vector, frozen=True, kw_only=True):
     error: str | UnsetType = UNSET
 
 
+class TranscodingVector(_Vector, frozen=True, kw_only=True):
+    """A value in both hub protocols, or bytes of MessagePack (in hex) that have no JSON form."""
+
+    direction: Literal["both", "to-messagepack", "to-json"]
+    messagepack: str
+    json: str | UnsetType = UNSET
+    error: Literal[True] | UnsetType = UNSET
+
+
 class _File(Struct, tag_field="kind", forbid_unknown_fields=True):
     about: str
 
@@ -229,6 +238,10 @@ class FramingFile(_File, tag="framing"):
     vectors: list[FramingVector]
 
 
+class TranscodingFile(_File, tag="transcoding"):
+    vectors: list[TranscodingVector]
+
+
 FixtureFile: TypeAlias = (
     JsonFile
     | HandshakeRequestFile
@@ -237,6 +250,7 @@ FixtureFile: TypeAlias = (
     | NegotiateResponseFile
     | NegotiateUrlFile
     | FramingFile
+    | TranscodingFile
 )
 _V = TypeVar("_V", bound=_Vector)
 
@@ -299,6 +313,8 @@ def _outcomes(vector: _Vector) -> int | None:
             said = (vector.version, vector.error)
         case FramingVector():
             said = (vector.partial, vector.error)
+        case TranscodingVector():
+            said = (vector.json, vector.error)
         case _:
             return None
     return sum(outcome is not UNSET for outcome in said)

@@ -21,7 +21,8 @@ class HubLifetimeManager(ABC):
     """Connections of one hub class, wherever it is mapped.
 
     Sends to what does not exist succeed silently (G-7). ``arguments`` are values as hub methods
-    give them; each send raises LocalProtocolError when one cannot be written.
+    give them; each send raises LocalProtocolError when one cannot be written in the hub protocol of
+    a receiver, after it has gone to those who speak another.
     """
 
     @property
@@ -109,14 +110,14 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
     ) -> None:
         """See HubLifetimeManager."""
-        await _send(self._connections, SerializedHubMessage(target, arguments), excluded)
+        await _send([self._connections], SerializedHubMessage(target, arguments), excluded)
 
     async def send_connections(
         self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
         """See HubLifetimeManager."""
         found = {id: self._connections[id] for id in connection_ids if id in self._connections}
-        await _send(found, SerializedHubMessage(target, arguments), NOBODY)
+        await _send([found], SerializedHubMessage(target, arguments))
         if len(found) == 1:
             for connection in found.values():
                 await connection.drain()
@@ -129,17 +130,15 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         excluded: Collection[str] = NOBODY,
     ) -> None:
         """See HubLifetimeManager."""
-        message = SerializedHubMessage(target, arguments)
-        for group in groups:
-            await _send(self._groups.get(group, {}), message, excluded)
+        members = [self._groups.get(group, {}) for group in groups]
+        await _send(members, SerializedHubMessage(target, arguments), excluded)
 
     async def send_users(
         self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
         """See HubLifetimeManager."""
-        message = SerializedHubMessage(target, arguments)
-        for user_id in dict.fromkeys(user_ids):
-            await _send(self._users.get(user_id, {}), message, NOBODY)
+        connections = [self._users.get(user_id, {}) for user_id in dict.fromkeys(user_ids)]
+        await _send(connections, SerializedHubMessage(target, arguments))
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
@@ -160,20 +159,28 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 
 
 async def _send(
-    connections: Mapping[str, HubConnectionContext],
+    tables: Iterable[Mapping[str, HubConnectionContext]],
     message: SerializedHubMessage,
-    excluded: Collection[str],
+    excluded: Collection[str] = NOBODY,
 ) -> None:
-    congested = False
-    # A send may cut a slow client off, but never changes the table: that takes another tick.
-    for connection_id, connection in connections.items():
-        if connection_id not in excluded:
-            connection.send_serialized(message)
+    failure: LocalProtocolError | None = None
+    for connections in tables:
+        congested = False
+        # A send may cut a slow client off, but never changes the table: that takes another tick.
+        for connection_id, connection in connections.items():
+            if connection_id in excluded:
+                continue
+            try:
+                connection.send_serialized(message)
+            except LocalProtocolError as error:
+                failure = error  # in its hub protocol; those who speak another get it
             congested |= connection.buffered > CONGESTED
-    if congested:
-        # One turn of the loop, in which sockets that are being read take more: a burst of sends
-        # must not fill the queue of a client that reads. Nobody is waited for.
-        await asyncio.sleep(0)
+        if congested:
+            # One turn of the loop, in which sockets that are being read take more: a burst of sends
+            # must not fill the queue of a client that reads. Nobody is waited for.
+            await asyncio.sleep(0)
+    if failure is not None:
+        raise failure
 
 
 def _enter(

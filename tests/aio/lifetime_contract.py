@@ -11,7 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol import GroupLimitError, LocalProtocolError, Principal
+from protocol import (
+    GroupLimitError,
+    LocalProtocolError,
+    MessagePackHubProtocol,
+    Payload,
+    Principal,
+    TranscodingError,
+)
 from protocol.aio.connection import HubConnectionContext
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import HubLifetimeManager
@@ -45,9 +52,12 @@ class Receiver:
         return [message["target"] for message in await self.messages()]
 
     async def messages(self) -> list[Any]:
-        await self._clock.settle()
-        records = self.transport.take().split(b"\x1e")[:-1]
+        records = (await self.received()).split(b"\x1e")[:-1]
         return [msgspec.json.decode(record) for record in records]
+
+    async def received(self) -> bytes:
+        await self._clock.settle()
+        return self.transport.take()
 
 
 Send = Callable[[HubLifetimeManager], Awaitable[None]]
@@ -211,6 +221,28 @@ class HubLifetimeContract(ABC):
         await manager.send_all("fine", [])
         for receiver in receivers.values():
             assert await receiver.take() == ["fine"]
+
+    async def test_arguments_that_one_hub_protocol_cannot_write(
+        self, manager: HubLifetimeManager, receivers: dict[str, Receiver]
+    ) -> None:
+        """J-21: who speaks another gets them all the same, wherever it stands in the table."""
+        extension = Payload({"messagepack": msgspec.Raw(b"\xd4\x05\x00")})
+        speakers = [receivers[name] for name in "bc"]
+        for receiver in speakers:
+            receiver.connection.hub_protocol = MessagePackHubProtocol()
+        sends: list[Callable[[], Awaitable[None]]] = [
+            lambda: manager.send_all("X", [extension]),
+            lambda: manager.send_connections("abcd", "X", [extension]),
+            lambda: manager.send_groups(["g", "G"], "X", [extension]),
+            lambda: manager.send_users(["U", "u"], "X", [extension]),
+        ]
+        for send in sends:
+            with pytest.raises(TranscodingError, match="extension of type 5"):
+                await send()
+        for receiver in speakers:
+            frames = await receiver.received()
+            assert frames == bytes.fromhex("0b960180c0a15891d4050090") * 4
+        assert await receivers["a"].take() == []
 
     async def test_a_send_to_a_single_slow_client_waits(
         self, manager: HubLifetimeManager, receivers: dict[str, Receiver], clock: LoopClock
