@@ -27,6 +27,7 @@ from .value_writer import FAILURES
 # A record that can be too deep has this many brackets, and room for as many closing ones.
 _SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
 _SUSPICIOUS_BRACKETS: Final = MAXIMUM_DEPTH - 2
+_NATIVE: Final = WRITER.native
 
 
 class _Result(Struct, tag_field="type", tag=3, rename="camel", gc=False):
@@ -84,7 +85,7 @@ class JsonHubProtocol(HubProtocol):
         """See HubProtocol."""
         kind = type(result)
         try:
-            if kind in WRITER.native:  # no Raw in it, so there is nothing to look for
+            if kind in _NATIVE:  # no Raw in it, so there is nothing to look for
                 return self._encode(_Result(invocation_id, result)) + RECORD_SEPARATOR
             if kind is Raw:
                 return self.encode(Completion(invocation_id=invocation_id, result=result))

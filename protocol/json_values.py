@@ -53,7 +53,10 @@ class JsonWriter(ValueWriter):
 
     def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         """Keys are written as they are, those that are no strings as .NET spells them (J-14)."""
-        return {self._key(key): self.wire_value(item) for key, item in value.items()}
+        wire_value, name = self.wire_value, self._key
+        return {
+            key if type(key) is str else name(key): wire_value(item) for key, item in value.items()
+        }
 
     def _key(self, key: Any) -> str:
         if isinstance(key, str):

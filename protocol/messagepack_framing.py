@@ -12,6 +12,7 @@ from .framing import too_large
 
 MAXIMUM_LENGTH: Final = 0x7FFFFFFF
 _LONGEST_PREFIX: Final = 5
+_SHORT_PREFIXES: Final = [bytes((size,)) for size in range(0x80)]
 
 
 class LengthPrefixFramer:
@@ -23,6 +24,7 @@ class LengthPrefixFramer:
 
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
+        self._limit = MAXIMUM_LENGTH + _LONGEST_PREFIX if maximum_size is None else maximum_size
         self._parts: list[bytes] = []  # slices of the unfinished message, prefix included
         self._size = 0
         self._wanted = 0  # the size of the whole, once it is known
@@ -41,7 +43,7 @@ class LengthPrefixFramer:
                 return
             data = b"".join(self._parts)
             self._parts.clear()
-        position, size = 0, len(data)
+        position, size, limit = 0, len(data), self._limit
         while position < size:
             length = data[position]
             start = position + 1
@@ -51,8 +53,8 @@ class LengthPrefixFramer:
                     break
                 length, start = prefix
             end = start + length
-            if self.maximum_size is not None and end - position > self.maximum_size:
-                raise too_large(self.maximum_size)
+            if end - position > limit:
+                raise too_large(limit)
             if end > size:
                 self._keep(data[position:], end - position)
                 return
@@ -76,8 +78,8 @@ class LengthPrefixFramer:
         raise RemoteProtocolError("Messages over 2GB in size are not supported.", "FormatException")
 
     def _keep(self, rest: bytes, wanted: int) -> None:
-        if self.maximum_size is not None and len(rest) > self.maximum_size:
-            raise too_large(self.maximum_size)
+        if len(rest) > self._limit:  # although its length is not even known
+            raise too_large(self._limit)
         self._parts.append(rest)
         self._size = len(rest)
         self._wanted = wanted
@@ -87,7 +89,7 @@ def frame(body: bytes) -> bytes:
     """``body`` behind its length. Raises LocalProtocolError when it is over 2 GB."""
     size = len(body)
     if size < 0x80:
-        return bytes((size,)) + body
+        return _SHORT_PREFIXES[size] + body
     if size > MAXIMUM_LENGTH:
         raise LocalProtocolError("Messages over 2GB in size are not supported.")
     prefix = bytearray()

@@ -6,7 +6,7 @@ which knows every legal encoding and every error. How values become payloads and
 ``messagepack_values`` and ``messagepack_binding``.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
@@ -35,21 +35,30 @@ from .messages import (
 )
 from .value_writer import FAILURES
 
-_NO_HEADERS: Final = Raw(b"\x80")
-_NO_STREAMS: Final = Raw(b"\x90")
+# As plain numbers: members of an enum take msgspec twice as long.
+(
+    _INVOCATION,
+    _STREAM_ITEM,
+    _COMPLETION,
+    _STREAM_INVOCATION,
+    _CANCEL_INVOCATION,
+    _PING,
+    _CLOSE,
+    _ACK,
+    _SEQUENCE,
+) = (kind.value for kind in MessageType)
+_ERROR, _VOID, _NON_VOID = (kind.value for kind in ResultKind)
 
 
 class _Frequent(Struct, array_like=True, frozen=True, gc=False):
-    """Payloads stay Raw, and so do headers and stream ids, which are empty here or unwelcome."""
-
-    headers: Raw
+    headers: dict[str, str]
 
 
 class _Invocation(_Frequent, frozen=True, tag=1):
     invocation_id: str | None
     target: str
     arguments: Raw
-    stream_ids: Raw = _NO_STREAMS
+    stream_ids: tuple[str, ...] = ()
 
 
 class _StreamItem(_Frequent, frozen=True, tag=2):
@@ -99,8 +108,8 @@ class MessagePackHubProtocol(HubProtocol):
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
         """See HubProtocol."""
         try:
-            outcome = (ResultKind.NON_VOID, WRITER.wire_value(result))
-            return frame(self._encode((MessageType.COMPLETION, {}, invocation_id, *outcome)))
+            value = WRITER.wire_value(result)
+            return frame(self._encode((_COMPLETION, {}, invocation_id, _NON_VOID, value)))
         except FAILURES as error:
             raise WRITER.unwritable(error) from error
 
@@ -112,13 +121,13 @@ class MessagePackHubProtocol(HubProtocol):
 
 def _hub_message(message: _Invocation | _StreamItem | _Completion) -> ReceivedMessage | None:
     """The message, or None where the Structs cannot tell whether it is one."""
-    if message.headers != _NO_HEADERS:
+    if message.headers:
         return None
     if type(message) is _Invocation:
         first = memoryview(message.arguments)[0]
         if (
             message.target
-            and message.stream_ids == _NO_STREAMS
+            and not message.stream_ids
             and (0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD)
         ):
             return Invocation(
@@ -130,9 +139,9 @@ def _hub_message(message: _Invocation | _StreamItem | _Completion) -> ReceivedMe
         if type(message) is _StreamItem:
             return StreamItem(invocation_id=message.invocation_id, item=message.item)
         assert type(message) is _Completion
-        if message.kind == ResultKind.NON_VOID and message.result != VOID:
+        if message.kind == _NON_VOID and message.result != VOID:
             return Completion(invocation_id=message.invocation_id, result=message.result)
-        if message.kind == ResultKind.VOID:
+        if message.kind == _VOID:
             return Completion(invocation_id=message.invocation_id)
     return None
 
@@ -141,31 +150,28 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
     """What a message's array holds (M-1)."""
     match message:
         case Invocation() | StreamInvocation():
-            calls = type(message) is Invocation
             return (
-                MessageType.INVOCATION if calls else MessageType.STREAM_INVOCATION,
+                _INVOCATION if type(message) is Invocation else _STREAM_INVOCATION,
                 message.headers,
                 message.invocation_id or None,
                 message.target,
                 message.arguments,
                 message.stream_ids,
             )
-        case StreamItem():
-            item = _whole(message.item)
-            return (MessageType.STREAM_ITEM, message.headers, message.invocation_id, item)
         case Completion():
-            outcome = _outcome(message)
-            return (MessageType.COMPLETION, message.headers, message.invocation_id, *outcome)
+            return (_COMPLETION, message.headers, message.invocation_id, *_outcome(message))
+        case StreamItem():
+            return (_STREAM_ITEM, message.headers, message.invocation_id, _whole(message.item))
         case CancelInvocation():
-            return (MessageType.CANCEL_INVOCATION, message.headers, message.invocation_id)
+            return (_CANCEL_INVOCATION, message.headers, message.invocation_id)
         case Ping():
-            return (MessageType.PING,)
+            return (_PING,)
         case Close():
-            return (MessageType.CLOSE, message.error or None, message.allow_reconnect)
+            return (_CLOSE, message.error or None, message.allow_reconnect)
         case Ack():
-            return (MessageType.ACK, message.sequence_id)
+            return (_ACK, message.sequence_id)
         case Sequence():
-            return (MessageType.SEQUENCE, message.sequence_id)
+            return (_SEQUENCE, message.sequence_id)
 
 
 def _outcome(completion: Completion) -> tuple[Any, ...]:
@@ -174,10 +180,10 @@ def _outcome(completion: Completion) -> tuple[Any, ...]:
     if error is not UNSET:
         if result != VOID:
             raise LocalProtocolError("A completion has either an error or a result (J-6).")
-        return (ResultKind.ERROR, error)
+        return (_ERROR, error)
     if result == VOID:
-        return (ResultKind.VOID,)
-    return (ResultKind.NON_VOID, _whole(result))
+        return (_VOID,)
+    return (_NON_VOID, _whole(result))
 
 
 def _whole(payload: Raw) -> Raw:

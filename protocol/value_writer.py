@@ -44,6 +44,8 @@ class ValueWriter(ABC):
             tuple: self._iterable,
             dict: self.mapping,
         }
+        self.wire_value: Final[_Write] = self._compiled()
+        """A value in msgspec's terms. Raises any of FAILURES."""
 
     # ---- what a format says of itself
 
@@ -97,13 +99,18 @@ class ValueWriter(ABC):
 
     # ---- values
 
-    def wire_value(self, value: Any) -> Any:
-        """``value`` in msgspec's terms. Raises any of FAILURES."""
-        kind = type(value)
-        if kind in self.native:
-            return value
-        write = self._writers.get(kind)
-        return self._by_nature(value) if write is None else write(value)
+    def _compiled(self) -> _Write:
+        """With all that it looks at close at hand: it runs once for each value in a value."""
+        native, find, by_nature = self.native, self._writers.get, self._by_nature
+
+        def wire_value(value: Any) -> Any:
+            kind = type(value)
+            if kind in native:
+                return value
+            write = find(kind)
+            return by_nature(value) if write is None else write(value)
+
+        return wire_value
 
     def _by_nature(self, value: Any) -> Any:
         kind: Any = type(value)
