@@ -1,5 +1,6 @@
 """The twin of the recorded servers in a process of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ def running_twin(log: Path) -> Iterator[str]:
         subprocess.Popen(
             [sys.executable, "-m", "tests.reference_server", "--port", "0"],
             cwd=ROOT,
+            env={**os.environ, "TZ": "UTC"},  # as where the recordings were made
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

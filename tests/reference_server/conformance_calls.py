@@ -206,8 +206,8 @@ class FailingMethods(Hub):
 
     @hub_method
     def not_a_number(self) -> float:
-        """A result that has no JSON."""
-        return math.nan
+        """A result that has no JSON. .NET's has the sign that Python's has not."""
+        return -math.nan
 
     @hub_method
     async def send_not_a_number(self) -> None:

@@ -8,11 +8,23 @@ from uuid import UUID
 
 from msgspec import Raw
 
-from protocol import Byte, Hub, Int16, Int32, Int64, Single, UInt32, UInt64, hub_method
+from protocol import (
+    Byte,
+    Char,
+    DateTimeOffset,
+    Hub,
+    Int16,
+    Int32,
+    Int64,
+    Single,
+    UInt32,
+    UInt64,
+    hub_method,
+)
 
-from .values import Char, Color, Person, Version
+from .values import Color, Person, Version
 
-# .NET writes the server's local time and DateTimeOffsets in UTC with a number, not with a Z.
+# .NET writes the server's local time with a number, not with a Z, although it is UTC there.
 _ZERO_OFFSET = timezone(timedelta(0), "+00:00")
 _TICKS_PER_MICROSECOND = 10
 
@@ -61,7 +73,7 @@ class EchoMethods(Hub):
         return value
 
     @hub_method
-    def echo_char(self, value: Char) -> str:
+    def echo_char(self, value: Char) -> Char:
         return value
 
     @hub_method
@@ -76,10 +88,8 @@ class EchoMethods(Hub):
         return value.astimezone(_ZERO_OFFSET)
 
     @hub_method
-    def echo_date_time_offset(self, value: datetime) -> datetime:
-        """A time without an offset is taken for the server's local time."""
-        offset = value.utcoffset()
-        return value if offset else value.replace(tzinfo=_ZERO_OFFSET)
+    def echo_date_time_offset(self, value: DateTimeOffset) -> DateTimeOffset:
+        return value
 
     @hub_method
     def echo_date_only(self, value: date) -> date:
@@ -166,13 +176,15 @@ class AllTypes:
     whole: float = 2.0
     decimal: Decimal = Decimal("12.50")
     text: str = "Grüße <&'+\"\\\u0001\u001e\u2028\U0001f600"
-    character: str = "x"
+    character: Char = Char("x")  # noqa: RUF009 - it cannot be changed
     utc: datetime = datetime(2024, 2, 29, 12, 30, 45, 120_000, tzinfo=UTC)
     unspecified: datetime = datetime(2024, 2, 29, 12, 30, 45)  # noqa: DTZ001 - meant
-    offset: datetime = datetime(2024, 2, 29, 12, 30, 45, tzinfo=timezone(timedelta(hours=2)))
+    offset: DateTimeOffset = DateTimeOffset(  # noqa: RUF009 - the same
+        2024, 2, 29, 12, 30, 45, tzinfo=timezone(timedelta(hours=2))
+    )
     span: timedelta = timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=500)
     id: UUID = field(default=UUID("00112233-4455-6677-8899-AABBCCDDEEFF"))
-    data: bytes = field(default=bytes((1, 2, 255)), metadata={"name": "bytes"})
+    bytes_: bytes = bytes((1, 2, 255))
     color: Color = Color.BLUE
     nothing: str | None = None
     numbers: tuple[int, ...] = (1, 2, 3)

@@ -11,9 +11,6 @@ from msgspec import Meta, Struct
 
 from protocol import HubException, Int32
 
-Char: TypeAlias = Annotated[str, Meta(pattern=r"\A[\x00-\uffff]\Z")]
-"""One UTF-16 unit."""
-
 Version: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9]+(\.[0-9]+){1,3}\Z")]
 """Two to four numbers."""
 
