@@ -5,7 +5,7 @@ names of hub methods and what a message causes are decided elsewhere.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Final
 
@@ -35,13 +35,17 @@ class HubProtocol(ABC):
         """A new framer for one connection's stream."""
 
     @abstractmethod
-    def decode(self, record: bytes) -> ReceivedMessage | None:
+    def decode(self, record: bytes, /) -> ReceivedMessage | None:
         """The message in one record, or None for a type that is to be ignored (J-9).
 
         Raises RemoteProtocolError with .NET's text when the record is no hub message. Whether the
         arguments of an invocation are an array may be left to those who look at them:
         ``require_arguments`` and the arguments readers.
         """
+
+    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+        """``decode`` of each in turn, as far as it is asked for: what a connection uses."""
+        return map(self.decode, records)
 
     @abstractmethod
     def require_arguments(self, arguments: Raw) -> None:

@@ -2,13 +2,11 @@
 
 Two readers. The fast path lets msgspec decode the two messages that nearly all traffic consists
 of, and accepts less than .NET does; whatever it refuses goes to the full reader in
-``json_reader``, which knows every legal spelling and every error. One mistake escapes the fast
-path: of ``arguments`` given twice it sees the last alone, not that the first are no array (J-10);
-any search for a second name would take half as long as all the decoding. How values become
-payloads and back is left to ``json_values`` and
-``json_binding``.
+``json_reader``, which knows every legal spelling and every error. How values become
+payloads and back is left to ``json_values`` and ``json_binding``.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
@@ -24,9 +22,18 @@ from .json_values import WRITER
 from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
 from .value_writer import FAILURES
 
-# A record that can be too deep has this many brackets, and room for as many closing ones.
-_SUSPICIOUS_LENGTH: Final = 2 * (MAXIMUM_DEPTH + 1)
-_SUSPICIOUS_BRACKETS: Final = MAXIMUM_DEPTH - 2
+# A shorter record has no room for too many brackets and as many closing ones (J-11).
+_DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
+
+_FREQUENT: Final = msgspec.json.Decoder(Invocation | Completion)
+
+# Of arguments given twice msgspec shows the last alone, and not that the first are no array (J-10).
+# To search each record for them would take half as long as all the decoding; but a record that is
+# hardly longer than what msgspec found in it has no room for them.
+_REPEATED: Final = len('"arguments":0,')
+_ROOM: Final = len('{"type":1,"target":"","arguments":}') + _REPEATED
+_ID_ROOM: Final = _ROOM + len('"invocationId":"x",')
+
 _NATIVE: Final = WRITER.native
 
 
@@ -45,31 +52,44 @@ class JsonHubProtocol(HubProtocol):
     transfer_format: ClassVar[TransferFormat] = TransferFormat.TEXT
 
     def __init__(self) -> None:
-        frequent: msgspec.json.Decoder[Invocation | Completion] = msgspec.json.Decoder(
-            Invocation | Completion
-        )
-        self._decode = frequent.decode
         self._encode = msgspec.json.Encoder().encode
 
     def framer(self, maximum_size: int | None) -> RecordFramer:
         """See HubProtocol."""
         return RecordFramer(maximum_size)
 
-    def decode(self, record: bytes) -> ReceivedMessage | None:
+    def decode(self, record: bytes, /) -> ReceivedMessage | None:
         """See HubProtocol."""
-        if (
-            len(record) >= _SUSPICIOUS_LENGTH
-            and record.count(b"[") + record.count(b"{") > _SUSPICIOUS_BRACKETS
-            and nesting_depth(record) > MAXIMUM_DEPTH
-        ):
+        if _is_too_deep(record):
             return read_message(record)
         try:
-            message = self._decode(record)
-        except (ValueError, RecursionError):  # msgspec's errors, UnicodeDecodeError, deep nesting
+            message = _FREQUENT.decode(record)
+        except (ValueError, RecursionError):  # of msgspec, or UnicodeDecodeError
             return read_message(record)
-        if type(message) is Invocation:  # isinstance would cost half as much as the decoding
-            return message
-        return _checked(cast("Completion", message), record)
+        if isinstance(message, Invocation):
+            return _checked_invocation(message, record)
+        return _checked_completion(message, record)
+
+    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+        """See HubProtocol."""
+        # Here bursts spend their time: what ``decode`` does, without a call for a usual record.
+        decode, invocation = _FREQUENT.decode, Invocation
+        for record in records:
+            size = len(record)
+            if size >= _DEEP:
+                yield self.decode(record)
+                continue
+            try:
+                message = decode(record)
+            except (ValueError, RecursionError):
+                yield read_message(record)
+                continue
+            if type(message) is not invocation:  # isinstance would cost half of the decoding
+                yield _checked_completion(cast("Completion", message), record)
+            elif size - len(message.arguments) < (_ID_ROOM if message.invocation_id else _ROOM):
+                yield message
+            else:
+                yield _checked_invocation(message, record)
 
     def require_arguments(self, arguments: Raw) -> None:
         """See HubProtocol. Not part of ``decode``, a third of whose time it would take."""
@@ -100,13 +120,38 @@ class JsonHubProtocol(HubProtocol):
     value_reader = staticmethod(BINDER.value_reader)
 
 
-def _checked(completion: Completion, record: bytes) -> ReceivedMessage | None:
+def _checked_invocation(invocation: Invocation, record: bytes) -> ReceivedMessage | None:
+    """What msgspec does not see: arguments that were given before (J-10)."""
+    room = _ID_ROOM if invocation.invocation_id else _ROOM
+    rest = len(record) - len(invocation.arguments) - len(invocation.target)
+    if rest >= room and _may_repeat_arguments(record, bytes(invocation.arguments)):
+        return read_message(record)
+    return invocation
+
+
+def _checked_completion(completion: Completion, record: bytes) -> ReceivedMessage | None:
     """What the Struct cannot say of a completion (J-5, J-6)."""
     if not completion.invocation_id:
         return read_message(record)
     if completion.error is not UNSET and completion.result != VOID:
         raise both_error_and_result()
     return completion
+
+
+def _may_repeat_arguments(record: bytes, arguments: bytes) -> bool:
+    """Whether there is room for a second name, in plain letters or in escaped ones."""
+    return any(
+        record.count(sign) - arguments.count(sign) != times
+        for sign, times in ((b'"arguments"', 1), (b"\\", 0))
+    )
+
+
+def _is_too_deep(record: bytes) -> bool:
+    return (
+        len(record) >= _DEEP
+        and record.count(b"[") + record.count(b"{") > MAXIMUM_DEPTH
+        and nesting_depth(record) > MAXIMUM_DEPTH
+    )
 
 
 def _writable(completion: Completion) -> Completion:

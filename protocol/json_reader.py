@@ -6,6 +6,7 @@ leaves: rare message types, odd but legal spellings, and everything that is wron
 and its properties look like is ``json_record``'s.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import UNSET, Raw, UnsetType
@@ -21,6 +22,7 @@ from .json_record import (
 )
 from .json_scanner import JsonSyntaxError, scan_array, scan_object, scan_token, scan_value
 from .messages import (
+    NO_HEADERS,
     VOID,
     Ack,
     CancelInvocation,
@@ -70,7 +72,7 @@ class _MessageReader:
         self._error: str | UnsetType = UNSET
         self._allow_reconnect = False
         self._sequence_id: int | None = None
-        self._headers: dict[str, str] = {}
+        self._headers: Mapping[str, str] = NO_HEADERS
         self._stream_ids: tuple[str, ...] = ()
         self._arguments: Raw | None = None
         self._arguments_error = ""

@@ -152,18 +152,23 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
         case Invocation() | StreamInvocation():
             return (
                 _INVOCATION if type(message) is Invocation else _STREAM_INVOCATION,
-                message.headers,
+                dict(message.headers),
                 message.invocation_id or None,
                 message.target,
                 message.arguments,
                 message.stream_ids,
             )
         case Completion():
-            return (_COMPLETION, message.headers, message.invocation_id, *_outcome(message))
+            return (_COMPLETION, dict(message.headers), message.invocation_id, *_outcome(message))
         case StreamItem():
-            return (_STREAM_ITEM, message.headers, message.invocation_id, _whole(message.item))
+            return (
+                _STREAM_ITEM,
+                dict(message.headers),
+                message.invocation_id,
+                _whole(message.item),
+            )
         case CancelInvocation():
-            return (_CANCEL_INVOCATION, message.headers, message.invocation_id)
+            return (_CANCEL_INVOCATION, dict(message.headers), message.invocation_id)
         case Ping():
             return (_PING,)
         case Close():

@@ -66,10 +66,8 @@ class HubPeer:
         Raises RemoteProtocolError after the messages before the fault were yielded (S-20).
         """
         assert self._framer is not None, "the handshake is not done"
-        decode = self.hub_protocol.decode
         heard = False
-        for record in self._framer.feed(data):
-            message = decode(record)
+        for message in self.hub_protocol.decode_all(self._framer.feed(data)):
             if not heard:
                 heard = True
                 self.keep_alive.heard(now)

@@ -135,6 +135,31 @@ def near_records(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def repetitive_records(draw: st.DrawFn) -> bytes:
+    """Invocations that give arguments once or more, with hardly anything else in them or much."""
+    members = ['"type":1', f'"target":{json.dumps(draw(NAMES), ensure_ascii=draw(st.booleans()))}']
+    if draw(st.booleans()):
+        members.append(f'"invocationId":{json.dumps(draw(st.text(max_size=30)))}')
+    for _ in range(draw(st.integers(1, 3))):
+        value = draw(st.sampled_from(_VALUES) | ARGUMENTS.map(lambda raw: bytes(raw).decode()))
+        members.append(f'"{_spelled(draw, "arguments")}":{value}')
+    members += draw(st.lists(st.sampled_from(_RARE), max_size=1))
+    comma = draw(st.sampled_from([",", ",", ", "]))
+    return f"{{{comma.join(draw(st.permutations(members)))}}}".encode()
+
+
+_RARE: Final = ('"headers":{}', '"headers":{"arguments":"\\""}', '"streamIds":["\\\\"]', '"x":0')
+
+
+def _spelled(draw: st.DrawFn, name: str) -> str:
+    """``name`` with none of its letters escaped, or one."""
+    place = draw(st.none() | st.integers(0, len(name) - 1))
+    if place is None:
+        return name
+    return f"{name[:place]}\\u{ord(name[place]):04x}{name[place + 1 :]}"
+
+
+@st.composite
 def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
     """Bytes with a piece cut out of them and another one put in."""
     data = draw(whole)

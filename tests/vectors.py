@@ -94,17 +94,13 @@ class _Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class JsonVector(_Vector, frozen=True, kw_only=True):
-    """One record of the JSON hub protocol. Exactly one of its meanings is set.
-
-    ``overlooked`` goes with an error: what a reader makes of the record that does not see it.
-    """
+    """One record of the JSON hub protocol. Exactly one of its meanings is set."""
 
     direction: Direction
     bytes: Text
     message: Message | UnsetType = UNSET
     error: str | UnsetType | None = UNSET
     exception: str = "InvalidDataException"
-    overlooked: Message | UnsetType = UNSET
     binding_failure: BindingFailure | UnsetType = UNSET
     stream_binding_failure: StreamBindingFailure | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET

@@ -121,4 +121,5 @@ def test_messages_do_not_change() -> None:
     message = Invocation(target="M", arguments=Raw(b"[]"))
     with pytest.raises(AttributeError):
         message.target = "N"  # type: ignore[misc]
-    assert Invocation(target="M", arguments=Raw(b"[]")).headers is not message.headers
+    with pytest.raises(TypeError):
+        message.headers["a"] = "b"  # type: ignore[index]
