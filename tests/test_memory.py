@@ -159,6 +159,12 @@ async def call_a_busy_client_by_long_names(times: int) -> None:
     await flood_client(message % (b"x" * 1000, headers), times)
 
 
+async def call_a_busy_client_with_much_around(times: int) -> None:
+    """C-21: what came with the arguments is not kept with them."""
+    blanks = b" " * 10_000
+    await flood_client(b'{"type":1,"target":"Busy",%b"arguments":[]}\x1e' % blanks, times // 10)
+
+
 async def ask_a_client_for_results(times: int) -> None:
     """CR-3: each of them is answered, but the answers are not read."""
     message = b'{"type":1,"invocationId":"%b","target":"X","arguments":[]}\x1e'
@@ -192,6 +198,7 @@ ACTS = [
     call_a_busy_client,
     call_a_busy_client_at_once,
     call_a_busy_client_by_long_names,
+    call_a_busy_client_with_much_around,
     ask_a_client_for_results,
     connect_and_leave,
 ]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol
@@ -77,7 +77,9 @@ class HandlerTable:
         """
         self._hub_protocol.require_arguments(invocation.arguments)
         if self._worker is not None:
-            self._queue.append(invocation)
+            # A copy, for the payload is a view of all the bytes that came with it.
+            arguments = invocation.arguments.copy()
+            self._queue.append(structs.replace(invocation, arguments=arguments))
             self._queued_bytes += _weight(invocation)
             return
         target = invocation.target
