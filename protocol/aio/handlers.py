@@ -78,8 +78,8 @@ class HandlerTable:
         self._hub_protocol.require_arguments(invocation.arguments)
         if self._worker is not None:
             # A copy, for the payload is a view of all the bytes that came with it.
-            arguments = invocation.arguments.copy()
-            self._queue.append(structs.replace(invocation, arguments=arguments))
+            payload = invocation.arguments.copy()
+            self._queue.append(structs.replace(invocation, arguments=payload))
             self._queued_bytes += _weight(invocation)
             return
         target = invocation.target
