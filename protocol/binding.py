@@ -49,7 +49,8 @@ class Binder(ABC):
     """Compiles annotations for one wire format, whose part the abstract members are.
 
     ``leaves`` converts single values by their type, ``direct_leaves`` are the annotations that
-    msgspec reads as .NET does. ``ignores_case`` is about the names of members (J-14, M-11).
+    msgspec reads as .NET does. ``ignores_case`` is about the names of members (J-14, M-11); a class
+    with an attribute ``__ignores_case__`` that is true wants it so in every format.
     ``counts_first``: arguments are counted before they are bound (S-6).
     """
 
@@ -242,7 +243,8 @@ class Binder(ABC):
     def _typed_dict(self, kind: Any) -> Converter:
         """A TypedDict's keys are its wire names as they are."""
         hints = typing.get_type_hints(kind)
-        find = self._finder({key: (key, self.converter(hint)) for key, hint in hints.items()})
+        by_name = {key: (key, self.converter(hint)) for key, hint in hints.items()}
+        find = _finder(by_name, self.ignores_case)
         required = kind.__required_keys__
 
         def convert(raw: Raw) -> dict[str, Any]:
@@ -263,14 +265,15 @@ class Binder(ABC):
         def convert(raw: Raw) -> Any:
             nonlocal find
             if find is None:  # compiled at first use: a type may mention itself
-                find = self._finder(
+                find = _finder(
                     {
                         self.member_name(member): (
                             member.attribute,
                             self.converter(member.annotation),
                         )
                         for member in members_of(kind)
-                    }
+                    },
+                    self.ignores_case or getattr(kind, "__ignores_case__", False),
                 )
             values = {}
             for name, value in self.split_object(raw).items():
@@ -280,15 +283,16 @@ class Binder(ABC):
 
         return convert
 
-    def _finder(self, by_name: dict[str, "_Entry"]) -> "_Find":
-        if not self.ignores_case:
-            return by_name.get
-        by_lower_name = {name.lower(): entry for name, entry in by_name.items()}
-        return lambda name: by_lower_name.get(name.lower())
-
 
 _Entry: TypeAlias = tuple[str, Converter]  # what to call it in Python, and how to read it
 _Find: TypeAlias = Callable[[str], _Entry | None]
+
+
+def _finder(by_name: dict[str, _Entry], ignores_case: bool) -> _Find:
+    if not ignores_case:
+        return by_name.get
+    by_lower_name = {name.lower(): entry for name, entry in by_name.items()}
+    return lambda name: by_lower_name.get(name.lower())
 
 
 def _wrong_number(given: Sequence[Raw], expected: Sequence[Converter]) -> ArgumentBindingError:

@@ -38,6 +38,11 @@ class Payload:
         self._forms = dict(forms)
         self._origin = next(iter(self._forms))
 
+    @property
+    def origin(self) -> str:
+        """The name of the hub protocol that other forms are made of."""
+        return self._origin
+
     def form(self, protocol_name: str) -> Raw:
         """Its bytes in a hub protocol. Raises TranscodingError when it has none there."""
         form = self._forms.get(protocol_name)

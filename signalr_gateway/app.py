@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from protocol import HubOptions, JsonHubProtocol, map_hub
+from protocol import HubOptions, map_hub
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
@@ -107,13 +107,9 @@ def _map_gateway_hub(
 
 
 def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """The orchestration bounds the groups of the gateway hub, which are channels, and no client.
-
-    What is relayed is JSON and stays as it is, so JSON is what the gateway hub speaks.
-    """
+    """The orchestration bounds the groups of the gateway hub, which are channels, and no client."""
     return replace(
         options,
-        supported_protocols=(JsonHubProtocol(),),
         maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
         maximum_group_name_length=max(
             options.maximum_group_name_length, *(len(channel) for channel in channels), 1

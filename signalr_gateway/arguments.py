@@ -1,15 +1,18 @@
-"""The arguments of an invocation: strict JSON, split but never decoded (GW-7).
+"""The arguments of an invocation: split but never decoded (GW-7).
 
 Numbers, dates and key order reach the hub exactly as the caller wrote them, so nothing here changes
-a byte; it only refuses what could harm the one connection that all callers of a hub share. What a
-refusal looks like to the caller is `problem`'s business.
+a byte; it only refuses what could harm the one connection that all callers of a hub share. A caller
+over HTTP writes strict JSON, one of the gateway hub JSON or MessagePack. What a refusal looks like
+to the caller is `problem`'s business.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from protocol import Payload
 from protocol.json_scanner import split_array
+from protocol.messagepack_scanner import is_too_deep
 
 from .problem import ProblemCode
 
@@ -25,26 +28,44 @@ class InvalidArguments(ValueError):
         self.code = code
 
 
-def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> list[msgspec.Raw]:
-    """Split a JSON array into its items, each a slice of `body` with its text as written.
+def split_arguments(
+    text: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH, protocol_name: str = "json"
+) -> list[Payload]:
+    """Split an array into its items, each with its bytes as written.
 
     The array itself is the first level of `maximum_depth`. Raises `InvalidArguments`.
     """
-    if not body:
+    if not text:
         raise InvalidArguments(
             ProblemCode.EMPTY_BODY, "The body is empty; it must be a JSON array of arguments."
         )
+    items = _split_json(text) if protocol_name == "json" else _split_messagepack(text)
+    if len(items) > MAXIMUM_ARGUMENTS:
+        raise InvalidArguments(
+            ProblemCode.TOO_MANY_ARGUMENTS,
+            f"There are {len(items)} arguments; at most {MAXIMUM_ARGUMENTS} are allowed.",
+        )
+    is_deep = exceeds_depth if protocol_name == "json" else is_too_deep
+    if is_deep(text, maximum_depth):
+        raise InvalidArguments(
+            ProblemCode.TOO_DEEP,
+            f"The arguments nest arrays and objects deeper than {maximum_depth} levels.",
+        )
+    return [Payload({protocol_name: item}) for item in items]
+
+
+def _split_json(text: bytes) -> list[msgspec.Raw]:
     # msgspec takes any bytes inside what it leaves undecoded, and such bytes would be put into a
     # text frame of the shared connection.
-    if not body.isascii():
+    if not text.isascii():
         try:
-            body.decode()
+            text.decode()
         except UnicodeDecodeError as exc:
             raise InvalidArguments(
                 ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
             ) from exc
     try:
-        items = split_array(body)
+        return split_array(text)
     except msgspec.ValidationError as exc:
         raise InvalidArguments(
             ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."
@@ -54,22 +75,17 @@ def split_arguments(body: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH) -> 
             ProblemCode.INVALID_JSON, f"The arguments are not JSON: {exc}."
         ) from exc
     except RecursionError as exc:
-        raise _too_deep(maximum_depth) from exc
-    if len(items) > MAXIMUM_ARGUMENTS:
-        raise InvalidArguments(
-            ProblemCode.TOO_MANY_ARGUMENTS,
-            f"There are {len(items)} arguments; at most {MAXIMUM_ARGUMENTS} are allowed.",
-        )
-    if exceeds_depth(body, maximum_depth):
-        raise _too_deep(maximum_depth)
-    return items
+        raise InvalidArguments(ProblemCode.TOO_DEEP, "The arguments nest far too deeply.") from exc
 
 
-def _too_deep(maximum_depth: int) -> InvalidArguments:
-    return InvalidArguments(
-        ProblemCode.TOO_DEEP,
-        f"The arguments nest arrays and objects deeper than {maximum_depth} levels.",
-    )
+_split_binary_array = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+
+
+def _split_messagepack(data: bytes) -> list[msgspec.Raw]:
+    try:
+        return _split_binary_array(data)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidArguments(ProblemCode.NOT_AN_ARRAY, "The arguments must be an array.") from exc
 
 
 _BRACKETS = bytes.maketrans(b"{}", b"[]")

@@ -11,9 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
-from protocol import HubContext
+from protocol import HubContext, LocalProtocolError, Payload
 
 from .event_log import thinned
 from .relay import Delivery, Misfit, Relay, Unrouted
@@ -30,6 +28,8 @@ class EventCounts:
     """Kept back because they did not fit `receive_parameter_types` (GW-6)."""
     unrouted: int = 0
     """Of a name that no route of the hub receives."""
+    unwritable: int = 0
+    """Forwarded, but lost for the clients of a hub protocol that cannot say what they hold."""
 
 
 class Broadcaster:
@@ -45,13 +45,17 @@ class Broadcaster:
         """By api."""
         return self._counts
 
-    async def on_event(self, api: str, target: str, arguments: msgspec.Raw) -> None:
-        """Pass one event of the hub `api` on, or not; its text is sent as it came."""
+    async def on_event(self, api: str, target: str, arguments: Payload) -> None:
+        """Pass one event of the hub `api` on, or not; its bytes are sent as they came."""
         counts = self._counts[api]
         match self._relay.route_event(api, target, arguments):
             case Delivery() as delivery:
                 counts.forwarded += 1
-                await self._send(delivery)
+                try:
+                    await self._send(delivery)
+                except LocalProtocolError as exc:
+                    counts.unwritable += 1
+                    _log_unwritable(api, target, exc, counts.unwritable)
             case Misfit(target, reason):
                 counts.misfit += 1
                 _log_misfit(api, target, reason, counts.misfit)
@@ -63,6 +67,12 @@ class Broadcaster:
         everyone = delivery.audience.everyone
         proxy = self._clients.all if everyone else self._clients.group(delivery.channel)
         await proxy.send(delivery.target, *delivery.arguments)
+
+
+def _log_unwritable(api: str, target: str, error: LocalProtocolError, count: int) -> None:
+    level = thinned(logging.WARNING, count)
+    text = "hub %r: event %r is lost for some clients (%d so far): %s"
+    log.log(level, text, api, target, count, error)
 
 
 def _log_misfit(api: str, target: str, reason: str, count: int) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from protocol import HubConnection, HubConnectionState, NotConnectedError
+from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
 
 from .backoff import AttemptSchedule, Backoff
 from .hub_connections import build_connections
@@ -31,7 +31,7 @@ CONNECT_WAIT = 5.0
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt that goes nowhere is given up."""
 
-OnEvent = Callable[[str, str, msgspec.Raw], Awaitable[None]]
+OnEvent = Callable[[str, str, Payload], Awaitable[None]]
 """Gets api, target and the arguments as received, in the order the hub sent them (GW-24).
 
 It is awaited before the next event: while it is busy, the hub is not read for more than a buffer.
@@ -116,9 +116,10 @@ class Downstream:
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
         self._connection = connection
+        self._protocol_name = connection.hub_protocol.name
         # All before the connection starts, so that no event can come too early (GW-27).
         if on_event is not None:
-            self._connection.on_any(_for_hub(hub.api, on_event))
+            self._connection.on_any(_for_hub(hub.api, self._protocol_name, on_event))
         self._connection.on_reconnecting(self._on_reconnecting)
         self._connection.on_reconnected(self._on_reconnected)
         self._connection.on_closed(self._on_closed)
@@ -150,14 +151,16 @@ class Downstream:
         await self._connection.stop()
 
     async def invoke(
-        self, method: str, arguments: Sequence[msgspec.Raw], timeout: float | None = None
-    ) -> msgspec.Raw:
-        """Invoke `method` of the hub and return its result's text, empty when it returned nothing.
+        self, method: str, arguments: Sequence[Payload], timeout: float | None = None
+    ) -> Payload | None:
+        """Invoke `method` of the hub and return its result, None when it returned nothing.
 
+        Arguments that were written in another hub protocol than the hub's are transcoded.
         `timeout` is in seconds, None for the hub's `invoke_timeout`; before it begins, the call
         waits up to `CONNECT_WAIT` for a hub that is down. Raises `HubUnavailable` or
         `GatewayDraining` (nothing was sent), `HubTimeout`, and the client's own `HubException`,
-        `ConnectionClosed` and `MessageTooLargeError`. Cancelling it cancels the invocation.
+        `ConnectionClosed`, `MessageTooLargeError` and `TranscodingError` (nothing was sent).
+        Cancelling it cancels the invocation.
         """
         timeout = self._hub.invoke_timeout if timeout is None else timeout
         deadline = self._clock.time() + CONNECT_WAIT
@@ -172,15 +175,13 @@ class Downstream:
                 await asyncio.sleep(0)
 
     async def _invoke_once(
-        self, method: str, arguments: Sequence[msgspec.Raw], timeout: float
-    ) -> msgspec.Raw:
+        self, method: str, arguments: Sequence[Payload], timeout: float
+    ) -> Payload | None:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                result: msgspec.Raw = await self._connection.invoke(
-                    method, *arguments, result_type=msgspec.Raw
-                )
-                return result
+                result = await self._connection.invoke(method, *arguments, result_type=msgspec.Raw)
+                return Payload({self._protocol_name: result}) if bytes(result) else None
         except TimeoutError as exc:
             if not limit.expired():
                 raise
@@ -335,8 +336,10 @@ def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:
         waiter.set_result(connected)
 
 
-def _for_hub(api: str, on_event: OnEvent) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
+def _for_hub(
+    api: str, protocol_name: str, on_event: OnEvent
+) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
     async def hear(target: str, arguments: msgspec.Raw) -> None:
-        await on_event(api, target, arguments)
+        await on_event(api, target, Payload({protocol_name: arguments}))
 
     return hear

@@ -12,10 +12,19 @@ import hmac
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
-from protocol import ConnectionClosed, Hub, HubException, MessageTooLargeError, hub_method
+from protocol import (
+    ConnectionClosed,
+    Hub,
+    HubException,
+    MessageTooLargeError,
+    Payload,
+    TranscodingError,
+    hub_method,
+)
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstream, HubTimeout, HubUnavailable
@@ -36,6 +45,8 @@ MAXIMUM_USER_ID_LENGTH = 256
 
 class RouteCall(msgspec.Struct):
     """What every method's argument names: a route, and the key of its hub."""
+
+    __ignores_case__: ClassVar[bool] = True  # in MessagePack too (GW-16)
 
     api: Text = None
     key: Text = None
@@ -131,21 +142,26 @@ class GatewayHub(Hub):
             await self._unsubscribe(call, subscription)
 
     @hub_method
-    async def invoke_downstream_hub(self, call: DownstreamCall) -> msgspec.Raw | None:
+    async def invoke_downstream_hub(self, call: DownstreamCall) -> Payload | None:
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
+        protocol_name = self.context.hub_protocol.name
         route = self._services.authorized_route(call)
         if route.invoke_method is None:
             raise HubException(f"The route '{route.api}/{route.key}' has no invoke method.")
         try:
-            text = _arguments_text(call, route.maximum_body_size)
-            arguments = split_arguments(text, self._services.maximum_depth)
+            written = _written_arguments(call, protocol_name, route.maximum_body_size)
+            arguments = split_arguments(written, self._services.maximum_depth, protocol_name)
             downstream = self._services.downstreams[route.api]
             result = await downstream.invoke(route.invoke_method, arguments, route.invoke_timeout)
-        except (InvalidArguments, HubUnavailable, HubTimeout, MessageTooLargeError) as exc:
+            if result is not None:
+                result.form(protocol_name)  # whether it has one is found out while it can be said
+        except (InvalidArguments, HubUnavailable, HubTimeout) as exc:
+            raise HubException(str(exc)) from exc
+        except (MessageTooLargeError, TranscodingError) as exc:
             raise HubException(str(exc)) from exc
         except ConnectionClosed as exc:
             raise HubException(f"The connection to hub '{route.api}' was lost.") from exc
-        return result if bytes(result) else None
+        return result
 
     def _group_subscription(self, call: GroupCall) -> Subscription | None:
         """None when the call has no effect on a route of this kind."""
@@ -220,13 +236,21 @@ def _same_key(given: str | None, expected: str) -> bool:
     return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
 
 
-def _arguments_text(call: DownstreamCall, maximum_size: int | None) -> bytes:
-    """Data that is not null is the one argument, else DataArray holds them (GW-16)."""
-    for value, opening, closing in ((call.data, b"[", b"]"), (call.data_array, b"", b"")):
-        if value is not None and bytes(value) != b"null":
-            text = opening + bytes(value) + closing
-            if maximum_size is not None and len(text) > maximum_size:
+_NULL = {"json": b"null", "messagepack": b"\xc0"}
+_ARRAY_OF_ONE = {"json": (b"[", b"]"), "messagepack": (b"\x91", b"")}
+
+
+def _written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: int | None) -> bytes:
+    """Data that is not null is the one argument, else DataArray holds them (GW-16).
+
+    An array in either case, in the hub protocol that the call came in.
+    """
+    opening, closing = _ARRAY_OF_ONE[protocol_name]
+    for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):
+        if value is not None and bytes(value) != _NULL[protocol_name]:
+            written = before + bytes(value) + after
+            if maximum_size is not None and len(written) > maximum_size:
                 limit = f"the {maximum_size} bytes that this route allows"
                 raise HubException(f"The arguments have more than {limit}.")
-            return text
+            return written
     raise HubException("Data or DataArray is missing.")

@@ -16,10 +16,15 @@ from email.message import Message
 from functools import lru_cache
 from urllib.parse import unquote
 
-import msgspec
 from aiohttp import HttpVersion11, web
 
-from protocol import ConnectionClosed, HubException, MessageTooLargeError
+from protocol import (
+    ConnectionClosed,
+    HubException,
+    MessageTooLargeError,
+    Payload,
+    TranscodingError,
+)
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstreams, GatewayDraining, HubTimeout, HubUnavailable
@@ -115,8 +120,7 @@ class HttpApi:
         except InvalidArguments as exc:
             raise Refusal(exc.code, str(exc)) from exc
         invocation = self._downstreams[route.api].invoke(method, arguments, route.invoke_timeout)
-        result = await _outcome(invocation, route)
-        return _result_response(bytes(result))
+        return _result_response(await _outcome(invocation, route))
 
     def _callable_route(self, api: str, key: str) -> tuple[HubRoute, str]:
         route = self._relay.find_route(api, key)
@@ -147,7 +151,7 @@ class HttpApi:
         )
 
 
-async def _outcome(invocation: Awaitable[msgspec.Raw], route: HubRoute) -> msgspec.Raw:
+async def _outcome(invocation: Awaitable[Payload | None], route: HubRoute) -> Payload | None:
     """The result, or the refusal that GW-9 has for what went wrong."""
     try:
         return await invocation
@@ -173,13 +177,20 @@ async def _outcome(invocation: Awaitable[msgspec.Raw], route: HubRoute) -> msgsp
             " the option maximum_message_size of the hub sets this."
         )
         raise Refusal(ProblemCode.INVOCATION_TOO_LARGE, detail) from exc
+    except TranscodingError as exc:
+        raise Refusal(ProblemCode.INVALID_JSON, str(exc)) from exc
 
 
-def _result_response(result: bytes) -> web.Response:
+def _result_response(result: Payload | None) -> web.Response:
     """GW-8: nothing and null are an empty body, as callers of the original know it."""
-    if result in (b"", b"null"):
+    try:
+        text = b"" if result is None else bytes(result.form("json"))
+    except TranscodingError as exc:
+        detail = f"The hub ran the call, but its result cannot be written as JSON: {exc}"
+        raise Refusal(ProblemCode.RESULT_NOT_JSON, detail) from exc
+    if text in (b"", b"null"):
         return web.Response()
-    return web.Response(body=result, content_type="application/json")
+    return web.Response(body=text, content_type="application/json")
 
 
 # --- requests ------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 A check and nothing else: it looks at the raw JSON of a downstream event and answers whether the
 original's lenient conversions would have taken it. What passes is forwarded as it came, never
-converted, so nothing here returns a value. Which route an event belongs to is `relay`'s business.
+converted, so nothing here returns a value. An event of a MessagePack hub is looked at as the JSON
+that it becomes; where MessagePack has a form of its own for a type, that counts as well. Which
+route an event belongs to is `relay`'s business.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from uuid import UUID
 
 import msgspec
 
+from protocol import Payload, TranscodingError
 from protocol.errors import ArgumentBindingError
 from protocol.json_binding import BINDER
 from protocol.json_scanner import split_array
@@ -38,6 +41,12 @@ class ReceiveType:
     fits: Fits = field(compare=False, repr=False)
     declared: object = field(default=None, repr=False)
     nullable: bool = False
+    fits_transcoded: Fits | None = field(default=None, compare=False, repr=False)
+    """What fits of a MessagePack hub's events, as JSON; None: the same."""
+
+    def check(self, *, transcoded: bool) -> Fits:
+        """What decides over an event that was written as JSON, or that was `transcoded` to it."""
+        return self.fits_transcoded if transcoded and self.fits_transcoded else self.fits
 
 
 class UnknownReceiveType(TypeError):
@@ -77,12 +86,17 @@ def receive_type(declared: object) -> ReceiveType:
     raise UnknownReceiveType(declared)
 
 
-def misfit(declared: Sequence[ReceiveType], arguments: Sequence[msgspec.Raw]) -> str | None:
+def misfit(declared: Sequence[ReceiveType], arguments: Payload) -> str | None:
     """Why `arguments` do not fit the `declared` types, in names and counts; None when they do."""
-    if len(arguments) != len(declared):
-        return f"expected {len(declared)} arguments, got {len(arguments)}"
-    for position, (expected, argument) in enumerate(zip(declared, arguments, strict=True), 1):
-        if not expected.fits(argument):
+    try:
+        items = split_array(arguments.form("json"))
+    except TranscodingError as exc:
+        return str(exc)
+    if len(items) != len(declared):
+        return f"expected {len(declared)} arguments, got {len(items)}"
+    transcoded = arguments.origin != "json"
+    for position, (expected, argument) in enumerate(zip(declared, items, strict=True), 1):
+        if not expected.check(transcoded=transcoded)(argument):
             return f"argument {position} is no {expected.name} but {_kind(argument)}"
     return None
 
@@ -181,6 +195,29 @@ def _require_readable_members(declared: type, seen: set[type]) -> None:
                 _require_readable_members(part, seen)
 
 
+# --- of a MessagePack hub, as JSON (M-15) ----------------------------------------------------
+
+
+def _is_decimal_text(value: msgspec.Raw) -> bool:
+    if _first(value) != ord('"'):
+        return _is_number(value)
+    try:
+        return Decimal(bytes(value)[1:-1].decode("ascii")).is_finite()
+    except (ArithmeticError, ValueError):
+        return False
+
+
+_is_moment = _reads(datetime)
+_is_minutes = _is_whole_number(16)
+
+
+def _is_clock_and_offset(value: msgspec.Raw) -> bool:
+    if not _is_array(value):
+        return _is_moment(value)
+    parts = split_array(value)
+    return len(parts) == 2 and _is_moment(parts[0]) and _is_minutes(parts[1])
+
+
 # --- the table -----------------------------------------------------------------------------
 
 _STRING = ReceiveType("String", _is_scalar)
@@ -188,10 +225,12 @@ _INT32 = ReceiveType("Int32", _is_whole_number(32))
 _INT64 = ReceiveType("Int64", _is_whole_number(64))
 _SINGLE = ReceiveType("Single", _is_number)
 _DOUBLE = ReceiveType("Double", _is_number)
-_DECIMAL = ReceiveType("Decimal", _is_number)
+_DECIMAL = ReceiveType("Decimal", _is_number, fits_transcoded=_is_decimal_text)
 _BOOLEAN = ReceiveType("Boolean", _is_boolean)
 _DATETIME = ReceiveType("DateTime", _reads(datetime))
-_DATETIME_OFFSET = ReceiveType("DateTimeOffset", _reads(datetime))
+_DATETIME_OFFSET = ReceiveType(
+    "DateTimeOffset", _reads(datetime), fits_transcoded=_is_clock_and_offset
+)
 _GUID = ReceiveType("Guid", _reads(UUID))
 _BYTES = ReceiveType("Byte[]", _reads(bytes))
 _OBJECT = ReceiveType("Object", _is_anything)
@@ -251,20 +290,31 @@ def _optional(declared: object) -> ReceiveType:
         raise UnknownReceiveType(declared)
     inner = receive_type(members[0])
 
-    def fits(value: msgspec.Raw) -> bool:
-        return _first(value) == ord("n") or inner.fits(value)
+    def fits(check: Fits) -> Fits:
+        return lambda value: _first(value) == ord("n") or check(value)
 
-    return ReceiveType(inner.name, fits, declared, nullable=True)
+    return ReceiveType(
+        inner.name,
+        fits(inner.fits),
+        declared,
+        nullable=True,
+        fits_transcoded=fits(inner.check(transcoded=True)),
+    )
 
 
 def _array_of(declared: object) -> ReceiveType:
     (item_type,) = typing.get_args(declared)
     item = receive_type(item_type)
 
-    def fits(value: msgspec.Raw) -> bool:
-        return _is_array(value) and all(item.fits(each) for each in split_array(value))
+    def fits(check: Fits) -> Fits:
+        return lambda value: _is_array(value) and all(map(check, split_array(value)))
 
-    return ReceiveType(f"{item.name}[]", fits, declared)
+    return ReceiveType(
+        f"{item.name}[]",
+        fits(item.fits),
+        declared,
+        fits_transcoded=fits(item.check(transcoded=True)),
+    )
 
 
 def _has_members(declared: type) -> bool:

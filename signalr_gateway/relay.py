@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from protocol.json_scanner import split_array
+from protocol import Payload
+from protocol.transcoding import MAXIMUM_JSON_DEPTH
 
+from .arguments import exceeds_depth
 from .orchestrator import BroadcastType, DownstreamHub, HubRoute, fold
 from .receive_types import ReceiveType, misfit
 
@@ -33,6 +35,12 @@ class Audience:
     """Connections that subscribed to one of these routes, by key."""
 
 
+HANDLER_STATE = Payload({"json": msgspec.Raw(b"{}"), "messagepack": msgspec.Raw(b"\x90")})
+"""GW-14: what follows the array of all downstream arguments, the original's empty handler state.
+
+The original has no object for its MessagePack clients but an array, and neither have we."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An event to send on: once to every connection of the audience."""
@@ -41,7 +49,7 @@ class Delivery:
     audience: Audience
     channel: str
     """Names this kind of event; whoever belongs to a limited audience has joined its channel."""
-    arguments: tuple[object, ...]
+    arguments: tuple[Payload, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +110,23 @@ class Relay:
         return None if hub is None else hub.routes.get(fold(key))
 
     def route_event(
-        self, api: str, target: str, arguments: msgspec.Raw
+        self, api: str, target: str, arguments: Payload
     ) -> Delivery | Misfit | Unrouted:
         """What becomes of an event of the hub `api` (a registered key, as stored).
 
-        `target` is compared exactly, as .NET does (GW-27). `arguments` is the JSON array as it was
+        `target` is compared exactly, as .NET does (GW-27). `arguments` is the array as it was
         received; it is passed on unchanged, whole or split into its items.
         """
         rule = self._rules[api].get(target)
         if rule is None:
             return Unrouted(target)
-        if rule.parameters is None and not rule.spread:
-            return Delivery(target, rule.audience, rule.channel, _envelope(arguments))
-        items = split_array(arguments)
         if rule.parameters is not None:
-            reason = misfit(rule.parameters, items)
+            reason = misfit(rule.parameters, arguments)
             if reason is not None:
                 return Misfit(target, reason)
-        outgoing = tuple(items) if rule.spread else _envelope(arguments)
+        if arguments.origin == "json" and _is_too_deep(arguments):
+            return Misfit(target, f"nests deeper than {MAXIMUM_JSON_DEPTH} levels")
+        outgoing = tuple(arguments.elements()) if rule.spread else (arguments, HANDLER_STATE)
         return Delivery(target, rule.audience, rule.channel, outgoing)
 
     def channels(self, subscription: Subscription) -> frozenset[str]:
@@ -132,9 +139,9 @@ class Relay:
         )
 
 
-def _envelope(arguments: msgspec.Raw) -> tuple[object, ...]:
-    """GW-14: the array of all downstream arguments, then the original's empty handler state."""
-    return (arguments, {})
+def _is_too_deep(arguments: Payload) -> bool:
+    """One level more is around what is passed on, and clients of .NET read no more than 64."""
+    return exceeds_depth(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 
 
 def _event_rules(hub: DownstreamHub) -> dict[str, _EventRule]:

@@ -69,6 +69,11 @@ class HubConnection:
         """The server's public name for this connection; None while there is none."""
         return None if self._keeper is None else self._keeper.connection_id
 
+    @property
+    def hub_protocol(self) -> HubProtocol:
+        """What is spoken with the hub."""
+        return self._hub_protocol
+
     async def start(self) -> None:
         """Connects. Not retried: reconnecting begins with the first established connection (R-2).
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..hub_protocol import HubProtocol
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -54,6 +56,11 @@ class HubCallerContext(ABC):
         self.user_identifier = user.user_id if user is not None else None
         self.items: dict[Any, Any] = {}
         self.connection_aborted = asyncio.Event()
+
+    @property
+    @abstractmethod
+    def hub_protocol(self) -> HubProtocol:
+        """What was agreed in the handshake."""
 
     @abstractmethod
     def abort(self) -> None:

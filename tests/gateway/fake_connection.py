@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
-from protocol import HubConnection, HubConnectionState, NotConnectedError
+from protocol import HubConnection, HubConnectionState, JsonHubProtocol, NotConnectedError
+from protocol.hub_protocol import HubProtocol
+
+from .payloads import json_text
 
 
 class FakeConnection(HubConnection):
@@ -30,6 +33,10 @@ class FakeConnection(HubConnection):
         self._on_reconnected: Callable[[str | None], Any] | None = None
 
     # --- what the gateway uses
+
+    @property
+    def hub_protocol(self) -> HubProtocol:
+        return JsonHubProtocol()
 
     @property
     def state(self) -> HubConnectionState:
@@ -61,7 +68,7 @@ class FakeConnection(HubConnection):
         if self.current is not HubConnectionState.CONNECTED:
             raise NotConnectedError("not connected")
         assert result_type is msgspec.Raw
-        self.calls.append((target, [bytes(argument) for argument in arguments]))
+        self.calls.append((target, [json_text(argument) for argument in arguments]))
         answer = self.answer()
         return await answer if isinstance(answer, asyncio.Future) else answer
 

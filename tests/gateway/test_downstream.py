@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol import HubConnection, HubConnectionBuilder, HubException, NotConnectedError
+from protocol import (
+    HubConnection,
+    HubConnectionBuilder,
+    HubException,
+    NotConnectedError,
+    Payload,
+)
 from signalr_gateway.backoff import Backoff
 from signalr_gateway.downstream import (
     Downstream,
@@ -25,6 +31,7 @@ from signalr_gateway.orchestrator import OrchestrationError, Orchestrator
 
 from .fake_connection import FakeConnection
 from .hand_clock import HandClock, settle
+from .payloads import json_payload, json_text
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -51,11 +58,11 @@ class Bench:
             utcnow=lambda: START + timedelta(seconds=self.clock.time() - begin),
         )
 
-    async def hear(self, api: str, target: str, arguments: msgspec.Raw) -> None:
-        self.events.append((api, target, bytes(arguments)))
+    async def hear(self, api: str, target: str, arguments: Payload) -> None:
+        self.events.append((api, target, json_text(arguments)))
 
-    def post(self, argument: bytes = b"1") -> asyncio.Task[msgspec.Raw]:
-        return asyncio.create_task(self.downstream.invoke("Method", [msgspec.Raw(argument)]))
+    def post(self, argument: bytes = b"1") -> asyncio.Task[Payload | None]:
+        return asyncio.create_task(self.downstream.invoke("Method", [json_payload(argument)]))
 
     def state(self) -> tuple[HubState, float, str | None]:
         status = self.downstream.status
@@ -81,7 +88,7 @@ async def connected(bench: Bench) -> Bench:
     return bench
 
 
-async def outcomes(tasks: list[asyncio.Task[msgspec.Raw]]) -> list[object]:
+async def outcomes(tasks: list[asyncio.Task[Payload | None]]) -> list[object]:
     return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
@@ -149,7 +156,7 @@ async def test_the_users_retry_policy_is_obeyed_while_it_lasts(connected: Bench)
     await connected.clock.advance(3)
     assert connected.connection.starts == 1  # not started over the policy's head
     connected.connection.come_back()
-    assert bytes(await post) == b""
+    assert json_text(await post) == b""
     assert connected.state() == (HubState.CONNECTED, 3, None)
     connected.connection.lose_and_retry()
     connected.connection.lose(OSError("retries have been exhausted"))
@@ -198,9 +205,9 @@ async def test_one_line_is_logged_per_news_not_per_attempt(
 async def test_invokes_with_the_arguments_as_they_are(connected: Bench) -> None:
     connected.connection.answer = lambda: msgspec.Raw(b"0.10")
     result = await connected.downstream.invoke(
-        "Method", [msgspec.Raw(b"1e400"), msgspec.Raw(b"{}")]
+        "Method", [json_payload(b"1e400"), json_payload(b"{}")]
     )
-    assert bytes(result) == b"0.10"
+    assert json_text(result) == b"0.10"
     assert connected.connection.calls == [("Method", [b"1e400", b"{}"])]
 
 
@@ -318,7 +325,7 @@ async def test_a_call_that_finds_the_connection_just_lost_waits_for_the_next(
     post = connected.post()
     await connected.clock.advance(0.1)
     connected.connection.accept()
-    assert bytes(await post) == b"2"
+    assert json_text(await post) == b"2"
 
 
 async def test_the_wait_is_5_seconds_in_all(connected: Bench) -> None:
@@ -388,7 +395,7 @@ async def test_draining_sends_waiting_callers_away_and_lets_running_calls_end(
     with pytest.raises(GatewayDraining):
         await connected.post()
     answer.set_result(msgspec.Raw(b"1"))
-    assert bytes(await running) == b"1"
+    assert json_text(await running) == b"1"
 
 
 async def test_stopping_ends_an_attempt_and_refuses_those_who_wait(bench: Bench) -> None:

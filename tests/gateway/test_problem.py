@@ -43,6 +43,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "internal-error": 500,
         "hub-error": 502,
         "hub-connection-lost": 502,
+        "result-not-json": 502,
         "hub-unavailable": 503,
         "gateway-draining": 503,
         "hub-timeout": 504,

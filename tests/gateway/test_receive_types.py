@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, ClassVar, TypedDict
 from uuid import UUID
@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import DateTimeOffset, MessagePackHubProtocol, Payload
 from signalr_gateway.receive_types import UnknownReceiveType, misfit, receive_type
+
+from .payloads import json_payload
 
 
 class Message(msgspec.Struct):
@@ -170,10 +173,59 @@ def test_equal_when_declared_alike() -> None:
 
 def test_a_misfit_names_counts_and_kinds_but_no_payload() -> None:
     declared = [receive_type(str), receive_type(int)]
-    secret = [msgspec.Raw(b'"hush"'), msgspec.Raw(b'"hush"')]
-    assert misfit(declared, secret[:1]) == "expected 2 arguments, got 1"
-    assert misfit(declared, secret) == "argument 2 is no Int64 but text"
-    assert misfit(declared, [msgspec.Raw(b"null"), msgspec.Raw(b"7")]) is None
+    assert misfit(declared, json_payload(b'["hush"]')) == "expected 2 arguments, got 1"
+    assert misfit(declared, json_payload(b'["hush","hush"]')) == "argument 2 is no Int64 but text"
+    assert misfit(declared, json_payload(b"[null,7]")) is None
+
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        (str, "x"),
+        (int, 2**63 - 1),
+        ("int", -5),
+        (float, 0.5),
+        (bool, True),
+        (bytes, b"\xff"),
+        (datetime, MOMENT),
+        ("DateTimeOffset", DateTimeOffset.of(MOMENT)),
+        (UUID, UUID(GUID.strip('"'))),
+        (Decimal, Decimal("0.10")),
+        (list[Decimal], [Decimal("0.10")]),
+        (Decimal | None, None),
+        (Decimal | None, Decimal(1)),
+        (Message, {"Name": "n"}),
+        (Any, {1: None}),
+    ],
+)
+def test_what_a_messagepack_hub_sends_of_a_type_fits_it(declared: object, value: object) -> None:
+    """M-15: decimals are texts there, and a time with its offset is an array."""
+    arguments = MessagePackHubProtocol().encode_arguments([value])
+    assert misfit([receive_type(declared)], Payload({"messagepack": arguments})) is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        (Decimal, "x"),
+        (Decimal, "NaN"),
+        (Decimal, "ü"),
+        ("DateTimeOffset", [MOMENT]),
+        ("DateTimeOffset", [MOMENT, "x"]),
+        ("DateTimeOffset", [1, 60]),
+        (datetime, DateTimeOffset.of(MOMENT)),
+        (int, 2**63),
+        (list[Decimal], ["x"]),
+    ],
+)
+def test_what_does_not_fit_of_a_messagepack_hub(declared: object, value: object) -> None:
+    arguments = MessagePackHubProtocol().encode_arguments([value])
+    reason = misfit([receive_type(declared)], Payload({"messagepack": arguments}))
+    assert reason is not None
+    assert reason.startswith("argument 1 is no ")
 
 
 @given(st.integers())
