@@ -2,7 +2,7 @@
 
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
-Same methods, same lines on standard output. What the methods do is told there.
+Same hubs, same methods, same lines on standard output. What the methods do is told there.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from protocol import (
     hub_method,
     map_hub,
 )
+from tests.interop.values_hub import ValuesHub
 
 
 class Request(msgspec.Struct):
@@ -118,6 +119,7 @@ async def serve(url: URL) -> None:
     app = web.Application()
     app.router.add_post("/release/{name}", release)
     map_hub(app, "/chathub", ChatHub, endpoint_options=EndpointOptions(authenticate=user_of))
+    map_hub(app, "/valueshub", ValuesHub)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, url.host, url.port).start()

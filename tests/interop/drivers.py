@@ -7,13 +7,14 @@ played with either. What a client hands to its user arrives as `Value`.
 import asyncio
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.interop.builds import dotnet_program, node_program, require
 from tests.interop.journal import PATIENCE, Journal
 from tests.interop.processes import LineProcess
-from tests.interop.versions import CLIENTS
+from tests.interop.versions import CLIENTS, MESSAGEPACK
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Value:
 def dotnet_driver_argv(version: str) -> tuple[str, ...]:
     """How the driver of the .NET client of that release is started."""
     program = dotnet_program(
-        "client-driver", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
+        "client-driver",
+        SignalRVersion=version,
+        NewtonsoftVersion=CLIENTS[version],
+        MessagePackVersion=MESSAGEPACK[version],
     )
     return require("dotnet"), str(program)
 
@@ -144,9 +148,17 @@ class DrivenConnection:
         """The client's own word for its state, `Connected` for instance."""
         return str((await self._command("state"))["state"])
 
-    async def invoke(self, target: str, *args: Any, result: str = "object") -> Value:
-        """Invokes and waits for the result of that .NET type. Raises DriverError."""
-        return Value(**await self._command("invoke", target=target, args=args, result=result))
+    async def invoke(
+        self, target: str, *args: Any, result: str = "object", types: Sequence[str] = ()
+    ) -> Value:
+        """Invokes and waits for the result of that .NET type. Raises DriverError.
+
+        ``types`` are those of the arguments, where the next best ones will not do.
+        """
+        typed = {"types": types} if types else {}
+        return Value(
+            **await self._command("invoke", target=target, args=args, result=result, **typed)
+        )
 
     async def send(self, target: str, *args: Any) -> None:
         await self._command("send", target=target, args=args)

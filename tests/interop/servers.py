@@ -69,6 +69,11 @@ class HubServer:
     def url(self) -> str:
         return f"{self._address}/chathub"
 
+    @property
+    def values_url(self) -> str:
+        """Of the hub that gives back what it gets."""
+        return f"{self._address}/valueshub"
+
     async def start(self) -> None:
         """Starts it, again if need be, and waits until it serves."""
         process = await LineProcess.start(

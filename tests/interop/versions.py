@@ -10,5 +10,13 @@ CLIENTS = {
     "11.0.0": "11.0.0",
 }
 
+MESSAGEPACK = {
+    "8.0.34": "9.0.22",
+    "9.0.23": "9.0.22",
+    "10.0.15": "10.0.14",
+    "11.0.0": "10.0.14",
+}
+"""The MessagePack protocol that goes with each client."""
+
 CURRENT = "10.0.15"
 """The release that plays the tests in which versions make no difference."""

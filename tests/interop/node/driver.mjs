@@ -3,10 +3,12 @@
 
 import readline from "node:readline";
 import * as signalR from "@microsoft/signalr";
+import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 
 const write = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 const describeError = (error) => (error ? { type: error.name, message: error.message } : null);
-const describeValue = (value) => ({ type: value === null ? null : typeof value, value: value ?? null });
+const writable = (value) => (value instanceof Uint8Array ? { bytes: [...value] } : value ?? null);
+const describeValue = (value) => ({ type: value === null ? null : typeof value, value: writable(value) });
 const connections = new Map();
 
 /** One HubConnection, the commands on it, and the events it raises. */
@@ -18,6 +20,9 @@ class Connection {
                 accessTokenFactory: command.token && (() => command.token),
             })
             .configureLogging(signalR.LogLevel.None);
+        if (command.protocol === "messagepack") {
+            builder.withHubProtocol(new MessagePackHubProtocol());
+        }
         if (command.reconnect) {
             builder.withAutomaticReconnect(command.reconnect);
         }

@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-// The hub at /chathub of the address in --urls. It prints "LISTENING url" once it serves.
+// The hubs at /chathub and /valueshub of the address in --urls. It prints "LISTENING url" once it serves.
 // POST /release/NAME lets the call Hold(NAME) go on. Environment:
 //   HUB_STJ=1            leaves the Newtonsoft protocol away
 //   HUB_MAX=bytes        the largest message it receives
@@ -16,7 +16,7 @@ using Microsoft.Extensions.Logging;
 //   HUB_TIMEOUT=ms       it gives up a client that is silent for longer
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
-var signalR = builder.Services.AddSignalR();
+var signalR = builder.Services.AddSignalR().AddMessagePackProtocol();
 if (Environment.GetEnvironmentVariable("HUB_STJ") != "1")
 {
     signalR.AddNewtonsoftJsonProtocol();
@@ -40,6 +40,7 @@ builder.Services.AddSingleton<IUserIdProvider, HeaderUserIdProvider>();
 
 var app = builder.Build();
 app.MapHub<ChatHub>("/chathub");
+app.MapHub<ValuesHub>("/valueshub");
 app.MapPost("/release/{name}", (string name) => Gates.Release(name) ? Results.NoContent() : Results.NotFound());
 app.Lifetime.ApplicationStarted.Register(() =>
 {

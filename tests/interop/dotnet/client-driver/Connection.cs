@@ -20,7 +20,7 @@ internal sealed class Connection
         Watch();
     }
 
-    /// <summary>start, stop, state; on (method, types); invoke (target, args, result); send (target, args).</summary>
+    /// <summary>start, stop, state; on (method, types); invoke (target, args, types?, result); send (target, args, types?).</summary>
     public async Task<object?> Run(JsonElement command)
     {
         switch (command.Text("cmd"))
@@ -46,14 +46,19 @@ internal sealed class Connection
         }
     }
 
-    /// <summary>url; protocol (json, newtonsoft); reconnect (delays in milliseconds); token; headers.</summary>
+    /// <summary>url; protocol (json, newtonsoft, messagepack); reconnect (delays in milliseconds); token; headers.</summary>
     private static HubConnection Build(JsonElement command)
     {
         var builder = new HubConnectionBuilder();
         builder.WithUrl(command.Text("url")!, options => Configure(options, command));
-        if (command.Text("protocol") == "newtonsoft")
+        switch (command.Text("protocol"))
         {
-            builder.AddNewtonsoftJsonProtocol();
+            case "newtonsoft":
+                builder.AddNewtonsoftJsonProtocol();
+                break;
+            case "messagepack":
+                builder.AddMessagePackProtocol();
+                break;
         }
         if (command.TryGetProperty("reconnect", out var delays))
         {

@@ -39,7 +39,15 @@ internal static class Describe
         null => new(null, null),
         JsonElement element => new(nameof(JsonElement), element.GetRawText()),
         JToken token => new(token.GetType().Name, token.ToString(Newtonsoft.Json.Formatting.None)),
-        _ => new(value.GetType().Name, value),
+        _ => new(value.GetType().Name, Writable(value)),
+    };
+
+    /// <summary>What MessagePack makes of a map has keys of any type.</summary>
+    private static object? Writable(object? value) => value switch
+    {
+        Dictionary<object, object?> map => map.ToDictionary(entry => entry.Key.ToString()!, entry => Writable(entry.Value)),
+        object?[] items => items.Select(Writable).ToList(),
+        _ => value,
     };
 }
 
