@@ -32,6 +32,7 @@ from protocol.transcoding import json_to_messagepack, messagepack_to_json
 
 from .vectors import (
     FIXTURES,
+    RECORDED,
     FramingVector,
     HandshakeRequestVector,
     HandshakeResponseVector,
@@ -78,8 +79,7 @@ def directed(vectors: dict[str, Any], direction: str) -> dict[str, Any]:
 def test_every_file_is_played() -> None:
     """A file or vector that no test below picks up would be a promise that nobody keeps."""
     files = {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.json")}
-    # The recordings are played by test_wire and by tests/interop.
-    files -= {path for path in files if path.startswith(("wire/", "original-gateway/"))}
+    files -= {path for path in files if path.startswith(RECORDED)}
     played: list[Sized] = [JSON, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS, STREAMS, VALUES]
     assert {fixture.path for fixture in LOADED} == files
     assert sum(map(len, played)) == sum(len(fixture.content.vectors) for fixture in LOADED)

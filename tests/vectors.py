@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from protocol import messages
 
 FIXTURES: Final = Path(__file__).parent.parent / "spec-fixtures"
+RECORDED: Final = ("wire/", "client-lab/", "original-gateway/")
 _RULE: Final = re.compile(r"(0|[A-Z]{1,3})-[0-9]+[a-z]?")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -262,14 +263,14 @@ class Fixture:
 def load() -> list[Fixture]:
     """Every file of vectors under ``spec-fixtures``. Raises ValueError naming the culprit.
 
-    What is under ``wire`` and ``original-gateway`` are recordings, which ``test_wire`` and the
-    interop tests play.
+    What is under ``RECORDED`` are recordings, which other tests play: ``test_wire``,
+    ``test_client_lab`` and ``interop``.
     """
     decode = msgspec.json.Decoder[FixtureFile](FixtureFile).decode
     fixtures = []
     for path in sorted(path for path in FIXTURES.rglob("*") if path.is_file()):
         relative = path.relative_to(FIXTURES).as_posix()
-        if relative == "README.md" or relative.startswith(("wire/", "original-gateway/")):
+        if relative == "README.md" or relative.startswith(RECORDED):
             continue
         try:
             content = decode(path.read_bytes())

@@ -17,6 +17,7 @@ from ..errors import (
     ConnectionClosed,
     HandshakeError,
     HubException,
+    LocalProtocolError,
     MessageTooLargeError,
     NotConnectedError,
     ProtocolError,
@@ -34,6 +35,7 @@ from ..messages import (
     Ping,
     ReceivedMessage,
     Role,
+    StreamItem,
 )
 from ..peer import HubPeer
 from .client_options import HubConnectionOptions
@@ -43,6 +45,7 @@ from .transport import Transport
 logger = logging.getLogger(__name__)
 
 _TICK: Final = 1.0
+_NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."  # C-10
 _CONGESTED: Final = 1024 * 1024  # bytes waiting to be sent from which on callers wait (C-21)
 
 
@@ -91,6 +94,7 @@ class ClientConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._reader: asyncio.Task[None] | None = None
         self._end: ConnectionClosed | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     # ---- begin and end
 
@@ -104,11 +108,14 @@ class ClientConnection:
             async with asyncio.timeout(self._options.handshake_timeout):
                 await self._shake_hands()
         except TimeoutError:
-            self._transport.abort()
+            self._leave()
             raise HandshakeError(
                 f"The server did not answer the handshake within "
                 f"{self._options.handshake_timeout:g} seconds."
             ) from None
+        except HandshakeError:
+            self._leave()
+            raise
         except BaseException:
             self._transport.abort()
             raise
@@ -151,6 +158,10 @@ class ClientConnection:
         self._transport.abort()
         self._finish(ConnectionClosed("The connection was given up.", allow_reconnect=False))
 
+    def _leave(self) -> None:
+        """Ends the transport in an orderly way; nobody waits for a server that may be silent."""
+        self._leaving = self._loop.create_task(self._transport.close())
+
     def _finish(self, end: ConnectionClosed) -> None:
         """The first reason counts; calls in flight end now (R-3)."""
         if self._end is not None:
@@ -172,7 +183,7 @@ class ClientConnection:
                 self._transport.write(self._ping)
             case KeepAliveAction.TIMEOUT:
                 milliseconds = self._options.server_timeout * 1000
-                self._transport.abort()  # a server that is silent would not answer a Close either
+                self._leave()
                 self._finish(
                     ServerTimeoutError(
                         f"Server timeout ({milliseconds:.2f}ms) elapsed without receiving a "
@@ -205,7 +216,8 @@ class ClientConnection:
             logger.exception("Reading from the server failed unexpectedly.")
             self._finish(ConnectionClosed(f"Reading failed: {type(error).__name__}"))
         self._finish(ConnectionClosed("The server ended the connection."))
-        await self._transport.close()
+        if self._leaving is None:
+            await self._transport.close()
 
     async def _receive(self, data: bytes) -> None:
         for message in self._peer.receive_data(data, self._loop.time()):
@@ -223,6 +235,10 @@ class ClientConnection:
                 call = self._calls.close(message.invocation_id)
                 if call is not None and not call.answer.done():
                     self._complete(call, message)
+            case StreamItem():
+                call = self._calls.close(message.invocation_id)
+                if call is not None and not call.answer.done():
+                    call.answer.set_exception(LocalProtocolError(_NO_STREAM))
             case Invocation():
                 self._handlers.dispatch(message)
                 if message.invocation_id:

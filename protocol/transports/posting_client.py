@@ -28,8 +28,9 @@ class PostingClientTransport(ABC):
         self._url = url
         self._close_timeout = close_timeout
         self._inbox = Inbox()
-        self._sender = Sender(self._post, self._post_failed)
+        # First, so that it is the poll that goes over the connection that is open already.
         self._reader = asyncio.get_running_loop().create_task(self._read_to_the_end())
+        self._sender = Sender(self._post, self._post_failed)
         self._is_ended_by_server = False
         self._ending: asyncio.Future[None] | None = None
 
@@ -99,6 +100,7 @@ class PostingClientTransport(ABC):
         else:
             self._inbox.end()
         self._is_ended_by_server = True
+        self._sender.cancel()  # nobody would take it
 
     def _begin_to_end(self, seconds_for_the_rest: float) -> "asyncio.Future[None]":
         """One end, however many ask for it; it goes on when they do not wait for it any more."""

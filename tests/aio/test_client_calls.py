@@ -345,3 +345,16 @@ async def test_first_bytes(client_lab: ClientLab) -> None:
     """C-1, H-13: the handshake request alone, then one Ping."""
     await client_lab.connection().start()
     assert await client_lab.server.take() == [REQUEST, PING]
+
+
+async def test_an_item_for_an_ordinary_call(client_lab: ClientLab) -> None:
+    """C-10: it fails the call, whose completion is then nobody's; C-11: others are dropped."""
+    connection = await client_lab.started()
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.server.take()
+    client_lab.server.send({"type": 2, "invocationId": "7", "item": 1})
+    client_lab.server.send({"type": 2, "invocationId": "1", "item": 1}, completion(result=1))
+    with pytest.raises(LocalProtocolError, match="called as streams"):
+        await calling
+    asyncio.get_running_loop().call_soon(client_lab.server.send, completion("2", result=2))
+    assert await connection.invoke("X") == 2

@@ -303,7 +303,7 @@ async def test_an_attempt_that_never_ends(client_lab: ClientLab) -> None:
     client_lab.answers.append(be_silent)
     await lose(client_lab)
     await client_lab.clock.advance(15)
-    assert client_lab.near_ends[1].ended == "aborted"
+    assert client_lab.near_ends[1].ended == "closed"
     assert len(client_lab.servers) == 2
     await client_lab.clock.advance(3)
     assert journal.entries == [TO_BEGIN, ("reconnected", CONNECTED, "id-3")]

@@ -162,7 +162,7 @@ async def test_a_negotiation_that_fails(client_lab: ClientLab) -> None:
     ],
 )
 async def test_a_handshake_that_fails(client_lab: ClientLab, act: Any, text: str) -> None:
-    """H-12: HandshakeError with the reason; the transport is cut, no Ping was sent."""
+    """H-12: HandshakeError with the reason; the transport is closed, no Ping was sent."""
     connection = client_lab.connection(lambda _: 0.0)
     client_lab.answers.append(act)
     with pytest.raises(HandshakeError) as caught:
@@ -170,7 +170,7 @@ async def test_a_handshake_that_fails(client_lab: ClientLab, act: Any, text: str
     assert str(caught.value) == text
     assert connection.state is DISCONNECTED
     assert PING not in await client_lab.server.take()
-    assert client_lab.near_ends[0].ended == "aborted"
+    assert client_lab.near_ends[0].ended == "closed"
     await connection.start()
     assert connection.state is CONNECTED
 
@@ -189,7 +189,8 @@ async def test_handshake_timeout(client_lab: ClientLab, first: bytes) -> None:
     ):
         await starting
     assert connection.state is DISCONNECTED
-    assert client_lab.near_ends[0].ended == "aborted"
+    await client_lab.clock.advance(0)
+    assert client_lab.near_ends[0].ended == "closed"
 
 
 async def test_a_response_in_slices_with_messages_behind_it(client_lab: ClientLab) -> None:

@@ -50,7 +50,7 @@ async def test_any_message_postpones_the_ping(client_lab: ClientLab) -> None:
 
 
 async def test_server_timeout(client_lab: ClientLab) -> None:
-    """K-2: 30 s without a message; the transport is cut, calls and on_closed learn why."""
+    """K-2: 30 s without a message; the transport is closed, calls and on_closed learn why."""
     connection = await client_lab.started()
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
@@ -63,7 +63,7 @@ async def test_server_timeout(client_lab: ClientLab) -> None:
         await calling
     assert str(caught.value) == TIMED_OUT
     assert [str(error) for error in closed] == [TIMED_OUT]
-    assert client_lab.near_ends[0].ended == "aborted"
+    assert client_lab.near_ends[0].ended == "closed"
     assert client_lab.clock.leftovers() == []
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from .end_host import EndHost
 from .hosting import Host
+from .http_hub import HttpHub
 from .raw_server import RawServer
 from .raw_web_socket import RawWebSocket, connect_raw, open_raw
 
@@ -91,6 +92,13 @@ async def far_server(raw_server: RawServer) -> RawServer:
     """The same, with the sockets in the test's own hands."""
     raw_server.hands_over = True
     return raw_server
+
+
+@pytest.fixture
+async def http_hub() -> AsyncIterator[HttpHub]:
+    """A hub without WebSockets, played by hand."""
+    async with HttpHub().run() as hub:
+        yield hub
 
 
 @pytest.fixture

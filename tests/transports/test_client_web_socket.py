@@ -272,7 +272,7 @@ async def test_the_end_during_the_handshake(far_server: RawServer, how: str) -> 
 
 
 async def test_handshake_timeout(far_server: RawServer) -> None:
-    """H-12: a server that accepts and says nothing; the socket is cut."""
+    """H-12: a server that accepts and says nothing; the socket is closed, as .NET closes it."""
     far_server.shakes_hands = False
     connection = (
         HubConnectionBuilder().with_url(far_server.url).with_handshake_timeout(0.05).build()
@@ -281,6 +281,9 @@ async def test_handshake_timeout(far_server: RawServer) -> None:
         await connection.start()
     far = await far_server.sockets.get()
     assert await far.record() == {"protocol": "json", "version": 1}
+    closing = await far.closing()
+    assert closing.payload == close_payload(1000)
+    far.send(CLOSE, closing.payload)
     assert await far.end() == b""
     gc.collect()  # what was not closed complains now
 
