@@ -5,7 +5,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from protocol import HttpTransportType, HubConnection, HubConnectionBuilder
+from protocol import (
+    HttpTransportType,
+    HubConnection,
+    HubConnectionBuilder,
+    MessagePackHubProtocol,
+)
 from protocol.aio.retry import RetryContext
 
 from .dotnet_values import described, shown, type_of, with_parameters
@@ -14,8 +19,8 @@ Event = dict[str, Any]
 Say = Callable[[Event], None]
 
 _DISTANCE: Final = 0.02
-"""Seconds until a script learns that a start has succeeded: the recorded client was a process of
-its own, and its first Ping had left by then."""
+"""Seconds until a script learns how a start has ended: the recorded client was a process of its
+own, and its first Ping, or its Close, had left by then."""
 _TRANSPORTS: Final = {
     "WebSockets": HttpTransportType.WEB_SOCKETS,
     "ServerSentEvents": HttpTransportType.SERVER_SENT_EVENTS,
@@ -65,8 +70,8 @@ class Connection:
         builder = HubConnectionBuilder()
         if fields.pop("stateful", False) or fields.pop("statefulBufferSize", None):
             raise NotBuiltError("stateful reconnect")
-        if (protocol := fields.pop("protocol", "json")) not in ("json", "newtonsoft"):
-            raise NotBuiltError(protocol)
+        if fields.pop("protocol", "json") == "messagepack":
+            builder.with_hub_protocol(MessagePackHubProtocol())
         options: dict[str, Any] = {}
         if names := fields.pop("transports", None):
             options["transports"] = HttpTransportType.NONE
@@ -144,8 +149,10 @@ class Connection:
         async with asyncio.timeout(deadline and deadline / 1000):
             match cmd:
                 case "start":
-                    await self._hub.start()
-                    await asyncio.sleep(_DISTANCE)
+                    try:
+                        await self._hub.start()
+                    finally:
+                        await asyncio.sleep(_DISTANCE)
                     return self._state()
                 case "stop":
                     await self._hub.stop()

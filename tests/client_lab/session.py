@@ -47,7 +47,7 @@ class Session:
         self.info: Event = {
             "client": "python",
             "runtime": "python",
-            "features": _Features(self, ("pings", "reconnect", "newtonsoft")),
+            "features": _Features(self, ("pings", "reconnect", "newtonsoft", "messagepack")),
         }
         self.events: list[Event] = []
         self.missing: set[str] = set()
