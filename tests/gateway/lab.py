@@ -19,15 +19,18 @@ from protocol import (
     HubConnectionBuilder,
     HubContext,
     HubException,
+    JsonHubProtocol,
     hub_method,
     map_hub,
 )
-from protocol.json_scanner import split_array
+from protocol.hub_protocol import HubProtocol
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.downstream import HubState
 from signalr_gateway.gateway import Gateway
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.serving import serving
+
+from .payloads import json_payload
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 
@@ -95,8 +98,7 @@ class Lab:
 
     async def send(self, target: str, arguments: bytes) -> None:
         """Send an event whose arguments are this JSON array."""
-        items = split_array(arguments)
-        await self.context.clients.all.send(target, *items)
+        await self.context.clients.all.send(target, *json_payload(arguments).elements())
 
 
 @asynccontextmanager
@@ -115,16 +117,26 @@ async def running_lab(port: int = 0) -> AsyncIterator[Lab]:
         yield Lab(f"{url}/labhub", context, calls, held, release)
 
 
-def connecting_to(url: str) -> Callable[[HubConnectionBuilder], HubConnection]:
-    return lambda builder: builder.with_url(url).build()
+def connecting_to(
+    url: str, hub_protocol: HubProtocol | None = None
+) -> Callable[[HubConnectionBuilder], HubConnection]:
+    spoken = hub_protocol or JsonHubProtocol()
+    return lambda builder: builder.with_url(url).with_hub_protocol(spoken).build()
 
 
 METHODS = ("Echo", "Ten", "Nothing", "Fail", "Crash", "Hold", "Abort", "NoSuchMethod")
 
 
-def lab_routes(orchestrator: Orchestrator, url: str, **hub_options: Any) -> None:
+def lab_routes(
+    orchestrator: Orchestrator,
+    url: str,
+    *,
+    hub_protocol: HubProtocol | None = None,
+    **hub_options: Any,
+) -> None:
     """The hub as ``Lab``: a route for each method, and one of each kind of audience."""
-    hub = orchestrator.add_hub("Lab", connecting_to(url), **hub_options).add_route(
+    build = connecting_to(url, hub_protocol)
+    hub = orchestrator.add_hub("Lab", build, **hub_options).add_route(
         "Room",
         HubRouteInfo(
             invoke_method="SendMessage",
@@ -210,9 +222,15 @@ class RunningGateway:
             {"Content-Type": "application/json", **given},
         )
 
-    def client(self) -> HubConnection:
+    def client(self, hub_protocol: HubProtocol | None = None) -> HubConnection:
         """A client of the gateway hub, not started."""
-        return HubConnectionBuilder().with_url(f"{self.url}/gatewayhub").build()
+        return connecting_to(f"{self.url}/gatewayhub", hub_protocol)(HubConnectionBuilder())
+
+    @property
+    def clients(self) -> int:
+        """How many are connected to the gateway hub."""
+        assert self.parts.hub is not None
+        return self.parts.hub.context.connection_count
 
 
 @asynccontextmanager

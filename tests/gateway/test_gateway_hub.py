@@ -45,7 +45,7 @@ async def test_the_frame_that_a_client_receives(gateway: RunningGateway, path: s
     async with gateway.session.ws_connect(gateway.url + path) as socket:
         await socket.send_str('{"protocol":"json","version":1}' + RS)
         assert (await socket.receive_str()) == "{}" + RS
-        await until(lambda: gateway.parts.hub is not None and clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         await gateway.post("lab/room", HELLO)
         frame = await socket.receive()
         assert frame.type is aiohttp.WSMsgType.TEXT
@@ -54,17 +54,12 @@ async def test_the_frame_that_a_client_receives(gateway: RunningGateway, path: s
         )
 
 
-def clients(gateway: RunningGateway) -> int:
-    assert gateway.parts.hub is not None
-    return gateway.parts.hub.context.connection_count
-
-
 async def test_everybody_gets_an_event_for_all(gateway: RunningGateway) -> None:
     """GW-15."""
     first, second = gateway.client(), gateway.client()
     inboxes = [Inbox(first), Inbox(second)]
     async with first, second:
-        await until(lambda: clients(gateway) == 2)
+        await until(lambda: gateway.clients == 2)
         await gateway.post("lab/room", HELLO)
         for inbox in inboxes:
             assert await inbox.take() == ("ReceiveMessage", b'[["John","Hello!"],{}]')
@@ -80,7 +75,7 @@ async def test_the_documented_client_sees_two_arguments(gateway: RunningGateway)
         received.set_result((arguments, state))
 
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         await gateway.post("lab/room", HELLO)
         assert await received == (["John", "Hello!"], {})
 
@@ -103,7 +98,7 @@ async def test_the_text_of_the_arguments_is_passed_on_unchanged(
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         await lab.send("Anything", arguments)
         assert await inbox.take() == ("Anything", b"[" + arguments + b",{}]")
 
@@ -113,7 +108,7 @@ async def test_a_spread_route(gateway: RunningGateway, lab: Lab) -> None:
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         for arguments in (b'[0.10,"x",{"z":1,"a":2}]', rb'["\ud800",1.0]'):
             await lab.send("Spread", arguments)
             assert await inbox.take() == ("Spread", arguments)
@@ -146,7 +141,7 @@ async def test_handlers_of_the_user_leave_the_events_to_the_clients(lab: Lab, fi
         client = gateway.client()
         inbox = Inbox(client)
         async with client:
-            await until(lambda: clients(gateway) == 1)
+            await until(lambda: gateway.clients == 1)
             for number in range(3):
                 await lab.send("Anything", b'[%d.0,"x"]' % number)
             for number in range(3):
@@ -161,7 +156,7 @@ async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         for _ in range(10):
             await lab.send("ReceiveMessage", b'["HUSH"]')
         await lab.send("ReceiveMessage", b'["HUSH",{"x":1}]')
@@ -185,7 +180,7 @@ async def test_the_gateway_is_no_client_of_its_own(gateway: RunningGateway) -> N
     assert gateway.parts.hub is not None
     counts = gateway.parts.hub.broadcaster.counts["lab"]
     await until(lambda: counts.forwarded == 1)
-    assert clients(gateway) == 0
+    assert gateway.clients == 0
 
 
 async def test_the_order_of_a_hubs_events_is_kept(gateway: RunningGateway, lab: Lab) -> None:
@@ -193,7 +188,7 @@ async def test_the_order_of_a_hubs_events_is_kept(gateway: RunningGateway, lab: 
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         for number in range(500):
             await lab.send("Anything" if number % 2 else "Spread", b"[%d]" % number)
         received = [await inbox.take() for _ in range(500)]
@@ -209,10 +204,10 @@ async def test_a_slow_client_delays_nobody(gateway: RunningGateway, lab: Lab) ->
     inbox = Inbox(quick)
     async with quick, gateway.session.ws_connect(f"{gateway.url}/gatewayhub") as slow:
         await slow.send_str('{"protocol":"json","version":1}' + RS)
-        await until(lambda: clients(gateway) == 2)
+        await until(lambda: gateway.clients == 2)
         text = b'["' + b"x" * 30_000 + b'"]'
         sent = 0
-        while clients(gateway) == 2:  # nobody reads the slow one's socket
+        while gateway.clients == 2:  # nobody reads the slow one's socket
             await lab.send("Spread", text)
             sent += 1
             assert await inbox.take() == ("Spread", text)
@@ -255,9 +250,9 @@ def cut(socket: aiohttp.ClientWebSocketResponse) -> None:
 async def test_a_client_whose_connection_breaks_is_forgotten(gateway: RunningGateway) -> None:
     async with gateway.session.ws_connect(f"{gateway.url}/gatewayhub") as socket:
         await socket.send_str('{"protocol":"json","version":1}' + RS)
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         cut(socket)
-        await until(lambda: clients(gateway) == 0)
+        await until(lambda: gateway.clients == 0)
 
 
 # --- subscriptions (GW-15 … GW-22) ---------------------------------------------------------------
@@ -284,7 +279,7 @@ async def test_groups(gateway: RunningGateway, lab: Lab) -> None:
     member, other = gateway.client(), gateway.client()
     inboxes = Inbox(member), Inbox(other)
     async with member, other:
-        await until(lambda: clients(gateway) == 2)
+        await until(lambda: gateway.clients == 2)
         assert await member.invoke("SubscribeToGroup", group()) is None
         await lab.send("ToGroup", b"[1]")
         assert await received_before_mark(inboxes[0], lab) == ["ToGroup"]
@@ -343,7 +338,7 @@ async def test_subscriptions_end_with_their_connection(gateway: RunningGateway, 
     async with connection:
         await connection.invoke("SubscribeToRoute", user())
     async with connection:
-        await until(lambda: clients(gateway) == 1)
+        await until(lambda: gateway.clients == 1)
         await lab.send("ToOne", b"[]")
         assert await received_before_mark(inbox, lab) == []
         await connection.invoke("SubscribeToRoute", user())
