@@ -44,7 +44,10 @@ MAXIMUM_USER_ID_LENGTH = 256
 
 
 class RouteCall(msgspec.Struct):
-    """What every method's argument names: a route, and the key of its hub."""
+    """What every method's argument names: a route, and the key of its hub.
+
+    An argument of null is one without members, as in .NET: its client is told what is missing.
+    """
 
     __ignores_case__: ClassVar[bool] = True  # in MessagePack too (GW-16)
 
@@ -114,36 +117,41 @@ class GatewayHub(Hub):
         self._services = services
 
     @hub_method
-    async def subscribe_to_group(self, call: GroupCall) -> None:
+    async def subscribe_to_group(self, call: GroupCall | None) -> None:
         """Join the group of a group route."""
+        call = call or GroupCall()
         subscription = self._group_subscription(call)
         if subscription is not None:
             await self._subscribe(call, subscription)
 
     @hub_method
-    async def unsubscribe_from_group(self, call: GroupCall) -> None:
+    async def unsubscribe_from_group(self, call: GroupCall | None) -> None:
         """Leave the group of a group route."""
+        call = call or GroupCall()
         subscription = self._group_subscription(call)
         if subscription is not None:
             await self._unsubscribe(call, subscription)
 
     @hub_method
-    async def subscribe_to_route(self, call: UserCall) -> None:
+    async def subscribe_to_route(self, call: UserCall | None) -> None:
         """Subscribe this connection to an individual route as `UserId`."""
+        call = call or UserCall()
         subscription = self._route_subscription(call)
         if subscription is not None:
             await self._subscribe(call, subscription)
 
     @hub_method
-    async def unsubscribe_from_route(self, call: UserCall) -> None:
+    async def unsubscribe_from_route(self, call: UserCall | None) -> None:
         """Undo a `subscribe_to_route` of this connection and `UserId`."""
+        call = call or UserCall()
         subscription = self._route_subscription(call)
         if subscription is not None:
             await self._unsubscribe(call, subscription)
 
     @hub_method
-    async def invoke_downstream_hub(self, call: DownstreamCall) -> Payload | None:
+    async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
+        call = call or DownstreamCall()
         protocol_name = self.context.hub_protocol.name
         route = self._services.authorized_route(call)
         if route.invoke_method is None:

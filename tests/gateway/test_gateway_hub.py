@@ -400,6 +400,11 @@ async def test_subscribing_twice_is_harmless(gateway: RunningGateway, lab: Lab) 
     ("method", "argument", "text"),
     [
         ("SubscribeToGroup", {"Key": "group"}, "Api is missing."),
+        ("SubscribeToGroup", None, "Api is missing."),
+        ("UnsubscribeFromGroup", None, "Api is missing."),
+        ("SubscribeToRoute", None, "Api is missing."),
+        ("UnsubscribeFromRoute", None, "Api is missing."),
+        ("InvokeDownstreamHub", None, "Api is missing."),
         ("SubscribeToGroup", {"Api": "lab"}, "Key is missing."),
         ("SubscribeToGroup", group(key="nosuch"), "There is no route 'Lab/nosuch'."),
         ("SubscribeToGroup", group(None), "ReceiveGroup is missing."),

@@ -114,11 +114,11 @@ async def release(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def serve(url: URL) -> None:
+async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
     """Serves until SIGTERM."""
     app = web.Application()
     app.router.add_post("/release/{name}", release)
-    map_hub(app, "/chathub", ChatHub, endpoint_options=EndpointOptions(authenticate=user_of))
+    map_hub(app, "/chathub", hub, endpoint_options=EndpointOptions(authenticate=user_of))
     map_hub(app, "/valueshub", ValuesHub)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -130,7 +130,11 @@ async def serve(url: URL) -> None:
     await runner.cleanup()
 
 
-if __name__ == "__main__":
+def main(hub: type[Hub] = ChatHub) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--urls", type=URL, required=True)
-    asyncio.run(serve(parser.parse_args().urls))
+    asyncio.run(serve(parser.parse_args().urls, hub))
+
+
+if __name__ == "__main__":
+    main()

@@ -99,8 +99,11 @@ class LineProcess:
         await self._wait()
 
     def freeze(self) -> None:
-        """Stops the program where it is; only `kill` ends it then."""
+        """Stops the program where it is, until `thaw`; only `kill` ends it then."""
         self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -93,6 +93,10 @@ class HubServer:
         """Lets it neither answer nor ping any more; its connections stay open."""
         self._lives[-1].freeze()
 
+    def thaw(self) -> None:
+        """Lets it go on after `freeze`."""
+        self._lives[-1].thaw()
+
     async def holding(self, name: str) -> None:
         """Waits until the call Hold(name) runs in the hub."""
         await self._lives[-1].line(f"^HOLDING {name}$")

@@ -1,0 +1,134 @@
+"""What is expected here of each recorded step: the same, or what the table of improvements lists.
+
+`docs/improvements.md` says it to people, `ours.json` beside the recordings to the byte.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.interop.original_recording import RECORDINGS, Outcome, scenarios
+
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "improvements.md"
+
+RECORDED: Mapping[str, Outcome] = {
+    step.id: step.outcome for scenario in scenarios().values() for step in scenario.steps
+}
+OURS: Mapping[str, Mapping[str, Outcome]] = json.loads(
+    (RECORDINGS / "ours.json").read_text("utf-8")
+)
+"""`improvements`; `strict` where the hub binds strictly; `own` where it is ours besides."""
+
+
+def expected(step: str, *, strict: bool = False, own: bool = False) -> Outcome:
+    """What should come of a step before the recordings' hub, or before another."""
+    sections = ["own"] * own + ["strict"] * (strict or own) + ["improvements"]
+    for section in sections:
+        if step in OURS[section]:
+            return OURS[section][step]
+    return RECORDED[step]
+
+
+WITNESSES: Mapping[str, str] = {
+    "http": "caller",
+    "frames": "clients",
+    "output": "clients",
+    "refused": "clients",
+    "to_hub": "hub",
+    "runs": "host",
+}
+"""Who sees each part of an outcome, in the words of the table."""
+
+
+def witnesses(one: Outcome, other: Outcome) -> set[str]:
+    """Who sees a difference between two outcomes."""
+    return {WITNESSES[part] for part in {*one, *other} if one.get(part) != other.get(part)}
+
+
+Difference = tuple[str, str]
+"""A step and who sees that it is different."""
+
+
+@dataclass(frozen=True)
+class Row:
+    steps: str
+    """As they are written: ``B1/14, B1/23-29``."""
+    seen_by: str
+    original: str
+    here: str
+    rule: str
+
+    def covers(self, differences: Iterable[Difference]) -> set[Difference]:
+        """Those of the differences that this row explains; each of its words explains some."""
+        named = [part for part in differences if part[1] in self.seen_by.split(", ")]
+        by_steps = [
+            {part for part in named if _is_between(part[0], *_ends(steps))}
+            for steps in self.steps.split(", ")
+        ]
+        assert all(by_steps), f"nothing differs, or nobody sees it, in a step of: {self}"
+        covered = set().union(*by_steps)
+        assert {who for _, who in covered} == set(self.seen_by.split(", ")), self
+        return covered
+
+
+def rows(heading: str) -> list[Row]:
+    """The rows of the table below a heading."""
+    return [Row(*cells) for cells in _cells(heading)]
+
+
+def _cells(heading: str) -> Iterator[list[str]]:
+    text = TABLE.read_text("utf-8").split(f"# {heading}\n", 1)[1].split("\n## ", 1)[0]
+    for line in [line for line in text.splitlines() if line.startswith("| ")][1:]:
+        yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def _ends(part: str) -> tuple[str, str, str]:
+    ends = re.fullmatch(r"([A-Z]\d?(?:-[a-z]+)?)/(\d+|[a-z]+)(?:-(\d+))?", part)
+    assert ends, part
+    return ends[1], ends[2], ends[3] or ends[2]
+
+
+def _is_between(step: str, scenario: str, first: str, last: str) -> bool:
+    name, _, number = step.partition("/")
+    if name != scenario or not number.isdigit() or not first.isdigit():
+        return step == f"{scenario}/{first}"
+    return int(first) <= int(number) <= int(last)
+
+
+def left_out() -> Mapping[str, str]:
+    """What is not compared, by step: ``everything``, or a member of the answer's body."""
+    return {
+        step: what
+        for steps, what, _ in _cells("Not compared")
+        for step in RECORDED
+        for part in steps.split(", ")
+        if _is_between(step, *_ends(part))
+    }
+
+
+LEFT_OUT = left_out()
+
+
+def compared(step: str, outcome: Outcome) -> Outcome | None:
+    """An outcome without what the table says is not compared; None when nothing is."""
+    match LEFT_OUT.get(step):
+        case None:
+            return outcome
+        case "everything":
+            return None
+        case "the document":
+            return {**outcome, "http": _without(outcome["http"], "body")}
+        case "availableTransports" as member:
+            body = _without(outcome["http"]["body"], member)
+            return {**outcome, "http": {**outcome["http"], "body": body}}
+        case unknown:
+            raise AssertionError(unknown)
+
+
+def _without(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """It is there: what is not there need not be left out."""
+    assert name in members
+    return {key: value for key, value in members.items() if key != name}

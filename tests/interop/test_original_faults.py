@@ -1,0 +1,138 @@
+"""The recordings in which the hub goes away, and those of .NET clients, played against ours.
+
+As in `test_original_scenarios`: the same outcome, or the one of the table. What a wait of the
+gateway costs is shortened; how long it is has tests of its own, by a clock held in the hand.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from tests.interop.builds import dotnet_program, require
+from tests.interop.original_recording import (
+    RECORDINGS,
+    Outcome,
+    Scenario,
+    Step,
+    client_output,
+    scenarios,
+)
+from tests.interop.original_replay import Replay
+from tests.interop.original_table import LEFT_OUT, expected
+from tests.interop.processes import LineProcess
+from tests.interop.servers import HubServer, running
+from tests.interop.test_original_scenarios import recorded_hub
+from tests.interop.versions import CLIENTS, CURRENT
+
+SCENARIOS = scenarios()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lab() -> AsyncIterator[HubServer]:
+    """The hub of the recordings, which the test may stop, kill and start again."""
+    async with running(recorded_hub()) as hub:
+        yield hub
+
+
+def part(name: str, first: int, last: int) -> Scenario:
+    """The steps of a scenario from one number to another."""
+    steps = [it for it in SCENARIOS[name].steps if first <= int(it.content["n"]) <= last]
+    assert steps
+    return replace(SCENARIOS[name], steps=steps)
+
+
+def check(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes == {step: expected(step) for step in outcomes}
+
+
+def check_all(name: str, *parts: dict[str, Outcome]) -> None:
+    """That these are the outcomes of all steps of the scenario, each as expected."""
+    assert [step for part in parts for step in part] == [it.id for it in SCENARIOS[name].steps]
+    for outcomes in parts:
+        check(outcomes)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A gateway that hardly waits for a hub, until the test undoes it."""
+    monkeypatch.setattr("signalr_gateway.downstream.CONNECT_WAIT", 0.1)
+    return monkeypatch
+
+
+async def test_h1_the_hub_is_down_when_the_gateway_starts(
+    lab: HubServer, impatient: pytest.MonkeyPatch
+) -> None:
+    """GW-9, GW-16, GW-27."""
+    await lab.kill()
+    async with Replay.of("docs", [lab.url], connected=False) as replay:
+        away = await replay.play(part("H1", 0, 4))
+        impatient.undo()
+        await lab.start()
+        check_all("H1", away, await replay.play(part("H1", 5, 9)))
+
+
+async def test_h2_the_hub_restarts_while_the_gateway_runs(
+    lab: HubServer, impatient: pytest.MonkeyPatch
+) -> None:
+    """GW-9, GW-27: the gateway needs no POST to come back."""
+    async with Replay.of("docs", [lab.url]) as replay:
+        await replay.join("A")
+        await lab.kill()
+        away = await replay.play(part("H2", 0, 0))
+        impatient.undo()
+        await lab.start()
+        await replay.connected()
+        check_all("H2", away, await replay.play(part("H2", 1, 4)))
+
+
+async def test_h3_ten_posts_at_once_after_a_restart(lab: HubServer) -> None:
+    """GW-10: they share one attempt."""
+    async with Replay.of("docs", [lab.url]) as replay:
+        await lab.kill()
+        await lab.start()
+        at_once = part("H3", 0, 9).steps
+        answers = await asyncio.gather(*(replay.request(step) for step in at_once))
+        ten = {step.id: {"http": it} for step, it in zip(at_once, answers, strict=True)}
+        check_all("H3", ten, await replay.play(part("H3", 10, 10)))
+
+
+async def test_h4_a_frozen_hub(lab: HubServer) -> None:
+    """GW-9: a call ends with the invoke timeout, and costs the others nothing."""
+    async with Replay.of("docs", [lab.url], invoke_timeout=1.0) as replay:
+        lab.freeze()
+        [step] = part("H4", 0, 0).steps
+        answer = await replay.request(step)
+        lab.thaw()
+        check_all("H4", {step.id: {"http": answer}}, await replay.play(part("H4", 1, 1)))
+
+
+# ---- .NET clients
+
+FOREVER = "3600"
+
+
+async def run_client(replay: Replay, step: Step) -> list[str]:
+    """What a client prints until all has come to it that should, and what comes after that."""
+    program = dotnet_program(
+        RECORDINGS / "client", SignalRVersion=CURRENT, NewtonsoftVersion=CLIENTS[CURRENT]
+    )
+    _, protocol, mode = step.content["args"]
+    client = await LineProcess.start(
+        require("dotnet"), str(program), replay.url("/GatewayHub"), protocol, mode, FOREVER
+    )
+    await client.lines.wait(len(expected(step.id)["output"]))
+    await replay.catch_up()
+    await client.kill()
+    return client_output(client.lines.entries)
+
+
+@pytest.mark.parametrize("name", ["I1", "I2", "I3"])
+async def test_i_unchanged_clients(lab: HubServer, name: str) -> None:
+    """GW-14, GW-15, GW-16, GW-20, GW-21: the documentation's client, one after the other."""
+    async with Replay.of(SCENARIOS[name].mode, [lab.url]) as replay:
+        for step in SCENARIOS[name].steps:
+            if step.id not in LEFT_OUT:
+                check({step.id: {"output": await run_client(replay, step)}})
