@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from protocol import HubConnection
+from protocol import HubConnection, Payload
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.downstream import Downstream, HubState, OnEvent
 from signalr_gateway.gateway import Gateway
@@ -95,15 +95,17 @@ class RawClient:
         self.received: Journal[str] = Journal(f"records to {name}")
         self._socket = socket
         self._reader = asyncio.create_task(self._read())
+        self._speaks_json = False
         self._taken = 0
         self._leaving = False
 
     async def _read(self) -> None:
         while True:
             frame = await self._socket.receive()
-            if frame.type is not aiohttp.WSMsgType.TEXT:
+            if frame.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 break
-            for record in records(frame.data):
+            text = frame.data if isinstance(frame.data, str) else frame.data.decode()
+            for record in records(text):
                 if record != PING:
                     self.received.add(record)
         if not self._leaving:
@@ -119,6 +121,7 @@ class RawClient:
         before = len(self.received.entries)
         await self._socket.send_str(text)
         if "protocol" in message:
+            self._speaks_json = message["protocol"] == "json"
             await self.received.wait(before + 1)
             if self.received.entries[before] != "{}":
                 await self._reader
@@ -127,7 +130,7 @@ class RawClient:
 
     async def catch_up(self, barrier: str) -> None:
         """Returns when all has arrived that was sent to this client before."""
-        if self.open:
+        if self.open and self._speaks_json:
             invocation = {"type": 1, "invocationId": barrier, "target": "Barrier", "arguments": []}
             await self.send(json.dumps(invocation) + SEPARATOR)
 
@@ -184,9 +187,9 @@ class Replay:
         ) -> Downstream:
             heard = told[hub.api] = Journal[str](f"barriers of {hub.api}")
 
-            async def hear(api: str, target: str, arguments: msgspec.Raw) -> None:
+            async def hear(api: str, target: str, arguments: Payload) -> None:
                 if target == BARRIER:
-                    heard.add(msgspec.json.decode(arguments, type=tuple[str])[0])
+                    heard.add(msgspec.json.decode(arguments.form("json"), type=tuple[str])[0])
                 elif on_event is not None:
                     await on_event(api, target, arguments)
 
@@ -317,7 +320,8 @@ class Replay:
         for api, downstream in self._parts.downstreams.items():
             if downstream.status.state is not HubState.CONNECTED:
                 continue
-            await downstream.invoke("Relay", [msgspec.Raw(msgspec.json.encode(barrier))])
+            text = msgspec.Raw(msgspec.json.encode(barrier))
+            await downstream.invoke("Relay", [Payload({"json": text})])
             await self._told[api].wait(1, barrier.__eq__)
         for client in self._clients.values():
             if client is not None:
