@@ -30,7 +30,7 @@ from typing import Any, cast
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .config_hub import HUB_KEYS, hub_arguments
-from .config_table import Table, suggestion
+from .config_table import Table
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
 from .orchestrator import (
     BroadcastType,
@@ -150,7 +150,7 @@ def _add_route(builder: HubBuilder, key: str, table: Table) -> None:
         invoke_method=table.text("invoke_method"),
         receive_method=table.text("receive_method"),
         receive_parameter_types=table.texts("receive_parameter_types"),
-        broadcast_type=_broadcast_type(table),
+        broadcast_type=table.choice("broadcast_type", _BROADCAST_TYPES, "all"),
         receive_group=table.text("receive_group"),
         spread=table.flag("spread", default=False),
         invoke_timeout=table.seconds("invoke_timeout"),
@@ -159,12 +159,3 @@ def _add_route(builder: HubBuilder, key: str, table: Table) -> None:
         examples=cast("Any", table.raw("examples")),  # add_route checks it
     )
     builder.add_route(key, info)
-
-
-def _broadcast_type(table: Table) -> BroadcastType:
-    name = table.text("broadcast_type") or "all"
-    try:
-        return _BROADCAST_TYPES[name.lower()]
-    except KeyError:
-        problem = f"unknown; {suggestion(name, tuple(_BROADCAST_TYPES))}"
-        raise table.error("broadcast_type", problem) from None

@@ -15,9 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import (
+    HttpTransportType,
+    HubConnection,
+    HubConnectionBuilder,
+    JsonHubProtocol,
+    MessagePackHubProtocol,
+)
+from protocol.http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES
+from protocol.hub_protocol import HubProtocol
 
-from .config_table import Table, kind
+from .config_table import Table, kind, suggestion
 from .orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
 
 if TYPE_CHECKING:
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 
 HUB_KEYS = (
     "url",
+    "protocol",
+    "transports",
     "headers",
     "access_token_file",
     "access_token_env",
@@ -41,6 +51,9 @@ HUB_KEYS = (
     "routes",
 )
 UNLIMITED = "unlimited"
+
+_PROTOCOLS = {each.name: each for each in (JsonHubProtocol(), MessagePackHubProtocol())}
+_TRANSPORTS = {name.lower(): each for each, name in TRANSPORT_NAMES.items()}
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -72,6 +85,8 @@ def hub_arguments(table: Table) -> HubArguments:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ConnectionSettings:
     url: str = field(repr=False)  # may hold credentials, as headers do
+    hub_protocol: HubProtocol
+    transports: HttpTransportType
     headers: dict[str, str] = field(repr=False)
     access_token: Callable[[], str] | None
     trust: ssl.SSLContext | bool
@@ -80,8 +95,9 @@ class _ConnectionSettings:
     handshake_timeout: float | None
 
     def build(self, builder: HubConnectionBuilder) -> HubConnection:
-        builder.with_url(
+        builder.with_hub_protocol(self.hub_protocol).with_url(
             self.url,
+            transports=self.transports,
             headers=self.headers,
             access_token_factory=self.access_token,
             ssl=self.trust,
@@ -99,8 +115,11 @@ def _connection_settings(table: Table) -> _ConnectionSettings:
     url, access_token = _url(table), _secret(table, "access_token")
     if access_token is not None and urlsplit(url).username is not None:
         raise table.error("url", "holds credentials, which cannot go with an access token")
+    hub_protocol = table.choice("protocol", _PROTOCOLS, JsonHubProtocol.name)
     return _ConnectionSettings(
         url=url,
+        hub_protocol=hub_protocol,
+        transports=_transports(table, hub_protocol),
         headers=_headers(table),
         access_token=access_token,
         trust=_trust(table),
@@ -122,6 +141,28 @@ def _url(table: Table) -> str:
         problem = "must be an absolute http or https URL, its port, if any, from 1 to 65535"
         raise table.error("url", problem) from exc
     return url
+
+
+def _transports(table: Table, hub_protocol: HubProtocol) -> HttpTransportType:
+    names = table.texts("transports")
+    if names is None:
+        return HttpTransportType.ALL
+    transports = HttpTransportType.NONE
+    for name in names:
+        if name.lower() not in _TRANSPORTS:
+            problem = f"holds an unknown one; {suggestion(name, tuple(TRANSPORT_NAMES.values()))}"
+            raise table.error("transports", problem)
+        transports |= _TRANSPORTS[name.lower()]
+    carrying = [
+        each
+        for each, formats in TRANSFER_FORMATS.items()
+        if hub_protocol.transfer_format in formats
+    ]
+    if not any(each in transports for each in carrying):
+        known = " or ".join(TRANSPORT_NAMES[each] for each in carrying)
+        problem = f"must name one that carries {hub_protocol.name}: {known}"
+        raise table.error("transports", problem)
+    return transports
 
 
 def _headers(table: Table) -> dict[str, str]:

@@ -95,6 +95,14 @@ class Table:
                 raise self.error(field, f"must be a list of texts, but holds {kind(value)}")
         return [value for value in values if isinstance(value, str)]
 
+    def choice(self, field: str, known: Mapping[str, T], default: str) -> T:
+        """What a word stands for, of those `known` in lower case; letter case does not matter."""
+        name = self.text(field) or default
+        try:
+            return known[name.lower()]
+        except KeyError:
+            raise self.error(field, f"unknown; {suggestion(name, tuple(known))}") from None
+
     def tables(self, field: str) -> dict[str, dict[str, Any]]:
         """The tables of a table by their keys; none when it is absent."""
         tables: dict[str, Any] = self.table(field)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import HttpTransportType, HubConnection, HubConnectionBuilder
+from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config import ConfigError, GatewayConfig, Limits, Listen, load_config
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.tls import CertificatePair
@@ -215,6 +216,19 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "recieve_key = 'x'", IN_HUB + "recieve_key: unknown; did you mean 'receive_key'?"),
         (HUB + "receive_key = 5", IN_HUB + "receive_key: must be text, not a whole number"),
         (HUB + "receive_key = ''", IN_HUB + "receive_key: must not be empty"),
+        (HUB + "protocol = 'msgpack'", IN_HUB + "protocol: unknown; did you mean 'messagepack'?"),
+        (HUB + "protocol = 'xml'", IN_HUB + "protocol: unknown; known are json, messagepack"),
+        (HUB + "protocol = 1", IN_HUB + "protocol: must be text, not a whole number"),
+        (HUB + "transports = 'WebSockets'", IN_HUB + "transports: must be a list of texts, not t"),
+        (
+            HUB + "transports = ['WebSocket']",
+            IN_HUB + "transports: holds an unknown one; did you mean 'WebSockets'?",
+        ),
+        (HUB + "transports = []", IN_HUB + "transports: must name one that carries json: WebS"),
+        (
+            HUB + "transports = ['ServerSentEvents']\nprotocol = 'messagepack'",
+            IN_HUB + "transports: must name one that carries messagepack: WebSockets or Long",
+        ),
         (HUB + "headers = ['x']", IN_HUB + "headers: must be a table, not a list"),
         (HUB + "headers = { X = 5 }", IN_HUB + "headers.X: must be text, not a whole number"),
         (HUB + "headers = { 'X Y' = '' }", IN_HUB + "headers.X Y: is no name of an HTTP header"),
@@ -403,6 +417,10 @@ class SpyBuilder(HubConnectionBuilder):
         super().with_url(url)
         return self
 
+    def with_hub_protocol(self, hub_protocol: HubProtocol) -> SpyBuilder:
+        self.told["protocol"] = hub_protocol.name
+        return self
+
     def with_server_timeout(self, seconds: float) -> SpyBuilder:
         self.told["server_timeout"] = seconds
         return self
@@ -432,9 +450,13 @@ def test_the_connection_is_built_as_the_hub_says(tmp_path: Path) -> None:
         handshake_timeout = 5
         verify_tls = false
         headers = {{ X-Tenant = "{HUSH}", Accept-Language = "de" }}
+        protocol = "MessagePack"
+        transports = ["longpolling", "WebSockets"]
     """
     assert told(loaded(tmp_path, HUB + hub)) == {
         "url": "http://h/hub",
+        "protocol": "messagepack",
+        "transports": HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING,
         "headers": {"X-Tenant": HUSH, "Accept-Language": "de"},
         "access_token_factory": None,
         "ssl": False,
@@ -447,6 +469,8 @@ def test_the_connection_is_built_as_the_hub_says(tmp_path: Path) -> None:
 def test_by_default_certificates_are_verified_and_timeouts_are_the_clients(tmp_path: Path) -> None:
     assert told(loaded(tmp_path, HUB)) == {
         "url": "http://h/hub",
+        "protocol": "json",
+        "transports": HttpTransportType.ALL,
         "headers": {},
         "access_token_factory": None,
         "ssl": True,
