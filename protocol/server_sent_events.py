@@ -21,11 +21,9 @@ class ServerSentEventsParser:
 
     def __init__(self, maximum_size: int | None) -> None:
         self._maximum_size = maximum_size
-        self._line: list[bytes] = []  # pieces of the line that is not complete yet
-        self._line_size = 0
-        self._data: list[bytes] = []  # data lines of the event that is not complete yet
-        self._data_size = 0
-        self._is_first = True
+        self._line = bytearray()  # as far as it has come
+        self._data = bytearray()  # of the event as far as it has come, a LF behind each line
+        self._is_first_line = True
         self._ends_with_cr = False
 
     def feed(self, piece: bytes) -> list[bytes]:
@@ -33,46 +31,36 @@ class ServerSentEventsParser:
 
         Raises TransportViolationError when an event is larger than ``maximum_size``.
         """
-        if self._ends_with_cr and piece.startswith(b"\n"):
-            piece = piece[1:]  # the line has ended with the CR already
         if not piece:
             return []
+        if self._ends_with_cr and piece.startswith(b"\n"):
+            piece = piece[1:]  # the line has ended with the CR already
         events: list[bytes] = []
         *ends, rest = _LINE_END.split(piece)
         for end in ends:
             self._append(end)
-            line = b"".join(self._line)
+            self._read_line(events)
             self._line.clear()
-            self._line_size = 0
-            self._read_line(line, events)
         self._append(rest)
         self._ends_with_cr = piece.endswith(b"\r")
         return events
 
     def _append(self, part: bytes) -> None:
-        self._line.append(part)
-        self._line_size += len(part)
-        if (
-            self._maximum_size is not None
-            and self._line_size + self._data_size > self._maximum_size
-        ):
-            raise TransportViolationError(
-                f"The server sent an event of more than {self._maximum_size} bytes."
-            )
+        self._line += part
+        limit = self._maximum_size
+        if limit is not None and len(self._line) + len(self._data) > limit:
+            raise TransportViolationError(f"The server sent an event of more than {limit} bytes.")
 
-    def _read_line(self, line: bytes, events: list[bytes]) -> None:
-        if self._is_first:
-            self._is_first = False
+    def _read_line(self, events: list[bytes]) -> None:
+        line = self._line
+        if self._is_first_line:
+            self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
-            data = b"\n".join(self._data)
+            if len(self._data) > 1:
+                events.append(bytes(self._data[:-1]))
             self._data.clear()
-            self._data_size = 0
-            if data:
-                events.append(data)
             return
         name, _, value = line.partition(b":")
         if name == b"data":  # a comment has no name; what the other fields say is nothing to us
-            value = value.removeprefix(b" ")
-            self._data.append(value)
-            self._data_size += len(value) + 1
+            self._data += value.removeprefix(b" ") + b"\n"

@@ -15,11 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 
 RS: Final = b"\x1e"
-_FORMATS: Final = {
-    "WebSockets": ["Text", "Binary"],
-    "ServerSentEvents": ["Text"],
-    "LongPolling": ["Text", "Binary"],
-}
+_FORMATS: Final = {"ServerSentEvents": ["Text"]}
 
 
 @dataclass
@@ -45,9 +41,11 @@ class HttpHub:
     answers: dict[str, deque[web.Response | None]] = field(default_factory=dict)
     posts_may_end: asyncio.Event = field(default_factory=asyncio.Event)
     polls_at_once: int = 0
+    streams_open: int = 0
     url: str = ""
     _outbox: asyncio.Queue[web.Response] = field(default_factory=asyncio.Queue)
     _events: web.StreamResponse | None = None
+    _events_socket: asyncio.Transport | None = None
     _events_end: asyncio.Event = field(default_factory=asyncio.Event)
     _negotiated: int = 0
     _polled: set[str] = field(default_factory=set)
@@ -98,6 +96,11 @@ class HttpHub:
     def end_events(self) -> None:
         """Ends the stream as HTTP has it."""
         self._events_end.set()
+
+    def cut_events(self) -> None:
+        """Ends the connection under the stream."""
+        assert self._events_socket is not None
+        self._events_socket.abort()
 
     async def until(self, *kinds: str) -> None:
         """Waits until the last requests are of these kinds."""
@@ -160,7 +163,8 @@ class HttpHub:
                 "connectionId": f"id-{self._negotiated}",
                 "connectionToken": f"token-{self._negotiated}",
                 "availableTransports": [
-                    {"transport": it, "transferFormats": _FORMATS[it]} for it in self.transports
+                    {"transport": it, "transferFormats": _FORMATS.get(it, ["Text", "Binary"])}
+                    for it in self.transports
                 ],
             }
         )
@@ -178,9 +182,15 @@ class HttpHub:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         self._events = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        self._events_end.clear()
+        self._events_socket = request.transport
         await self._events.prepare(request)
         await self._events.write(b":\r\n")
-        await self._events_end.wait()
+        self.streams_open += 1
+        try:
+            await self._events_end.wait()
+        finally:
+            self.streams_open -= 1
         return self._events
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from protocol import HubConnectionState
+from protocol import HubConnection, HubConnectionState
 
+from .hosting import until
+from .http_hub import HttpHub
 from .raw_server import OFFER, RawServer
 from .reaching import builder
 
@@ -91,7 +93,17 @@ async def test_cookies(raw_server: RawServer) -> None:
 @pytest.mark.parametrize("skip", [False, True])
 async def test_cancelled_at_every_moment(raw_server: RawServer, skip: bool) -> None:
     """C-20: a start that is cancelled leaves neither task nor socket, wherever it is."""
-    connection = builder(raw_server.url, skip_negotiation=skip).build()
+    await _cancel_at_every_moment(builder(raw_server.url, skip_negotiation=skip).build())
+
+
+@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
+async def test_cancelled_without_web_sockets(http_hub: HttpHub, transport: str) -> None:
+    """C-20: likewise. What is told to the server in the background is told soon."""
+    http_hub.transports = (transport,)
+    await _cancel_at_every_moment(builder(http_hub.url).build())
+
+
+async def _cancel_at_every_moment(connection: HubConnection) -> None:
     rounds, over = 0, False
     while not over:
         starting = asyncio.create_task(connection.start())
@@ -105,10 +117,7 @@ async def test_cancelled_at_every_moment(raw_server: RawServer, skip: bool) -> N
         if connection.state is HubConnectionState.CONNECTED:
             await connection.stop()
         assert connection.state is HubConnectionState.DISCONNECTED
-        for _ in range(20):
-            await asyncio.sleep(0)
-        own = {task for task in asyncio.all_tasks() if _is_ours(task)}
-        assert own == set()
+        await until(lambda: not any(map(_is_ours, asyncio.all_tasks())))
         rounds += 1
         assert rounds < 2000
     gc.collect()  # what was not closed complains now

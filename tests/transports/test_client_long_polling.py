@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,35 +11,18 @@ from protocol import (
     ConnectionClosed,
     HandshakeError,
     HttpTransportType,
-    HubConnection,
     HubConnectionState,
     NotConnectedError,
 )
 from protocol.transports import http_client
 
+from .ear import NEWS, Ear
 from .hosting import until
 from .http_hub import RS, HttpHub
 from .reaching import builder, refused
 from .test_client_tokens import Tokens
 
-NEWS = {"type": 1, "target": "News", "arguments": ["é"]}
 STOPPED = {"type": 7}
-
-
-class Ear:
-    """A connection, and what it was told."""
-
-    def __init__(self, hub: HttpHub, **more: Any) -> None:
-        self.hub = hub
-        self.heard: list[Any] = []
-        self.closed: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.connection: HubConnection = builder(hub.url, **more).build()
-        self.connection.on("News", self.heard.append)
-        self.connection.on_closed(self.closed.put_nowait)
-
-    async def hears(self, *expected: Any) -> None:
-        await until(lambda: len(self.heard) >= len(expected))
-        assert self.heard == list(expected)
 
 
 @pytest.fixture

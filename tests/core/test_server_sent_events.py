@@ -1,0 +1,107 @@
+"""The event stream, read: whatever the slices, fields and line ends (TS_-4 … TS_-6)."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import TransportViolationError
+from protocol.server_sent_events import ServerSentEventsParser
+
+
+def parsed(stream: bytes, cuts: Sequence[int] = ()) -> list[bytes]:
+    parser = ServerSentEventsParser(None)
+    edges = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[one:other] for one, other in pairwise(edges)]
+    return [event for piece in pieces for event in parser.feed(piece)]
+
+
+LINE_ENDS = st.sampled_from([b"\r\n", b"\n", b"\r"])
+NO_LINE_END = st.binary(max_size=12).filter(lambda data: not re.search(rb"[\r\n]", data))
+OTHER_LINE = st.one_of(
+    NO_LINE_END.map(lambda text: b":" + text),
+    NO_LINE_END.map(lambda text: b"event: " + text),
+    NO_LINE_END.map(lambda text: b"id:" + text),
+    st.sampled_from([b"retry: 5", b"datum: x", b" data: x", b"Data: x", b"x"]),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes], list[int]]:
+    """A stream of whole events with other lines between, their data, and where to cut."""
+    stream, expected = b"", []
+    for data in draw(st.lists(st.lists(NO_LINE_END, min_size=1, max_size=3), max_size=4)):
+        if not any(data):
+            continue  # an event without data is none
+        for line in data:
+            for other in draw(st.lists(OTHER_LINE, max_size=1)):
+                stream += other + draw(LINE_ENDS)
+            # A blank that belongs to the data needs one before it.
+            blank = b" " if line.startswith(b" ") else draw(st.sampled_from([b"", b" "]))
+            stream += b"data:" + blank + line + draw(LINE_ENDS)
+        # A lone CR in front of a lone LF would be one line end, not two.
+        end = draw(LINE_ENDS)
+        stream += b"\r\n" if stream.endswith(b"\r") and end == b"\n" else end
+        expected.append(b"\n".join(data))
+    cuts = draw(st.lists(st.integers(0, len(stream)), max_size=6))
+    return stream, expected, cuts
+
+
+@given(streams())
+def test_any_slices(case: tuple[bytes, list[bytes], list[int]]) -> None:
+    stream, expected, cuts = case
+    assert parsed(stream) == expected
+    assert parsed(stream, cuts) == expected
+    assert parsed(stream, range(len(stream))) == expected
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
+def test_slices_make_no_difference(stream: bytes, cuts: list[int]) -> None:
+    """Of whatever bytes."""
+    assert parsed(stream, [min(cut, len(stream)) for cut in cuts]) == parsed(stream)
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b":\r\ndata: a\x1e\r\n\r\n", [b"a\x1e"]),  # TS_-3
+        (b"data: Hel\r\ndata: lo\r\n\r\n", [b"Hel\nlo"]),  # TS_-4
+        (b"data: a\n\ndata: b\r\rdata: c\r\n\r\n", [b"a", b"b", b"c"]),
+        (b"data: a\r\n\n", [b"a"]),
+        (b"data:a\n\n", [b"a"]),
+        (b"data:  a\n\n", [b" a"]),
+        (b"data\ndata: a\n\n", [b"\na"]),
+        (b"event: x\nid: 1\nretry: 10\nx: y\n:c\ndata: a\n\n", [b"a"]),
+        (b"\r\n\r\ndata: a\r\n\r\n\r\n", [b"a"]),
+        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [b"a"]),  # a BOM is one at the start alone
+        (b"data:\n\ndata\n\n", []),
+        (b"data: a\n", []),  # TS_-6: the stream ends in an event, which is nobody's
+        (b"data: a", []),
+    ],
+)
+def test_streams(stream: bytes, events: list[bytes]) -> None:
+    assert parsed(stream) == events
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"data: " + b"x" * 200, b":" + b"x" * 200, b"data: xxxxxxxxx\n" * 20, b"id: " + b"x" * 200],
+)
+def test_a_limit(endless: bytes) -> None:
+    """Whatever it is that does not end, in slices or at once."""
+    for size in (1, 7, len(endless)):
+        parser = ServerSentEventsParser(100)
+        pieces = [endless[start : start + size] for start in range(0, len(endless), size)]
+        with pytest.raises(TransportViolationError, match="more than 100 bytes"):
+            list(map(parser.feed, pieces))
+
+
+def test_the_limit_is_for_each_event() -> None:
+    parser = ServerSentEventsParser(100)
+    for _ in range(50):
+        assert parser.feed(b"data: " + b"x" * 80 + b"\n\n") == [b"x" * 80]
+        assert parser.feed(b": " + b"x" * 80 + b"\n") == []
