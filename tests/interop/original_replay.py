@@ -1,8 +1,9 @@
 """Plays recorded steps against our gateway, and keeps what comes of each.
 
-Nothing is waited for by the clock. After each step the gateway itself calls the hub, whose event
-comes after all that the step made the hub send; then each client calls the gateway, whose answer
-comes after all that it was sent. What has not arrived by then does not come.
+Nothing is waited for by the clock. After each step every client calls the gateway, which answers
+when it is done with what the client sent before; the gateway itself calls the hub, whose event
+comes after all that the step made the hub send; then each client calls the gateway again, whose
+answer comes after all that it was sent. What has not arrived by then does not come.
 """
 
 import asyncio
@@ -316,6 +317,7 @@ class Replay:
 
     async def catch_up(self) -> None:
         """Returns when all has come to the clients that comes of what was done before."""
+        await self._clients_catch_up()  # what they sent without asking for an answer is done then
         barrier = f"barrier{next(self._barriers)}"
         for api, downstream in self._parts.downstreams.items():
             if downstream.status.state is not HubState.CONNECTED:
@@ -323,9 +325,12 @@ class Replay:
             text = msgspec.Raw(msgspec.json.encode(barrier))
             await downstream.invoke("Relay", [Payload({"json": text})])
             await self._told[api].wait(1, barrier.__eq__)
+        await self._clients_catch_up()
+
+    async def _clients_catch_up(self) -> None:
         for client in self._clients.values():
             if client is not None:
-                await client.catch_up(barrier)
+                await client.catch_up(f"barrier{next(self._barriers)}")
 
     def _take_sent(self) -> list[str]:
         sent = []

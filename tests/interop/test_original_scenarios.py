@@ -27,8 +27,6 @@ from tests.interop.servers import HubProgram, running
 
 SCENARIOS = {name: it for name, it in scenarios().items() if name[0] not in "HI"}
 BEFORE_NEWTONSOFT = {step: expected(step) for step in RECORDED}
-POSTS = [name for name in SCENARIOS if name.startswith("B")]
-"""Those that go to every method of the hub with every kind of argument."""
 
 
 def recorded_hub(**environment: str) -> HubProgram:
@@ -38,17 +36,19 @@ def recorded_hub(**environment: str) -> HubProgram:
     return HubProgram((require("dotnet"), str(hub)), "Now listening on", environment)
 
 
-def sessions(names: list[str]) -> list[list[str]]:
+def sessions() -> list[list[str]]:
     """The scenarios that were recorded one after the other with the same clients."""
-    together = [[name for name in names if name.startswith(letter)] for letter in "AB"]
-    alone = [[name] for name in names if name[0] not in "AB"]
-    return [session for session in together + alone if session]
+    together = [[name for name in SCENARIOS if name.startswith(letter)] for letter in "AB"]
+    return together + [[name] for name in SCENARIOS if name[0] not in "AB"]
 
 
-async def play_all(program: HubProgram, names: list[str]) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
+Outcomes = dict[str, Outcome]
+
+
+async def play_all(program: HubProgram) -> Outcomes:
+    outcomes: Outcomes = {}
     async with running(program) as one, running(program) as two:
-        for session in sessions(names):
+        for session in sessions():
             first = SCENARIOS[session[0]]
             # E1 was recorded with StartGatewayHub = false.
             gateway_hub = first.name != "E1"
@@ -58,22 +58,19 @@ async def play_all(program: HubProgram, names: list[str]) -> dict[str, Outcome]:
     return outcomes
 
 
-Outcomes = dict[str, Outcome]
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def newtonsoft() -> AsyncIterator[Outcomes]:
-    yield await play_all(recorded_hub(), list(SCENARIOS))
+    yield await play_all(recorded_hub())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def system_text_json() -> AsyncIterator[Outcomes]:
-    yield await play_all(recorded_hub(HUB_STJ="1"), POSTS)
+    yield await play_all(recorded_hub(HUB_STJ="1"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def python() -> AsyncIterator[Outcomes]:
-    yield await play_all(HubProgram((sys.executable, "-m", "tests.interop.lab_hub")), POSTS)
+    yield await play_all(HubProgram((sys.executable, "-m", "tests.interop.lab_hub")))
 
 
 def check(outcomes: Outcomes, name: str, *, strict: bool = False, own: bool = False) -> None:
@@ -88,13 +85,13 @@ def test_before_the_recorded_hub(newtonsoft: Outcomes, name: str) -> None:
     check(newtonsoft, name)
 
 
-@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_before_a_strict_hub(system_text_json: Outcomes, name: str) -> None:
     """Steps that rest on Newtonsoft's lenient binding fail as S-6 says; digits stay (GW-7)."""
     check(system_text_json, name, strict=True)
 
 
-@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_before_our_own_hub(python: Outcomes, name: str) -> None:
     """As before a strict one."""
     check(python, name, own=True)
