@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 CONGESTED = 64 * 1024
 """Bytes buffered from which on senders to a single connection wait (TG-8)."""
 
+SLICE = 256
+"""Connections whose sockets are written to before the loop gets a chance to do something else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -66,21 +69,26 @@ class HubConnectionContext(HubCallerContext):
         """Queues a message for this connection alone."""
         self.write(self.hub_protocol.encode(message))
 
-    def send_serialized(self, message: SerializedHubMessage) -> None:
-        """Queues a message that others get as well."""
-        self.write(message.frame(self.hub_protocol))
+    def send_serialized(self, message: SerializedHubMessage) -> bool:
+        """Queues a message that others get as well; see ``write``."""
+        return self.write(message.frame(self.hub_protocol))
 
     def ping(self, frame: bytes) -> None:
         """Queues a Ping, unless bytes are on their way already (K-1)."""
         if not self._transport.buffered:
             self.write(frame)
 
-    def write(self, frame: bytes) -> None:
-        """Queues a ready frame. To a gone connection it succeeds silently (G-7)."""
+    def write(self, frame: bytes) -> bool:
+        """Queues a ready frame. To a gone connection it succeeds silently (G-7).
+
+        Whether so much was waiting that it has gone to the socket at once, which takes its time.
+        """
         if self.ending is None:
             self.buffered = self._transport.write(frame)
             if self.buffered > CONGESTED:
                 self._relieve(len(frame))
+                return True
+        return False
 
     def _relieve(self, last_frame: int) -> None:
         """Hands over what waits, and cuts off a client for which more piles up than it may.

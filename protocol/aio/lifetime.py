@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
-from .connection import CONGESTED, HubConnectionContext
+from .connection import CONGESTED, SLICE, HubConnectionContext
 from .options import HubOptions
 
 NOBODY: Final[Collection[str]] = ()
@@ -165,13 +165,16 @@ async def _send(
 ) -> None:
     failure: LocalProtocolError | None = None
     for connections in tables:
-        congested = False
-        # A send may cut a slow client off, but never changes the table: that takes another tick.
-        for connection_id, connection in connections.items():
-            if connection_id in excluded:
+        congested, written = False, 0
+        for connection_id in list(connections):
+            connection = connections.get(connection_id)  # gone, maybe, since the last slice
+            if connection is None or connection_id in excluded:
                 continue
             try:
-                connection.send_serialized(message)
+                if connection.send_serialized(message):
+                    written += 1
+                    if written % SLICE == 0:
+                        await asyncio.sleep(0)
             except LocalProtocolError as error:
                 failure = error  # in its hub protocol; those who speak another get it
             congested |= connection.buffered > CONGESTED

@@ -5,10 +5,9 @@ share one WebSocket message: so writes are collected and leave together.
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
-SLICE: Final = 256
-"""Connections flushed before the loop gets a chance to do something else."""
+from ..aio.connection import SLICE
 
 
 class Flushable(Protocol):

@@ -1,18 +1,19 @@
 """One flush per connection and tick; many connections in slices."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
 
-from protocol.aio.connection import HubConnectionContext
+from protocol.aio.connection import SLICE, HubConnectionContext
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.aio.options import HubOptions
 from protocol.hub_protocol import TransferFormat
 from protocol.json_protocol import JsonHubProtocol
 from protocol.transports.aiohttp_web_socket import WebSocketServerTransport
-from protocol.transports.flusher import SLICE, Flusher
+from protocol.transports.flusher import Flusher
 from protocol.transports.web_socket_frame import FrameCache
 
 from .raw_web_socket import BINARY, TEXT, encode
@@ -148,6 +149,34 @@ async def test_a_broadcast_to_600_connections() -> None:
     assert len({id(frame) for frame in frames}) == 1
     expected = b'{"type":1,"target":"News","arguments":["x"]}\x1e'
     assert frames[0] == encode(TEXT, expected, masked=False)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_a_broadcast_to_5000_connections_leaves_the_loop_its_turns(size: int) -> None:
+    """GW-24, TG-8: however much is sent to each, no more than a slice of them is in one turn."""
+    broadcast = Broadcast()
+    await broadcast.connect(5000)
+    sending = asyncio.create_task(broadcast.manager.send_all("News", ["x" * size]))
+    reached = [0]
+    while reached[-1] < 5000:
+        await asyncio.sleep(0)
+        reached.append(broadcast.reached)
+    await sending
+    assert max(after - before for before, after in itertools.pairwise(reached)) <= SLICE
+
+
+async def test_who_leaves_between_two_slices_gets_nothing_more() -> None:
+    """GW-16: what is sent to a group after a member has left is not for it."""
+    broadcast = Broadcast()
+    await broadcast.connect(SLICE + 2)
+    for number in range(SLICE + 2):
+        await broadcast.manager.add_to_group(f"c{number}", "g")
+    sending = asyncio.create_task(broadcast.manager.send_groups(["g"], "News", ["x" * 100_000]))
+    await asyncio.sleep(0)
+    assert broadcast.reached == SLICE
+    await broadcast.manager.remove_from_group(f"c{SLICE}", "g")
+    await sending
+    assert [bool(socket.written) for socket in broadcast.sockets[SLICE:]] == [False, True]
 
 
 async def test_several_messages_of_one_tick() -> None:
