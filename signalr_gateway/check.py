@@ -21,10 +21,16 @@ _HEADINGS = ("HUB", "ROUTE", "INVOKES", "RECEIVES", "TYPES", "AUDIENCE", "OPTION
 _NOTHING = "-"
 
 
-def routes_table(orchestrator: Orchestrator) -> str:
-    """The routes of all hubs in aligned columns, and where the clients connect; no secrets."""
+def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
+    """The routes of all hubs in aligned columns, and where the clients connect; no secrets.
+
+    `connections` are those of the hubs, by api.
+    """
     hubs = orchestrator.hubs.values()
-    rows = [_HEADINGS, *(row for hub in hubs for row in _rows(hub))]
+    rows = [
+        _HEADINGS,
+        *(row for hub in hubs for row in _rows(hub, connections[hub.api].hub_protocol.name)),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -32,10 +38,12 @@ def routes_table(orchestrator: Orchestrator) -> str:
     ]
     path = orchestrator.gateway_hub_path
     place = f"at {path}" if orchestrator.start_gateway_hub else "switched off"
-    return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}"])
+    origins = ", ".join(orchestrator.allowed_origins)
+    pages = [f"allowed origins: {origins}"] if origins else []
+    return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}", *pages])
 
 
-def _rows(hub: DownstreamHub) -> Iterator[tuple[str, ...]]:
+def _rows(hub: DownstreamHub, protocol_name: str) -> Iterator[tuple[str, ...]]:
     if not hub.routes:
         yield (_shown(hub.api), *[_NOTHING] * (len(_HEADINGS) - 1))
     for route in hub.routes.values():
@@ -46,7 +54,7 @@ def _rows(hub: DownstreamHub) -> Iterator[tuple[str, ...]]:
             _shown(route.receive_method),
             _types(route),
             _audience(route),
-            _options(hub, route),
+            _options(hub, route, protocol_name),
         )
 
 
@@ -75,8 +83,8 @@ def _audience(route: HubRoute) -> str:
             return "individual"
 
 
-def _options(hub: DownstreamHub, route: HubRoute) -> str:
-    options = []
+def _options(hub: DownstreamHub, route: HubRoute, protocol_name: str) -> str:
+    options = [] if protocol_name == "json" else [protocol_name]
     if hub.receive_key is not None:
         options.append("receive key")
     if route.spread:

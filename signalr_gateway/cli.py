@@ -136,6 +136,12 @@ def _serve_options() -> argparse.ArgumentParser:
     )
     options.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
     options.add_argument(
+        "--allowed-origin",
+        action="append",
+        metavar="ORIGIN",
+        help="web pages of this origin may use the gateway; may be given several times",
+    )
+    options.add_argument(
         "--maximum-body-size",
         type=_whole_number(1),
         metavar="BYTES",
@@ -175,6 +181,8 @@ def _with_options(config: GatewayConfig, options: argparse.Namespace) -> Gateway
     listen = replace(
         config.listen, **{name: value for name, value in given.items() if value is not None}
     )
+    if options.allowed_origin is not None:
+        config.orchestrator.allowed_origins = options.allowed_origin
     limits = config.limits
     if options.maximum_body_size is not None:
         limits = replace(limits, maximum_body_size=options.maximum_body_size)
@@ -264,8 +272,8 @@ async def _check(options: argparse.Namespace) -> int:
     hubs = config.orchestrator.hubs
     if config.listen.pair is not None:
         server_context(config.listen.pair)
-    build_connections(hubs)  # finds a function that returns no connection
-    print(routes_table(config.orchestrator))
+    connections = build_connections(hubs)  # finds a function that returns no connection
+    print(routes_table(config.orchestrator, connections))
     if not options.connect:
         return 0
     failures = await reach_hubs(hubs)

@@ -41,7 +41,14 @@ from .orchestrator import (
 )
 from .tls import CertificatePair
 
-_ROOT_KEYS = ("start_gateway_hub", "gateway_hub_url", "listen", "limits", "hubs")
+_ROOT_KEYS = (
+    "start_gateway_hub",
+    "gateway_hub_url",
+    "allowed_origins",
+    "listen",
+    "limits",
+    "hubs",
+)
 _LISTEN_KEYS = ("host", "port", "certificate", "key")
 _LIMITS_KEYS = ("maximum_body_size", "maximum_depth", "body_timeout")
 _ROUTE_KEYS = tuple(each.name for each in fields(HubRouteInfo))
@@ -106,6 +113,7 @@ def _config(document: dict[str, Any], folder: Path) -> GatewayConfig:
     url = root.text("gateway_hub_url")
     if url is not None:
         orchestrator.gateway_hub_url = url
+    orchestrator.allowed_origins = root.texts("allowed_origins") or ()
     listen = _listen(Table(root.table("listen"), _LISTEN_KEYS, folder, prefix="listen."))
     limits = _limits(Table(root.table("limits"), _LIMITS_KEYS, folder, prefix="limits."))
     hubs = root.tables("hubs")

@@ -31,6 +31,7 @@ import msgspec
 
 from .arguments import MAXIMUM_ARGUMENTS
 from .hub_path import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
+from .origins import normal_origin
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop
@@ -168,7 +169,8 @@ class Orchestrator:
 
     `start_gateway_hub` switches the hub endpoint for clients and all fan-out off when False; calls
     still work (GW-4). Of `gateway_hub_url` the path counts: where this process serves that hub
-    (GW-5).
+    (GW-5). `allowed_origins` are those of web pages that may use the gateway, beside its own pages
+    (GW-26a).
     """
 
     def __init__(self) -> None:
@@ -176,6 +178,7 @@ class Orchestrator:
         self._gateway_hub_url = DEFAULT_GATEWAY_HUB_PATH
         self._gateway_hub_path = DEFAULT_GATEWAY_HUB_PATH
         self._start_gateway_hub = True
+        self._allowed_origins: tuple[str, ...] = ()
 
     def add_hub(
         self,
@@ -221,6 +224,20 @@ class Orchestrator:
     @start_gateway_hub.setter
     def start_gateway_hub(self, start: bool) -> None:
         self._start_gateway_hub = _checked_flag(start, "start_gateway_hub")
+
+    @property
+    def allowed_origins(self) -> Sequence[str]:
+        """In the form in which browsers send them."""
+        return self._allowed_origins
+
+    @allowed_origins.setter
+    def allowed_origins(self, origins: Sequence[str]) -> None:
+        if not _is_list(origins):
+            raise OrchestrationError("must be a list of origins", field="allowed_origins")
+        try:
+            self._allowed_origins = tuple(map(normal_origin, origins))
+        except ValueError as exc:
+            raise OrchestrationError(f"each origin {exc}", field="allowed_origins") from exc
 
     @property
     def gateway_hub_url(self) -> str:

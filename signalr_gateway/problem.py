@@ -25,6 +25,7 @@ class ProblemCode(Enum):
     NOT_AN_ARRAY = ("not-an-array", 400, "The body is not a JSON array")
     TOO_MANY_ARGUMENTS = ("too-many-arguments", 400, "Too many arguments")
     TOO_DEEP = ("too-deep", 400, "The body is nested too deeply")
+    ORIGIN_NOT_ALLOWED = ("origin-not-allowed", 403, "The origin is not allowed")
     NOT_FOUND = ("not-found", 404, "There is nothing at this address")
     ROUTE_NOT_FOUND = ("route-not-found", 404, "No such hub or route")
     ROUTE_ONLY_RECEIVES = ("route-only-receives", 404, "The route takes no calls")

@@ -149,7 +149,11 @@ def test_attributes_of_the_orchestrator() -> None:
     documented = documented_defaults(GATEWAY, "Orchestrator")
     orchestrator = Orchestrator()
     assert documented == {name: getattr(orchestrator, name) for name in documented}
-    assert set(documented) == {"start_gateway_hub", "gateway_hub_url"}
+    assert set(documented) == {
+        name
+        for name, each in vars(Orchestrator).items()
+        if isinstance(each, property) and each.fset is not None
+    }
 
 
 def test_parameters_of_create_app() -> None:
@@ -220,6 +224,7 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
         assert hub.routes == orchestrator.hubs["chatservice"].routes
         assert set(hub.routes) == {"room", "notices"}
         assert each.gateway_hub_path == "/GatewayHub"
+        assert list(each.allowed_origins) == ["https://app.example"]
 
 
 # ---- the library

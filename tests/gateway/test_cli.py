@@ -59,6 +59,22 @@ async def test_the_demo_stops_while_clients_are_connected() -> None:
             assert (await ended)[0] == 0
 
 
+async def test_origins_given_on_the_command_line() -> None:
+    """GW-26a: several, and a wrong one is one line and exit code 2."""
+    origins = ("--allowed-origin", "https://a.example", "--allowed-origin", "http://b.example")
+    async with command("demo", "--port", "0", "--hub-port", "0", *origins) as demo:
+        url = (await demo.line(r"console      (\S+)/ "))[1]
+        for origin in ("https://a.example", "http://b.example"):
+            async with (
+                aiohttp.ClientSession(headers={"Origin": origin}) as session,
+                session.get(f"{url}/healthz") as answer,
+            ):
+                assert answer.headers["Access-Control-Allow-Origin"] == origin
+    exit_code, errors = await failure("demo", "--port", "0", "--allowed-origin", "a.example")
+    assert exit_code == 2
+    assert errors.startswith("signalr-gateway: allowed_origins: each origin must be of the form ")
+
+
 ORCHESTRATION = """
 from signalr_gateway import HubRouteInfo
 

@@ -31,6 +31,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "not-an-array": 400,
         "too-many-arguments": 400,
         "too-deep": 400,
+        "origin-not-allowed": 403,
         "not-found": 404,
         "route-not-found": 404,
         "route-only-receives": 404,
