@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..option_checks import check_options
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConnectionOptions:
@@ -22,3 +24,6 @@ class HubConnectionOptions:
     maximum_send_message_size: int | None = None
     """Larger invocations are refused before anything is sent; a server would close the connection
     over one that it does not accept (F-4)."""
+
+    def __post_init__(self) -> None:
+        check_options(self)

@@ -4,12 +4,13 @@ Two scopes: hub options belong to the hub class wherever it is mapped, endpoint 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..hub_protocol import HubProtocol
 from ..json_protocol import JsonHubProtocol
 from ..messagepack_protocol import MessagePackHubProtocol
+from ..option_checks import check_options
 from .context import HttpRequestData, Principal
 
 Services = Mapping[type[Any], Callable[[], Any]]
@@ -52,6 +53,7 @@ class HubOptions:
 
     maximum_group_name_length: int = 1024
     """Characters; ``groups.add`` raises GroupLimitError for a longer name."""
+
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
     """The hub protocols that clients may choose from in the handshake (H-6)."""
 
@@ -61,7 +63,11 @@ class HubOptions:
     call's arguments (S-2)."""
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        check_options(self)
+        if not all(isinstance(each, HubProtocol) for each in self.supported_protocols):
+            raise TypeError("HubOptions.supported_protocols has something that is no HubProtocol.")
+        if not all(isinstance(key, type) and callable(it) for key, it in self.services.items()):
+            raise TypeError("HubOptions.services has functions by type, and nothing else.")
         names = [hub_protocol.name.lower() for hub_protocol in self.supported_protocols]
         if not names or len(set(names)) != len(names):
             raise ValueError(
@@ -94,13 +100,4 @@ class EndpointOptions:
     """How long the server waits for the client's Close frame (TW-6)."""
 
     def __post_init__(self) -> None:
-        _require_positive(self)
-
-
-def _require_positive(options: HubOptions | EndpointOptions) -> None:
-    for option in fields(options):
-        value = getattr(options, option.name)
-        if option.name == "minimum_protocol_version" or isinstance(value, bool):
-            continue
-        if isinstance(value, int | float) and not value > 0:
-            raise ValueError(f"{type(options).__name__}.{option.name} is {value}, not above 0.")
+        check_options(self, of_any_sign=("minimum_protocol_version",))

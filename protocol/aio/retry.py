@@ -1,7 +1,7 @@
 """When a client tries to reconnect, and when it stops trying (section R)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -27,7 +27,9 @@ RetryPolicy: TypeAlias = Callable[[RetryContext], float | None]
 
 
 def checked_delay(seconds: float) -> float:
-    """``seconds``, when somebody can wait for that long. Raises ValueError."""
+    """``seconds``, when somebody can wait for that long. Raises TypeError or ValueError."""
+    if not isinstance(seconds, int | float):
+        raise TypeError(f"A retry delay is a number of seconds, not {type(seconds).__name__}.")
     if not 0 <= seconds < math.inf:
         raise ValueError(f"A retry delay is a number of seconds from 0 on, not {seconds!r}.")
     return seconds
@@ -35,7 +37,13 @@ def checked_delay(seconds: float) -> float:
 
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:
     """A policy that waits each of ``delays`` (seconds) in turn, then gives up."""
-    fixed = tuple(checked_delay(float(delay)) for delay in delays)
+    given: object = delays
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            "When to reconnect is said by a list of seconds or a function of a RetryContext, not "
+            f"by {type(given).__name__}."
+        )
+    fixed = tuple(map(checked_delay, delays))
 
     def policy(context: RetryContext) -> float | None:
         count = context.previous_retry_count

@@ -2,7 +2,7 @@
 
 import inspect
 
-from .http_connection_options import AccessTokenFactory
+from .http_connection_options import AccessTokenFactory, is_field_value
 
 
 class AccessTokens:
@@ -19,10 +19,22 @@ class AccessTokens:
         self.cached = token
 
     async def ask(self) -> str | None:
-        """A fresh one, not kept. Raises what the factory raises."""
+        """A fresh one, not kept.
+
+        Raises what the factory raises, TypeError or ValueError for what is no token.
+        """
         token = self._factory() if self._factory is not None else None
         if inspect.isawaitable(token):
             token = await token
+        if token is not None and not isinstance(token, str):
+            raise TypeError(
+                f"access_token_factory gave {type(token).__name__}; a token is text, or None."
+            )
+        if token and not is_field_value(token):
+            raise ValueError(
+                "The access token has a line break or another control character in it, which no "
+                "header can carry."
+            )
         return token
 
     async def renew(self) -> str | None:

@@ -49,13 +49,14 @@ class HubConnectionBuilder:
         (N-26). ``ssl`` is a context with the CA to trust, or False to trust anybody.
         ``close_timeout``: seconds that what is queued may take to leave when the connection ends.
 
-        Raises ValueError for a URL that is none, and for options that exclude each other.
+        Raises ValueError for a URL that is none, for options that exclude each other and for
+        headers that no request can carry, TypeError for what is of another type.
         """
         self._http = HttpConnectionOptions(
             url=url,
             transports=transports,
-            headers=dict(headers or {}),
-            cookies=dict(cookies or {}),
+            headers={} if headers is None else headers,
+            cookies={} if cookies is None else cookies,
             access_token_factory=access_token_factory,
             skip_negotiation=skip_negotiation,
             ssl=ssl,
@@ -72,6 +73,8 @@ class HubConnectionBuilder:
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
         """What to speak with the hub: ``JsonHubProtocol()`` unless told otherwise."""
+        if not isinstance(hub_protocol, HubProtocol):
+            raise TypeError(f"A hub protocol is a HubProtocol, not {type(hub_protocol).__name__}.")
         self._hub_protocol = hub_protocol
         return self
 
@@ -96,9 +99,6 @@ class HubConnectionBuilder:
         return self._with(maximum_receive_message_size=size)
 
     def _with(self, **changes: Any) -> "HubConnectionBuilder":
-        for name, value in changes.items():
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}, not above 0.")
         self._options = dataclasses.replace(self._options, **changes)
         return self
 

@@ -110,7 +110,7 @@ class HttpClient:
         token: str | None,
     ) -> aiohttp.ClientResponse:
         if token:
-            headers = {**headers, "Authorization": f"Bearer {token}"}
+            headers = {**headers, **_bearer(token, url)}
         with _told_without_urls():
             async with asyncio.timeout(_TIMEOUT):
                 return await self._session.request(
@@ -130,12 +130,12 @@ class HttpClient:
     ) -> "aiohttp.ClientWebSocketResponse[bool]":
         """A WebSocket at ``url``, with a fresh token (A-5). Raises HttpRequestError."""
         token = await self.tokens.ask()
-        has_token = bool(token and token.strip())
+        headers = _bearer(token, url) if token and token.strip() else None
         with _told_without_urls():
             async with asyncio.timeout(_TIMEOUT):
                 return await self._session.ws_connect(
                     _exactly(url),
-                    headers={"Authorization": f"Bearer {token}"} if has_token else None,
+                    headers=headers,
                     timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
                     autoclose=False,
                     compress=0,
@@ -147,6 +147,13 @@ class HttpClient:
     async def close(self) -> None:
         """Gives up what is under way."""
         await self._session.close()
+
+
+def _bearer(token: str, url: str) -> Mapping[str, str]:
+    """Raises HttpRequestError where aiohttp would send something else already."""
+    if urlsplit(url).username is not None:
+        raise HttpRequestError("the URL holds credentials, which cannot go with an access token")
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
@@ -214,6 +221,8 @@ def _reason(error: Exception) -> str:
         return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or 'failed'}"
     if isinstance(error, aiohttp.InvalidURL):
         return "the URL is not valid"
+    if isinstance(error, UnicodeError):  # of the codec that makes domain names of it
+        return "the URL's host is no domain name"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "The response ended prematurely."
     return type(error).__name__

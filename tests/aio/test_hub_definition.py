@@ -1,7 +1,9 @@
 """What makes a hub class; what cannot be served is found out when it is mapped (S-1, S-2)."""
 
+import math
 import socket
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Annotated, Any
 
 import msgspec
@@ -195,15 +197,50 @@ async def test_parameters_of_all_readable_kinds(serve: MakeServer) -> None:
     assert "error" in answer
 
 
-@pytest.mark.parametrize("option", [*HubOptions.__dataclass_fields__])
-def test_hub_options_are_checked(option: str) -> None:
+NUMBERS = [
+    (options, each.name)
+    for options in (HubOptions, EndpointOptions)
+    for each in fields(options)
+    if each.type in (int, float, int | None) and each.name != "minimum_protocol_version"
+]
+
+
+@pytest.mark.parametrize(("options", "option"), NUMBERS)
+def test_numbers_among_the_options(options: Any, option: str) -> None:
     """D: nothing is unlimited but what says so, and nothing is zero."""
-    if option in ("enable_detailed_errors", "services"):
-        return
+    name = rf"{options.__name__}\.{option}"
     for value in (0, -1):
-        given: dict[str, Any] = {option: value}
-        with pytest.raises(ValueError, match=rf"HubOptions\.{option} is {value}, not above 0\."):
-            HubOptions(**given)
+        with pytest.raises(ValueError, match=f"^{name} is {value}, not above 0"):
+            options(**{option: value})
+    for wrong in ("5", True, [5]):
+        with pytest.raises(TypeError, match=f"^{name} is a .*number.*, not {type(wrong).__name__}"):
+            options(**{option: wrong})
+    for limitless in (math.nan, -math.inf):
+        with pytest.raises((TypeError, ValueError), match=f"^{name} is "):
+            options(**{option: limitless})
+    assert getattr(options(**{option: 1}), option) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "text"),
+    [
+        (HubOptions, {"enable_detailed_errors": "no"}, "enable_detailed_errors is True or False"),
+        (HubOptions, {"enable_detailed_errors": 1}, "enable_detailed_errors is True or False"),
+        (HubOptions, {"handshake_timeout": None}, "handshake_timeout is a number, not NoneType"),
+        (HubOptions, {"maximum_receive_message_size": 1.5}, "is a whole number or None, not float"),
+        (HubOptions, {"services": [int]}, "services is a Mapping, not list"),
+        (HubOptions, {"services": {"int": int}}, "services has functions by type"),
+        (HubOptions, {"services": {int: 5}}, "services has functions by type"),
+        (HubOptions, {"supported_protocols": "json"}, "supported_protocols is a Sequence, not str"),
+        (HubOptions, {"supported_protocols": ["json"]}, "something that is no HubProtocol"),
+        (HubOptions, {"supported_protocols": JsonHubProtocol()}, "supported_protocols is a Seq"),
+        (EndpointOptions, {"authenticate": "me"}, "authenticate is a Callable or None, not str"),
+        (EndpointOptions, {"minimum_protocol_version": "1"}, "is a whole number, not str"),
+    ],
+)
+def test_options_of_the_wrong_type(options: Any, given: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{options.__name__}\..*{text}"):
+        options(**given)
 
 
 def test_option_defaults() -> None:

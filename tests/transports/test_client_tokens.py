@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from protocol import HubConnectionState, NegotiationError
+from protocol import HttpTransportType, HubConnectionState, NegotiationError
 
 from .raw_server import OFFER, RawServer, Reply
 from .reaching import builder, refused
@@ -216,3 +217,48 @@ async def test_a_token_factory_that_fails(raw_server: RawServer) -> None:
         await connection.start()
     assert connection.state is HubConnectionState.DISCONNECTED
     assert raw_server.requests == []
+
+
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize(
+    ("token", "error", "text"),
+    [
+        ("s3cret\n", ValueError, "The access token has a line break or another control character"),
+        ("s3cret\ud800", ValueError, "The access token has a line break or another control"),
+        (5, TypeError, "access_token_factory gave int; a token is text, or None"),
+        (b"s3cret", TypeError, "access_token_factory gave bytes; a token is text, or None"),
+    ],
+)
+async def test_what_is_no_token(
+    raw_server: RawServer, skips: bool, token: Any, error: type[Exception], text: str
+) -> None:
+    """It never reaches the wire, nor an error."""
+    how: dict[str, Any] = (
+        {"skip_negotiation": True, "transports": HttpTransportType.WEB_SOCKETS} if skips else {}
+    )
+    connection = builder(raw_server.url, access_token_factory=lambda: token, **how).build()
+    with pytest.raises(error, match=text) as caught:
+        await connection.start()
+    assert "s3cret" not in str(caught.value)
+    assert connection.state is HubConnectionState.DISCONNECTED
+    assert raw_server.requests == []
+
+
+@pytest.mark.parametrize("skips", [False, True])
+async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skips: bool) -> None:
+    """There is one Authorization header, and no telling which was meant."""
+    how: dict[str, Any] = (
+        {"skip_negotiation": True, "transports": HttpTransportType.WEB_SOCKETS} if skips else {}
+    )
+    url = raw_server.url.replace("//", "//me:s3cret@")
+    error = await refused(builder(url, access_token_factory=lambda: "t0ken", **how).build())
+    assert "the URL holds credentials, which cannot go with an access token" in str(error)
+    assert "s3cret" not in str(error)
+    assert "t0ken" not in str(error)
+    assert raw_server.requests == []
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_hosts_that_are_no_names(host: str) -> None:
+    error = await refused(builder(f"http://{host}/hub?s3cret").build())
+    assert str(error) == "Negotiate failed: the URL's host is no domain name"
