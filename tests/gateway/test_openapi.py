@@ -62,6 +62,7 @@ def problem_codes(document: Document, operation: Document) -> dict[str, int]:
 
 
 def test_is_valid_openapi(document: Document) -> None:
+    """GW-12."""
     assert document["openapi"] == "3.1.0"
     assert document["info"]["version"] == __version__
     OpenAPIV31SpecValidator(document).validate()
@@ -74,7 +75,7 @@ def test_is_valid_when_there_is_no_hub() -> None:
 
 
 def test_every_route_that_takes_calls_has_a_path(document: Document) -> None:
-    """With its real keys; those that only receive have none."""
+    """GW-12: with its real keys; those that only receive have none."""
     keys = "room echo ten nothing fail crash hold abort nosuchmethod one two".split()
     assert set(document["paths"]) - OTHERS == {f"/api/Gateway/hub/lab/{key}" for key in keys}
 

@@ -47,6 +47,7 @@ def orchestrate(orchestrator: Orchestrator, url: str) -> None:
 
 
 async def test_answers_are_those_of_the_document(lab: Lab) -> None:
+    """GW-9, GW-12: whatever is drawn from it."""
     async with running_gateway(lambda o: orchestrate(o, lab.url)) as gateway:
         document = (await gateway.request("GET", "/swagger/v1/swagger.json")).body
         seen = await asyncio.to_thread(call_everything, gateway, msgspec.json.decode(document))

@@ -18,7 +18,7 @@ def event(number: int) -> bytes:
 
 
 async def test_a_client_that_does_not_read(gateway: RunningGateway, lab: Lab) -> None:
-    """Everybody else gets every event, in order and at once; what waits for it is let go."""
+    """GW-24: everybody else gets every event, in order and at once; what waits for it is let go."""
     readers = [gateway.client() for _ in range(3)]
     inboxes = [Inbox(reader) for reader in readers]
     async with AsyncExitStack() as stack:

@@ -69,6 +69,7 @@ async def get(gateway: RunningGateway, path: str) -> Answer:
 async def test_the_short_addresses_lead_to_the_page(
     gateway: RunningGateway, path: str, location: str
 ) -> None:
+    """GW-12."""
     answer = await get(gateway, path)
     assert (answer.status, answer.headers["Location"]) == (301, location)
     assert urljoin(f"http://gateway/prefix{path}", location).lower().endswith(f"/prefix{PAGE}")
@@ -76,6 +77,7 @@ async def test_the_short_addresses_lead_to_the_page(
 
 @pytest.mark.parametrize("path", [PAGE, "/Swagger/Index.html", "/SWAGGER/INDEX.HTML"])
 async def test_the_page_loads_only_its_own_files(gateway: RunningGateway, path: str) -> None:
+    """GW-12: it works offline."""
     answer = await get(gateway, path)
     assert answer.status == 200
     page = Page(answer.body.decode())
@@ -131,6 +133,7 @@ async def test_the_page_asks_no_third_party(gateway: RunningGateway) -> None:
 
 
 async def test_the_document_is_that_of_the_orchestration(gateway: RunningGateway) -> None:
+    """GW-12."""
     for path in (DOCUMENT, "/Swagger/V1/Swagger.json"):
         assert (await get(gateway, path)).body == openapi_document(Orchestrator())
 

@@ -134,7 +134,10 @@ async def run_client(replay: Replay, step: Step) -> list[str]:
 
 @pytest.mark.parametrize("name", ["I1", "I2", "I3"])
 async def test_i_unchanged_clients(lab: HubServer, name: str) -> None:
-    """GW-13 … GW-17, GW-20, GW-21: the documentation's client, one after the other."""
+    """The documentation's client, one after the other.
+
+    GW-13, GW-14, GW-15, GW-16, GW-17, GW-20, GW-21.
+    """
     async with Replay.of(SCENARIOS[name].mode, [lab.url]) as replay:
         for step in SCENARIOS[name].steps:
             check({step.id: {"output": await run_client(replay, step)}})
