@@ -180,10 +180,11 @@ class _MessageReader:
 
     def _stream_ids(self) -> tuple[str, ...]:
         count = self._read("Reading array length for 'streamIds' failed.", _scan_array)
-        return tuple(
-            self._required(self._text(f"streamIds[{number}]"), "value in streamIds received")
-            for number in range(count)
-        )
+        stream_ids = []
+        for _ in range(count):
+            text, self._position = scan_text(self._record, self._position)
+            stream_ids.append(self._required(text, "value in streamIds received"))
+        return tuple(stream_ids)
 
     def _required_id(self, message: str) -> str:
         text = self._text("invocationId")
