@@ -25,7 +25,7 @@ _TIMESTAMP: Final = -1  # of the extension types
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TICKS: Final = 10  # of 100 ns in a microsecond
-_DAY: Final = timedelta(days=1)
+_TICKS_OF_A_DAY: Final = 24 * 60 * 60 * 10**6 * _TICKS
 _SINGLE: Final = struct.Struct(">Bf")
 _read_decimal: Final = key_reader(Decimal)  # as it is spelled where it is a text in JSON
 
@@ -43,13 +43,13 @@ def _read_integer(data: bytes) -> int:
 
 
 def read_bytes(data: bytes) -> bytes:
-    """A bin, a str or an array of numbers."""
+    """A bin, a str (not of 8 bits: once upon a time, str was bin, and had none), or numbers."""
     code = data[0]
     if 0xC4 <= code <= 0xC6:
         return data[1 + (1 << code - 0xC4) :]
     if 0xA0 <= code < 0xC0:
         return data[1:]
-    if 0xD9 <= code <= 0xDB:
+    if 0xDA <= code <= 0xDB:
         return data[1 + (1 << code - 0xD9) :]
     count, position = scan_header(data, 0, ARRAY)
     numbers = bytearray()
@@ -139,10 +139,10 @@ def write_timedelta(span: timedelta) -> int:
 
 def read_time(data: bytes) -> time:
     """Ticks since midnight."""
-    span = read_timedelta(data)
-    if not timedelta(0) <= span < _DAY:
+    ticks = _read_integer(data)
+    if not 0 <= ticks < _TICKS_OF_A_DAY:
         raise ValueError("not a time of day")
-    return (_EPOCH + span).time()
+    return (_EPOCH + timedelta(microseconds=ticks // _TICKS)).time()
 
 
 def write_time(moment: time) -> int:

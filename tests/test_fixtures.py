@@ -1,135 +1,70 @@
-"""Plays every vector of ``spec-fixtures`` against the library, each as a test of its own.
+"""Plays the vectors of handshake, negotiate and framing, and sees that every vector is played.
 
 The vectors say what is on the wire and what it means; here it says which function of the library
-has to agree. Good vectors go both ways where their direction says so.
+has to agree. Good vectors go both ways where their direction says so. Hub messages and values are
+played by ``test_message_fixtures``.
 """
 
 from collections.abc import Iterable, Sequence, Sized
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final
 
 import pytest
 from msgspec import UNSET, Struct
 
 from protocol import handshake, negotiate
-from protocol.errors import (
-    HandshakeError,
-    NegotiationError,
-    RemoteProtocolError,
-    TranscodingError,
-)
-from protocol.framing import RECORD_SEPARATOR, RecordFramer
+from protocol.errors import HandshakeError, NegotiationError, RemoteProtocolError
+from protocol.framing import RECORD_SEPARATOR, Framer, RecordFramer
 from protocol.hub_protocol import TransferFormat
 from protocol.json_protocol import JsonHubProtocol
-from protocol.json_reader import read_message
-from protocol.messages import (
-    Invocation,
-    InvocationBindingFailure,
-    ReceivedMessage,
-    StreamBindingFailure,
-    StreamInvocation,
-)
-from protocol.transcoding import json_to_messagepack, messagepack_to_json
+from protocol.messagepack_framing import LengthPrefixFramer
+from protocol.messagepack_protocol import MessagePackHubProtocol
 
+from .vector_parameters import (
+    BINARY_STREAMS,
+    JSON,
+    LOADED,
+    MESSAGEPACK,
+    MESSAGEPACK_VALUES,
+    OFFERS,
+    REQUESTS,
+    RESPONSES,
+    STREAMS,
+    URLS,
+    VALUES,
+    VERSIONS,
+    directed,
+    each,
+)
 from .vectors import (
     FIXTURES,
     RECORDED,
+    BinaryFramingVector,
     FramingVector,
     HandshakeRequestVector,
     HandshakeResponseVector,
-    JsonVector,
     NegotiateResponseVector,
     NegotiateUrlVector,
     NegotiateVersionVector,
-    TranscodingVector,
-    load,
     raw_bytes,
-    vectors_of,
 )
-
-LOADED: Final = load()
-JSON: Final = vectors_of(LOADED, JsonVector)
-REQUESTS: Final = vectors_of(LOADED, HandshakeRequestVector)
-RESPONSES: Final = vectors_of(LOADED, HandshakeResponseVector)
-VERSIONS: Final = vectors_of(LOADED, NegotiateVersionVector)
-OFFERS: Final = vectors_of(LOADED, NegotiateResponseVector)
-URLS: Final = vectors_of(LOADED, NegotiateUrlVector)
-STREAMS: Final = vectors_of(LOADED, FramingVector)
-VALUES: Final = vectors_of(LOADED, TranscodingVector)
 
 PROTOCOL: Final = JsonHubProtocol()
 UNEXPECTED: Final = "An unexpected error occurred during connection handshake."
-_V = TypeVar("_V")
-
-
-class BinaryProtocol(JsonHubProtocol):
-    """Stands in for a hub protocol that needs a transport for binary data."""
-
-    name: ClassVar[str] = "messagepack"
-    transfer_format: ClassVar[TransferFormat] = TransferFormat.BINARY
-
-
-def each(vectors: dict[str, _V]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("vector", list(vectors.values()), ids=list(vectors))
-
-
-def directed(vectors: dict[str, Any], direction: str) -> dict[str, Any]:
-    return {key: it for key, it in vectors.items() if it.direction in (direction, "both")}
 
 
 def test_every_file_is_played() -> None:
     """A file or vector that no test below picks up would be a promise that nobody keeps."""
     files = {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.json")}
     files -= {path for path in files if path.startswith(RECORDED)}
-    played: list[Sized] = [JSON, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS, STREAMS, VALUES]
+    played: list[Sized] = [JSON, MESSAGEPACK, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS]
+    played += [STREAMS, BINARY_STREAMS, VALUES, MESSAGEPACK_VALUES]
     assert {fixture.path for fixture in LOADED} == files
     assert sum(map(len, played)) == sum(len(fixture.content.vectors) for fixture in LOADED)
-    assert set(JSON) == set(directed(JSON, "read")) | set(directed(JSON, "write"))
+    either_way: list[dict[str, Any]] = [JSON, MESSAGEPACK, MESSAGEPACK_VALUES]
+    for vectors in either_way:
+        assert set(vectors) == set(directed(vectors, "read")) | set(directed(vectors, "write"))
     for vectors in (REQUESTS, RESPONSES, OFFERS):
         assert set(vectors) == set(directed(vectors, "read"))
-
-
-# ---- JSON hub protocol
-
-
-def read_json(record: bytes) -> ReceivedMessage | None:
-    """What a connection does with a record: the kind of the arguments is judged as they pass."""
-    message = PROTOCOL.decode(record)
-    if isinstance(message, Invocation | StreamInvocation):
-        PROTOCOL.require_arguments(message.arguments)
-    return message
-
-
-@pytest.mark.parametrize("read", [read_json, read_message], ids=["protocol", "full-reader"])
-@each(directed(JSON, "read"))
-def test_json_read(vector: JsonVector, read: Any) -> None:
-    record = raw_bytes(vector.bytes)
-    if vector.error is not UNSET:
-        with pytest.raises(RemoteProtocolError) as caught:
-            read(record)
-        assert caught.value.exception_name == vector.exception
-        assert vector.error is None or str(caught.value) == vector.error
-        return
-    message = read(record)
-    if vector.message is not UNSET:
-        assert message == vector.message.build()
-    elif vector.binding_failure is not UNSET:
-        failure = vector.binding_failure
-        assert isinstance(message, InvocationBindingFailure)
-        assert (message.invocation_id, message.target) == (failure.invocation_id, failure.target)
-        assert message.error.startswith(f"{failure.exception}: ")
-    elif vector.stream_binding_failure is not UNSET:
-        lost = vector.stream_binding_failure
-        assert isinstance(message, StreamBindingFailure)
-        assert message.invocation_id == lost.invocation_id
-        assert message.error.startswith(f"{lost.exception}: ")
-    else:
-        assert message is None
-
-
-@each(directed(JSON, "write"))
-def test_json_write(vector: JsonVector) -> None:
-    assert vector.message is not UNSET
-    assert PROTOCOL.encode(vector.message.build()) == raw_bytes(vector.bytes) + RECORD_SEPARATOR
 
 
 # ---- handshake
@@ -138,7 +73,7 @@ def test_json_write(vector: JsonVector) -> None:
 def answer_to(vector: HandshakeRequestVector, *, detailed_errors: bool = False) -> bytes:
     """The record that a server sends back, as text without the separator."""
     server = handshake.ServerHandshake(
-        {"json": PROTOCOL, "messagepack": BinaryProtocol()},
+        {"json": PROTOCOL, "messagepack": MessagePackHubProtocol()},
         transfer_formats=frozenset(map(TransferFormat, vector.transfer_formats)),
         maximum_size=vector.maximum_size,
         detailed_errors=detailed_errors,
@@ -285,15 +220,7 @@ def test_negotiate_url(vector: NegotiateUrlVector) -> None:
 @pytest.mark.parametrize("cut", ["whole", "bytewise", "halves"])
 @each(STREAMS)
 def test_framing(vector: FramingVector, cut: str) -> None:
-    stream = raw_bytes(vector.bytes)
-    match cut:
-        case "whole":
-            ways = [[stream]]
-        case "bytewise":
-            ways = [[stream[at : at + 1] for at in range(len(stream))]]
-        case _:
-            ways = [[stream[:at], stream[at:]] for at in range(len(stream) + 1)]
-    for way in ways:
+    for way in ways_to_cut(raw_bytes(vector.bytes), cut):
         records: list[bytes] = []
         framer = RecordFramer(vector.maximum_size)
         if vector.error is UNSET:
@@ -306,27 +233,38 @@ def test_framing(vector: FramingVector, cut: str) -> None:
         assert records == [raw_bytes(record) for record in vector.records]
 
 
-def receive(framer: RecordFramer, chunks: list[bytes], records: list[bytes]) -> None:
+@pytest.mark.parametrize("cut", ["whole", "bytewise", "halves"])
+@each(BINARY_STREAMS)
+def test_binary_framing(vector: BinaryFramingVector, cut: str) -> None:
+    for way in ways_to_cut(bytes.fromhex(vector.bytes), cut):
+        records: list[bytes] = []
+        framer = LengthPrefixFramer(vector.maximum_size)
+        if vector.error is UNSET:
+            receive(framer, way, records)
+            assert framer.has_partial is vector.partial
+        else:
+            with pytest.raises(RemoteProtocolError) as caught:
+                receive(framer, way, records)
+            assert (caught.value.exception_name, str(caught.value)) == (
+                vector.exception,
+                vector.error,
+            )
+        assert records == [bytes.fromhex(record) for record in vector.records]
+
+
+def ways_to_cut(stream: bytes, cut: str) -> Iterable[list[bytes]]:
+    match cut:
+        case "whole":
+            yield [stream]
+        case "bytewise":
+            yield [stream[at : at + 1] for at in range(len(stream))]
+        case _:
+            for at in range(len(stream) + 1):
+                yield [stream[:at], stream[at:]]
+
+
+def receive(framer: Framer, chunks: list[bytes], records: list[bytes]) -> None:
     """Appends as it goes: the records before an error count (S-20)."""
     for chunk in chunks:
         for record in framer.feed(chunk):
             records.append(record)  # noqa: PERF402
-
-
-# ---- transcoding
-
-
-@each(directed(VALUES, "to-messagepack"))
-def test_json_as_messagepack(vector: TranscodingVector) -> None:
-    assert isinstance(vector.json, str)
-    assert bytes(json_to_messagepack(vector.json.encode())).hex() == vector.messagepack
-
-
-@each(directed(VALUES, "to-json"))
-def test_messagepack_as_json(vector: TranscodingVector) -> None:
-    payload = bytes.fromhex(vector.messagepack)
-    if vector.error:
-        with pytest.raises(TranscodingError):
-            messagepack_to_json(payload)
-    else:
-        assert bytes(messagepack_to_json(payload)).decode() == vector.json

@@ -6,9 +6,10 @@ left to ``test_fixtures``; the format is described in ``spec-fixtures/README.md`
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -31,9 +32,19 @@ Text: TypeAlias = str | Hex
 Direction: TypeAlias = Literal["read", "write", "both"]
 
 
+ReadBytes: TypeAlias = Callable[[Any], bytes]
+Octets: TypeAlias = bytes  # where a vector's own `bytes` hides the type
+
+
 def raw_bytes(text: Text) -> bytes:
     """The bytes that a vector's text stands for."""
     return bytes.fromhex(text.hex) if isinstance(text, Hex) else text.encode()
+
+
+def hex_bytes(text: Text) -> bytes:
+    """The bytes of a vector that has them all in hex."""
+    assert isinstance(text, str)
+    return bytes.fromhex(text)
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,14 +72,17 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
     allow_reconnect: bool | UnsetType = UNSET
     sequence_id: int | UnsetType = UNSET
 
-    def build(self) -> messages.HubMessage:
-        """The library's message. Raises TypeError for a field this type of message has not."""
+    def build(self, read: ReadBytes) -> messages.HubMessage:
+        """The library's message; ``read`` gives the bytes of a payload.
+
+        Raises TypeError for a field this type of message has not.
+        """
         fields: dict[str, Any] = {}
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if name != "type" and value is not UNSET:
                 is_payload = name in ("arguments", "item", "result")
-                fields[name] = Raw(raw_bytes(value)) if is_payload else value
+                fields[name] = Raw(read(value)) if is_payload else value
         kind: type[messages.HubMessage] = getattr(messages, self.type)
         return kind(**fields)
 
@@ -94,9 +108,10 @@ class _Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     note: str | UnsetType = UNSET
 
 
-class JsonVector(_Vector, frozen=True, kw_only=True):
-    """One record of the JSON hub protocol. Exactly one of its meanings is set."""
+class MessageVector(_Vector, frozen=True, kw_only=True):
+    """One record of a hub protocol. Exactly one of its meanings is set."""
 
+    read_bytes: ClassVar[ReadBytes]
     direction: Direction
     bytes: Text
     message: Message | UnsetType = UNSET
@@ -105,6 +120,38 @@ class JsonVector(_Vector, frozen=True, kw_only=True):
     binding_failure: BindingFailure | UnsetType = UNSET
     stream_binding_failure: StreamBindingFailure | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET
+
+    @property
+    def record(self) -> Octets:
+        """What is on the wire, bare of what marks its end."""
+        return type(self).read_bytes(self.bytes)
+
+    def build(self) -> messages.HubMessage:
+        """The message it is."""
+        assert self.message is not UNSET
+        return self.message.build(type(self).read_bytes)
+
+
+class JsonVector(MessageVector, frozen=True, kw_only=True):
+    """One record of the JSON hub protocol."""
+
+    read_bytes: ClassVar[ReadBytes] = staticmethod(raw_bytes)
+
+
+class MessagePackVector(MessageVector, frozen=True, kw_only=True):
+    """One message of the MessagePack hub protocol; all bytes are in hex."""
+
+    read_bytes: ClassVar[ReadBytes] = staticmethod(hex_bytes)
+
+
+class MessagePackValueVector(_Vector, frozen=True, kw_only=True):
+    """A payload of a declared type in hex, and the same value's JSON text; or it is refused."""
+
+    direction: Direction
+    type: str
+    bytes: str
+    json: str | UnsetType = UNSET
+    refused: Literal[True] | UnsetType = UNSET
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +241,17 @@ class FramingVector(_Vector, frozen=True, kw_only=True):
     error: str | UnsetType = UNSET
 
 
+class BinaryFramingVector(_Vector, frozen=True, kw_only=True):
+    """A stream of messages behind their lengths; all bytes are in hex."""
+
+    bytes: str
+    records: tuple[str, ...]
+    maximum_size: int | None = None
+    partial: bool | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    exception: str = "InvalidDataException"
+
+
 class TranscodingVector(_Vector, frozen=True, kw_only=True):
     """A value in both hub protocols, or bytes of MessagePack (in hex) that have no JSON form."""
 
@@ -235,6 +293,18 @@ class FramingFile(_File, tag="framing"):
     vectors: list[FramingVector]
 
 
+class BinaryFramingFile(_File, tag="binary-framing"):
+    vectors: list[BinaryFramingVector]
+
+
+class MessagePackFile(_File, tag="messagepack"):
+    vectors: list[MessagePackVector]
+
+
+class MessagePackValueFile(_File, tag="messagepack-value"):
+    vectors: list[MessagePackValueVector]
+
+
 class TranscodingFile(_File, tag="transcoding"):
     vectors: list[TranscodingVector]
 
@@ -248,6 +318,9 @@ FixtureFile: TypeAlias = (
     | NegotiateUrlFile
     | FramingFile
     | TranscodingFile
+    | BinaryFramingFile
+    | MessagePackFile
+    | MessagePackValueFile
 )
 _V = TypeVar("_V", bound=_Vector)
 
@@ -299,7 +372,7 @@ def _outcomes(vector: _Vector) -> int | None:
     """How many things a vector says it is; None for the kinds that are only one."""
     said: tuple[object, ...]
     match vector:
-        case JsonVector():
+        case MessageVector():
             failures = (vector.binding_failure, vector.stream_binding_failure)
             said = (vector.message, vector.error, vector.ignored, *failures)
         case HandshakeRequestVector() | NegotiateResponseVector():
@@ -308,8 +381,10 @@ def _outcomes(vector: _Vector) -> int | None:
             said = (vector.accepted, vector.error)
         case NegotiateVersionVector():
             said = (vector.version, vector.error)
-        case FramingVector():
+        case FramingVector() | BinaryFramingVector():
             said = (vector.partial, vector.error)
+        case MessagePackValueVector():
+            said = (vector.json, vector.refused)
         case TranscodingVector():
             said = (vector.json, vector.error)
         case _:

@@ -34,8 +34,8 @@ from protocol import (
 from tests.interop.drivers import ClientDriver, DrivenConnection, DriverError, dotnet_driver_argv
 from tests.interop.expectations import REFUSALS
 from tests.interop.servers import HubServer
-from tests.interop.values_hub import Color, Person
 from tests.interop.versions import CLIENTS
+from tests.value_types import Color, Person
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
 

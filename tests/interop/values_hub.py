@@ -2,11 +2,8 @@
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import IntEnum
 from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from protocol import (
     Byte,
@@ -23,18 +20,7 @@ from protocol import (
     UInt64,
     hub_method,
 )
-
-
-class Color(IntEnum):
-    RED = 0
-    DARK_BLUE = 10
-
-
-class Person(msgspec.Struct):
-    first_name: str | None = None
-    age: Int32 = 0
-    favourite: Color = Color.RED
-    friend: "Person | None" = None
+from tests.value_types import Color, Person
 
 
 class ValuesHub(Hub):
