@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from msgspec import Raw, structs
 
@@ -18,6 +18,7 @@ from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
 from .cancellation import is_being_cancelled
+from .signatures import annotation_of
 
 logger = logging.getLogger(__name__)
 
@@ -198,10 +199,9 @@ def _log_failure(target: str, error: BaseException) -> None:
 
 def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
     """By the handler's annotations; a parameter without one takes anything, ``*args`` the rest."""
-    hints = get_type_hints(handler if inspect.isroutine(handler) else type(handler).__call__)
     annotations: list[Any] = []
     for parameter in inspect.signature(handler).parameters.values():
-        annotation = hints.get(parameter.name, Any)
+        annotation = annotation_of(handler, parameter, "A handler")
         if parameter.kind is parameter.VAR_POSITIONAL:
             if annotations:
                 raise TypeError("A handler takes either named parameters or *args, not both.")

@@ -14,7 +14,7 @@ from ..messages import Close
 from .clients import GroupManager, HubCallerClients, HubContext
 from .connection import Ending, HubConnectionContext
 from .context import HttpRequestData, Principal
-from .hub import Hub, HubMethodTable
+from .hub import Hub, HubMethodTable, require_hub_class
 from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
 from .options import HubOptions
 from .server_connection import ServerConnection
@@ -29,7 +29,7 @@ class HubServer:
     """Serves one hub class.
 
     ``hub_factory`` makes an instance for each call, by default the class itself without arguments.
-    Raises TypeError for a hub class whose methods cannot be served (see HubMethodTable).
+    Raises TypeError for a hub class that cannot be served (see HubMethodTable).
     """
 
     def __init__(
@@ -40,6 +40,9 @@ class HubServer:
         hub_factory: Callable[[], Hub] | None = None,
         lifetime: HubLifetimeManager | None = None,
     ) -> None:
+        require_hub_class(hub_class, hub_factory)
+        if not isinstance(options, HubOptions | None):
+            raise TypeError(f"hub_options are HubOptions, not {type(options).__name__}.")
         self.hub_class = hub_class
         self.options = options or HubOptions()
         self.lifetime = lifetime or DefaultHubLifetimeManager()

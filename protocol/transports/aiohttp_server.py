@@ -28,6 +28,7 @@ from .web_socket_frame import FrameCache
 logger = logging.getLogger(__name__)
 
 
+_UNREACHABLE: Final = {"", ".", ".."}  # segments that clients leave out of what they ask for
 _POLL_HEADERS: Final = {  # TL-2
     "Cache-Control": "no-cache, no-store",
     "Pragma": "no-cache",
@@ -69,11 +70,14 @@ def map_hub(
     groups and users; its ``hub_options`` and ``hub_factory`` are given once. Connections end in an
     orderly way when the application shuts down. Returns the way to send from outside of the hub.
 
-    Raises ValueError for a path or a combination that cannot be, TypeError for a hub class whose
-    methods cannot be served.
+    Raises ValueError for a path or a combination that cannot be, TypeError for a hub class that
+    cannot be served and for what is of another type.
     """
-    if not path.startswith("/") or path.endswith("/"):
-        raise ValueError(f"A hub's path begins with a slash and ends without one, unlike {path!r}.")
+    _require_path(path)
+    if not isinstance(endpoint_options, EndpointOptions | None):
+        raise TypeError(
+            f"endpoint_options are EndpointOptions, not {type(endpoint_options).__name__}."
+        )
     hosting = app.get(_HOSTING)
     if hosting is None:
         hosting = app[_HOSTING] = _Hosting()
@@ -101,6 +105,17 @@ def map_hub(
     app.router.add_route("*", pattern + "{slash:/?}", endpoint.dispatch)
     app.router.add_route("*", pattern + "/{negotiate:(?i:negotiate)}{slash:/?}", endpoint.negotiate)
     return server.context
+
+
+def _require_path(path: object) -> None:
+    if not isinstance(path, str):
+        raise TypeError(f"A hub's path is text, not {type(path).__name__}.")
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError(f"A hub's path begins with a slash and ends without one, unlike {path!r}.")
+    if not _UNREACHABLE.isdisjoint(path[1:].split("/")):
+        raise ValueError(f"A hub's path has no empty segments or dots for some, unlike {path!r}.")
+    if any(character in "?#" or not character.isprintable() for character in path):
+        raise ValueError(f"A hub's path is no more than a path, unlike {path!r}.")
 
 
 def _not_found_middleware(hosting: _Hosting) -> Callable[..., Awaitable[web.StreamResponse]]:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -307,3 +308,36 @@ async def test_a_server_that_asks_the_catch_all_for_a_result(client_lab: ClientL
         {"type": 3, "invocationId": "s1", "error": "Client didn't provide a result."}
     ]
     assert heard == ["Nobody"]
+
+
+def test_an_annotation_that_does_not_exist(client_lab: ClientLab) -> None:
+    """A misspelled name is told with the parameter that it stands at, however it is called."""
+
+    def handler(fine: "int", text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    connection = client_lab.connection()
+    for each in (handler, functools.partial(handler, 1)):
+        with pytest.raises(TypeError, match="annotation of parameter 'text' cannot be resolved"):
+            connection.on("Misspelled", each)
+
+
+async def test_annotations_of_what_is_no_function(client_lab: ClientLab) -> None:
+    """Texts are looked up where they were written: in partial functions, methods and objects."""
+    heard: list[Any] = []
+
+    class Listener:
+        def __call__(self, number: "Decimal") -> None:
+            heard.append(number)
+
+        def method(self, number: "Decimal") -> None:
+            heard.append(number)
+
+    def two(text: str, number: "Decimal") -> None:
+        heard.append(number)
+
+    connection = await client_lab.started()
+    for each in (Listener(), Listener().method, functools.partial(two, "x")):
+        connection.on("Number", each)
+    client_lab.server.send({"type": 1, "target": "Number", "arguments": [1]})
+    await client_lab.clock.settle()
+    assert [type(number) for number in heard] == [Decimal] * 3

@@ -2,7 +2,8 @@
 
 import math
 import socket
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -142,6 +143,82 @@ def unreadable_inside() -> type[Hub]:
     return UnreadableHub
 
 
+def static() -> type[Hub]:
+    class StaticHub(Hub):
+        @hub_method
+        @staticmethod
+        def send(text: str) -> None: ...
+
+    return StaticHub
+
+
+def static_outside() -> type[Hub]:
+    class StaticHub(Hub):
+        @staticmethod
+        @hub_method
+        def send(text: str) -> None: ...
+
+    return StaticHub
+
+
+def of_the_class() -> type[Hub]:
+    class ClassHub(Hub):
+        @classmethod
+        @hub_method
+        def send(cls, text: str) -> None: ...
+
+    return ClassHub
+
+
+def stream() -> type[Hub]:
+    class StreamHub(Hub):
+        @hub_method
+        async def count(self) -> AsyncIterator[int]:
+            yield 1
+
+    return StreamHub
+
+
+def generator() -> type[Hub]:
+    class GeneratorHub(Hub):
+        @hub_method
+        def count(self) -> Iterator[int]:
+            yield 1
+
+    return GeneratorHub
+
+
+def without_self() -> type[Hub]:
+    class SelflessHub(Hub):
+        @hub_method
+        def send() -> None: ...  # type: ignore[misc]
+
+    return SelflessHub
+
+
+def nameless() -> type[Hub]:
+    class NamelessHub(Hub):
+        @hub_method
+        def __(self) -> None: ...
+
+    return NamelessHub
+
+
+def needy() -> type[Hub]:
+    class NeedyHub(Hub):
+        def __init__(self, dependency: str) -> None: ...
+
+    return NeedyHub
+
+
+def abstract() -> type[Hub]:
+    class AbstractHub(Hub, ABC):
+        @abstractmethod
+        def send(self) -> None: ...
+
+    return AbstractHub
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -155,6 +232,21 @@ def unreadable_inside() -> type[Hub]:
         pytest.param(variable, "parameter 'texts' is not positional", id="*texts"),
         pytest.param(keywords, "parameter 'texts' is not positional", id="**texts"),
         pytest.param(unreadable, "socket", id="annotation"),
+        pytest.param(static, r"^StaticHub\.Send is a staticmethod", id="static"),
+        pytest.param(static_outside, r"^StaticHub\.Send is a staticmethod", id="static outside"),
+        pytest.param(of_the_class, r"^ClassHub\.Send is a classmethod", id="class method"),
+        pytest.param(
+            stream, r"^StreamHub\.Count is a generator; streams are not supported yet", id="stream"
+        ),
+        pytest.param(generator, r"^GeneratorHub\.Count is a generator", id="generator"),
+        pytest.param(without_self, r"^SelflessHub\.Send has no parameter for", id="no self"),
+        pytest.param(nameless, r"^NamelessHub\.__ needs a name", id="no name"),
+        pytest.param(
+            needy,
+            r"^NeedyHub cannot be made without arguments \(.*'dependency'\); a hub_factory",
+            id="constructor with arguments",
+        ),
+        pytest.param(abstract, "^AbstractHub is abstract", id="abstract"),
         pytest.param(unreadable_inside, "Callable", id="annotation inside a list"),
     ],
 )
@@ -165,14 +257,34 @@ async def test_definitions_that_cannot_work(make: Callable[[], type[Hub]], text:
 
 
 def test_an_annotation_that_does_not_exist() -> None:
-    """A misspelled name is told as Python tells it."""
+    """A misspelled name is told with the method and the parameter that it stands at."""
 
     class MisspelledHub(Hub):
         @hub_method
-        def send(self, text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+        def send(self, fine: "int", text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    with pytest.raises(NameError, match="Strin"):
+    text = r"MisspelledHub\.Send: the annotation of parameter 'text' cannot be resolved: .*'Strin'"
+    with pytest.raises(TypeError, match=text):
         HubMethodTable(MisspelledHub, {})
+
+
+@pytest.mark.parametrize("name", ["", 5, b"Send"])
+def test_names_that_are_none(name: Any) -> None:
+    """S-1: found out where it is written."""
+    with pytest.raises(TypeError, match="The name of a hub method is text that is not empty"):
+        hub_method(name)
+
+
+async def test_what_a_method_returns_need_not_be_known(serve: MakeServer) -> None:
+    """Its annotation may be of a type that is imported for the type checker alone."""
+
+    class ReturningHub(Hub):
+        @hub_method
+        def get(self, number: "int") -> "Absent":  # type: ignore[name-defined]  # noqa: F821
+            return number
+
+    client = await serve(ReturningHub).connect()
+    assert await client.ask(call("Get", 5)) == [result(5)]
 
 
 async def test_parameters_of_all_readable_kinds(serve: MakeServer) -> None:

@@ -39,6 +39,50 @@ def test_paths_that_cannot_be(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/a//b", "no empty segments"),
+        ("//hub", "no empty segments"),
+        ("/a/../hub", "no empty segments or dots"),
+        ("/./hub", "no empty segments or dots"),
+        ("/hub?x=1", "no more than a path"),
+        ("/hub#x", "no more than a path"),
+        ("/hub\n", "no more than a path"),
+    ],
+)
+def test_paths_that_nobody_could_ask_for(path: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        map_hub(web.Application(), path, LabHub)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"path": 5}, "A hub's path is text, not int"),
+        (
+            {"hub_class": LabHub()},
+            "A hub is a class derived from Hub, unlike an instance of LabHub",
+        ),
+        ({"hub_class": dict}, "A hub is a class derived from Hub, unlike dict"),
+        ({"hub_class": "LabHub"}, "A hub is a class derived from Hub, unlike an instance of str"),
+        ({"hub_options": "x"}, "hub_options are HubOptions, not str"),
+        ({"hub_options": QUICK}, "hub_options are HubOptions, not EndpointOptions"),
+        (
+            {"endpoint_options": HubOptions()},
+            "endpoint_options are EndpointOptions, not HubOptions",
+        ),
+        ({"hub_factory": LabHub()}, "hub_factory is a function, not LabHub"),
+    ],
+)
+def test_what_is_of_another_type(given: dict[str, Any], text: str) -> None:
+    """And nothing is mapped by it."""
+    app = web.Application()
+    with pytest.raises(TypeError, match=text):
+        map_hub(app, **{"path": "/hub", "hub_class": LabHub, **given})
+    map_hub(app, "/hub", LabHub)
+
+
+@pytest.mark.parametrize(
     "more", [{"hub_options": HubOptions()}, {"hub_factory": LabHub}], ids=["options", "factory"]
 )
 async def test_options_are_given_once(more: dict[str, Any]) -> None:
