@@ -142,6 +142,8 @@ async def test_without_a_list_only_its_own_pages_may(lab: Lab) -> None:
     async with running_gateway(lambda o: lab_routes(o, lab.url)) as gateway:
         assert await connects(gateway, Origin=gateway.url)
         assert not await connects(gateway, Origin=APP)
+        preflight = await gateway.request("OPTIONS", POST, None, {"Origin": APP, **PREFLIGHT})
+        assert (preflight.status, cors_headers(preflight.headers)) == (405, {})
         own = await gateway.request("POST", POST, b"[1]", {"Origin": gateway.url, **JSON})
         assert (own.status, cors_headers(own.headers)) == (200, {})
 

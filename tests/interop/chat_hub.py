@@ -55,6 +55,10 @@ class ChatHub(Hub):
         return value
 
     @hub_method
+    async def relay(self, value: Any) -> None:
+        await self.clients.all.send("ReceiveRelay", value)
+
+    @hub_method
     async def nothing(self) -> None:
         pass
 
