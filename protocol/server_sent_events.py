@@ -1,7 +1,8 @@
-"""Server-Sent Events, read: bytes of an event stream → the data of its events (section TS_).
+"""Server-Sent Events, written and read: hub bytes ↔ the bytes of an event stream (section TS_).
 
-Reads the whole format of the HTML standard, not only what SignalR servers write: lines that end
-with LF, CR or both, comments, other fields. How the stream comes about is left to the transports.
+Writes the narrow format that every client reads, and reads the whole one of the HTML standard:
+lines that end with LF, CR or both, comments, other fields. How the stream comes about is left to
+the transports.
 """
 
 import re
@@ -11,6 +12,19 @@ from .errors import TransportViolationError
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+FIRST_COMMENT: Final = b":\r\n"
+"""What a stream begins with, so that its client knows that it is open (TS_-3)."""
+
+
+def write_event(data: bytes) -> bytes:
+    """One event, of ``data: `` lines that end with CR LF and nothing else (TS_-4, TS_-5).
+
+    Line ends in ``data`` arrive as LF. In JSON, where they are but white space, that is the same.
+    """
+    if b"\n" in data or b"\r" in data:
+        data = b"\r\ndata: ".join(_LINE_END.split(data))
+    return b"data: %b\r\n\r\n" % data
 
 
 class ServerSentEventsParser:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import pytest
 
-from protocol import EndpointOptions, HubConnectionBuilder, HubOptions
+from protocol import EndpointOptions, HttpTransportType, HubConnectionBuilder, HubOptions
 from protocol import errors as library_errors
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
@@ -72,9 +72,11 @@ def field_defaults(kind: Any) -> dict[str, object]:
 
 
 def shown(default: object) -> object:
-    """Hub protocols as the tables write them: two of a kind are not equal."""
+    """As the tables write it: two hub protocols of a kind are not equal, and enums no literals."""
     if isinstance(default, tuple) and all(isinstance(it, HubProtocol) for it in default):
         return f"({', '.join(f'{type(each).__name__}()' for each in default)})"
+    if isinstance(default, HttpTransportType):
+        return str(default)
     return default
 
 

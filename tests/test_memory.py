@@ -15,6 +15,7 @@ import pytest
 from protocol import (
     GroupLimitError,
     HttpRequestData,
+    HttpTransportType,
     HubConnection,
     HubException,
     HubOptions,
@@ -103,7 +104,7 @@ def connect(times: int) -> None:
     for _ in range(times):
         connection = manager.create(1, now=0.0, lifetime=1.0, maximum=500)
         if connection is not None:
-            manager.activate(connection, "/hub", 500)
+            manager.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 500)
 
 
 def unfinished_records(times: int) -> None:
@@ -177,7 +178,7 @@ async def connect_and_leave(times: int) -> None:
     for number in range(times // 5):
         connection = connections.create(1, now=0.0, lifetime=1.0, maximum=1)
         assert connection is not None
-        assert connections.activate(connection, "/hub", 1)
+        assert connections.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 1)
         context = hub_connection(connection.connection_id)
         await lifetime.on_connected(context)
         for group in (f"kept {number}", f"left {number}"):

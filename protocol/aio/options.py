@@ -3,10 +3,11 @@
 Two scopes: hub options belong to the hub class wherever it is mapped, endpoint options to one path.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..json_protocol import JsonHubProtocol
 from ..messagepack_protocol import MessagePackHubProtocol
@@ -83,8 +84,25 @@ class EndpointOptions:
     """Who a request is: a Principal, or None for nobody. Called for the request that opens the
     transport (A-6); an exception it raises refuses the request with 500."""
 
+    transports: HttpTransportType = HttpTransportType.ALL
+    """Which transports there are; negotiate lists them in ASP.NET Core's order (N-14)."""
+
+    allowed_origins: Collection[str] | None = None
+    """Origins like ``https://app.example`` whose pages may use the hub with the user's credentials,
+    beside those of the hub's own origin (TC-1). WebSockets that pages of other origins open are
+    refused with 403. None: no CORS headers, and WebSockets are open to all origins."""
+
     minimum_protocol_version: int = 0
     """Of negotiate (N-8)."""
+
+    long_polling_poll_timeout: float = 90.0
+    """How long a poll waits for something to deliver (TL-5)."""
+
+    application_max_buffer_size: int = 64 * 1024
+    """What is POSTed and not yet read by the hub; beyond it the POST waits (TG-8)."""
+
+    transport_send_timeout: float = 10.0
+    """A client that takes longer to read the answer to a poll is cut off (TL-10)."""
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that nothing picks up is dropped after this (N-27)."""

@@ -70,6 +70,7 @@ class ServerConnection:
             Role.SERVER,
             ServerHandshake(
                 protocols,
+                transfer_formats=transport.transfer_formats,
                 maximum_size=options.maximum_receive_message_size,
                 detailed_errors=options.enable_detailed_errors,
             ),
@@ -198,6 +199,7 @@ class ServerConnection:
 
     def tick(self, now: float) -> None:
         """Called about once a second: timeouts and pings."""
+        self._transport.tick(now)
         if self.connection.ending is not None:
             return
         if not self._peer.is_connected:
@@ -212,7 +214,8 @@ class ServerConnection:
             self._peer.keep_alive.heard(now)
         match self._peer.keep_alive.tick(now):
             case KeepAliveAction.PING:
-                self.connection.ping(self._ping)
+                if not self._transport.has_inherent_keep_alive:  # TL-11
+                    self.connection.ping(self._ping)
             case KeepAliveAction.TIMEOUT:
                 self._end_with_error(ClientTimeoutError())
             case KeepAliveAction.NOTHING:
@@ -239,6 +242,7 @@ class ServerConnection:
         elif ending.close is not None and self._peer.is_connected:
             self._transport.write(self._peer.hub_protocol.encode(ending.close))
         self._transport.flush()
+        self._transport.stop_receiving()
         self.connection.connection_aborted.set()
         self._dispatcher.stop()
         if self._connecting is not None:

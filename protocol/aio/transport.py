@@ -59,6 +59,16 @@ class Transport(Protocol):
 class ServerTransport(Transport, Protocol):
     """A server's end, which learns from the handshake what its client speaks."""
 
+    @property
+    def transfer_formats(self) -> frozenset[TransferFormat]:
+        """What it can carry; the handshake refuses hub protocols of another format (H-7)."""
+
+    def stop_receiving(self) -> None:
+        """The hub reads no more, although the connection has not ended yet (TG-6)."""
+
+    def tick(self, now: float) -> None:
+        """Called about once a second until it is closed, for timeouts of its own (TG-10)."""
+
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
         """What is written from now on is of this format; until then all is text (TW-3, H-8).
 

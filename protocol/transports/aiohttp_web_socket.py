@@ -10,8 +10,10 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from ..errors import TransportViolationError
+from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from .flusher import Flusher
+from .socket_output import SocketOutput
 from .web_socket_frame import (
     INTERNAL_ERROR,
     INVALID_TEXT,
@@ -21,11 +23,7 @@ from .web_socket_frame import (
     require_utf8,
 )
 
-# Where congestion is waited out by looking again: aiohttp has no public event for it, and who is
-# congested is in no hurry.
-_DRAIN_INTERVAL: Final = 0.01
 _TEXT: Final = WSMsgType.TEXT
-_LOW_WATER: Final = 16 * 1024
 _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
@@ -33,6 +31,7 @@ class WebSocketServerTransport:
     """A ``protocol.aio.transport.ServerTransport`` over one upgraded request."""
 
     has_inherent_keep_alive: Final = False
+    transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.WEB_SOCKETS])
 
     def __init__(
         self,
@@ -41,21 +40,28 @@ class WebSocketServerTransport:
         flusher: Flusher,
         frames: FrameCache,
         close_timeout: float,
+        early: bytes = b"",
     ) -> None:
-        self._request = request
+        """``early`` was received before the WebSocket opened, and comes first (TG-6)."""
+        self._early = early
         self._web_socket = web_socket
-        self._flusher = flusher
         self._frames = frames
         self._close_timeout = close_timeout
         self._format = TransferFormat.TEXT
-        self._out: list[bytes] = []
-        self._out_size = 0
-        self._in_socket = 0
-        self._closed = False
+        self._output = SocketOutput(request, flusher, self._frame)
+        self.write = self._output.write
+        self.flush = self._output.flush
+        self.drain = self._output.drain
         self._close_code = NORMAL
+
+    def _frame(self, payload: bytes) -> bytes:
+        return self._frames.frame(payload, self._format)
 
     async def receive(self) -> bytes | None:
         """See Transport. Text that is not UTF-8 is a violation (TW-3)."""
+        if self._early:
+            early, self._early = self._early, b""
+            return early
         message = await self._web_socket.receive()
         kind = message.type
         if kind is _TEXT:
@@ -71,10 +77,10 @@ class WebSocketServerTransport:
                 await self.close()  # at once; behind a Close nothing is sent, no hub Close either
                 return None
             case WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
-                self._closed = True
+                self._output.end()
                 raise TransportViolationError(str(message.data))
             case _:
-                self._closed = True  # the peer has vanished, or close() was called
+                self._output.end()  # the peer has vanished, or close() was called
                 return None
 
     def _require_utf8(self, text: bytes) -> None:
@@ -90,56 +96,31 @@ class WebSocketServerTransport:
             self._close_code = PROTOCOL_ERROR
             raise TransportViolationError("The WebSocket received an illegal close code.")
 
-    def write(self, data: bytes) -> int:
-        """See Transport."""
-        if not self._out:
-            self._flusher.schedule(self)
-        self._out.append(data)
-        self._out_size += len(data)
-        return self._out_size + self._in_socket
-
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
         """See ServerTransport."""
         self.flush()
         self._format = transfer_format
 
-    def flush(self) -> None:
-        """See Transport."""
-        out = self._out
-        if not out:
-            return
-        payload = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        self._out_size = 0
-        socket = self._request.transport
-        if self._closed or socket is None or socket.is_closing():
-            return
-        socket.write(self._frames.frame(payload, self._format))
-        self._in_socket = socket.get_write_buffer_size()
+    def stop_receiving(self) -> None:
+        """See ServerTransport. What aiohttp still reads is dropped with the socket."""
+
+    def tick(self, now: float) -> None:
+        """See ServerTransport."""
 
     @property
     def is_closed(self) -> bool:
         """See Transport."""
-        socket = self._request.transport
-        return socket is None or socket.is_closing()
+        return self._output.is_closed
 
     @property
     def buffered(self) -> int:
         """See Transport."""
-        if self._in_socket:  # as it was after the last write: it can only have shrunk
-            socket = self._request.transport
-            self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
-        return self._out_size + self._in_socket
-
-    async def drain(self) -> None:
-        """See Transport."""
-        while self.buffered > _LOW_WATER and not self._closed:  # noqa: ASYNC110 - see above
-            await asyncio.sleep(_DRAIN_INTERVAL)
+        return self._output.buffered
 
     async def close(self, *, failed: bool = False) -> None:
         """See Transport. 1000 towards a peer that behaved, 1011 if it is we who did not (TW-6)."""
         self.flush()
-        self._closed = True
+        self._output.end()
         try:
             # aiohttp bounds the wait for the client's Close, but not the sending of ours.
             async with asyncio.timeout(self._close_timeout):
@@ -149,7 +130,4 @@ class WebSocketServerTransport:
 
     def abort(self) -> None:
         """See Transport."""
-        self._closed = True
-        socket = self._request.transport
-        if socket is not None:
-            socket.abort()
+        self._output.abort()

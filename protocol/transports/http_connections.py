@@ -6,9 +6,13 @@ each path's own affair, so they are counted by path.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from .. import negotiate
+from ..http_transport_type import HttpTransportType
+from .inbound_pipe import InboundPipe
+from .long_polling_server import LongPollingServerTransport
 
 
 @dataclass(slots=True)
@@ -18,8 +22,16 @@ class HttpConnection:
     connection_id: str
     token: str
     expires_at: float
-    is_active: bool = False  # a transport has picked it up, for life (TG-7)
+    inbound: InboundPipe = field(default_factory=InboundPipe)  # what is POSTed
+    transport_type: HttpTransportType = HttpTransportType.NONE  # once one has picked it up (TG-7)
     path: str = ""  # where that happened
+    polls: LongPollingServerTransport | None = None
+    is_disposed: bool = False  # its client has ended it; the hub may still be about it
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a transport has picked it up, for life (TG-7)."""
+        return self.transport_type is not HttpTransportType.NONE
 
 
 class HttpConnectionManager:
@@ -56,7 +68,13 @@ class HttpConnectionManager:
         """Whether ``maximum`` connections of ``path`` are active, so that there is no room."""
         return self._active_by_path[path] >= maximum
 
-    def activate(self, connection: HttpConnection, path: str, maximum: int) -> bool:
+    def activate(
+        self,
+        connection: HttpConnection,
+        transport_type: HttpTransportType,
+        path: str,
+        maximum: int,
+    ) -> bool:
         """A transport of ``path`` picks it up; it stays until ``remove``.
 
         False when that path ``is_full``: then nothing has changed.
@@ -64,7 +82,7 @@ class HttpConnectionManager:
         if self.is_full(path, maximum):
             return False
         self._waiting.pop(connection.token, None)
-        connection.is_active = True
+        connection.transport_type = transport_type
         connection.path = path
         self._active[connection.token] = connection
         self._active_by_path[path] += 1
@@ -74,6 +92,11 @@ class HttpConnectionManager:
         """It has ended: its token means nothing any more."""
         if self._active.pop(connection.token, None) is not None:
             self._active_by_path[connection.path] -= 1
+
+    @property
+    def active(self) -> Iterable[HttpConnection]:
+        """Those that a transport has picked up."""
+        return self._active.values()
 
     def _expire(self, now: float) -> None:
         while self._waiting:

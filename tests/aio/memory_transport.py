@@ -18,6 +18,7 @@ class MemoryTransport:
     def __init__(self) -> None:
         self.peer: MemoryTransport = self
         self.has_inherent_keep_alive = False
+        self.transfer_formats = frozenset(TransferFormat)
         self.ended: Literal["closed", "failed", "aborted"] | None = None
         """How this end was ended from this side."""
         self.pieces: list[bytes] = []
@@ -75,6 +76,12 @@ class MemoryTransport:
         """See ServerTransport."""
         self.flush()
         self._format = transfer_format
+
+    def stop_receiving(self) -> None:
+        """See ServerTransport."""
+
+    def tick(self, now: float) -> None:
+        """See ServerTransport."""
 
     @property
     def is_closed(self) -> bool:

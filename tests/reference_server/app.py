@@ -13,10 +13,11 @@ all others            the connection lab, see ``_map_lab``
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
-from protocol import EndpointOptions, Hub, HubOptions, map_hub
+from protocol import EndpointOptions, HttpTransportType, Hub, HubOptions, map_hub
 
 from .authentication import bearer_user, query_user
 from .conformance_hubs import (
@@ -57,6 +58,7 @@ def create_app(stop: Callable[[], None]) -> web.Application:
 def _map_conformance(app: web.Application) -> None:
     services: dict[type, Callable[[], object]] = {Greeter: Greeter}
     endpoint_options = EndpointOptions(authenticate=query_user)
+    quick_polls = EndpointOptions(authenticate=query_user, long_polling_poll_timeout=2)
     hubs: list[tuple[str, type[Hub], HubOptions]] = [
         ("/chathub", ChatHub, HubOptions()),
         ("/testhub", DefaultHub, HubOptions(services=services)),
@@ -95,59 +97,88 @@ def _map_conformance(app: web.Application) -> None:
         ),
     ]
     for path, hub_class, hub_options in hubs:
-        map_hub(app, path, hub_class, hub_options=hub_options, endpoint_options=endpoint_options)
+        map_hub(
+            app,
+            path,
+            hub_class,
+            hub_options=hub_options,
+            endpoint_options=quick_polls if hub_class is FastHub else endpoint_options,
+        )
 
 
 def _map_lab(app: web.Application, journal: Journal) -> None:
     later = LaterSender(journal)
     app.on_cleanup.append(later.close)
+    mapped: set[type[LabHub]] = set()
 
     def map_lab(
         path: str,
         hub_class: type[LabHub],
-        hub_options: HubOptions | None = None,
         endpoint_options: EndpointOptions | None = None,
-        *,
-        mapped: bool = False,
+        hub_options: HubOptions | None = None,
     ) -> None:
-        """``mapped``: the class is at another path already."""
+        is_first = hub_class not in mapped
+        mapped.add(hub_class)
         context = map_hub(
             app,
             path,
             hub_class,
             hub_options=hub_options,
-            endpoint_options=endpoint_options or EndpointOptions(authenticate=bearer_user),
-            hub_factory=None if mapped else lambda: hub_class(journal, later),
+            endpoint_options=endpoint_options or _endpoint(),
+            hub_factory=(lambda: hub_class(journal, later)) if is_first else None,
         )
-        if not mapped:
+        if is_first:
             later.contexts.append(context)
 
-    map_lab("/lab", LabHub)
-    for path in ("/defaults", "/websockets", "/subprotocol", "/small-buffers", "/send-timeout"):
-        map_lab(path, LabHub, mapped=True)
+    map_lab("/lab", LabHub, _endpoint(long_polling_poll_timeout=2))
+    for path in ("/defaults", "/subprotocol", "/auth/optional"):
+        map_lab(path, LabHub)
+    map_lab("/websockets", LabHub, _endpoint(transports=HttpTransportType.WEB_SOCKETS))
+    map_lab("/sse", LabHub, _endpoint(transports=HttpTransportType.SERVER_SENT_EVENTS))
     map_lab(
-        "/minimum-version",
+        "/longpolling",
         LabHub,
-        endpoint_options=EndpointOptions(minimum_protocol_version=1),
-        mapped=True,
+        _endpoint(transports=HttpTransportType.LONG_POLLING, long_polling_poll_timeout=2),
+    )
+    map_lab("/no-transports", LabHub, _endpoint(transports=HttpTransportType.NONE))
+    map_lab("/minimum-version", LabHub, _endpoint(minimum_protocol_version=1))
+    map_lab("/close-timeout", LabHub, _endpoint(close_timeout=1))
+    map_lab(
+        "/small-buffers",
+        LabHub,
+        _endpoint(
+            application_max_buffer_size=1024,
+            long_polling_poll_timeout=2,
+        ),
     )
     map_lab(
-        "/close-timeout", LabHub, endpoint_options=EndpointOptions(close_timeout=1), mapped=True
+        "/send-timeout",
+        LabHub,
+        _endpoint(transport_send_timeout=1),
     )
-    map_lab("/auth/optional", LabHub, mapped=True)
-    map_lab("/detailed", LabDetailedHub, HubOptions(enable_detailed_errors=True))
-    map_lab("/short-handshake", ShortHandshakeHub, HubOptions(handshake_timeout=1))
-    map_lab("/keep-alive", KeepAliveHub, HubOptions(keep_alive_interval=2))
+    map_lab(
+        "/cors",
+        LabHub,
+        _endpoint(allowed_origins=["http://app.example"], long_polling_poll_timeout=2),
+    )
+    map_lab("/detailed", LabDetailedHub, hub_options=HubOptions(enable_detailed_errors=True))
+    map_lab("/short-handshake", ShortHandshakeHub, hub_options=HubOptions(handshake_timeout=1))
+    map_lab("/keep-alive", KeepAliveHub, hub_options=HubOptions(keep_alive_interval=2))
     map_lab(
         "/client-timeout",
         ClientTimeoutHub,
-        HubOptions(enable_detailed_errors=True, client_timeout_interval=2),
+        hub_options=HubOptions(enable_detailed_errors=True, client_timeout_interval=2),
     )
     map_lab(
         "/small-messages",
         SmallMessageHub,
-        HubOptions(enable_detailed_errors=True, maximum_receive_message_size=64),
+        hub_options=HubOptions(enable_detailed_errors=True, maximum_receive_message_size=64),
     )
     map_lab("/slow-end", SlowEndHub)
     map_hub(app, "/failing", FailingHub)
     map_hub(app, "/slow-start", SlowStartHub)
+
+
+def _endpoint(**options: Any) -> EndpointOptions:
+    """An endpoint of the lab: all of them know bearer tokens."""
+    return EndpointOptions(authenticate=bearer_user, **options)

@@ -1,5 +1,6 @@
 """The table of negotiated connections, at times that the test gives (N-13, N-27, TG-4, TG-7)."""
 
+from protocol import HttpTransportType
 from protocol.transports.http_connections import HttpConnection, HttpConnectionManager
 
 
@@ -17,7 +18,7 @@ def activate(
     path: str = "/hub",
     maximum: int = 100,
 ) -> bool:
-    return manager.activate(connection, path, maximum)
+    return manager.activate(connection, HttpTransportType.LONG_POLLING, path, maximum)
 
 
 def test_ids() -> None:

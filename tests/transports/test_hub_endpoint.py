@@ -6,7 +6,7 @@ import logging
 import aiohttp
 import pytest
 
-from protocol import EndpointOptions, HttpRequestData, Principal
+from protocol import EndpointOptions, HttpRequestData, HttpTransportType, Principal
 
 from .asking import negotiate
 from .conftest import Connect
@@ -85,7 +85,7 @@ UNKNOWN = (404, "No Connection with that ID")
     [
         ("POST", "", REQUIRED),
         ("POST", "id=x", UNKNOWN),
-        ("POST", "id={token}", (405, "POST requests are not allowed for WebSocket connections.")),
+        ("POST", "id={token}", (200, "")),
         ("DELETE", "", REQUIRED),
         ("DELETE", "id=x", UNKNOWN),
         (
@@ -104,16 +104,19 @@ UNKNOWN = (404, "No Connection with that ID")
         ("OPTIONS", "", (405, "")),
     ],
 )
-async def test_what_is_no_web_socket(
-    host: Host, http: aiohttp.ClientSession, method: str, query: str, expected: tuple[int, str]
+async def test_where_there_are_only_web_sockets(
+    http: aiohttp.ClientSession, method: str, query: str, expected: tuple[int, str]
 ) -> None:
-    """TG-1 … TG-5: refusals, text/plain."""
-    body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
-    url = f"{host.url}/hub?{query.format(token=body['connectionToken'])}"
-    async with http.request(method, url) as response:
-        assert (response.status, await response.text()) == expected
-        assert response.headers["Content-Type"] == "text/plain"
-        assert ("Cache-Control" in response.headers) == (method == "GET")
+    """TG-1 … TG-6: refusals, text/plain; a POST does not ask which transports there are."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(transports=HttpTransportType.WEB_SOCKETS))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?{query.format(token=body['connectionToken'])}"
+        async with http.request(method, url) as response:
+            assert (response.status, await response.text()) == expected
+            assert response.headers["Content-Type"] == "text/plain"
+            assert ("Cache-Control" in response.headers) == (method == "GET")
 
 
 @pytest.mark.parametrize(
@@ -124,17 +127,22 @@ async def test_what_is_no_web_socket(
         ("application/json, text/event-stream", "ServerSentEvents"),
         ("text/event-stream;q=0.5", "LongPolling"),
         ("*/*", "LongPolling"),
+        (None, "LongPolling"),
     ],
 )
-async def test_server_sent_events(
-    host: Host, http: aiohttp.ClientSession, accept: str, transport: str
+async def test_what_a_get_opens(
+    http: aiohttp.ClientSession, accept: str | None, transport: str
 ) -> None:
-    """TG-2: by the Accept header alone."""
-    body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
-    url = f"{host.url}/hub?id={body['connectionToken']}"
-    async with http.get(url, headers={"Accept": accept}) as response:
-        assert response.status == 404
-        assert (await response.text()).startswith(f"{transport} transport not supported")
+    """TG-2: events by the Accept header alone; without one it is a poll."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(transports=HttpTransportType.WEB_SOCKETS))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?id={body['connectionToken']}"
+        headers = {} if accept is None else {"Accept": accept}
+        async with http.get(url, headers=headers, skip_auto_headers=["Accept"]) as response:
+            assert response.status == 404
+            assert (await response.text()).startswith(f"{transport} transport not supported")
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,21 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import EndpointOptions
+from protocol import EndpointOptions, HttpTransportType
 
 from .asking import negotiate
 from .conftest import Connect
 from .hosting import CLOSE_TIMEOUT, Host
 
-TRANSPORTS = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
+TRANSPORTS = [
+    {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+    {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+    {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+]
 
 
 async def test_version_1(host: Host, http: aiohttp.ClientSession) -> None:
-    """N-10 … N-14: id and token differ; WebSockets is what there is."""
+    """N-10 … N-14: id and token differ; all transports, in this order."""
     body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
     assert list(body) == [
         "negotiateVersion",
@@ -30,6 +34,29 @@ async def test_version_1(host: Host, http: aiohttp.ClientSession) -> None:
     assert body["availableTransports"] == TRANSPORTS
     assert {len(body["connectionId"]), len(body["connectionToken"])} == {22}
     assert body["connectionId"] != body["connectionToken"]
+
+
+@pytest.mark.parametrize(
+    ("transports", "names"),
+    [
+        (HttpTransportType.NONE, []),
+        (HttpTransportType.LONG_POLLING, ["LongPolling"]),
+        (
+            HttpTransportType.LONG_POLLING | HttpTransportType.WEB_SOCKETS,
+            ["WebSockets", "LongPolling"],
+        ),
+    ],
+    ids=["none", "one", "two"],
+)
+async def test_transports(
+    http: aiohttp.ClientSession, transports: HttpTransportType, names: list[str]
+) -> None:
+    """N-14: what the endpoint has, in ASP.NET Core's order whatever the order given."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(transports=transports))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        assert [it["transport"] for it in body["availableTransports"]] == names
 
 
 @pytest.mark.parametrize(

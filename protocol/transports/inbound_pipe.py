@@ -1,0 +1,109 @@
+"""What clients POST, on its way to the hub: a bounded byte pipe (TG-6, TG-8).
+
+Decides when a POST waits and when it is told that nobody will read it; how a body is taken off a
+request is left to the dispatcher, and what the bytes mean to the hub.
+"""
+
+import asyncio
+from typing import Final
+
+from ..errors import SignalRError
+
+
+class InboundPipeClosedError(SignalRError):
+    """The connection has ended: nobody reads what is written (TG-5)."""
+
+
+EARLY_SIZE: Final = 4 * 1024
+"""Bytes that may come before a transport has picked the connection up."""
+
+
+class InboundPipe:
+    """Bytes from any number of POSTs, which take turns, to one reader.
+
+    From ``maximum_size`` bytes on writers wait until they are read. It is small as long as there is
+    no reader, because strangers can have as many pipes as they can negotiate connections.
+    """
+
+    def __init__(self, maximum_size: int = EARLY_SIZE) -> None:
+        self.turn = asyncio.Lock()
+        """Whoever writes holds it: the POSTs of one connection do not mix (TG-6)."""
+        self._maximum_size = maximum_size
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._is_paused = False
+        self._is_ignored = False
+        self._is_complete = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+
+    def open(self, maximum_size: int) -> None:
+        """From now on there is a reader, and room for that much."""
+        self._maximum_size = maximum_size
+        self._is_paused = self._size >= maximum_size
+        _wake(self._writer)
+
+    def close(self) -> bytes:
+        """What is there, instead of reading on: the rest comes another way."""
+        self.complete()
+        return b"".join(self._pieces)
+
+    async def write(self, data: bytes) -> None:
+        """Appends ``data`` as a whole and returns when there is room for more.
+
+        Raises InboundPipeClosedError when it is complete, or what was written will not be read.
+        """
+        if self._is_complete:
+            raise InboundPipeClosedError("The connection has ended.")
+        if self._is_ignored or not data:
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        self._is_paused |= self._size >= self._maximum_size
+        _wake(self._reader)
+        while self._is_paused:
+            self._writer = asyncio.get_running_loop().create_future()
+            try:
+                await self._writer
+            finally:
+                self._writer = None
+            if self._is_complete or self._is_ignored:
+                raise InboundPipeClosedError("The connection has ended.")
+
+    async def read(self) -> bytes | None:
+        """All that is there, as soon as there is something; None at the end."""
+        while not self._pieces:
+            if self._is_complete:
+                return None
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        self._is_paused = False
+        _wake(self._writer)
+        return data
+
+    def ignore(self) -> None:
+        """The reader is gone. What is written from now on succeeds and is dropped (TG-6)."""
+        self._is_ignored = True
+        self._drop()
+
+    def complete(self) -> None:
+        """The end: the reader gets what is there and then None, writers are refused."""
+        self._is_complete = True
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def _drop(self) -> None:
+        self._pieces.clear()
+        self._size = 0
+        _wake(self._writer)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,195 @@
+"""The server's long polling transport (section TL).
+
+Decides what a poll gets and when; the answers' headers are the dispatcher's. It outlives each
+request: bytes wait here from one poll to the next.
+"""
+
+import asyncio
+from enum import Enum, auto
+from typing import Final, TypeVar
+
+from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
+from ..hub_protocol import TransferFormat
+from .flusher import Flusher
+from .inbound_pipe import InboundPipe
+
+_LOW_WATER: Final = 16 * 1024
+
+T = TypeVar("T")
+
+
+class PollEnd(Enum):
+    """Why a poll ends without bytes."""
+
+    TIMED_OUT = auto()  # TL-5
+    REPLACED = auto()  # by a newer one (TL-7)
+    ABANDONED = auto()  # its client has gone (TL-8)
+    CONNECTION_ENDED = auto()  # TL-6
+    CONNECTION_FAILED = auto()  # TL-10
+
+
+class LongPollingServerTransport:
+    """A ``protocol.aio.transport.ServerTransport`` over polls and POSTs."""
+
+    has_inherent_keep_alive: Final = True
+    transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.LONG_POLLING])
+
+    def __init__(
+        self,
+        inbound: InboundPipe,
+        flusher: Flusher,
+        *,
+        poll_timeout: float,
+        disconnect_timeout: float,
+    ) -> None:
+        self._inbound = inbound
+        self._flusher = flusher
+        self._poll_timeout = poll_timeout
+        self._disconnect_timeout = disconnect_timeout
+        self._loop = asyncio.get_running_loop()
+        self._idle_since = self._loop.time()
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._poll: asyncio.Future[PollEnd | None] | None = None
+        self._owner: object = None  # of the waiting poll
+        self._end: PollEnd | None = None  # the hub's side has ended, and how
+        self._gone = asyncio.Event()  # nothing more will be asked for
+        self._is_last_poll = False
+        self._drained: list[asyncio.Future[None]] = []
+
+    # ---- the hub's side
+
+    async def receive(self) -> bytes | None:
+        """See Transport."""
+        return await self._inbound.read()
+
+    def stop_receiving(self) -> None:
+        """See ServerTransport. POSTs go on succeeding until the client learns of the end (TG-6)."""
+        self._inbound.ignore()
+
+    def write(self, data: bytes) -> int:
+        """See Transport."""
+        if not self._gone.is_set():
+            if not self._out:
+                self._flusher.schedule(self)
+            self._out.append(data)
+            self._out_size += len(data)
+        return self._out_size
+
+    def use_transfer_format(self, transfer_format: TransferFormat) -> None:
+        """See ServerTransport. Polls are bytes whatever they hold (TL-4)."""
+
+    def flush(self) -> None:
+        """See Transport. A waiting poll takes all there is, the others wait for the next."""
+        if self._out:
+            self._wake(None)
+
+    @property
+    def is_closed(self) -> bool:
+        """See Transport."""
+        return self._gone.is_set()
+
+    @property
+    def buffered(self) -> int:
+        """See Transport. It is what nobody has polled yet."""
+        return self._out_size
+
+    async def drain(self) -> None:
+        """See Transport."""
+        if self._out_size > _LOW_WATER and not self._gone.is_set():
+            drained = self._loop.create_future()
+            self._drained.append(drained)
+            await drained
+
+    def tick(self, now: float) -> None:
+        """See ServerTransport. Who does not poll for too long is gone (TG-10)."""
+        if self._poll is None and now - self._idle_since > self._disconnect_timeout:
+            self.abort()
+
+    async def close(self, *, failed: bool = False) -> None:
+        """See Transport. Waits until the client has polled the end, or has given up (TL-6)."""
+        self._end = PollEnd.CONNECTION_FAILED if failed else PollEnd.CONNECTION_ENDED
+        self._wake(None)
+        if not self._is_last_poll:
+            await self._gone.wait()
+        self._gone.set()
+
+    def abort(self) -> None:
+        """See Transport."""
+        self._take()
+        self._end = self._end or PollEnd.CONNECTION_ENDED
+        self._inbound.complete()
+        self._gone.set()
+        self._wake(None)
+
+    # ---- the client's side
+
+    async def poll(self, owner: object) -> "bytes | PollEnd":
+        """What is there, as soon as there is something; or why there is nothing.
+
+        ``owner`` is the poll's identity, for ``abandon``.
+        """
+        self._wake(PollEnd.REPLACED)
+        if self._out:
+            return self._take()
+        if self._end is not None:
+            return self._ended()
+        self._owner = owner
+        poll: asyncio.Future[PollEnd | None] = self._loop.create_future()
+        self._poll = poll
+        timer = self._loop.call_later(self._poll_timeout, _resolve, poll, PollEnd.TIMED_OUT)
+        try:
+            outcome = await poll
+        finally:
+            timer.cancel()
+            if self._poll is poll:
+                self._poll = self._owner = None
+                self._idle_since = self._loop.time()
+        if outcome is not None:
+            return outcome
+        if self._out:
+            return self._take()
+        return PollEnd.REPLACED if self._end is None else self._ended()
+
+    def abandon(self, owner: object) -> None:
+        """The client of that poll has gone. What comes is for the next one (TL-8)."""
+        if self._owner is owner:
+            self._wake(PollEnd.ABANDONED)
+
+    def put_back(self, data: bytes) -> None:
+        """A poll's answer that did not get through: the next one brings it (TL-8)."""
+        if not self._gone.is_set():
+            self._out.insert(0, data)
+            self._out_size += len(data)
+            self.flush()
+
+    def terminate(self) -> None:
+        """The client wants no more, or cannot ask for it: at the end, nothing waits for a poll."""
+        self._is_last_poll = True
+        self._inbound.complete()
+        if self._end is not None:
+            self._gone.set()
+
+    def _ended(self) -> PollEnd:
+        assert self._end is not None
+        self._gone.set()
+        return self._end
+
+    def _take(self) -> bytes:
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_size = 0
+        for drained in self._drained:
+            _resolve(drained, None)
+        self._drained.clear()
+        return data
+
+    def _wake(self, end: PollEnd | None) -> None:
+        """The waiting poll ends with ``end``, or looks at what there is."""
+        if self._poll is not None:
+            _resolve(self._poll, end)
+
+
+def _resolve(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,0 +1,85 @@
+"""What a server writes to the socket of a request that lasts: a WebSocket's, an event stream's.
+
+Collects what is written in one tick, so that it costs one system call, and knows how much the
+client has not taken yet. What the bytes look like on the wire is the transports' affair.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from .flusher import Flusher
+
+# Where congestion is waited out by looking again: aiohttp has no public event for it, and who is
+# congested is in no hurry.
+_DRAIN_INTERVAL: Final = 0.01
+_LOW_WATER: Final = 16 * 1024
+
+
+class SocketOutput:
+    """Writes to the socket of ``request`` past aiohttp; ``frame`` makes wire bytes of payload."""
+
+    def __init__(
+        self, request: web.Request, flusher: Flusher, frame: Callable[[bytes], bytes]
+    ) -> None:
+        self._request = request
+        self._flusher = flusher
+        self._frame = frame
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._in_socket = 0
+        self._is_ended = False
+
+    def write(self, data: bytes) -> int:
+        """See Transport."""
+        if not self._out:
+            self._flusher.schedule(self)
+        self._out.append(data)
+        self._out_size += len(data)
+        return self._out_size + self._in_socket
+
+    def flush(self) -> None:
+        """See Transport."""
+        out = self._out
+        if not out:
+            return
+        payload = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        self._out_size = 0
+        socket = self._request.transport
+        if self._is_ended or socket is None or socket.is_closing():
+            return
+        socket.write(self._frame(payload))
+        self._in_socket = socket.get_write_buffer_size()
+
+    def end(self) -> None:
+        """What is written from now on is dropped."""
+        self._is_ended = True
+
+    @property
+    def is_closed(self) -> bool:
+        """See Transport."""
+        socket = self._request.transport
+        return socket is None or socket.is_closing()
+
+    @property
+    def buffered(self) -> int:
+        """See Transport."""
+        if self._in_socket:  # as it was after the last write: it can only have shrunk
+            socket = self._request.transport
+            self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
+        return self._out_size + self._in_socket
+
+    async def drain(self) -> None:
+        """See Transport."""
+        while self.buffered > _LOW_WATER and not self._is_ended:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_DRAIN_INTERVAL)
+
+    def abort(self) -> None:
+        """See Transport."""
+        self._is_ended = True
+        socket = self._request.transport
+        if socket is not None:
+            socket.abort()
