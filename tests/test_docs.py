@@ -55,7 +55,7 @@ def value_of(text: str) -> object:
     """A default as the tables write it; nothing where there is none."""
     if not text:
         return inspect.Parameter.empty
-    if "HubProtocol()" in text:
+    if "HubProtocol()" in text or text.startswith("HttpTransportType."):
         return text
     member = re.fullmatch(r"BroadcastType\.(\w+)", text)
     return BroadcastType[member[1]] if member else ast.literal_eval(text)

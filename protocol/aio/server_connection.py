@@ -65,7 +65,8 @@ class ServerConnection:
         self._lifetime = lifetime
         self._hub_class = hub_class
         self._activate = activate
-        self._started_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
         self._peer = HubPeer(
             Role.SERVER,
             ServerHandshake(
@@ -78,7 +79,7 @@ class ServerConnection:
                 Role.SERVER,
                 interval=options.keep_alive_interval,
                 timeout=options.client_timeout_interval,
-                now=self._started_at,
+                now=loop.time(),
             ),
             options.maximum_receive_message_size,
         )
@@ -112,6 +113,7 @@ class ServerConnection:
             logger.exception("A connection failed unexpectedly.")
             self._end_with_failure(error)
         finally:
+            self._handshake_timer.cancel()
             self.connection.on_end = lambda: None
         self.connection.end(Ending(Close(allow_reconnect=True)))  # unless there is a reason already
         await self._finish()
@@ -151,6 +153,7 @@ class ServerConnection:
 
     async def _accept(self) -> None:
         """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""
+        self._handshake_timer.cancel()
         hub_protocol = self._peer.hub_protocol
         self.connection.hub_protocol = hub_protocol
         self._ping = hub_protocol.encode(Ping())
@@ -197,15 +200,17 @@ class ServerConnection:
 
     # ---- time
 
+    def _give_up_handshake(self) -> None:
+        if self.connection.ending is None:
+            self._refusal = HANDSHAKE_CANCELED  # H-9
+            self.connection.end(Ending(None))
+
     def tick(self, now: float) -> None:
         """Called about once a second: timeouts and pings."""
         self._transport.tick(now)
         if self.connection.ending is not None:
             return
         if not self._peer.is_connected:
-            if now - self._started_at > self._options.handshake_timeout:
-                self._refusal = HANDSHAKE_CANCELED
-                self.connection.end(Ending(None))
             return
         if self._dispatcher.is_full and self._transport.is_closed:
             self.connection.end(Ending(None))  # the reader waits for room and cannot notice
