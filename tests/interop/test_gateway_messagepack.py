@@ -6,7 +6,7 @@ protocol alone.
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -20,7 +20,7 @@ from tests.interop.servers import GatewayCaller, HubServer, gateway_of
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
 
-STATE = {"json": {}, "messagepack": []}
+STATE: Final[dict[str, object]] = {"json": {}, "messagepack": []}
 """What follows the array of arguments, as the original sends it (GW-14)."""
 
 
