@@ -40,7 +40,7 @@ def naming() -> Iterator[tuple[str, str]]:
 TESTS = list(naming())
 
 
-@pytest.mark.parametrize("rule", sorted(KEPT, key=lambda rule: int(rule[3:])))
+@pytest.mark.parametrize("rule", sorted(KEPT, key=lambda rule: int(rule.removeprefix("GW-"))))
 def test_a_test_names_it(rule: str) -> None:
     assert [test for named, test in TESTS if named == rule]
 

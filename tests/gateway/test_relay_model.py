@@ -136,12 +136,9 @@ def still_subscribed(changes: list[Change]) -> set[tuple[int, str, str, str]]:
     """Connection, hub, what of it, and as whom; the last word on each counts."""
     held = set()
     for change in changes:
-        info = change.route.info
-        if info.broadcast_type is BroadcastType.GROUP:
-            what = (f"group {info.receive_group}", "")
-        else:
-            what = (f"route {change.route.key.lower()}", change.user)
-        subscription = (change.connection, change.route.api, *what)
+        in_group = change.route.info.broadcast_type is BroadcastType.GROUP
+        user = "" if in_group else change.user
+        subscription = (change.connection, change.route.api, what(change.route), user)
         held.add(subscription) if change.subscribe else held.discard(subscription)
     return held
 
@@ -151,15 +148,17 @@ def entitled(routes: list[Route], changes: list[Change]) -> set[int]:
     held = {subscription[:3] for subscription in still_subscribed(changes)}
     reached = set()
     for route in routes:
-        match route.info.broadcast_type:
-            case BroadcastType.ALL:
-                wanted = None
-            case BroadcastType.GROUP:
-                wanted = f"group {route.info.receive_group}"
-            case BroadcastType.INDIVIDUAL:
-                wanted = f"route {route.key.lower()}"
-        reached |= {it for it in CONNECTIONS if wanted is None or (it, route.api, wanted) in held}
+        if route.info.broadcast_type is BroadcastType.ALL:
+            return set(CONNECTIONS)
+        reached |= {it for it in CONNECTIONS if (it, route.api, what(route)) in held}
     return reached
+
+
+def what(route: Route) -> str:
+    """What a subscription to this route is for."""
+    if route.info.broadcast_type is BroadcastType.GROUP:
+        return f"group {route.info.receive_group}"
+    return f"route {route.key.lower()}"
 
 
 @given(orchestrations(), st.sampled_from((*APIS, "ALPHA", "gamma")), st.sampled_from((*KEYS, "x")))

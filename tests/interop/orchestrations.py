@@ -61,6 +61,7 @@ def add_chat_routes(hub: HubBuilder) -> None:
         "room", HubRouteInfo(invoke_method="SendMessage", receive_method="ReceiveMessage")
     )
     hub.add_route("relay", HubRouteInfo(invoke_method="Relay", receive_method="ReceiveRelay"))
+    hub.add_route("count", HubRouteInfo(invoke_method="Count", receive_method="ReceiveNumber"))
     for method in ("Add", "Burst", "Echo", "Hold", "Record", "ThrowHub"):
         hub.add_route(method, HubRouteInfo(invoke_method=method))
 

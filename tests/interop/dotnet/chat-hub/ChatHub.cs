@@ -39,6 +39,19 @@ public class ChatHub : Hub
         }
     }
 
+    /// <summary>Sends events with consecutive numbers; half-way it holds by that name, unless it is empty.</summary>
+    public async Task Count(int first, int count, string hold)
+    {
+        for (var number = 0; number < count; number++)
+        {
+            if (number == count / 2 && hold != "")
+            {
+                await Hold(hold);
+            }
+            await Clients.All.SendAsync("ReceiveNumber", first + number);
+        }
+    }
+
     /// <summary>Tells the caller something after a while in which nobody says anything.</summary>
     public void Later(int milliseconds, string text)
     {
