@@ -5,6 +5,7 @@ what an answer means, is decided by the connector and the transports.
 """
 
 import asyncio
+import io
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,7 +118,8 @@ class HttpClient:
                     method,
                     _exactly(url),
                     headers=headers,
-                    data=body,
+                    # As a file it is sent in parts, and never seen as a whole by the socket.
+                    data=None if body is None else io.BytesIO(body),
                     ssl=self._ssl,
                     max_redirects=_MAXIMUM_HTTP_REDIRECTS,
                     timeout=aiohttp.ClientTimeout(

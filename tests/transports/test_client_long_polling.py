@@ -89,11 +89,15 @@ async def test_bodies(ear: Ear, http_hub: HttpHub) -> None:
     await ear.hears("é", "é", "é", "é")
 
 
-async def test_a_large_message(ear: Ear, http_hub: HttpHub) -> None:
-    """C-21: more than is ever kept at once."""
+async def test_large_messages(ear: Ear, http_hub: HttpHub) -> None:
+    """C-21: more than is ever kept at once, in both directions."""
     text = "x" * 5_000_000
     await http_hub.say({**NEWS, "arguments": [text]})
     await ear.hears(text)
+    await ear.connection.send("X", text)
+    assert (await http_hub.until_posted(1))[0]["arguments"] == [text]
+    last = http_hub.of("post")[-1]
+    assert int(last.headers["Content-Length"]) == len(last.body)
 
 
 async def test_other_successes_are_polls_without_content(ear: Ear, http_hub: HttpHub) -> None:

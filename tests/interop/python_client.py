@@ -1,0 +1,71 @@
+"""Our client in tests: how it gets to a hub, and what it tells its user."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from protocol import (
+    HttpTransportType,
+    HubConnection,
+    HubConnectionBuilder,
+    JsonHubProtocol,
+    MessagePackHubProtocol,
+)
+from protocol.http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES
+from protocol.hub_protocol import HubProtocol, TransferFormat
+from tests.interop.journal import Journal
+from tests.interop.servers import HubServer
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a connection gets to the hub, and what it speaks there."""
+
+    transport: HttpTransportType
+    hub_protocol: HubProtocol
+
+    def to(self, hub: HubServer) -> HubConnectionBuilder:
+        builder = HubConnectionBuilder().with_url(hub.url, transports=self.transport)
+        return builder.with_hub_protocol(self.hub_protocol)
+
+
+def all_ways() -> Iterator[object]:
+    """Each with the JSON protocol of the hub's, which makes no difference to MessagePack."""
+    for transport, name in TRANSPORT_NAMES.items():
+        for program in ("newtonsoft", "system-text-json"):
+            yield pytest.param(program, Way(transport, JsonHubProtocol()), id=f"{name}-{program}")
+        if TransferFormat.BINARY in TRANSFER_FORMATS[transport]:
+            way = Way(transport, MessagePackHubProtocol())
+            yield pytest.param("system-text-json", way, id=f"{name}-messagepack")
+
+
+def each_transport() -> Iterator[object]:
+    """A way over each, where it makes no difference what is spoken there."""
+    for transport, name in TRANSPORT_NAMES.items():
+        yield pytest.param("system-text-json", Way(transport, JsonHubProtocol()), id=name)
+
+
+class Diary:
+    """What a connection tells its user, in order: the events it raises, and its end."""
+
+    def __init__(self, connection: HubConnection) -> None:
+        self.calls = Journal[tuple[Any, ...]]("calls")
+        self.changes = Journal[tuple[str, Any]]("changes of state")
+        connection.on_closed(lambda error: self.changes.add(("closed", error)))
+        connection.on_reconnecting(lambda error: self.changes.add(("reconnecting", error)))
+        connection.on_reconnected(lambda new_id: self.changes.add(("reconnected", new_id)))
+
+        @connection.on("ReceiveMessage")
+        def received(name: str, message: str) -> None:
+            self.calls.add((name, message))
+
+        @connection.on("ReceiveText")
+        async def told(text: str) -> None:
+            self.calls.add((text,))
+
+    async def change(self, kind: str, count: int = 1) -> Any:
+        """Waits until a change has happened `count` times; what came with the last of these."""
+        changes = await self.changes.wait(count, lambda change: change[0] == kind)
+        return changes[count - 1][1]
