@@ -18,7 +18,7 @@ from protocol import HubOptions, map_hub
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
 from .console_page import add_console
-from .cors import CorsPolicy
+from .cors import OriginGuard
 from .downstream import Downstream, Downstreams, MakeDownstream
 from .draining import Gate
 from .gateway import Gateway, GatewayHubParts
@@ -60,7 +60,7 @@ def create_app(
     app = web.Application()
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
-    CorsPolicy(orchestrator.allowed_origins).guard(app)
+    OriginGuard(orchestrator.allowed_origins).guard(app)
     app.on_shutdown.append(_drain)  # before the hub's clients are told, which may take a while
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)

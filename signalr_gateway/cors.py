@@ -26,7 +26,7 @@ _PREFLIGHT_SECONDS = "600"
 _EXPOSED = f"{REQUEST_ID}, Retry-After"
 
 
-class CorsPolicy:
+class OriginGuard:
     """Decides about origins; `allowed` are normal ones."""
 
     def __init__(self, allowed: Collection[str]) -> None:
