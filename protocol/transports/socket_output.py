@@ -8,14 +8,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ClientError, web
 
 from .flusher import Flusher
 
-# Where congestion is waited out by looking again: aiohttp has no public event for it, and who is
-# congested is in no hurry.
-_DRAIN_INTERVAL: Final = 0.01
-_LOW_WATER: Final = 16 * 1024
+_HIGH_WATER: Final = 64 * 1024  # bytes in the socket's buffer from which on it is congested …
+_LOW_WATER: Final = 16 * 1024  # … until so few are left
 
 
 class SocketOutput:
@@ -31,6 +29,7 @@ class SocketOutput:
         self._out_size = 0
         self._in_socket = 0
         self._is_ended = False
+        self._clearing: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> int:
         """See Transport."""
@@ -74,8 +73,24 @@ class SocketOutput:
 
     async def drain(self) -> None:
         """See Transport."""
-        while self.buffered > _LOW_WATER and not self._is_ended:  # noqa: ASYNC110 - see above
-            await asyncio.sleep(_DRAIN_INTERVAL)
+        self.flush()
+        if self._is_ended or not self.buffered:
+            return
+        # All wait for one task: aiohttp lets them share what whoever gives up would cancel.
+        if self._clearing is None or self._clearing.done():
+            self._clearing = asyncio.get_running_loop().create_task(self._clear())
+        await asyncio.wait({self._clearing})
+
+    async def _clear(self) -> None:
+        """asyncio tells aiohttp when a socket is congested, and the request's writer waits for it,
+        whoever has written."""
+        socket = self._request.transport
+        if socket is not None:
+            socket.set_write_buffer_limits(_HIGH_WATER, _LOW_WATER)  # TLS has others
+        try:
+            await self._request.writer.drain()
+        except (ClientError, ConnectionError):
+            pass  # whoever reads finds out that the client has gone
 
     def abort(self) -> None:
         """See Transport."""

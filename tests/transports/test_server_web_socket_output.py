@@ -82,6 +82,47 @@ async def test_a_method_that_sends_much_to_its_caller(
     assert await client.record() == answer(None)
 
 
+@pytest.mark.parametrize("ends", [False, True])
+async def test_who_waits_for_a_client_is_woken_by_its_socket(
+    end_host: EndHost, connect: Connect, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """TG-8: nobody looks again and again; who gives up takes nobody else along."""
+    loop = asyncio.get_running_loop()
+    delays: list[float] = []
+    call_at = loop.call_at
+
+    def remember(when: float, *args: Any, **more: Any) -> asyncio.TimerHandle:
+        delays.append(when - loop.time())
+        return call_at(when, *args, **more)
+
+    client = await connect(f"{end_host.url}/hub")
+    client.send_records(call("Who"))
+    connection_id = (await client.record())["result"][0]
+    stop_reading(client)
+    monkeypatch.setattr(loop, "call_at", remember)
+    to_client = end_host.context.clients.client(connection_id)
+    waiting: list[asyncio.Task[None]] = []
+    while len(waiting) < 3:  # the system's own buffers hold some megabytes
+        sending = asyncio.create_task(to_client.send("News", "x" * 300_000))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if not sending.done():
+            waiting.append(sending)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    assert not any(sending.done() for sending in waiting[1:])
+    assert min(delays) > 1  # but for the timeouts of those who wait
+    if ends:
+        client.cut()
+    else:
+        transport: Any = client.writer.transport
+        transport.resume_reading()
+    reading = asyncio.create_task(client.end())
+    await asyncio.gather(*waiting[1:])
+    client.cut()
+    await reading
+
+
 @pytest.mark.parametrize("cause", ["shutdown", "abort", "violation"])
 async def test_the_end_does_not_wait_for_a_client_that_does_not_read(
     connect: Connect, cause: str
