@@ -36,7 +36,7 @@ class LengthPrefixFramer:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See Framer."""
-        if self._parts:
+        if self._parts and data:
             self._parts.append(data)
             self._size += len(data)
             if self._size < self._wanted:

@@ -18,7 +18,14 @@ from msgspec.msgpack import Ext
 from . import json_scalars
 from .dotnet_types import Char, DateTimeOffset
 from .json_keys import key_reader
-from .messagepack_scanner import ARRAY, scan_extension, scan_header, scan_integer, scan_text
+from .messagepack_scanner import (
+    ARRAY,
+    scan_extension,
+    scan_header,
+    scan_integer,
+    scan_text,
+    scan_value,
+)
 from .number_types import Single
 
 _TIMESTAMP: Final = -1  # of the extension types
@@ -44,6 +51,8 @@ def _read_integer(data: bytes) -> int:
 
 def read_bytes(data: bytes) -> bytes:
     """A bin, a str (not of 8 bits: once upon a time, str was bin, and had none), or numbers."""
+    if scan_value(data, 0) != len(data):
+        raise ValueError("not one whole value")
     code = data[0]
     if 0xC4 <= code <= 0xC6:
         return data[1 + (1 << code - 0xC4) :]

@@ -1,9 +1,11 @@
 """Hypothesis strategies for what travels over a hub connection."""
 
 import json
+from datetime import UTC
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
@@ -24,8 +26,6 @@ from protocol.messages import (
 INT64: Final = st.integers(-(2**63), 2**63 - 1)
 IDS: Final = st.text(min_size=1, max_size=8)
 NAMES: Final = st.text(max_size=12)
-HEADERS: Final = st.dictionaries(NAMES, NAMES, max_size=3)
-STREAM_IDS: Final = st.lists(NAMES, max_size=3).map(tuple)
 
 PLAIN_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
     st.none()
@@ -56,30 +56,99 @@ PAYLOADS: Final = json_texts().map(Raw)
 ARGUMENTS: Final = json_texts(st.lists(PLAIN_VALUES, max_size=4)).map(Raw)
 
 
-def completions() -> st.SearchStrategy[Completion]:
+def completions(
+    names: st.SearchStrategy[str] = NAMES, payloads: st.SearchStrategy[Raw] = PAYLOADS
+) -> st.SearchStrategy[Completion]:
     """Completions with an error, a result or neither; an empty error is not written (J-12)."""
-    common = {"headers": HEADERS, "invocation_id": IDS}
+    common = {"headers": st.dictionaries(names, names, max_size=3), "invocation_id": IDS}
     return (
         st.builds(Completion, **common, error=st.text(min_size=1), result=st.just(VOID))
-        | st.builds(Completion, **common, error=st.just(UNSET), result=PAYLOADS)
+        | st.builds(Completion, **common, error=st.just(UNSET), result=payloads)
         | st.builds(Completion, **common, error=st.just(UNSET), result=st.just(VOID))
     )
 
 
-def messages() -> st.SearchStrategy[HubMessage]:
-    """Any message of any type that may be written."""
-    calls = {"headers": HEADERS, "target": NAMES, "arguments": ARGUMENTS, "stream_ids": STREAM_IDS}
+def messages(
+    names: st.SearchStrategy[str] = NAMES,
+    payloads: st.SearchStrategy[Raw] = PAYLOADS,
+    arguments: st.SearchStrategy[Raw] = ARGUMENTS,
+) -> st.SearchStrategy[HubMessage]:
+    """Any message of any type that may be written. ``names`` are targets, headers, stream ids."""
+    headers = st.dictionaries(names, names, max_size=3)
+    calls = {
+        "headers": headers,
+        "target": names,
+        "arguments": arguments,
+        "stream_ids": st.lists(names, max_size=3).map(tuple),
+    }
     return st.one_of(
         st.builds(Invocation, **calls, invocation_id=st.just("") | IDS),
-        st.builds(StreamItem, headers=HEADERS, invocation_id=IDS, item=PAYLOADS),
-        completions(),
+        st.builds(StreamItem, headers=headers, invocation_id=IDS, item=payloads),
+        completions(names, payloads),
         st.builds(StreamInvocation, **calls, invocation_id=IDS),
-        st.builds(CancelInvocation, headers=HEADERS, invocation_id=IDS),
+        st.builds(CancelInvocation, headers=headers, invocation_id=IDS),
         st.just(Ping()),
         st.builds(Close, error=st.just(UNSET) | st.text(), allow_reconnect=st.booleans()),
         st.builds(Ack, sequence_id=INT64),
         st.builds(Sequence, sequence_id=INT64),
     )
+
+
+# ---- MessagePack
+
+
+MESSAGEPACK_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
+    PLAIN_VALUES | st.binary(max_size=8) | st.datetimes().map(lambda it: it.replace(tzinfo=UTC)),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(NAMES | INT64 | st.booleans(), inner)
+    ),
+    max_leaves=8,
+)
+"""What plain MessagePack can say and Python gives back equal."""
+
+
+def messagepack_messages() -> st.SearchStrategy[HubMessage]:
+    """Any message that MessagePack takes: no name is empty (M-2, M-3), nor a Close's error."""
+    return messages(
+        IDS,
+        MESSAGEPACK_VALUES.map(msgspec.msgpack.encode).map(Raw),
+        st.lists(MESSAGEPACK_VALUES, max_size=4).map(msgspec.msgpack.encode).map(Raw),
+    ).filter(lambda message: getattr(message, "error", UNSET) != "")
+
+
+CODES: Final = st.sampled_from(
+    [
+        bytes([code])
+        for code in (
+            *(0x00, 0x05, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x91, 0x92, 0x96, 0x9F, 0xA0, 0xA1, 0xBF),
+            *range(0xC0, 0xE1),
+            0xFF,
+        )
+    ]
+)
+"""Bytes with which values begin, of every kind."""
+
+_TEXTS: Final = (b"\xa11", b"\xa1x", b"\xa0", b"\xc0", b"\xd9\x01x", b"\xa1\xff", b"\x05")
+_ELEMENTS: Final = (
+    (b"\x80", b"\x80", b"\x81\xa1a\xa1b", b"\x81\xa0\xa1b", b"\xde\x00\x00", b"\xc0", b"\x90"),
+    _TEXTS,
+    (*_TEXTS, b"\x01", b"\x02", b"\x03"),
+    (b"\x91\x2a", b"\x90", b"\xc0", b"\xa1x", b"\xdd\xff\xff\xff\xff", b"\x91\xc1"),
+    (b"\x90", b"\x91\xa1s", b"\xc0", b"\x91\xa0", b"\x91\x05"),
+)
+
+
+@st.composite
+def near_messagepack(draw: st.DrawFn) -> bytes:
+    """Arrays as hub messages are: of the right length or not, of the right elements or not."""
+    kind = draw(st.sampled_from([1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 99]))
+    elements = [draw(st.sampled_from(choices)) for choices in _ELEMENTS]
+    count = draw(st.integers(0, 7))
+    head = draw(st.sampled_from([bytes([0x90 | count]), b"\xdc\x00" + bytes([count])]))
+    return head + bytes([kind]) + b"".join(elements[: draw(st.integers(0, 5))])
+
+
+# ---- JSON records, right and wrong
 
 
 _LEGAL: Final[dict[str, tuple[str, ...]]] = {
