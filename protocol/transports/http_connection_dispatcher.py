@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 _WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
 _SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
 _LONG_POLLING: Final = HttpTransportType.LONG_POLLING
+_BETWEEN_WARNINGS: Final = 60.0  # seconds
 _HELD_SIZE: Final = 64 * 1024  # of a POST's body until it is complete
 
 
@@ -59,6 +60,7 @@ class HttpConnectionDispatcher:
         self._server = server
         self._options = options
         self._cors = CorsPolicy(options.allowed_origins)
+        self._tells_again_at = 0.0  # that connections are refused
 
     async def negotiate(self, request: web.Request) -> web.Response:
         """``POST {path}/negotiate`` (N-1…N-12)."""
@@ -73,7 +75,7 @@ class HttpConnectionDispatcher:
         except NegotiationError as error:
             return json_answer(negotiate.write_error(str(error)))
         if self._connections.is_full(self._path, self._options.maximum_connections):
-            return self._full()
+            return self._full("connected")
         connection = self._connections.create(
             version,
             asyncio.get_running_loop().time(),
@@ -81,8 +83,7 @@ class HttpConnectionDispatcher:
             self._options.maximum_negotiated_connections,
         )
         if connection is None:
-            logger.warning("Negotiate refused: too many connections wait to be picked up.")
-            return plain_answer(503)
+            return self._full("waiting to be picked up")
         return json_answer(
             negotiate.write_offer(
                 version,
@@ -195,7 +196,7 @@ class HttpConnectionDispatcher:
         if not self._connections.activate(
             connection, transport, self._path, self._options.maximum_connections
         ):
-            return self._full()
+            return self._full("connected")
         connection.inbound.open(self._options.application_max_buffer_size)
         return user
 
@@ -359,8 +360,12 @@ class HttpConnectionDispatcher:
             connection = self._connections.find(ids[0], asyncio.get_running_loop().time())
         return connection or plain_answer(404, UNKNOWN_ID)
 
-    def _full(self) -> web.Response:
-        logger.warning("Refused: %d connections are there.", self._options.maximum_connections)
+    def _full(self, how: str) -> web.Response:
+        """Strangers can cause it at will, so it is not told each time."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._tells_again_at:
+            self._tells_again_at = now + _BETWEEN_WARNINGS
+            logger.warning("Connections are refused: as many as may be are %s.", how)
         return plain_answer(503)
 
     async def _authenticate(self, http_request: HttpRequestData) -> Principal | None:
