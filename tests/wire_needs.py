@@ -15,7 +15,6 @@ NOT_BUILT: Final = (
     "stateful reconnect",
     "cookie authentication",
     "authorization of whole endpoints",
-    "long polling",
     "streams to the client",
     "streams from the client",
     "client results",

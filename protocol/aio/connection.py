@@ -14,12 +14,10 @@ from ..hub_protocol import HubProtocol, SerializedHubMessage
 from ..messages import Close, HubMessage
 from .context import HttpRequestData, HubCallerContext, Principal
 from .options import HubOptions
-from .transport import Transport
+from .transport import Transport, TransportLimits
 
 logger = logging.getLogger(__name__)
 
-CONGESTED = 64 * 1024
-"""Bytes buffered from which on senders to a single connection wait (TG-8)."""
 
 SLICE = 256
 """Connections whose sockets are written to before the loop gets a chance to do something else."""
@@ -43,6 +41,7 @@ class HubConnectionContext(HubCallerContext):
         user: Principal | None,
         transport: Transport,
         options: HubOptions,
+        limits: TransportLimits | None = None,
     ) -> None:
         super().__init__(connection_id, http_request, user)
         self.ending: Ending | None = None
@@ -53,7 +52,13 @@ class HubConnectionContext(HubCallerContext):
         self.buffered = 0
         """Bytes queued at the time of the last write; by now it may be less."""
         self._hub_protocol: HubProtocol | None = None
+        self.limits = limits or TransportLimits()
         self._maximum_buffered = options.maximum_outbound_buffer_size
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether so much is ``buffered`` that senders to it alone have to ``drain`` (TG-8)."""
+        return self.buffered > self.limits.transport_max_buffer_size
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -85,7 +90,7 @@ class HubConnectionContext(HubCallerContext):
         """
         if self.ending is None:
             self.buffered = self._transport.write(frame)
-            if self.buffered > CONGESTED:
+            if self.is_congested:
                 self._relieve(len(frame))
                 return True
         return False
@@ -110,12 +115,13 @@ class HubConnectionContext(HubCallerContext):
     async def drain(self) -> None:
         """Waits while much is buffered; cuts the connection off when it does not move (TG-9).
 
-        Worth a call when ``buffered`` is above CONGESTED.
+        Worth a call when ``is_congested``.
         """
-        if self._transport.buffered <= CONGESTED or self.ending is not None:
+        self.buffered = self._transport.buffered
+        if not self.is_congested or self.ending is not None:
             return
         try:
-            async with asyncio.timeout(self.options.transport_send_timeout):
+            async with asyncio.timeout(self.limits.transport_send_timeout):
                 await self._transport.drain()
         except TimeoutError:
             logger.warning("Connection %s is cut off: a send timed out.", self.connection_id)

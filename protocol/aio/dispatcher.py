@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from ..errors import RemoteProtocolError
 from ..messages import ReceivedMessage
 from ..peer import HubPeer
-from .connection import CONGESTED, HubConnectionContext
+from .connection import HubConnectionContext
 from .invoker import Call, HubInvoker
 from .options import HubOptions
 
@@ -34,7 +34,7 @@ class HubDispatcher:
         self._connection = connection
         self._peer = peer
         self._slots = options.maximum_parallel_invocations_per_client
-        self._maximum_inbox_size = options.maximum_inbound_buffer_size
+        self._maximum_inbox_size = connection.limits.application_max_buffer_size
         self._protocol_error = protocol_error
         self._invoker: HubInvoker | None = None  # until it is there, everything waits
         self._stopped = False
@@ -176,7 +176,7 @@ class HubDispatcher:
                 break
             if self._waiting is None:
                 self._waiting = self._next_call()
-            if self._connection.buffered > CONGESTED:  # who reads no answers gets no more calls
+            if self._connection.is_congested:  # who reads no answers gets no more calls
                 await self._connection.drain()
 
     def stop(self) -> None:

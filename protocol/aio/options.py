@@ -5,7 +5,7 @@ Two scopes: hub options belong to the hub class wherever it is mapped, endpoint 
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
@@ -13,9 +13,13 @@ from ..json_protocol import JsonHubProtocol
 from ..messagepack_protocol import MessagePackHubProtocol
 from ..option_checks import check_options
 from .context import HttpRequestData, Principal
+from .transport import TransportLimits
 
 Services = Mapping[type[Any], Callable[[], Any]]
 Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | None] | None"]
+
+
+_LIMITS: Final = TransportLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,6 @@ class HubOptions:
 
     maximum_outbound_buffer_size: int = 1024 * 1024
     """A client that lets more pile up is cut off; the others notice nothing."""
-
-    maximum_inbound_buffer_size: int = 64 * 1024
-    """Received and not yet dispatched; beyond it nothing more is read from the socket (TG-8)."""
-
-    transport_send_timeout: float = 10.0
-    """A client that takes nothing for this long, while a method waits for it, is cut off (TG-9)."""
 
     maximum_groups_per_connection: int = 1000
     """How many groups one connection may be in; ``groups.add`` raises GroupLimitError beyond it."""
@@ -98,11 +96,16 @@ class EndpointOptions:
     long_polling_poll_timeout: float = 90.0
     """How long a poll waits for something to deliver (TL-5)."""
 
-    application_max_buffer_size: int = 64 * 1024
-    """What is POSTed and not yet read by the hub; beyond it the POST waits (TG-8)."""
+    application_max_buffer_size: int = _LIMITS.application_max_buffer_size
+    """Received from one client and not yet served; beyond it nothing more is read, and POSTs wait
+    for their answers (TG-8)."""
 
-    transport_send_timeout: float = 10.0
-    """A client that takes longer to read the answer to a poll is cut off (TL-10)."""
+    transport_max_buffer_size: int = _LIMITS.transport_max_buffer_size
+    """Sent to one client and not yet taken; beyond it methods that send to it alone wait (TG-8)."""
+
+    transport_send_timeout: float = _LIMITS.transport_send_timeout
+    """A client that takes nothing for this long, while a method waits for it, is cut off, and one
+    that takes longer to read the answer to a poll (TG-9, TL-10)."""
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that nothing picks up is dropped after this (N-27)."""
@@ -119,3 +122,12 @@ class EndpointOptions:
 
     def __post_init__(self) -> None:
         check_options(self, of_any_sign=("minimum_protocol_version",))
+
+    @property
+    def transport_limits(self) -> TransportLimits:
+        """What a transport of this path has to know of them."""
+        return TransportLimits(
+            application_max_buffer_size=self.application_max_buffer_size,
+            transport_max_buffer_size=self.transport_max_buffer_size,
+            transport_send_timeout=self.transport_send_timeout,
+        )

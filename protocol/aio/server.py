@@ -71,7 +71,9 @@ class HubServer:
         Cancelling the caller does not cut it short: what a client sent before it vanished is
         served, and OnDisconnected is called.
         """
-        context = HubConnectionContext(connection_id, http_request, user, transport, self.options)
+        context = HubConnectionContext(
+            connection_id, http_request, user, transport, self.options, transport.limits
+        )
         connection = ServerConnection(
             context,
             transport,

@@ -4,9 +4,24 @@ Message boundaries carry no meaning (0-1). How bytes become frames, events or po
 flush happens, is the transport's business.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..hub_protocol import TransferFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportLimits:
+    """How much may lie between a client and its hub (TG-8), and for how long (TG-9)."""
+
+    application_max_buffer_size: int = 64 * 1024
+    """Bytes received and not yet served; beyond it nothing more is read."""
+
+    transport_max_buffer_size: int = 64 * 1024
+    """Bytes sent and not yet taken by the client; beyond it, senders to it alone wait."""
+
+    transport_send_timeout: float = 10.0
+    """Seconds for which a client may take nothing of them."""
 
 
 class Transport(Protocol):
@@ -44,7 +59,7 @@ class Transport(Protocol):
         """Bytes written and not yet taken by the operating system."""
 
     async def drain(self) -> None:
-        """Returns once little is buffered, or the connection is dead."""
+        """Returns once half of what may be buffered is left, or the connection is dead (TG-8)."""
 
     async def close(self, *, failed: bool = False) -> None:
         """Flushes and ends the connection in an orderly way; waits a little for the peer.
@@ -58,6 +73,10 @@ class Transport(Protocol):
 
 class ServerTransport(Transport, Protocol):
     """A server's end, which learns from the handshake what its client speaks."""
+
+    @property
+    def limits(self) -> TransportLimits:
+        """What of its kind its endpoint allows."""
 
     @property
     def transfer_formats(self) -> frozenset[TransferFormat]:

@@ -17,7 +17,6 @@ from ..aio.options import EndpointOptions
 from ..aio.server import HubServer
 from ..errors import NegotiationError
 from ..http_transport_type import TRANSPORT_NAMES, HttpTransportType
-from .aiohttp_web_socket import WebSocketServerTransport
 from .client_watch import is_gone
 from .cors import CORS, CorsPolicy
 from .hosting import Hosting
@@ -38,6 +37,7 @@ from .http_connections import HttpConnection
 from .inbound_pipe import InboundPipeClosedError
 from .long_polling_server import LongPollingServerTransport, PollEnd
 from .server_sent_events_server import ServerSentEventsServerTransport
+from .web_socket_server import WebSocketServerTransport
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,6 @@ _WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
 _SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
 _LONG_POLLING: Final = HttpTransportType.LONG_POLLING
 _BETWEEN_WARNINGS: Final = 60.0  # seconds
-_HELD_SIZE: Final = 64 * 1024  # of a POST's body until it is complete
 
 
 class HttpConnectionDispatcher:
@@ -59,6 +58,7 @@ class HttpConnectionDispatcher:
         self._connections = hosting.connections
         self._server = server
         self._options = options
+        self._limits = options.transport_limits
         self._cors = CorsPolicy(options.allowed_origins)
         self._tells_again_at = 0.0  # that connections are refused
 
@@ -151,6 +151,7 @@ class HttpConnectionDispatcher:
                 web_socket,
                 self._hosting.flusher,
                 self._hosting.frames,
+                self._limits,
                 self._options.close_timeout,
                 found.inbound.close(),
             )
@@ -174,7 +175,11 @@ class HttpConnectionDispatcher:
 
         try:
             transport = ServerSentEventsServerTransport(
-                request, found.inbound, self._hosting.flusher, self._options.close_timeout
+                request,
+                found.inbound,
+                self._hosting.flusher,
+                self._limits,
+                self._options.close_timeout,
             )
             response = await transport.open()
             with self._hosting.watch.watching(request, leave):
@@ -237,6 +242,7 @@ class HttpConnectionDispatcher:
         transport = connection.polls = LongPollingServerTransport(
             connection.inbound,
             self._hosting.flusher,
+            self._limits,
             poll_timeout=self._options.long_polling_poll_timeout,
             disconnect_timeout=self._options.disconnect_timeout,
         )
@@ -326,7 +332,7 @@ class HttpConnectionDispatcher:
             async for data in request.content.iter_any():
                 held.append(data)
                 size += len(data)
-                if size >= _HELD_SIZE:
+                if size >= connection.inbound.maximum_size:
                     has_begun = True
                     await connection.inbound.write(b"".join(held))
                     held.clear()

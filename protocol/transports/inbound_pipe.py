@@ -21,16 +21,17 @@ EARLY_SIZE: Final = 4 * 1024
 class InboundPipe:
     """Bytes from any number of POSTs, which take turns, to one reader.
 
-    From ``maximum_size`` bytes on writers wait until they are read. It is small as long as there is
-    no reader, because strangers can have as many pipes as they can negotiate connections.
+    At ``maximum_size`` bytes writers wait, until half of them are read (TG-8). It is small as long
+    as there is no reader, for strangers can have as many pipes as they can negotiate connections.
     """
 
     def __init__(self, maximum_size: int = EARLY_SIZE) -> None:
         self.turn = asyncio.Lock()
         """Whoever writes holds it: the POSTs of one connection do not mix (TG-6)."""
-        self._maximum_size = maximum_size
+        self.maximum_size = maximum_size
         self._pieces: list[bytes] = []
         self._size = 0
+        self._lent = 0  # of it, what the reader has
         self._is_paused = False
         self._is_ignored = False
         self._is_complete = False
@@ -39,9 +40,8 @@ class InboundPipe:
 
     def open(self, maximum_size: int) -> None:
         """From now on there is a reader, and room for that much."""
-        self._maximum_size = maximum_size
-        self._is_paused = self._size >= maximum_size
-        _wake(self._writer)
+        self.maximum_size = maximum_size
+        self._resume()
 
     def close(self) -> bytes:
         """What is there, instead of reading on: the rest comes another way."""
@@ -59,7 +59,7 @@ class InboundPipe:
             return
         self._pieces.append(data)
         self._size += len(data)
-        self._is_paused |= self._size >= self._maximum_size
+        self._is_paused |= self._size >= self.maximum_size
         _wake(self._reader)
         while self._is_paused:
             self._writer = asyncio.get_running_loop().create_future()
@@ -71,7 +71,13 @@ class InboundPipe:
                 raise InboundPipeClosedError("The connection has ended.")
 
     async def read(self) -> bytes | None:
-        """All that is there, as soon as there is something; None at the end."""
+        """All that is there, as soon as there is something; None at the end.
+
+        It takes up its room until the next ``read``, for which the hub comes back when it has room.
+        """
+        self._size -= self._lent
+        self._lent = 0
+        self._resume()
         while not self._pieces:
             if self._is_complete:
                 return None
@@ -82,15 +88,14 @@ class InboundPipe:
                 self._reader = None
         data = b"".join(self._pieces)
         self._pieces.clear()
-        self._size = 0
-        self._is_paused = False
-        _wake(self._writer)
+        self._lent = len(data)
         return data
 
     def ignore(self) -> None:
         """The reader is gone. What is written from now on succeeds and is dropped (TG-6)."""
         self._is_ignored = True
-        self._drop()
+        self._pieces.clear()
+        _wake(self._writer)
 
     def complete(self) -> None:
         """The end: the reader gets what is there and then None, writers are refused."""
@@ -98,10 +103,10 @@ class InboundPipe:
         _wake(self._reader)
         _wake(self._writer)
 
-    def _drop(self) -> None:
-        self._pieces.clear()
-        self._size = 0
-        _wake(self._writer)
+    def _resume(self) -> None:
+        if self._is_paused and self._size <= self.maximum_size // 2:
+            self._is_paused = False
+            _wake(self._writer)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -5,15 +5,15 @@ request: bytes wait here from one poll to the next.
 """
 
 import asyncio
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, TypeVar
 
+from ..aio.transport import TransportLimits
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from .flusher import Flusher
 from .inbound_pipe import InboundPipe
-
-_LOW_WATER: Final = 16 * 1024
 
 T = TypeVar("T")
 
@@ -38,12 +38,15 @@ class LongPollingServerTransport:
         self,
         inbound: InboundPipe,
         flusher: Flusher,
+        limits: TransportLimits,
         *,
         poll_timeout: float,
         disconnect_timeout: float,
     ) -> None:
         self._inbound = inbound
         self._flusher = flusher
+        # Who is between two polls takes nothing, and has the disconnect timeout for it (TG-10).
+        self.limits = replace(limits, transport_send_timeout=disconnect_timeout)
         self._poll_timeout = poll_timeout
         self._disconnect_timeout = disconnect_timeout
         self._loop = asyncio.get_running_loop()
@@ -96,7 +99,7 @@ class LongPollingServerTransport:
 
     async def drain(self) -> None:
         """See Transport."""
-        if self._out_size > _LOW_WATER and not self._gone.is_set():
+        if self._out_size > self.limits.transport_max_buffer_size // 2 and not self._gone.is_set():
             drained = self._loop.create_future()
             self._drained.append(drained)
             await drained

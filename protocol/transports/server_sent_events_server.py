@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
+from ..aio.transport import TransportLimits
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from ..server_sent_events import FIRST_COMMENT, write_event
@@ -32,13 +33,19 @@ class ServerSentEventsServerTransport:
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.SERVER_SENT_EVENTS])
 
     def __init__(
-        self, request: web.Request, inbound: InboundPipe, flusher: Flusher, close_timeout: float
+        self,
+        request: web.Request,
+        inbound: InboundPipe,
+        flusher: Flusher,
+        limits: TransportLimits,
+        close_timeout: float,
     ) -> None:
+        self.limits = limits
         self._response = web.StreamResponse(headers=HEADERS)
         self._request = request
         self._inbound = inbound
         self._is_chunked = request.version >= HttpVersion11
-        self._output = SocketOutput(request, flusher, self._frame)
+        self._output = SocketOutput(request, flusher, self._frame, limits)
         self._close_timeout = close_timeout
         self.write = self._output.write
         self.flush = self._output.flush

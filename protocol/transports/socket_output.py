@@ -6,25 +6,27 @@ client has not taken yet. What the bytes look like on the wire is the transports
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from aiohttp import ClientError, web
 
+from ..aio.transport import TransportLimits
 from .flusher import Flusher
-
-_HIGH_WATER: Final = 64 * 1024  # bytes in the socket's buffer from which on it is congested …
-_LOW_WATER: Final = 16 * 1024  # … until so few are left
 
 
 class SocketOutput:
     """Writes to the socket of ``request`` past aiohttp; ``frame`` makes wire bytes of payload."""
 
     def __init__(
-        self, request: web.Request, flusher: Flusher, frame: Callable[[bytes], bytes]
+        self,
+        request: web.Request,
+        flusher: Flusher,
+        frame: Callable[[bytes], bytes],
+        limits: TransportLimits,
     ) -> None:
         self._request = request
         self._flusher = flusher
         self._frame = frame
+        self._high_water = limits.transport_max_buffer_size
         self._out: list[bytes] = []
         self._out_size = 0
         self._in_socket = 0
@@ -86,7 +88,7 @@ class SocketOutput:
         whoever has written."""
         socket = self._request.transport
         if socket is not None:
-            socket.set_write_buffer_limits(_HIGH_WATER, _LOW_WATER)  # TLS has others
+            socket.set_write_buffer_limits(self._high_water, self._high_water // 2)  # TG-8
         try:
             await self._request.writer.drain()
         except (ClientError, ConnectionError):

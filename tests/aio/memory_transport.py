@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from typing import Literal
 
+from protocol.aio.transport import TransportLimits
 from protocol.errors import TransportViolationError
 from protocol.hub_protocol import TransferFormat
 
@@ -18,6 +19,7 @@ class MemoryTransport:
     def __init__(self) -> None:
         self.peer: MemoryTransport = self
         self.has_inherent_keep_alive = False
+        self.limits = TransportLimits()
         self.transfer_formats = frozenset(TransferFormat)
         self.ended: Literal["closed", "failed", "aborted"] | None = None
         """How this end was ended from this side."""

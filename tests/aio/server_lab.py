@@ -9,6 +9,7 @@ from protocol import Hub, HubOptions, Principal
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import HubLifetimeManager
 from protocol.aio.server import HubServer
+from protocol.aio.transport import TransportLimits
 
 from .loop_clock import LoopClock
 from .memory_transport import MemoryTransport, memory_pair
@@ -97,7 +98,9 @@ class ServerLab:
         *,
         hub_factory: Callable[[], Hub] | None = None,
         lifetime: HubLifetimeManager | None = None,
+        limits: TransportLimits | None = None,
     ) -> None:
+        self._limits = limits or TransportLimits()
         self.clock = clock
         self.server = HubServer(hub_class, options, hub_factory=hub_factory, lifetime=lifetime)
         self._count = 0
@@ -107,6 +110,7 @@ class ServerLab:
         self._count += 1
         connection_id = f"c{self._count}"
         near, far = memory_pair()
+        near.limits = self._limits
         request = HttpRequestData("GET", "/hub", query, {}, "127.0.0.1")
         task = asyncio.create_task(self.server.serve(near, connection_id, request, user))
         await self.clock.settle()

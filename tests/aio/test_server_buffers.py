@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubOptions, hub_method
+from protocol.aio.transport import TransportLimits
 
 from .conftest import MakeServer
 from .server_lab import RawClient, ServerLab, call, invocation, result
@@ -44,11 +45,15 @@ class FloodHub(Hub):
 
 
 class Flood:
-    def __init__(self, serve: MakeServer, **options: Any) -> None:
+    def __init__(
+        self, serve: MakeServer, limits: TransportLimits | None = None, **options: Any
+    ) -> None:
         self.ended: list[Exception | None] = []
         self.served: list[str] = []
         self.release = asyncio.Event()
-        self.lab: ServerLab = serve(FloodHub, HubOptions(**options), hub_factory=self._make)
+        self.lab: ServerLab = serve(
+            FloodHub, HubOptions(**options), hub_factory=self._make, limits=limits
+        )
         self.clients = self.lab.server.context.clients
 
     def _make(self) -> FloodHub:
@@ -143,7 +148,7 @@ async def test_a_send_to_one_client_waits(serve: MakeServer) -> None:
 
 async def test_but_not_for_ever(serve: MakeServer) -> None:
     """TG-9: after the send timeout the client is cut off, and the method goes on."""
-    flood = Flood(serve, transport_send_timeout=10)
+    flood = Flood(serve, TransportLimits(transport_send_timeout=10))
     slow = await flood.connect_slow()
     slow.send(call("TellCaller", 100 * KIB))
     await flood.lab.clock.advance(9)
@@ -165,7 +170,7 @@ async def test_a_broadcast_waits_for_nobody(serve: MakeServer) -> None:
 
 async def test_inbox(serve: MakeServer) -> None:
     """TG-8: behind a call that hangs only so much is read; the rest stays in the socket."""
-    flood = Flood(serve, maximum_inbound_buffer_size=64 * KIB)
+    flood = Flood(serve, TransportLimits(application_max_buffer_size=64 * KIB))
     client = await flood.lab.connect()
     client.send(call("Hold", id=None))
     piece = KIB
@@ -193,7 +198,7 @@ async def test_inbox_during_on_connected(serve: MakeServer) -> None:
         def keep(self, text: str) -> int:
             return len(text)
 
-    lab = serve(SlowHub, HubOptions(maximum_inbound_buffer_size=8 * KIB))
+    lab = serve(SlowHub, limits=TransportLimits(application_max_buffer_size=8 * KIB))
     client = await lab.connect()
     for number in range(50):
         client.send(call("Keep", "x" * KIB, id=str(number)))
@@ -205,7 +210,7 @@ async def test_inbox_during_on_connected(serve: MakeServer) -> None:
 
 async def test_shutdown_reaches_a_reader_that_waits_for_room(serve: MakeServer) -> None:
     """L-6, TG-8: a full inbox does not delay the end."""
-    flood = Flood(serve, maximum_inbound_buffer_size=KIB)
+    flood = Flood(serve, TransportLimits(application_max_buffer_size=KIB))
     client = await flood.lab.connect()
     client.send(call("Hold", id=None), *(call("Keep", "x" * KIB) for _ in range(5)))
     await flood.lab.clock.settle()
@@ -220,7 +225,7 @@ async def test_shutdown_reaches_a_reader_that_waits_for_room(serve: MakeServer) 
 @pytest.mark.parametrize("vanish", [True, False])
 async def test_the_end_of_a_full_inbox(serve: MakeServer, vanish: bool) -> None:
     """TG-8, L-1: all that came before the end is served, in order."""
-    flood = Flood(serve, maximum_inbound_buffer_size=KIB)
+    flood = Flood(serve, TransportLimits(application_max_buffer_size=KIB))
     client = await flood.lab.connect()
     client.send(call("Hold", id=None))
     for number in range(5):
@@ -246,7 +251,7 @@ async def test_a_client_that_vanishes_behind_a_full_inbox(serve: MakeServer) -> 
         async def last(self, _: str) -> None:
             await self.context.connection_aborted.wait()
 
-    lab = serve(LastingHub, HubOptions(maximum_inbound_buffer_size=KIB))
+    lab = serve(LastingHub, limits=TransportLimits(application_max_buffer_size=KIB))
     client = await lab.connect()
     for _ in range(5):
         client.send(call("Last", "x" * KIB))

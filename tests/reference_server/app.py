@@ -148,13 +148,14 @@ def _map_lab(app: web.Application, journal: Journal) -> None:
         LabHub,
         _endpoint(
             application_max_buffer_size=1024,
+            transport_max_buffer_size=1024,
             long_polling_poll_timeout=2,
         ),
     )
     map_lab(
         "/send-timeout",
         LabHub,
-        _endpoint(transport_send_timeout=1),
+        _endpoint(transport_send_timeout=1, transport_max_buffer_size=1024),
     )
     map_lab(
         "/cors",

@@ -10,11 +10,12 @@ from protocol.aio.connection import SLICE, HubConnectionContext
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.aio.options import HubOptions
+from protocol.aio.transport import TransportLimits
 from protocol.hub_protocol import TransferFormat
 from protocol.json_protocol import JsonHubProtocol
-from protocol.transports.aiohttp_web_socket import WebSocketServerTransport
 from protocol.transports.flusher import Flusher
 from protocol.transports.web_socket_frame import FrameCache
+from protocol.transports.web_socket_server import WebSocketServerTransport
 
 from .raw_web_socket import BINARY, TEXT, encode
 
@@ -109,6 +110,7 @@ def transport_over(socket: FakeSocket, flusher: Flusher, frames: FrameCache) -> 
         None,  # type: ignore[arg-type]
         flusher,
         frames,
+        TransportLimits(),
         close_timeout=1.0,
     )
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from ..aio.transport import TransportLimits
 from ..errors import TransportViolationError
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
@@ -39,16 +40,18 @@ class WebSocketServerTransport:
         web_socket: "web.WebSocketResponse[bool]",
         flusher: Flusher,
         frames: FrameCache,
+        limits: TransportLimits,
         close_timeout: float,
         early: bytes = b"",
     ) -> None:
         """``early`` was received before the WebSocket opened, and comes first (TG-6)."""
         self._early = early
+        self.limits = limits
         self._web_socket = web_socket
         self._frames = frames
         self._close_timeout = close_timeout
         self._format = TransferFormat.TEXT
-        self._output = SocketOutput(request, flusher, self._frame)
+        self._output = SocketOutput(request, flusher, self._frame, limits)
         self.write = self._output.write
         self.flush = self._output.flush
         self.drain = self._output.drain
