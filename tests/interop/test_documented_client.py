@@ -25,13 +25,16 @@ from tests.interop.servers import (
     running,
     secure_aspnetcore_hub,
 )
-from tests.interop.versions import CLIENTS, CURRENT
+from tests.interop.versions import CLIENTS, CURRENT, MESSAGEPACK
 
 TYPES = {
     "newtonsoft": ("Newtonsoft.Json.Linq.JArray", "Newtonsoft.Json.Linq.JObject"),
     "stj": ("System.Text.Json.JsonElement", "System.Text.Json.JsonElement"),
+    "messagepack": ("System.Object[]", "System.Object[]"),
 }
 """What the two arguments of the documentation's handler are made of, by protocol."""
+
+TRANSPORTS = ("WebSockets", "ServerSentEvents", "LongPolling")
 
 MESSAGES = {
     "chatservice": {"name": "John", "message": "Hello!"},
@@ -82,6 +85,8 @@ def expected_lines(protocol: str, api: str, texts: list[str]) -> list[str]:
         array = f"[{','.join(texts)}]"  # to the letter: an element keeps the text it was made of
         return [f"GOT 2 {arguments}={array} {state}={{}} System.Object"]
     name, message = values = list(MESSAGES[api].values())
+    if protocol == "messagepack":
+        return [f"GOT 2 {arguments}=[{name},{message}] {state}=[] System.Object"]
     array = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return [f"GOT 2 {arguments}={array} {state}={{}} System.Object", f"SAYS {name}: {message}"]
 
@@ -91,13 +96,26 @@ def expected_lines(protocol: str, api: str, texts: list[str]) -> list[str]:
 async def test_it_receives_what_the_hubs_broadcast(
     scene: Scene, version: str, protocol: str
 ) -> None:
-    program = dotnet_program(
-        "documented-client", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
+    program = documented_client(version)
+    urls = [scene.gateway.url(path) for path in ("/gatewayhub", "/GatewayHub")]
+    await receives(
+        scene,
+        [await LineProcess.start(require("dotnet"), str(program), url, protocol) for url in urls],
+        protocol,
     )
-    clients = [
-        await LineProcess.start(require("dotnet"), str(program), scene.gateway.url(path), protocol)
-        for path in ("/gatewayhub", "/GatewayHub")
-    ]
+
+
+def documented_client(version: str) -> Path:
+    return dotnet_program(
+        "documented-client",
+        SignalRVersion=version,
+        NewtonsoftVersion=CLIENTS[version],
+        MessagePackVersion=MESSAGEPACK[version],
+    )
+
+
+async def receives(scene: Scene, clients: list[LineProcess], protocol: str) -> None:
+    """What is said is what these clients print, to the letter."""
     await asyncio.gather(*(client.line("^CONNECTED$") for client in clients))
     expected = ["CONNECTED"]
     for events, api in enumerate(MESSAGES, 1):
@@ -106,6 +124,21 @@ async def test_it_receives_what_the_hubs_broadcast(
     for client in clients:
         assert await client.end_input() == 0
         assert client.lines.entries == [*expected, "CLOSED null"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "protocol"),
+    [
+        *((transport, "newtonsoft") for transport in TRANSPORTS),
+        *((transport, "stj") for transport in TRANSPORTS),
+        ("WebSockets", "messagepack"),
+        ("LongPolling", "messagepack"),
+    ],
+)
+async def test_it_receives_over_each_transport(scene: Scene, transport: str, protocol: str) -> None:
+    """GW-13, GW-14: what the original's clients print, whatever they are connected over."""
+    argv = (require("dotnet"), str(documented_client(CURRENT)), scene.gateway.url("/GatewayHub"))
+    await receives(scene, [await LineProcess.start(*argv, protocol, transport)], protocol)
 
 
 # --- https, as in the documentation's URLs (GW-5, GW-13) -----------------------------------------
@@ -156,9 +189,7 @@ async def start_client(program: Path, url: str, protocol: str, trusted: object) 
 async def test_it_receives_over_https(
     secure_gateway: GatewayServer, pair: CertificatePair, version: str, protocol: str
 ) -> None:
-    program = dotnet_program(
-        "documented-client", SignalRVersion=version, NewtonsoftVersion=CLIENTS[version]
-    )
+    program = documented_client(version)
     by_address = secure_gateway.url("/GatewayHub")
     urls = (by_address, by_address.replace("127.0.0.1", "localhost"))
     clients = [await start_client(program, url, protocol, pair.certificate) for url in urls]
@@ -174,9 +205,7 @@ async def test_it_receives_over_https(
 
 async def test_it_does_not_trust_a_stranger(secure_gateway: GatewayServer) -> None:
     """What it is told to trust in the test above is what lets it in there."""
-    program = dotnet_program(
-        "documented-client", SignalRVersion=CURRENT, NewtonsoftVersion=CLIENTS[CURRENT]
-    )
+    program = documented_client(CURRENT)
     client = await start_client(program, secure_gateway.url("/GatewayHub"), "stj", os.devnull)
     await client.line("AuthenticationException")
     await client.kill()

@@ -1,12 +1,13 @@
 using System;
 using System.Threading.Tasks;
+using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.SignalR.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Newtonsoft.Json.Linq;
 
 // The client of the gateway's documentation, and nothing that the documentation does not show but printing.
 //
-//     documented-client URL newtonsoft|stj
+//     documented-client URL newtonsoft|stj|messagepack [TRANSPORT]
 //
 // It prints CONNECTED, GOT, SAYS and CLOSED lines and stops when its standard input ends.
 internal static class Program
@@ -14,7 +15,7 @@ internal static class Program
     private static async Task Main(string[] arguments)
     {
         var (url, protocol) = (arguments[0], arguments[1]);
-        var conn = Build(url, protocol);
+        var conn = Build(url, protocol, arguments.Length > 2 ? arguments[2] : "");
         var closed = new TaskCompletionSource();
         conn.Closed += error =>
         {
@@ -44,19 +45,35 @@ internal static class Program
         await closed.Task;
     }
 
-    private static HubConnection Build(string url, string protocol)
+    private static HubConnection Build(string url, string protocol, string transport)
     {
-        if (protocol == "newtonsoft")
+        if (protocol == "newtonsoft" && transport == "")
         {
             return new HubConnectionBuilder()
                 .WithUrl(url)
                 .AddNewtonsoftJsonProtocol()
                 .Build();
         }
-        return new HubConnectionBuilder().WithUrl(url).Build();
+        var builder = transport == ""
+            ? new HubConnectionBuilder().WithUrl(url)
+            : new HubConnectionBuilder().WithUrl(url, Enum.Parse<HttpTransportType>(transport));
+        return protocol switch
+        {
+            "newtonsoft" => builder.AddNewtonsoftJsonProtocol().Build(),
+            "messagepack" => builder.AddMessagePackProtocol().Build(),
+            _ => builder.Build(),
+        };
     }
 
-    /// <summary>The .NET type of a value and its JSON text on one line.</summary>
-    private static string Show(object value) =>
-        $"{value.GetType()}={(value is JToken token ? token.ToString(Newtonsoft.Json.Formatting.None) : value.ToString())}";
+    /// <summary>The .NET type of a value, and on one line its JSON text or its elements.</summary>
+    private static string Show(object value)
+    {
+        var shown = value switch
+        {
+            JToken token => token.ToString(Newtonsoft.Json.Formatting.None),
+            object[] elements => $"[{string.Join(",", elements)}]",
+            _ => value.ToString(),
+        };
+        return $"{value.GetType()}={shown}";
+    }
 }
