@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-KEPT = {f"GW-{number}" for number in range(1, 29)} - {"GW-23", "GW-26"}
+KEPT = [f"GW-{number}" for number in range(1, 29) if number not in (23, 26)]
 NOT_YET = {"GW-23", "GW-26", "GW-26a", "GW-26b"}
 """Hooks, the relay between gateways, origins, and addresses for operations."""
 
@@ -40,11 +40,11 @@ def naming() -> Iterator[tuple[str, str]]:
 TESTS = list(naming())
 
 
-@pytest.mark.parametrize("rule", sorted(KEPT, key=lambda rule: int(rule.removeprefix("GW-"))))
+@pytest.mark.parametrize("rule", KEPT)
 def test_a_test_names_it(rule: str) -> None:
     assert [test for named, test in TESTS if named == rule]
 
 
 def test_no_unknown_rule_is_named() -> None:
     named = {path: set(RULE.findall(path.read_text("utf-8"))) for path in NAMING}
-    assert {path: rules for path, rules in named.items() if not rules <= KEPT | NOT_YET} == {}
+    assert {path: rules for path, rules in named.items() if not rules <= NOT_YET.union(KEPT)} == {}

@@ -207,10 +207,7 @@ class GatewayServer(GatewayCaller):
         return self._process.lines.entries
 
     async def __aenter__(self) -> Self:
-        self._process = await LineProcess.start(
-            sys.executable, "-m", "signalr_gateway", *self._arguments, env=self._environment
-        )
-        await self._process.line(f"^console +{self._address}/")
+        await self._start()
         return await super().__aenter__()
 
     async def __aexit__(self, *_: object) -> None:
@@ -220,6 +217,17 @@ class GatewayServer(GatewayCaller):
     async def stop(self) -> None:
         """Asks it to stop, and waits until it has, in good order."""
         assert await self._process.interrupt() == 0, "\n".join(self.output)
+
+    async def restart(self, *, crash: bool = False) -> None:
+        """Ends it, in good order or as a crash would, and starts it again."""
+        await (self._process.kill() if crash else self.stop())
+        await self._start()
+
+    async def _start(self) -> None:
+        self._process = await LineProcess.start(
+            sys.executable, "-m", "signalr_gateway", *self._arguments, env=self._environment
+        )
+        await self._process.line(f"^console +{self._address}/")
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ from tests.interop.expectations import HUB_SAYS_NO
 from tests.interop.orchestrations import RECEIVE_KEY
 from tests.interop.servers import GatewayServer, HubServer
 
+HELLO = '[{"name":"John","message":"Hello!"}]'
+
 pytestmark = pytest.mark.parametrize("program", ["newtonsoft", "system-text-json"], indirect=True)
 
 
@@ -24,7 +26,7 @@ async def test_a_post_becomes_an_event(driver: ClientDriver, gateway: GatewaySer
     client = await driver.connect(gateway.url("/gatewayhub"))
     await client.on("ReceiveMessage", "object", "object")
     await client.start()
-    answer = await gateway.post("chatservice", "room", '[{"name":"John","message":"Hello!"}]')
+    answer = await gateway.post("chatservice", "room", HELLO)
     assert (answer.status, answer.body) == (200, b"")
     [arguments] = await client.calls("ReceiveMessage", 1)
     assert [argument.plain for argument in arguments] == [["John", "Hello!"], {}]

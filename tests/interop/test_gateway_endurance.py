@@ -82,19 +82,18 @@ async def count(gateway: GatewayServer, hub: HubServer) -> dict[int, int]:
     """
     statuses = {}
     going = {STOPPED: hub.stop, KILLED: hub.kill}
+    coming: list[asyncio.Task[None]] = []
     for first in range(0, EVENTS, CALL):
         hold = "half" if first in going else ""
-        call = asyncio.create_task(
-            gateway.post("chatservice", "count", json.dumps([first, CALL, hold]))
-        )
+        body = json.dumps([first, CALL, hold])
+        call = asyncio.create_task(gateway.post("chatservice", "count", body))
         if first in going:
             await hub.holding(hold)
             await going[first]()
-            statuses[first] = (await call).status
-            back = asyncio.create_task(hub.start())
-        else:
-            statuses[first] = (await call).status
-            await back if first - CALL in going else None
+        statuses[first] = (await call).status
+        if first in going:
+            coming.append(asyncio.create_task(hub.start()))
+    await asyncio.gather(*coming)
     return statuses
 
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from signalr_gateway.orchestrator import Orchestrator
 from tests.interop.drivers import ClientDriver, DrivenConnection, dotnet_driver_argv
-from tests.interop.orchestrations import add_chat_routes, connect_to
+from tests.interop.orchestrations import RECEIVE_KEY, add_chat_routes, connect_to
 from tests.interop.servers import GatewayServer, HubServer, gateway_of
 from tests.interop.versions import CURRENT
 
@@ -163,3 +163,45 @@ async def test_a_gateway_that_stops_lets_calls_end_and_its_clients_come_back(
         assert (await gateway.post("chatservice", "room", HELLO)).status == 200
         await client.calls("ReceiveMessage", 1)
         await client.stop()
+
+
+SOON = [0] + [100] * 100
+"""Milliseconds before the attempts to reconnect."""
+
+
+async def test_subscribers_come_back_when_the_gateway_does(
+    dotnet_driver: ClientDriver, own_hub: HubServer
+) -> None:
+    """GW-22, GW-21: they have to subscribe again, and may, after a stop as after a crash."""
+    group = {"Api": "chatservice", "Key": "room", "ReceiveKey": RECEIVE_KEY}
+    route = {**group, "Key": "relay"}
+    async with GatewayServer.before({"chatservice": own_hub}, "subscriptions") as gateway:
+        clients = []
+        for protocol in ("newtonsoft", "json", "messagepack"):
+            client = await dotnet_driver.connect(
+                gateway.url("/gatewayhub"), protocol=protocol, reconnect=SOON
+            )
+            await client.on("ReceiveMessage", "object", "object")
+            await client.on("ReceiveRelay", "object", "object")
+            await client.start()
+            clients.append(client)
+
+        for life in range(3):
+            if life:
+                await gateway.restart(crash=life == 2)
+                for client in clients:
+                    await client.event("reconnected", life)
+            assert (await gateway.post("chatservice", "room", HELLO)).status == 200  # for nobody
+            assert (await gateway.post("chatservice", "relay", '["lost"]')).status == 200
+            for number, client in enumerate(clients):
+                await client.invoke("SubscribeToGroup", {**group, "ReceiveGroup": "ChatGroup"})
+                await client.invoke("SubscribeToRoute", {**route, "UserId": f"user {number}"})
+            assert (await gateway.post("chatservice", "room", HELLO)).status == 200
+            assert (await gateway.post("chatservice", "relay", f"[{life}]")).status == 200
+            for client in clients:
+                messages = await client.calls("ReceiveMessage", life + 1)
+                relayed = await client.calls("ReceiveRelay", life + 1)
+                assert [call[0].plain for call in messages] == [["John", "Hello!"]] * (life + 1)
+                assert [call[0].plain for call in relayed] == [[it] for it in range(life + 1)]
+        for client in clients:
+            await client.stop()
