@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from protocol import HubOptions, map_hub
+from protocol import EndpointOptions, HubOptions, map_hub
 
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .broadcast import Broadcaster
@@ -22,7 +22,7 @@ from .cors import OriginGuard
 from .downstream import Downstream, Downstreams, MakeDownstream
 from .draining import Gate
 from .gateway import Gateway, GatewayHubParts
-from .gateway_hub import GatewayHub, GatewayServices
+from .gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS, GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from .openapi import openapi_document
 from .orchestrator import DownstreamHub, Orchestrator, is_positive
@@ -41,6 +41,7 @@ def create_app(
     maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
     maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
     body_timeout: float = DEFAULT_BODY_TIMEOUT,
+    maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS,
     hub_options: HubOptions | None = None,
     console: bool = True,
     swagger: bool = True,
@@ -49,12 +50,14 @@ def create_app(
     """The gateway of a finished orchestration as an aiohttp application; see `runner`.
 
     `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
-    bound a POST's body (GW-7, GW-9); a route may have a size of its own. `hub_options` are those
-    of the gateway hub. Raises ValueError for a limit that is none; starting the application
-    raises `OrchestrationError` when a hub's `build_hub_connection` fails.
+    bound a POST's body (GW-7, GW-9); a route may have a size of its own. `maximum_connections`
+    bounds the clients of the gateway hub, `hub_options` are its others. Raises ValueError for a
+    limit that is none; starting the application raises `OrchestrationError` when a hub's
+    `build_hub_connection` fails.
     """
     _require_whole_number("maximum_body_size", maximum_body_size)
     _require_whole_number("maximum_depth", maximum_depth)
+    _require_whole_number("maximum_connections", maximum_connections)
     if not is_positive(body_timeout, int, float):
         raise ValueError("body_timeout must be a number of seconds above 0")
     app = web.Application()
@@ -75,7 +78,14 @@ def create_app(
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
         services = GatewayServices(relay, downstreams, maximum_depth)
-        hub = _map_gateway_hub(app, orchestrator.gateway_hub_path, services, hubs, hub_options)
+        hub = _map_gateway_hub(
+            app,
+            orchestrator.gateway_hub_path,
+            services,
+            hubs,
+            hub_options or HubOptions(),
+            EndpointOptions(maximum_connections=maximum_connections),
+        )
     gateway = Gateway(relay, downstreams, gate, hub)
     app[GATEWAY] = gateway
     if console:
@@ -96,13 +106,15 @@ def _map_gateway_hub(
     path: str,
     services: GatewayServices,
     hubs: Mapping[str, DownstreamHub],
-    hub_options: HubOptions | None,
+    hub_options: HubOptions,
+    endpoint_options: EndpointOptions,
 ) -> GatewayHubParts:
     context = map_hub(
         app,
         path,
         GatewayHub,
-        hub_options=_gateway_hub_options(services.relay.all_channels, hub_options or HubOptions()),
+        hub_options=_gateway_hub_options(services.relay.all_channels, hub_options),
+        endpoint_options=endpoint_options,
         hub_factory=lambda: GatewayHub(services),
     )
     return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))

@@ -290,4 +290,5 @@ def _app(config: GatewayConfig) -> web.Application:
         maximum_body_size=limits.maximum_body_size,
         maximum_depth=limits.maximum_depth,
         body_timeout=limits.body_timeout,
+        maximum_connections=limits.maximum_connections,
     )

@@ -31,6 +31,7 @@ from typing import Any, cast
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .config_hub import HUB_KEYS, hub_arguments
 from .config_table import Table
+from .gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
 from .orchestrator import (
     BroadcastType,
@@ -50,7 +51,7 @@ _ROOT_KEYS = (
     "hubs",
 )
 _LISTEN_KEYS = ("host", "port", "certificate", "key")
-_LIMITS_KEYS = ("maximum_body_size", "maximum_depth", "body_timeout")
+_LIMITS_KEYS = ("maximum_body_size", "maximum_depth", "body_timeout", "maximum_connections")
 _ROUTE_KEYS = tuple(each.name for each in fields(HubRouteInfo))
 _BROADCAST_TYPES = {each.value.lower(): each for each in BroadcastType}
 
@@ -70,11 +71,12 @@ class Listen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What bounds the body of every POST; see `create_app`."""
+    """What bounds the body of every POST, and the number of clients; see `create_app`."""
 
     maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE
     maximum_depth: int = DEFAULT_MAXIMUM_DEPTH
     body_timeout: float = DEFAULT_BODY_TIMEOUT
+    maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,8 @@ def _limits(table: Table) -> Limits:
         maximum_body_size=table.whole_number("maximum_body_size") or DEFAULT_MAXIMUM_BODY_SIZE,
         maximum_depth=table.whole_number("maximum_depth") or DEFAULT_MAXIMUM_DEPTH,
         body_timeout=table.seconds("body_timeout") or DEFAULT_BODY_TIMEOUT,
+        maximum_connections=table.whole_number("maximum_connections")
+        or DEFAULT_MAXIMUM_CONNECTIONS,
     )
 
 

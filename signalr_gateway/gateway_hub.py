@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 Text = str | int | float | None
 """Text, for which clients of the original may also send a number."""
 
+DEFAULT_MAXIMUM_CONNECTIONS = 20_000
+"""Clients of the gateway hub at a time."""
 MAXIMUM_USER_ID_LENGTH = 256
 """Characters of a `UserId`, which is kept as long as its subscription."""
 

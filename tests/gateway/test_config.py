@@ -29,6 +29,7 @@ key = "/etc/key.pem"
 maximum_body_size = 2000
 maximum_depth = 16
 body_timeout = 2.5
+maximum_connections = 100
 
 [hubs.ChatService]
 url = "http://localhost:53353/ChatHub"
@@ -135,14 +136,18 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
         port=8443,
         pair=CertificatePair(tmp_path / "tls" / "certificate.pem", Path("/etc/key.pem")),
     )
-    assert config.limits == Limits(maximum_body_size=2000, maximum_depth=16, body_timeout=2.5)
+    assert config.limits == Limits(
+        maximum_body_size=2000, maximum_depth=16, body_timeout=2.5, maximum_connections=100
+    )
 
 
 def test_defaults(tmp_path: Path) -> None:
     """GW-2, GW-4, GW-5, GW-9: those of Python."""
     config = loaded(tmp_path, '[hubs.h]\nurl = "http://h/hub"\n')
     assert config.listen == Listen(host="127.0.0.1", port=8080, pair=None)
-    assert config.limits == Limits(maximum_body_size=1048576, maximum_depth=32, body_timeout=30)
+    assert config.limits == Limits(
+        maximum_body_size=1048576, maximum_depth=32, body_timeout=30, maximum_connections=20000
+    )
     assert config.orchestrator.start_gateway_hub is True
     assert config.orchestrator.gateway_hub_path == "/gatewayhub"
     (hub,) = config.orchestrator.hubs.values()

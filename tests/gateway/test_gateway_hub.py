@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from protocol import HubConnection, HubConnectionBuilder, HubException
+from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
 from signalr_gateway.gateway_hub import GatewayServices, RouteCall
 from signalr_gateway.orchestrator import HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Relay
@@ -234,6 +234,20 @@ async def test_a_client_whose_connection_breaks_is_forgotten(gateway: RunningGat
         await socket.send_str('{"protocol":"json","version":1}' + RS)
         await until(lambda: gateway.clients == 1)
         cut(socket)
+        await until(lambda: gateway.clients == 0)
+
+
+async def test_more_clients_than_may_be(lab: Lab) -> None:
+    """Who is one too many is refused; calls go on."""
+    async with running_gateway(
+        lambda orchestrator: lab_routes(orchestrator, lab.url), maximum_connections=1
+    ) as gateway:
+        first, second = gateway.client(), gateway.client()
+        async with first:
+            with pytest.raises(NegotiationError) as caught:
+                await second.start()
+            assert caught.value.status == 503
+            assert (await gateway.post("lab/room", HELLO)).status == 200
         await until(lambda: gateway.clients == 0)
 
 
