@@ -1,9 +1,9 @@
 """Which web pages may use the gateway: one list of origins for all of it (GW-26a).
 
-A browser says with `Origin` which page a request comes from. Pages of the gateway itself and of the
-listed origins get what they ask for, with credentials; those of others may change nothing and open
-no WebSocket, which browsers themselves would not prevent. Programs that are no browsers send no
-`Origin` and are nobody's business here.
+A browser says with `Origin` which page a request comes from, and asks before it sends most of what
+pages want to send. Pages of the listed origins get what they ask for, with credentials. What
+browsers send for any page without asking is refused to others than those and the gateway's own:
+WebSockets, and calls without a content type. Programs that are no browsers send no `Origin`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OriginGuard:
                 return await handler(request)
             if self._allowed and _is_preflight(request):
                 return self._preflight(request, origin)
-            if _may_do_harm(request) and not self.allows(origin, request.headers):
+            if _is_sent_unasked(request) and not self.allows(origin, request.headers):
                 return self._refuse(request, origin)
             return await handler(request)
 
@@ -94,8 +94,12 @@ def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and _REQUESTED_METHOD in request.headers
 
 
-def _may_do_harm(request: web.Request) -> bool:
-    """What a page may read is decided by headers of the answer; what it may do, before it is."""
+def _is_sent_unasked(request: web.Request) -> bool:
+    """Whether browsers send this for any page, and it may do more than be read.
+
+    What the page may read is decided by headers of the answer. Before a body of JSON goes out, they
+    ask; bodies of the types for which they do not ask are taken by nobody here (GW-9).
+    """
     if request.method in ("GET", "HEAD"):
         return "websocket" in request.headers.get("Upgrade", "").lower()
-    return request.method != "OPTIONS"
+    return request.method == "POST" and "Content-Type" not in request.headers
