@@ -20,7 +20,10 @@ from .json_scanner import scan_value, skip_white_space
 
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100
+MAXIMUM_TRANSPORTS: Final = 16
+"""Of an offer; there are three, and each that fails costs a negotiate (N-24)."""
 _VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
+_LONGEST_NAME: Final = 40
 _WEB_SOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 _TRANSPORTS: Final = {name: transport for transport, name in TRANSPORT_NAMES.items()}
 _MALFORMED: Final = "Invalid negotiation response received."
@@ -220,7 +223,7 @@ def usable_transport(
 
 def no_transport(failures: Iterable[tuple[str, str]]) -> str:
     """The text of a start without success: what was listed, and what each failed by (N-25)."""
-    reasons = "".join(f" ({name} failed: {reason})" for name, reason in failures)
+    reasons = "".join(f" ({name[:_LONGEST_NAME]} failed: {reason})" for name, reason in failures)
     if not reasons:
         return "None of the transports supported by the client are supported by the server."
     return f"Unable to connect to the server with any of the available transports.{reasons}"

@@ -64,9 +64,11 @@ class HttpClient:
                 "X-Requested-With": "XMLHttpRequest",
                 **options.headers,
             },
-            # What is sent is what is said here: .NET's client has no encodings, and no type (C-4).
+            # What is sent is what is said, here and by the server that redirects: .NET's client has
+            # no encodings and no type (C-4), and leaves URLs as they are.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
+            requote_redirect_url=False,
             cookie_jar=cookies,
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_refuse_downgrade,),

@@ -67,7 +67,7 @@ class HttpConnector:
         is_used = False  # one offer is good for one attempt
         failures: list[tuple[str, str]] = []
         status = None
-        for listed in offer.available_transports or ():
+        for listed in (offer.available_transports or ())[: negotiate.MAXIMUM_TRANSPORTS]:
             try:
                 transport_type = negotiate.usable_transport(
                     listed, self._options.transports, self._transfer_format

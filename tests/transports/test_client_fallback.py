@@ -57,6 +57,15 @@ async def test_none_works(http_hub: HttpHub) -> None:
     assert http_hub.kinds == ["negotiate", "web socket", *EVENTS, *POLLS]
 
 
+async def test_a_list_without_end(http_hub: HttpHub) -> None:
+    """N-24: as many are tried as any honest server could list, and their names not told in full."""
+    http_hub.transports = ("LongPolling",) * 3 + ("x" * 100,) * 1000
+    http_hub.answer("poll", 500, 500, 500)
+    error = await refused(builder(http_hub.url).build())
+    assert http_hub.kinds == POLLS * 3
+    assert len(str(error)) < 2500
+
+
 async def test_a_renegotiation_that_fails(http_hub: HttpHub) -> None:
     """N-24: counts as the failure of that transport; the next one gets an offer of its own."""
     http_hub.transports = ALL

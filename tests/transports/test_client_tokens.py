@@ -129,12 +129,16 @@ async def test_redirects_without_end(raw_server: RawServer) -> None:
 
 
 async def test_http_redirects(raw_server: RawServer) -> None:
-    """N-21: 307 is followed with a POST."""
-    target = raw_server.url.replace("/hub", "/moved/negotiate?negotiateVersion=1")
-    raw_server.reply(307, ("Location", target))
+    """N-21: 307 is followed with a POST, to just the address given; transports start anew."""
+    target = "/moved/negotiate?tenant=a%2Fb&negotiateVersion=1"
+    raw_server.reply(307, ("Location", raw_server.url.replace("/hub", target)))
     async with builder(raw_server.url).build():
         pass
-    assert [request.method for request in raw_server.requests] == ["POST", "POST", "GET"]
+    assert [(request.method, request.target) for request in raw_server.requests] == [
+        ("POST", "/hub/negotiate?negotiateVersion=1"),
+        ("POST", target),
+        ("GET", "/hub?id=secret-token"),
+    ]
 
 
 SECRETS = ("t0ken", "qu3ry", "secret-token", "g1ven", "h3ader")
