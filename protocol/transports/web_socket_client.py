@@ -13,6 +13,16 @@ from .sender import Sender
 from .web_socket_frame import INTERNAL_ERROR, INVALID_TEXT, NORMAL, require_utf8
 
 _CLOSE_TIMEOUT: Final = 1.0  # seconds, for the server to end TCP (TW-5)
+_STATUS_NAMES: Final = {  # as .NET has them (TW-7)
+    1001: "EndpointUnavailable",
+    1002: "ProtocolError",
+    1003: "InvalidMessageType",
+    1007: "InvalidPayloadData",
+    1008: "PolicyViolation",
+    1009: "MessageTooBig",
+    1010: "MandatoryExtension",
+    1011: "InternalServerError",
+}
 _OPCODES: Final = {
     TransferFormat.TEXT: WSMsgType.TEXT,
     TransferFormat.BINARY: WSMsgType.BINARY,
@@ -74,7 +84,8 @@ class WebSocketClientTransport:
                 return bytes(message.data)
             case WSMsgType.CLOSE:
                 if message.data not in (0, NORMAL, 1005):
-                    raise TransportViolationError(f"Websocket closed with error: {message.data}.")
+                    name = _STATUS_NAMES.get(message.data, str(message.data))
+                    raise TransportViolationError(f"Websocket closed with error: {name}.")
                 return None
             case WSMsgType.ERROR:
                 raise TransportViolationError(str(message.data))

@@ -176,8 +176,8 @@ async def test_what_was_sent_before_stop_arrives(pair: Pair) -> None:
         (b"", "The server ended the connection."),
         (close_payload(1000), "The server ended the connection."),
         (close_payload(1000, b"bye"), "The server ended the connection."),
-        (close_payload(1001), "Websocket closed with error: 1001."),
-        (close_payload(1011, b"boo"), "Websocket closed with error: 1011."),
+        (close_payload(1001), "Websocket closed with error: EndpointUnavailable."),
+        (close_payload(1011, b"boo"), "Websocket closed with error: InternalServerError."),
         (close_payload(4321), "Websocket closed with error: 4321."),
     ],
 )

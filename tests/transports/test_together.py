@@ -17,6 +17,7 @@ from protocol import (
     HubException,
     hub_method,
 )
+from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
 
 from . import reaching
 from .hosting import Host, LabHub
@@ -49,12 +50,18 @@ def builder(host: Host, path: str = "/hub", **more: Any) -> HubConnectionBuilder
     return reaching.builder(host.url + path, **more)
 
 
-async def test_a_conversation() -> None:
+EACH = pytest.mark.parametrize(
+    "transports", [pytest.param(it, id=name) for it, name in TRANSPORT_NAMES.items()]
+)
+
+
+@EACH
+async def test_a_conversation(transports: HttpTransportType) -> None:
     """Groups, structs both ways, errors, ids."""
     host = Host()
     host.map(hub_class=ChatHub)
     async with host.run(), AsyncExitStack() as stack:
-        ann, bob = (builder(host).build() for _ in range(2))
+        ann, bob = (builder(host, transports=transports).build() for _ in range(2))
         welcomes: list[str] = []
         posted = asyncio.Queue[tuple[str, Message]]()
 
@@ -84,11 +91,13 @@ async def test_urls(host: Host, path: str, skip: bool) -> None:
         assert who[2].rstrip("/").lower() == "/hub"
 
 
-async def test_many_calls_at_once(host: Host) -> None:
+@EACH
+async def test_many_calls_at_once(host: Host, transports: HttpTransportType) -> None:
     """P-1, P-6: from several clients, all answered, each client's in order."""
     async with AsyncExitStack() as stack:
         connections: list[HubConnection] = [
-            await stack.enter_async_context(builder(host).build()) for _ in range(5)
+            await stack.enter_async_context(builder(host, transports=transports).build())
+            for _ in range(5)
         ]
         calls = [
             connection.invoke("Add", number, 1, result_type=int)
@@ -98,9 +107,10 @@ async def test_many_calls_at_once(host: Host) -> None:
         assert await asyncio.gather(*calls) == [n + 1 for _ in connections for n in range(100)]
 
 
-async def test_large_messages(host: Host) -> None:
+@EACH
+async def test_large_messages(host: Host, transports: HttpTransportType) -> None:
     """F-4: up to the server's limit; above it the connection is closed, with an invitation."""
-    async with builder(host).build() as connection:
+    async with builder(host, transports=transports).build() as connection:
         text = "ü" * 16_000
         assert await connection.invoke("Echo", text) == text
         with pytest.raises(ConnectionClosed) as caught:
