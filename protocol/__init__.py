@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from .number_types import UInt16 as UInt16
     from .number_types import UInt32 as UInt32
     from .number_types import UInt64 as UInt64
+    from .origins import is_own_origin as is_own_origin
+    from .origins import normal_origin as normal_origin
     from .payload import Payload as Payload
     from .transports.aiohttp_server import map_hub as map_hub
     from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
@@ -94,6 +96,7 @@ _HOMES = {
         "UInt32",
         "UInt64",
     ),
+    ".origins": ("is_own_origin", "normal_origin"),
     ".payload": ("Payload",),
     ".transports.aiohttp_server": ("map_hub",),
     ".transports.builder": ("HubConnectionBuilder",),

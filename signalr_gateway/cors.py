@@ -14,9 +14,10 @@ from collections.abc import Collection, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from protocol import is_own_origin
+
 from .event_log import thinned
 from .http_api import REQUEST_ID, problem_response, request_id_of
-from .origins import is_own_origin
 from .problem import Problem, ProblemCode
 from .redaction import shortened
 

@@ -29,9 +29,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
+from protocol import normal_origin
+
 from .arguments import MAXIMUM_ARGUMENTS
 from .hub_path import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
-from .origins import normal_origin
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop

@@ -49,7 +49,9 @@ PUBLIC_NAMES: Final = frozenset(
         "HubOptions",
         "Principal",
         "hub_method",
+        "is_own_origin",
         "map_hub",
+        "normal_origin",
         # errors
         "ArgumentBindingError",
         "ConnectionClosed",

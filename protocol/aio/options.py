@@ -12,6 +12,7 @@ from ..hub_protocol import HubProtocol
 from ..json_protocol import JsonHubProtocol
 from ..messagepack_protocol import MessagePackHubProtocol
 from ..option_checks import check_options
+from ..origins import normal_origin
 from .context import HttpRequestData, Principal
 from .transport import TransportLimits
 
@@ -122,6 +123,13 @@ class EndpointOptions:
 
     def __post_init__(self) -> None:
         check_options(self, of_any_sign=("minimum_protocol_version",))
+        for origin in self.allowed_origins or ():
+            try:
+                normal_origin(origin)
+            except ValueError as error:
+                raise ValueError(
+                    f"EndpointOptions.allowed_origins has {origin!r}: an origin {error}."
+                ) from None
 
     @property
     def transport_limits(self) -> TransportLimits:

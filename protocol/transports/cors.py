@@ -6,16 +6,19 @@ let a page of any origin open one.
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from ..origins import is_own_origin, normal_origin
 
 
 class CorsPolicy:
     """``allowed_origins`` like ``https://app.example``; None means no opinion."""
 
     def __init__(self, allowed_origins: Collection[str] | None) -> None:
-        self._allowed = None if allowed_origins is None else frozenset(allowed_origins)
+        self._allowed = (
+            None if allowed_origins is None else frozenset(map(normal_origin, allowed_origins))
+        )
 
     def preflight(self, request: web.Request) -> web.Response | None:
         """The answer to a preflight; None to what is none, or where there is no policy (TC-5)."""
@@ -41,8 +44,7 @@ class CorsPolicy:
         origin = request.headers.get("Origin")
         if self._allowed is None or origin is None or origin in self._allowed:
             return True
-        # The scheme is not compared: behind a proxy that ends TLS it is not known.
-        return urlsplit(origin).netloc.lower() == request.host.lower()
+        return is_own_origin(origin, request.headers)
 
     def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tells the browser that the page may read the answer, an error, too (TC-1, TC-5)."""

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from protocol import is_own_origin, normal_origin
 from signalr_gateway.orchestrator import OrchestrationError, Orchestrator
-from signalr_gateway.origins import is_own_origin, normal_origin
 
 from .lab import Answer, Lab, RunningGateway, lab_routes, running_gateway, until
 

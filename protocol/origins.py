@@ -1,9 +1,7 @@
-"""Origins of web pages: how they are written, and which is the gateway's own (GW-26a). Pure.
+"""Origins of web pages: how they are written, and which is the server's own (TC, GW-26a).
 
-What an origin may do is decided by `cors`.
+What an origin may do is decided elsewhere.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Mapping
@@ -29,7 +27,7 @@ def normal_origin(text: object) -> str:
 
 
 def is_own_origin(origin: str, headers: Mapping[str, str]) -> bool:
-    """Whether the gateway itself has served the page.
+    """Whether the page comes from where the request with these headers goes to.
 
     By what a page cannot make its browser say: where the request is sent to, also before a proxy,
     and what the browser makes of it. A proxy may have taken off https, so the scheme is not looked

@@ -1,0 +1,238 @@
+"""What polls get and when, on a clock that the test moves (TL, TG-8, TG-10)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from protocol.aio.transport import TransportLimits
+from protocol.transports.flusher import Flusher
+from protocol.transports.inbound_pipe import InboundPipe
+from protocol.transports.long_polling_server import LongPollingServerTransport, PollEnd
+from tests.aio.loop_clock import LoopClock
+
+
+class Polling:
+    """A transport, and polls that are under way."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.clock = clock
+        self.inbound = InboundPipe()
+        self.transport = LongPollingServerTransport(
+            self.inbound,
+            Flusher(),
+            TransportLimits(transport_max_buffer_size=1000),
+            poll_timeout=90,
+            disconnect_timeout=15,
+        )
+
+    async def start(self, owner: object = "poll") -> "asyncio.Task[Any]":
+        task = asyncio.create_task(self.transport.poll(owner))
+        await self.clock.settle()
+        return task
+
+    async def poll(self) -> Any:
+        """One that is answered at once."""
+        task = await self.start()
+        assert task.done()
+        return task.result()
+
+    async def tick(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await self.clock.advance(1)
+            self.transport.tick(self.clock.time())
+
+    async def close(self, **how: bool) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self.transport.close(**how))
+        await self.clock.settle()
+        return task
+
+
+@pytest.fixture
+async def polling(monkeypatch: pytest.MonkeyPatch) -> Polling:
+    return Polling(LoopClock(monkeypatch))
+
+
+async def test_all_that_waits_comes_at_once(polling: Polling) -> None:
+    """TL-4: whole frames, in order; nothing is delivered twice."""
+    for piece in (b"one\x1e", b"two\x1e", b"three\x1e"):
+        polling.transport.write(piece)
+    assert polling.transport.buffered == 14
+    assert await polling.poll() == b"one\x1etwo\x1ethree\x1e"
+    assert polling.transport.buffered == 0
+
+
+async def test_a_poll_waits(polling: Polling) -> None:
+    """TL-4: for the next flush, and gets what was written in the same tick."""
+    poll = await polling.start()
+    assert not poll.done()
+    polling.transport.write(b"one\x1e")
+    polling.transport.write(b"two\x1e")
+    assert await poll == b"one\x1etwo\x1e"
+
+
+async def test_a_poll_times_out(polling: Polling) -> None:
+    """TL-5: after its time, not before; the next one waits as long."""
+    for _ in range(2):
+        poll = await polling.start()
+        await polling.clock.advance(89.9)
+        assert not poll.done()
+        await polling.clock.advance(0.1)
+        assert await poll is PollEnd.TIMED_OUT
+    assert polling.clock.timers() == []
+
+
+async def test_a_newer_poll_replaces_the_older(polling: Polling) -> None:
+    """TL-7: each older one ends, the newest gets what comes."""
+    polls = [await polling.start(number) for number in range(3)]
+    assert [poll.done() for poll in polls] == [True, True, False]
+    polling.transport.write(b"news")
+    assert await asyncio.gather(*polls) == [PollEnd.REPLACED, PollEnd.REPLACED, b"news"]
+
+
+async def test_a_poll_that_comes_in_the_tick_of_the_news(polling: Polling) -> None:
+    """TL-7: one of the two gets it, and nothing is lost."""
+    old = await polling.start()
+    polling.transport.write(b"news")
+    polling.transport.flush()
+    new = asyncio.create_task(polling.transport.poll("new"))
+    await polling.clock.settle()
+    polling.transport.write(b"more")
+    polling.transport.flush()
+    await polling.clock.settle()
+    answers = [await old, *([await new] if new.done() else [])]
+    assert b"".join(it for it in answers if isinstance(it, bytes)) == b"newsmore"
+    polling.transport.abort()
+
+
+async def test_the_client_of_a_poll_leaves(polling: Polling) -> None:
+    """TL-8: the news wait for the next poll; the end of another poll means nothing."""
+    poll = await polling.start("mine")
+    polling.transport.abandon("another")
+    await polling.clock.settle()
+    assert not poll.done()
+    polling.transport.abandon("mine")
+    assert await poll is PollEnd.ABANDONED
+    polling.transport.write(b"news")
+    assert await polling.poll() == b"news"
+
+
+async def test_an_answer_that_did_not_get_through(polling: Polling) -> None:
+    """TL-8: comes first of all with the next poll, be it there already or not."""
+    polling.transport.write(b"one")
+    answer = await polling.poll()
+    polling.transport.write(b"two")
+    polling.transport.put_back(answer)
+    answer = await polling.poll()
+    assert answer == b"onetwo"
+    poll = await polling.start()
+    polling.transport.put_back(answer)
+    assert await poll == b"onetwo"
+
+
+async def test_a_cancelled_poll_takes_nothing_along(polling: Polling) -> None:
+    """TL-8: as where the application lets aiohttp cancel handlers."""
+    poll = await polling.start()
+    polling.transport.write(b"news")
+    polling.transport.flush()
+    poll.cancel()
+    await asyncio.wait({poll})
+    assert await polling.poll() == b"news"
+
+
+async def test_nobody_polls(polling: Polling) -> None:
+    """TG-10: after the disconnect timeout the client is gone; a poll that waits is none of it."""
+    poll = await polling.start()
+    await polling.tick(80)
+    assert not polling.transport.is_closed
+    polling.transport.write(b"news")
+    assert await poll == b"news"
+    await polling.tick(15)
+    still_there = not polling.transport.is_closed
+    await polling.tick(1)
+    assert (still_there, polling.transport.is_closed) == (True, True)
+    assert await polling.transport.receive() is None
+    assert polling.transport.write(b"more") == 0
+
+
+async def test_the_end_is_polled(polling: Polling) -> None:
+    """TL-6: pending bytes first, then the end, for which close() waits."""
+    polling.transport.write(b"last words")
+    closing = await polling.close()
+    assert await polling.poll() == b"last words"
+    assert not closing.done()
+    assert await polling.poll() is PollEnd.CONNECTION_ENDED
+    await closing
+
+
+async def test_the_end_reaches_a_poll_that_waits(polling: Polling) -> None:
+    """TL-6."""
+    poll = await polling.start()
+    closing = await polling.close()
+    assert await poll is PollEnd.CONNECTION_ENDED
+    await closing
+
+
+async def test_a_failure_is_told(polling: Polling) -> None:
+    """TL-10: to the poll behind the last bytes."""
+    polling.transport.write(b"last words")
+    closing = await polling.close(failed=True)
+    assert await polling.poll() == b"last words"
+    assert await polling.poll() is PollEnd.CONNECTION_FAILED
+    await closing
+
+
+async def test_an_end_that_nobody_polls(polling: Polling) -> None:
+    """TG-10: it is not kept for longer than the disconnect timeout."""
+    closing = await polling.close()
+    await polling.tick(15)
+    assert not closing.done()
+    await polling.tick(1)
+    await closing
+
+
+async def test_terminate(polling: Polling) -> None:
+    """TL-9: the hub learns of it at once; what it has to say goes to the poll that waits."""
+    poll = await polling.start()
+    polling.transport.terminate()
+    assert await polling.transport.receive() is None
+    polling.transport.write(b"goodbye")
+    closing = await polling.close()
+    assert await poll == b"goodbye"
+    await closing
+
+
+async def test_terminate_behind_the_end(polling: Polling) -> None:
+    """TL-9: instead of the last poll."""
+    closing = await polling.close()
+    assert not closing.done()
+    polling.transport.terminate()
+    await closing
+
+
+async def test_drain(polling: Polling) -> None:
+    """TG-8: whoever waits goes on when a poll has taken what there was, or nobody will."""
+    polling.transport.write(b"x" * 400)
+    await polling.transport.drain()
+    polling.transport.write(b"x" * 400)
+    waiting = [asyncio.create_task(polling.transport.drain()) for _ in range(2)]
+    await polling.clock.settle()
+    assert not any(task.done() for task in waiting)
+    assert len(await polling.poll()) == 800
+    await asyncio.gather(*waiting)
+    polling.transport.write(b"x" * 800)
+    last = asyncio.create_task(polling.transport.drain())
+    await polling.clock.settle()
+    assert not last.done()
+    polling.transport.abort()
+    await last
+
+
+async def test_what_is_posted_is_received(polling: Polling) -> None:
+    """TG-6: until the hub stops; then POSTs still succeed, and until the end, when they do not."""
+    await polling.inbound.write(b"one")
+    assert await polling.transport.receive() == b"one"
+    polling.transport.stop_receiving()
+    await polling.inbound.write(b"two")
+    polling.transport.abort()
+    assert await polling.transport.receive() is None
