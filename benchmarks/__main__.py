@@ -4,6 +4,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from protocol import JsonHubProtocol, MessagePackHubProtocol
+from protocol.hub_protocol import HubProtocol
+
 from . import broadcast, decode, echo, growth
 
 
@@ -32,12 +35,12 @@ def _echo(clients: int, depth: int) -> Ratio:
     )
 
 
-def _decode() -> Ratio:
-    ours, orjson = decode.measure()
+def _decode(hub_protocol: HubProtocol, at_most: float) -> Ratio:
+    ours, orjson = decode.measure(hub_protocol)
     return Ratio(
-        "decoding 64 invocations / orjson.loads of the same, time",
+        f"decoding {decode.MESSAGES} invocations in {hub_protocol.name} / orjson.loads of them",
         ours / orjson,
-        1.0,
+        at_most,
         f"{ours:.0f} ns / {orjson:.0f} ns each",
     )
 
@@ -75,7 +78,8 @@ def main() -> int:
     good = True
     for measure in (
         _growth,
-        _decode,
+        lambda: _decode(JsonHubProtocol(), 1.0),
+        lambda: _decode(MessagePackHubProtocol(), 2.5),
         lambda: _echo(1, 64),
         lambda: _echo(100, 16),
         lambda: _broadcast(500),

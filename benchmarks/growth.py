@@ -5,22 +5,33 @@ make the second sixteen times as slow; in step is four.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from protocol import ArgumentBindingError, HandshakeError, NegotiationError, RemoteProtocolError
 from protocol.handshake import ServerHandshake
 from protocol.json_protocol import JsonHubProtocol
+from protocol.messagepack_framing import frame
+from protocol.messagepack_protocol import MessagePackHubProtocol
 from protocol.negotiate import choose_version, read_response
+
+
+class _Record(Struct):
+    value: int = 0
+
 
 SIZE = 100_000
 FACTOR = 4
 ROUNDS = 5
 _SLICE = 1024
 _protocol = JsonHubProtocol()
+_messagepack = MessagePackHubProtocol()
 _bind = _protocol.arguments_reader((Any,))
+_bind_messagepack = _messagepack.arguments_reader((Any,))
+_bind_dict = _messagepack.arguments_reader((dict[str, Any],))
+_bind_records = _messagepack.arguments_reader((list[_Record],))
 _bind_int = _protocol.arguments_reader((int,))
 _bind_float = _protocol.arguments_reader((float,))
 
@@ -33,6 +44,13 @@ def _sliced(record: bytes) -> None:
             _protocol.decode(piece)
 
 
+def _framed(stream: bytes) -> None:
+    framer = _messagepack.framer(None)
+    for start in range(0, len(stream), _SLICE):
+        for piece in framer.feed(stream[start : start + _SLICE]):
+            _messagepack.decode(piece)
+
+
 def _shake_hands(record: bytes) -> None:
     handshake = ServerHandshake({"json": _protocol}, maximum_size=None)
     for start in range(0, len(record), _SLICE):
@@ -42,6 +60,23 @@ def _shake_hands(record: bytes) -> None:
 
 def _invocation(arguments: bytes) -> bytes:
     return b'{"type":1,"target":"T","arguments":[%b]}' % arguments
+
+
+def _call(arguments: bytes) -> bytes:
+    """An Invocation in MessagePack, with a header: the fast path leaves it to the full reader."""
+    return b"\x96\x01\x81\xa1a\xa1b\xc0\xa1T" + arguments + b"\x90"
+
+
+def _array(element: bytes, count: int) -> bytes:
+    return b"\xdd" + count.to_bytes(4) + element * count
+
+
+def _map(entries: Iterable[bytes], count: int) -> bytes:
+    return b"\xdf" + count.to_bytes(4) + b"".join(entries)
+
+
+def _text(number: int) -> bytes:
+    return b"\xa8%08x" % number
 
 
 # What is done with the bytes, and the bytes of about a given size.
@@ -79,6 +114,42 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "a handshake of properties": (_shake_hands, lambda n: b"{" + b'"a":1,' * (n // 6) + b"}"),
     "a negotiate version": (lambda b: choose_version([b.decode()]), lambda n: b"9" * n),
     "a negotiate answer": (read_response, lambda n: b'{"error":"' + b"\\n" * (n // 2) + b'"}'),
+}
+CASES |= {
+    "one message in slices": (
+        _framed,
+        lambda n: frame(_call(b"\x91\xdb" + n.to_bytes(4) + b"x" * n)),
+    ),
+    "messages of two bytes": (_framed, lambda n: b"\x02\x91\x06" * (n // 3)),
+    "messages of no known type": (_framed, lambda n: b"\x02\x91\x63" * (n // 3)),
+    "a message of open arrays": (_messagepack.decode, lambda n: _call(b"\x91" * n)),
+    "arguments, one by one": (_messagepack.decode, lambda n: _call(_array(b"\x01", n))),
+    "headers in MessagePack": (
+        _messagepack.decode,
+        lambda n: (
+            b"\x93\x05" + _map((_text(i) + b"\xa1x" for i in range(n // 11)), n // 11) + b"\xa11"
+        ),
+    ),
+    "stream ids in MessagePack": (
+        _messagepack.decode,
+        lambda n: b"\x96\x01\x80\xc0\xa1T\x90" + _array(b"\xa11", n // 2),
+    ),
+    "MessagePack of any kind": (
+        lambda b: _bind_messagepack(Raw(b"\x91" + b)),
+        lambda n: _array(b"\x81\xa1a\x91\xc0", n // 5),
+    ),
+    "bad UTF-8 in depth": (
+        lambda b: _bind_messagepack(Raw(b"\x91" + b)),
+        lambda n: b"\x92\x01" * 400 + _array(b"\xa1\xff", n // 2),
+    ),
+    "keys in MessagePack": (
+        lambda b: _bind_dict(Raw(b"\x91" + b)),
+        lambda n: _map((_text(i) + b"\xc0" for i in range(n // 10)), n // 10),
+    ),
+    "members again and again": (
+        lambda b: _bind_records(Raw(b"\x91" + b)),
+        lambda n: _array(b"\xde\x00\x10" + b"\xa5Value\x01" * 16, n // 115),
+    ),
 }
 _REFUSALS = (RemoteProtocolError, ArgumentBindingError, HandshakeError, NegotiationError)
 
