@@ -9,6 +9,7 @@ from typing import Any, Final
 from protocol import HubConnection, NegotiationError, RetryPolicy
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
+from protocol.hub_protocol import HubProtocol
 from protocol.json_protocol import JsonHubProtocol
 
 from .loop_clock import LoopClock
@@ -50,10 +51,14 @@ class RawServer:
         self.transport.write(data)
         self.transport.flush()
 
+    async def arrived(self) -> bytes:
+        """All bytes that have arrived since the last time, once all is quiet."""
+        await self._clock.settle()
+        return self.transport.take()
+
     async def take(self) -> list[Any]:
         """All records that have arrived since the last time, once all is quiet."""
-        await self._clock.settle()
-        self._rest += self.transport.take().decode()
+        self._rest += (await self.arrived()).decode()
         *records, self._rest = self._rest.split(RS)
         return [json.loads(record) for record in records]
 
@@ -99,10 +104,15 @@ class ClientLab:
         answer(self.server)
         return Connected(near, f"id-{len(self.servers)}")
 
-    def connection(self, retry: RetryPolicy | None = None, **options: Any) -> HubConnection:
-        """A connection that is not started."""
+    def connection(
+        self,
+        retry: RetryPolicy | None = None,
+        hub_protocol: HubProtocol | None = None,
+        **options: Any,
+    ) -> HubConnection:
+        """A connection that is not started; it speaks JSON unless told otherwise."""
         connection = HubConnection(
-            self.connect, JsonHubProtocol(), HubConnectionOptions(**options), retry
+            self.connect, hub_protocol or JsonHubProtocol(), HubConnectionOptions(**options), retry
         )
         self._connections.append(connection)
         return connection

@@ -65,10 +65,14 @@ class RawClient:
         self.transport.write(data)
         self.transport.flush()
 
+    async def arrived(self) -> bytes:
+        """All bytes that have arrived since the last time, once all is quiet."""
+        await self._clock.settle()
+        return self.transport.take()
+
     async def take(self) -> list[Any]:
         """All records that have arrived since the last time, once all is quiet."""
-        await self._clock.settle()
-        self._rest += self.transport.take().decode()
+        self._rest += (await self.arrived()).decode()
         *records, self._rest = self._rest.split(RS)
         return [json.loads(record) for record in records]
 

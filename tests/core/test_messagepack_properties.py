@@ -148,6 +148,13 @@ def test_a_raw_payload_that_is_no_value_is_not_written(payload: bytes) -> None:
             write()
 
 
+def test_stream_ids_are_judged_before_arguments_are_bound() -> None:
+    """M-4, S-6m: whoever decodes does not know yet what the arguments have to be."""
+    record = bytes.fromhex("960180a131a3416464" + "91a178" + "c0")
+    with pytest.raises(RemoteProtocolError, match="Reading array length for 'streamIds' failed"):
+        PROTOCOL.decode(record)
+
+
 # ---- hostile bytes
 
 

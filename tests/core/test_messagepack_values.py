@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from protocol import Char, DateTimeOffset, LocalProtocolError, Single
+from protocol import ArgumentBindingError, Char, DateTimeOffset, LocalProtocolError, Single
 from protocol.json_protocol import JsonHubProtocol
 from protocol.messagepack_protocol import MessagePackHubProtocol
 from tests import strategies
@@ -67,6 +67,24 @@ def test_values_come_back_equal(type_name: str, data: st.DataObject) -> None:
     assert PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(value)) == value
     if type_name not in ("object", "double", "single", "char"):
         assert JSON.value_reader(annotation)(JSON.encode_value(value)) == value
+
+
+def test_of_a_key_given_twice_in_a_plain_value_the_last_counts() -> None:
+    """M-16: in a declared dict it is a mistake; .NET's is one in an object too."""
+    payload = Raw(b"\x82\xa1a\x01\xa1a\x02")
+    assert PROTOCOL.value_reader(Any)(payload) == {"a": 2}
+    for annotation in (dict[str, int], dict, dict[Any, Any]):
+        with pytest.raises(ArgumentBindingError):
+            PROTOCOL.value_reader(annotation)(payload)
+
+
+def test_datetime_takes_an_offset_too() -> None:
+    """M-15: what comes may be either of .NET's two; what goes out depends on the type alone."""
+    moment = PROTOCOL.value_reader(datetime)(Raw(bytes.fromhex("92d6ff386d438078")))
+    assert moment == datetime(2000, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert bytes(PROTOCOL.encode_value(moment)).hex() == "92d6ff386d438078"
+    plain = datetime(2000, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert bytes(PROTOCOL.encode_value(plain)).hex() == "d6ff386d2760"
 
 
 @given(st.text(), st.integers(0, 3), st.data())
