@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum, IntFlag, StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -67,6 +68,68 @@ def test_values_come_back_equal(type_name: str, data: st.DataObject) -> None:
     assert PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(value)) == value
     if type_name not in ("object", "double", "single", "char"):
         assert JSON.value_reader(annotation)(JSON.encode_value(value)) == value
+
+
+class Access(IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Suit(StrEnum):
+    HEARTS = "hearts"
+
+
+class Shape(Enum):
+    """One of its names is not what convention makes of it."""
+
+    RGB = 1
+    PlainCircle = 2
+    ROUND = 2
+
+    @property
+    def wire_name(self) -> str | None:
+        return "RGB" if self is Shape.RGB else None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Color.DARK_BLUE, "DarkBlue"),
+        (Suit.HEARTS, "hearts"),
+        (Shape.RGB, "RGB"),
+        (Shape.PlainCircle, "PlainCircle"),
+        (Access.READ, "Read"),
+        (Access.READ | Access.WRITE, "Read, Write"),
+        (Access(0), "0"),
+    ],
+)
+def test_enums(value: Enum, text: str) -> None:
+    """M-12: by .NET's names, several of flags at once, a number where there is none."""
+    payload = PROTOCOL.encode_value(value)
+    assert PROTOCOL.value_reader(str)(payload) == text
+    assert PROTOCOL.value_reader(type(value))(payload) is value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "expected"),
+    [
+        (Shape, "Round", Shape.PlainCircle),
+        (Access, "Write,Read", Access.READ | Access.WRITE),
+        (Access, "3", Access.READ | Access.WRITE),
+        (Color, "+10", Color.DARK_BLUE),
+    ],
+)
+def test_other_names_of_enums(annotation: type[Enum], text: str, expected: Enum) -> None:
+    assert PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [(Suit, "HEARTS"), (Suit, "Hearts"), (Shape, "rgb"), (Access, "Read, Other"), (Color, "Red,")],
+)
+def test_names_that_enums_have_not(annotation: type[Enum], text: str) -> None:
+    with pytest.raises(ArgumentBindingError):
+        PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(text))
 
 
 def test_of_a_key_given_twice_in_a_plain_value_the_last_counts() -> None:
