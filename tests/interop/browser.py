@@ -9,7 +9,7 @@ import base64
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Page:
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._session: dict[str, str] = {}
+        self._bindings: dict[str, Callable[[str], None]] = {}
         self._reader = asyncio.create_task(self._read())
 
     async def open(self, url: str) -> None:
@@ -63,8 +64,18 @@ class Page:
         self._session = {"sessionId": session["sessionId"]}
         for domain in ("Page", "Runtime", "Log"):
             await self.command(f"{domain}.enable")
+        await self.go(url)
+
+    async def go(self, url: str) -> None:
+        """Goes to another address in the same tab and waits until it has loaded."""
+        loaded = sum(_is_load(event) for event in self.events.entries)
         await self.command("Page.navigate", url=url)
-        await self.events.wait(1, lambda event: event["method"] == "Page.loadEventFired")
+        await self.events.wait(loaded + 1, _is_load)
+
+    async def bind(self, name: str, function: Callable[[str], None]) -> None:
+        """Gives the pages of this tab a function `name`, which calls `function` with a text."""
+        self._bindings[name] = function
+        await self.command("Runtime.addBinding", name=name)
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
@@ -118,7 +129,9 @@ class Page:
     async def _read(self) -> None:
         async for frame in self._socket:
             message = json.loads(frame.data)
-            if "method" in message:
+            if message.get("method") == "Runtime.bindingCalled":
+                self._bindings[message["params"]["name"]](message["params"]["payload"])
+            elif "method" in message:
                 self.events.add(message)
             elif (reply := self._replies.pop(message["id"], None)) and not reply.done():
                 if "error" in message:
@@ -132,6 +145,10 @@ class Page:
         self._session = {}
         await self.command("Browser.close")
         await self._reader
+
+
+def _is_load(event: dict[str, Any]) -> bool:
+    return bool(event["method"] == "Page.loadEventFired")
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -36,20 +38,24 @@ def _absent(reason: str) -> NoReturn:
 
 
 def _once(build: Callable[P, R]) -> Callable[P, R]:
-    """Remembers what a build with these arguments came to, skips and failures included."""
-    outcomes: dict[object, R | BaseException] = {}
+    """Remembers what a build with these arguments came to, skips and failures included.
+
+    Whoever else needs it meanwhile, in any thread, waits for the one build.
+    """
+    outcomes: dict[object, Future[R]] = {}
+    gate = threading.Lock()
 
     def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
         key = (args, tuple(sorted(kwargs.items())))
-        if key not in outcomes:
+        with gate:
+            is_first = key not in outcomes
+            outcome = outcomes.setdefault(key, Future())
+        if is_first:
             try:
-                outcomes[key] = build(*args, **kwargs)
-            except (pytest.skip.Exception, pytest.fail.Exception) as no_build:
-                outcomes[key] = no_build
-        outcome = outcomes[key]
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+                outcome.set_result(build(*args, **kwargs))
+            except BaseException as no_build:
+                outcome.set_exception(no_build)
+        return outcome.result()
 
     return remembered
 

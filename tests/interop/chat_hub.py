@@ -2,11 +2,13 @@
 
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
-Same hubs, same methods, same lines on standard output. What the methods do is told there.
+Same hubs, same methods, same lines on standard output. What the methods do is told there. Of
+the environment HUB_MAX and HUB_ORIGIN mean what they do there, for the chat hub.
 """
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from typing import Any
@@ -20,11 +22,13 @@ from protocol import (
     HttpRequestData,
     Hub,
     HubException,
+    HubOptions,
     Principal,
     hub_method,
     map_hub,
 )
 from tests.interop.values_hub import ValuesHub
+from tests.value_types import Person
 
 
 class Request(msgspec.Struct):
@@ -57,6 +61,14 @@ class ChatHub(Hub):
     @hub_method
     async def relay(self, value: Any) -> None:
         await self.clients.all.send("ReceiveRelay", value)
+
+    @hub_method
+    async def echo_person(self, person: Person) -> Person:
+        return person
+
+    @hub_method
+    async def connection_id(self) -> str:
+        return self.context.connection_id
 
     @hub_method
     async def nothing(self) -> None:
@@ -99,13 +111,18 @@ class ChatHub(Hub):
         self.context.abort()
 
     @hub_method
+    async def record(self, text: str) -> str:
+        say(f"RECORDED {text}")
+        return text
+
+    @hub_method
     async def hold(self, name: str) -> str:
         say(f"HOLDING {name}")
         await GATES.setdefault(name, asyncio.Event()).wait()
         return name
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        say(f"DISCONNECTED {self.context.connection_id}")
+        say(f"DISCONNECTED {self.context.connection_id}{' in error' if error else ''}")
 
 
 def user_of(request: HttpRequestData) -> Principal:
@@ -122,7 +139,15 @@ async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
     """Serves until SIGTERM."""
     app = web.Application()
     app.router.add_post("/release/{name}", release)
-    map_hub(app, "/chathub", hub, endpoint_options=EndpointOptions(authenticate=user_of))
+    origin = os.environ.get("HUB_ORIGIN")
+    origins = None if origin is None else [origin]
+    map_hub(
+        app,
+        "/chathub",
+        hub,
+        hub_options=HubOptions(maximum_receive_message_size=int(os.environ.get("HUB_MAX", 32768))),
+        endpoint_options=EndpointOptions(authenticate=user_of, allowed_origins=origins),
+    )
     map_hub(app, "/valueshub", ValuesHub)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -7,11 +7,19 @@ import pytest
 import pytest_asyncio
 from pytest_asyncio import is_async_test
 
-from tests.interop.drivers import ClientDriver, dotnet_driver_argv, node_driver_argv
+from tests.interop.drivers import (
+    ClientDriver,
+    ProcessDriver,
+    dotnet_driver_argv,
+    node_driver_argv,
+)
 from tests.interop.servers import HubProgram, HubServer, aspnetcore_hub, python_hub, running
 from tests.interop.versions import CURRENT
 
 HERE = Path(__file__).parent
+
+for module in ("gateway_cell", "hub_cell", "refusal", "scene"):
+    pytest.register_assert_rewrite(f"tests.interop.matrix.{module}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,14 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def dotnet_driver() -> AsyncIterator[ClientDriver]:
-    driver = await ClientDriver.start(*dotnet_driver_argv(CURRENT))
+    driver = await ProcessDriver.start(*dotnet_driver_argv(CURRENT))
     yield driver
     await driver.exit()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def node_driver() -> AsyncIterator[ClientDriver]:
-    driver = await ClientDriver.start(*node_driver_argv())
+    driver = await ProcessDriver.start(*node_driver_argv())
     yield driver
     await driver.exit()
 

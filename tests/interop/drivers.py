@@ -1,20 +1,23 @@
 """Official clients in other languages, steered from here by JSON lines.
 
-`dotnet/client-driver` and `node/driver.mjs` understand the same commands, so that one test can be
-played with either. What a client hands to its user arrives as `Value`.
+`dotnet/client-driver` and `node/driver.mjs` understand the same commands, and so does
+`node/driver.html` in a browser, so that one test can be played with each of them. What a client
+hands to its user arrives as `Value`.
 """
 
 import asyncio
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.interop.browser import Page
 from tests.interop.builds import dotnet_program, node_program, require
 from tests.interop.journal import PATIENCE, Journal
 from tests.interop.processes import LineProcess
-from tests.interop.versions import CLIENTS, MESSAGEPACK
+from tests.interop.versions import build_properties
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,7 @@ class Value:
 
 def dotnet_driver_argv(version: str) -> tuple[str, ...]:
     """How the driver of the .NET client of that release is started."""
-    program = dotnet_program(
-        "client-driver",
-        SignalRVersion=version,
-        NewtonsoftVersion=CLIENTS[version],
-        MessagePackVersion=MESSAGEPACK[version],
-    )
+    program = dotnet_program("client-driver", **build_properties(version))
     return require("dotnet"), str(program)
 
 
@@ -71,21 +69,13 @@ class Event:
         return self.kind == "call" and self.detail["method"] == method
 
 
-class ClientDriver:
-    """One driver process; it holds any number of connections."""
+class ClientDriver(ABC):
+    """A driver; it holds any number of connections."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._connections: dict[str, DrivenConnection] = {}
-        self._process: LineProcess
-
-    @classmethod
-    async def start(cls, *argv: str) -> "ClientDriver":
-        driver = cls()
-        driver._process = await LineProcess.start(*argv, on_line=driver._receive)
-        await driver._process.line('"ready"')
-        return driver
 
     async def connect(self, url: str, **options: Any) -> "DrivenConnection":
         """A new connection, not started yet; options are those of the command `build`."""
@@ -98,9 +88,42 @@ class ClientDriver:
         """Sends a command and waits for its reply. Raises DriverError when it threw."""
         number = next(self._numbers)
         reply = self._replies[number] = asyncio.get_running_loop().create_future()
-        await self._process.write(json.dumps({"cmd": cmd, "id": number, **fields}) + "\n")
+        await self._write(json.dumps({"cmd": cmd, "id": number, **fields}))
         async with asyncio.timeout(PATIENCE):
             return await reply
+
+    @abstractmethod
+    async def _write(self, line: str) -> None:
+        """Gives a command to the driver."""
+
+    def _receive(self, line: str) -> None:
+        if not line.startswith("{"):
+            return  # a runtime's complaint; whoever misses a reply sees it among the lines
+        message = json.loads(line)
+        if message["event"] == "reply":
+            reply = self._replies.pop(message["id"])
+            if reply.done():  # nobody waits any more
+                return
+            if message["ok"]:
+                reply.set_result(message["result"])
+            else:
+                reply.set_exception(DriverError(**message["error"]))
+        elif "conn" in message:
+            event = Event(message["event"], message["detail"])
+            self._connections[message["conn"]].events.add(event)
+
+
+class ProcessDriver(ClientDriver):
+    """A driver that is a process of its own."""
+
+    _process: LineProcess
+
+    @classmethod
+    async def start(cls, *argv: str) -> "ProcessDriver":
+        driver = cls()
+        driver._process = await LineProcess.start(*argv, on_line=driver._receive)
+        await driver._process.line('"ready"')
+        return driver
 
     async def exit(self) -> None:
         """Ends the driver as a program ends that has nothing more to do."""
@@ -110,19 +133,29 @@ class ClientDriver:
         """Ends the driver as a crash would: no connection says good-bye."""
         await self._process.kill()
 
-    def _receive(self, line: str) -> None:
-        if not line.startswith("{"):
-            return  # a runtime's complaint; whoever misses a reply sees it among the lines
-        message = json.loads(line)
-        if message["event"] == "reply":
-            reply = self._replies.pop(message["id"])
-            if message["ok"]:
-                reply.set_result(message["result"])
-            else:
-                reply.set_exception(DriverError(**message["error"]))
-        elif "conn" in message:
-            event = Event(message["event"], message["detail"])
-            self._connections[message["conn"]].events.add(event)
+    async def _write(self, line: str) -> None:
+        await self._process.write(line + "\n")
+
+
+class PageDriver(ClientDriver):
+    """A driver in a tab of a browser."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    @classmethod
+    async def open(cls, page: Page, url: str) -> "PageDriver":
+        """`url` is where `driver.html` is served, which is the origin of all it does."""
+        driver = cls(page)
+        await page.open("about:blank")
+        await page.bind("report", driver._receive)
+        await page.go(url)
+        await page.evaluate("typeof drive === 'function' || Promise.reject('no driver')")
+        return driver
+
+    async def _write(self, line: str) -> None:
+        await self._page.evaluate(f"void drive({json.dumps(line)})")
 
 
 class DrivenConnection:
@@ -138,7 +171,7 @@ class DrivenConnection:
         await self._command("on", method=method, types=types)
 
     async def start(self) -> str:
-        """Starts the connection; its id."""
+        """Starts the connection; its id, which the .NET client of ASP.NET Core 2 does not tell."""
         return str((await self._command("start"))["connectionId"])
 
     async def stop(self) -> None:
@@ -167,6 +200,15 @@ class DrivenConnection:
         """Waits until `count` events of this kind have come; the detail of the last of these."""
         events = await self.events.wait(count, lambda event: event.kind == kind)
         return events[count - 1].detail
+
+    async def closed(self, count: int = 1) -> str | None:
+        """Waits until the connection has ended that many times; the error that came with it."""
+        error = (await self.event("closed", count))["error"]
+        return None if error is None else f"{error['type']}: {error['message']}"
+
+    def kinds(self) -> list[str]:
+        """What kinds of events came, calls of handlers left out."""
+        return [event.kind for event in self.events.entries if event.kind != "call"]
 
     async def calls(self, method: str, count: int) -> list[list[Value]]:
         """Waits until `method` was called `count` times; the arguments of each call so far."""

@@ -40,7 +40,7 @@ class Journal(Generic[T]):
                     await self._changed.wait()
         except TimeoutError:
             found = self._matching(matches)
-        latest = "\n".join(str(entry)[:500] for entry in self.entries[-40:])
+        latest = "\n".join(str(entry)[:200] for entry in self.entries[-40:])
         assert len(found) >= count, f"{self.name}: {len(found)} of {count}; the latest:\n{latest}"
         return found
 

@@ -12,6 +12,9 @@ from signalr_gateway.orchestrator import BroadcastType, HubBuilder, HubRouteInfo
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 
+LARGEST_MESSAGE = 128 * 1024
+"""What hubs of the matrix take, in bytes."""
+
 
 def documented(orchestrator: Orchestrator) -> None:
     """The documentation's orchestration, once for each hub."""
@@ -56,6 +59,23 @@ def subscriptions(orchestrator: Orchestrator) -> None:
         )
 
 
+def matrix(orchestrator: Orchestrator) -> None:
+    """What a cell of the matrix calls, and one event, which goes to a group."""
+    for api, url in _hubs().items():
+        hub = orchestrator.add_hub(api, connect_to(url, LARGEST_MESSAGE), receive_key=RECEIVE_KEY)
+        hub.add_route(
+            "room",
+            HubRouteInfo(
+                invoke_method="SendMessage",
+                receive_method="ReceiveMessage",
+                broadcast_type=BroadcastType.GROUP,
+                receive_group="ChatGroup",
+            ),
+        )
+        for method in ("Add", "Echo", "Record", "ThrowHub"):
+            hub.add_route(method, HubRouteInfo(invoke_method=method))
+
+
 def add_chat_routes(hub: HubBuilder) -> None:
     hub.add_route(
         "room", HubRouteInfo(invoke_method="SendMessage", receive_method="ReceiveMessage")
@@ -66,10 +86,14 @@ def add_chat_routes(hub: HubBuilder) -> None:
         hub.add_route(method, HubRouteInfo(invoke_method=method))
 
 
-def connect_to(url: str) -> Callable[[HubConnectionBuilder], HubConnection]:
-    """How a connection to the hub at this address is built."""
+def connect_to(
+    url: str, maximum_message_size: int | None = None
+) -> Callable[[HubConnectionBuilder], HubConnection]:
+    """How a connection to the hub at this address is built; a size in bytes that the hub takes."""
 
     def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
+        if maximum_message_size is not None:
+            builder.with_maximum_send_message_size(maximum_message_size)
         return builder.with_url(url).build()
 
     return build_hub_connection

@@ -110,8 +110,12 @@ class HubServer:
             assert response.status == 204
 
     async def disconnected(self, connection_id: str) -> None:
-        """Waits until the hub has noticed the end of a connection."""
+        """Waits until the hub has noticed the end, in good order, of a connection."""
         await self._lives[-1].line(f"^DISCONNECTED {connection_id}$")
+
+    async def recorded(self, text: str) -> None:
+        """Waits until the call Record(text) has run."""
+        await self._lives[-1].line(f"^RECORDED {text}$")
 
     def lines(self, pattern: str) -> list[str]:
         """What it printed in all its lives, where `pattern` is found."""

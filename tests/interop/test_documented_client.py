@@ -25,7 +25,7 @@ from tests.interop.servers import (
     running,
     secure_aspnetcore_hub,
 )
-from tests.interop.versions import CLIENTS, CURRENT, MESSAGEPACK
+from tests.interop.versions import CLIENTS, CURRENT, build_properties
 
 TYPES = {
     "newtonsoft": ("Newtonsoft.Json.Linq.JArray", "Newtonsoft.Json.Linq.JObject"),
@@ -106,12 +106,7 @@ async def test_it_receives_what_the_hubs_broadcast(
 
 
 def documented_client(version: str) -> Path:
-    return dotnet_program(
-        "documented-client",
-        SignalRVersion=version,
-        NewtonsoftVersion=CLIENTS[version],
-        MessagePackVersion=MESSAGEPACK[version],
-    )
+    return dotnet_program("documented-client", **build_properties(version))
 
 
 async def receives(scene: Scene, clients: list[LineProcess], protocol: str) -> None:

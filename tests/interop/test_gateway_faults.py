@@ -8,12 +8,15 @@ import pytest
 import pytest_asyncio
 
 from signalr_gateway.orchestrator import Orchestrator
-from tests.interop.drivers import ClientDriver, DrivenConnection, dotnet_driver_argv
+from tests.interop.drivers import ClientDriver, DrivenConnection, ProcessDriver, dotnet_driver_argv
 from tests.interop.orchestrations import RECEIVE_KEY, add_chat_routes, connect_to
 from tests.interop.servers import GatewayServer, HubServer, gateway_of
 from tests.interop.versions import CURRENT
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json"], indirect=True)
+
+SOON = [0] + [100] * 100
+"""Milliseconds before the attempts to reconnect."""
 
 HELLO = '[{"name":"John","message":"Hello!"}]'
 
@@ -68,7 +71,7 @@ async def test_a_client_that_is_killed_delays_nobody(
     dotnet_driver: ClientDriver, gateway: GatewayServer
 ) -> None:
     survivor = await listener(dotnet_driver, gateway)
-    victims = await ClientDriver.start(*dotnet_driver_argv(CURRENT))
+    victims = await ProcessDriver.start(*dotnet_driver_argv(CURRENT))
     victim = await listener(victims, gateway)
     post = asyncio.create_task(gateway.post("chatservice", "burst", "[3000]"))
     await victim.calls("ReceiveMessage", 1)
@@ -147,7 +150,7 @@ async def test_a_gateway_that_stops_lets_calls_end_and_its_clients_come_back(
 ) -> None:
     gateway = GatewayServer.before({"chatservice": own_hub})
     async with gateway:
-        client = await driver.connect(gateway.url("/gatewayhub"), reconnect=[0, 100, 200, 400, 800])
+        client = await driver.connect(gateway.url("/gatewayhub"), reconnect=SOON)
         await client.on("ReceiveMessage", "object", "object")
         await client.start()
         post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
@@ -163,10 +166,6 @@ async def test_a_gateway_that_stops_lets_calls_end_and_its_clients_come_back(
         assert (await gateway.post("chatservice", "room", HELLO)).status == 200
         await client.calls("ReceiveMessage", 1)
         await client.stop()
-
-
-SOON = [0] + [100] * 100
-"""Milliseconds before the attempts to reconnect."""
 
 
 async def test_subscribers_come_back_when_the_gateway_does(

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.interop.drivers import ClientDriver, DrivenConnection, DriverError, dotnet_driver_argv
+from tests.interop.drivers import (
+    ClientDriver,
+    DrivenConnection,
+    DriverError,
+    ProcessDriver,
+    dotnet_driver_argv,
+)
 from tests.interop.expectations import HUB_SAYS_NO, REFUSALS
 from tests.interop.servers import HubServer
 from tests.interop.versions import CLIENTS
@@ -165,7 +171,7 @@ async def test_a_call_in_flight_fails_when_the_hub_dies(
 
 @pytest.mark.parametrize("version", CLIENTS)
 async def test_every_release_with_either_json_protocol(hub: HubServer, version: str) -> None:
-    driver = await ClientDriver.start(*dotnet_driver_argv(version))
+    driver = await ProcessDriver.start(*dotnet_driver_argv(version))
     for protocol in ("json", "newtonsoft"):
         connection = await started(driver, hub, protocol=protocol)
         assert (await connection.invoke("Add", 1, 2, result="int")).value == 3

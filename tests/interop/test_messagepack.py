@@ -31,7 +31,13 @@ from protocol import (
     UInt32,
     UInt64,
 )
-from tests.interop.drivers import ClientDriver, DrivenConnection, DriverError, dotnet_driver_argv
+from tests.interop.drivers import (
+    ClientDriver,
+    DrivenConnection,
+    DriverError,
+    ProcessDriver,
+    dotnet_driver_argv,
+)
 from tests.interop.expectations import REFUSALS
 from tests.interop.servers import HubServer
 from tests.interop.versions import CLIENTS
@@ -134,7 +140,7 @@ async def started(driver: ClientDriver, url: str, protocol: str) -> DrivenConnec
 
 @pytest.mark.parametrize("version", CLIENTS)
 async def test_dotnet_values(hub: HubServer, version: str) -> None:
-    driver = await ClientDriver.start(*dotnet_driver_argv(version))
+    driver = await ProcessDriver.start(*dotnet_driver_argv(version))
     for protocol in ("messagepack", "json"):
         connection = await started(driver, hub.values_url, protocol)
         for method, type_name, values in DOTNET_VALUES:

@@ -25,7 +25,7 @@ from tests.interop.original_table import expected
 from tests.interop.processes import LineProcess
 from tests.interop.servers import HubServer, running
 from tests.interop.test_original_scenarios import recorded_hub
-from tests.interop.versions import CLIENTS, CURRENT, MESSAGEPACK
+from tests.interop.versions import CURRENT, build_properties
 
 SCENARIOS = scenarios()
 
@@ -116,12 +116,7 @@ FOREVER = "3600"
 
 async def run_client(replay: Replay, step: Step) -> list[str]:
     """What a client prints until all has come to it that should, and what comes after that."""
-    program = dotnet_program(
-        RECORDINGS / "client",
-        SignalRVersion=CURRENT,
-        NewtonsoftVersion=CLIENTS[CURRENT],
-        MessagePackVersion=MESSAGEPACK[CURRENT],
-    )
+    program = dotnet_program(RECORDINGS / "client", **build_properties(CURRENT))
     _, protocol, mode = step.content["args"]
     client = await LineProcess.start(
         require("dotnet"), str(program), replay.url("/GatewayHub"), protocol, mode, FOREVER

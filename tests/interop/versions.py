@@ -1,22 +1,45 @@
 """The releases of the official clients with which the tests are played.
 
-Each pair is a SignalR client and the Newtonsoft protocol that fits it (there is none of 9).
+.NET's protocols are packages of their own, published less often than the client; each release has
+the ones that fit it.
 """
 
-CLIENTS = {
-    "8.0.34": "8.0.34",
-    "9.0.23": "8.0.34",
-    "10.0.15": "10.0.15",
-    "11.0.0": "11.0.0",
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Release:
+    """The packages of the protocols that go with a release of the .NET client; None: none does."""
+
+    newtonsoft: str | None
+    messagepack: str | None
+
+
+RELEASES = {
+    "8.0.34": Release(newtonsoft="8.0.34", messagepack="9.0.22"),
+    "9.0.23": Release(newtonsoft="8.0.34", messagepack="9.0.22"),
+    "10.0.15": Release(newtonsoft="10.0.15", messagepack="10.0.14"),
+    "11.0.0": Release(newtonsoft="11.0.0", messagepack="10.0.14"),
+    # ASP.NET Core 2: negotiate version 0; its JSON protocol is Newtonsoft's.
+    "1.2.14": Release(newtonsoft=None, messagepack=None),
 }
 
-MESSAGEPACK = {
-    "8.0.34": "9.0.22",
-    "9.0.23": "9.0.22",
-    "10.0.15": "10.0.14",
-    "11.0.0": "10.0.14",
+CLIENTS = {
+    version: release.newtonsoft for version, release in RELEASES.items() if release.newtonsoft
 }
-"""The MessagePack protocol that goes with each client."""
+"""The releases that have both JSON protocols, each with its package of Newtonsoft's."""
+
+
+def build_properties(version: str) -> dict[str, str]:
+    """What tells MSBuild which packages a program of that release is built with."""
+    release = RELEASES[version]
+    packages = {
+        "SignalRVersion": version,
+        "NewtonsoftVersion": release.newtonsoft,
+        "MessagePackVersion": release.messagepack,
+    }
+    return {name: package for name, package in packages.items() if package is not None}
+
 
 CURRENT = "10.0.15"
 """The release that plays the tests in which versions make no difference."""

@@ -22,6 +22,10 @@ public class ChatHub : Hub
 
     public object Echo(object value) => value;
 
+    public Person EchoPerson(Person person) => person;
+
+    public string ConnectionId() => Context.ConnectionId;
+
     public Task Nothing() => Task.CompletedTask;
 
     public Task Throw() => throw new InvalidOperationException("plain secret");
@@ -96,7 +100,7 @@ public class ChatHub : Hub
 
     public override Task OnDisconnectedAsync(Exception exception)
     {
-        Console.WriteLine($"DISCONNECTED {Context.ConnectionId}");
+        Console.WriteLine($"DISCONNECTED {Context.ConnectionId}{(exception is null ? "" : " in error")}");
         return Task.CompletedTask;
     }
 }

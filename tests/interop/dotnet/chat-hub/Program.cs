@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 
 // The hubs at /chathub and /valueshub of the address in --urls. It prints "LISTENING url" once it serves.
 // POST /release/NAME lets the call Hold(NAME) go on. Environment:
+//   HUB_ORIGIN=origin    pages of this origin may use them
 //   HUB_STJ=1            leaves the Newtonsoft protocol away
 //   HUB_MAX=bytes        the largest message it receives
 //   HUB_KEEPALIVE=ms     it pings in this interval
@@ -37,8 +38,16 @@ if (Milliseconds("HUB_TIMEOUT") is { } timeout)
 // A client that does not hang up is not waited for.
 builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(1));
 builder.Services.AddSingleton<IUserIdProvider, HeaderUserIdProvider>();
+builder.Services.AddCors(options => options.AddDefaultPolicy(policy =>
+{
+    if (Environment.GetEnvironmentVariable("HUB_ORIGIN") is { } origin)
+    {
+        policy.WithOrigins(origin).AllowAnyHeader().AllowAnyMethod().AllowCredentials();
+    }
+}));
 
 var app = builder.Build();
+app.UseCors();
 app.MapHub<ChatHub>("/chathub");
 app.MapHub<ValuesHub>("/valueshub");
 app.MapPost("/release/{name}", (string name) => Gates.Release(name) ? Results.NoContent() : Results.NotFound());

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.Http.Connections.Client;
 using Microsoft.AspNetCore.SignalR.Client;
 using Microsoft.Extensions.DependencyInjection;
@@ -46,25 +47,44 @@ internal sealed class Connection
         }
     }
 
-    /// <summary>url; protocol (json, newtonsoft, messagepack); reconnect (delays in milliseconds); token; headers.</summary>
+    /// <summary>url; transports (one or more names); protocol (json, newtonsoft, messagepack); reconnect (delays in
+    /// milliseconds); token; headers.</summary>
     private static HubConnection Build(JsonElement command)
     {
         var builder = new HubConnectionBuilder();
-        builder.WithUrl(command.Text("url")!, options => Configure(options, command));
-        switch (command.Text("protocol"))
+        var transports = command.Text("transports") is { } names ? Enum.Parse<HttpTransportType>(names) : HttpTransports.All;
+        builder.WithUrl(command.Text("url")!, transports, options => Configure(options, command));
+        AddProtocol(builder, command.Text("protocol") ?? "json");
+        if (command.TryGetProperty("reconnect", out var delays))
         {
+#if ASPNETCORE2
+            throw new NotSupportedException("this release does not reconnect");
+#else
+            builder.WithAutomaticReconnect(delays.EnumerateArray().Select(ms => TimeSpan.FromMilliseconds(ms.GetDouble())).ToArray());
+#endif
+        }
+        return builder.Build();
+    }
+
+    private static void AddProtocol(HubConnectionBuilder builder, string protocol)
+    {
+        switch (protocol)
+        {
+            case "json":
+                break;
+#if HAS_NEWTONSOFT
             case "newtonsoft":
                 builder.AddNewtonsoftJsonProtocol();
                 break;
+#endif
+#if HAS_MESSAGEPACK
             case "messagepack":
                 builder.AddMessagePackProtocol();
                 break;
+#endif
+            default:
+                throw new NotSupportedException($"this release has no protocol '{protocol}'");
         }
-        if (command.TryGetProperty("reconnect", out var delays))
-        {
-            builder.WithAutomaticReconnect(delays.EnumerateArray().Select(ms => TimeSpan.FromMilliseconds(ms.GetDouble())).ToArray());
-        }
-        return builder.Build();
     }
 
     private static void Configure(HttpConnectionOptions options, JsonElement command)
@@ -85,8 +105,10 @@ internal sealed class Connection
     private void Watch()
     {
         _hub.Closed += error => Event("closed", new { error = Describe.Exception(error) });
+#if !ASPNETCORE2
         _hub.Reconnecting += error => Event("reconnecting", new { error = Describe.Exception(error) });
         _hub.Reconnected += id => Event("reconnected", new { connectionId = id });
+#endif
     }
 
     private Task Event(string kind, object detail)
@@ -95,7 +117,12 @@ internal sealed class Connection
         return Task.CompletedTask;
     }
 
-    private object State() => new { state = _hub.State.ToString(), connectionId = _hub.ConnectionId };
+    private object State() =>
+#if ASPNETCORE2
+        new { state = (string?)null, connectionId = (string?)null }; // it does not tell
+#else
+        new { state = _hub.State.ToString(), connectionId = _hub.ConnectionId };
+#endif
 
     private void AddHandler(string method, Type[] types) =>
         _hub.On(method, types, (arguments, _) => Event("call", new { method, args = arguments.Select(Describe.Value) }), new object());

@@ -1,0 +1,116 @@
+"""Which cells the matrix has: who meets whom, over which transport, in which hub protocol.
+
+Decides what a combination is called, where it stands in the table, and why some cannot be. How
+they are played is left to `play` and `run`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tests.interop.versions import RELEASES
+
+NODE: Final = "Node"
+CHROMIUM: Final = "Chromium"
+PYTHON: Final = "Python (ours)"
+DOTNET: Final = {f".NET {version}": version for version in RELEASES}
+"""The rows of the .NET client, and which release each is."""
+CLIENTS: Final = (NODE, CHROMIUM, *DOTNET, PYTHON)
+
+TRANSPORTS: Final = ("WebSockets", "ServerSentEvents", "LongPolling")
+HUB_PROTOCOLS: Final = ("json", "newtonsoft", "messagepack")
+
+ASPNETCORE: Final = "ASP.NET Core hub"
+ASPNETCORE_NEWTONSOFT: Final = "ASP.NET Core hub with Newtonsoft.Json"
+HUB: Final = "our hub server"
+GATEWAY: Final = "our gateway"
+TARGETS: Final = {
+    ASPNETCORE: CLIENTS,
+    ASPNETCORE_NEWTONSOFT: (PYTHON,),
+    HUB: CLIENTS,
+    GATEWAY: CLIENTS,
+}
+"""Each target with the clients that meet it. The first one is the measure of the cells."""
+
+NO_PROTOCOL: Final = "the client has no such protocol and refuses it"
+NEWTONSOFT_INSIDE: Final = "the client's one JSON protocol is Newtonsoft's"
+TEXT_ONLY: Final = "Server-Sent Events carry text; the client refuses to start"
+MISFIT: Final = "no package of the protocol fits this release: the newest fails at the first event"
+IMPOSSIBLE: Final = (NO_PROTOCOL, NEWTONSOFT_INSIDE, TEXT_ONLY, MISFIT)
+"""Why a combination cannot be. That it is so is checked wherever it is said."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination. Its text is its name among the tests."""
+
+    target: str
+    client: str
+    transport: str
+    hub_protocol: str
+
+    def __str__(self) -> str:
+        return " / ".join((self.target, self.client, self.transport, self.hub_protocol))
+
+    @property
+    def impossible(self) -> str | None:
+        """Why it cannot be, one of IMPOSSIBLE; None when it has to work."""
+        if self.hub_protocol == "json" and self._is_aspnetcore_2:
+            return NEWTONSOFT_INSIDE
+        if self.hub_protocol not in _hub_protocols(self.client):
+            return NO_PROTOCOL
+        if self.hub_protocol == "messagepack" and self.transport == "ServerSentEvents":
+            return TEXT_ONLY
+        if (self.client, self.hub_protocol) == (".NET 11.0.0", "messagepack"):
+            return MISFIT
+        return None
+
+    @property
+    def build_options(self) -> dict[str, str]:
+        """How a driver is told to take this transport, and no other, and this protocol."""
+        hub_protocol = self.hub_protocol
+        if hub_protocol == "newtonsoft" and self._is_aspnetcore_2:
+            hub_protocol = "json"
+        return {"transports": self.transport, "protocol": hub_protocol}
+
+    @property
+    def reconnects(self) -> bool:
+        """Whether the client can come back by itself; ASP.NET Core 2's could not."""
+        return not self._is_aspnetcore_2
+
+    @property
+    def error_of_an_abort(self) -> str | None:
+        """What the client's user is told when the server ends the connection without an error."""
+        if self.client == PYTHON:
+            return "ConnectionClosed: The server closed the connection."
+        return None
+
+    @property
+    def json_type(self) -> str | None:
+        """The .NET type of a JSON object that was asked for as an object; None: not of .NET."""
+        if self.client not in DOTNET or self.hub_protocol == "messagepack":
+            return None
+        is_newtonsoft = self.hub_protocol == "newtonsoft" or self._is_aspnetcore_2
+        return "JObject" if is_newtonsoft else "JsonElement"
+
+    @property
+    def _is_aspnetcore_2(self) -> bool:
+        return DOTNET.get(self.client, "").startswith("1.")
+
+
+def _hub_protocols(client: str) -> tuple[str, ...]:
+    if client not in DOTNET:
+        return ("json", "messagepack")
+    release = RELEASES[DOTNET[client]]
+    if release.newtonsoft is None:
+        return ("newtonsoft",)
+    return HUB_PROTOCOLS if release.messagepack is not None else ("json", "newtonsoft")
+
+
+def all_cells() -> Iterator[Cell]:
+    """By target, client, transport and hub protocol."""
+    for target, clients in TARGETS.items():
+        for client in clients:
+            for transport in TRANSPORTS:
+                for hub_protocol in HUB_PROTOCOLS:
+                    yield Cell(target, client, transport, hub_protocol)

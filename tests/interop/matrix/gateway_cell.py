@@ -1,0 +1,89 @@
+"""What every client does with the gateway hub: all that a cell proves of the gateway."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.interop.drivers import DrivenConnection, DriverError, Event, Value
+from tests.interop.expectations import HUB_SAYS_NO
+from tests.interop.matrix.hub_cell import CONCURRENT, FOREIGN, LARGE, TOO_LARGE, VALUES
+from tests.interop.matrix.scene import Scene
+from tests.interop.orchestrations import RECEIVE_KEY
+
+API = "chatservice"
+GROUP = {"Api": API, "Key": "room", "ReceiveKey": RECEIVE_KEY, "ReceiveGroup": "ChatGroup"}
+
+
+async def play(scene: Scene) -> None:
+    client, other = await scene.connection(), await scene.connection()
+    for connection in (client, other):
+        await connection.on("ReceiveMessage", "object", "object")
+        await connection.start()
+    scene.require_transport()
+
+    await _results(client)
+    await _errors(client)
+    await client.send("InvokeDownstreamHub", call("Record", scene.token))
+    await scene.target.hub.recorded(scene.token)
+    await _events(scene, client, other)
+    numbers = range(CONCURRENT)
+    sums = await asyncio.gather(*(_invoke(client, "Add", n, 1) for n in numbers))
+    assert sums == [n + 1 for n in numbers]
+
+    await scene.lose(client, other)
+    await _events(scene, client, other)
+    await scene.exceed(other, "InvokeDownstreamHub", call("Echo", TOO_LARGE))
+    for connection in (client, other):
+        kinds = connection.kinds()
+        await connection.stop()
+        assert await connection.closed(kinds.count("closed") + 1) is None
+
+
+def call(key: str, *arguments: Any) -> dict[str, Any]:
+    """The argument of InvokeDownstreamHub that calls this route."""
+    return {"Api": API, "Key": key, "ReceiveKey": RECEIVE_KEY, "DataArray": list(arguments)}
+
+
+async def _invoke(client: DrivenConnection, key: str, *arguments: Any) -> Any:
+    return (await client.invoke("InvokeDownstreamHub", call(key, *arguments))).plain
+
+
+async def _results(client: DrivenConnection) -> None:
+    assert await _invoke(client, "Add", 1, 2) == 3
+    for value in VALUES:
+        assert await _invoke(client, "Echo", value) == value
+
+
+async def _errors(client: DrivenConnection) -> None:
+    """The downstream hub's own words, and the gateway's."""
+    with pytest.raises(DriverError) as caught:
+        await _invoke(client, "ThrowHub")
+    assert caught.value.message.endswith(f"HubException: {HUB_SAYS_NO}")
+    with pytest.raises(DriverError, match="ReceiveKey"):
+        await client.invoke("SubscribeToGroup", {**GROUP, "ReceiveKey": "guessed"})
+
+
+async def _events(scene: Scene, *clients: DrivenConnection) -> None:
+    """Subscribers get what the downstream hub sends: non-ASCII text, and more than 64 KiB."""
+    assert scene.target.gateway is not None
+
+    def is_own(event: Event) -> bool:  # what other cells say goes to the same group
+        return event.is_call("ReceiveMessage") and scene.token in str(event.detail)
+
+    counts = []
+    for client in clients:
+        assert (await client.invoke("SubscribeToGroup", GROUP)).value is None
+        counts.append(len(await client.events.wait(0, is_own)))
+    data = {"Name": scene.token, "Message": FOREIGN}
+    said = await clients[0].invoke("InvokeDownstreamHub", {**call("room"), "Data": data})
+    assert said.value is None
+    body = json.dumps([{"name": scene.token, "message": LARGE}])
+    assert (await scene.target.gateway.post(API, "room", body)).status == 200
+    for client, count in zip(clients, counts, strict=True):
+        events = (await client.events.wait(count + 2, is_own))[count:]
+        told = [Value(**event.detail["args"][0]).plain for event in events]
+        assert told == [[scene.token, FOREIGN], [scene.token, LARGE]]
+    for client in clients:
+        await client.invoke("UnsubscribeFromGroup", GROUP)

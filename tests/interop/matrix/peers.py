@@ -1,0 +1,124 @@
+"""The drivers and the targets of the matrix by name, each started when it is first needed.
+
+What is started ends with the stack that it is given to. Foreign programs are built in threads, so
+that cells are played meanwhile.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from signalr_gateway.serving import serving
+from tests.interop.browser import chromium
+from tests.interop.builds import node_program, require
+from tests.interop.drivers import (
+    ClientDriver,
+    PageDriver,
+    ProcessDriver,
+    dotnet_driver_argv,
+    node_driver_argv,
+)
+from tests.interop.matrix import cells
+from tests.interop.matrix.scene import Target
+from tests.interop.orchestrations import LARGEST_MESSAGE
+from tests.interop.python_driver import PythonDriver
+from tests.interop.servers import (
+    GatewayServer,
+    HubServer,
+    aspnetcore_hub,
+    python_hub,
+    running,
+)
+
+R = TypeVar("R")
+
+BUILDS_AT_ONCE: Final = 2
+
+
+class Peers:
+    """Whoever asks first for a driver or a target starts it, the others wait for that."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._builders = ThreadPoolExecutor(BUILDS_AT_ONCE)
+        self._started: dict[str, asyncio.Task[Any]] = {}
+
+    async def driver(self, client: str) -> ClientDriver:
+        """The driver of one of `cells.CLIENTS`. Skips where its tools are absent."""
+        return await self._once(client, self._start_driver)
+
+    async def target(self, name: str) -> Target:
+        """One of `cells.TARGETS`, serving."""
+        return await self._once(name, self._start_target)
+
+    async def _pages(self) -> str:
+        """The origin at which the browser finds its driver."""
+        return await self._once("pages", self._start_pages)
+
+    async def _once(self, name: str, start: Callable[[str], Awaitable[R]]) -> R:
+        if name not in self._started:
+            self._started[name] = asyncio.ensure_future(start(name))
+        started: R = await asyncio.shield(self._started[name])
+        return started
+
+    async def _start_driver(self, client: str) -> ClientDriver:
+        if client == cells.PYTHON:
+            return PythonDriver()
+        if client == cells.CHROMIUM:
+            require("chromium")
+            pages = await self._pages()
+            page = await self._stack.enter_async_context(chromium(self._folder / "profile"))
+            return await PageDriver.open(page, f"{pages}/driver.html")
+        if client == cells.NODE:
+            argv = await self._built(node_driver_argv)
+        else:
+            argv = await self._built(lambda: dotnet_driver_argv(cells.DOTNET[client]))
+        driver = await ProcessDriver.start(*argv)
+        self._stack.push_async_callback(driver.exit)
+        return driver
+
+    async def _start_pages(self, _: str) -> str:
+        program = await self._built(node_program)
+        return await self._stack.enter_async_context(_served(program))
+
+    async def _start_target(self, name: str) -> Target:
+        if name != cells.GATEWAY:
+            hub = await self._hub(name)
+            return Target(hub.url, hub)
+        hub = await self._hub(cells.ASPNETCORE_NEWTONSOFT)
+        gateway = await self._stack.enter_async_context(
+            GatewayServer.before(
+                {"chatservice": hub}, "matrix", "--allowed-origin", await self._pages()
+            )
+        )
+        return Target(gateway.url("/gatewayhub"), hub, gateway)
+
+    async def _hub(self, name: str) -> HubServer:
+        if name == cells.HUB:
+            program = python_hub()
+        else:
+            program = await self._built(aspnetcore_hub)
+        if name == cells.ASPNETCORE:
+            program = program.with_environment(HUB_STJ="1")
+        program = program.with_environment(
+            HUB_MAX=str(LARGEST_MESSAGE), HUB_ORIGIN=await self._pages()
+        )
+        return await self._stack.enter_async_context(running(program))
+
+    async def _built(self, build: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._builders, build)
+
+
+@asynccontextmanager
+async def _served(folder: Path) -> AsyncIterator[str]:
+    """The files of a folder on http; its pages have an origin of their own."""
+    app = web.Application()
+    app.router.add_static("/", folder)
+    async with serving(app, "127.0.0.1", 0) as address:
+        yield address

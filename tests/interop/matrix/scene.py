@@ -1,0 +1,78 @@
+"""What a cell is played with: a driver of its client, the wire, and the target behind it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+from tests.interop.drivers import ClientDriver, DrivenConnection
+from tests.interop.matrix.cells import Cell
+from tests.interop.matrix.wire import Wire
+from tests.interop.servers import GatewayServer, HubServer
+
+REPEATEDLY: Final = (0, 50, 100, 200, 400, 800, 1600, 3200)
+"""Delays between attempts to reconnect, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server that cells connect to at `url`."""
+
+    url: str
+    hub: HubServer
+    """The chat hub: the target itself, or the one behind the gateway."""
+    gateway: GatewayServer | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    cell: Cell
+    target: Target
+    driver: ClientDriver
+    wire: Wire
+    token: str = field(default_factory=lambda: uuid4().hex)
+    """Occurs in all that this cell says, and in nothing else."""
+
+    async def connection(self) -> DrivenConnection:
+        """A connection over the cell's transport, in its protocol, not started yet."""
+        options = dict[str, object](self.cell.build_options)
+        if self.cell.reconnects:
+            options["reconnect"] = REPEATEDLY
+        return await self.driver.connect(self.wire.url, **options)
+
+    def require_transport(self) -> None:
+        """That the cell's transport was used, and no other."""
+        assert self.wire.transports == {self.cell.transport}
+
+    async def lose(self, *connections: DrivenConnection) -> None:
+        """Cuts the wire and waits until the connections are back over the same transport."""
+        self.wire.cut()
+        for connection in connections:
+            await self._back(connection, 1)
+        self.require_transport()
+
+    async def exceed(self, connection: DrivenConnection, target: str, argument: Any) -> None:
+        """Sends more than the server takes, which ends the connection; waits until it is back.
+
+        Its user is told what happened. Over POSTs the server may have gone before it has read all
+        of the message; that is what the sender is told then, and by ASP.NET Core 2 its user too.
+        """
+        told = "Connection closed with an error."
+        gone = told if self.cell.transport == "WebSockets" else "404"
+        [refusal] = await asyncio.gather(connection.send(target, argument), return_exceptions=True)
+        assert refusal is None or gone in str(refusal)
+        end = await self._back(connection, 2)
+        assert told in end or (not self.cell.reconnects and gone in end)
+
+    async def _back(self, connection: DrivenConnection, times: int) -> str:
+        """Waits until it has ended and come back for that many times; why it ended the last time.
+
+        A client that cannot reconnect is started again by its user.
+        """
+        if self.cell.reconnects:
+            error = (await connection.event("reconnecting", times))["error"]
+            await connection.event("reconnected", times)
+        else:
+            error = (await connection.event("closed", times))["error"]
+            await connection.start()
+        return error["message"] if error else ""

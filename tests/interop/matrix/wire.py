@@ -1,0 +1,112 @@
+"""The wire of a cell: a TCP relay before its server, which sees what goes by and can be cut.
+
+It is the witness of the transport, whatever client and server say, and makes a loss of connection
+that neither of them began. It understands no more than the heads of the requests.
+"""
+
+import asyncio
+import contextlib
+import re
+from typing import Final, Self
+
+from yarl import URL
+
+_REQUEST: Final = re.compile(
+    rb"(GET|POST|DELETE) \S*[?&]id=([^&\s]*)\S* HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)\r\n"
+)
+"""A request of a connection: method, the connection's id, headers. By GET a transport is opened."""
+_CHUNK: Final = 65_536
+_LONGEST_HEAD: Final = 16_384
+
+
+class Wire:
+    """In front of the server at ``url``; ``async with`` opens and closes it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = URL(url)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
+        self._living: set[bytes] = set()
+        self._dead: set[bytes] = set()
+        self.transports: set[str] = set()
+        """The transports that were used since the start or since the last cut."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        """Where clients go instead of to the server."""
+        return str(self._url.with_port(self._server.sockets[0].getsockname()[1]))
+
+    def cut(self) -> None:
+        """Ends all connections, and whatever they try to go on with; new ones get through.
+
+        Losing a request is not enough: browsers and .NET quietly send a poll once more.
+        """
+        self._dead |= self._living
+        self._living.clear()
+        self.transports.clear()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.add(task)
+        ends = [writer]
+        self._writers.add(writer)
+        try:
+            there, back = await asyncio.open_connection(self._url.host, self._url.port)
+            ends.append(back)
+            self._writers.add(back)
+            await asyncio.gather(self._requests(reader, back), _copy(there, writer))
+        except ConnectionError:
+            pass  # the other end learns of it by what follows
+        finally:
+            for end in ends:
+                self._writers.discard(end)
+                end.transport.abort()
+            self._relays.discard(task)
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen = b""
+        while data := await reader.read(_CHUNK):
+            seen += data
+            while request := _REQUEST.search(seen):
+                self._note(*request.groups())
+                seen = seen[request.end() :]
+            seen = seen[-_LONGEST_HEAD:]
+            writer.write(data)
+            await writer.drain()
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+
+    def _note(self, method: bytes, connection_id: bytes, headers: bytes) -> None:
+        """Raises ConnectionError for a request of a connection that was cut."""
+        if connection_id in self._dead:
+            raise ConnectionError("that connection was cut")
+        self._living.add(connection_id)
+        if method == b"GET":
+            self.transports.add(_transport(headers))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
+        await writer.drain()
+    with contextlib.suppress(OSError):
+        writer.write_eof()
+
+
+def _transport(headers: bytes) -> str:
+    headers = headers.lower()
+    if b"upgrade: websocket" in headers:
+        return "WebSockets"
+    return "ServerSentEvents" if b"text/event-stream" in headers else "LongPolling"

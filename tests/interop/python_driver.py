@@ -1,0 +1,137 @@
+"""Our client behind the commands of the drivers, so that tests are played with it as with others.
+
+It runs in this process and understands what `dotnet/client-driver` and `node/driver.mjs` do.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from protocol import (
+    HttpTransportType,
+    HubConnection,
+    HubConnectionBuilder,
+    JsonHubProtocol,
+    MessagePackHubProtocol,
+)
+from tests.interop.drivers import ClientDriver
+from tests.value_types import Person
+
+_TRANSPORTS: Final = {
+    "WebSockets": HttpTransportType.WEB_SOCKETS,
+    "ServerSentEvents": HttpTransportType.SERVER_SENT_EVENTS,
+    "LongPolling": HttpTransportType.LONG_POLLING,
+}
+_HUB_PROTOCOLS: Final = {"json": JsonHubProtocol, "messagepack": MessagePackHubProtocol}
+_TYPES: Final = {"object": Any, "string": str, "int": int, "Person": Person}
+
+Write = Callable[[dict[str, Any]], None]
+
+
+class PythonDriver(ClientDriver):
+    """Runs each command in a task of its own, as the other drivers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._driven: dict[str, _Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def _write(self, line: str) -> None:
+        task = asyncio.create_task(self._answer(json.loads(line)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, command: dict[str, Any]) -> None:
+        name, reply = command["conn"], {"event": "reply", "id": command["id"]}
+        try:
+            result = None
+            if command["cmd"] == "build":
+                self._driven[name] = _Connection(command, self._tell)
+            else:
+                result = await self._driven[name].run(command)
+        except Exception as error:  # whatever the client's user would get
+            self._tell({**reply, "ok": False, "error": _described(error)})
+        else:
+            self._tell({**reply, "ok": True, "result": result})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._receive(json.dumps(event))
+
+
+class _Connection:
+    """One HubConnection, the commands on it, and the events it raises."""
+
+    def __init__(self, command: dict[str, Any], write: Write) -> None:
+        self._name = command["conn"]
+        self._write = write
+        hub = self._hub = _built(command)
+        hub.on_closed(lambda error: self._event("closed", error=_described(error)))
+        hub.on_reconnecting(lambda error: self._event("reconnecting", error=_described(error)))
+        hub.on_reconnected(lambda new_id: self._event("reconnected", connectionId=new_id))
+
+    def _event(self, kind: str, **detail: Any) -> None:
+        self._write({"event": kind, "conn": self._name, "detail": detail})
+
+    async def run(self, command: dict[str, Any]) -> Any:
+        hub = self._hub
+        match command["cmd"]:
+            case "start":
+                await hub.start()
+            case "stop":
+                await hub.stop()
+            case "state":
+                pass
+            case "on":
+                self._add_handler(command["method"])
+                return None
+            case "send":
+                await hub.send(command["target"], *_arguments(command))
+                return None
+            case "invoke":
+                wanted: Any = _TYPES[command["result"]]
+                arguments = _arguments(command)
+                return _value(await hub.invoke(command["target"], *arguments, result_type=wanted))
+            case other:
+                raise ValueError(f"unknown command '{other}'")
+        return {"state": hub.state.value, "connectionId": hub.connection_id}
+
+    def _add_handler(self, method: str) -> None:
+        def called(*arguments: Any) -> None:
+            self._event("call", method=method, args=[_value(argument) for argument in arguments])
+
+        self._hub.on(method, called)
+
+
+def _built(command: dict[str, Any]) -> HubConnection:
+    name = command.get("protocol", "json")
+    if name not in _HUB_PROTOCOLS:
+        raise ValueError(f"this client has no protocol '{name}'")
+    transports = _TRANSPORTS.get(command.get("transports", ""), HttpTransportType.ALL)
+    builder = HubConnectionBuilder().with_url(command["url"], transports=transports)
+    builder.with_hub_protocol(_HUB_PROTOCOLS[name]())
+    if "reconnect" in command:
+        builder.with_automatic_reconnect([delay / 1000 for delay in command["reconnect"]])
+    return builder.build()
+
+
+def _arguments(command: dict[str, Any]) -> list[Any]:
+    given: list[Any] = command["args"]
+    if "types" not in command:
+        return given
+    json_protocol = JsonHubProtocol()
+    return [
+        json_protocol.value_reader(_TYPES[name])(msgspec.Raw(json.dumps(value)))
+        for value, name in zip(given, command["types"], strict=True)
+    ]
+
+
+def _value(value: Any) -> dict[str, Any]:
+    plain = json.loads(bytes(JsonHubProtocol().encode_value(value)))
+    return {"type": None if value is None else type(value).__name__, "value": plain}
+
+
+def _described(error: BaseException | None) -> dict[str, str] | None:
+    return None if error is None else {"type": type(error).__name__, "message": str(error)}

@@ -1,0 +1,50 @@
+"""Every client over every transport in every hub protocol, at every kind of server.
+
+Each cell is a test of its own; at the end of the run stands the table of all of them. The official
+clients meet ASP.NET Core's hub as well: what is asked of our servers is what the original does.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.interop.matrix import report
+from tests.interop.matrix.cells import Cell, all_cells
+from tests.interop.matrix.run import MatrixRun
+
+pytestmark = pytest.mark.timeout(600)  # the first one waits for all builds
+
+_NAME: Final = "test_matrix.py::test_cell["
+
+
+class _Summary:
+    """A plugin that prints the matrix at the end of the run."""
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        outcomes = {
+            found.nodeid.partition(_NAME)[2].removesuffix("]"): outcome
+            for outcome in ("passed", "skipped", "failed", "error")
+            for found in terminalreporter.stats.get(outcome, ())
+            if _NAME in found.nodeid
+        }
+        terminalreporter.section("interop matrix")
+        for line in report.lines(outcomes):
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="module")
+def matrix_run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MatrixRun]:
+    request.config.pluginmanager.register(_Summary())
+    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = [spec.params["cell"] for spec in callspecs if spec and "cell" in spec.params]
+    run = MatrixRun(wanted, tmp_path_factory.mktemp("matrix"))
+    yield run
+    run.end()
+
+
+@pytest.mark.parametrize("cell", list(all_cells()), ids=str)
+def test_cell(matrix_run: MatrixRun, cell: Cell) -> None:
+    matrix_run.outcome(cell)
