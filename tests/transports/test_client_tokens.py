@@ -141,6 +141,18 @@ async def test_http_redirects(raw_server: RawServer) -> None:
     ]
 
 
+async def test_a_token_and_an_http_redirect(raw_server: RawServer) -> None:
+    """N-21, A-2: it goes along on the same server, and to no other."""
+    target = "/moved/negotiate?negotiateVersion=1"
+    async with RawServer() as other:
+        for server in (raw_server, other):
+            raw_server.reply(307, ("Location", server.url.replace("/hub", target)))
+            async with builder(raw_server.url, access_token_factory=lambda: "tok").build():
+                pass
+        assert [(request.target, request.token) for request in other.requests] == [(target, None)]
+    assert [request.token for request in raw_server.requests] == ["Bearer tok"] * 5
+
+
 SECRETS = ("t0ken", "qu3ry", "secret-token", "g1ven", "h3ader")
 
 
