@@ -42,16 +42,6 @@ class HttpRequestTimeout(HttpRequestError):
     """There was no answer in time."""
 
 
-def new_cookie_jar(options: HttpConnectionOptions) -> aiohttp.CookieJar:
-    """For as long as a hub is connected to, again and again.
-
-    Cookies go to bare IP addresses too, and are sent as they came (C-2).
-    """
-    cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-    cookies.update_cookies(options.cookies, URL(options.url))
-    return cookies
-
-
 class HttpClient:
     """All requests of one connection; ``cookies`` outlive it."""
 

@@ -10,7 +10,8 @@ from ..aio.transport import Transport
 from ..errors import NegotiationError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
-from .http_client import HttpClient, HttpRequestError, new_cookie_jar, read
+from .cookies import HubCookieJar
+from .http_client import HttpClient, HttpRequestError, read
 from .http_connection_options import HttpConnectionOptions
 from .long_polling_client import LongPollingClientTransport
 from .server_sent_events_client import ServerSentEventsClientTransport
@@ -41,7 +42,7 @@ class HttpConnector:
     async def __call__(self) -> Connected:
         """Raises NegotiationError, whose text names no URL and no token."""
         if self._cookies is None:
-            self._cookies = new_cookie_jar(self._options)
+            self._cookies = HubCookieJar(self._options)
         http = HttpClient(self._options, self._cookies)
         try:
             if self._options.skip_negotiation:

@@ -299,15 +299,16 @@ class TestTokens:
         assert {it.token for it in http_hub.asked[1:]} == {"Bearer given"}
 
 
-async def test_cookies(http_hub: HttpHub) -> None:
+@pytest.mark.parametrize("value", ["MTIz==|a,b/+", '"a,b"', "plain"])
+async def test_cookies(http_hub: HttpHub, value: str) -> None:
     """C-2, TC-4: of whichever answer, as they came; beside those of the user's own."""
-    answer = web.Response(body=b"", headers={"Set-Cookie": "sticky=MTIz==|a,b/+; Path=/; HttpOnly"})
-    http_hub.answer("poll", answer)
+    cookie = f"sticky={value}"
+    http_hub.answer("poll", web.Response(headers={"Set-Cookie": f"{cookie}; Path=/; HttpOnly"}))
     async with builder(http_hub.url, cookies={"own": "1"}).build():
         pass
     assert [it.headers["Cookie"] for it in http_hub.asked[:2]] == ["own=1"] * 2
     for asked in http_hub.asked[2:]:
-        assert set(asked.headers["Cookie"].split("; ")) == {"own=1", "sticky=MTIz==|a,b/+"}
+        assert set(asked.headers["Cookie"].split("; ")) == {"own=1", cookie}
 
 
 async def test_only_what_is_allowed(http_hub: HttpHub) -> None:
