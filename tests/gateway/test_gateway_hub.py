@@ -355,6 +355,11 @@ async def test_one_user_may_subscribe_from_several_connections(
         await mark(lab)
         for inbox in inboxes:
             assert [await inbox.take(), await inbox.take()] == [("ToOne", b"[[],{}]"), MARK]
+        await second.invoke("UnsubscribeFromRoute", user())  # its own, and nobody else's
+        await lab.send("ToOne", b"[]")
+        await mark(lab)
+        assert [await inboxes[0].take(), await inboxes[0].take()] == [("ToOne", b"[[],{}]"), MARK]
+        assert await inboxes[1].take() == MARK
 
 
 @pytest.mark.parametrize(

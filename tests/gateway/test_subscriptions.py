@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from protocol import HubException, HubOptions
@@ -90,4 +92,43 @@ async def test_the_groups_of_the_hub_fit_the_orchestration(lab: Lab) -> None:
             with pytest.raises(HubException, match="UserId has more than 256 characters"):
                 await connection.invoke(
                     "SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": "x" * 257}
+                )
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        ("SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": "john"}),
+        ("subscribetoroute", {"api": "LAB", "key": "ONE", "userId": "John"}),
+        ("SUBSCRIBETOROUTE", {"API": "Lab", "KEY": "One", "USERID": "JOHN"}),
+        ("SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": "john", "More": [{}], "x": 1}),
+        ("SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": "john", "ReceiveKey": 5}),
+    ],
+)
+async def test_spellings(lab: Lab, method: str, argument: dict[str, Any]) -> None:
+    """GW-16: names and UserIds ignore case, what else is there is ignored, numbers are text."""
+    async with running_gateway(lambda orchestrator: orchestrate(orchestrator, lab.url)) as gateway:
+        connection = gateway.client()
+        inbox = Inbox(connection)
+        async with connection:
+            await connection.invoke(method, argument)
+            await lab.send("ToOne", b"[1]")
+            assert await inbox.take() == ("ToOne", b"[[1],{}]")
+            await connection.invoke(
+                "unsubscribeFromRoute", {"api": "lab", "key": "one", "userId": "jOHN"}
+            )
+            await lab.send("ToOne", b"[2]")
+            await connection.invoke("SubscribeToRoute", {"Api": "lab", "Key": "two", "UserId": 7})
+            await lab.send("ToTwo", b"[3]")
+            assert await inbox.take() == ("ToTwo", b"[[3],{}]")
+
+
+@pytest.mark.parametrize("wrong", [[], {}, True])
+async def test_a_member_that_is_no_text(lab: Lab, wrong: object) -> None:
+    """GW-16, S-6: but a list, an object or a truth value is no text."""
+    async with running_gateway(lambda orchestrator: orchestrate(orchestrator, lab.url)) as gateway:
+        async with gateway.client() as connection:
+            with pytest.raises(HubException, match=r"^Failed to invoke 'SubscribeToRoute' due to"):
+                await connection.invoke(
+                    "SubscribeToRoute", {"Api": "lab", "Key": "one", "UserId": wrong}
                 )
