@@ -3,6 +3,7 @@
 A server keeps its port when it is killed and started again, so that its clients can come back.
 """
 
+import asyncio
 import io
 import json
 import ssl
@@ -20,6 +21,7 @@ from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.serving import serving
 from signalr_gateway.tls import CertificatePair
 from tests.interop.builds import dotnet_program, require
+from tests.interop.journal import PATIENCE
 from tests.interop.processes import LineProcess, free_port
 
 
@@ -168,6 +170,17 @@ class GatewayCaller:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+
+    async def nobody_is_left(self) -> None:
+        """Waits until the gateway hub has no clients: the end of each has been noticed."""
+        async with asyncio.timeout(PATIENCE):
+            while await self._clients():
+                pass
+
+    async def _clients(self) -> int:
+        async with self._session.get(self.url("/console/status.json")) as response:
+            status = await response.json()
+        return int(status["clients"])
 
     async def post(self, api: str, key: str, body: str) -> Answer:
         """POSTs a JSON text to a route."""

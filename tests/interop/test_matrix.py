@@ -39,7 +39,8 @@ def matrix_run(
 ) -> Iterator[MatrixRun]:
     request.config.pluginmanager.register(_Summary())
     callspecs = (getattr(item, "callspec", None) for item in request.session.items)
-    wanted = [spec.params["cell"] for spec in callspecs if spec and "cell" in spec.params]
+    params = (spec.params for spec in callspecs if spec is not None)
+    wanted = [given["cell"] for given in params if isinstance(given.get("cell"), Cell)]
     run = MatrixRun(wanted, tmp_path_factory.mktemp("matrix"))
     yield run
     run.end()
@@ -48,3 +49,8 @@ def matrix_run(
 @pytest.mark.parametrize("cell", list(all_cells()), ids=str)
 def test_cell(matrix_run: MatrixRun, cell: Cell) -> None:
     matrix_run.outcome(cell)
+
+
+def test_the_gateway_has_noticed_the_end_of_every_client(matrix_run: MatrixRun) -> None:
+    """Whether they said good-bye, were cut off or thrown out."""
+    matrix_run.farewell()

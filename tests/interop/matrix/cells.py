@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tests.interop.versions import RELEASES
+from tests.interop.versions import CURRENT, RELEASES
 
 NODE: Final = "Node"
 CHROMIUM: Final = "Chromium"
@@ -24,11 +24,18 @@ ASPNETCORE: Final = "ASP.NET Core hub"
 ASPNETCORE_NEWTONSOFT: Final = "ASP.NET Core hub with Newtonsoft.Json"
 HUB: Final = "our hub server"
 GATEWAY: Final = "our gateway"
+HUB_BEHIND_NGINX: Final = "our hub server behind nginx"
+GATEWAY_BEHIND_NGINX: Final = "our gateway behind nginx"
+BEHIND_NGINX: Final = {HUB_BEHIND_NGINX: HUB, GATEWAY_BEHIND_NGINX: GATEWAY}
+"""What stands behind it. It is told to upgrade WebSockets, and for the rest nothing: it buffers."""
+_THROUGH_NGINX: Final = (NODE, CHROMIUM, f".NET {CURRENT}", ".NET 1.2.14", PYTHON)
 TARGETS: Final = {
     ASPNETCORE: CLIENTS,
     ASPNETCORE_NEWTONSOFT: (PYTHON,),
     HUB: CLIENTS,
     GATEWAY: CLIENTS,
+    HUB_BEHIND_NGINX: _THROUGH_NGINX,
+    GATEWAY_BEHIND_NGINX: _THROUGH_NGINX,
 }
 """Each target with the clients that meet it. The first one is the measure of the cells."""
 

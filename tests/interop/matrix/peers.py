@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,7 @@ from tests.interop.drivers import (
 from tests.interop.matrix import cells
 from tests.interop.matrix.scene import Target
 from tests.interop.orchestrations import LARGEST_MESSAGE
+from tests.interop.proxies import running_proxy
 from tests.interop.python_driver import PythonDriver
 from tests.interop.servers import (
     GatewayServer,
@@ -88,16 +90,25 @@ class Peers:
         return await self._stack.enter_async_context(_served(program))
 
     async def _start_target(self, name: str) -> Target:
+        if name in cells.BEHIND_NGINX:
+            behind = await self.target(cells.BEHIND_NGINX[name])
+            folder = self._folder / name.replace(" ", "-")
+            folder.mkdir()
+            proxy = await self._stack.enter_async_context(running_proxy(behind.url, folder))
+            return replace(
+                behind, url=proxy.url("default"), web_socket_url=proxy.url("default-upgrading")
+            )
         if name != cells.GATEWAY:
             hub = await self._hub(name)
-            return Target(hub.url, hub)
+            return Target(hub.url, hub.url, hub)
         hub = await self._hub(cells.ASPNETCORE_NEWTONSOFT)
         gateway = await self._stack.enter_async_context(
             GatewayServer.before(
                 {"chatservice": hub}, "matrix", "--allowed-origin", await self._pages()
             )
         )
-        return Target(gateway.url("/gatewayhub"), hub, gateway)
+        url = gateway.url("/gatewayhub")
+        return Target(url, url, hub, gateway)
 
     async def _hub(self, name: str) -> HubServer:
         if name == cells.HUB:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.interop.matrix import gateway_cell, hub_cell, refusal
-from tests.interop.matrix.cells import Cell
+from tests.interop.matrix.cells import GATEWAY, GATEWAY_BEHIND_NGINX, Cell
 from tests.interop.matrix.peers import Peers
 from tests.interop.matrix.scene import Scene, Target
 from tests.interop.matrix.wire import Wire
@@ -25,14 +25,19 @@ class MatrixRun:
     """Plays cells from now on and in the background; each has a future of how it went."""
 
     def __init__(self, cells: Iterable[Cell], folder: Path) -> None:
-        self._outcomes: dict[Cell, Future[None]] = {cell: Future() for cell in cells}
+        self._outcomes = {cell: Future[None]() for cell in cells}
         self._folder = folder
-        self._end: Future[None] = Future()
+        self._farewell = Future[None]()
+        self._end = Future[None]()
         threading.Thread(target=self._run, daemon=True).start()
 
     def outcome(self, cell: Cell) -> None:
         """Waits until that cell has been played; raises what it raised."""
         self._outcomes[cell].result()
+
+    def farewell(self) -> None:
+        """Waits until all cells have been played and the gateway has noticed the end of each."""
+        self._farewell.result()
 
     def end(self) -> None:
         """Waits until all that was started has ended; raises what went wrong then."""
@@ -42,7 +47,7 @@ class MatrixRun:
         try:
             asyncio.run(self._play_all())
         except BaseException as error:  # those who wait would wait for ever
-            for outcome in (*self._outcomes.values(), self._end):
+            for outcome in (*self._outcomes.values(), self._farewell, self._end):
                 if not outcome.done():
                     outcome.set_exception(error)
         else:
@@ -50,20 +55,36 @@ class MatrixRun:
 
     async def _play_all(self) -> None:
         room = asyncio.Semaphore(AT_A_TIME)
+        # A server finds out late that a client does not poll any more, so these come first.
+        cells = sorted(self._outcomes, key=lambda cell: cell.transport != "LongPolling")
         async with AsyncExitStack() as stack:
             peers = Peers(stack, self._folder)
-            await asyncio.gather(*(self._play(cell, peers, room) for cell in self._outcomes))
+            await asyncio.gather(
+                *(_settle(self._outcomes[cell], self._play(cell, peers, room)) for cell in cells)
+            )
+            await _settle(self._farewell, self._see_off(peers))
 
     async def _play(self, cell: Cell, peers: Peers, room: asyncio.Semaphore) -> None:
-        try:
-            driver = await peers.driver(cell.client)
-            target = await peers.target(cell.target)
-            async with room, asyncio.timeout(LIMIT), Wire(target.url) as wire:
-                await _part(cell, target)(Scene(cell, target, driver, wire))
-        except BaseException as error:  # a missing tool skips, which is no Exception
-            self._outcomes[cell].set_exception(error)
-        else:
-            self._outcomes[cell].set_result(None)
+        driver = await peers.driver(cell.client)
+        target = await peers.target(cell.target)
+        url = target.web_socket_url if cell.transport == "WebSockets" else target.url
+        async with room, asyncio.timeout(LIMIT), Wire(url) as wire:
+            await _part(cell, target)(Scene(cell, target, driver, wire))
+
+    async def _see_off(self, peers: Peers) -> None:
+        for target in {cell.target for cell in self._outcomes} & {GATEWAY, GATEWAY_BEHIND_NGINX}:
+            gateway = (await peers.target(target)).gateway
+            assert gateway is not None
+            await gateway.nobody_is_left()
+
+
+async def _settle(outcome: Future[None], work: Awaitable[None]) -> None:
+    try:
+        await work
+    except BaseException as error:  # a missing tool skips, which is no Exception
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
 
 
 def _part(cell: Cell, target: Target) -> Callable[[Scene], Awaitable[None]]:

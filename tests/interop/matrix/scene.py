@@ -16,9 +16,10 @@ REPEATEDLY: Final = (0, 50, 100, 200, 400, 800, 1600, 3200)
 
 @dataclass(frozen=True)
 class Target:
-    """A server that cells connect to at `url`."""
+    """A server that cells connect to at `url`, with WebSockets at `web_socket_url`."""
 
     url: str
+    web_socket_url: str
     hub: HubServer
     """The chat hub: the target itself, or the one behind the gateway."""
     gateway: GatewayServer | None = None
