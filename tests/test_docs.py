@@ -32,6 +32,7 @@ from signalr_gateway.receive_types import receive_type
 from signalr_gateway.serving import serving
 from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table
 
+DEPLOYMENT: Final = ROOT / "docs" / "deployment.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
 GATEWAY: Final = ROOT / "docs" / "gateway.md"
 LIBRARY: Final = ROOT / "docs" / "library.md"
@@ -250,6 +251,11 @@ def test_errors() -> None:
     bases = {"SignalRError", "ProtocolError"}
     defined = {name for name, each in vars(library_errors).items() if isinstance(each, type)}
     assert documented == defined - bases
+
+
+def test_the_example_of_the_deployment_runs(tmp_path: Path) -> None:
+    [example] = code_blocks(DEPLOYMENT, "python")
+    assert loaded(example, tmp_path).app
 
 
 async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:
