@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from protocol import (
     GroupLimitError,
@@ -27,6 +28,8 @@ from protocol.aio.connection import HubConnectionContext
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.framing import RecordFramer
 from protocol.json_protocol import JsonHubProtocol
+from protocol.messagepack_framing import LengthPrefixFramer, frame
+from protocol.messagepack_protocol import MessagePackHubProtocol
 from protocol.transports.http_connections import HttpConnectionManager
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Relay, Subscription
@@ -120,6 +123,32 @@ def overfill(framer: RecordFramer) -> None:
             pass
 
 
+def unfinished_messages(times: int) -> None:
+    """Messages of MessagePack that come byte by byte, with nothing in between."""
+    framer = LengthPrefixFramer(32 * 1024)
+    stream = frame(bytes(30_000))
+    for number in range(times):
+        place = number % (len(stream) - 1)
+        list(framer.feed(stream[place : place + 1]))
+        list(framer.feed(b""))
+        if place == len(stream) - 2:
+            list(framer.feed(stream[-1:]))
+
+
+def hostile_messages(times: int) -> None:
+    """MessagePack that announces much, nests deeply, is of no type, or of names never seen."""
+    protocol = MessagePackHubProtocol()
+    bind = protocol.arguments_reader((Any,))
+    records = [b"\xdd\xff\xff\xff\xff", b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600]
+    for number in range(times // 10):
+        for record in (*records, b"\x92\x63\xa8%08x" % number):
+            try:
+                protocol.decode(record)
+            except RemoteProtocolError:
+                pass
+        bind(Raw(b"\x91\x81\xa8%08x\xc0" % number))
+
+
 async def join_groups(times: int) -> None:
     """A hub method that lets its callers choose groups."""
     manager = DefaultHubLifetimeManager()
@@ -194,6 +223,8 @@ ACTS = [
     negotiate,
     connect,
     unfinished_records,
+    unfinished_messages,
+    hostile_messages,
     join_groups,
     subscribe,
     call_a_busy_client,
