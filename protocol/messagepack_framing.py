@@ -25,24 +25,22 @@ class LengthPrefixFramer:
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
         self._limit = MAXIMUM_LENGTH + _LONGEST_PREFIX if maximum_size is None else maximum_size
-        self._parts: list[bytes] = []  # slices of the unfinished message, prefix included
-        self._size = 0
+        self._begun = bytearray()  # what there is of the unfinished message, prefix included
         self._wanted = 0  # the size of the whole, once it is known
 
     @property
     def has_partial(self) -> bool:
         """See Framer."""
-        return bool(self._parts)
+        return bool(self._begun)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See Framer."""
-        if self._parts and data:
-            self._parts.append(data)
-            self._size += len(data)
-            if self._size < self._wanted:
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._wanted:
                 return
-            data = b"".join(self._parts)
-            self._parts.clear()
+            data = bytes(self._begun)
+            self._begun.clear()
         position, size, limit = 0, len(data), self._limit
         while position < size:
             length = data[position]
@@ -80,8 +78,7 @@ class LengthPrefixFramer:
     def _keep(self, rest: bytes, wanted: int) -> None:
         if len(rest) > self._limit:  # although its length is not even known
             raise too_large(self._limit)
-        self._parts.append(rest)
-        self._size = len(rest)
+        self._begun += rest
         self._wanted = wanted
 
 
