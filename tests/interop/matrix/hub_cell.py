@@ -70,14 +70,16 @@ async def _pushes(client: DrivenConnection) -> None:
 
 
 async def _group(scene: Scene, *members: DrivenConnection) -> None:
-    """All that are in a group get what is sent to it, and nothing else meanwhile."""
-    for member in members:
-        await member.invoke("JoinGroup", scene.token)
+    """Who is in a group gets what is sent to it from then on, until the connection is lost."""
     counts = [len(await member.calls("ReceiveText", 0)) for member in members]
-    await members[0].send("SendToGroup", scene.token, FOREIGN)
-    for member, count in zip(members, counts, strict=True):
-        calls = await member.calls("ReceiveText", count + 1)
-        assert [arguments[0].value for arguments in calls[count:]] == [FOREIGN]
+    sent = []
+    for number, member in enumerate(members):
+        await member.invoke("JoinGroup", scene.token)
+        sent.append(f"{FOREIGN} {number}")
+        await members[0].invoke("SendToGroup", scene.token, sent[-1])
+    for number, (member, count) in enumerate(zip(members, counts, strict=True)):
+        calls = await member.calls("ReceiveText", count + len(members) - number)
+        assert [arguments[0].value for arguments in calls[count:]] == sent[number:]
 
 
 async def _connection_id(client: DrivenConnection) -> str:
