@@ -1,18 +1,13 @@
-"""nginx in front of a hub: prefixes, upgrades that do not pass, cookies, redirects, buffers.
-
-`default` has nothing but its `proxy_pass`: HTTP/1.0, no upgrades, and all is buffered. To that
-`default-upgrading` adds what WebSockets need.
-"""
+"""nginx in front of a hub: prefixes, upgrades that do not pass, cookies, redirects."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from yarl import URL
-
 from tests.interop.builds import require
 from tests.interop.processes import LineProcess, free_port
+from tests.interop.servers import HubServer
 
 _CONFIGURATION: Final = """
 daemon off;
@@ -43,17 +38,6 @@ http {{
       proxy_set_header Connection $connection_upgrade;
       proxy_pass {hub}/;
     }}
-    location /default/ {{
-      proxy_http_version 1.0;
-      proxy_buffering on;
-      proxy_pass {hub}/;
-    }}
-    location /default-upgrading/ {{
-      proxy_buffering on;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_pass {hub}/;
-    }}
     location /plain/ {{
       proxy_set_header Connection '';
       proxy_pass {hub}/;
@@ -76,14 +60,13 @@ http {{
 class Proxy:
     """Of one hub; ``asked`` are the requests so far: method, target, status."""
 
-    def __init__(self, process: LineProcess, address: str, path: str) -> None:
+    def __init__(self, process: LineProcess, address: str) -> None:
         self._process = process
         self._address = address
-        self._path = path
 
     def url(self, location: str) -> str:
         """The hub behind one of the locations."""
-        return f"{self._address}/{location}{self._path}"
+        return f"{self._address}/{location}/chathub"
 
     async def asked(self, pattern: str) -> str:
         """Waits until a request was answered whose line has the pattern."""
@@ -91,15 +74,15 @@ class Proxy:
 
 
 @asynccontextmanager
-async def running_proxy(hub_url: str, folder: Path) -> AsyncIterator[Proxy]:
+async def running_proxy(hub: HubServer, folder: Path) -> AsyncIterator[Proxy]:
     """Listens on loopback for as long as the block runs; skips the test where there is no nginx."""
     port = free_port()
-    hub = URL(hub_url)
+    address = hub.url.rpartition("/")[0]
     file = folder / "nginx.conf"
-    file.write_text(_CONFIGURATION.format(folder=folder, port=port, hub=hub.origin()), "utf-8")
+    file.write_text(_CONFIGURATION.format(folder=folder, port=port, hub=address), "utf-8")
     process = await LineProcess.start(require("nginx"), "-e", "stderr", "-c", str(file))
     try:
         await process.line("nginx/")
-        yield Proxy(process, f"http://127.0.0.1:{port}", hub.path)
+        yield Proxy(process, f"http://127.0.0.1:{port}")
     finally:
         await process.kill()

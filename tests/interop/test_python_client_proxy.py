@@ -21,7 +21,7 @@ EACH = pytest.mark.parametrize(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(hub: HubServer, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with running_proxy(hub.url, tmp_path) as proxy:
+    async with running_proxy(hub, tmp_path) as proxy:
         yield proxy
 
 

@@ -27,7 +27,7 @@ GATEWAY: Final = "our gateway"
 HUB_BEHIND_NGINX: Final = "our hub server behind nginx"
 GATEWAY_BEHIND_NGINX: Final = "our gateway behind nginx"
 BEHIND_NGINX: Final = {HUB_BEHIND_NGINX: HUB, GATEWAY_BEHIND_NGINX: GATEWAY}
-"""What stands behind it. It is told to upgrade WebSockets, and for the rest nothing: it buffers."""
+"""What stands behind it: for WebSockets as documented, for the others as Debian has it."""
 _THROUGH_NGINX: Final = (NODE, CHROMIUM, f".NET {CURRENT}", ".NET 1.2.14", PYTHON)
 TARGETS: Final = {
     ASPNETCORE: CLIENTS,

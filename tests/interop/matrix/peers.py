@@ -5,6 +5,7 @@ that cells are played meanwhile.
 """
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
+from yarl import URL
 
 from signalr_gateway.serving import serving
 from tests.interop.browser import chromium
@@ -26,8 +28,8 @@ from tests.interop.drivers import (
 )
 from tests.interop.matrix import cells
 from tests.interop.matrix.scene import Target
+from tests.interop.nginx import USUAL, documented, nginx_before
 from tests.interop.orchestrations import LARGEST_MESSAGE
-from tests.interop.proxies import running_proxy
 from tests.interop.python_driver import PythonDriver
 from tests.interop.servers import (
     GatewayServer,
@@ -91,13 +93,7 @@ class Peers:
 
     async def _start_target(self, name: str) -> Target:
         if name in cells.BEHIND_NGINX:
-            behind = await self.target(cells.BEHIND_NGINX[name])
-            folder = self._folder / name.replace(" ", "-")
-            folder.mkdir()
-            proxy = await self._stack.enter_async_context(running_proxy(behind.url, folder))
-            return replace(
-                behind, url=proxy.url("default"), web_socket_url=proxy.url("default-upgrading")
-            )
+            return await self._behind_nginx(await self.target(cells.BEHIND_NGINX[name]))
         if name != cells.GATEWAY:
             hub = await self._hub(name)
             return Target(hub.url, hub.url, hub)
@@ -109,6 +105,15 @@ class Peers:
         )
         url = gateway.url("/gatewayhub")
         return Target(url, url, hub, gateway)
+
+    async def _behind_nginx(self, target: Target) -> Target:
+        addresses = []
+        for site in (USUAL, documented()):
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            proxy = await self._stack.enter_async_context(nginx_before(target.url, site, folder))
+            addresses.append(proxy.address + URL(target.url).path)
+        usual, upgrading = addresses
+        return replace(target, url=usual, web_socket_url=upgrading)
 
     async def _hub(self, name: str) -> HubServer:
         if name == cells.HUB:
