@@ -1,7 +1,7 @@
 """The foreign programs: built once per version of their sources, outside the checkout.
 
 A tool that is absent, or packages that cannot be fetched, skip the test that needs them, with the
-reason; sources that do not compile fail it. Which programs there are is decided by `peers`.
+reason; sources that do not compile fail it. Which programs there are is said by those who run them.
 """
 
 import hashlib
@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 HERE = Path(__file__).resolve().parent
 BUILD_SECONDS = 240
+BUILDS_AT_ONCE = 2
+"""More only get in each other's way."""
 
 
 def require(tool: str) -> str:

@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 from yarl import URL
 
 from signalr_gateway.serving import serving
 from tests.interop.browser import chromium
-from tests.interop.builds import node_program, require
+from tests.interop.builds import BUILDS_AT_ONCE, node_program, require
 from tests.interop.drivers import (
     ClientDriver,
     PageDriver,
@@ -40,8 +40,6 @@ from tests.interop.servers import (
 )
 
 R = TypeVar("R")
-
-BUILDS_AT_ONCE: Final = 2
 
 
 class Peers:
