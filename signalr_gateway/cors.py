@@ -80,12 +80,14 @@ class OriginGuard:
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """A page may read the answer, be it an error or a stream."""
+        if not self._allowed or response.status == 101:
+            return
+        response.headers.add("Vary", "Origin")  # also where a cache asks first, and no page
         origin = request.headers.get("Origin")
-        if origin in self._allowed and response.status != 101:
+        if origin in self._allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-            response.headers.add("Vary", "Origin")
 
 
 _REQUESTED_METHOD = "Access-Control-Request-Method"

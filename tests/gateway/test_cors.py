@@ -93,6 +93,7 @@ async def test_pages_of_other_origins_get_no_word(gateway: RunningGateway, origi
     for method, path in (("GET", "/api/Gateway/orchestration"), ("POST", POST)):
         answer = await gateway.request(method, path, b"[1]", {**foreign, **JSON})
         assert (answer.status, cors_headers(answer.headers)) == (200, {})
+        assert answer.headers["Vary"] == "Origin"  # a cache may keep it, but not for listed pages
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null"])
