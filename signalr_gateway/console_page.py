@@ -7,6 +7,7 @@ nothing but these files and this origin, so it needs no inline script or style.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib import resources
 
 import msgspec
@@ -49,6 +50,7 @@ class _Events(msgspec.Struct, rename="camel"):
     forwarded: int
     misfit: int
     unrouted: int
+    unwritable: int
 
 
 class _HubStatus(msgspec.Struct, rename="camel"):
@@ -109,7 +111,7 @@ def _hub_status(gateway: Gateway, api: str) -> _HubStatus:
         state=shown.state,
         since=shown.since,
         last_error=shown.last_error,
-        events=_Events(counts.forwarded, counts.misfit, counts.unrouted),
+        events=_Events(**asdict(counts)),
         routes=[_route_status(route) for route in downstream.hub.routes.values()],
     )
 

@@ -131,8 +131,9 @@ function hubCard(hub) {
   card.append(head);
   if (hub.lastError) card.append(element("p", hub.lastError, { class: "hub-error" }));
   card.append(routeTable(hub.routes));
-  const { forwarded, misfit, unrouted } = hub.events;
-  const counts = `${forwarded} events passed on, ${misfit} that did not fit, ${unrouted} without a route`;
+  const { forwarded, misfit, unrouted, unwritable } = hub.events;
+  const lost = unwritable ? `, ${unwritable} lost for some clients` : "";
+  const counts = `${forwarded} events passed on, ${misfit} that did not fit, ${unrouted} without a route${lost}`;
   card.append(element("p", counts, { class: "hub-counts" }));
   return card;
 }

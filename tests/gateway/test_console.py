@@ -102,7 +102,7 @@ async def test_the_status_shows_hubs_routes_and_clients(gateway: RunningGateway)
     assert (status["status"], status["gatewayHub"], status["clients"]) == ("ok", "/gatewayhub", 1)
     (hub,) = status["hubs"]
     assert (hub["api"], hub["state"], hub["lastError"]) == ("lab", "connected", None)
-    assert hub["events"] == {"forwarded": 0, "misfit": 0, "unrouted": 0}
+    assert hub["events"] == {"forwarded": 0, "misfit": 0, "unrouted": 0, "unwritable": 0}
     assert hub["routes"][0] == {
         "key": "room",
         "invokeMethod": "SendMessage",
