@@ -1,4 +1,4 @@
-"""The event stream, read: whatever the slices, fields and line ends (TS_-4 … TS_-6)."""
+"""The event stream, written, and read whatever the slices and line ends (TS_-4 … TS_-6)."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import TransportViolationError
-from protocol.server_sent_events import ServerSentEventsParser
+from protocol.server_sent_events import ServerSentEventsParser, write_event
 
 
 def parsed(stream: bytes, cuts: Sequence[int] = ()) -> list[bytes]:
@@ -105,3 +105,23 @@ def test_the_limit_is_for_each_event() -> None:
     for _ in range(50):
         assert parser.feed(b"data: " + b"x" * 80 + b"\n\n") == [b"x" * 80]
         assert parser.feed(b": " + b"x" * 80 + b"\n") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "event"),
+    [
+        (b"{}\x1e", b"data: {}\x1e\r\n\r\n"),
+        (b"a\nb\r\nc\rd", b"data: a\r\ndata: b\r\ndata: c\r\ndata: d\r\n\r\n"),
+        (b"a\n\nb", b"data: a\r\ndata: \r\ndata: b\r\n\r\n"),
+    ],
+)
+def test_write(data: bytes, event: bytes) -> None:
+    """TS_-4, TS_-5: ``data: `` lines that end with CR LF, and nothing else."""
+    assert write_event(data) == event
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda data: re.search(rb"[^\r\n]", data))))
+def test_what_is_written_is_read(payloads: list[bytes]) -> None:
+    """TS_-4: each event once, line ends as LF."""
+    stream = b"".join(map(write_event, payloads))
+    assert parsed(stream) == [re.sub(rb"\r\n|\r", b"\n", data) for data in payloads]
