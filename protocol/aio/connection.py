@@ -53,12 +53,9 @@ class HubConnectionContext(HubCallerContext):
         """Bytes queued at the time of the last write; by now it may be less."""
         self._hub_protocol: HubProtocol | None = None
         self.limits = limits or TransportLimits()
+        self.high_water = self.limits.transport_max_buffer_size
+        """Bytes ``buffered`` beyond which senders to it alone have to ``drain`` (TG-8)."""
         self._maximum_buffered = options.maximum_outbound_buffer_size
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether so much is ``buffered`` that senders to it alone have to ``drain`` (TG-8)."""
-        return self.buffered > self.limits.transport_max_buffer_size
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -90,7 +87,7 @@ class HubConnectionContext(HubCallerContext):
         """
         if self.ending is None:
             self.buffered = self._transport.write(frame)
-            if self.is_congested:
+            if self.buffered > self.high_water:
                 self._relieve(len(frame))
                 return True
         return False
@@ -115,10 +112,12 @@ class HubConnectionContext(HubCallerContext):
     async def drain(self) -> None:
         """Waits while much is buffered; cuts the connection off when it does not move (TG-9).
 
-        Worth a call when ``is_congested``.
+        Worth a call when ``buffered`` is beyond ``high_water``.
         """
+        if self.buffered <= self.high_water:
+            return
         self.buffered = self._transport.buffered
-        if not self.is_congested or self.ending is not None:
+        if self.buffered <= self.high_water or self.ending is not None:
             return
         try:
             async with asyncio.timeout(self.limits.transport_send_timeout):

@@ -159,25 +159,39 @@ class HubDispatcher:
         assert self._invoker is not None
         loop = asyncio.get_running_loop()
         while not self._stopped:
-            call = self._waiting
+            call = self._take()
             if call is None:
                 sleeper = loop.create_future()
                 self._sleepers.append(sleeper)
                 await sleeper
                 continue
-            self._waiting = None
             self._running += 1
-            if not self._reads_ahead:  # once for a whole burst of calls that wait for nothing
-                self._reads_ahead = True
-                loop.call_soon(self._read_ahead)
-            await self._invoker.run(call)
+            await self._invoker.run(call, self._take_next)
             self._running -= 1
             if self._connection.ending is not None:
                 break
-            if self._waiting is None:
-                self._waiting = self._next_call()
-            if self._connection.is_congested:  # who reads no answers gets no more calls
-                await self._connection.drain()
+            await self._connection.drain()
+
+    def _take(self) -> Call | None:
+        """The call that waits; what is behind it is looked at as soon as it has begun."""
+        call = self._waiting
+        if call is not None:
+            self._waiting = None
+            if not self._reads_ahead:  # once for a whole burst of calls that wait for nothing
+                self._reads_ahead = True
+                asyncio.get_running_loop().call_soon(self._read_ahead)
+        return call
+
+    def _take_next(self) -> Call | None:
+        """What a worker that has ended a call goes on with; None lets it look around first."""
+        connection = self._connection
+        if connection.ending is not None:
+            return None
+        if self._waiting is None:
+            self._waiting = self._next_call()
+        if connection.buffered > connection.high_water:  # who reads no answers gets no more calls
+            return None
+        return self._take()
 
     def stop(self) -> None:
         """Serves no more messages; the workers end, each after the call it has.

@@ -35,7 +35,11 @@ class Call(Struct):
     method: HubMethod
     arguments: Sequence[Any]
     invocation_id: str  # empty: nobody waits for an answer
-    stream_count: int
+    stream_ids: tuple[str, ...]
+
+
+class _UnauthorizedError(Exception):
+    """The caller may not call this method (S-9)."""
 
 
 class HubInvoker:
@@ -89,7 +93,7 @@ class HubInvoker:
             details = error_details(error, self._detailed_errors)
             self._refuse(message.invocation_id, bound.method.name, details)
             return None
-        return Call(bound.method, arguments, message.invocation_id, len(message.stream_ids))
+        return Call(bound.method, arguments, message.invocation_id, message.stream_ids)
 
     def _refuse_stream(self, message: StreamInvocation) -> None:
         call = self._bind(message)
@@ -116,33 +120,45 @@ class HubInvoker:
             invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
         )
 
-    async def run(self, call: Call) -> None:
-        """Runs one call and answers it; never raises but for the task's own cancellation."""
-        method = call.method
-        try:
-            if method.authorize and not await self._is_authorized(method):
+    async def run(self, first: Call, following: Callable[[], Call | None]) -> None:
+        """Runs ``first`` and what ``following`` gives after it, one by one, and answers each.
+
+        Never raises but for the task's own cancellation.
+        """
+        activate, encode_result, write = self._activate, self._encode_result, self._connection.write
+        call: Call | None = first
+        while call is not None:
+            method = call.method
+            try:
+                if method.authorize or call.stream_ids:
+                    await self._require_permission(call)
+                result = method.function(activate(), *call.arguments)
+                if method.is_async or inspect.isawaitable(result):
+                    result = await result
+                if call.invocation_id:
+                    write(encode_result(call.invocation_id, result))
+            except asyncio.CancelledError as error:
+                if is_being_cancelled():
+                    raise
+                self._fail_unexpectedly(call, error)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except _UnauthorizedError:
                 self._fail(
                     call.invocation_id,
                     f"Failed to invoke '{method.name}' because user is unauthorized",
                 )
-                return
-            if call.stream_count:
-                raise HubException(
-                    f"Client sent {call.stream_count} stream(s), Hub method expects 0."
-                )
-            result = method.function(self._activate(), *call.arguments)
-            if method.is_async or inspect.isawaitable(result):
-                result = await result
-            if call.invocation_id:
-                self._connection.write(self._encode_result(call.invocation_id, result))
-        except asyncio.CancelledError as error:
-            if is_being_cancelled():
-                raise
-            self._fail_unexpectedly(call, error)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a group of them, say: whatever it is, it is an answer
-            self._fail_unexpectedly(call, error)
+            except BaseException as error:  # a group of them, say: whatever it is, it is an answer
+                self._fail_unexpectedly(call, error)
+            call = following()
+
+    async def _require_permission(self, call: Call) -> None:
+        if call.method.authorize and not await self._is_authorized(call.method):
+            raise _UnauthorizedError
+        if call.stream_ids:
+            raise HubException(
+                f"Client sent {len(call.stream_ids)} stream(s), Hub method expects 0."
+            )
 
     def _fail_unexpectedly(self, call: Call, error: BaseException) -> None:
         name = call.method.name
