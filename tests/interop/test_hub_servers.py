@@ -16,12 +16,9 @@ from tests.interop.drivers import (
     ClientDriver,
     DrivenConnection,
     DriverError,
-    ProcessDriver,
-    dotnet_driver_argv,
 )
-from tests.interop.expectations import HUB_SAYS_NO, REFUSALS
+from tests.interop.expectations import REFUSALS
 from tests.interop.servers import HubServer
-from tests.interop.versions import CLIENTS
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
 
@@ -167,21 +164,3 @@ async def test_a_call_in_flight_fails_when_the_hub_dies(
     with pytest.raises(DriverError):
         await call
     assert await connection.event("closed")
-
-
-@pytest.mark.parametrize("version", CLIENTS)
-async def test_every_release_with_either_json_protocol(hub: HubServer, version: str) -> None:
-    driver = await ProcessDriver.start(*dotnet_driver_argv(version))
-    for protocol in ("json", "newtonsoft"):
-        connection = await started(driver, hub, protocol=protocol)
-        assert (await connection.invoke("Add", 1, 2, result="int")).value == 3
-        echo = await connection.invoke("Echo", {"a": [1, "x", None]})
-        assert echo.plain == {"a": [1, "x", None]}
-        with pytest.raises(DriverError) as caught:
-            await connection.invoke("ThrowHub")
-        assert caught.value.message == HUB_SAYS_NO
-        await connection.send("SendToCaller", protocol)
-        assert await texts(connection, 1) == [protocol]
-        await connection.stop()
-        assert (await connection.event("closed"))["error"] is None
-    await driver.exit()

@@ -70,7 +70,10 @@ async def _events(scene: Scene, *clients: DrivenConnection) -> None:
     assert scene.target.gateway is not None
 
     def is_own(event: Event) -> bool:  # what other cells say goes to the same group
-        return event.is_call("ReceiveMessage") and scene.token in str(event.detail)
+        if not event.is_call("ReceiveMessage"):
+            return False
+        said = event.detail["args"][0]["value"]  # a list, or its JSON text
+        return scene.token in (said[0] if isinstance(said, list) else said[: len(scene.token) + 2])
 
     counts = []
     for client in clients:
