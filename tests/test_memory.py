@@ -98,14 +98,14 @@ def negotiate(times: int) -> None:
     """N-27: nobody ever comes back."""
     manager = HttpConnectionManager()
     for number in range(times):
-        manager.create(1, now=number / 1000, lifetime=1.0, maximum=500)
+        manager.create("/hub", 1, now=number / 1000, lifetime=1.0, maximum=500)
 
 
 def connect(times: int) -> None:
     """Nobody ever leaves."""
     manager = HttpConnectionManager()
     for _ in range(times):
-        connection = manager.create(1, now=0.0, lifetime=1.0, maximum=500)
+        connection = manager.create("/hub", 1, now=0.0, lifetime=1.0, maximum=500)
         if connection is not None:
             manager.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 500)
 
@@ -205,7 +205,7 @@ async def connect_and_leave(times: int) -> None:
     """Connect, join, leave, disconnect: nothing is left."""
     connections, lifetime = HttpConnectionManager(), DefaultHubLifetimeManager()
     for number in range(times // 5):
-        connection = connections.create(1, now=0.0, lifetime=1.0, maximum=1)
+        connection = connections.create("/hub", 1, now=0.0, lifetime=1.0, maximum=1)
         assert connection is not None
         assert connections.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 1)
         context = hub_connection(connection.connection_id)
@@ -216,7 +216,7 @@ async def connect_and_leave(times: int) -> None:
         await lifetime.on_disconnected(context)
         connections.remove(connection)
     assert not any(tables(lifetime))
-    assert [table for table in tables(connections) if table] == [{"/hub": 0}]
+    assert [table for table in tables(connections) if table] == [{"/hub": 0}, {"/hub": {}}]
 
 
 ACTS = [

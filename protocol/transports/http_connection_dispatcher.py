@@ -77,6 +77,7 @@ class HttpConnectionDispatcher:
         if self._connections.is_full(self._path, self._options.maximum_connections):
             return self._full("connected")
         connection = self._connections.create(
+            self._path,
             version,
             asyncio.get_running_loop().time(),
             self._options.disconnect_timeout,
@@ -311,7 +312,7 @@ class HttpConnectionDispatcher:
         if found.is_disposed:
             return plain_answer(404)
         try:
-            async with found.inbound.turn:
+            async with found.inbound.turn():
                 await self._receive(request, found)
         except InboundPipeClosedError:
             return plain_answer(404)
@@ -329,7 +330,7 @@ class HttpConnectionDispatcher:
         size = 0
         has_begun = False
         try:
-            async for data in request.content.iter_any():
+            async for data in request.content.iter_chunked(connection.inbound.maximum_size):
                 held.append(data)
                 size += len(data)
                 if size >= connection.inbound.maximum_size:

@@ -1,8 +1,8 @@
 """The connections that negotiate handed out: found by token, dropped when nobody picks them up.
 
 One table per application, whatever the path (N-13). Tokens are 128 random bits found by dict
-lookup, so that guessing by timing is as hopeless as guessing outright. How many may be active is
-each path's own affair, so they are counted by path.
+lookup, so that guessing by timing is as hopeless as guessing outright. How many may wait, for how
+long, and how many may be active is each path's own affair, so they are kept apart by path.
 """
 
 from collections import Counter
@@ -21,12 +21,15 @@ class HttpConnection:
 
     connection_id: str
     token: str
-    expires_at: float
-    inbound: InboundPipe = field(default_factory=InboundPipe)  # what is POSTed
+    expires_at: float  # unless a transport picks it up
+    path: str = ""  # where it was negotiated, then where it was picked up
+    inbound: InboundPipe = field(init=False)  # what is POSTed
     transport_type: HttpTransportType = HttpTransportType.NONE  # once one has picked it up (TG-7)
-    path: str = ""  # where that happened
     polls: LongPollingServerTransport | None = None
     is_disposed: bool = False  # its client has ended it; the hub may still be about it
+
+    def __post_init__(self) -> None:
+        self.inbound = InboundPipe(expires_at=self.expires_at)
 
     @property
     def is_active(self) -> bool:
@@ -37,32 +40,38 @@ class HttpConnection:
 class HttpConnectionManager:
     """All live connections of an application by token.
 
-    Those that wait for a transport expire in the order they came; they leave when the table is
-    next used, so that it needs no timer, and their number is bounded.
+    Those of a path that wait for a transport expire in the order they came; they leave when the
+    table is next used, so that it needs no timer, and their number is bounded.
     """
 
     def __init__(self) -> None:
         self._active: dict[str, HttpConnection] = {}
         self._active_by_path: Counter[str] = Counter()
-        self._waiting: dict[str, HttpConnection] = {}  # ordered by age
+        self._waiting: dict[str, dict[str, HttpConnection]] = {}  # by path, ordered by age
 
     def create(
-        self, version: int, now: float, lifetime: float, maximum: int
+        self, path: str, version: int, now: float, lifetime: float, maximum: int
     ) -> HttpConnection | None:
-        """A new connection that waits ``lifetime`` seconds; None when ``maximum`` wait already."""
+        """A new connection that waits ``lifetime`` seconds, always the same for a path.
+
+        None when ``maximum`` of that path wait already.
+        """
         self._expire(now)
-        if len(self._waiting) >= maximum:
+        waiting = self._waiting.setdefault(path, {})
+        if len(waiting) >= maximum:
             return None
         connection_id = negotiate.new_id()
         token = negotiate.new_id() if version else connection_id  # N-12
-        connection = HttpConnection(connection_id, token, now + lifetime)
-        self._waiting[token] = connection
+        connection = waiting[token] = HttpConnection(connection_id, token, now + lifetime, path)
         return connection
 
     def find(self, token: str, now: float) -> HttpConnection | None:
         """The connection of a token; None when never issued, expired or ended (TG-4)."""
         self._expire(now)
-        return self._active.get(token) or self._waiting.get(token)
+        for connections in (self._active, *self._waiting.values()):
+            if found := connections.get(token):
+                return found
+        return None
 
     def is_full(self, path: str, maximum: int) -> bool:
         """Whether ``maximum`` connections of ``path`` are active, so that there is no room."""
@@ -81,7 +90,7 @@ class HttpConnectionManager:
         """
         if self.is_full(path, maximum):
             return False
-        self._waiting.pop(connection.token, None)
+        self._waiting.get(connection.path, {}).pop(connection.token, None)
         connection.transport_type = transport_type
         connection.path = path
         self._active[connection.token] = connection
@@ -99,8 +108,6 @@ class HttpConnectionManager:
         return self._active.values()
 
     def _expire(self, now: float) -> None:
-        while self._waiting:
-            oldest = next(iter(self._waiting.values()))
-            if oldest.expires_at > now:
-                return
-            del self._waiting[oldest.token]
+        for waiting in self._waiting.values():
+            while waiting and (oldest := next(iter(waiting.values()))).expires_at <= now:
+                del waiting[oldest.token]

@@ -5,6 +5,8 @@ request is left to the dispatcher, and what the bytes mean to the hub.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from ..errors import SignalRError
@@ -22,13 +24,15 @@ class InboundPipe:
     """Bytes from any number of POSTs, which take turns, to one reader.
 
     At ``maximum_size`` bytes writers wait, until half of them are read (TG-8). It is small as long
-    as there is no reader, for strangers can have as many pipes as they can negotiate connections.
+    as there is no reader, for strangers can have as many pipes as they can negotiate connections;
+    and there nobody waits beyond ``expires_at``, a time of the loop (N-27).
     """
 
-    def __init__(self, maximum_size: int = EARLY_SIZE) -> None:
-        self.turn = asyncio.Lock()
-        """Whoever writes holds it: the POSTs of one connection do not mix (TG-6)."""
+    def __init__(self, maximum_size: int = EARLY_SIZE, *, expires_at: float | None = None) -> None:
         self.maximum_size = maximum_size
+        self._lock = asyncio.Lock()
+        self._expires_at = expires_at
+        self._turns: set[asyncio.Timeout] = set()  # under way, or waited for
         self._pieces: list[bytes] = []
         self._size = 0
         self._lent = 0  # of it, what the reader has
@@ -41,12 +45,36 @@ class InboundPipe:
     def open(self, maximum_size: int) -> None:
         """From now on there is a reader, and room for that much."""
         self.maximum_size = maximum_size
+        self._limit_turns(None)
         self._resume()
 
     def close(self) -> bytes:
         """What is there, instead of reading on: the rest comes another way."""
         self.complete()
         return b"".join(self._pieces)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A POST from its first byte to its last: those of one connection do not mix (TG-6).
+
+        The end of the connection ends it wherever it waits, be it for its own client:
+        InboundPipeClosedError.
+        """
+        if self._is_complete:
+            raise InboundPipeClosedError("The connection has ended.")
+        limit = asyncio.timeout_at(self._expires_at)
+        try:
+            async with limit:
+                self._turns.add(limit)
+                try:
+                    async with self._lock:
+                        yield
+                finally:
+                    self._turns.discard(limit)
+        except TimeoutError:
+            if limit.expired():
+                raise InboundPipeClosedError("The connection has ended.") from None
+            raise
 
     async def write(self, data: bytes) -> None:
         """Appends ``data`` as a whole and returns when there is room for more.
@@ -99,9 +127,17 @@ class InboundPipe:
 
     def complete(self) -> None:
         """The end: the reader gets what is there and then None, writers are refused."""
-        self._is_complete = True
-        _wake(self._reader)
-        _wake(self._writer)
+        if not self._is_complete:
+            self._is_complete = True
+            _wake(self._reader)
+            _wake(self._writer)
+            self._limit_turns(0)
+
+    def _limit_turns(self, until: float | None) -> None:
+        self._expires_at = until
+        for limit in self._turns:
+            if not limit.expired():
+                limit.reschedule(until)
 
     def _resume(self) -> None:
         if self._is_paused and self._size <= self.maximum_size // 2:

@@ -116,6 +116,7 @@ class LongPollingServerTransport:
         if not self._is_last_poll:
             await self._gone.wait()
         self._gone.set()
+        self._inbound.complete()
 
     def abort(self) -> None:
         """See Transport."""

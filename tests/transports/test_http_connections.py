@@ -5,9 +5,14 @@ from protocol.transports.http_connections import HttpConnection, HttpConnectionM
 
 
 def create(
-    manager: HttpConnectionManager, now: float = 0.0, *, version: int = 1, maximum: int = 100
+    manager: HttpConnectionManager,
+    now: float = 0.0,
+    *,
+    path: str = "/hub",
+    version: int = 1,
+    maximum: int = 100,
 ) -> HttpConnection:
-    connection = manager.create(version, now, lifetime=15.0, maximum=maximum)
+    connection = manager.create(path, version, now, lifetime=15.0, maximum=maximum)
     assert connection is not None
     return connection
 
@@ -74,13 +79,28 @@ def test_their_number_is_bounded() -> None:
     manager = HttpConnectionManager()
     first = create(manager, 0.0, maximum=2)
     second = create(manager, 1.0, maximum=2)
-    assert manager.create(1, 14.9, 15.0, 2) is None
-    assert manager.create(1, 15.0, 15.0, 2) is not None
-    assert manager.create(1, 15.0, 15.0, 2) is None
+    assert manager.create("/hub", 1, 14.9, 15.0, 2) is None
+    assert manager.create("/hub", 1, 15.0, 15.0, 2) is not None
+    assert manager.create("/hub", 1, 15.0, 15.0, 2) is None
     assert activate(manager, second)
-    assert manager.create(1, 15.0, 15.0, 2) is not None
+    assert manager.create("/hub", 1, 15.0, 15.0, 2) is not None
     assert manager.find(first.token, 15.0) is None
     assert manager.find(second.token, 15.0) is second
+
+
+def test_each_path_has_waiting_ones_of_its_own() -> None:
+    """N-27: their lifetime and their number are its own; the table is not (N-13)."""
+    manager = HttpConnectionManager()
+    lasting = manager.create("/lasting", 1, 0.0, 60.0, 1)
+    brief = manager.create("/brief", 1, 0.0, 5.0, 1)
+    assert lasting is not None
+    assert brief is not None
+    assert manager.create("/lasting", 1, 4.0, 60.0, 1) is None
+    assert manager.find(brief.token, 4.9) is brief
+    assert manager.find(brief.token, 5.0) is None
+    assert activate(manager, lasting, "/brief")
+    assert manager.find(lasting.token, 100.0) is lasting
+    assert manager.create("/lasting", 1, 5.0, 60.0, 1) is not None
 
 
 def test_a_connection_made_on_the_spot() -> None:

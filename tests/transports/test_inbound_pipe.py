@@ -5,6 +5,12 @@ import asyncio
 import pytest
 
 from protocol.transports.inbound_pipe import EARLY_SIZE, InboundPipe, InboundPipeClosedError
+from tests.aio.loop_clock import LoopClock
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
 
 
 async def begun(pipe: InboundPipe, data: bytes) -> "asyncio.Task[None]":
@@ -103,3 +109,48 @@ async def test_close() -> None:
     await pipe.write(b"two")
     assert pipe.close() == b"onetwo"
     await refused(await begun(pipe, b"three"))
+
+
+async def taking_turns(pipe: InboundPipe) -> "list[asyncio.Task[None]]":
+    """Two POSTs of clients that send nothing more."""
+
+    async def take_turn() -> None:
+        async with pipe.turn():
+            await asyncio.get_running_loop().create_future()
+
+    tasks = [asyncio.create_task(take_turn()) for _ in range(2)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_the_end_ends_turns() -> None:
+    """TG-5: the one that waits for its own client, and those behind it."""
+    pipe = InboundPipe()
+    turns = await taking_turns(pipe)
+    pipe.complete()
+    pipe.complete()
+    turns += await taking_turns(pipe)
+    for turn in turns:
+        await refused(turn)
+
+
+async def test_turns_that_nobody_waits_for(clock: LoopClock) -> None:
+    """N-27: before there is a reader they end when the connection expires, and never after."""
+    expiring, opened = (InboundPipe(expires_at=clock.time() + 15.0) for _ in range(2))
+    refused_ones, others = await taking_turns(expiring), await taking_turns(opened)
+    opened.open(100)
+    await clock.advance(15)
+    for turn in refused_ones:
+        await refused(turn)
+    late = await taking_turns(opened)
+    assert not any(turn.done() for turn in others + late)
+    opened.complete()
+    for turn in others + late:
+        await refused(turn)
+
+
+async def test_a_timeout_within_a_turn_is_its_own() -> None:
+    pipe = InboundPipe()
+    with pytest.raises(TimeoutError):
+        async with pipe.turn():
+            raise TimeoutError

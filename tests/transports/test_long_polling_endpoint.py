@@ -102,6 +102,30 @@ async def test_broken_chunks(host: Host, http: aiohttp.ClientSession) -> None:
     await client.delete()
 
 
+async def test_a_post_ends_with_its_connection(host: Host, http: aiohttp.ClientSession) -> None:
+    """TG-5: one that still waits for its own client, and the one behind it."""
+    client = await HttpClient.polling(http, f"{host.url}/hub")
+    head = "POST {target} HTTP/1.1\nConnection: close\nContent-Length: 500"
+    async with raw_request(client.url, head) as (reader, writer):
+        writer.write(b"{")
+        second = asyncio.create_task(client.send(call("Echo", "second")))
+        await asyncio.wait({second}, timeout=0.05)
+        assert await client.delete() == 202
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404")
+        assert await second in (404, 200)  # if its head was there first
+        writer.write(b"x" * 499)  # aiohttp waits for it
+        await reader.read()
+
+
+async def test_a_post_to_what_nobody_picks_up(http: aiohttp.ClientSession) -> None:
+    """N-27: more than there is room for waits until the connection expires."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(disconnect_timeout=0.05))
+    async with host.run():
+        client = await HttpClient.negotiated(http, f"{host.url}/hub")
+        assert await client.post(b"x" * 5000) == 404
+
+
 class BigHub(LabHub):
     ended: list[Exception | None]
 
