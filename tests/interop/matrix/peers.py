@@ -48,7 +48,7 @@ class Peers:
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
         self._folder = folder
-        self._builders = ThreadPoolExecutor(BUILDS_AT_ONCE)
+        self._builders = stack.enter_context(ThreadPoolExecutor(BUILDS_AT_ONCE))
         self._started: dict[str, asyncio.Task[Any]] = {}
 
     async def driver(self, client: str) -> ClientDriver:

@@ -43,7 +43,7 @@ async def _cause_an_event(scene: Scene, connection: DrivenConnection) -> None:
     if scene.target.gateway is None:
         await connection.send("SendToCaller", scene.token)
         return
-    await connection.invoke("SubscribeToGroup", gateway_cell.GROUP)
     said = {"Name": scene.token, "Message": ""}
-    with contextlib.suppress(DriverError):  # what another cell caused came first
+    with contextlib.suppress(DriverError):  # an event that another cell caused may come first
+        await connection.invoke("SubscribeToGroup", gateway_cell.GROUP)
         await connection.send("InvokeDownstreamHub", gateway_cell.call("room", said))
