@@ -38,43 +38,37 @@ class RecordFramer:
 
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
-        self._parts: list[bytes] = []  # slices of the unfinished record, without a separator
-        self._size = 0
+        self._begun = bytearray()  # what there is of the unfinished record
 
     @property
     def has_partial(self) -> bool:
         """See Framer."""
-        return bool(self._parts)
+        return bool(self._begun)
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """See Framer."""
         pieces = data.split(RECORD_SEPARATOR)
         rest = pieces.pop()
         limit = self.maximum_size
-        if self._parts or (limit is not None and len(data) >= limit):
+        if self._begun or (limit is not None and len(data) >= limit):
             return self._join(pieces, rest)
-        if rest:
-            self._parts.append(rest)
-            self._size = len(rest)
+        self._begun += rest
         return pieces
 
     def _join(self, pieces: list[bytes], rest: bytes) -> Iterator[bytes]:
         """``feed`` where a record was begun before, or may be too large."""
         limit = self.maximum_size
         for piece in pieces:
-            if self._parts:
-                self._parts.append(piece)
-                piece = b"".join(self._parts)
-                self._parts.clear()
-                self._size = 0
+            if self._begun:
+                self._begun += piece
+                piece = bytes(self._begun)
+                self._begun.clear()
             if limit is not None and len(piece) >= limit:
                 raise too_large(limit)
             yield piece
-        if rest:
-            self._parts.append(rest)
-            self._size += len(rest)
-            if limit is not None and self._size >= limit:
-                raise too_large(limit)
+        self._begun += rest
+        if limit is not None and len(self._begun) >= limit:
+            raise too_large(limit)
 
     def take_record(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The first record that ``data`` completes and all that follows it, or None.

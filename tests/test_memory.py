@@ -7,7 +7,7 @@ no more memory; the bounds themselves are tested where they belong. What ends le
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -25,12 +25,16 @@ from protocol import (
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.aio.connection import HubConnectionContext
+from protocol.aio.dispatcher import HubDispatcher
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.framing import RecordFramer
 from protocol.json_protocol import JsonHubProtocol
 from protocol.messagepack_framing import LengthPrefixFramer, frame
 from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.peer import HubPeer
 from protocol.transports.http_connections import HttpConnectionManager
+from protocol.transports.inbound_pipe import InboundPipe
+from protocol.transports.inbox import Inbox
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Relay, Subscription
 from signalr_gateway.subscriptions import Subscriptions
@@ -139,9 +143,10 @@ def hostile_messages(times: int) -> None:
     """MessagePack that announces much, nests deeply, is of no type, or of names never seen."""
     protocol = MessagePackHubProtocol()
     bind = protocol.arguments_reader((Any,))
-    records = [b"\xdd\xff\xff\xff\xff", b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600]
+    deep = b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600  # takes its time
     for number in range(times // 10):
-        for record in (*records, b"\x92\x63\xa8%08x" % number):
+        records = [b"\xdd\xff\xff\xff\xff", b"\x92\x63\xa8%08x" % number]
+        for record in (*records, *[deep] * (number % 20 == 0)):
             try:
                 protocol.decode(record)
             except RemoteProtocolError:
@@ -305,3 +310,67 @@ def test_memory_is_flat(act: Act) -> None:
     most = peak(act, 50_000)
     assert most < peak(act, 5_000) + MIB // 4
     assert most < 2 * MIB
+
+
+# ---- bytes in tiny slices, which as objects of their own would take twenty times their room
+
+
+def begun_record(slices: Iterable[bytes]) -> RecordFramer:
+    framer = RecordFramer()
+    for piece in slices:
+        list(framer.feed(piece))
+    return framer
+
+
+def begun_message(slices: Iterable[bytes]) -> LengthPrefixFramer:
+    framer = LengthPrefixFramer()
+    list(framer.feed(b"\xff\xff\xff\x7f"))
+    for piece in slices:
+        list(framer.feed(piece))
+    return framer
+
+
+async def posts_that_nobody_reads(slices: Iterable[bytes]) -> InboundPipe:
+    pipe = InboundPipe(MIB)
+    for piece in slices:
+        await pipe.write(piece)
+    return pipe
+
+
+async def events_that_nobody_takes(slices: Iterable[bytes]) -> Inbox:
+    inbox = Inbox()
+    for piece in slices:
+        await inbox.put(piece)
+    return inbox
+
+
+async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> HubDispatcher:
+    peer: Any = HubPeer
+    dispatcher = HubDispatcher(hub_connection("c"), peer, HubOptions(), lambda error: None)
+    for piece in slices:
+        dispatcher.feed(piece)
+    return dispatcher
+
+
+HOLDERS = [
+    begun_record,
+    begun_message,
+    posts_that_nobody_reads,
+    events_that_nobody_takes,
+    calls_before_the_hub_is_ready,
+]
+
+
+@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+async def test_tiny_slices_take_no_more_than_their_bytes(hold: Callable[..., Any]) -> None:
+    count = 20_000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        held = hold(b"%03d" % (number % 1000) for number in range(count))
+        held = await held if isinstance(held, Awaitable) else held
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held is not None
+    assert taken < 3 * 3 * count

@@ -38,7 +38,7 @@ class HubDispatcher:
         self._protocol_error = protocol_error
         self._invoker: HubInvoker | None = None  # until it is there, everything waits
         self._stopped = False
-        self._inbox: list[bytes] = []
+        self._inbox = bytearray()  # as one: tiny pieces would take many times their room
         self._inbox_size = 0  # bytes received whose messages have not all been served
         self._messages: Iterator[ReceivedMessage] | None = None
         self._messages_size = 0
@@ -61,7 +61,7 @@ class HubDispatcher:
 
         Returns whether there is room for more: else the reader has to ``wait_for_room`` (TG-8).
         """
-        self._inbox.append(data)
+        self._inbox += data
         self._inbox_size += len(data)
         if self._waiting is None:
             self._advance()
@@ -136,7 +136,7 @@ class HubDispatcher:
         """Begins with what has piled up, all in one go; whether there is anything."""
         if not self._inbox:
             return False
-        data = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
+        data = bytes(self._inbox)
         self._inbox.clear()
         self._messages_size = len(data)
         self._messages = self._peer.receive_data(data, asyncio.get_running_loop().time())

@@ -33,9 +33,8 @@ class InboundPipe:
         self._lock = asyncio.Lock()
         self._expires_at = expires_at
         self._turns: set[asyncio.Timeout] = set()  # under way, or waited for
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._lent = 0  # of it, what the reader has
+        self._waiting = bytearray()  # as one: tiny pieces would take many times their room
+        self._lent = 0  # bytes that the reader has, which count as well
         self._is_paused = False
         self._is_ignored = False
         self._is_complete = False
@@ -51,7 +50,7 @@ class InboundPipe:
     def close(self) -> bytes:
         """What is there, instead of reading on: the rest comes another way."""
         self.complete()
-        return b"".join(self._pieces)
+        return bytes(self._waiting)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -85,8 +84,7 @@ class InboundPipe:
             raise InboundPipeClosedError("The connection has ended.")
         if self._is_ignored or not data:
             return
-        self._pieces.append(data)
-        self._size += len(data)
+        self._waiting += data
         self._is_paused |= self._size >= self.maximum_size
         _wake(self._reader)
         while self._is_paused:
@@ -103,10 +101,9 @@ class InboundPipe:
 
         It takes up its room until the next ``read``, for which the hub comes back when it has room.
         """
-        self._size -= self._lent
         self._lent = 0
         self._resume()
-        while not self._pieces:
+        while not self._waiting:
             if self._is_complete:
                 return None
             self._reader = asyncio.get_running_loop().create_future()
@@ -114,15 +111,15 @@ class InboundPipe:
                 await self._reader
             finally:
                 self._reader = None
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        data = bytes(self._waiting)
+        self._waiting.clear()
         self._lent = len(data)
         return data
 
     def ignore(self) -> None:
         """The reader is gone. What is written from now on succeeds and is dropped (TG-6)."""
         self._is_ignored = True
-        self._pieces.clear()
+        self._waiting.clear()
         _wake(self._writer)
 
     def complete(self) -> None:
@@ -138,6 +135,10 @@ class InboundPipe:
         for limit in self._turns:
             if not limit.expired():
                 limit.reschedule(until)
+
+    @property
+    def _size(self) -> int:
+        return len(self._waiting) + self._lent
 
     def _resume(self) -> None:
         if self._is_paused and self._size <= self.maximum_size // 2:

@@ -1,7 +1,6 @@
 """What has arrived and nobody has asked for yet: bounded, with one end and the reason for it."""
 
 import asyncio
-from collections import deque
 from typing import Final
 
 _FULL: Final = 1024 * 1024  # bytes from which on the reader waits (C-21)
@@ -11,8 +10,7 @@ class Inbox:
     """Between a task that reads and the connection that is read to; one of each."""
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self._waiting = bytearray()  # as one: tiny pieces would take many times their room
         self._changed = asyncio.Event()
         self.has_ended = False
         self._error: Exception | None = None
@@ -21,10 +19,9 @@ class Inbox:
         """Adds ``data``, then waits for room."""
         if self.has_ended or not data:
             return
-        self._pieces.append(data)
-        self._size += len(data)
+        self._waiting += data
         self._notify()
-        while self._size >= _FULL and not self.has_ended:
+        while len(self._waiting) >= _FULL and not self.has_ended:
             await self._change()
 
     def end(self, error: Exception | None = None) -> None:
@@ -35,15 +32,15 @@ class Inbox:
             self._notify()
 
     async def receive(self) -> bytes | None:
-        """The next piece; at the end None, or the error is raised."""
-        while not self._pieces:
+        """All there is, as soon as there is something; at the end None, or the error is raised."""
+        while not self._waiting:
             if self.has_ended:
                 if self._error is not None:
                     raise self._error
                 return None
             await self._change()
-        data = self._pieces.popleft()
-        self._size -= len(data)
+        data = bytes(self._waiting)
+        self._waiting.clear()
         self._notify()
         return data
 
