@@ -7,71 +7,43 @@ no more memory; the bounds themselves are tested where they belong. What ends le
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
 from msgspec import Raw
+from yarl import URL
 
 from protocol import (
     GroupLimitError,
-    HttpRequestData,
     HttpTransportType,
     HubConnection,
     HubException,
-    HubOptions,
     RemoteProtocolError,
+    TransportViolationError,
 )
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
-from protocol.aio.connection import HubConnectionContext
-from protocol.aio.dispatcher import HubDispatcher
 from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.framing import RecordFramer
 from protocol.json_protocol import JsonHubProtocol
 from protocol.messagepack_framing import LengthPrefixFramer, frame
 from protocol.messagepack_protocol import MessagePackHubProtocol
-from protocol.peer import HubPeer
+from protocol.server_sent_events import ServerSentEventsParser
+from protocol.transports.cookies import HubCookieJar
+from protocol.transports.http_connection_options import HttpConnectionOptions
 from protocol.transports.http_connections import HttpConnectionManager
-from protocol.transports.inbound_pipe import InboundPipe
-from protocol.transports.inbox import Inbox
+from signalr_gateway.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.http_api import is_json
 from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
 from signalr_gateway.relay import Relay, Subscription
 from signalr_gateway.subscriptions import Subscriptions
+from tests.idle_connection import IdleTransport, hub_connection
 
 MIB = 1024 * 1024
 
 Act = Callable[[int], Any]
-
-
-class IdleTransport:
-    """Takes what is written, and counts it; nothing arrives unless a test says so."""
-
-    is_closed = False
-    has_inherent_keep_alive = False
-
-    def __init__(self) -> None:
-        self.buffered = 0
-        self._closed = asyncio.Event()
-
-    async def receive(self) -> bytes | None:
-        await self._closed.wait()
-        return None
-
-    def write(self, data: bytes) -> int:
-        self.buffered += len(data)
-        return self.buffered
-
-    def flush(self) -> None: ...
-
-    async def drain(self) -> None:
-        await self._closed.wait()
-
-    async def close(self, *, failed: bool = False) -> None:
-        self._closed.set()
-
-    def abort(self) -> None:
-        self._closed.set()
 
 
 class FloodingServer(IdleTransport):
@@ -206,6 +178,42 @@ async def ask_a_client_for_results(times: int) -> None:
     await flood_client(message % (b"1" * 500), times)
 
 
+def unfinished_events(times: int) -> None:
+    """TS_: an event that never ends, among comments and fields that nobody knows."""
+    parser = ServerSentEventsParser(32 * 1024)
+    for number in range(times):
+        parser.feed(b": %d\nid: %d\nretry: 1\n" % (number, number))
+        if number % 100 == 0:
+            parser.feed(b"data:%0100d\n" % number)
+            if number % 20_000 == 0:
+                parser.feed(b"\n")
+    with pytest.raises(TransportViolationError):
+        parser.feed(b"data:%032768d" % 0)
+
+
+async def set_cookies(times: int) -> None:
+    """C-2: a server that sets ever new ones, for ever new paths."""
+    url = "http://hub.example/"
+    jar = HubCookieJar(HttpConnectionOptions(url=url))
+    for number in range(times // 10):
+        header = f"name{number}=value; Path=/{number % 100}; Max-Age=1000"
+        jar.update_cookies(SimpleCookie(header), URL(url))
+
+
+def name_content_types(times: int) -> None:
+    """GW-9: what is remembered of them is no more than a few."""
+    for number in range(times // 10):
+        assert is_json(f"application/json;a={number}")
+
+
+def name_routes(times: int) -> None:
+    """GW-16: routes that are none, under ever new names."""
+    services = GatewayServices(Relay(orchestration().hubs), {})
+    for number in range(times):
+        with pytest.raises(HubException):
+            services.authorized_route(RouteCall(api=f"hub {number}", key=f"route {number}"))
+
+
 async def connect_and_leave(times: int) -> None:
     """Connect, join, leave, disconnect: nothing is left."""
     connections, lifetime = HttpConnectionManager(), DefaultHubLifetimeManager()
@@ -237,16 +245,15 @@ ACTS = [
     call_a_busy_client_by_long_names,
     call_a_busy_client_with_much_around,
     ask_a_client_for_results,
+    unfinished_events,
+    set_cookies,
+    name_content_types,
+    name_routes,
     connect_and_leave,
 ]
 
 
 # ---- what they need
-
-
-def hub_connection(connection_id: str) -> HubConnectionContext:
-    request = HttpRequestData("GET", "/hub", "", {}, None)
-    return HubConnectionContext(connection_id, request, None, IdleTransport(), HubOptions())
 
 
 def tables(manager: object) -> list[dict[str, Any]]:
@@ -310,67 +317,3 @@ def test_memory_is_flat(act: Act) -> None:
     most = peak(act, 50_000)
     assert most < peak(act, 5_000) + MIB // 4
     assert most < 2 * MIB
-
-
-# ---- bytes in tiny slices, which as objects of their own would take twenty times their room
-
-
-def begun_record(slices: Iterable[bytes]) -> RecordFramer:
-    framer = RecordFramer()
-    for piece in slices:
-        list(framer.feed(piece))
-    return framer
-
-
-def begun_message(slices: Iterable[bytes]) -> LengthPrefixFramer:
-    framer = LengthPrefixFramer()
-    list(framer.feed(b"\xff\xff\xff\x7f"))
-    for piece in slices:
-        list(framer.feed(piece))
-    return framer
-
-
-async def posts_that_nobody_reads(slices: Iterable[bytes]) -> InboundPipe:
-    pipe = InboundPipe(MIB)
-    for piece in slices:
-        await pipe.write(piece)
-    return pipe
-
-
-async def events_that_nobody_takes(slices: Iterable[bytes]) -> Inbox:
-    inbox = Inbox()
-    for piece in slices:
-        await inbox.put(piece)
-    return inbox
-
-
-async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> HubDispatcher:
-    peer: Any = HubPeer
-    dispatcher = HubDispatcher(hub_connection("c"), peer, HubOptions(), lambda error: None)
-    for piece in slices:
-        dispatcher.feed(piece)
-    return dispatcher
-
-
-HOLDERS = [
-    begun_record,
-    begun_message,
-    posts_that_nobody_reads,
-    events_that_nobody_takes,
-    calls_before_the_hub_is_ready,
-]
-
-
-@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
-async def test_tiny_slices_take_no_more_than_their_bytes(hold: Callable[..., Any]) -> None:
-    count = 20_000
-    gc.collect()
-    tracemalloc.start()
-    try:
-        held = hold(b"%03d" % (number % 1000) for number in range(count))
-        held = await held if isinstance(held, Awaitable) else held
-        taken = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert held is not None
-    assert taken < 3 * 3 * count

@@ -1,0 +1,41 @@
+"""A connection of a hub on which nothing happens, for tests that count what is kept about it."""
+
+import asyncio
+
+from protocol import HttpRequestData, HubOptions
+from protocol.aio.connection import HubConnectionContext
+
+
+class IdleTransport:
+    """Takes what is written, and counts it; nothing arrives unless a test says so."""
+
+    is_closed = False
+    has_inherent_keep_alive = False
+
+    def __init__(self) -> None:
+        self.buffered = 0
+        self._closed = asyncio.Event()
+
+    async def receive(self) -> bytes | None:
+        await self._closed.wait()
+        return None
+
+    def write(self, data: bytes) -> int:
+        self.buffered += len(data)
+        return self.buffered
+
+    def flush(self) -> None: ...
+
+    async def drain(self) -> None:
+        await self._closed.wait()
+
+    async def close(self, *, failed: bool = False) -> None:
+        self._closed.set()
+
+    def abort(self) -> None:
+        self._closed.set()
+
+
+def hub_connection(connection_id: str) -> HubConnectionContext:
+    request = HttpRequestData("GET", "/hub", "", {}, None)
+    return HubConnectionContext(connection_id, request, None, IdleTransport(), HubOptions())

@@ -1,0 +1,84 @@
+"""Bytes in tiny slices, which as objects of their own would take twenty times their room.
+
+Whoever holds bytes that wait for more, or for somebody to take them, has a limit in bytes (F-4,
+TG-8, C-21); a peer decides in what pieces they come.
+"""
+
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from protocol import HubOptions
+from protocol.aio.dispatcher import HubDispatcher
+from protocol.framing import RecordFramer
+from protocol.messagepack_framing import LengthPrefixFramer
+from protocol.peer import HubPeer
+from protocol.transports.inbound_pipe import InboundPipe
+from protocol.transports.inbox import Inbox
+from tests.idle_connection import hub_connection
+
+MIB = 1024 * 1024
+
+
+def begun_record(slices: Iterable[bytes]) -> RecordFramer:
+    framer = RecordFramer()
+    for piece in slices:
+        list(framer.feed(piece))
+    return framer
+
+
+def begun_message(slices: Iterable[bytes]) -> LengthPrefixFramer:
+    framer = LengthPrefixFramer()
+    list(framer.feed(b"\xff\xff\xff\x7f"))
+    for piece in slices:
+        list(framer.feed(piece))
+    return framer
+
+
+async def posts_that_nobody_reads(slices: Iterable[bytes]) -> InboundPipe:
+    pipe = InboundPipe(MIB)
+    for piece in slices:
+        await pipe.write(piece)
+    return pipe
+
+
+async def events_that_nobody_takes(slices: Iterable[bytes]) -> Inbox:
+    inbox = Inbox()
+    for piece in slices:
+        await inbox.put(piece)
+    return inbox
+
+
+async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> HubDispatcher:
+    peer: Any = HubPeer
+    dispatcher = HubDispatcher(hub_connection("c"), peer, HubOptions(), lambda error: None)
+    for piece in slices:
+        dispatcher.feed(piece)
+    return dispatcher
+
+
+HOLDERS = [
+    begun_record,
+    begun_message,
+    posts_that_nobody_reads,
+    events_that_nobody_takes,
+    calls_before_the_hub_is_ready,
+]
+
+
+@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+async def test_tiny_slices_take_no_more_than_their_bytes(hold: Callable[..., Any]) -> None:
+    count = 20_000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        held = hold(b"%03d" % (number % 1000) for number in range(count))
+        held = await held if isinstance(held, Awaitable) else held
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held is not None
+    assert taken < 3 * 3 * count
