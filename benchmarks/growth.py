@@ -6,16 +6,27 @@ make the second sixteen times as slow; in step is four.
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Raw, Struct
 
-from protocol import ArgumentBindingError, HandshakeError, NegotiationError, RemoteProtocolError
+from protocol import (
+    ArgumentBindingError,
+    HandshakeError,
+    NegotiationError,
+    RemoteProtocolError,
+    TranscodingError,
+)
 from protocol.handshake import ServerHandshake
 from protocol.json_protocol import JsonHubProtocol
 from protocol.messagepack_framing import frame
 from protocol.messagepack_protocol import MessagePackHubProtocol
 from protocol.negotiate import choose_version, read_response
+from protocol.server_sent_events import ServerSentEventsParser
+from protocol.transcoding import json_to_messagepack, messagepack_to_json
+from signalr_gateway.arguments import InvalidArguments, split_arguments
 
 
 class _Record(Struct):
@@ -32,6 +43,9 @@ _bind = _protocol.arguments_reader((Any,))
 _bind_messagepack = _messagepack.arguments_reader((Any,))
 _bind_dict = _messagepack.arguments_reader((dict[str, Any],))
 _bind_records = _messagepack.arguments_reader((list[_Record],))
+_bind_keys = _protocol.arguments_reader((dict[int, int],))
+_bind_dates = _protocol.arguments_reader((datetime,))
+_bind_decimal = _protocol.arguments_reader((Decimal,))
 _bind_int = _protocol.arguments_reader((int,))
 _bind_float = _protocol.arguments_reader((float,))
 
@@ -49,6 +63,12 @@ def _framed(stream: bytes) -> None:
     for start in range(0, len(stream), _SLICE):
         for piece in framer.feed(stream[start : start + _SLICE]):
             _messagepack.decode(piece)
+
+
+def _listen(stream: bytes) -> None:
+    parser = ServerSentEventsParser(None)
+    for start in range(0, len(stream), _SLICE):
+        parser.feed(stream[start : start + _SLICE])
 
 
 def _shake_hands(record: bytes) -> None:
@@ -82,7 +102,7 @@ def _text(number: int) -> bytes:
 # What is done with the bytes, and the bytes of about a given size.
 CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "one record in slices": (_sliced, lambda n: _invocation(b'"' + b"x" * n + b'"')),
-    "records of one byte": (_sliced, lambda n: b"1\x1e" * (n // 2)),
+    "small records": (_sliced, lambda n: b'{"type":6}\x1e' * (n // 11)),
     "escapes": (_protocol.decode, lambda n: _invocation(b'"' + b"\\u0041" * (n // 6) + b'"')),
     "open brackets": (_protocol.decode, lambda n: b"[" * n),
     "open strings": (_protocol.decode, lambda n: b'{"a":"' + b'\\"' * (n // 2)),
@@ -151,7 +171,47 @@ CASES |= {
         lambda n: _array(b"\xde\x00\x10" + b"\xa5Value\x01" * 16, n // 115),
     ),
 }
-_REFUSALS = (RemoteProtocolError, ArgumentBindingError, HandshakeError, NegotiationError)
+CASES |= {
+    "keys that are numbers": (
+        lambda b: _bind_keys(Raw(b)),
+        lambda n: b"[{%b}]" % b",".join(b'"%d":1' % i for i in range(n // 9)),
+    ),
+    "a long key": (lambda b: _bind_keys(Raw(b)), lambda n: b'[{"' + b"9" * n + b'":1}]'),
+    "a long date": (
+        lambda b: _bind_dates(Raw(b)),
+        lambda n: b'["2024-02-29T12:00:00.' + b"9" * n + b'"]',
+    ),
+    "a long decimal": (lambda b: _bind_decimal(Raw(b)), lambda n: b"[0." + b"9" * n + b"]"),
+    "an event of many lines": (_listen, lambda n: b"data:x\r\n" * (n // 8) + b"\n"),
+    "an event of one line": (_listen, lambda n: b"data:" + b"x" * n + b"\n\n"),
+    "lines without anything": (_listen, lambda n: b"\r" * n),
+    "JSON to MessagePack": (
+        json_to_messagepack,
+        lambda n: b"[" + b",".join([b'{"\\ud800":1e999}'] * (n // 17)) + b"]",
+    ),
+    "a long number to MessagePack": (json_to_messagepack, lambda n: b"9" * n),
+    "MessagePack to JSON": (
+        messagepack_to_json,
+        lambda n: _array(b"\x91" * 50 + b"\xa1\xff", n // 52),
+    ),
+    "arguments to split": (split_arguments, lambda n: b"[" + b'["\\\\[",{}],' * (n // 11) + b"1]"),
+    "arguments in depth": (
+        split_arguments,
+        lambda n: b"[[" + b",".join([b"[" * 30 + b"]" * 30] * (n // 61)) + b"]]",
+    ),
+    "arguments without a text": (
+        split_arguments,
+        lambda n: b'["\\ud800",[' + b"[]," * (n // 3) + b"1]]",
+    ),
+}
+_REFUSALS = (
+    RemoteProtocolError,
+    ArgumentBindingError,
+    HandshakeError,
+    NegotiationError,
+    TranscodingError,
+    InvalidArguments,
+)
 
 
 def _seconds(act: Callable[[bytes], object], data: bytes) -> float:
