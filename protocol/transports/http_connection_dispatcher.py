@@ -288,6 +288,7 @@ class HttpConnectionDispatcher:
                     await response.prepare(request)
                     await response.write_eof()
                 delivered = True
+                polls.delivered()
         except TimeoutError:  # TL-10
             logger.warning("A connection is cut off: its poll took too long to read.")
             polls.abort()

@@ -55,6 +55,7 @@ class LongPollingServerTransport:
         self._out_size = 0
         self._poll: asyncio.Future[PollEnd | None] | None = None
         self._owner: object = None  # of the waiting poll
+        self._is_delivering = False  # a poll has taken bytes that may still come back
         self._end: PollEnd | None = None  # the hub's side has ended, and how
         self._gone = asyncio.Event()  # nothing more will be asked for
         self._is_last_poll = False
@@ -85,7 +86,7 @@ class LongPollingServerTransport:
     def flush(self) -> None:
         """See Transport. A waiting poll takes all there is, the others wait for the next."""
         if self._out:
-            self._wake(None)
+            self._tell_poll()
 
     @property
     def is_closed(self) -> bool:
@@ -112,7 +113,7 @@ class LongPollingServerTransport:
     async def close(self, *, failed: bool = False) -> None:
         """See Transport. Waits until the client has polled the end, or has given up (TL-6)."""
         self._end = PollEnd.CONNECTION_FAILED if failed else PollEnd.CONNECTION_ENDED
-        self._wake(None)
+        self._tell_poll()
         if not self._is_last_poll:
             await self._gone.wait()
         self._gone.set()
@@ -131,13 +132,13 @@ class LongPollingServerTransport:
     async def poll(self, owner: object) -> "bytes | PollEnd":
         """What is there, as soon as there is something; or why there is nothing.
 
-        ``owner`` is the poll's identity, for ``abandon``.
+        ``owner`` is the poll's identity, for ``abandon``. Who gets bytes says what became of them,
+        by ``delivered`` or ``put_back``; until then nobody gets what comes behind them.
         """
         self._wake(PollEnd.REPLACED)
-        if self._out:
-            return self._take()
-        if self._end is not None:
-            return self._ended()
+        self._idle_since = self._loop.time()
+        if self._has_news:
+            return self._news()
         self._owner = owner
         poll: asyncio.Future[PollEnd | None] = self._loop.create_future()
         self._poll = poll
@@ -151,21 +152,24 @@ class LongPollingServerTransport:
                 self._idle_since = self._loop.time()
         if outcome is not None:
             return outcome
-        if self._out:
-            return self._take()
-        return PollEnd.REPLACED if self._end is None else self._ended()
+        return self._news() if self._has_news else PollEnd.REPLACED
 
     def abandon(self, owner: object) -> None:
         """The client of that poll has gone. What comes is for the next one (TL-8)."""
         if self._owner is owner:
             self._wake(PollEnd.ABANDONED)
 
+    def delivered(self) -> None:
+        """What a poll got is on its way to the client."""
+        self._is_delivering = False
+        self._tell_poll()
+
     def put_back(self, data: bytes) -> None:
         """A poll's answer that did not get through: the next one brings it (TL-8)."""
         if not self._gone.is_set():
             self._out.insert(0, data)
             self._out_size += len(data)
-            self.flush()
+        self.delivered()
 
     def terminate(self) -> None:
         """The client wants no more, or cannot ask for it: at the end, nothing waits for a poll."""
@@ -174,7 +178,17 @@ class LongPollingServerTransport:
         if self._end is not None:
             self._gone.set()
 
-    def _ended(self) -> PollEnd:
+    @property
+    def _has_news(self) -> bool:
+        """Whether a poll is answered at once."""
+        if self._is_delivering:
+            return self._gone.is_set()
+        return bool(self._out) or self._end is not None
+
+    def _news(self) -> "bytes | PollEnd":
+        if self._out:
+            self._is_delivering = True
+            return self._take()
         assert self._end is not None
         self._gone.set()
         return self._end
@@ -187,6 +201,10 @@ class LongPollingServerTransport:
             _resolve(drained, None)
         self._drained.clear()
         return data
+
+    def _tell_poll(self) -> None:
+        if self._has_news:
+            self._wake(None)
 
     def _wake(self, end: PollEnd | None) -> None:
         """The waiting poll ends with ``end``, or looks at what there is."""

@@ -32,9 +32,10 @@ class Polling:
         return task
 
     async def poll(self) -> Any:
-        """One that is answered at once."""
+        """One that is answered at once, and whose answer gets through."""
         task = await self.start()
         assert task.done()
+        self.transport.delivered()
         return task.result()
 
     async def tick(self, seconds: int) -> None:
@@ -99,6 +100,7 @@ async def test_a_poll_that_comes_in_the_tick_of_the_news(polling: Polling) -> No
     await polling.clock.settle()
     polling.transport.write(b"more")
     polling.transport.flush()
+    polling.transport.delivered()
     await polling.clock.settle()
     answers = [await old, *([await new] if new.done() else [])]
     assert b"".join(it for it in answers if isinstance(it, bytes)) == b"newsmore"
@@ -120,14 +122,53 @@ async def test_the_client_of_a_poll_leaves(polling: Polling) -> None:
 async def test_an_answer_that_did_not_get_through(polling: Polling) -> None:
     """TL-8: comes first of all with the next poll, be it there already or not."""
     polling.transport.write(b"one")
-    answer = await polling.poll()
+    answer = await polling.transport.poll("first")
+    assert answer == b"one"
     polling.transport.write(b"two")
     polling.transport.put_back(answer)
-    answer = await polling.poll()
+    answer = await polling.transport.poll("second")
     assert answer == b"onetwo"
     poll = await polling.start()
     polling.transport.put_back(answer)
     assert await poll == b"onetwo"
+
+
+async def test_nobody_overtakes_an_answer(polling: Polling) -> None:
+    """TL-8: while one is under way, what is behind it waits to learn whether it gets through."""
+    polling.transport.write(b"one")
+    assert await polling.transport.poll("first") == b"one"
+    polling.transport.write(b"two")
+    closing = await polling.close()
+    replaced, poll = await polling.start("second"), await polling.start("third")
+    assert await replaced is PollEnd.REPLACED
+    assert not poll.done()
+    polling.transport.put_back(b"one")
+    assert await poll == b"onetwo"
+    poll = await polling.start()
+    assert not poll.done()
+    polling.transport.delivered()
+    assert await poll is PollEnd.CONNECTION_ENDED
+    await closing
+
+
+async def test_the_end_while_an_answer_is_under_way(polling: Polling) -> None:
+    """TL-10: nobody waits for what nobody will tell."""
+    polling.transport.write(b"one")
+    assert await polling.transport.poll("first") == b"one"
+    poll = await polling.start()
+    polling.transport.abort()
+    assert await poll is PollEnd.CONNECTION_ENDED
+    polling.transport.put_back(b"one")
+    assert await polling.poll() is PollEnd.CONNECTION_ENDED
+
+
+async def test_whoever_polls_is_there(polling: Polling) -> None:
+    """TG-10: also when there is something each time, and no poll has to wait."""
+    for _ in range(40):
+        polling.transport.write(b"news")
+        assert await polling.poll() == b"news"
+        await polling.tick(1)
+    assert not polling.transport.is_closed
 
 
 async def test_a_cancelled_poll_takes_nothing_along(polling: Polling) -> None:
