@@ -14,12 +14,14 @@ from aiohttp import web
 from yarl import URL
 
 from protocol import (
+    HttpTransportType,
     Hub,
     HubConnection,
     HubConnectionBuilder,
     HubContext,
     HubException,
     JsonHubProtocol,
+    MessagePackHubProtocol,
     hub_method,
     map_hub,
 )
@@ -31,6 +33,15 @@ from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrat
 from signalr_gateway.serving import serving
 
 from .payloads import json_payload
+
+WAYS: list[tuple[HttpTransportType, HubProtocol]] = [
+    (HttpTransportType.WEB_SOCKETS, JsonHubProtocol()),
+    (HttpTransportType.WEB_SOCKETS, MessagePackHubProtocol()),
+    (HttpTransportType.SERVER_SENT_EVENTS, JsonHubProtocol()),
+    (HttpTransportType.LONG_POLLING, JsonHubProtocol()),
+    (HttpTransportType.LONG_POLLING, MessagePackHubProtocol()),
+]
+"""Each transport with each hub protocol that it carries."""
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from protocol import (
     EndpointOptions,
     HttpRequestData,
+    HttpTransportType,
     Hub,
     HubConnectionBuilder,
     HubException,
@@ -23,9 +25,11 @@ from protocol import (
     hub_method,
     map_hub,
 )
+from protocol.hub_protocol import HubProtocol
 from signalr_gateway.serving import serving
 
 from .command import Command, command
+from .lab import WAYS
 
 SECRET = "hush"
 """Part of everything that must not be logged; each place has a number of its own."""
@@ -59,7 +63,7 @@ class TalkativeHub(Hub):
         self.context.abort()
 
 
-def orchestration(url: str) -> str:
+def orchestration(url: str, way: str) -> str:
     return f"""
 [limits]
 body_timeout = 0.3
@@ -70,6 +74,7 @@ receive_key = "{RECEIVE_KEY}"
 headers = {{ X-Key = "{HEADER}" }}
 access_token_file = "token"
 maximum_message_size = 300
+{way}
 
 [hubs.talk.routes.say]
 invoke_method = "Say"
@@ -124,8 +129,8 @@ async def talkative_hub() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, hub_url: str) -> AsyncIterator[tuple[Command, str]]:
-    (folder / "gateway.toml").write_text(orchestration(hub_url), encoding="utf-8")
+async def gateway(folder: Path, hub_url: str, way: str) -> AsyncIterator[tuple[Command, str]]:
+    (folder / "gateway.toml").write_text(orchestration(hub_url, way), encoding="utf-8")
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     arguments = ("run", "gateway.toml", "--port", "0", "--log-level", "debug")
     async with command(*arguments, cwd=folder, merged=True, REFUSED_TOKEN=TOKEN) as running:
@@ -192,12 +197,16 @@ async def play_broken_requests(url: str) -> None:
         await writer.wait_closed()
 
 
-async def play_subscriptions(url: str) -> None:
+async def play_subscriptions(
+    url: str, transport: HttpTransportType, hub_protocol: HubProtocol
+) -> None:
     """Calls with right and wrong keys, and events for those who subscribed."""
     connection = (
         HubConnectionBuilder()
+        .with_hub_protocol(hub_protocol)
         .with_url(
             f"{url}/gatewayhub?tenant={SECRET}-50",
+            transports=transport,
             access_token_factory=lambda: f"{SECRET}-51",
             headers={"X-Api-Key": f"{SECRET}-52"},
         )
@@ -246,14 +255,24 @@ async def play_broken_clients(session: aiohttp.ClientSession, url: str) -> None:
         assert answer.status >= 400
 
 
-async def test_nothing_secret_is_logged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "way",
+    [
+        'transports = ["WebSockets"]',
+        'transports = ["ServerSentEvents"]',
+        'transports = ["LongPolling"]\nprotocol = "messagepack"',
+    ],
+)
+async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
+    """GW-6, GW-28: whatever clients and hub speak, over whatever."""
     async with (
         aiohttp.ClientSession() as session,
         talkative_hub() as hub_url,
-        gateway(tmp_path, hub_url) as (running, url),
+        gateway(tmp_path, hub_url, way) as (running, url),
     ):
         await running.line("hub 'talk': connected")
-        await play_subscriptions(url)
+        for transport, hub_protocol in WAYS:
+            await play_subscriptions(url, transport, hub_protocol)
         await play_posts(Caller(session, url))
         await play_broken_requests(url)
         await play_broken_clients(session, url)

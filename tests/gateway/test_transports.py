@@ -12,28 +12,19 @@ from protocol import (
     HubConnection,
     HubConnectionBuilder,
     HubException,
-    JsonHubProtocol,
-    MessagePackHubProtocol,
 )
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.app import create_app
 from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.serving import serving
 
-from .lab import Inbox, Lab, RunningGateway, lab_routes, until
+from .lab import WAYS, Inbox, Lab, RunningGateway, lab_routes, until
 
 HELLO = b'[{"name":"John","message":"Hello!"}]'
 FRAME = b'{"type":1,"target":"ReceiveMessage","arguments":[["John","Hello!"],{}]}\x1e'
 BINARY_FRAME = bytes.fromhex(
     "23960180c0ae526563656976654d6573736167659292a44a6f686ea648656c6c6f219090"
 )
-WAYS = [
-    (HttpTransportType.WEB_SOCKETS, JsonHubProtocol()),
-    (HttpTransportType.WEB_SOCKETS, MessagePackHubProtocol()),
-    (HttpTransportType.SERVER_SENT_EVENTS, JsonHubProtocol()),
-    (HttpTransportType.LONG_POLLING, JsonHubProtocol()),
-    (HttpTransportType.LONG_POLLING, MessagePackHubProtocol()),
-]
 each_way = pytest.mark.parametrize(
     ("transport", "hub_protocol"), WAYS, ids=[f"{way.name}-{spoken.name}" for way, spoken in WAYS]
 )
