@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
-from protocol import HubConnection
+from protocol import HttpTransportType, HubConnection
+from protocol.http_transport_type import TRANSPORT_NAMES
 
 from .hub_connections import build_connections
 from .orchestrator import BroadcastType, DownstreamHub, HubRoute, Orchestrator
@@ -29,7 +30,7 @@ def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnec
     hubs = orchestrator.hubs.values()
     rows = [
         _HEADINGS,
-        *(row for hub in hubs for row in _rows(hub, connections[hub.api].hub_protocol.name)),
+        *(row for hub in hubs for row in _rows(hub, connections[hub.api])),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = [
@@ -43,7 +44,7 @@ def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnec
     return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}", *pages])
 
 
-def _rows(hub: DownstreamHub, protocol_name: str) -> Iterator[tuple[str, ...]]:
+def _rows(hub: DownstreamHub, connection: HubConnection) -> Iterator[tuple[str, ...]]:
     if not hub.routes:
         yield (_shown(hub.api), *[_NOTHING] * (len(_HEADINGS) - 1))
     for route in hub.routes.values():
@@ -54,7 +55,7 @@ def _rows(hub: DownstreamHub, protocol_name: str) -> Iterator[tuple[str, ...]]:
             _shown(route.receive_method),
             _types(route),
             _audience(route),
-            _options(hub, route, protocol_name),
+            _options(hub, route, connection),
         )
 
 
@@ -83,8 +84,12 @@ def _audience(route: HubRoute) -> str:
             return "individual"
 
 
-def _options(hub: DownstreamHub, route: HubRoute, protocol_name: str) -> str:
+def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> str:
+    protocol_name, transports = connection.hub_protocol.name, connection.transports
     options = [] if protocol_name == "json" else [protocol_name]
+    if transports is not HttpTransportType.ALL:
+        names = (name for each, name in TRANSPORT_NAMES.items() if each in transports)
+        options.append(" or ".join(names))
     if hub.receive_key is not None:
         options.append("receive key")
     if route.spread:

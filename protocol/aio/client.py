@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from msgspec import Raw
 
 from ..errors import LocalProtocolError, NotConnectedError
+from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from .client_connection import ClientConnection
 from .client_options import HubConnectionOptions
@@ -48,8 +49,10 @@ class HubConnection:
         hub_protocol: HubProtocol,
         options: HubConnectionOptions,
         retry_policy: RetryPolicy | None,
+        transports: HttpTransportType = HttpTransportType.ALL,
     ) -> None:
         self._connector = connector
+        self._transports = transports
         self._hub_protocol = hub_protocol
         self._options = options
         self._retry_policy = retry_policy
@@ -73,6 +76,11 @@ class HubConnection:
     def hub_protocol(self) -> HubProtocol:
         """What is spoken with the hub."""
         return self._hub_protocol
+
+    @property
+    def transports(self) -> HttpTransportType:
+        """Over which the hub may be reached, as ``with_url`` was told."""
+        return self._transports
 
     async def start(self) -> None:
         """Connects. Not retried: reconnecting begins with the first established connection (R-2).

@@ -110,4 +110,6 @@ class HubConnectionBuilder:
         connector = HttpConnector(
             self._http, hub_protocol, self._options.maximum_receive_message_size
         )
-        return HubConnection(connector, hub_protocol, self._options, self._retry_policy)
+        return HubConnection(
+            connector, hub_protocol, self._options, self._retry_policy, self._http.transports
+        )

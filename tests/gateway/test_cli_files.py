@@ -220,6 +220,31 @@ def test_check_of_a_function(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
+def test_check_shows_how_a_hub_is_reached(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "gateway.toml").write_text(
+        """\
+[hubs.chat]
+url = "http://127.0.0.1:1/chat"
+protocol = "messagepack"
+transports = ["LongPolling", "WebSockets"]
+[hubs.chat.routes.room]
+receive_method = "Said"
+[hubs.news]
+url = "http://127.0.0.1:1/news"
+transports = ["WebSockets", "ServerSentEvents", "LongPolling"]
+[hubs.news.routes.all]
+receive_method = "News"
+""",
+        encoding="utf-8",
+    )
+    assert main(["check", "gateway.toml"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "HUB   ROUTE  INVOKES  RECEIVES  TYPES  AUDIENCE  OPTIONS\n"
+        "chat  room   -        Said      any    all       messagepack, WebSockets or LongPolling\n"
+        "news  all    -        News      any    all       -\n"
+    )
+
+
 def test_check_finds_a_function_that_gives_no_connection(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
