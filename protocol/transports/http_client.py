@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from ..errors import SignalRError
@@ -25,8 +26,10 @@ USER_AGENT: Final = (  # C-2
     f"Microsoft SignalR/{_VERSION.rpartition('.')[0]} ({_VERSION}; {platform.system()}; Python; "
     f"{platform.python_implementation()} {platform.python_version()})"
 )
+_OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}  # C-2
 _TIMEOUT: Final = 120.0  # seconds, for the answer to any request (D)
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
+_NO_HTTP: Final = "The server returned an invalid or unrecognized response."
 _UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -49,11 +52,7 @@ class HttpClient:
         self.tokens = AccessTokens(options.access_token_factory)
         self._ssl = options.ssl
         self._session = aiohttp.ClientSession(
-            headers={
-                "User-Agent": USER_AGENT,
-                "X-Requested-With": "XMLHttpRequest",
-                **options.headers,
-            },
+            headers=_with_own_headers(options.headers),
             # What is sent is what is said, here and by the server that redirects: .NET's client has
             # no encodings and no type (C-4), and leaves URLs as they are.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -143,6 +142,13 @@ class HttpClient:
         await self._session.close()
 
 
+def _with_own_headers(given: Mapping[str, str]) -> dict[str, str]:
+    """The user's replace ours, however they spell a name."""
+    names = {name.lower() for name in given}
+    ours = {name: value for name, value in _OWN_HEADERS.items() if name.lower() not in names}
+    return {**ours, **given}
+
+
 def _bearer(token: str, url: str) -> Mapping[str, str]:
     """Raises HttpRequestError where aiohttp would send something else already."""
     if urlsplit(url).username is not None:
@@ -198,6 +204,8 @@ def _told_without_urls() -> Iterator[None]:
             error.status,
         ) from None
     except aiohttp.ClientResponseError as error:
+        if isinstance(error.__cause__, HttpProcessingError):  # no status, whatever aiohttp says
+            raise HttpRequestError(_NO_HTTP) from None
         raise _refused(error.status, error.message) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise HttpRequestError(_reason(error)) from None

@@ -110,19 +110,19 @@ class PostingClientTransport(ABC):
         return self._ending
 
     async def _end(self, seconds_for_the_rest: float) -> None:
-        if not self._inbox.has_ended:
-            await self._sender.finish(seconds_for_the_rest)
-        self._sender.cancel()
-        self._reader.cancel()
-        await asyncio.wait({self._reader})
-        self._inbox.end()
         try:
+            if not self._inbox.has_ended:
+                await self._sender.finish(seconds_for_the_rest)
+            self._sender.cancel()
+            self._reader.cancel()
+            await asyncio.wait({self._reader})
+            self._inbox.end()
             if not self._is_ended_by_server:
                 async with asyncio.timeout(self._close_timeout):
                     await self._say_goodbye()
         except (HttpRequestError, TimeoutError) as error:
             logger.debug("The server was not told the end of a connection: %s", error)
-        finally:
+        finally:  # also when the loop is torn down in the midst of it
             await self._http.close()
 
 

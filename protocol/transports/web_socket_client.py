@@ -118,13 +118,14 @@ class WebSocketClientTransport:
 
     async def close(self, *, failed: bool = False) -> None:
         """See Transport."""
-        await self._sender.finish(self._close_timeout)
         try:
+            await self._sender.finish(self._close_timeout)
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
         except TimeoutError:
             pass  # closing the session closes the socket all the same
-        await self._http.close()
+        finally:  # also when the loop is torn down in the midst of it
+            await self._cut()
 
     def abort(self) -> None:
         """See Transport."""
@@ -133,5 +134,7 @@ class WebSocketClientTransport:
 
     async def _cut(self) -> None:
         # The session is this connection's alone: closing it closes the socket, without a Close.
-        await self._http.close()
-        await self._web_socket.close()  # finds nothing to write to, and lets go of what it holds
+        try:
+            await self._http.close()
+        finally:
+            await self._web_socket.close()  # finds nothing to write to, lets go of what it holds

@@ -32,6 +32,16 @@ async def test_requests(raw_server: RawServer) -> None:
     assert "sec-websocket-protocol" not in upgrade.headers
 
 
+async def test_headers_in_other_letters(http_hub: HttpHub) -> None:
+    """C-2: the user's replace ours, and do not stand beside them."""
+    headers = {"user-agent": "mine", "x-requested-with": "nobody"}
+    async with builder(http_hub.url, headers=headers).build():
+        pass
+    for asked in http_hub.asked:
+        sent = [(name.lower(), value) for name, value in asked.headers.items()]
+        assert [it for it in sent if it[0] in headers] == list(headers.items())
+
+
 @pytest.mark.parametrize(
     ("suffix", "negotiate", "upgrade"),
     [

@@ -99,16 +99,32 @@ async def test_nobody_listens(skip: bool) -> None:
 
 
 @pytest.mark.parametrize("skip", [False, True])
-async def test_a_server_that_is_none(skip: bool) -> None:
-    """Whatever answers in another language is told as a failure of the request."""
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"220 smtp ready s3cret\r\n",
+        b"HTTP/1.1 200 OK\r\nX s3cret: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"s3cret" * 10_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: s3cret\r\n" * 10_000,
+    ],
+    ids=["smtp", "header", "long header", "headers without end"],
+)
+async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
+    """It has no status, whatever answers in another language; what it said is not repeated."""
 
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 smtp ready\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
         writer.close()
 
     async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        await refused(builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build())
+        error = await refused(
+            builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
+        )
+    text = "The server returned an invalid or unrecognized response."
+    assert str(error) == (text if skip else f"Negotiate failed: {text}")
+    assert error.status is None
 
 
 async def test_a_server_that_hangs_up() -> None:
