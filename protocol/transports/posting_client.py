@@ -85,8 +85,9 @@ class PostingClientTransport(ABC):
     # ---- inside
 
     async def _post(self, payload: bytes) -> None:
-        async with await self._http.request("POST", self._url, body=payload):
-            pass
+        async with await self._http.request("POST", self._url, body=payload) as response:
+            if response.method != "POST":  # its body went nowhere, as before a page to log in
+                raise HttpRequestError("A POST was redirected to where it became a GET.")
 
     def _post_failed(self, error: Exception) -> None:
         self._inbox.end(_violation(error))

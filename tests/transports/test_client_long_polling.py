@@ -184,6 +184,29 @@ async def test_posts_that_fail(ear: Ear, http_hub: HttpHub, status: int) -> None
         await ear.connection.send("X")
 
 
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_posts_that_become_gets(ear: Ear, http_hub: HttpHub, status: int) -> None:
+    """N-21: nobody got what was sent, however well the page behind it answers."""
+    elsewhere = {"Location": f"{http_hub.url}/negotiate"}
+    http_hub.answer("post", web.Response(status=status, headers=elsewhere))
+    await ear.connection.send("X")
+    assert str(await ear.closed.get()) == "A POST was redirected to where it became a GET."
+    await http_hub.until("delete")
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_posts_that_are_redirected(http_hub: HttpHub, status: int) -> None:
+    """N-21: as they were."""
+    async with builder(http_hub.url).build() as connection:
+        elsewhere = {"Location": "/hub?id=token-1&moved"}
+        http_hub.answer("post", web.Response(status=status, headers=elsewhere))
+        await connection.send("Anything", "a" * 100_000)
+        await http_hub.until_posted(2)
+    first, second = [it for it in http_hub.of("post") if b"Anything" in it.body]
+    assert second.target == first.target + "&moved"
+    assert second.body == first.body
+
+
 async def test_the_hub_says_close(ear: Ear, http_hub: HttpHub) -> None:
     """C-15, TL-12: then it is for us to end the requests."""
     await http_hub.say({"type": 7, "error": "bye"})
