@@ -108,6 +108,8 @@ class JsonHubProtocol(HubProtocol):
             if kind in _NATIVE:  # no Raw in it, so there is nothing to look for
                 return self._encode(_Result(invocation_id, result)) + RECORD_SEPARATOR
             if kind is Raw:
+                if result != VOID:
+                    WRITER.raw(result)
                 return self.encode(Completion(invocation_id=invocation_id, result=result))
             data = self._encode(_Result(invocation_id, WRITER.wire_value(result)))
         except FAILURES as error:

@@ -28,6 +28,21 @@ def _write_float(value: float) -> float:
     return float(value)
 
 
+_BEGINNINGS: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
+
+
+def _require_json(value: Raw) -> Raw:
+    """Raises ValueError for what is no JSON, as far as its first byte tells.
+
+    It does of MessagePack: values of several bytes begin there with one that JSON never begins
+    with. So no client makes others get theirs between the records of JSON.
+    """
+    first = memoryview(require_value(value))[0]
+    if first not in _BEGINNINGS or (len(value) == 1 and not 0x30 <= first <= 0x39):
+        raise ValueError("a Raw is no JSON; what came in another hub protocol has to be a Payload")
+    return value
+
+
 class JsonWriter(ValueWriter):
     """See ValueWriter. None of ``native`` can hold a Raw, and so no record separator."""
 
@@ -49,7 +64,7 @@ class JsonWriter(ValueWriter):
     }
 
     encode = staticmethod(msgspec.json.Encoder().encode)
-    raw = staticmethod(require_value)
+    raw = staticmethod(_require_json)
 
     def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         """Keys are written as they are, those that are no strings as .NET spells them (J-14)."""

@@ -1,5 +1,7 @@
 """Writing values as System.Text.Json does (J-14…J-18); how numbers are spelled is free (J-15)."""
 
+import contextlib
+import json
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -7,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -222,3 +225,23 @@ def test_what_is_written_reads_back_equal(
 ) -> None:
     value = data.draw(values)
     assert PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"\x81\xa1a\x01", b"\xc4\x01\x1e", b"\x1e", b'"', b"[", b"{", b"t", b"-", b"\xff", b" "],
+)
+def test_a_raw_of_another_hub_protocol(value: bytes) -> None:
+    """What a client of MessagePack sent must not break the connections of those who read JSON."""
+    raw = Raw(value)
+    with pytest.raises(LocalProtocolError, match="is no JSON"):
+        PROTOCOL.encode_arguments(["text", [raw]])
+    with pytest.raises(LocalProtocolError, match="is no JSON"):
+        PROTOCOL.encode_result("1", raw)
+
+
+@given(st.binary(min_size=1, max_size=1) | st.none() | st.integers(-(2**63), 2**64 - 1) | st.text())
+def test_no_messagepack_passes_for_json_that_it_is_not(value: object) -> None:
+    raw = Raw(msgspec.msgpack.encode(value))
+    with contextlib.suppress(LocalProtocolError):
+        json.loads(bytes(PROTOCOL.encode_arguments([raw])))
