@@ -87,8 +87,8 @@ def _audience(route: HubRoute) -> str:
 def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> str:
     protocol_name, transports = connection.hub_protocol.name, connection.transports
     options = [] if protocol_name == "json" else [protocol_name]
+    names = [name for each, name in TRANSPORT_NAMES.items() if each in transports]
     if transports is not HttpTransportType.ALL:
-        names = (name for each, name in TRANSPORT_NAMES.items() if each in transports)
         options.append(" or ".join(names))
     if hub.receive_key is not None:
         options.append("receive key")
