@@ -157,6 +157,8 @@ class HttpConnectionDispatcher:
                 found.inbound.close(),
             )
             await self._server.serve(transport, found.connection_id, http_request, user)
+        except ConnectionError:  # the client has left before it was let in
+            return plain_answer(400)
         finally:
             self._connections.remove(found)
         return web_socket
@@ -185,6 +187,8 @@ class HttpConnectionDispatcher:
             response = await transport.open()
             with self._hosting.watch.watching(request, leave):
                 await self._server.serve(transport, found.connection_id, http_request, user)
+        except ConnectionError:  # the client has left before it was let in
+            return plain_answer(400)
         finally:
             leave()
             self._connections.remove(found)

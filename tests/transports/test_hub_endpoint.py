@@ -11,6 +11,7 @@ from protocol import EndpointOptions, HttpRequestData, HttpTransportType, Princi
 from .asking import negotiate
 from .conftest import Connect
 from .hosting import CLOSE_TIMEOUT, Host
+from .http_client import HttpClient, raw_request
 from .raw_web_socket import HANDSHAKE
 
 
@@ -249,6 +250,39 @@ async def test_two_sockets_while_the_user_is_found_out(
         gate.set()
         statuses = [web_socket.head.status for web_socket in await asyncio.gather(*upgrades)]
         assert sorted(statuses) == [101, 409]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Accept: text/event-stream",
+        (
+            "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+        ),
+    ],
+)
+async def test_a_client_that_leaves_while_the_user_is_found_out(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    """A-6: nothing is left of it, and nobody is told."""
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: HttpRequestData) -> None:
+        asked.set()
+        await gate.wait()
+
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(authenticate=slow))
+    async with host.run():
+        client = await HttpClient.negotiated(http, f"{host.url}/hub")
+        async with raw_request(client.url, "GET {target} HTTP/1.1\n" + head):
+            await asked.wait()
+        asyncio.get_running_loop().call_later(0.05, gate.set)  # when that has been noticed
+        await gate.wait()
+        while await client.post("") != 404:
+            pass
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_nothing_secret_is_logged(
