@@ -11,7 +11,9 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from .orchestrator import BroadcastType, HubRouteInfo, OrchestrationError, Orchestrator
+from .hub_route import BroadcastType, HubRouteInfo
+from .orchestration_checks import OrchestrationError
+from .orchestrator import Orchestrator
 
 if TYPE_CHECKING:
     from .app import create_app

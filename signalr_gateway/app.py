@@ -25,7 +25,8 @@ from .gateway import Gateway, GatewayHubParts
 from .gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS, GatewayHub, GatewayServices
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from .openapi import openapi_document
-from .orchestrator import DownstreamHub, Orchestrator, is_positive
+from .orchestration_checks import is_positive
+from .orchestrator import DownstreamHub, Orchestrator
 from .relay import Relay
 from .swagger_page import add_swagger
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
-from protocol import HttpTransportType, HubConnection
+from protocol import HubConnection
 from protocol.http_transport_type import TRANSPORT_NAMES
 
 from .hub_connections import build_connections
-from .orchestrator import BroadcastType, DownstreamHub, HubRoute, Orchestrator
+from .hub_route import BroadcastType, HubRoute
+from .orchestrator import DownstreamHub, Orchestrator
 from .redaction import describe_error
 
 CONNECT_TIMEOUT = 10.0
@@ -85,11 +86,11 @@ def _audience(route: HubRoute) -> str:
 
 
 def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> str:
-    protocol_name, transports = connection.hub_protocol.name, connection.transports
+    protocol_name = connection.hub_protocol.name
     options = [] if protocol_name == "json" else [protocol_name]
-    names = [name for each, name in TRANSPORT_NAMES.items() if each in transports]
-    if transports is not HttpTransportType.ALL:
-        options.append(" or ".join(names))
+    transports = [name for each, name in TRANSPORT_NAMES.items() if each in connection.transports]
+    if len(transports) < len(TRANSPORT_NAMES):
+        options.append(" or ".join(transports))
     if hub.receive_key is not None:
         options.append("receive key")
     if route.spread:

@@ -26,7 +26,8 @@ from .config import ConfigError, GatewayConfig, Limits, Listen
 from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
 from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .hub_connections import build_connections
-from .orchestrator import OrchestrationError, Orchestrator
+from .orchestration_checks import OrchestrationError
+from .orchestrator import Orchestrator
 from .serving import CannotListen, serving, stop_signals, taken
 from .sources import UsageError, load_orchestration
 from .swagger_page import SWAGGER_PATH

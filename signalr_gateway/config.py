@@ -33,13 +33,9 @@ from .config_hub import HUB_KEYS, hub_arguments
 from .config_table import Table
 from .gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
 from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
-from .orchestrator import (
-    BroadcastType,
-    HubBuilder,
-    HubRouteInfo,
-    OrchestrationError,
-    Orchestrator,
-)
+from .hub_route import BroadcastType, HubRouteInfo
+from .orchestration_checks import OrchestrationError
+from .orchestrator import HubBuilder, Orchestrator
 from .tls import CertificatePair
 
 _ROOT_KEYS = (

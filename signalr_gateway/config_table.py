@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .orchestrator import OrchestrationError
+from .orchestration_checks import OrchestrationError
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from . import __version__
 from .broadcast import EventCounts
 from .gateway import Gateway
 from .health import hub_health, overall_status
-from .orchestrator import HubRoute
+from .hub_route import HubRoute
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (

@@ -7,7 +7,8 @@ from aiohttp import web
 
 from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_hub
 
-from .orchestrator import HubRouteInfo, Orchestrator
+from .hub_route import HubRouteInfo
+from .orchestrator import Orchestrator
 
 CHAT_HUB_PATH = "/chathub"
 

@@ -29,7 +29,8 @@ from protocol import (
 from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstream, HubTimeout, HubUnavailable
 from .event_log import thinned
-from .orchestrator import BroadcastType, HubRoute, fold
+from .hub_route import BroadcastType, HubRoute
+from .orchestration_checks import fold
 from .redaction import no_such_route
 from .relay import Relay, Subscription
 from .subscriptions import Subscriptions

@@ -29,8 +29,8 @@ from protocol import (
 from .arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from .downstream import Downstreams, GatewayDraining, HubTimeout, HubUnavailable
 from .health import health
+from .hub_route import HubRoute
 from .listing import list_orchestration
-from .orchestrator import HubRoute
 from .problem import CONTENT_TYPE, Problem, ProblemCode
 from .redaction import no_such_route, shortened
 from .relay import Relay

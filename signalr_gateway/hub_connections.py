@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from protocol import HubConnection, HubConnectionBuilder
 
-from .orchestrator import DownstreamHub, OrchestrationError
+from .orchestration_checks import OrchestrationError
+from .orchestrator import DownstreamHub
 from .redaction import describe_error
 
 

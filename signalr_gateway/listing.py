@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .orchestrator import DownstreamHub, HubRoute, fold
+from .hub_route import HubRoute
+from .orchestration_checks import fold
+from .orchestrator import DownstreamHub
 
 _HUB_ORCHESTRATION = 1
 """The original's enum value for "a hub"; its other kinds are not part of this gateway."""

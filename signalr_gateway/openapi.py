@@ -18,8 +18,9 @@ import msgspec
 from . import __version__
 from .arguments import MAXIMUM_ARGUMENTS
 from .health import Health
+from .hub_route import HubRoute
 from .listing import ListedHub
-from .orchestrator import HubRoute, Orchestrator
+from .orchestrator import Orchestrator
 from .problem import CONTENT_TYPE, Problem, ProblemBody, ProblemCode
 
 Node = dict[str, Any]

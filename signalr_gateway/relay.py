@@ -16,7 +16,9 @@ from protocol import Payload
 from protocol.transcoding import MAXIMUM_JSON_DEPTH
 
 from .arguments import exceeds_depth
-from .orchestrator import BroadcastType, DownstreamHub, HubRoute, fold
+from .hub_route import BroadcastType, HubRoute
+from .orchestration_checks import fold
+from .orchestrator import DownstreamHub
 from .receive_types import ReceiveType, misfit
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .config import GatewayConfig, load_config
-from .orchestrator import OrchestrationError, Orchestrator
+from .orchestration_checks import OrchestrationError
+from .orchestrator import Orchestrator
 from .redaction import describe_error
 
 log = logging.getLogger(__name__)

@@ -36,7 +36,8 @@ from protocol.transports.http_connection_options import HttpConnectionOptions
 from protocol.transports.http_connections import HttpConnectionManager
 from signalr_gateway.gateway_hub import GatewayServices, RouteCall
 from signalr_gateway.http_api import is_json
-from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.relay import Relay, Subscription
 from signalr_gateway.subscriptions import Subscriptions
 from tests.idle_connection import IdleTransport, hub_connection

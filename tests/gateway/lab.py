@@ -29,7 +29,8 @@ from protocol.hub_protocol import HubProtocol
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.downstream import HubState
 from signalr_gateway.gateway import Gateway
-from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.serving import serving
 
 from .payloads import json_payload

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import Orchestrator, create_app
-from signalr_gateway.orchestrator import HubRouteInfo, OrchestrationError
+from signalr_gateway.hub_route import HubRouteInfo
+from signalr_gateway.orchestration_checks import OrchestrationError
 from signalr_gateway.runner import GatewayRunner
 from signalr_gateway.serving import CannotListen, serving
 

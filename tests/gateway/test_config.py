@@ -10,7 +10,8 @@ import pytest
 from protocol import HttpTransportType, HubConnection, HubConnectionBuilder
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config import ConfigError, GatewayConfig, Limits, Listen, load_config
-from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.tls import CertificatePair
 
 HUSH = "hush-hush"

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from protocol import is_own_origin, normal_origin
-from signalr_gateway.orchestrator import OrchestrationError, Orchestrator
+from signalr_gateway.orchestration_checks import OrchestrationError
+from signalr_gateway.orchestrator import Orchestrator
 
 from .lab import Answer, Lab, RunningGateway, lab_routes, running_gateway, until
 

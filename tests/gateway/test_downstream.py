@@ -27,7 +27,8 @@ from signalr_gateway.downstream import (
     HubUnavailable,
 )
 from signalr_gateway.hub_connections import build_connections
-from signalr_gateway.orchestrator import OrchestrationError, Orchestrator
+from signalr_gateway.orchestration_checks import OrchestrationError
+from signalr_gateway.orchestrator import Orchestrator
 
 from .fake_connection import FakeConnection
 from .hand_clock import HandClock, settle

@@ -12,7 +12,8 @@ import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
 from signalr_gateway.gateway_hub import GatewayServices, RouteCall
-from signalr_gateway.orchestrator import HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.relay import Relay
 
 from .lab import (

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from signalr_gateway.http_api import is_json, path_segments
-from signalr_gateway.orchestrator import HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 
 from .lab import (
     Lab,

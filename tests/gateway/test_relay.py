@@ -7,7 +7,8 @@ from msgspec import Raw
 
 from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, Payload
 from protocol.json_scanner import nesting_depth
-from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.relay import Audience, Delivery, Misfit, Relay, Unrouted
 
 from .payloads import json_payload

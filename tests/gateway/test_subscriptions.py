@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from protocol import HubException, HubOptions
-from signalr_gateway.orchestrator import BroadcastType, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.relay import Relay, Subscription
 from signalr_gateway.subscriptions import MAXIMUM_SUBSCRIPTIONS, Subscriptions
 

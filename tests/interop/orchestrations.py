@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.orchestrator import BroadcastType, HubBuilder, HubRouteInfo, Orchestrator
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import HubBuilder, Orchestrator
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 

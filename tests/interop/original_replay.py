@@ -21,12 +21,8 @@ from protocol import HubConnection, Payload
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.downstream import Downstream, HubState, OnEvent
 from signalr_gateway.gateway import Gateway
-from signalr_gateway.orchestrator import (
-    BroadcastType,
-    DownstreamHub,
-    HubRouteInfo,
-    Orchestrator,
-)
+from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
+from signalr_gateway.orchestrator import DownstreamHub, Orchestrator
 from signalr_gateway.serving import serving
 from tests.gateway.lab import until
 from tests.interop.hub_leg import HubLeg
