@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.client_lab.comparison import Step, differences
 from tests.client_lab.playing import LAB, OURS, recorded_names
 from tests.documents import ROOT, table
 
@@ -101,6 +102,37 @@ def test_divergence(run: Run, name: str) -> None:
     outcome = run.outcome(name)
     assert outcome["differences"], "passes: take it off docs/divergences.md"
     assert outcome["differences_from_ours"] == []
+
+
+_HANDSHAKE: Final = '{"protocol":"json","version":1}'
+_CALL: Final = '{"type":1,"target":"M","arguments":[]}'
+_PING: Final = '{"type":6}'
+_CLOSE: Final = '{"type":7}'
+
+
+def _posts(*records: str) -> list[Step]:
+    said = {"method": "POST", "target": "/hub?id=1", "headers": [], "answered": 0}
+    return [
+        {**said, "request": number, "body": record + "\x1e"}
+        for number, record in enumerate(records)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "is_same"),
+    [
+        ((_HANDSHAKE, _CALL), (_HANDSHAKE, _CALL), True),
+        ((_HANDSHAKE, _PING, _CALL), (_HANDSHAKE, _PING, _PING, _CALL), True),
+        ((_HANDSHAKE, _CALL, _CLOSE), (_HANDSHAKE, _CALL), True),
+        ((_HANDSHAKE, _PING, _CALL), (_HANDSHAKE, _CALL), False),
+        ((_HANDSHAKE, _CALL), (_HANDSHAKE, _CALL, _PING), False),
+        ((_HANDSHAKE,), (_HANDSHAKE, _PING), False),
+        ((_HANDSHAKE, _CLOSE, _CALL), (_HANDSHAKE, _CALL), False),
+        ((_HANDSHAKE, _CALL), (_HANDSHAKE, _CALL, _CALL), False),
+    ],
+)
+def test_what_is_a_difference(theirs: list[str], ours: list[str], is_same: bool) -> None:
+    assert (differences(_posts(*theirs), _posts(*ours)) == []) is is_same
 
 
 def test_the_lists_name_what_is_recorded() -> None:

@@ -1,9 +1,9 @@
 """What two clients sent in one scenario, request by request and hub message by hub message.
 
 Not compared is what HTTP and JSON leave open (the order of headers, a length of nothing, escapes),
-what is a race in .NET's client as well (what shares a POST or a frame, the last Close message, a
-Ping in the moment of an end), how often a request that was cut is tried by those who carry it, and
-how a client calls itself.
+what is a race in .NET's client as well (what shares a POST or a frame, the Close message at an end,
+the first Ping of a socket that ends then), how many Pings follow one another, how often a request
+that was cut is tried by those who carry it, and how a client calls itself.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any, Final
 Step = dict[str, Any]
 
 _RS: Final = "\x1e"
-_RACES: Final = ('{"type":7}', '{"type":6}', "04 93 07 c0 c2", "02 91 06")
+_CLOSES: Final = ('{"type": 7}', "04 93 07 c0 c2")
+_PINGS: Final = ('{"type": 6}', "02 91 06")
 _USER_AGENT: Final = re.compile(r"Microsoft SignalR/\d+\.\d+ \([^;)]+; \w+; [^;)]+; [^;)]+\)")
 _CUT_OUT: Final = re.compile(r"^.*\(\d+ bytes\)")  # what a scenario did not keep
 _CLOSE: Final = 8
@@ -70,10 +71,11 @@ def _heads_of_posts(steps: Sequence[Step]) -> list[tuple[Any, ...]]:
     return sorted({repr(_head(it)): _head(it) for it in steps if _is_send(it)}.values())
 
 
-def _messages(steps: Sequence[Step]) -> list[tuple[str, list[str]]]:
-    """What each connection sent, in order: hub messages and the codes of Close frames."""
+def _messages(steps: Sequence[Step]) -> list[tuple[str, list[str], list[Any]]]:
+    """What each connection sent, in order: hub messages, and the codes of Close frames."""
     sockets: dict[int, str] = {}
     pieces: dict[str, list[Any]] = {}
+    codes: dict[str, list[Any]] = {}
     for step in steps:
         if "request" in step:
             sockets[step["request"]] = f"{len(sockets)} {step['target']}"
@@ -84,8 +86,25 @@ def _messages(steps: Sequence[Step]) -> list[tuple[str, list[str]]]:
             if step["opcode"] < _CONTROL:
                 pieces.setdefault(name, []).append(step["data"])
             elif step["opcode"] == _CLOSE:
-                pieces.setdefault(name, []).append({"close": step["data"].get("code")})
-    return [(name, list(_records(them))) for name, them in pieces.items()]
+                pieces.setdefault(name, [])
+                codes.setdefault(name, []).append(step["data"].get("code"))
+    names = set(sockets.values())
+    return [
+        (name, _without_races(list(_records(them)), name in names), codes.get(name, []))
+        for name, them in pieces.items()
+    ]
+
+
+def _without_races(records: list[str], is_socket: bool) -> list[str]:
+    kept: list[str] = []
+    for record in records:
+        if record not in _PINGS or record not in kept[-1:]:
+            kept.append(record)
+    if kept and kept[-1] in _CLOSES:
+        kept.pop()
+    if is_socket and len(kept) == 2 and kept[-1] in _PINGS:  # behind the handshake, and no more
+        kept.pop()
+    return kept
 
 
 def _records(pieces: Sequence[Any]) -> Iterator[str]:
@@ -94,7 +113,7 @@ def _records(pieces: Sequence[Any]) -> Iterator[str]:
         if isinstance(piece, str):
             text = _CUT_OUT.sub("", text + piece)
             *records, text = text.split(_RS)
-            yield from (_meaning(record) for record in records if record not in _RACES)
+            yield from map(_meaning, records)
         elif "hex" in piece:
             yield from _hex_records(piece["hex"])
         else:
@@ -122,6 +141,5 @@ def _hex_records(text: str) -> Iterator[str]:
             shift += 7
             if not byte & 0x80:
                 break
-        record, data = data[: used + size].hex(" "), data[used + size :]
-        if record not in _RACES:
-            yield record
+        yield data[: used + size].hex(" ")
+        data = data[used + size :]
