@@ -21,7 +21,7 @@ async def play(scene: Scene) -> None:
     for connection in (client, other):
         await connection.on("ReceiveMessage", "object", "object")
         await connection.start()
-    scene.require_transport()
+    scene.require_way()
 
     await _results(client)
     await _errors(client)

@@ -22,7 +22,7 @@ async def play(scene: Scene) -> None:
     for connection in (client, other):
         await connection.on("ReceiveText", "string")
         await connection.start()
-    scene.require_transport()
+    scene.require_way()
 
     await _results(scene, client)
     await _error(client)

@@ -41,16 +41,18 @@ class Scene:
             options["reconnect"] = REPEATEDLY
         return await self.driver.connect(self.wire.url, **options)
 
-    def require_transport(self) -> None:
-        """That the cell's transport was used, and no other."""
+    def require_way(self) -> None:
+        """That the cell's transport was used, and its hub protocol, and no other."""
         assert self.wire.transports == {self.cell.transport}
+        is_binary = self.cell.hub_protocol == "messagepack"
+        assert self.wire.hub_protocols == {"messagepack" if is_binary else "json"}
 
     async def lose(self, *connections: DrivenConnection) -> None:
         """Cuts the wire and waits until the connections are back over the same transport."""
         self.wire.cut()
         for connection in connections:
             await self._back(connection, 1)
-        self.require_transport()
+        self.require_way()
 
     async def exceed(self, connection: DrivenConnection, target: str, argument: Any) -> None:
         """Sends more than the server takes, which ends the connection; waits until it is back.

@@ -1,7 +1,8 @@
 """The wire of a cell: a TCP relay before its server, which sees what goes by and can be cut.
 
-It is the witness of the transport, whatever client and server say, and makes a loss of connection
-that neither of them began. It understands no more than the heads of the requests.
+It is the witness of transport and hub protocol, whatever client and server say, and makes a loss of
+connection that neither of them began. It understands no more than the heads of the requests and the
+handshake.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ _REQUEST: Final = re.compile(
     rb"(GET|POST|DELETE) \S*[?&]id=([^&\s]*)\S* HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)\r\n"
 )
 """A request of a connection: method, the connection's id, headers. By GET a transport is opened."""
+_HANDSHAKE: Final = re.compile(rb'"protocol":\s*"(\w+)"')
+_UPGRADE: Final = b"upgrade: websocket"
 _CHUNK: Final = 65_536
 _LONGEST_HEAD: Final = 16_384
 
@@ -30,6 +33,8 @@ class Wire:
         self._dead: set[bytes] = set()
         self.transports: set[str] = set()
         """The transports that were used since the start or since the last cut."""
+        self.hub_protocols: set[str] = set()
+        """Likewise, what handshakes asked for."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
@@ -53,6 +58,7 @@ class Wire:
         self._dead |= self._living
         self._living.clear()
         self.transports.clear()
+        self.hub_protocols.clear()
         for writer in self._writers:
             writer.transport.abort()
 
@@ -77,11 +83,16 @@ class Wire:
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen = b""
+        is_web_socket = False
         while data := await reader.read(_CHUNK):
             seen += data
             while request := _REQUEST.search(seen):
                 self._note(*request.groups())
+                is_web_socket = _UPGRADE in request[3].lower()
                 seen = seen[request.end() :]
+            if handshake := _HANDSHAKE.search(_unmasked(seen) if is_web_socket else seen):
+                self.hub_protocols.add(handshake[1].decode())
+                seen = b""
             seen = seen[-_LONGEST_HEAD:]
             writer.write(data)
             await writer.drain()
@@ -97,6 +108,12 @@ class Wire:
             self.transports.add(_transport(headers))
 
 
+def _unmasked(frame: bytes) -> bytes:
+    """What a short frame of a client holds, as far as it is there."""
+    mask, payload = frame[2:6], frame[6:]
+    return bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[:125]))
+
+
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(_CHUNK):
         writer.write(data)
@@ -107,6 +124,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 def _transport(headers: bytes) -> str:
     headers = headers.lower()
-    if b"upgrade: websocket" in headers:
+    if _UPGRADE in headers:
         return "WebSockets"
     return "ServerSentEvents" if b"text/event-stream" in headers else "LongPolling"
