@@ -206,6 +206,9 @@ def _told_without_urls() -> Iterator[None]:
     except aiohttp.ClientResponseError as error:
         if isinstance(error.__cause__, HttpProcessingError):  # no status, whatever aiohttp says
             raise HttpRequestError(_NO_HTTP) from None
+        if isinstance(error, aiohttp.TooManyRedirects):
+            last = error.history[-1]
+            raise _refused(last.status, last.reason) from None
         raise _refused(error.status, error.message) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise HttpRequestError(_reason(error)) from None
@@ -213,18 +216,18 @@ def _told_without_urls() -> Iterator[None]:
 
 def _refused(status: int, reason: str | None) -> HttpRequestError:
     phrase = f"{status} ({reason})" if reason else str(status)
-    return HttpRequestError(
-        f"Response status code does not indicate success: {phrase}.", status or None
-    )
+    return HttpRequestError(f"Response status code does not indicate success: {phrase}.", status)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or 'failed'}"
-    if isinstance(error, aiohttp.InvalidURL):
-        return "the URL is not valid"
     if isinstance(error, UnicodeError):  # of the codec that makes domain names of it
         return "the URL's host is no domain name"
+    if isinstance(error, aiohttp.NonHttpUrlClientError):
+        return "the server redirects to what is no HTTP URL"
+    if isinstance(error, ValueError):  # InvalidURL is one
+        return "the URL is not valid"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "The response ended prematurely."
     return type(error).__name__

@@ -12,7 +12,7 @@ from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from .cookies import HubCookieJar
 from .http_client import HttpClient, HttpRequestError, read
-from .http_connection_options import HttpConnectionOptions
+from .http_connection_options import HttpConnectionOptions, is_field_value
 from .long_polling_client import LongPollingClientTransport
 from .server_sent_events_client import ServerSentEventsClientTransport
 from .web_socket_client import WebSocketClientTransport
@@ -94,6 +94,8 @@ class HttpConnector:
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
             response = negotiate.read_response(await self._post_negotiate(http, url))
             if isinstance(response.access_token, str):
+                if not is_field_value(response.access_token):
+                    raise NegotiationError("The server gave an access token that is none.")
                 http.tokens.replace(response.access_token)
             if not isinstance(response.url, str):
                 return url, response

@@ -141,6 +141,38 @@ async def test_http_redirects(raw_server: RawServer) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("location", "text"),
+    [
+        ("ftp://h/s3cret", "the server redirects to what is no HTTP URL"),
+        ("http://h:99999/s3cret", "the URL is not valid"),
+        ("http://[s3cret", "the URL is not valid"),
+    ],
+)
+async def test_http_redirects_to_nowhere(raw_server: RawServer, location: str, text: str) -> None:
+    raw_server.reply(307, ("Location", location))
+    error = await refused(builder(raw_server.url).build())
+    assert (str(error), error.status) == (f"Negotiate failed: {text}", None)
+
+
+async def test_http_redirects_without_end(raw_server: RawServer) -> None:
+    """N-21: the last one is the answer."""
+    for _ in range(60):
+        raw_server.reply(307, ("Location", raw_server.url))
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == "Response status code does not indicate success: 307 (Said)."
+    assert error.status == 307
+    assert len(raw_server.requests) == 50
+
+
+@pytest.mark.parametrize("more", [{"url": "http://127.0.0.1:1/hub"}, OFFER])
+async def test_a_given_token_that_is_none(raw_server: RawServer, more: dict[str, Any]) -> None:
+    """N-18, N-19: not the user's fault."""
+    raw_server.reply(**more, accessToken="s3cret\r\nX: y")
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == "The server gave an access token that is none."
+
+
 async def test_a_token_and_an_http_redirect(raw_server: RawServer) -> None:
     """N-21, A-2: it goes along on the same server, and to no other."""
     target = "/moved/negotiate?negotiateVersion=1"
