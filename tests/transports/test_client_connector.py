@@ -89,6 +89,16 @@ async def test_skip_negotiation(raw_server: RawServer) -> None:
     assert upgrade.target == "/hub"
 
 
+async def test_proxies_of_the_environment(
+    raw_server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "WS_PROXY", "ws_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with builder(raw_server.url).build():
+        pass
+    assert len(raw_server.requests) == 2
+
+
 async def test_cookies(raw_server: RawServer) -> None:
     """C-2, TC-4: what negotiate sets goes with the upgrade, and with all that is asked later."""
     raw_server.reply(200, ("Set-Cookie", "sticky=abc; Path=/; HttpOnly"), **OFFER)
