@@ -73,14 +73,21 @@ async def nginx_before(hub_url: str, site: str, folder: Path) -> AsyncIterator[P
     assert site.count("listen 80;") == site.count("http://127.0.0.1:8080;") == 1
     site = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
     site = site.replace("http://127.0.0.1:8080;", f"{origin[0]};")
+    async with running_nginx(site, folder) as process:
+        yield Proxy(f"http://127.0.0.1:{port}", process)
+
+
+@asynccontextmanager
+async def running_nginx(site: str, folder: Path) -> AsyncIterator[LineProcess]:
+    """nginx with ``site``, for as long as the block runs; skips the test where there is none."""
     user = f"user {getuser()};"  # the folder is its own
     configuration = folder / "nginx.conf"
-    configuration.write_text(_MAIN.format(folder=folder, site=site, user=user))
+    configuration.write_text(_MAIN.format(folder=folder, site=site, user=user), "utf-8")
     process = await LineProcess.start(
         require("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(configuration)
     )
     try:
         await process.line("start worker process ")
-        yield Proxy(f"http://127.0.0.1:{port}", process)
+        yield process
     finally:
         await process.interrupt()
