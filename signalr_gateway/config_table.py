@@ -6,13 +6,12 @@ secret. Which keys there are and what they mean is `config`'s business.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .orchestration_checks import OrchestrationError
+from .orchestration_checks import OrchestrationError, is_positive
 
 T = TypeVar("T")
 
@@ -82,7 +81,7 @@ class Table:
 
     def seconds(self, field: str) -> float | None:
         value: float | None = self._value(field, (int, float), "a number of seconds")
-        if value is not None and not 0 < value < math.inf:
+        if value is not None and not is_positive(value, int, float):
             raise self.error(field, "must be a number of seconds above 0")
         return value
 

@@ -6,7 +6,7 @@ An error names the hub, the route and the field; which values may stand there is
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -47,12 +47,15 @@ def is_name(value: object) -> bool:
 
 
 def is_positive(value: object, *allowed: type) -> bool:
-    """Whether `value` is a finite number above 0 of one of these types; True is none."""
+    """Whether `value` is a number above 0 of one of these types, none too large for a float.
+
+    True is no number.
+    """
     return (
         isinstance(value, (int, float))
         and isinstance(value, allowed)
         and not isinstance(value, bool)
-        and 0 < value < math.inf
+        and 0 < value <= sys.float_info.max
     )
 
 

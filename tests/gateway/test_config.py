@@ -247,6 +247,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "server_timeout = '30'", IN_HUB + "server_timeout: must be a number of seconds, no"),
         (HUB + "keep_alive_interval = 0", IN_HUB + "keep_alive_interval: must be a number of sec"),
         (HUB + "handshake_timeout = inf", IN_HUB + "handshake_timeout: must be a number of second"),
+        (HUB + "server_timeout = 1" + "0" * 309, IN_HUB + "server_timeout: must be a number of s"),
         (HUB + "invoke_timeout = -1", IN_HUB + "invoke_timeout: must be a number of seconds above"),
         (HUB + "verify_tls = 'off'", IN_HUB + "verify_tls: must be true or false, not text"),
         (HUB + "ca_file = 'none.pem'", IN_HUB + "ca_file: cannot be read: No such file"),

@@ -161,6 +161,7 @@ def test_keys_are_non_empty_text(key: Any) -> None:
         ("maximum_message_size", {"maximum_message_size": True}),
         ("invoke_timeout", {"invoke_timeout": 0}),
         ("invoke_timeout", {"invoke_timeout": float("inf")}),
+        ("invoke_timeout", {"invoke_timeout": 10**309}),
         ("invoke_timeout", {"invoke_timeout": float("nan")}),
         ("invoke_timeout", {"invoke_timeout": None}),
     ],
