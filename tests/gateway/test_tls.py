@@ -17,7 +17,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_hub
+from protocol import (
+    HttpTransportType,
+    Hub,
+    HubConnection,
+    HubConnectionBuilder,
+    hub_method,
+    map_hub,
+)
+from protocol.http_transport_type import TRANSPORT_NAMES
 from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.config import load_config
 from signalr_gateway.downstream import HubState
@@ -51,9 +59,9 @@ class SecureGateway:
     trust: ssl.SSLContext
     app: web.Application
 
-    def client(self, host: str = "127.0.0.1") -> HubConnection:
+    def client(self, host: str = "127.0.0.1", **more: Any) -> HubConnection:
         url = f"{self.url}/gatewayhub".replace("127.0.0.1", host)
-        return HubConnectionBuilder().with_url(url, ssl=self.trust).build()
+        return HubConnectionBuilder().with_url(url, ssl=self.trust, **more).build()
 
     async def post(self, body: str) -> tuple[int, str]:
         async with (
@@ -109,11 +117,16 @@ async def test_https_on_both_sides(
                 assert await inbox.take() == ("Said", b'[["Hello!"],{}]')
 
 
-async def test_large_events_pass_over_tls(tmp_path: Path, certificate: CertificatePair) -> None:
-    """More than the buffers of TLS and sockets hold, in order."""
+@pytest.mark.parametrize(
+    "transport", [pytest.param(it, id=name) for it, name in TRANSPORT_NAMES.items()]
+)
+async def test_large_events_pass_over_tls(
+    tmp_path: Path, certificate: CertificatePair, transport: HttpTransportType
+) -> None:
+    """More than the buffers of TLS and sockets hold, in order, over each transport."""
     lines = f"ca_file = '{certificate.certificate}'"
     async with secure_gateway(tmp_path, certificate, lines) as gateway:
-        client = gateway.client()
+        client = gateway.client(transports=transport)
         inbox = Inbox(client)
         async with client:
             texts = [str(number) * 20_000 for number in range(10)]
