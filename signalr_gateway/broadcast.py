@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from protocol import HubContext, LocalProtocolError, Payload
 
 from .event_log import thinned
+from .redaction import shortened
 from .relay import Delivery, Misfit, Relay, Unrouted
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Broadcaster:
                 _log_misfit(api, target, reason, counts.misfit)
             case Unrouted(target):
                 counts.unrouted += 1
-                log.debug("hub %r: no route receives %r", api, target)
+                log.debug("hub %r: no route receives %r", api, shortened(target))
 
     async def _send(self, delivery: Delivery) -> None:
         everyone = delivery.audience.everyone

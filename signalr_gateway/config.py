@@ -23,6 +23,7 @@ table is decided by `config_hub`.
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -92,8 +93,8 @@ def load_config(path: str | Path) -> GatewayConfig:
     """
     file = Path(path)
     try:
-        with file.open("rb") as stream:
-            document = tomllib.load(stream)
+        # Editors on Windows put a byte order mark first.
+        document = tomllib.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8).decode())
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
     except (ValueError, RecursionError) as exc:

@@ -315,6 +315,12 @@ def test_a_mistake_names_file_hub_route_and_field(tmp_path: Path, text: str, err
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_bytes(b"\xef\xbb\xbf[hubs.chat]\r\nurl = 'http://127.0.0.1:9/chat'\r\n")
+    assert list(load_config(file).orchestrator.hubs) == ["chat"]
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
