@@ -25,7 +25,8 @@ from protocol import (
 from protocol.http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES
 from protocol.hub_protocol import HubProtocol
 
-from .config_table import Table, kind, suggestion
+from .config_table import Table, kind
+from .orchestration_checks import suggestion
 from .orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
 
 if TYPE_CHECKING:

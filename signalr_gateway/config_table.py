@@ -7,11 +7,10 @@ secret. Which keys there are and what they mean is `config`'s business.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .orchestration_checks import OrchestrationError, is_positive
+from .orchestration_checks import OrchestrationError, is_positive, suggestion
 
 T = TypeVar("T")
 
@@ -131,9 +130,3 @@ class Table:
 def kind(value: object) -> str:
     """What kind of TOML value it is, in words."""
     return next((name for each, name in _KINDS if isinstance(value, each)), "a date or a time")
-
-
-def suggestion(given: str, known: Collection[str]) -> str:
-    """The word that was meant, or all that there are."""
-    close = get_close_matches(given.lower(), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -7,7 +7,8 @@ An error names the hub, the route and the field; which values may stand there is
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 
@@ -62,3 +63,9 @@ def is_positive(value: object, *allowed: type) -> bool:
 def is_list(value: object) -> TypeGuard[Sequence[Any]]:
     """Whether it is a list of things; text is none."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def suggestion(given: str, known: Collection[str]) -> str:
+    """The word that was meant, or all that there are."""
+    close = get_close_matches(given.lower(), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

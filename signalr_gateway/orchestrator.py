@@ -29,7 +29,14 @@ from protocol import normal_origin
 
 from .hub_path import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
 from .hub_route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
-from .orchestration_checks import OrchestrationError, checked_key, is_list, is_name, is_positive
+from .orchestration_checks import (
+    OrchestrationError,
+    checked_key,
+    is_list,
+    is_name,
+    is_positive,
+    suggestion,
+)
 
 if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop
     from protocol import HubConnection, HubConnectionBuilder
@@ -38,6 +45,8 @@ if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loo
 
 DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts unless told otherwise
 DEFAULT_INVOKE_TIMEOUT = 30.0
+
+_SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,12 @@ class Orchestrator:
         self._gateway_hub_path = DEFAULT_GATEWAY_HUB_PATH
         self._start_gateway_hub = True
         self._allowed_origins: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Only what there is can be set: a misspelt switch must not look as if it were thrown."""
+        if not name.startswith("_") and name not in _SETTINGS:
+            raise OrchestrationError(f"unknown; {suggestion(name, _SETTINGS)}", field=name)
+        super().__setattr__(name, value)
 
     def add_hub(
         self,

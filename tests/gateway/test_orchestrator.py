@@ -323,3 +323,18 @@ def test_a_receive_key_does_not_show_in_a_repr() -> None:
     orchestrator = Orchestrator()
     orchestrator.add_hub("h", build_hub_connection, receive_key="hush-hush")
     assert "hush-hush" not in repr(orchestrator.hubs["h"])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("start_gatewayhub", "did you mean 'start_gateway_hub'?"),
+        ("allowed_origin", "did you mean 'allowed_origins'?"),
+        ("relay", "known are start_gateway_hub, gateway_hub_url, allowed_origins"),
+    ],
+)
+def test_what_there_is_not_cannot_be_set(name: str, meant: str) -> None:
+    """GW-3: as in a file."""
+    with pytest.raises(OrchestrationError) as caught:
+        setattr(Orchestrator(), name, False)
+    assert str(caught.value) == f"{name}: unknown; {meant}"
