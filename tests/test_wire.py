@@ -4,6 +4,7 @@ Each scenario is a test of its own. One that is left for later or diverges on pu
 still: as soon as it passes its entry has to go, so that the lists can only shrink.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ class _Summary:
             terminalreporter.line(f"played again alone, having failed in company: {again}")
 
 
+# Of clients that stop polling in the middle of something, as some conversations do.
+_LEFT = re.compile(
+    r"WARNING:protocol\.aio\.connection:Connection \S+ is cut off: a send timed out\."
+)
+
+
 def _wanted(session: pytest.Session) -> list[str]:
     """The labels that the selected tests are about."""
     callspecs = (getattr(item, "callspec", None) for item in session.items)
@@ -76,7 +83,7 @@ def corpus_run(
         run = CorpusRun(url, scenarios, {*LEFT_FOR_LATER, *DIVERGENT})
         yield run
     summary.failed_in_company = run.failed_in_company()
-    complaints = log.read_text()
+    complaints = [line for line in log.read_text().splitlines() if not _LEFT.fullmatch(line)]
     assert not complaints, f"the twin had to say: {complaints}"
 
 
