@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .aio.hub import hub_method as hub_method
     from .aio.options import EndpointOptions as EndpointOptions
     from .aio.options import HubOptions as HubOptions
+    from .aio.options import SlowClientPolicy as SlowClientPolicy
     from .aio.retry import RetryContext as RetryContext
     from .aio.retry import RetryPolicy as RetryPolicy
     from .dotnet_types import Char as Char
@@ -62,7 +63,7 @@ _HOMES = {
     ".aio.connection_keeper": ("HubConnectionState",),
     ".aio.context": ("HttpRequestData", "HubCallerContext", "Principal"),
     ".aio.hub": ("Hub", "hub_method"),
-    ".aio.options": ("EndpointOptions", "HubOptions"),
+    ".aio.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
     ".aio.retry": ("RetryContext", "RetryPolicy"),
     ".dotnet_types": ("Char", "DateTimeOffset"),
     ".errors": (

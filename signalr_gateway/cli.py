@@ -19,6 +19,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from protocol import HubOptions
+
 from . import __version__
 from .app import create_app
 from .check import reach_hubs, routes_table
@@ -292,4 +294,8 @@ def _app(config: GatewayConfig) -> web.Application:
         maximum_depth=limits.maximum_depth,
         body_timeout=limits.body_timeout,
         maximum_connections=limits.maximum_connections,
+        hub_options=HubOptions(
+            maximum_outbound_buffer_size=limits.maximum_outbound_buffer_size,
+            slow_client_policy=limits.slow_client_policy,
+        ),
     )

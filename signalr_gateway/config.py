@@ -29,6 +29,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from protocol import HubOptions, SlowClientPolicy
+
 from .arguments import DEFAULT_MAXIMUM_DEPTH
 from .config_hub import HUB_KEYS, hub_arguments
 from .config_table import Table
@@ -48,7 +50,8 @@ _ROOT_KEYS = (
     "hubs",
 )
 _LISTEN_KEYS = ("host", "port", "certificate", "key")
-_LIMITS_KEYS = ("maximum_body_size", "maximum_depth", "body_timeout", "maximum_connections")
+_HUB_OPTIONS = HubOptions()
+_SLOW_CLIENT_POLICIES = {each.value: each for each in SlowClientPolicy}
 _ROUTE_KEYS = tuple(each.name for each in fields(HubRouteInfo))
 _BROADCAST_TYPES = {each.value.lower(): each for each in BroadcastType}
 
@@ -68,12 +71,17 @@ class Listen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What bounds the body of every POST, and the number of clients; see `create_app`."""
+    """What bounds the body of every POST, and clients: `create_app` and its `hub_options`."""
 
     maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE
     maximum_depth: int = DEFAULT_MAXIMUM_DEPTH
     body_timeout: float = DEFAULT_BODY_TIMEOUT
     maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS
+    maximum_outbound_buffer_size: int = _HUB_OPTIONS.maximum_outbound_buffer_size
+    slow_client_policy: SlowClientPolicy = _HUB_OPTIONS.slow_client_policy
+
+
+_LIMITS_KEYS = tuple(each.name for each in fields(Limits))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +153,9 @@ def _limits(table: Table) -> Limits:
         body_timeout=table.seconds("body_timeout") or DEFAULT_BODY_TIMEOUT,
         maximum_connections=table.whole_number("maximum_connections")
         or DEFAULT_MAXIMUM_CONNECTIONS,
+        maximum_outbound_buffer_size=table.whole_number("maximum_outbound_buffer_size")
+        or _HUB_OPTIONS.maximum_outbound_buffer_size,
+        slow_client_policy=table.choice("slow_client_policy", _SLOW_CLIENT_POLICIES, "close"),
     )
 
 

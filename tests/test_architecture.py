@@ -47,6 +47,7 @@ PUBLIC_NAMES: Final = frozenset(
         "HubCallerContext",
         "HubContext",
         "HubOptions",
+        "SlowClientPolicy",
         "Principal",
         "hub_method",
         "is_own_origin",

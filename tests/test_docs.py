@@ -18,7 +18,13 @@ from uuid import UUID
 
 import pytest
 
-from protocol import EndpointOptions, HttpTransportType, HubConnectionBuilder, HubOptions
+from protocol import (
+    EndpointOptions,
+    HttpTransportType,
+    HubConnectionBuilder,
+    HubOptions,
+    SlowClientPolicy,
+)
 from protocol import errors as library_errors
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
@@ -58,8 +64,10 @@ def value_of(text: str) -> object:
         return inspect.Parameter.empty
     if "HubProtocol()" in text or text.startswith("HttpTransportType."):
         return text
-    member = re.fullmatch(r"BroadcastType\.(\w+)", text)
-    return BroadcastType[member[1]] if member else ast.literal_eval(text)
+    for kind in (BroadcastType, SlowClientPolicy):
+        if member := re.fullmatch(rf"{kind.__name__}\.(\w+)", text):
+            return kind[member[1]]
+    return ast.literal_eval(text)
 
 
 def field_defaults(kind: Any) -> dict[str, object]:
@@ -209,7 +217,8 @@ def test_keys_of_the_toml_file() -> None:
     listen = {name: value for name, value in field_defaults(Listen).items() if name != "pair"}
     pair = dict.fromkeys(("certificate", "key"), inspect.Parameter.empty)
     assert documented_defaults(GATEWAY, "[listen]") == {**listen, **pair}
-    assert documented_defaults(GATEWAY, "[limits]") == field_defaults(Limits)
+    limits = {**field_defaults(Limits), "slow_client_policy": Limits().slow_client_policy.value}
+    assert documented_defaults(GATEWAY, "[limits]") == limits
     assert [row[0] for row in table(GATEWAY, "[hubs.KEY]")] == list(HUB_KEYS)
 
 

@@ -13,7 +13,7 @@ from ..errors import SignalRError
 from ..hub_protocol import HubProtocol, SerializedHubMessage
 from ..messages import Close, HubMessage
 from .context import HttpRequestData, HubCallerContext, Principal
-from .options import HubOptions
+from .options import HubOptions, SlowClientPolicy
 from .transport import Transport, TransportLimits
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class HubConnectionContext(HubCallerContext):
         self.high_water = self.limits.transport_max_buffer_size
         """Bytes ``buffered`` beyond which senders to it alone have to ``drain`` (TG-8)."""
         self._maximum_buffered = options.maximum_outbound_buffer_size
+        self._may_miss = options.slow_client_policy is SlowClientPolicy.DROP
+        self._missed = 0  # messages, since it was last seen to read
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -72,8 +74,34 @@ class HubConnectionContext(HubCallerContext):
         self.write(self.hub_protocol.encode(message))
 
     def send_serialized(self, message: SerializedHubMessage) -> bool:
-        """Queues a message that others get as well; see ``write``."""
-        return self.write(message.frame(self.hub_protocol))
+        """Queues a message that others get as well, unless it is missed; see ``write``."""
+        frame = message.frame(self.hub_protocol)
+        if self._may_miss and self.buffered > self.high_water and self._misses(len(frame)):
+            return True
+        return self.write(frame)
+
+    def _misses(self, size: int) -> bool:
+        """Whether so much is waiting that a message of ``size`` bytes has no room."""
+        self._transport.flush()
+        self.buffered = self._transport.buffered
+        has_room = not self.buffered or self.buffered + size <= self._maximum_buffered
+        if has_room:
+            if self._missed:
+                logger.info(
+                    "Connection %s reads again; it has missed %d messages.",
+                    self.connection_id,
+                    self._missed,
+                )
+                self._missed = 0
+            return False
+        if not self._missed:
+            logger.warning(
+                "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
+                self.connection_id,
+                self.buffered,
+            )
+        self._missed += 1
+        return True
 
     def ping(self, frame: bytes) -> None:
         """Queues a Ping, unless bytes are on their way already (K-1)."""

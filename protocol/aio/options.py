@@ -5,6 +5,7 @@ Two scopes: hub options belong to the hub class wherever it is mapped, endpoint 
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final
 
 from ..http_transport_type import HttpTransportType
@@ -21,6 +22,17 @@ Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | No
 
 
 _LIMITS: Final = TransportLimits()
+
+
+class SlowClientPolicy(Enum):
+    """What becomes of a client for which more piles up than may, because it does not read."""
+
+    CLOSE = "close"
+    """It is cut off."""
+
+    DROP = "drop"
+    """It misses what goes to all, to groups and to users until it has read enough. What is meant
+    for it alone, answers included, is no less than was promised: over that it is cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,10 @@ class HubOptions:
     """Whether the texts of exceptions other than HubException reach clients."""
 
     maximum_outbound_buffer_size: int = 1024 * 1024
-    """A client that lets more pile up is cut off; the others notice nothing."""
+    """What may pile up for one client; the others notice nothing."""
+
+    slow_client_policy: SlowClientPolicy = SlowClientPolicy.CLOSE
+    """What becomes of a client that lets more pile up."""
 
     maximum_groups_per_connection: int = 1000
     """How many groups one connection may be in; ``groups.add`` raises GroupLimitError beyond it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol import Hub, HubOptions, hub_method
+from protocol import Hub, HubOptions, SlowClientPolicy, hub_method
 from protocol.aio.transport import TransportLimits
 
 from .conftest import MakeServer
@@ -90,6 +90,47 @@ async def test_a_client_that_does_not_read_is_cut_off(
     (record,) = caplog.records
     assert "Connection c1 is cut off" in record.getMessage()
     assert "xxx" not in record.getMessage()
+
+
+async def test_a_client_may_miss_what_goes_to_many(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-24: by policy it stays, gets what had room, in order, and what comes once it reads."""
+    flood = Flood(
+        serve, maximum_outbound_buffer_size=100 * KIB, slow_client_policy=SlowClientPolicy.DROP
+    )
+    slow, quick = await flood.connect_slow(), await flood.lab.connect()
+    with caplog.at_level(logging.INFO):
+        for number in range(200):
+            await flood.clients.all.send("News", number, "x" * KIB)
+            await flood.lab.clock.settle()
+            assert slow.transport.peer.buffered <= 100 * KIB
+        slow.transport.resume_reading()
+        got = [message["arguments"][0] for message in await slow.take()]
+        for number in range(200, 203):
+            await flood.clients.all.send("News", number, "x" * KIB)
+            await flood.lab.clock.settle()
+    got += [message["arguments"][0] for message in await slow.take()]
+    had_room = len(got) - 3
+    assert 90 < had_room < 100
+    assert got == [*range(had_room), 200, 201, 202]
+    assert len(await quick.take()) == 203
+    assert flood.ended == []
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        f"Connection c1 reads again; it has missed {200 - had_room} messages."
+    ]
+
+
+async def test_what_is_for_one_client_is_not_missed(serve: MakeServer) -> None:
+    """GW-24: an answer that has no room ends the connection, whatever the policy."""
+    flood = Flood(
+        serve, maximum_outbound_buffer_size=64 * KIB, slow_client_policy=SlowClientPolicy.DROP
+    )
+    slow = await flood.connect_slow()
+    for _ in range(100):
+        await flood.clients.all.send("News", "x" * KIB)
+    slow.send(call("Large", 50 * KIB, id="1"))
+    assert await slow.has_ended()
 
 
 async def test_a_client_that_reads_late_is_not(serve: MakeServer) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol import HttpTransportType, HubConnection, HubConnectionBuilder
+from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config import ConfigError, GatewayConfig, Limits, Listen, load_config
 from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
@@ -31,6 +31,8 @@ maximum_body_size = 2000
 maximum_depth = 16
 body_timeout = 2.5
 maximum_connections = 100
+maximum_outbound_buffer_size = 5000
+slow_client_policy = "DROP"
 
 [hubs.ChatService]
 url = "http://localhost:53353/ChatHub"
@@ -138,7 +140,12 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
         pair=CertificatePair(tmp_path / "tls" / "certificate.pem", Path("/etc/key.pem")),
     )
     assert config.limits == Limits(
-        maximum_body_size=2000, maximum_depth=16, body_timeout=2.5, maximum_connections=100
+        maximum_body_size=2000,
+        maximum_depth=16,
+        body_timeout=2.5,
+        maximum_connections=100,
+        maximum_outbound_buffer_size=5000,
+        slow_client_policy=SlowClientPolicy.DROP,
     )
 
 
@@ -147,7 +154,12 @@ def test_defaults(tmp_path: Path) -> None:
     config = loaded(tmp_path, '[hubs.h]\nurl = "http://h/hub"\n')
     assert config.listen == Listen(host="127.0.0.1", port=8080, pair=None)
     assert config.limits == Limits(
-        maximum_body_size=1048576, maximum_depth=32, body_timeout=30, maximum_connections=20000
+        maximum_body_size=1048576,
+        maximum_depth=32,
+        body_timeout=30,
+        maximum_connections=20000,
+        maximum_outbound_buffer_size=1048576,
+        slow_client_policy=SlowClientPolicy.CLOSE,
     )
     assert config.orchestrator.start_gateway_hub is True
     assert config.orchestrator.gateway_hub_path == "/gatewayhub"
