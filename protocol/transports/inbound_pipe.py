@@ -78,7 +78,8 @@ class InboundPipe:
     async def write(self, data: bytes) -> None:
         """Appends ``data`` as a whole and returns when there is room for more.
 
-        Raises InboundPipeClosedError when it is complete, or what was written will not be read.
+        Raises InboundPipeClosedError when it is complete, be it while this waits for room. Who waits
+        for a reader that has gone learns of it only then: the hub's farewell comes first (TG-6).
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
@@ -93,7 +94,7 @@ class InboundPipe:
                 await self._writer
             finally:
                 self._writer = None
-            if self._is_complete or self._is_ignored:
+            if self._is_complete:
                 raise InboundPipeClosedError("The connection has ended.")
 
     async def read(self) -> bytes | None:
@@ -120,7 +121,6 @@ class InboundPipe:
         """The reader is gone. What is written from now on succeeds and is dropped (TG-6)."""
         self._is_ignored = True
         self._waiting.clear()
-        _wake(self._writer)
 
     def complete(self) -> None:
         """The end: the reader gets what is there and then None, writers are refused."""

@@ -92,11 +92,21 @@ async def test_complete_while_the_reader_waits() -> None:
 
 
 async def test_ignore() -> None:
-    """TG-6: who waited for room is refused; who comes later is not told."""
+    """TG-6: who waits for room is refused at the very end; who comes later is not told."""
     pipe = InboundPipe(3)
     writing = await begun(pipe, b"abc")
     pipe.ignore()
+    await asyncio.sleep(0)
+    assert not writing.done()
+    pipe.complete()
     await refused(writing)
+    assert await pipe.read() is None
+
+
+async def test_ignored() -> None:
+    """TG-6: what comes after the reader has gone succeeds."""
+    pipe = InboundPipe(3)
+    pipe.ignore()
     await pipe.write(b"defghi")
     pipe.complete()
     assert await pipe.read() is None

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from tests.interop.drivers import ClientDriver, DrivenConnection
-from tests.interop.matrix.cells import BEHIND_NGINX, Cell
+from tests.interop.matrix.cells import Cell
 from tests.interop.matrix.wire import Wire
 from tests.interop.servers import GatewayServer, HubServer
 
@@ -59,15 +59,13 @@ class Scene:
 
         Its user is told what happened. Over POSTs the server may have gone before it has read all
         of the message; that is what the sender is told then, and by ASP.NET Core 2 its user too.
-        Behind nginx this answer may overtake the hub's farewell, which goes another way (TG-6).
         """
         told = "Connection closed with an error."
         gone = told if self.cell.transport == "WebSockets" else "404"
         [refusal] = await asyncio.gather(connection.send(target, argument), return_exceptions=True)
         assert refusal is None or gone in str(refusal)
         end = await self._back(connection, 2)
-        may_be_first = not self.cell.reconnects or self.cell.target in BEHIND_NGINX
-        assert told in end or (may_be_first and gone in end)
+        assert told in end or (not self.cell.reconnects and gone in end)
 
     async def _back(self, connection: DrivenConnection, times: int) -> str:
         """Waits until it has ended and come back for that many times; why it ended the last time.
