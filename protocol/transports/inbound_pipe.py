@@ -78,8 +78,8 @@ class InboundPipe:
     async def write(self, data: bytes) -> None:
         """Appends ``data`` as a whole and returns when there is room for more.
 
-        Raises InboundPipeClosedError when it is complete, be it while this waits for room. Who waits
-        for a reader that has gone learns of it only then: the hub's farewell comes first (TG-6).
+        Raises InboundPipeClosedError when it is complete, be it while this waits for room. Who
+        waits for a reader that has gone learns it only then: the hub's farewell comes first (TG-6).
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
