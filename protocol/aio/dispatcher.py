@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from ..errors import RemoteProtocolError
-from ..messages import ReceivedMessage
+from ..messages import Invocation, ReceivedMessage
 from ..peer import HubPeer
 from .connection import HubConnectionContext
 from .invoker import Call, HubInvoker
@@ -36,17 +36,18 @@ class HubDispatcher:
         self._slots = options.maximum_parallel_invocations_per_client
         self._maximum_inbox_size = connection.limits.application_max_buffer_size
         self._protocol_error = protocol_error
-        self._invoker: HubInvoker | None = None  # until it is there, everything waits
+        self._invoker: HubInvoker | None = None
+        self._calls: Iterator[Call | None] = iter(())  # until it is started, everything waits
         self._stopped = False
         self._inbox = bytearray()  # as one: tiny pieces would take many times their room
         self._inbox_size = 0  # bytes received whose messages have not all been served
-        self._messages: Iterator[ReceivedMessage] | None = None
-        self._messages_size = 0
+        self._messages_size = 0  # of them those that are being served
         self._waiting: Call | None = None  # for a slot; all that follows waits behind it
         self._reads_ahead = False
         self._running = 0
         self._workers: set[asyncio.Task[None]] = set()
         self._sleepers: deque[asyncio.Future[None]] = deque()
+        self._is_woken = False  # a worker is on its way, and will see to whatever has come by then
         self._progressed: asyncio.Future[None] | None = None
 
     # ---- the reader's side
@@ -54,6 +55,7 @@ class HubDispatcher:
     def start(self, invoker: HubInvoker) -> None:
         """From now on messages are served; what was fed before comes first (L-2)."""
         self._invoker = invoker
+        self._calls = self._read(invoker)
         self._advance()
 
     def feed(self, data: bytes) -> bool:
@@ -63,8 +65,11 @@ class HubDispatcher:
         """
         self._inbox += data
         self._inbox_size += len(data)
-        if self._waiting is None:
-            self._advance()
+        if self._waiting is None and not self._is_woken:
+            if self._sleepers:
+                self._wake_worker()
+            else:
+                self._advance()
         return self._inbox_size <= self._maximum_inbox_size
 
     @property
@@ -98,7 +103,7 @@ class HubDispatcher:
 
     def _advance(self) -> None:
         """Serves messages up to the next call, which gets a slot or waits for one."""
-        self._waiting = self._next_call()
+        self._waiting = next(self._calls, None)
         if self._waiting is not None and self._running < self._slots:
             self._wake_worker()
 
@@ -111,87 +116,89 @@ class HubDispatcher:
         if self._waiting is None:
             self._advance()
 
-    def _next_call(self) -> Call | None:
-        """Serves what comes before it; None when there is none, or nothing counts any more."""
-        if self._invoker is None or self._stopped:
-            return None
-        accept = self._invoker.accept
+    def _read(self, invoker: HubInvoker) -> Iterator[Call | None]:
+        """The calls, in order, whoever asks for the next; None while there is none.
+
+        Serves what needs no slot on the way. Ends when nothing counts any more.
+        """
+        connection, bind, accept = self._connection, invoker.bind, invoker.accept
         try:
-            while self._messages is not None or self._open_inbox():
-                for message in self._messages or ():
-                    call = accept(message)
+            while not self._stopped:
+                if not self._inbox:
+                    yield None
+                    continue
+                for message in self._open_inbox():
+                    # isinstance and match would be slower than all that is done with a call here.
+                    call = bind(message) if type(message) is Invocation else accept(message)
                     if call is not None:
-                        return call
-                    if self._connection.ending is not None:
-                        return None
-                self._messages = None
-                self._inbox_size -= self._messages_size
-                if self._progressed is not None and not self._progressed.done():
-                    self._progressed.set_result(None)
+                        yield call
+                    if connection.ending is not None or self._stopped:
+                        return
+                self._close_inbox()
         except RemoteProtocolError as error:
             self._protocol_error(error)
-        return None
 
-    def _open_inbox(self) -> bool:
-        """Begins with what has piled up, all in one go; whether there is anything."""
-        if not self._inbox:
-            return False
+    def _open_inbox(self) -> Iterator[ReceivedMessage]:
+        """Begins with what has piled up, all in one go."""
         data = bytes(self._inbox)
         self._inbox.clear()
         self._messages_size = len(data)
-        self._messages = self._peer.receive_data(data, asyncio.get_running_loop().time())
-        return True
+        return self._peer.receive_data(data, asyncio.get_running_loop().time())
+
+    def _close_inbox(self) -> None:
+        """What was begun with has been served."""
+        self._inbox_size -= self._messages_size
+        if self._progressed is not None and not self._progressed.done():
+            self._progressed.set_result(None)
 
     # ---- the workers' side
 
     def _wake_worker(self) -> None:
+        """Sends somebody who will see to all that has come, if anybody is free."""
         while self._sleepers:
             sleeper = self._sleepers.popleft()
             if not sleeper.done():
                 sleeper.set_result(None)
+                self._is_woken = True
                 return
         if len(self._workers) < self._slots:
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+            self._is_woken = True
 
     async def _work(self) -> None:
         assert self._invoker is not None
         loop = asyncio.get_running_loop()
-        while not self._stopped:
-            call = self._take()
-            if call is None:
+        while True:
+            self._is_woken = False
+            self._running += 1
+            await self._invoker.run(self._take())
+            self._running -= 1
+            if self._connection.ending is not None or self._stopped:
+                break
+            await self._connection.drain()
+            if self._waiting is None and not self._stopped:
                 sleeper = loop.create_future()
                 self._sleepers.append(sleeper)
                 await sleeper
-                continue
-            self._running += 1
-            await self._invoker.run(call, self._take_next)
-            self._running -= 1
-            if self._connection.ending is not None:
-                break
-            await self._connection.drain()
 
-    def _take(self) -> Call | None:
-        """The call that waits; what is behind it is looked at as soon as it has begun."""
-        call = self._waiting
-        if call is not None:
+    def _take(self) -> Iterator[Call]:
+        """What one worker does, call after call, until there is none or it should look around."""
+        connection = self._connection
+        call = self._waiting or next(self._calls, None)
+        while call is not None:
             self._waiting = None
             if not self._reads_ahead:  # once for a whole burst of calls that wait for nothing
                 self._reads_ahead = True
                 asyncio.get_running_loop().call_soon(self._read_ahead)
-        return call
-
-    def _take_next(self) -> Call | None:
-        """What a worker that has ended a call goes on with; None lets it look around first."""
-        connection = self._connection
-        if connection.ending is not None:
-            return None
-        if self._waiting is None:
-            self._waiting = self._next_call()
-        if connection.buffered > connection.high_water:  # who reads no answers gets no more calls
-            return None
-        return self._take()
+            yield call
+            if connection.ending is not None:
+                return
+            call = self._waiting or next(self._calls, None)
+            if connection.buffered > connection.high_water:
+                self._waiting = call  # who reads no answers gets no more calls
+                return
 
     def stop(self) -> None:
         """Serves no more messages; the workers end, each after the call it has.

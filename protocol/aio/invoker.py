@@ -7,7 +7,7 @@ many at a time is left to ``dispatcher``.
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -63,12 +63,11 @@ class HubInvoker:
     def accept(self, message: ReceivedMessage) -> Call | None:
         """The call that ``message`` asks for; anything else is dealt with here and now.
 
-        Unknown methods and arguments that do not bind are answered without waiting for a slot
-        (P-2). Raises RemoteProtocolError when the message ends the connection.
+        Raises RemoteProtocolError when the message ends the connection.
         """
-        if type(message) is Invocation:  # isinstance and match are slower than all of the below
-            return self._bind(message)
         match message:
+            case Invocation():
+                return self.bind(message)
             case StreamInvocation():
                 self._refuse_stream(message)
             case InvocationBindingFailure():
@@ -80,7 +79,12 @@ class HubInvoker:
                 pass  # no stream is open and nothing was asked: ignored (S-23, S-25, S-27)
         return None
 
-    def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
+    def bind(self, message: Invocation | StreamInvocation) -> Call | None:
+        """The call that ``message`` asks for.
+
+        Unknown methods and arguments that do not bind are answered without waiting for a slot
+        (P-2).
+        """
         target = message.target
         bound = self._methods.get(target) or self._methods.get(target.lower())
         if bound is None:
@@ -96,7 +100,7 @@ class HubInvoker:
         return Call(bound.method, arguments, message.invocation_id, message.stream_ids)
 
     def _refuse_stream(self, message: StreamInvocation) -> None:
-        call = self._bind(message)
+        call = self.bind(message)
         if call is not None:  # S-11: no method of ours streams
             self._fail(
                 message.invocation_id,
@@ -120,14 +124,13 @@ class HubInvoker:
             invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
         )
 
-    async def run(self, first: Call, following: Callable[[], Call | None]) -> None:
-        """Runs ``first`` and what ``following`` gives after it, one by one, and answers each.
+    async def run(self, calls: Iterable[Call]) -> None:
+        """Runs ``calls`` one by one, and answers each before it asks for the next.
 
         Never raises but for the task's own cancellation.
         """
         activate, encode_result, write = self._activate, self._encode_result, self._connection.write
-        call: Call | None = first
-        while call is not None:
+        for call in calls:
             method = call.method
             try:
                 if method.authorize or call.stream_ids:
@@ -150,7 +153,6 @@ class HubInvoker:
                 )
             except BaseException as error:  # a group of them, say: whatever it is, it is an answer
                 self._fail_unexpectedly(call, error)
-            call = following()
 
     async def _require_permission(self, call: Call) -> None:
         if call.method.authorize and not await self._is_authorized(call.method):
