@@ -18,7 +18,7 @@ from .client_options import HubConnectionOptions
 from .connection_keeper import ConnectionEvents, ConnectionKeeper, HubConnectionState, OnEnd
 from .handlers import Handler, HandlerTable
 from .retry import RetryPolicy
-from .transport import Transport
+from .transport import ClientTransport
 
 Result = TypeVar("Result")
 AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 class Connected:
     """What a connector brings: an open transport, and the id the server gave it, if it did."""
 
-    transport: Transport
+    transport: ClientTransport
     connection_id: str | None
 
 

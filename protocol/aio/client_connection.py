@@ -40,7 +40,7 @@ from ..messages import (
 from ..peer import HubPeer
 from .client_options import HubConnectionOptions
 from .handlers import HandlerTable
-from .transport import Transport
+from .transport import ClientTransport
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class ClientConnection:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ClientTransport,
         hub_protocol: HubProtocol,
         handlers: HandlerTable,
         options: HubConnectionOptions,

@@ -61,7 +61,8 @@ class HubDispatcher:
     def feed(self, data: bytes) -> bool:
         """Takes received bytes; serves what can be served at once.
 
-        Returns whether there is room for more: else the reader has to ``wait_for_room`` (TG-8).
+        Returns whether the reader may go on: if not, the connection is ending, or it has to
+        ``wait_for_room`` (TG-8).
         """
         self._inbox += data
         self._inbox_size += len(data)
@@ -70,7 +71,7 @@ class HubDispatcher:
                 self._wake_worker()
             else:
                 self._advance()
-        return self._inbox_size <= self._maximum_inbox_size
+        return self._inbox_size <= self._maximum_inbox_size and self._connection.ending is None
 
     @property
     def is_stalled(self) -> bool:

@@ -85,6 +85,7 @@ class ServerConnection:
         )
         self._dispatcher = HubDispatcher(connection, self._peer, options, self._end_with_error)
         self._ping = b""
+        self._rest = b""  # what came behind the handshake
         self._refusal = ""  # of the handshake
         self._registered = False
         self._connected = False  # on_connected has succeeded: on_disconnected is owed
@@ -126,30 +127,28 @@ class ServerConnection:
     # ---- reading
 
     async def _read(self) -> None:
-        connection, feed, receive = self.connection, self._dispatcher.feed, self._transport.receive
-        data = await self._read_handshake()
-        while data is not None:
-            room = feed(data) if data else True
-            if connection.ending is not None:
+        receive_into, dispatcher = self._transport.receive_into, self._dispatcher
+        if await receive_into(self._take_handshake):  # else the client left before (H-11)
+            await self._accept()
+            dispatcher.feed(self._rest)
+            while self.connection.ending is None:
+                await dispatcher.wait_for_room()
+                if not await receive_into(dispatcher.feed):
+                    break
+            else:
                 return
-            if not room:
-                await self._dispatcher.wait_for_room()
-            data = await receive()
-        if self._peer.is_connected:
             # What was sent before the end is served before it. A method that lasts until its
             # caller is gone has to learn of it now, or those behind it would wait for ever.
-            connection.connection_aborted.set()
-            await self._dispatcher.wait_until_served()
+            self.connection.connection_aborted.set()
+            await dispatcher.wait_until_served()
         self._peer.receive_end()
 
-    async def _read_handshake(self) -> bytes | None:
-        """What follows the handshake; None when the client left before (H-11)."""
-        while (data := await self._transport.receive()) is not None:
-            rest = self._peer.receive_handshake(data)
-            if rest is not None:
-                await self._accept()
-                return rest
-        return None
+    def _take_handshake(self, data: bytes) -> bool:
+        rest = self._peer.receive_handshake(data)
+        if rest is None:
+            return True
+        self._rest = rest
+        return False
 
     async def _accept(self) -> None:
         """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""

@@ -4,6 +4,7 @@ Message boundaries carry no meaning (0-1). How bytes become frames, events or po
 flush happens, is the transport's business.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,12 +33,6 @@ class Transport(Protocol):
         """Whether the transport itself notices a peer that is gone, as polls do.
 
         Over such a one neither side pings, and a client has no server timeout (TL-11, K-1).
-        """
-
-    async def receive(self) -> bytes | None:
-        """The next bytes, or None when the peer has ended the stream in an orderly way or vanished.
-
-        Raises TransportViolationError when the peer broke the transport's own rules.
         """
 
     def write(self, data: bytes) -> int:
@@ -71,8 +66,27 @@ class Transport(Protocol):
         """Cuts the connection at once; what is buffered is lost."""
 
 
+class ClientTransport(Transport, Protocol):
+    """A client's end."""
+
+    async def receive(self) -> bytes | None:
+        """The next bytes, or None when the peer has ended the stream in an orderly way or vanished.
+
+        Raises TransportViolationError when the peer broke the transport's own rules.
+        """
+
+
 class ServerTransport(Transport, Protocol):
     """A server's end, which learns from the handshake what its client speaks."""
+
+    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+        """Gives ``take`` what arrives, piece by piece, for as long as it answers True.
+
+        Returns True when ``take`` wants no more for now; False when the peer has ended the stream
+        in an orderly way or vanished. What ``take`` raises is raised here, and
+        TransportViolationError when the peer broke the transport's own rules.
+        A server takes the pieces of a burst so in half the time that a coroutine for each costs.
+        """
 
     @property
     def limits(self) -> TransportLimits:

@@ -5,7 +5,7 @@ request is left to the dispatcher, and what the bytes mean to the hub.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -116,6 +116,13 @@ class InboundPipe:
         self._waiting.clear()
         self._lent = len(data)
         return data
+
+    async def read_into(self, take: Callable[[bytes], bool]) -> bool:
+        """See ServerTransport.receive_into."""
+        while (data := await self.read()) is not None:
+            if not take(data):
+                return True
+        return False
 
     def ignore(self) -> None:
         """The reader is gone. What is written from now on succeeds and is dropped (TG-6)."""

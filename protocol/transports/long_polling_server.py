@@ -5,6 +5,7 @@ request: bytes wait here from one poll to the next.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, TypeVar
@@ -63,9 +64,9 @@ class LongPollingServerTransport:
 
     # ---- the hub's side
 
-    async def receive(self) -> bytes | None:
-        """See Transport."""
-        return await self._inbound.read()
+    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+        """See ServerTransport."""
+        return await self._inbound.read_into(take)
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs go on succeeding until the client learns of the end (TG-6)."""

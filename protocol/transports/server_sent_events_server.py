@@ -5,6 +5,7 @@ the pipe.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -61,9 +62,9 @@ class ServerSentEventsServerTransport:
         event = write_event(payload)
         return b"%x\r\n%b\r\n" % (len(event), event) if self._is_chunked else event
 
-    async def receive(self) -> bytes | None:
-        """See Transport."""
-        return await self._inbound.read()
+    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+        """See ServerTransport."""
+        return await self._inbound.read_into(take)
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs are refused from now on (TG-6)."""

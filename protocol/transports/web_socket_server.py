@@ -5,6 +5,7 @@ transport itself, so that one tick costs one system call and a broadcast one fra
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -25,6 +26,7 @@ from .web_socket_frame import (
 )
 
 _TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
 _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
@@ -60,31 +62,39 @@ class WebSocketServerTransport:
     def _frame(self, payload: bytes) -> bytes:
         return self._frames.frame(payload, self._format)
 
-    async def receive(self) -> bytes | None:
-        """See Transport. Text that is not UTF-8 is a violation (TW-3)."""
+    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+        """See ServerTransport. Text that is not UTF-8 is a violation (TW-3)."""
         if self._early:
             early, self._early = self._early, b""
-            return early
-        message = await self._web_socket.receive()
-        kind = message.type
-        if kind is _TEXT:
+            if not take(early):
+                return True
+        receive = self._web_socket.receive
+        while True:
+            message = await receive()
+            kind = message.type
             data: bytes = message.data
-            if not data.isascii():
-                self._require_utf8(data)
-            return data
+            if kind is _TEXT:
+                if not data.isascii():
+                    self._require_utf8(data)
+            elif kind is _BINARY:  # the opcode says nothing about a hub message (TW-3)
+                data = bytes(data)
+            else:
+                await self._receive_end(kind, data)
+                return False
+            if not take(data):
+                return True
+
+    async def _receive_end(self, kind: WSMsgType, reason: object) -> None:
         match kind:
-            case WSMsgType.BINARY:  # the opcode says nothing about a hub message (TW-3)
-                return bytes(message.data)
             case WSMsgType.CLOSE:
-                self._check_close_code(message.data)
+                assert isinstance(reason, int)
+                self._check_close_code(reason)
                 await self.close()  # at once; behind a Close nothing is sent, no hub Close either
-                return None
             case WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
                 self._output.end()
-                raise TransportViolationError(str(message.data))
+                raise TransportViolationError(str(reason))
             case _:
                 self._output.end()  # the peer has vanished, or close() was called
-                return None
 
     def _require_utf8(self, text: bytes) -> None:
         try:

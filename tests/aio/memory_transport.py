@@ -6,6 +6,7 @@ leaves the bytes with the writer, who sees them as ``buffered``.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Literal
 
 from protocol.aio.transport import TransportLimits
@@ -38,7 +39,7 @@ class MemoryTransport:
     # ---- Transport
 
     async def receive(self) -> bytes | None:
-        """See Transport."""
+        """See ClientTransport."""
         while not self._in:
             if self.ended is not None:
                 return None
@@ -53,6 +54,13 @@ class MemoryTransport:
         if isinstance(item, Exception):
             raise item
         return item
+
+    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+        """See ServerTransport."""
+        while (data := await self.receive()) is not None:
+            if not take(data):
+                return True
+        return False
 
     def write(self, data: bytes) -> int:
         """See Transport."""

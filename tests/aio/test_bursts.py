@@ -31,9 +31,6 @@ class Socket:
     def abort(self) -> None:
         self.is_closed = True
 
-    async def receive(self) -> bytes | None:
-        return None
-
     async def drain(self) -> None: ...
 
     async def close(self, *, failed: bool = False) -> None: ...
