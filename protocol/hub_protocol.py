@@ -5,7 +5,7 @@ names of hub methods and what a message causes are decided elsewhere.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Final
 
@@ -43,7 +43,7 @@ class HubProtocol(ABC):
         ``require_arguments`` and the arguments readers.
         """
 
-    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+    def decode_all(self, records: Iterable[bytes], /) -> Iterable[ReceivedMessage | None]:
         """``decode`` of each in turn, as far as it is asked for: what a connection uses."""
         return map(self.decode, records)
 

@@ -6,8 +6,8 @@ of, and accepts less than .NET does; whatever it refuses goes to the full reader
 payloads and back is left to ``json_values`` and ``json_binding``.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Final, cast
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
@@ -24,6 +24,9 @@ from .value_writer import FAILURES
 
 # A shorter record has no room for too many brackets and as many closing ones (J-11).
 _DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
+
+# Beyond that many records, in one go would mean to hold them all at once.
+_BURST: Final = 1024
 
 _FREQUENT: Final = msgspec.json.Decoder(Invocation | Completion)
 
@@ -70,26 +73,24 @@ class JsonHubProtocol(HubProtocol):
             return _checked_invocation(message, record)
         return _checked_completion(message, record)
 
-    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+    def decode_all(self, records: Iterable[bytes], /) -> Iterable[ReceivedMessage | None]:
         """See HubProtocol."""
-        # Here bursts spend their time: what ``decode`` does, without a call for a usual record.
-        decode, invocation = _FREQUENT.decode, Invocation
-        for record in records:
+        # Here bursts spend their time: usual records are decoded in one go and looked at after.
+        if not isinstance(records, list) or len(records) > _BURST:
+            return map(self.decode, records)
+        try:
+            messages = list(map(_FREQUENT.decode, records))
+        except (ValueError, RecursionError):
+            return map(self.decode, records)
+        for message, record in zip(messages, records, strict=True):
             size = len(record)
-            if size >= _DEEP:
-                yield self.decode(record)
-                continue
-            try:
-                message = decode(record)
-            except (ValueError, RecursionError):
-                yield read_message(record)
-                continue
-            if type(message) is not invocation:  # isinstance would cost half of the decoding
-                yield _checked_completion(cast("Completion", message), record)
-            elif size - len(message.arguments) < (_ID_ROOM if message.invocation_id else _ROOM):
-                yield message
-            else:
-                yield _checked_invocation(message, record)
+            if (
+                type(message) is not Invocation  # isinstance would cost half of the decoding
+                or size >= _DEEP
+                or size - len(message.arguments) >= (_ID_ROOM if message.invocation_id else _ROOM)
+            ) and not _is_sound(message, record):
+                return map(self.decode, records)
+        return messages
 
     def require_arguments(self, arguments: Raw) -> None:
         """See HubProtocol. Not part of ``decode``, a third of whose time it would take."""
@@ -120,6 +121,15 @@ class JsonHubProtocol(HubProtocol):
     encode_arguments = staticmethod(WRITER.encode_arguments)
     arguments_reader = staticmethod(BINDER.arguments_reader)
     value_reader = staticmethod(BINDER.value_reader)
+
+
+def _is_sound(message: Invocation | Completion, record: bytes) -> bool:
+    """Whether what msgspec has made of ``record`` is right."""
+    if _is_too_deep(record):
+        return False
+    if isinstance(message, Invocation):
+        return _checked_invocation(message, record) is message
+    return bool(message.invocation_id) and (message.error is UNSET or message.result == VOID)
 
 
 def _checked_invocation(invocation: Invocation, record: bytes) -> ReceivedMessage | None:

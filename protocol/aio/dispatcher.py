@@ -55,7 +55,7 @@ class HubDispatcher:
     def start(self, invoker: HubInvoker) -> None:
         """From now on messages are served; what was fed before comes first (L-2)."""
         self._invoker = invoker
-        self._calls = self._read(invoker)
+        self._calls = self._serve(invoker)
         self._advance()
 
     def feed(self, data: bytes) -> bool:
@@ -117,27 +117,36 @@ class HubDispatcher:
         if self._waiting is None:
             self._advance()
 
-    def _read(self, invoker: HubInvoker) -> Iterator[Call | None]:
-        """The calls, in order, whoever asks for the next; None while there is none.
+    def _serve(self, invoker: HubInvoker) -> Iterator[Call | None]:
+        """The calls, in order, for whoever asks for the next; None when he should look around.
 
         Serves what needs no slot on the way. Ends when nothing counts any more.
         """
         connection, bind, accept = self._connection, invoker.bind, invoker.accept
         try:
-            while not self._stopped:
-                if not self._inbox:
-                    yield None
-                    continue
-                for message in self._open_inbox():
-                    # isinstance and match would be slower than all that is done with a call here.
-                    call = bind(message) if type(message) is Invocation else accept(message)
-                    if call is not None:
-                        yield call
-                    if connection.ending is not None or self._stopped:
-                        return
-                self._close_inbox()
+            while True:
+                while self._inbox:
+                    for message in self._open_inbox():
+                        # isinstance and match would cost more than anything else about a call.
+                        call = bind(message) if type(message) is Invocation else accept(message)
+                        while call is not None:
+                            if not self._reads_ahead:  # once for a burst that waits for nothing
+                                self._reads_ahead = True
+                                asyncio.get_running_loop().call_soon(self._read_ahead)
+                            yield call
+                            if connection.buffered > connection.high_water:
+                                yield None  # who reads no answers gets no more calls
+                            if connection.ending is not None or self._stopped:
+                                return
+                            call, self._waiting = self._waiting, None  # which was read ahead
+                        if connection.ending is not None:
+                            return
+                    self._close_inbox()
+                yield None
         except RemoteProtocolError as error:
             self._protocol_error(error)
+        finally:
+            self._stopped = True
 
     def _open_inbox(self) -> Iterator[ReceivedMessage]:
         """Begins with what has piled up, all in one go."""
@@ -170,36 +179,20 @@ class HubDispatcher:
 
     async def _work(self) -> None:
         assert self._invoker is not None
-        loop = asyncio.get_running_loop()
+        connection = self._connection
         while True:
             self._is_woken = False
             self._running += 1
-            await self._invoker.run(self._take())
+            await self._invoker.run(self._calls)
             self._running -= 1
-            if self._connection.ending is not None or self._stopped:
+            if connection.ending is not None or self._stopped:
                 break
-            await self._connection.drain()
-            if self._waiting is None and not self._stopped:
-                sleeper = loop.create_future()
+            if connection.buffered > connection.high_water:
+                await connection.drain()
+            if not self._inbox_size:
+                sleeper = asyncio.get_running_loop().create_future()
                 self._sleepers.append(sleeper)
                 await sleeper
-
-    def _take(self) -> Iterator[Call]:
-        """What one worker does, call after call, until there is none or it should look around."""
-        connection = self._connection
-        call = self._waiting or next(self._calls, None)
-        while call is not None:
-            self._waiting = None
-            if not self._reads_ahead:  # once for a whole burst of calls that wait for nothing
-                self._reads_ahead = True
-                asyncio.get_running_loop().call_soon(self._read_ahead)
-            yield call
-            if connection.ending is not None:
-                return
-            call = self._waiting or next(self._calls, None)
-            if connection.buffered > connection.high_water:
-                self._waiting = call  # who reads no answers gets no more calls
-                return
 
     def stop(self) -> None:
         """Serves no more messages; the workers end, each after the call it has.

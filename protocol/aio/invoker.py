@@ -8,9 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, TypeAlias
 
 from ..errors import ArgumentBindingError, HubException, error_details
 from ..hub_protocol import HubProtocol
@@ -29,13 +27,9 @@ from .hub import BoundHubMethod, Hub, HubMethod
 logger = logging.getLogger(__name__)
 
 
-class Call(Struct):
-    """A method with its arguments, ready to run."""
-
-    method: HubMethod
-    arguments: Sequence[Any]
-    invocation_id: str  # empty: nobody waits for an answer
-    stream_ids: tuple[str, ...]
+Call: TypeAlias = tuple[HubMethod, Sequence[Any], str, tuple[str, ...]]
+"""A method with its arguments, ready to run; the invocation id, empty where nobody waits for an
+answer; and the ids of the streams that come with it."""
 
 
 class _UnauthorizedError(Exception):
@@ -97,14 +91,14 @@ class HubInvoker:
             details = error_details(error, self._detailed_errors)
             self._refuse(message.invocation_id, bound.method.name, details)
             return None
-        return Call(bound.method, arguments, message.invocation_id, message.stream_ids)
+        return bound.method, arguments, message.invocation_id, message.stream_ids
 
     def _refuse_stream(self, message: StreamInvocation) -> None:
         call = self.bind(message)
         if call is not None:  # S-11: no method of ours streams
             self._fail(
                 message.invocation_id,
-                f"The client attempted to invoke the non-streaming '{call.method.name}' method "
+                f"The client attempted to invoke the non-streaming '{call[0].name}' method "
                 "with a streaming invocation.",
             )
 
@@ -124,51 +118,50 @@ class HubInvoker:
             invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
         )
 
-    async def run(self, calls: Iterable[Call]) -> None:
-        """Runs ``calls`` one by one, and answers each before it asks for the next.
+    async def run(self, calls: Iterable[Call | None]) -> None:
+        """Runs ``calls`` one by one, up to a None, and answers each before it asks for the next.
 
         Never raises but for the task's own cancellation.
         """
         activate, encode_result, write = self._activate, self._encode_result, self._connection.write
         for call in calls:
-            method = call.method
+            if call is None:
+                return
+            method, arguments, invocation_id, stream_ids = call
             try:
-                if method.authorize or call.stream_ids:
-                    await self._require_permission(call)
-                result = method.function(activate(), *call.arguments)
+                if method.authorize or stream_ids:
+                    await self._require_permission(method, stream_ids)
+                result = method.function(activate(), *arguments)
                 if method.is_async or inspect.isawaitable(result):
                     result = await result
-                if call.invocation_id:
-                    write(encode_result(call.invocation_id, result))
+                if invocation_id:
+                    write(encode_result(invocation_id, result))
             except asyncio.CancelledError as error:
                 if is_being_cancelled():
                     raise
-                self._fail_unexpectedly(call, error)
+                self._fail_unexpectedly(invocation_id, method.name, error)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except _UnauthorizedError:
                 self._fail(
-                    call.invocation_id,
+                    invocation_id,
                     f"Failed to invoke '{method.name}' because user is unauthorized",
                 )
             except BaseException as error:  # a group of them, say: whatever it is, it is an answer
-                self._fail_unexpectedly(call, error)
+                self._fail_unexpectedly(invocation_id, method.name, error)
 
-    async def _require_permission(self, call: Call) -> None:
-        if call.method.authorize and not await self._is_authorized(call.method):
+    async def _require_permission(self, method: HubMethod, stream_ids: tuple[str, ...]) -> None:
+        if method.authorize and not await self._is_authorized(method):
             raise _UnauthorizedError
-        if call.stream_ids:
-            raise HubException(
-                f"Client sent {len(call.stream_ids)} stream(s), Hub method expects 0."
-            )
+        if stream_ids:
+            raise HubException(f"Client sent {len(stream_ids)} stream(s), Hub method expects 0.")
 
-    def _fail_unexpectedly(self, call: Call, error: BaseException) -> None:
-        name = call.method.name
+    def _fail_unexpectedly(self, invocation_id: str, name: str, error: BaseException) -> None:
         if not isinstance(error, HubException):
             logger.error("Hub method '%s' failed.", name, exc_info=error)
         details = error_details(error, self._detailed_errors)
         self._fail(
-            call.invocation_id,
+            invocation_id,
             f"An unexpected error occurred invoking '{name}' on the server.{details}",
         )
 
