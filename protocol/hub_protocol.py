@@ -5,7 +5,7 @@ names of hub methods and what a message causes are decided elsewhere.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Final
 
@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from .errors import LocalProtocolError
 from .framing import Framer
-from .messages import HubMessage, Invocation, ReceivedMessage
+from .messages import Completion, HubMessage, Invocation, ReceivedMessage
 
 
 class TransferFormat(Enum):
@@ -43,8 +43,14 @@ class HubProtocol(ABC):
         ``require_arguments`` and the arguments readers.
         """
 
-    def decode_all(self, records: Iterable[bytes], /) -> Iterable[ReceivedMessage | None]:
-        """``decode`` of each in turn, as far as it is asked for: what a connection uses."""
+    def decode_all(
+        self, records: Iterable[bytes], /
+    ) -> Iterator[ReceivedMessage | None] | list[Invocation | Completion]:
+        """``decode`` of each: in turn, as far as it is asked for, or all at once in a list.
+
+        What a connection uses. A list is what a burst of the usual messages may be answered with,
+        which either side may send.
+        """
         return map(self.decode, records)
 
     @abstractmethod

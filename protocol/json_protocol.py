@@ -6,7 +6,7 @@ of, and accepts less than .NET does; whatever it refuses goes to the full reader
 payloads and back is left to ``json_values`` and ``json_binding``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -73,7 +73,9 @@ class JsonHubProtocol(HubProtocol):
             return _checked_invocation(message, record)
         return _checked_completion(message, record)
 
-    def decode_all(self, records: Iterable[bytes], /) -> Iterable[ReceivedMessage | None]:
+    def decode_all(
+        self, records: Iterable[bytes], /
+    ) -> Iterator[ReceivedMessage | None] | list[Invocation | Completion]:
         """See HubProtocol."""
         # Here bursts spend their time: usual records are decoded in one go and looked at after.
         if not isinstance(records, list) or len(records) > _BURST:

@@ -5,14 +5,14 @@ argument. What a message causes, and every byte's way to the other side, is left
 ``aio.client`` for one role, ``aio.server`` for the other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import RemoteProtocolError
 from .framing import Framer
 from .handshake import ClientHandshake, ServerHandshake
 from .hub_protocol import HubProtocol
 from .keepalive import KeepAlive
-from .messages import MAY_SEND, Completion, Invocation, Ping, ReceivedMessage, Role
+from .messages import MAY_SEND, Ping, ReceivedMessage, Role
 
 
 class HubPeer:
@@ -60,25 +60,36 @@ class HubPeer:
         self._framer = self._hub_protocol.framer(self._maximum_size)
         return rest
 
-    def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage]:
-        """Yields the messages that ``data`` completes; unknown types are left out (J-9, S-22).
+    def receive_data(self, data: bytes, now: float) -> Iterable[ReceivedMessage]:
+        """The messages that ``data`` completes; unknown types are left out (J-9, S-22).
 
-        Raises RemoteProtocolError after the messages before the fault were yielded (S-20).
+        To be iterated before the next call. Iterating raises RemoteProtocolError after the messages
+        before the fault (S-20).
         """
-        assert self._framer is not None, "the handshake is not done"
+        assert self._hub_protocol is not None, "the handshake is not done"
+        assert self._framer is not None
+        messages = self._hub_protocol.decode_all(self._framer.feed(data))
+        if isinstance(messages, list):  # of what either side may send
+            if messages:
+                self.keep_alive.heard(now)
+            return messages
+        return self._judge(messages, now)
+
+    def _judge(
+        self, messages: Iterable[ReceivedMessage | None], now: float
+    ) -> Iterator[ReceivedMessage]:
         heard = False
-        for message in self.hub_protocol.decode_all(self._framer.feed(data)):
+        for message in messages:
             if not heard:
                 heard = True
                 self.keep_alive.heard(now)
             if message is None:
                 continue
             kind = type(message)
-            if kind is not Invocation and kind is not Completion:  # nearly all are one of these
-                if kind not in self._accepted:
-                    raise RemoteProtocolError(f"Unexpected message type: {kind.__name__}Message")
-                if kind is Ping:
-                    self.keep_alive.pinged()
+            if kind not in self._accepted:
+                raise RemoteProtocolError(f"Unexpected message type: {kind.__name__}Message")
+            if kind is Ping:
+                self.keep_alive.pinged()
             yield message
 
     def receive_end(self) -> None:

@@ -49,12 +49,15 @@ class HubConnectionContext(HubCallerContext):
         """Called once, when ``ending`` has been set."""
         self.options = options
         self._transport = transport
-        self.buffered = 0
-        """Bytes queued at the time of the last write; by now it may be less."""
+        self._write = transport.write
+        self.is_congested = False
+        """Whether more waits than senders to it alone should add to: let them ``drain`` (TG-8).
+
+        As of the last write; by now it may be less.
+        """
         self._hub_protocol: HubProtocol | None = None
         self.limits = limits or TransportLimits()
-        self.high_water = self.limits.transport_max_buffer_size
-        """Bytes ``buffered`` beyond which senders to it alone have to ``drain`` (TG-8)."""
+        self._high_water = self.limits.transport_max_buffer_size
         self._maximum_buffered = options.maximum_outbound_buffer_size
         self._may_miss = options.slow_client_policy is SlowClientPolicy.DROP
         self._missed = 0  # messages, since it was last seen to read
@@ -76,15 +79,15 @@ class HubConnectionContext(HubCallerContext):
     def send_serialized(self, message: SerializedHubMessage) -> bool:
         """Queues a message that others get as well, unless it is missed; see ``write``."""
         frame = message.frame(self.hub_protocol)
-        if self._may_miss and self.buffered > self.high_water and self._misses(len(frame)):
+        if self._may_miss and self.is_congested and self._misses(len(frame)):
             return True
         return self.write(frame)
 
     def _misses(self, size: int) -> bool:
         """Whether so much is waiting that a message of ``size`` bytes has no room."""
         self._transport.flush()
-        self.buffered = self._transport.buffered
-        has_room = not self.buffered or self.buffered + size <= self._maximum_buffered
+        buffered = self._transport.buffered
+        has_room = not buffered or buffered + size <= self._maximum_buffered
         if has_room:
             if self._missed:
                 logger.info(
@@ -98,7 +101,7 @@ class HubConnectionContext(HubCallerContext):
             logger.warning(
                 "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
                 self.connection_id,
-                self.buffered,
+                buffered,
             )
         self._missed += 1
         return True
@@ -114,10 +117,11 @@ class HubConnectionContext(HubCallerContext):
         Whether so much was waiting that it has gone to the socket at once, which takes its time.
         """
         if self.ending is None:
-            self.buffered = self._transport.write(frame)
-            if self.buffered > self.high_water:
+            if self._write(frame) > self._high_water:
                 self._relieve(len(frame))
                 return True
+            if self.is_congested:
+                self.is_congested = False
         return False
 
     def _relieve(self, last_frame: int) -> None:
@@ -127,8 +131,9 @@ class HubConnectionContext(HubCallerContext):
         One message larger than the bound may enter an empty queue: else it never could be sent.
         """
         self._transport.flush()
-        self.buffered = self._transport.buffered
-        waiting = self.buffered - last_frame
+        buffered = self._transport.buffered
+        self.is_congested = buffered > self._high_water
+        waiting = buffered - last_frame
         if waiting > 0 and waiting + last_frame > self._maximum_buffered:
             logger.warning(
                 "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
@@ -138,14 +143,11 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
-        """Waits while much is buffered; cuts the connection off when it does not move (TG-9).
-
-        Worth a call when ``buffered`` is beyond ``high_water``.
-        """
-        if self.buffered <= self.high_water:
+        """Waits while it ``is_congested``; cuts it off when nothing moves (TG-9)."""
+        if not self.is_congested:
             return
-        self.buffered = self._transport.buffered
-        if self.buffered <= self.high_water or self.ending is not None:
+        self.is_congested = self._transport.buffered > self._high_water
+        if not self.is_congested or self.ending is not None:
             return
         try:
             async with asyncio.timeout(self.limits.transport_send_timeout):

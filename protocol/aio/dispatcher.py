@@ -8,7 +8,8 @@ it runs the reader goes on serving what needs no slot.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeAlias
 
 from ..errors import RemoteProtocolError
 from ..messages import Invocation, ReceivedMessage
@@ -16,6 +17,12 @@ from ..peer import HubPeer
 from .connection import HubConnectionContext
 from .invoker import Call, HubInvoker
 from .options import HubOptions
+
+_Calls: TypeAlias = Generator[Call | None, None, None]
+
+
+def _nothing() -> _Calls:
+    yield from ()
 
 
 class HubDispatcher:
@@ -37,8 +44,8 @@ class HubDispatcher:
         self._maximum_inbox_size = connection.limits.application_max_buffer_size
         self._protocol_error = protocol_error
         self._invoker: HubInvoker | None = None
-        self._calls: Iterator[Call | None] = iter(())  # until it is started, everything waits
-        self._stopped = False
+        self._calls = _nothing()  # until it is started, everything waits
+        self._has_ended = False  # nothing counts any more
         self._inbox = bytearray()  # as one: tiny pieces would take many times their room
         self._inbox_size = 0  # bytes received whose messages have not all been served
         self._messages_size = 0  # of them those that are being served
@@ -54,9 +61,10 @@ class HubDispatcher:
 
     def start(self, invoker: HubInvoker) -> None:
         """From now on messages are served; what was fed before comes first (L-2)."""
-        self._invoker = invoker
-        self._calls = self._serve(invoker)
-        self._advance()
+        if not self._has_ended:
+            self._invoker = invoker
+            self._calls = self._serve(invoker)
+            self._advance()
 
     def feed(self, data: bytes) -> bool:
         """Takes received bytes; serves what can be served at once.
@@ -117,7 +125,7 @@ class HubDispatcher:
         if self._waiting is None:
             self._advance()
 
-    def _serve(self, invoker: HubInvoker) -> Iterator[Call | None]:
+    def _serve(self, invoker: HubInvoker) -> _Calls:
         """The calls, in order, for whoever asks for the next; None when he should look around.
 
         Serves what needs no slot on the way. Ends when nothing counts any more.
@@ -134,11 +142,13 @@ class HubDispatcher:
                                 self._reads_ahead = True
                                 asyncio.get_running_loop().call_soon(self._read_ahead)
                             yield call
-                            if connection.buffered > connection.high_water:
+                            if connection.is_congested:
                                 yield None  # who reads no answers gets no more calls
-                            if connection.ending is not None or self._stopped:
+                            if connection.ending is not None:
                                 return
-                            call, self._waiting = self._waiting, None  # which was read ahead
+                            call = self._waiting
+                            if call is not None:  # it was read ahead
+                                self._waiting = None
                         if connection.ending is not None:
                             return
                     self._close_inbox()
@@ -146,9 +156,9 @@ class HubDispatcher:
         except RemoteProtocolError as error:
             self._protocol_error(error)
         finally:
-            self._stopped = True
+            self._has_ended = True
 
-    def _open_inbox(self) -> Iterator[ReceivedMessage]:
+    def _open_inbox(self) -> Iterable[ReceivedMessage]:
         """Begins with what has piled up, all in one go."""
         data = bytes(self._inbox)
         self._inbox.clear()
@@ -185,10 +195,9 @@ class HubDispatcher:
             self._running += 1
             await self._invoker.run(self._calls)
             self._running -= 1
-            if connection.ending is not None or self._stopped:
+            if self._has_ended:
                 break
-            if connection.buffered > connection.high_water:
-                await connection.drain()
+            await connection.drain()
             if not self._inbox_size:
                 sleeper = asyncio.get_running_loop().create_future()
                 self._sleepers.append(sleeper)
@@ -200,7 +209,8 @@ class HubDispatcher:
         A method is not interrupted by its caller's departure; it may watch
         ``context.connection_aborted``.
         """
-        self._stopped = True
+        self._has_ended = True
+        self._calls.close()
         self._waiting = None
         for sleeper in self._sleepers:
             if not sleeper.done():

@@ -177,7 +177,7 @@ async def _send(
                         await asyncio.sleep(0)
             except LocalProtocolError as error:
                 failure = error  # in its hub protocol; those who speak another get it
-            congested |= connection.buffered > connection.high_water
+            congested |= connection.is_congested
         if congested:
             # One turn of the loop, in which sockets that are being read take more: a burst of sends
             # must not fill the queue of a client that reads. Nobody is waited for.
