@@ -38,6 +38,7 @@ class HubDispatcher:
         options: HubOptions,
         protocol_error: Callable[[RemoteProtocolError], None],
     ) -> None:
+        self._loop = asyncio.get_running_loop()  # to ask for it costs a system call
         self._connection = connection
         self._peer = peer
         self._slots = options.maximum_parallel_invocations_per_client
@@ -102,7 +103,7 @@ class HubDispatcher:
             await self._progress()
 
     async def _progress(self) -> None:
-        self._progressed = asyncio.get_running_loop().create_future()
+        self._progressed = self._loop.create_future()
         try:
             await self._progressed
         finally:
@@ -140,7 +141,7 @@ class HubDispatcher:
                         while call is not None:
                             if not self._reads_ahead:  # once for a burst that waits for nothing
                                 self._reads_ahead = True
-                                asyncio.get_running_loop().call_soon(self._read_ahead)
+                                self._loop.call_soon(self._read_ahead)
                             yield call
                             if connection.is_congested:
                                 yield None  # who reads no answers gets no more calls
@@ -163,7 +164,7 @@ class HubDispatcher:
         data = bytes(self._inbox)
         self._inbox.clear()
         self._messages_size = len(data)
-        return self._peer.receive_data(data, asyncio.get_running_loop().time())
+        return self._peer.receive_data(data, self._loop.time())
 
     def _close_inbox(self) -> None:
         """What was begun with has been served."""
@@ -182,7 +183,7 @@ class HubDispatcher:
                 self._is_woken = True
                 return
         if len(self._workers) < self._slots:
-            worker = asyncio.get_running_loop().create_task(self._work())
+            worker = self._loop.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
             self._is_woken = True
@@ -199,7 +200,7 @@ class HubDispatcher:
                 break
             await connection.drain()
             if not self._inbox_size:
-                sleeper = asyncio.get_running_loop().create_future()
+                sleeper = self._loop.create_future()
                 self._sleepers.append(sleeper)
                 await sleeper
 

@@ -13,15 +13,13 @@ NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 INVALID_TEXT: Final = 1007
 INTERNAL_ERROR: Final = 1011
-_FIRST_BYTES: Final = {  # FIN and an opcode: whole messages only (TW-3)
-    TransferFormat.TEXT: 0x81,
-    TransferFormat.BINARY: 0x82,
-}
+_TEXT: Final = TransferFormat.TEXT
 
 
 def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
     """An unmasked, unfragmented Text or Binary message."""
-    first, size = _FIRST_BYTES[transfer_format], len(payload)
+    first = 0x81 if transfer_format is _TEXT else 0x82  # FIN: whole messages only (TW-3)
+    size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
     if size < 1 << 16:
