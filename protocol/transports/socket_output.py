@@ -35,11 +35,12 @@ class SocketOutput:
 
     def write(self, data: bytes) -> int:
         """See Transport."""
-        if not self._out:
+        out = self._out
+        if not out:
             self._flusher.schedule(self)
-        self._out.append(data)
-        self._out_size += len(data)
-        return self._out_size + self._in_socket
+        out.append(data)
+        self._out_size = size = self._out_size + len(data)
+        return size + self._in_socket
 
     def flush(self) -> None:
         """See Transport."""
