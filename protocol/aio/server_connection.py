@@ -85,7 +85,6 @@ class ServerConnection:
         )
         self._dispatcher = HubDispatcher(connection, self._peer, options, self._end_with_error)
         self._ping = b""
-        self._rest = b""  # what came behind the handshake
         self._refusal = ""  # of the handshake
         self._registered = False
         self._connected = False  # on_connected has succeeded: on_disconnected is owed
@@ -127,28 +126,27 @@ class ServerConnection:
     # ---- reading
 
     async def _read(self) -> None:
-        receive_into, dispatcher = self._transport.receive_into, self._dispatcher
-        if await receive_into(self._take_handshake):  # else the client left before (H-11)
+        rest = await self._read_handshake()
+        if rest is not None:
             await self._accept()
-            dispatcher.feed(self._rest)
-            while self.connection.ending is None:
-                await dispatcher.wait_for_room()
-                if not await receive_into(dispatcher.feed):
-                    break
-            else:
-                return
+            await self._dispatcher.receive(self._transport, rest)
+            await self._transport.acknowledge_end()
             # What was sent before the end is served before it. A method that lasts until its
             # caller is gone has to learn of it now, or those behind it would wait for ever.
             self.connection.connection_aborted.set()
-            await dispatcher.wait_until_served()
+            await self._dispatcher.wait_until_served()
         self._peer.receive_end()
 
-    def _take_handshake(self, data: bytes) -> bool:
-        rest = self._peer.receive_handshake(data)
-        if rest is None:
-            return True
-        self._rest = rest
-        return False
+    async def _read_handshake(self) -> bytes | None:
+        """What follows the handshake; None when the client left before (H-11)."""
+        inbox = bytearray()
+        while await self._transport.receive_into(inbox, 0):
+            rest = self._peer.receive_handshake(bytes(inbox))
+            if rest is not None:
+                return rest
+            inbox.clear()
+        await self._transport.acknowledge_end()
+        return None
 
     async def _accept(self) -> None:
         """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""

@@ -4,7 +4,6 @@ Message boundaries carry no meaning (0-1). How bytes become frames, events or po
 flush happens, is the transport's business.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,13 +78,19 @@ class ClientTransport(Transport, Protocol):
 class ServerTransport(Transport, Protocol):
     """A server's end, which learns from the handshake what its client speaks."""
 
-    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
-        """Gives ``take`` what arrives, piece by piece, for as long as it answers True.
+    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
+        """Appends what arrives to ``inbox``; waits only while nothing more is there.
 
-        Returns True when ``take`` wants no more for now; False when the peer has ended the stream
-        in an orderly way or vanished. What ``take`` raises is raised here, and
-        TransportViolationError when the peer broke the transport's own rules.
-        A server takes the pieces of a burst so in half the time that a coroutine for each costs.
+        Returns True as soon as more than ``maximum_size`` bytes lie in it; False when the peer has
+        ended the stream in an orderly way or vanished. Raises TransportViolationError when the peer
+        broke the transport's own rules. A method call or a coroutine for each piece of a burst
+        would cost more than the rest of receiving.
+        """
+
+    async def acknowledge_end(self) -> None:
+        """Answers the end of the stream at once, if an answer is due before the connection's end.
+
+        It is no part of ``receive_into``, which another task may go on with while it waits.
         """
 
     @property

@@ -5,7 +5,7 @@ request is left to the dispatcher, and what the bytes mean to the hub.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -117,10 +117,11 @@ class InboundPipe:
         self._lent = len(data)
         return data
 
-    async def read_into(self, take: Callable[[bytes], bool]) -> bool:
+    async def read_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport.receive_into."""
         while (data := await self.read()) is not None:
-            if not take(data):
+            inbox += data
+            if len(inbox) > maximum_size:
                 return True
         return False
 

@@ -5,7 +5,6 @@ request: bytes wait here from one poll to the next.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, TypeVar
@@ -64,9 +63,12 @@ class LongPollingServerTransport:
 
     # ---- the hub's side
 
-    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport."""
-        return await self._inbound.read_into(take)
+        return await self._inbound.read_into(inbox, maximum_size)
+
+    async def acknowledge_end(self) -> None:
+        """See ServerTransport. The client's end is a request, which is answered elsewhere."""
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs go on succeeding until the client learns of the end (TG-6)."""

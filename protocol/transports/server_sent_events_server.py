@@ -5,7 +5,6 @@ the pipe.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -62,9 +61,12 @@ class ServerSentEventsServerTransport:
         event = write_event(payload)
         return b"%x\r\n%b\r\n" % (len(event), event) if self._is_chunked else event
 
-    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport."""
-        return await self._inbound.read_into(take)
+        return await self._inbound.read_into(inbox, maximum_size)
+
+    async def acknowledge_end(self) -> None:
+        """See ServerTransport. The client's end is a request, which is answered elsewhere."""
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs are refused from now on (TG-6)."""

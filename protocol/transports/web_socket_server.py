@@ -5,7 +5,6 @@ transport itself, so that one tick costs one system call and a broadcast one fra
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -58,43 +57,46 @@ class WebSocketServerTransport:
         self.flush = self._output.flush
         self.drain = self._output.drain
         self._close_code = NORMAL
+        self._is_answer_due = False
 
     def _frame(self, payload: bytes) -> bytes:
         return self._frames.frame(payload, self._format)
 
-    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport. Text that is not UTF-8 is a violation (TW-3)."""
-        if self._early:
-            early, self._early = self._early, b""
-            if not take(early):
-                return True
+        inbox += self._early
+        self._early = b""
         receive = self._web_socket.receive
-        while True:
+        while len(inbox) <= maximum_size:
             message = await receive()
             kind = message.type
             data: bytes = message.data
             if kind is _TEXT:
                 if not data.isascii():
                     self._require_utf8(data)
-            elif kind is _BINARY:  # the opcode says nothing about a hub message (TW-3)
-                data = bytes(data)
-            else:
-                await self._receive_end(kind, data)
+            elif kind is not _BINARY:  # the opcode says nothing about a hub message (TW-3)
+                self._receive_end(kind, data)
                 return False
-            if not take(data):
-                return True
+            inbox += data
+        return True
 
-    async def _receive_end(self, kind: WSMsgType, reason: object) -> None:
+    def _receive_end(self, kind: WSMsgType, reason: object) -> None:
         match kind:
             case WSMsgType.CLOSE:
                 assert isinstance(reason, int)
                 self._check_close_code(reason)
-                await self.close()  # at once; behind a Close nothing is sent, no hub Close either
+                self._is_answer_due = True
+                self.flush()
             case WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
-                self._output.end()
                 raise TransportViolationError(str(reason))
             case _:
-                self._output.end()  # the peer has vanished, or close() was called
+                pass  # the peer has vanished, or close() was called
+        self._output.end()  # behind a Close nothing is sent, no hub Close either
+
+    async def acknowledge_end(self) -> None:
+        """See ServerTransport. A Close is answered while methods may still be running."""
+        if self._is_answer_due:
+            await self.close()
 
     def _require_utf8(self, text: bytes) -> None:
         try:

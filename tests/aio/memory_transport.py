@@ -6,7 +6,6 @@ leaves the bytes with the writer, who sees them as ``buffered``.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Literal
 
 from protocol.aio.transport import TransportLimits
@@ -55,12 +54,16 @@ class MemoryTransport:
             raise item
         return item
 
-    async def receive_into(self, take: Callable[[bytes], bool]) -> bool:
+    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport."""
         while (data := await self.receive()) is not None:
-            if not take(data):
+            inbox += data
+            if len(inbox) > maximum_size:
                 return True
         return False
+
+    async def acknowledge_end(self) -> None:
+        """See ServerTransport."""
 
     def write(self, data: bytes) -> int:
         """See Transport."""

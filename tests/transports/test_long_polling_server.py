@@ -40,13 +40,8 @@ class Polling:
 
     async def received(self) -> bytes | None:
         """The next piece of what was posted; None at the end."""
-        pieces: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            pieces.append(piece)
-            return False
-
-        return pieces[0] if await self.transport.receive_into(take) else None
+        inbox = bytearray()
+        return bytes(inbox) if await self.transport.receive_into(inbox, 0) else None
 
     async def tick(self, seconds: int) -> None:
         for _ in range(seconds):
