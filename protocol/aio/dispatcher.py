@@ -153,11 +153,11 @@ class HubDispatcher:
                             yield call
                             if connection.is_congested:
                                 yield None  # who reads no answers gets no more calls
-                            if connection.ending is not None:
-                                return
                             call = self._waiting
                             if call is not None:  # it was read ahead
                                 self._waiting = None
+                                if connection.ending is not None:
+                                    return
                         if connection.ending is not None:
                             return
                     self._opened = 0

@@ -81,17 +81,14 @@ class WebSocketServerTransport:
         return True
 
     def _receive_end(self, kind: WSMsgType, reason: object) -> None:
-        match kind:
-            case WSMsgType.CLOSE:
-                assert isinstance(reason, int)
-                self._check_close_code(reason)
-                self._is_answer_due = True
-                self.flush()
-            case WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
-                raise TransportViolationError(str(reason))
-            case _:
-                pass  # the peer has vanished, or close() was called
+        if kind is WSMsgType.CLOSE:
+            assert isinstance(reason, int)
+            self._check_close_code(reason)
+            self._is_answer_due = True
+            self.flush()
         self._output.end()  # behind a Close nothing is sent, no hub Close either
+        if kind is WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
+            raise TransportViolationError(str(reason))
 
     async def acknowledge_end(self) -> None:
         """See ServerTransport. A Close is answered while methods may still be running."""
