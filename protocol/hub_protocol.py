@@ -7,6 +7,7 @@ names of hub methods and what a message causes are decided elsewhere.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import starmap
 from typing import Any, ClassVar, Final
 
 from msgspec import Raw
@@ -70,6 +71,13 @@ class HubProtocol(ABC):
 
         Raises LocalProtocolError when the result has no representation.
         """
+
+    def encode_plain_results(self, results: Sequence[tuple[str, Any]]) -> bytes:
+        """The frames of completions, one behind the other: invocation ids with their results.
+
+        Each result is ASCII, an int of 64 bits with a sign, a bool or None.
+        """
+        return b"".join(starmap(self.encode_result, results))
 
     @abstractmethod
     def encode_value(self, value: Any) -> Raw:

@@ -6,7 +6,8 @@ of, and accepts less than .NET does; whatever it refuses goes to the full reader
 payloads and back is left to ``json_values`` and ``json_binding``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -55,7 +56,8 @@ class JsonHubProtocol(HubProtocol):
     transfer_format: ClassVar[TransferFormat] = TransferFormat.TEXT
 
     def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode
+        encoder = msgspec.json.Encoder()
+        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
 
     def framer(self, maximum_size: int | None) -> RecordFramer:
         """See HubProtocol."""
@@ -118,6 +120,11 @@ class JsonHubProtocol(HubProtocol):
         except FAILURES as error:
             raise WRITER.unwritable(error) from error
         return _frame(data)
+
+    def encode_plain_results(self, results: Sequence[tuple[str, Any]]) -> bytes:
+        """See HubProtocol."""
+        lines = self._encode_lines(list(starmap(_Result, results)))
+        return lines.replace(b"\n", RECORD_SEPARATOR)  # inside of text both are escaped
 
     encode_value = staticmethod(WRITER.encode_value)
     encode_arguments = staticmethod(WRITER.encode_arguments)

@@ -50,6 +50,8 @@ class HubConnectionContext(HubCallerContext):
         self.options = options
         self._transport = transport
         self._write = transport.write
+        self.pending: Callable[[], None] | None = None
+        """Writes what has yet to be encoded, once, before anything else is written."""
         self.is_congested = False
         """Whether more waits than senders to it alone should add to: let them ``drain`` (TG-8).
 
@@ -117,12 +119,20 @@ class HubConnectionContext(HubCallerContext):
         Whether so much was waiting that it has gone to the socket at once, which takes its time.
         """
         if self.ending is None:
+            if self.pending is not None:
+                self.write_pending()
             if self._write(frame) > self._high_water:
                 self._relieve(len(frame))
                 return True
             if self.is_congested:
                 self.is_congested = False
         return False
+
+    def write_pending(self) -> None:
+        """Queues what is ``pending``, if anything is."""
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending()
 
     def _relieve(self, last_frame: int) -> None:
         """Hands over what waits, and cuts off a client for which more piles up than it may.
@@ -159,6 +169,8 @@ class HubConnectionContext(HubCallerContext):
     def end(self, ending: Ending) -> None:
         """Ends the connection for this reason; the first reason counts."""
         if self.ending is None:
+            self.write_pending()
+        if self.ending is None:  # still: who does not read is cut off by a write
             self.ending = ending
             self.on_end()
 

@@ -257,6 +257,7 @@ class HubDispatcher:
         """Waits for methods; whenever one waits, somebody sees to what is behind it."""
         waits = True
         while waits:
+            self._connection.write_pending()
             if self._has_work or (self._leader is None and self._receiving is not None):
                 self._call_somebody()
             else:

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..errors import ArgumentBindingError, HubException, error_details
 from ..hub_protocol import HubProtocol
@@ -26,6 +26,11 @@ from .hub import BoundHubMethod, Hub, HubMethod
 
 logger = logging.getLogger(__name__)
 
+
+# Answers that can wait for the others of a burst: encoding them cannot fail, nobody can change them
+# meanwhile, and they take little room.
+_SHORT: Final = 256
+_MAXIMUM_INTEGER: Final = (1 << 63) - 1
 
 Call: TypeAlias = tuple[HubMethod, Sequence[Any], str, tuple[str, ...]]
 """A method with its arguments, ready to run; the invocation id, empty where nobody waits for an
@@ -50,6 +55,7 @@ class HubInvoker:
         self._connection = connection
         self._hub_protocol = hub_protocol
         self._encode_result = hub_protocol.encode_result
+        self._answers: list[tuple[str, Any]] = []  # to be encoded together: a third of the cost
         self._methods = methods
         self._activate = activate
         self._detailed_errors = detailed_errors
@@ -123,10 +129,11 @@ class HubInvoker:
 
         Never raises but for the task's own cancellation.
         """
-        activate, encode_result, write = self._activate, self._encode_result, self._connection.write
+        connection, activate = self._connection, self._activate
+        encode_result, write, answers = self._encode_result, connection.write, self._answers
         for call in calls:
             if call is None:
-                return
+                break
             method, arguments, invocation_id, stream_ids = call
             try:
                 if method.authorize or stream_ids:
@@ -139,7 +146,18 @@ class HubInvoker:
                 if method.is_async or inspect.isawaitable(result):
                     result = await result
                 if invocation_id:
-                    write(encode_result(invocation_id, result))
+                    kind = type(result)
+                    if (
+                        result is None
+                        or (kind is str and len(result) < _SHORT and result.isascii())
+                        or (kind is int and -_MAXIMUM_INTEGER <= result <= _MAXIMUM_INTEGER)
+                        or kind is bool
+                    ):
+                        if not answers:
+                            connection.pending = self._write_answers
+                        answers.append((invocation_id, result))
+                    else:
+                        write(encode_result(invocation_id, result))
             except asyncio.CancelledError as error:
                 if is_being_cancelled():
                     raise
@@ -153,6 +171,13 @@ class HubInvoker:
                 )
             except BaseException as error:  # a group of them, say: whatever it is, it is an answer
                 self._fail_unexpectedly(invocation_id, method.name, error)
+
+        connection.write_pending()
+
+    def _write_answers(self) -> None:
+        data = self._hub_protocol.encode_plain_results(self._answers)
+        self._answers.clear()
+        self._connection.write(data)
 
     async def _require_permission(self, method: HubMethod, stream_ids: tuple[str, ...]) -> None:
         if method.authorize and not await self._is_authorized(method):
