@@ -21,7 +21,7 @@ from ..peer import HubPeer
 from .connection import HubConnectionContext
 from .invoker import Call, HubInvoker
 from .options import HubOptions
-from .steps import Steps
+from .steps import Steps, begin
 from .transport import ServerTransport
 
 _Calls: TypeAlias = Generator[Call | None, None, None]
@@ -73,7 +73,9 @@ class HubDispatcher:
         Raises what the transport raises. When it is cancelled nothing more is received.
         """
         self._inbox += first
-        self._receiving = Steps(self._receive(transport))
+        self._receiving = begin(self._receive(transport))
+        if self._receiving is None:
+            self._received.set_result(None)
         self._call_somebody()
         try:
             error = await self._received
@@ -196,8 +198,8 @@ class HubDispatcher:
             if self._leader is None and self._receiving is not None:
                 await self._lead(self._receiving)
             elif self._has_work:
-                working = Steps(self._work())
-                if working.begin():
+                working = begin(self._work())
+                if working is not None:
                     await self._go_on(working)
             else:
                 idle = self._loop.create_future()
@@ -209,15 +211,14 @@ class HubDispatcher:
         self._leader = asyncio.current_task()
         working: Steps | None = None
         try:
-            waits = receiving.is_waiting or receiving.begin()
+            waits = True
             while waits:
-                if self._inbox or self._opened:
-                    if self._has_work:
-                        working = Steps(self._work())
-                        if working.begin():
-                            break
-                    else:
-                        self._read_ahead()
+                if self._has_work:
+                    working = begin(self._work())
+                    if working is not None:
+                        break
+                else:
+                    self._read_ahead()
                 waits = await receiving.step()
             else:
                 self._end_receiving()
@@ -225,7 +226,7 @@ class HubDispatcher:
             self._end_receiving(error)
         finally:
             self._leader = None
-        if working is not None and working.is_waiting:
+        if working is not None:
             await self._go_on(working)
 
     def _end_receiving(self, error: Exception | None = None) -> None:
@@ -236,8 +237,8 @@ class HubDispatcher:
     @property
     def _has_work(self) -> bool:
         return (
-            (bool(self._inbox) or self._opened > 0)
-            and self._running < self._slots
+            self._running < self._slots
+            and (bool(self._inbox) or self._opened > 0)
             and self._invoker is not None
         )
 

@@ -5,46 +5,46 @@ Decides nothing; who goes on with it, and when, is left to whoever runs it.
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 
+def begin(coroutine: Coroutine[Any, Any, None]) -> "Steps | None":
+    """Runs ``coroutine`` to its first wait; None when it ends before it waits for anything."""
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration:
+        return None
+    return Steps(coroutine, awaited)
+
+
 class Steps:
-    """Takes ``coroutine`` from wait to wait; each step may be made by another task."""
+    """The rest of a coroutine, from wait to wait; each step may be made by another task."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
         self._coroutine = coroutine
-        self._awaited: Any = None
-        self.is_waiting = False
-
-    def begin(self) -> bool:
-        """Runs it to its first wait. Whether it waits: else it has ended."""
-        return self._run(self._coroutine.send, None)
+        self._awaited = awaited
 
     @types.coroutine
     def step(self) -> Generator[Any, Any, bool]:
         """Lets the current task wait for what it waits for, then runs it to its next wait.
 
-        Whether it waits: else it has ended.
+        Whether there is one: else it has ended. Raises what it raises.
         """
         try:
-            value = yield self._awaited
-        except BaseException as error:  # the task is cancelled, or closed
-            return self._run(self._coroutine.throw, error)
-        return self._run(self._coroutine.send, value)
-
-    def cancel(self) -> None:
-        """Cancels it where it waits, which no task does for it now."""
-        try:
-            self._run(self._coroutine.throw, asyncio.CancelledError())
-        except asyncio.CancelledError:
-            pass
-
-    def _run(self, resume: Callable[[Any], Any], value: Any) -> bool:
-        self.is_waiting = False
-        try:
-            self._awaited = resume(value)
+            try:
+                value = yield self._awaited
+            except BaseException as error:  # the task is cancelled, or closed
+                self._awaited = self._coroutine.throw(error)
+            else:
+                self._awaited = self._coroutine.send(value)
         except StopIteration:
             return False
-        self.is_waiting = True
         return True
+
+    def cancel(self) -> None:
+        """Cancels it where it waits, when there is no task to be cancelled that waits for it."""
+        try:
+            self._coroutine.throw(asyncio.CancelledError())
+        except (asyncio.CancelledError, StopIteration):
+            pass
