@@ -4,7 +4,6 @@ Whoever holds bytes that wait for more, or for somebody to take them, has a limi
 TG-8, C-21); a peer decides in what pieces they come.
 """
 
-import asyncio
 import gc
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from protocol import HubOptions
-from protocol.aio.dispatcher import HubDispatcher
+from protocol.aio.call_queue import CallQueue
 from protocol.framing import RecordFramer
 from protocol.messagepack_framing import LengthPrefixFramer
 from protocol.peer import HubPeer
 from protocol.transports.inbound_pipe import InboundPipe
 from protocol.transports.inbox import Inbox
-from tests.idle_connection import IdleTransport, hub_connection
+from tests.idle_connection import hub_connection
 
 MIB = 1024 * 1024
 
@@ -53,26 +51,13 @@ async def events_that_nobody_takes(slices: Iterable[bytes]) -> Inbox:
     return inbox
 
 
-class Slices(IdleTransport):
-    """A client that sends ``slices``, each in a frame of its own."""
-
-    def __init__(self, slices: Iterable[bytes]) -> None:
-        super().__init__()
-        self._slices = slices
-
-    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
-        for piece in self._slices:
-            inbox += piece
-            await asyncio.sleep(0)
-        return False
-
-
-async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> HubDispatcher:
+async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> CallQueue:
     peer: Any = HubPeer
-    dispatcher = HubDispatcher(hub_connection("c"), peer, HubOptions(), lambda error: None)
-    transport: Any = Slices(slices)
-    await dispatcher.receive(transport, b"")
-    return dispatcher
+    queue = CallQueue(hub_connection("c"), peer, MIB, lambda error: None)
+    for piece in slices:
+        queue.inbox += piece
+        queue.read_ahead()
+    return queue
 
 
 HOLDERS = [

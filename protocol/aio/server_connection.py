@@ -15,6 +15,7 @@ from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive, KeepAliveAction
 from ..messages import Close, Ping, Role
 from ..peer import HubPeer
+from .call_queue import CallQueue
 from .cancellation import is_being_cancelled
 from .connection import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
@@ -83,7 +84,15 @@ class ServerConnection:
             ),
             options.maximum_receive_message_size,
         )
-        self._dispatcher = HubDispatcher(connection, self._peer, options, self._end_with_error)
+        self._queue = CallQueue(
+            connection,
+            self._peer,
+            connection.limits.application_max_buffer_size,
+            self._end_with_error,
+        )
+        self._dispatcher = HubDispatcher(
+            connection, self._queue, options.maximum_parallel_invocations_per_client
+        )
         self._ping = b""
         self._refusal = ""  # of the handshake
         self._registered = False
@@ -129,12 +138,13 @@ class ServerConnection:
         rest = await self._read_handshake()
         if rest is not None:
             await self._accept()
-            await self._dispatcher.receive(self._transport, rest)
+            self._queue.inbox += rest
+            await self._dispatcher.receive(self._transport)
             await self._transport.acknowledge_end()
             # What was sent before the end is served before it. A method that lasts until its
             # caller is gone has to learn of it now, or those behind it would wait for ever.
             self.connection.connection_aborted.set()
-            await self._dispatcher.wait_until_served()
+            await self._queue.wait_until_served()
         self._peer.receive_end()
 
     async def _read_handshake(self) -> bytes | None:
@@ -209,10 +219,10 @@ class ServerConnection:
             return
         if not self._peer.is_connected:
             return
-        if self._dispatcher.is_full and self._transport.is_closed:
+        if self._queue.is_full and self._transport.is_closed:
             self.connection.end(Ending(None))  # the reader waits for room and cannot notice
             return
-        if self._dispatcher.is_stalled:
+        if self._queue.is_stalled:
             self._peer.keep_alive.heard(now)
         match self._peer.keep_alive.tick(now):
             case KeepAliveAction.PING:

@@ -24,6 +24,7 @@ class Steps:
     def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
         self._coroutine = coroutine
         self._awaited = awaited
+        self.has_ended = False
 
     @types.coroutine
     def step(self) -> Generator[Any, Any, bool]:
@@ -39,12 +40,18 @@ class Steps:
             else:
                 self._awaited = self._coroutine.send(value)
         except StopIteration:
+            self.has_ended = True
             return False
+        except BaseException:
+            self.has_ended = True
+            raise
         return True
 
     def cancel(self) -> None:
-        """Cancels it where it waits, when there is no task to be cancelled that waits for it."""
-        try:
-            self._coroutine.throw(asyncio.CancelledError())
-        except (asyncio.CancelledError, StopIteration):
-            pass
+        """Cancels it where it waits, if it does and no task is there that waits for it."""
+        if not self.has_ended:
+            self.has_ended = True
+            try:
+                self._coroutine.throw(asyncio.CancelledError())
+            except (asyncio.CancelledError, StopIteration):
+                pass
