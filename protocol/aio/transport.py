@@ -83,8 +83,8 @@ class ServerTransport(Transport, Protocol):
 
         Returns True as soon as more than ``maximum_size`` bytes lie in it; False when the peer has
         ended the stream in an orderly way or vanished. Raises TransportViolationError when the peer
-        broke the transport's own rules. A method call or a coroutine for each piece of a burst
-        would cost more than the rest of receiving.
+        broke the transport's own rules. A call and a coroutine for each piece of a burst would cost
+        as much as all the rest of receiving it.
         """
 
     async def acknowledge_end(self) -> None:
