@@ -137,17 +137,13 @@ def _is_sound(message: Invocation | Completion, record: bytes) -> bool:
     if _is_too_deep(record):
         return False
     if isinstance(message, Invocation):
-        return _checked_invocation(message, record) is message
+        return not _may_repeat_arguments(message, record)
     return bool(message.invocation_id) and (message.error is UNSET or message.result == VOID)
 
 
 def _checked_invocation(invocation: Invocation, record: bytes) -> ReceivedMessage | None:
     """What msgspec does not see: arguments that were given before (J-10)."""
-    room = _ID_ROOM if invocation.invocation_id else _ROOM
-    rest = len(record) - len(invocation.arguments) - len(invocation.target)
-    if rest >= room and _may_repeat_arguments(record, bytes(invocation.arguments)):
-        return read_message(record)
-    return invocation
+    return read_message(record) if _may_repeat_arguments(invocation, record) else invocation
 
 
 def _checked_completion(completion: Completion, record: bytes) -> ReceivedMessage | None:
@@ -159,8 +155,12 @@ def _checked_completion(completion: Completion, record: bytes) -> ReceivedMessag
     return completion
 
 
-def _may_repeat_arguments(record: bytes, arguments: bytes) -> bool:
+def _may_repeat_arguments(invocation: Invocation, record: bytes) -> bool:
     """Whether there is room for a second name, in plain letters or in escaped ones."""
+    room = _ID_ROOM if invocation.invocation_id else _ROOM
+    if len(record) - len(invocation.arguments) - len(invocation.target) < room:
+        return False
+    arguments = bytes(invocation.arguments)
     return any(
         record.count(sign) - arguments.count(sign) != times
         for sign, times in ((b'"arguments"', 1), (b"\\", 0))

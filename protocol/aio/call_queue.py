@@ -42,8 +42,11 @@ class CallQueue:
         self.maximum_size = maximum_size
         self._protocol_error = protocol_error
         self.inbox = bytearray()
-        """What is received is appended here; as one, for tiny pieces take many times their room."""
-        self._opened = 0  # bytes taken from it whose messages have not all been served
+        """What is received is appended here; as one, for tiny pieces take many times their room.
+
+        It stays here until it is served: whoever appends knows by the length how much that is.
+        """
+        self._opened = 0  # bytes at its beginning whose messages are being served
         self.calls = _nothing()
         """The calls, in order, for whoever asks for the next; None when he should look around."""
         self._waiting: Call | None = None  # for a slot; all that follows waits behind it
@@ -67,7 +70,7 @@ class CallQueue:
     @property
     def is_empty(self) -> bool:
         """Whether all that was received is served."""
-        return not self.inbox and not self._opened
+        return not self.inbox
 
     @property
     def is_stalled(self) -> bool:
@@ -77,7 +80,7 @@ class CallQueue:
     @property
     def is_full(self) -> bool:
         """Whether nothing more is received until there is room (TG-8)."""
-        return len(self.inbox) + self._opened > self.maximum_size
+        return len(self.inbox) > self.maximum_size
 
     async def wait_for_room(self) -> None:
         """Returns when it is not full."""
@@ -112,7 +115,9 @@ class CallQueue:
                         while call is not None:
                             yield call
                             if connection.is_congested:
-                                yield None  # who reads no answers gets no more calls
+                                connection.write_pending()  # it may tell that the client reads
+                                if connection.is_congested:
+                                    yield None  # who reads no answers gets no more calls
                             call = self._waiting
                             if call is not None:  # it was read ahead
                                 self._waiting = None
@@ -120,7 +125,7 @@ class CallQueue:
                                     return
                         if connection.ending is not None:
                             return
-                    self._opened = 0
+                    del self.inbox[: self._opened]
                     if self._progressed is not None and not self._progressed.done():
                         self._progressed.set_result(None)
                 yield None
@@ -132,6 +137,5 @@ class CallQueue:
     def _open_inbox(self) -> Iterable[ReceivedMessage]:
         """Begins with what has piled up, all in one go."""
         data = bytes(self.inbox)
-        self.inbox.clear()
         self._opened = len(data)
         return self._peer.receive_data(data, self._loop.time())

@@ -175,6 +175,20 @@ async def test_who_reads_no_answers_gets_no_more_calls(serve: MakeServer) -> Non
     assert [answer["invocationId"] for answer in await slow.take()] == list(map(str, range(20)))
 
 
+@pytest.mark.parametrize("wants_answers", [True, False])
+async def test_who_reads_again_gets_the_whole_burst(serve: MakeServer, wants_answers: bool) -> None:
+    """TG-8: since the last write the client has read; its calls do not wait for the next one."""
+    flood = Flood(serve)
+    slow = await flood.connect_slow()
+    await flood.clients.all.send("News", "x" * 100 * KIB)
+    slow.transport.resume_reading()
+    assert len(await slow.take()) == 1
+    ids = [str(number) if wants_answers else None for number in range(3)]
+    answers = await slow.ask(*(call("Keep", "", id=id) for id in ids))
+    assert answers == [result(n + 1, id=id) for n, id in enumerate(ids) if id is not None]
+    assert len(flood.served) == 3
+
+
 async def test_a_send_to_one_client_waits(serve: MakeServer) -> None:
     """TG-8: a method that sends much to its caller goes at the caller's pace."""
     flood = Flood(serve)
@@ -224,6 +238,22 @@ async def test_inbox(serve: MakeServer) -> None:
     flood.release.set()
     answers = await client.take()
     assert [answer["result"] for answer in answers] == list(range(1, 201))
+    assert client.transport.peer.unread == 0
+
+
+async def test_inbox_of_one_piece(serve: MakeServer) -> None:
+    """TG-8: what waits behind a call that hangs counts, although it came with it."""
+    flood = Flood(serve, TransportLimits(application_max_buffer_size=64 * KIB))
+    client = await flood.lab.connect()
+    client.send(call("Hold", id=None), *(call("Keep", "x" * KIB, id=None) for _ in range(60)))
+    await flood.lab.clock.settle()
+    for _ in range(100):
+        client.send(call("Keep", "x" * KIB, id=None))
+        await flood.lab.clock.settle()
+    assert client.transport.peer.unread > 90 * KIB
+    flood.release.set()
+    await flood.lab.clock.settle()
+    assert len(flood.served) == 160
     assert client.transport.peer.unread == 0
 
 
