@@ -26,10 +26,10 @@ from .hub import BoundHubMethod, Hub, HubMethod
 
 logger = logging.getLogger(__name__)
 
-
 # Answers that can wait for the others of a burst: encoding them cannot fail, nobody can change them
-# meanwhile, and they take little room.
+# meanwhile, and they take little room, also in what a client may leave unread (TG-8).
 _SHORT: Final = 256
+_MANY: Final = 32
 _MAXIMUM_INTEGER: Final = (1 << 63) - 1
 
 Call: TypeAlias = tuple[HubMethod, Sequence[Any], str, tuple[str, ...]]
@@ -131,6 +131,7 @@ class HubInvoker:
         """
         connection, activate = self._connection, self._activate
         encode_result, write, answers = self._encode_result, connection.write, self._answers
+        defers = connection.limits.transport_max_buffer_size >= _MANY * _SHORT
         for call in calls:
             if call is None:
                 break
@@ -147,15 +148,17 @@ class HubInvoker:
                     result = await result
                 if invocation_id:
                     kind = type(result)
-                    if (
+                    if defers and (
                         result is None
                         or (kind is str and len(result) < _SHORT and result.isascii())
                         or (kind is int and -_MAXIMUM_INTEGER <= result <= _MAXIMUM_INTEGER)
                         or kind is bool
                     ):
-                        if not answers:
-                            connection.pending = self._write_answers
                         answers.append((invocation_id, result))
+                        if len(answers) == 1:
+                            connection.pending = self._write_answers
+                        elif len(answers) == _MANY:
+                            connection.write_pending()
                     else:
                         write(encode_result(invocation_id, result))
             except asyncio.CancelledError as error:
