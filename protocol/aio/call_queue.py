@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeAlias
 
-from ..errors import RemoteProtocolError
 from ..messages import Invocation, ReceivedMessage
 from ..peer import HubPeer
 from .connection import HubConnectionContext
@@ -25,7 +24,7 @@ def _nothing() -> Calls:
 class CallQueue:
     """One connection's bytes, messages and calls.
 
-    ``protocol_error`` is told what ends the connection. From ``maximum_size`` bytes on it
+    ``failed`` is told what ends the connection. From ``maximum_size`` bytes on it
     ``is_full``.
     """
 
@@ -34,13 +33,13 @@ class CallQueue:
         connection: HubConnectionContext,
         peer: HubPeer,
         maximum_size: int,
-        protocol_error: Callable[[RemoteProtocolError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()  # to ask for it costs a system call
         self._connection = connection
         self._peer = peer
         self.maximum_size = maximum_size
-        self._protocol_error = protocol_error
+        self._failed = failed
         self.inbox = bytearray()
         """What is received is appended here; as one, for tiny pieces take many times their room.
 
@@ -101,8 +100,10 @@ class CallQueue:
 
     def read_ahead(self) -> None:
         """Serves what needs no slot, up to the next call, which waits for one."""
-        if self._waiting is None and not self.is_empty:
-            self._waiting = next(self.calls, None)
+        if self.is_started:
+            # A None that holds back calls holds back nothing else.
+            while self._waiting is None and not (self.is_empty or self.has_ended):
+                self._waiting = next(self.calls, None)
 
     def _serve(self, invoker: HubInvoker) -> Calls:
         connection, bind, accept = self._connection, invoker.bind, invoker.accept
@@ -115,9 +116,7 @@ class CallQueue:
                         while call is not None:
                             yield call
                             if connection.is_congested:
-                                connection.write_pending()  # it may tell that the client reads
-                                if connection.is_congested:
-                                    yield None  # who reads no answers gets no more calls
+                                yield None  # who reads no answers gets no more calls
                             call = self._waiting
                             if call is not None:  # it was read ahead
                                 self._waiting = None
@@ -129,13 +128,15 @@ class CallQueue:
                     if self._progressed is not None and not self._progressed.done():
                         self._progressed.set_result(None)
                 yield None
-        except RemoteProtocolError as error:
-            self._protocol_error(error)
+        except Exception as error:  # the client's, or ours
+            self._failed(error)
         finally:
             self.has_ended = True
 
     def _open_inbox(self) -> Iterable[ReceivedMessage]:
-        """Begins with what has piled up, all in one go."""
+        """Begins with what has piled up, all in one go; after the end with nothing (S-26)."""
         data = bytes(self.inbox)
         self._opened = len(data)
+        if self._connection.ending is not None:
+            return ()
         return self._peer.receive_data(data, self._loop.time())

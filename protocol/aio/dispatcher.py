@@ -20,7 +20,10 @@ from .transport import ServerTransport
 
 
 class HubDispatcher:
-    """Keeps one connection's tasks busy with what ``queue`` holds; ``slots`` may be in a call."""
+    """Keeps one connection's tasks busy with what ``queue`` holds; ``slots`` may be in a call.
+
+    Whoever gets hold of a method's task may cancel it, during the call or later: others go on.
+    """
 
     def __init__(self, connection: HubConnectionContext, queue: CallQueue, slots: int) -> None:
         self._loop = asyncio.get_running_loop()  # to ask for it costs a system call
@@ -41,7 +44,7 @@ class HubDispatcher:
     async def receive(self, transport: ServerTransport) -> None:
         """Returns when the peer has ended the stream; what it has sent may still be served.
 
-        Raises what the transport raises. When it is cancelled nothing more is received.
+        Raises what the transport raises. When it is cancelled nothing more is received, or served.
         """
         receiving = self._receiving = begin(self._receive(transport))
         if receiving is None:
@@ -49,6 +52,9 @@ class HubDispatcher:
         self._call_somebody()
         try:
             error = await self._received
+        except asyncio.CancelledError:
+            self.stop()  # before a task that was cancelled with this one calls another
+            raise
         finally:
             self._receiving = None
             if self._leader is not None:  # it waits for the transport: else it would not lead
@@ -60,9 +66,15 @@ class HubDispatcher:
             raise error
 
     async def _receive(self, transport: ServerTransport) -> None:
-        queue = self._queue
-        while await transport.receive_into(queue.inbox, queue.maximum_size):
-            await queue.wait_for_room()
+        queue, goes_on = self._queue, True
+        while goes_on:
+            try:
+                await queue.wait_for_room()
+                goes_on = await transport.receive_into(queue.inbox, queue.maximum_size)
+            except asyncio.CancelledError:
+                if self._receiving is None:
+                    raise
+                # Only the task that waited ends, on account of a method that has run in it.
 
     def start(self, invoker: HubInvoker) -> None:
         """From now on messages are served; what was received before comes first (L-2)."""
@@ -100,16 +112,17 @@ class HubDispatcher:
     def _forget(self, task: asyncio.Task[None]) -> None:
         """A task has ended: at the end, or because a method had its own task cancelled."""
         self._tasks.discard(task)
-        if self._receiving is None:
-            self._report(ConnectionError("The task that receives was cancelled."))
-        elif not self._queue.has_ended and (self._needs_leader or self._has_work):
+        if not self._queue.has_ended and (self._needs_leader or self._has_work):
             self._call_somebody()
 
     async def _look_around(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            while not self._queue.has_ended:
+            # A cancellation that a method has outlived would confuse those after it.
+            while not (self._queue.has_ended or task.cancelling()):
                 if self._needs_leader:
-                    await self._lead()
+                    await self._lead(task)
                 elif self._has_work:
                     working = begin(self._work())
                     if working is not None:
@@ -121,14 +134,14 @@ class HubDispatcher:
         except Exception as error:  # the transport's, or ours: a method's own is its answer
             self._report(error)
 
-    async def _lead(self) -> None:
+    async def _lead(self, task: asyncio.Task[None]) -> None:
         """Receives and serves, until a method waits or the stream has ended."""
         receiving = self._receiving
         assert receiving is not None
-        self._leader = asyncio.current_task()
+        self._leader = task
         working: Steps | None = None
         try:
-            while working is None and not receiving.has_ended:
+            while working is None and not (receiving.has_ended or task.cancelling()):
                 if not self._has_work:
                     self._queue.read_ahead()
                     await receiving.step()
@@ -140,7 +153,7 @@ class HubDispatcher:
                 self._receiving = None
         if working is not None:
             await self._go_on(working)
-        else:
+        elif receiving.has_ended:
             self._report(None)
 
     def _report(self, error: Exception | None) -> None:
@@ -164,7 +177,7 @@ class HubDispatcher:
         self._running += 1
         try:
             await self._invoker.run(self._queue.calls)
-            while self._connection.is_congested and not self._queue.has_ended:
+            while not (self._queue.is_empty or self._queue.has_ended):  # they are held back
                 await self._connection.drain()
                 await self._invoker.run(self._queue.calls)
         finally:

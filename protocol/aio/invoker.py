@@ -163,9 +163,11 @@ class HubInvoker:
                         write(encode_result(invocation_id, result))
             except asyncio.CancelledError as error:
                 if is_being_cancelled():
+                    self._answer_failure(invocation_id, method.name, error)
+                    connection.write_pending()
                     raise
                 self._fail_unexpectedly(invocation_id, method.name, error)
-            except (KeyboardInterrupt, SystemExit):
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
                 raise
             except _UnauthorizedError:
                 self._fail(
@@ -191,6 +193,9 @@ class HubInvoker:
     def _fail_unexpectedly(self, invocation_id: str, name: str, error: BaseException) -> None:
         if not isinstance(error, HubException):
             logger.error("Hub method '%s' failed.", name, exc_info=error)
+        self._answer_failure(invocation_id, name, error)
+
+    def _answer_failure(self, invocation_id: str, name: str, error: BaseException) -> None:
         details = error_details(error, self._detailed_errors)
         self._fail(
             invocation_id,

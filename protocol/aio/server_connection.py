@@ -88,7 +88,7 @@ class ServerConnection:
             connection,
             self._peer,
             connection.limits.application_max_buffer_size,
-            self._end_with_error,
+            self._fail,
         )
         self._dispatcher = HubDispatcher(
             connection, self._queue, options.maximum_parallel_invocations_per_client
@@ -116,11 +116,8 @@ class ServerConnection:
             self.connection.end(Ending(None, error))
         except TransportViolationError as error:
             self.connection.end(Ending(None, error))
-        except RemoteProtocolError as error:
-            self._end_with_error(error)
-        except Exception as error:  # ours, or the lifetime manager's
-            logger.exception("A connection failed unexpectedly.")
-            self._end_with_failure(error)
+        except Exception as error:
+            self._fail(error)
         finally:
             self._handshake_timer.cancel()
             self.connection.on_end = lambda: None
@@ -234,6 +231,14 @@ class ServerConnection:
                 pass
 
     # ---- the end
+
+    def _fail(self, error: Exception) -> None:
+        """The client's mistake, or ours, the lifetime manager's, the hub protocol's."""
+        if isinstance(error, RemoteProtocolError):
+            self._end_with_error(error)
+        else:
+            logger.error("A connection failed unexpectedly.", exc_info=error)
+            self._end_with_failure(error)
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
         self.connection.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))

@@ -85,6 +85,9 @@ class ServerTransport(Transport, Protocol):
         ended the stream in an orderly way or vanished. Raises TransportViolationError when the peer
         broke the transport's own rules. A call and a coroutine for each piece of a burst would cost
         as much as all the rest of receiving it.
+
+        Each wait may be made by another task, so no timeout may span one; cancelled in one, nothing
+        is lost, for it is called again.
         """
 
     async def acknowledge_end(self) -> None:

@@ -199,6 +199,11 @@ async def test_the_loop_is_torn_down(client_lab: ClientLab) -> None:
     assert connection.state is not CONNECTED
 
 
+def age(task: asyncio.Task[Any]) -> int:
+    """Tasks are numbered by default."""
+    return int(task.get_name().rpartition("-")[2])
+
+
 class SlowHub(Hub):
     """Waits a little everywhere."""
 
@@ -273,8 +278,11 @@ async def test_a_close_that_is_cancelled_at_every_moment(serve: MakeServer) -> N
 
 
 @pytest.mark.parametrize("rounds", range(12))
-async def test_a_server_s_loop_is_torn_down(serve: MakeServer, rounds: int) -> None:
-    """As at the end of ``asyncio.run``, with calls running: every task ends."""
+@pytest.mark.parametrize("last_first", [False, True])
+async def test_a_server_s_loop_is_torn_down(
+    serve: MakeServer, rounds: int, last_first: bool
+) -> None:
+    """As at the end of ``asyncio.run``, with calls running: every task ends, and calls no other."""
 
     class EndlessHub(SlowHub):
         @hub_method
@@ -287,10 +295,10 @@ async def test_a_server_s_loop_is_torn_down(serve: MakeServer, rounds: int) -> N
     for _ in range(rounds):
         await asyncio.sleep(0)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
+    for task in sorted(tasks, key=age, reverse=last_first):
         task.cancel()
     await lab.clock.settle()
-    assert all(task.done() for task in tasks)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_requests_of_a_start(client_lab: ClientLab) -> None:

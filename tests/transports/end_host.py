@@ -15,13 +15,18 @@ class EndHub(LabHub):
     ended: list[Exception | None]
     gate: asyncio.Event
     served: list[str]
+    gate_failures: list[BaseException]
 
     async def on_disconnected(self, error: Exception | None) -> None:
         self.ended.append(error)
 
     @hub_method
     async def hold(self) -> str:
-        await self.gate.wait()
+        try:
+            await self.gate.wait()
+        except BaseException as error:
+            self.gate_failures.append(error)
+            raise
         return "held"
 
     @hub_method
@@ -47,11 +52,13 @@ class EndHost(Host):
         self.ended: list[Exception | None] = []
         self.gate = asyncio.Event()
         self.served: list[str] = []
+        self.gate_failures: list[BaseException] = []
         self.context = self.map(hub_class=EndHub, hub_options=options, hub_factory=self._make)
 
     def _make(self) -> EndHub:
         hub = EndHub()
         hub.ended, hub.gate, hub.served = self.ended, self.gate, self.served
+        hub.gate_failures = self.gate_failures
         return hub
 
     async def has_ended(self) -> Exception | None:

@@ -1,6 +1,10 @@
 """The end of a server's WebSocket, from either side (TW-5, TW-6, TW-8, TW-14)."""
 
+import json
+
 import pytest
+
+from protocol import TransportViolationError
 
 from .conftest import Connect
 from .end_host import ECHO, EndHost, answer, call
@@ -12,6 +16,7 @@ from .raw_web_socket import (
     TEXT,
     RawWebSocket,
     close_payload,
+    encode,
 )
 
 
@@ -63,6 +68,20 @@ async def test_an_unanswered_close(end_host: EndHost, client: RawWebSocket) -> N
     await client.closing()
     assert await client.end() == b""
     assert await end_host.has_ended() is None
+
+
+async def test_an_unanswered_close_after_a_violation(
+    end_host: EndHost, client: RawWebSocket
+) -> None:
+    """TW-13, TW-6: the same, and the method that runs meanwhile is none of its business."""
+    hold = json.dumps(call("Hold")).encode() + b"\x1e"
+    client.writer.write(encode(TEXT, hold, masked=True) + encode(TEXT, b"", masked=True, bits=0x40))
+    assert (await client.closing()).code == 1002
+    assert await client.end() == b""
+    error = await end_host.has_ended()
+    assert isinstance(error, TransportViolationError)
+    assert end_host.gate_failures == []
+    end_host.gate.set()
 
 
 async def test_on_disconnected_fails(connect: Connect) -> None:
