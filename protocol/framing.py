@@ -6,6 +6,7 @@ binary hub protocols is in ``messagepack_framing``.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Final, Protocol
 
 from .errors import RemoteProtocolError
@@ -49,26 +50,15 @@ class RecordFramer:
         """See Framer."""
         pieces = data.split(RECORD_SEPARATOR)
         rest = pieces.pop()
-        limit = self.maximum_size
-        if self._begun or (limit is not None and len(data) >= limit):
-            return self._join(pieces, rest)
+        size, limit = len(self._begun) + len(data), self.maximum_size
+        if pieces and self._begun:
+            self._begun += pieces[0]
+            pieces[0] = bytes(self._begun)
+            self._begun.clear()
         self._begun += rest
-        return pieces
-
-    def _join(self, pieces: list[bytes], rest: bytes) -> Iterator[bytes]:
-        """``feed`` where a record was begun before, or may be too large."""
-        limit = self.maximum_size
-        for piece in pieces:
-            if self._begun:
-                self._begun += piece
-                piece = bytes(self._begun)
-                self._begun.clear()
-            if limit is not None and len(piece) >= limit:
-                raise too_large(limit)
-            yield piece
-        self._begun += rest
-        if limit is not None and len(self._begun) >= limit:
-            raise too_large(limit)
+        if limit is None or size < limit or max(map(len, (*pieces, self._begun))) < limit:
+            return pieces
+        return _up_to(limit, pieces)
 
     def take_record(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The first record that ``data`` completes and all that follows it, or None.
@@ -83,6 +73,12 @@ class RecordFramer:
             return None
         (record,) = self.feed(head + separator)
         return record, tail
+
+
+def _up_to(limit: int, pieces: list[bytes]) -> Iterator[bytes]:
+    """Those before the one that is too large, which may be the unfinished one behind them."""
+    yield from takewhile(lambda piece: len(piece) < limit, pieces)
+    raise too_large(limit)
 
 
 def too_large(limit: int) -> RemoteProtocolError:

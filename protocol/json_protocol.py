@@ -80,21 +80,28 @@ class JsonHubProtocol(HubProtocol):
     ) -> Iterator[ReceivedMessage | None] | list[Invocation | Completion]:
         """See HubProtocol."""
         # Here bursts spend their time: usual records are decoded in one go and looked at after.
-        if not isinstance(records, list) or len(records) > _BURST:
+        if not isinstance(records, list):
             return map(self.decode, records)
+        if len(records) > _BURST:
+            return self._decode_in_bursts(records)
         try:
             messages = list(map(_FREQUENT.decode, records))
         except (ValueError, RecursionError):
             return map(self.decode, records)
         for message, record in zip(messages, records, strict=True):
             size = len(record)
-            if (
-                type(message) is not Invocation  # isinstance would cost half of the decoding
-                or size >= _DEEP
-                or size - len(message.arguments) >= (_ID_ROOM if message.invocation_id else _ROOM)
-            ) and not _is_sound(message, record):
+            if type(message) is Invocation:  # isinstance would cost half of the decoding
+                room = _ID_ROOM if message.invocation_id else _ROOM
+                is_usual = size - len(message.arguments) < room
+            else:
+                is_usual = message.error is UNSET and message.invocation_id != ""
+            if (size >= _DEEP or not is_usual) and not _is_sound(message, record):
                 return map(self.decode, records)
         return messages
+
+    def _decode_in_bursts(self, records: list[bytes]) -> Iterator[ReceivedMessage | None]:
+        for start in range(0, len(records), _BURST):
+            yield from self.decode_all(records[start : start + _BURST])
 
     def require_arguments(self, arguments: Raw) -> None:
         """See HubProtocol. Not part of ``decode``, a third of whose time it would take."""

@@ -123,7 +123,7 @@ def peer(role: Role) -> HubPeer:
         else ServerHandshake({"json": PROTOCOL}, maximum_size=None)
     )
     clock = KeepAlive(role, interval=float("inf"), timeout=10.0, now=0.0)
-    it = HubPeer(role, handshake, clock, 64 * 1024)
+    it = HubPeer(role, handshake, clock, 32 * 1024)
     it.receive_handshake(
         b"{}\x1e" if role is Role.CLIENT else b'{"protocol":"json","version":1}\x1e'
     )
@@ -153,6 +153,18 @@ def test_a_peer_tells_the_same_of_any_pieces(
     if not got[1]:
         with pytest.raises(RemoteProtocolError, match="terminated while reading a message"):
             it.receive_end()
+
+
+@pytest.mark.parametrize("cut", [0, 30])
+@pytest.mark.parametrize("count", [2, 1000])
+def test_a_burst_cut_inside_a_record_or_above_a_record_s_limit(cut: int, count: int) -> None:
+    """It is decoded in one go like any other: one by one takes twice as long."""
+    it = peer(Role.SERVER)
+    stream = (CALL + RECORD_SEPARATOR) * count
+    assert list(it.receive_data(stream[:cut], 0.0)) == []
+    messages = it.receive_data(stream[cut:], 0.0)
+    assert isinstance(messages, list)
+    assert messages == [PROTOCOL.decode(CALL)] * count
 
 
 @pytest.mark.parametrize("role", Role)
