@@ -58,6 +58,10 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
         [call("Echo", value) for value in (1, ODD, "a", [2], None, 2**63 - 1, -(2**63), True, 1.5)],
         [result(value) for value in (1, ODD, "a", [2], None, 2**63 - 1, -(2**63), True, 1.5)],
     ),
+    "more than are kept": (
+        [*(call("Echo", n) for n in range(100)), call("TellCaller", "a"), call("Echo", 100)],
+        [*map(result, range(100)), invocation("News", "a"), result("a"), result(100)],
+    ),
     "ids": (
         [call("Echo", 0, id=id) for id in (ODD, "\n", "\x1e", "x" * 10_000)],
         [result(0, id=id) for id in (ODD, "\n", "\x1e", "x" * 10_000)],
