@@ -158,6 +158,10 @@ class MemoryTransport:
         """Breaks a rule of the transport, as the other side sees it."""
         self.fail(TransportViolationError(text))
 
+    def finish(self) -> None:
+        """Sends no more, and goes on receiving."""
+        self.peer._arrive(None)
+
     def fail(self, error: Exception) -> None:
         """Lets the other side's ``receive`` raise, as a transport never should."""
         self.peer._arrive(error)
