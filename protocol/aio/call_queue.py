@@ -43,7 +43,7 @@ class CallQueue:
         self.inbox = bytearray()
         """What is received is appended here; as one, for tiny pieces take many times their room.
 
-        It stays here until it is served: whoever appends knows by the length how much that is.
+        It stays here until it is served: whoever appends sees by the length whether there is room.
         """
         self._opened = 0  # bytes at its beginning whose messages are being served
         self.calls = _nothing()
@@ -107,6 +107,7 @@ class CallQueue:
 
     def _serve(self, invoker: HubInvoker) -> Calls:
         connection, bind, accept = self._connection, invoker.bind, invoker.accept
+        message: ReceivedMessage | None
         try:
             while True:
                 while self.inbox:
@@ -124,6 +125,7 @@ class CallQueue:
                                     return
                         if connection.ending is not None:
                             return
+                    message = None  # it may have been large
                     del self.inbox[: self._opened]
                     if self._progressed is not None and not self._progressed.done():
                         self._progressed.set_result(None)
@@ -136,7 +138,8 @@ class CallQueue:
     def _open_inbox(self) -> Iterable[ReceivedMessage]:
         """Begins with what has piled up, all in one go; after the end with nothing (S-26)."""
         data = bytes(self.inbox)
-        self._opened = len(data)
+        del self.inbox[self.maximum_size + 1 :]  # to be full it needs no more of a large message
+        self._opened = len(self.inbox)
         if self._connection.ending is not None:
             return ()
         return self._peer.receive_data(data, self._loop.time())

@@ -1,7 +1,9 @@
 """Bounded memory: slow readers are cut off, eager writers wait (TG-8, TG-9)."""
 
 import asyncio
+import json
 import logging
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -255,6 +257,33 @@ async def test_inbox_of_one_piece(serve: MakeServer) -> None:
     await flood.lab.clock.settle()
     assert len(flood.served) == 160
     assert client.transport.peer.unread == 0
+
+
+@pytest.mark.parametrize(("calls_behind", "copies"), [(0, 1), (1, 2)])
+async def test_a_large_message_is_let_go(serve: MakeServer, calls_behind: int, copies: int) -> None:
+    """TG-8: while its method waits its argument is there, and its record when more is behind it."""
+    release = asyncio.Event()
+
+    class LargeHub(Hub):
+        @hub_method
+        async def hold(self, text: str) -> int:
+            await release.wait()
+            return len(text)
+
+    size = 4 * KIB * KIB
+    client = await serve(LargeHub, HubOptions(maximum_receive_message_size=None)).connect()
+    records = [call("Hold", "x" * size), *[call("Hold", "", id="2")] * calls_behind]
+    data = "".join(json.dumps(record) + "\x1e" for record in records).encode()
+    tracemalloc.start()
+    try:
+        client.send_bytes(data)
+        assert await client.take() == []
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    release.set()
+    assert await client.take() == [result(size), *[result(0, id="2")] * calls_behind]
+    assert held < (copies + 0.5) * size
 
 
 async def test_inbox_during_on_connected(serve: MakeServer) -> None:
