@@ -49,18 +49,18 @@ def serving() -> Iterator[Server]:
 
 
 class Echoes(asyncio.Protocol):
-    """One WebSocket that keeps ``depth`` messages in flight until it has ``total`` replies."""
+    """One WebSocket that keeps ``depth`` messages in flight, and counts replies."""
 
-    def __init__(self, path: str, message: bytes, mark: bytes, depth: int, total: int) -> None:
+    def __init__(self, path: str, message: bytes, mark: bytes, depth: int) -> None:
         self._path = path
         self._frame = frame(message)
-        self._mark = mark  # occurs once in each reply
+        self._mark = mark  # occurs once in each right reply
         self._depth = depth
-        self._left = total  # to be sent
-        self._missing = total  # to be received
+        self._left = 0  # to be sent
+        self._missing = 0  # to be received
         self._tail = b""
         self._open = False
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,8 +71,8 @@ class Echoes(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection that ends too early is a fault."""
-        if not self.done.done():
-            self.done.set_exception(exc or ConnectionError("the server hung up"))
+        if not self._done.done():
+            self._done.set_exception(exc or ConnectionError("the server hung up"))
 
     def data_received(self, data: bytes) -> None:
         """Counts replies and sends as many messages."""
@@ -89,12 +89,15 @@ class Echoes(asyncio.Protocol):
         self._tail = self._tail[-len(self._mark) + 1 :] if len(self._mark) > 1 else b""
         self._missing -= count
         self._send(count)
-        if self._missing <= 0 and not self.done.done():
-            self.done.set_result(None)
+        if self._missing <= 0 and not self._done.done():
+            self._done.set_result(None)
 
-    def begin(self) -> None:
-        """Sends the first messages."""
+    async def run(self, total: int) -> None:
+        """Returns when there have been ``total`` replies."""
+        self._left = self._missing = total
+        self._done = asyncio.get_running_loop().create_future()
         self._send(self._depth)
+        await self._done
 
     def _send(self, count: int) -> None:
         count = min(count, self._left)
@@ -110,8 +113,12 @@ class Echoes(asyncio.Protocol):
 class Listener(asyncio.Protocol):
     """A connection that only takes what comes: a hub's client, or without a path a plain socket."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, mark: bytes, total: int) -> None:
         self._path = path
+        self._mark = mark  # occurs once in each event
+        self._missing = total
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when there have been as many events as there should be."""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,12 +131,15 @@ class Listener(asyncio.Protocol):
             self.ready.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Completes the handshake, then ignores everything."""
-        if not self.ready.done():
-            if b"{}\x1e" in data:
-                self.ready.set_result(None)
-            else:
-                self._transport.write(frame(_HANDSHAKE))
+        """Completes the handshake, then only counts."""
+        if self.ready.done():
+            self._missing -= data.count(self._mark)
+            if self._missing <= 0 and not self.done.done():
+                self.done.set_result(None)
+        elif b"{}\x1e" in data:
+            self.ready.set_result(None)
+        else:
+            self._transport.write(frame(_HANDSHAKE))
 
     def close(self) -> None:
         """Hangs up."""
@@ -138,14 +148,14 @@ class Listener(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def connected(
-    server: Server, path: str, count: int, message: bytes, mark: bytes, depth: int, total: int
+    server: Server, path: str, count: int, message: bytes, mark: bytes, depth: int
 ) -> AsyncIterator[list[Echoes]]:
     """``count`` open WebSockets."""
     loop = asyncio.get_running_loop()
     clients: list[Echoes] = []
     for _ in range(count):
         _, client = await loop.create_connection(
-            lambda: Echoes(path, message, mark, depth, total), "127.0.0.1", server.port
+            lambda: Echoes(path, message, mark, depth), "127.0.0.1", server.port
         )
         await client.ready
         clients.append(client)
@@ -154,17 +164,3 @@ async def connected(
     finally:
         for client in clients:
             client.close()
-
-
-async def echo_cpu(
-    server: Server, path: str, message: bytes, mark: bytes, *, clients: int, depth: int, total: int
-) -> float:
-    """Server CPU in µs per echo."""
-    async with connected(
-        server, path, clients, message, mark, depth, total // clients
-    ) as connections:
-        before = await server.get("/cpu")
-        for connection in connections:
-            connection.begin()
-        await asyncio.gather(*(connection.done for connection in connections))
-        return (await server.get("/cpu") - before) / total * 1e6

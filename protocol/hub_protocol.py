@@ -126,6 +126,8 @@ class SerializedHubMessage:
         Raises LocalProtocolError when an argument has no representation in it.
         """
         frame = self._frames.get(hub_protocol.name)
+        if type(frame) is bytes:  # as for all receivers but the first
+            return frame
         if frame is None:
             frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
         if isinstance(frame, LocalProtocolError):

@@ -80,7 +80,8 @@ class HubConnectionContext(HubCallerContext):
 
     def send_serialized(self, message: SerializedHubMessage) -> bool:
         """Queues a message that others get as well, unless it is missed; see ``write``."""
-        frame = message.frame(self.hub_protocol)
+        assert self._hub_protocol is not None  # the property would take its time at each receiver
+        frame = message.frame(self._hub_protocol)
         if self._may_miss and self.is_congested and self._misses(len(frame)):
             return True
         return self.write(frame)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ..aio.hub import Hub
 from ..aio.server import HubServer
+from ..hub_protocol import TransferFormat
 from .client_watch import ClientWatch
 from .flusher import Flusher
 from .http_connections import HttpConnectionManager
@@ -29,7 +30,7 @@ class Hosting:
         self.servers: dict[type[Hub], HubServer] = {}
         self.connections = HttpConnectionManager()
         self.flusher = Flusher()
-        self.frames = FrameCache()
+        self.frames = {each: FrameCache(each) for each in TransferFormat}
         self.watch = ClientWatch()
         self._tasks: set[asyncio.Task[None]] = set()
 

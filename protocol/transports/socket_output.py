@@ -24,8 +24,9 @@ class SocketOutput:
         limits: TransportLimits,
     ) -> None:
         self._request = request
+        self._socket = request.transport  # for ``flush``, which is all that is done often
         self._flusher = flusher
-        self._frame = frame
+        self.frame = frame
         self._high_water = limits.transport_max_buffer_size
         self._out: list[bytes] = []
         self._out_size = 0
@@ -50,10 +51,10 @@ class SocketOutput:
         payload = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._out_size = 0
-        socket = self._request.transport
+        socket = self._socket
         if self._is_ended or socket is None or socket.is_closing():
             return
-        socket.write(self._frame(payload))
+        socket.write(self.frame(payload))
         self._in_socket = socket.get_write_buffer_size()
 
     def end(self) -> None:

@@ -39,17 +39,19 @@ def require_utf8(text: bytes) -> None:
 
 
 class FrameCache:
-    """The frame of the last payload: a broadcast hands in the same object for each connection."""
+    """The frame of the last payload: a broadcast hands in the same object for each connection.
 
-    def __init__(self) -> None:
+    One for each transfer format: what is the same payload is not the same frame in the other.
+    """
+
+    def __init__(self, transfer_format: TransferFormat) -> None:
+        self._format = transfer_format
         self._payload = b""
-        self._format = TransferFormat.TEXT
-        self._frame = data_frame(b"", TransferFormat.TEXT)
+        self._frame = data_frame(b"", transfer_format)
 
-    def frame(self, payload: bytes, transfer_format: TransferFormat) -> bytes:
-        """``data_frame``, the same object while payload and format are the same objects."""
-        if payload is not self._payload or transfer_format is not self._format:
-            self._frame = data_frame(payload, transfer_format)
+    def frame(self, payload: bytes) -> bytes:
+        """``data_frame``, the same object while the payload is the same object."""
+        if payload is not self._payload:
+            self._frame = data_frame(payload, self._format)
             self._payload = payload
-            self._format = transfer_format
         return self._frame

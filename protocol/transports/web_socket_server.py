@@ -5,6 +5,7 @@ transport itself, so that one tick costs one system call and a broadcast one fra
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -40,7 +41,7 @@ class WebSocketServerTransport:
         request: web.Request,
         web_socket: "web.WebSocketResponse[bool]",
         flusher: Flusher,
-        frames: FrameCache,
+        frames: Mapping[TransferFormat, FrameCache],
         limits: TransportLimits,
         close_timeout: float,
         early: bytes = b"",
@@ -51,16 +52,13 @@ class WebSocketServerTransport:
         self._web_socket = web_socket
         self._frames = frames
         self._close_timeout = close_timeout
-        self._format = TransferFormat.TEXT
-        self._output = SocketOutput(request, flusher, self._frame, limits)
+        text = frames[TransferFormat.TEXT].frame
+        self._output = SocketOutput(request, flusher, text, limits)
         self.write = self._output.write
         self.flush = self._output.flush
         self.drain = self._output.drain
         self._close_code = NORMAL
         self._is_answer_due = False
-
-    def _frame(self, payload: bytes) -> bytes:
-        return self._frames.frame(payload, self._format)
 
     async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
         """See ServerTransport. Text that is not UTF-8 is a violation (TW-3)."""
@@ -111,7 +109,7 @@ class WebSocketServerTransport:
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
         """See ServerTransport."""
         self.flush()
-        self._format = transfer_format
+        self._output.frame = self._frames[transfer_format].frame
 
     def stop_receiving(self) -> None:
         """See ServerTransport. What aiohttp still reads is dropped with the socket."""

@@ -19,6 +19,12 @@ from protocol.transports.web_socket_server import WebSocketServerTransport
 
 from .raw_web_socket import BINARY, TEXT, encode
 
+Frames = dict[TransferFormat, FrameCache]
+
+
+def new_frames() -> Frames:
+    return {each: FrameCache(each) for each in TransferFormat}
+
 
 class Recorder:
     def __init__(self, order: list["Recorder"]) -> None:
@@ -104,7 +110,7 @@ class FakeRequest:
         self.transport: FakeSocket | None = transport
 
 
-def transport_over(socket: FakeSocket, flusher: Flusher, frames: FrameCache) -> Any:
+def transport_over(socket: FakeSocket, flusher: Flusher, frames: Frames) -> Any:
     return WebSocketServerTransport(
         FakeRequest(socket),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
@@ -121,7 +127,7 @@ class Broadcast:
     def __init__(self) -> None:
         self.manager = DefaultHubLifetimeManager()
         self.sockets: list[FakeSocket] = []
-        self._flusher, self._frames = Flusher(), FrameCache()
+        self._flusher, self._frames = Flusher(), new_frames()
 
     async def connect(self, count: int) -> None:
         for number in range(count):
@@ -200,7 +206,7 @@ async def test_several_messages_of_one_tick() -> None:
 async def test_formats_do_not_mix() -> None:
     """TW-3, H-8: what was written before the format was known leaves as a frame of its own."""
     socket = FakeSocket()
-    transport = transport_over(socket, Flusher(), FrameCache())
+    transport = transport_over(socket, Flusher(), new_frames())
     transport.write(b"text")
     transport.use_transfer_format(TransferFormat.BINARY)
     transport.write(b"\x02\x91")
@@ -212,10 +218,23 @@ async def test_formats_do_not_mix() -> None:
     ]
 
 
+async def test_the_same_payload_in_both_formats() -> None:
+    """TW-3: ``{}`` of a handshake goes to clients of either kind, and is the same object."""
+    flusher, frames = Flusher(), new_frames()
+    sockets = [FakeSocket() for _ in range(4)]
+    for socket, transfer_format in zip(sockets, 2 * list(TransferFormat), strict=True):
+        transport = transport_over(socket, flusher, frames)
+        transport.use_transfer_format(transfer_format)
+        transport.write(b"{}")
+    await asyncio.sleep(0)
+    written = 2 * [[encode(opcode, b"{}", masked=False)] for opcode in (TEXT, BINARY)]
+    assert [socket.written for socket in sockets] == written
+
+
 async def test_what_is_buffered() -> None:
     """TG-9: what waits for the end of the tick, and what the socket has not taken."""
     socket = FakeSocket()
-    transport = transport_over(socket, Flusher(), FrameCache())
+    transport = transport_over(socket, Flusher(), new_frames())
     assert transport.buffered == 0
     assert transport.write(b"12345") == 5
     assert transport.write(b"678") == 8
@@ -232,7 +251,7 @@ async def test_what_is_buffered() -> None:
 async def test_a_socket_that_is_closing() -> None:
     """G-7: what is written to it is dropped, and not counted either."""
     socket = FakeSocket()
-    transport = transport_over(socket, Flusher(), FrameCache())
+    transport = transport_over(socket, Flusher(), new_frames())
     assert not transport.is_closed
     socket.closing = True
     transport.write(b"12345")
