@@ -66,12 +66,12 @@ def _growth() -> Ratio:
     )
 
 
-def _settled(measure: Callable[[], Ratio], tries: int = 5) -> Ratio:
-    """The best of a few measurements, if one does not hold: noise passes, a regression stays."""
-    best = measure()
-    while not best.holds and (tries := tries - 1):
-        best = min(best, measure(), key=lambda ratio: ratio.value)
-    return best
+def _settled(measure: Callable[[], Ratio], tries: int = 5) -> list[Ratio]:
+    """A few measurements, if the first does not hold: noise passes, a regression stays."""
+    ratios = [measure()]
+    while not ratios[-1].holds and len(ratios) < tries:
+        ratios.append(measure())
+    return ratios
 
 
 def main() -> int:
@@ -88,9 +88,12 @@ def main() -> int:
         lambda: _echo(100, 16),
         lambda: _broadcast(500),
     ):
-        ratio = _settled(measure)
+        ratios = _settled(measure)
+        ratio = min(ratios, key=lambda each: each.value)
         good &= ratio.holds
         print(f"{ratio.value:.2f}  (at most {ratio.at_most})  {ratio.name}: {ratio.details}")
+        if len(ratios) > 1:
+            print(f"      the best of {', '.join(f'{each.value:.2f}' for each in ratios)}")
     return 0 if good or not guarded else 1
 
 

@@ -60,7 +60,7 @@ class Echoes(asyncio.Protocol):
         self._missing = 0  # to be received
         self._tail = b""
         self._open = False
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,14 +90,14 @@ class Echoes(asyncio.Protocol):
         self._missing -= count
         self._send(count)
         if self._missing <= 0 and not self._done.done():
-            self._done.set_result(None)
+            self._done.set_result(data)
 
-    async def run(self, total: int) -> None:
-        """Returns when there have been ``total`` replies."""
+    async def run(self, total: int) -> bytes:
+        """Returns when there have been ``total`` replies, with what came last."""
         self._left = self._missing = total
         self._done = asyncio.get_running_loop().create_future()
         self._send(self._depth)
-        await self._done
+        return await self._done
 
     def _send(self, count: int) -> None:
         count = min(count, self._left)
