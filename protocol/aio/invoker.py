@@ -164,7 +164,6 @@ class HubInvoker:
             except asyncio.CancelledError as error:
                 if is_being_cancelled():
                     self._answer_failure(invocation_id, method.name, error)
-                    connection.write_pending()
                     raise
                 self._fail_unexpectedly(invocation_id, method.name, error)
             except (KeyboardInterrupt, SystemExit, GeneratorExit):

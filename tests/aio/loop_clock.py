@@ -77,3 +77,8 @@ class LoopClock:
         """Tasks and timers that are alive, but for the task that asks."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         return [*tasks, *self.timers()]
+
+
+def age(task: asyncio.Task[Any]) -> int:
+    """Tasks in this order were made one after the other: by default they are numbered."""
+    return int(task.get_name().rpartition("-")[2])

@@ -12,6 +12,7 @@ from protocol.aio.retry import retry_delays
 
 from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
 from .conftest import MakeServer
+from .loop_clock import age
 from .server_lab import HANDSHAKE, call
 
 DISCONNECTED = HubConnectionState.DISCONNECTED
@@ -197,11 +198,6 @@ async def test_the_loop_is_torn_down(client_lab: ClientLab) -> None:
     assert all(task.done() for task in tasks)
     assert calling.done()
     assert connection.state is not CONNECTED
-
-
-def age(task: asyncio.Task[Any]) -> int:
-    """Tasks are numbered by default."""
-    return int(task.get_name().rpartition("-")[2])
 
 
 class SlowHub(Hub):

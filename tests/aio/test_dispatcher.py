@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +11,11 @@ import pytest
 from protocol import Hub, HubOptions, hub_method
 from protocol.aio.connection import HubConnectionContext
 from protocol.aio.transport import TransportLimits
+from protocol.json_protocol import JsonHubProtocol
+from protocol.messages import Invocation, ReceivedMessage
 
 from .conftest import MakeServer
+from .endings import closed
 from .server_lab import CLOSE, GOODBYE, PING, RawClient, call, failure, invocation, result
 
 KIB = 1024
@@ -58,6 +61,11 @@ class TaskHub(Hub):
         assert task is not None
         task.cancel()
         return "cancelled"
+
+    @hub_method
+    def give_up(self) -> None:
+        self.cancel_own_task()
+        raise asyncio.CancelledError
 
     @hub_method
     def cancel(self, name: str) -> None:
@@ -223,14 +231,12 @@ async def test_a_method_whose_task_is_cancelled_is_answered(serve: MakeServer, s
 
 async def test_answers_before_a_cancelled_method_are_not_kept_back(serve: MakeServer) -> None:
     """S-18: nobody waits for the failure of a call without an id, but for what came before it."""
-    tasks = Tasks(serve)
-    client = await tasks.connect()
-    calls = [call("Hold", "a"), call("Quick", "b", id="2"), call("CancelOwnTask", id="3")]
-    client.send(*calls, call("YieldOften", 1, id=None))
-    await tasks.lab.clock.settle()
-    tasks.gate.set()
-    assert await client.take() == [result("a"), result("b", "2"), result("cancelled", "3")]
-    assert await client.ask(call("Quick", "c", id="4")) == [result("c", "4")]
+    client = await Tasks(serve).connect()
+    assert await client.ask(call("Quick", "a"), call("GiveUp", id=None)) == [result("a")]
+    assert await client.ask(call("Quick", "b"), call("GiveUp", id="2")) == [
+        result("b"),
+        failure(UNEXPECTED.format("GiveUp"), "2"),
+    ]
 
 
 @ONE_AND_THREE
@@ -430,3 +436,59 @@ async def test_a_burst_whose_client_is_cut_off_in_the_middle(
         assert await client.has_ended()
     assert tasks.journal == []
     assert "is cut off" in caplog.text
+
+
+# ---- what should not happen
+
+
+class BrokenProtocol(JsonHubProtocol):
+    """A hub protocol of somebody's own, with a fault."""
+
+    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+        for message in super().decode_all(records):
+            yield message
+            if isinstance(message, Invocation) and message.target == "Hold":
+                raise LookupError("a fault")
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_hub_protocol_that_fails(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture, has_left: bool
+) -> None:
+    """TW-6: it ends the connection, which is told and forgotten, whoever happened to read, and
+    whatever waits meanwhile."""
+    tasks = Tasks(serve, supported_protocols=(BrokenProtocol(),))
+    client = await tasks.connect()
+    client.send(call("Quick", "a"), call("Hold", "h", id="2"), call("Quick", "b"))
+    if has_left:
+        client.transport.finish()
+    assert await client.take() == [result("a"), {"type": 7, "error": closed()["error"]}]
+    assert await client.has_ended()
+    assert "A connection failed unexpectedly." in caplog.text
+    assert tasks.journal == ["a"]
+    tasks.gate.set()
+    await tasks.lab.clock.settle()
+    assert tasks.tasks["h"] is not None
+    assert tasks.tasks["h"].done()
+    assert not tasks.tasks["h"].cancelled()
+
+
+async def test_a_call_that_is_thrown_away(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a loop that is closed in the middle: what is behind it is not run by the collector
+    of garbage."""
+    tasks = Tasks(serve)
+    client = await tasks.connect()
+    client.send(call("Hold", "h"), call("Quick", "behind"))
+    await tasks.lab.clock.settle()
+    held = tasks.tasks["h"]
+    assert held is not None
+    coroutine: Any = held.get_coro()
+    coroutine.close()
+    assert tasks.journal == []
+    assert caplog.text == ""
+    tasks.gate.set()
+    held.cancel()
+    await asyncio.wait({held})
+    assert held.cancelled() or held.exception() is not None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from protocol import Hub, HubOptions, hub_method
 from protocol.aio.transport import TransportLimits
 
-from .loop_clock import LoopClock
+from .loop_clock import LoopClock, age
 from .order_model import Kind, Message, ModelServer, Outcome
 from .server_lab import CLOSE, GOODBYE, RS, RawClient, ServerLab
 
@@ -37,10 +37,14 @@ class ModelHub(Hub):
     async def wait(self, number: str) -> str:
         message = self.world.calls[number]
         self.world.begin(message)
-        for _ in range(message.yields):
-            await asyncio.sleep(0)
-        for gate in message.gates:
-            await self.world.gate(gate).wait()
+        try:
+            for _ in range(message.yields):
+                await asyncio.sleep(0)
+            for gate in message.gates:
+                await self.world.gate(gate).wait()
+        except asyncio.CancelledError:
+            self.world.end(message)
+            raise
         return self._end(message)
 
     @hub_method
@@ -244,3 +248,79 @@ async def compare(draw: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -
     await clock.settle()
     assert clock.leftovers() == []
     assert clock.unhandled == []
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_nothing_is_lost(data: st.DataObject) -> None:
+    """P-1, TG-8: whoever cancels tasks that methods have run in, and however a client reads,
+    at any moment: every call starts, in order, and every one is answered once."""
+    with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as monkeypatch:
+        runner.run(disturb(data.draw, monkeypatch))
+
+
+async def disturb(draw: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = LoopClock(monkeypatch)
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    slots = draw(st.integers(1, 3))
+    limits = TransportLimits(
+        application_max_buffer_size=draw(st.sampled_from((65536, 200))),
+        transport_max_buffer_size=draw(st.sampled_from((65536, 100))),
+    )
+    planned = [
+        message
+        for message in draw(messages(slots, True))
+        if message.outcome != "abort" and message.kind not in ("close", "garbage")
+    ]
+    world = World(clock, slots, "at once", limits)
+    world.calls = {str(message.number): message for message in planned}
+    client = await world.lab.connect()
+    stream = b"".join(json.dumps(message.record()).encode() + RS.encode() for message in planned)
+    gates = [gate for message in planned for gate in message.gates]
+    paused = False
+    for _ in range(draw(st.integers(5, 40))):
+        match draw(st.sampled_from(("send", "send", "open", "cancel", "read"))):
+            case "send":
+                size = draw(st.integers(1, 50) | st.integers(100, 2000))
+                client.send_bytes(stream[:size])
+                stream = stream[size:]
+            case "open" if gates:
+                world.gate(draw(st.sampled_from(gates))).set()
+            case "cancel":
+                tasks = sorted(connection_tasks(), key=age)
+                if tasks:
+                    draw(st.sampled_from(tasks)).cancel()
+            case "read":
+                paused = not paused
+                (client.transport.pause_reading if paused else client.transport.resume_reading)()
+            case _:
+                continue
+        for _ in range(draw(st.integers(0, 3))):
+            await asyncio.sleep(0)
+    client.transport.resume_reading()
+    client.send_bytes(stream)
+    for gate in gates:
+        world.gate(gate).set()
+    await world.look(client)
+    started = [int(entry[1:]) for entry in world.journal if entry[0] == "+"]
+    assert started == [message.number for message in planned if message.kind == "call"]
+    answered = sorted(int(message["invocationId"]) for message in world.sent)
+    assert answered == [it.number for it in planned if it.has_id and it.kind != "ping"]
+    assert world.most <= slots
+    assert world.told == []
+    assert len(connection_tasks()) <= slots + 1
+    closing = asyncio.create_task(world.lab.server.close())
+    await world.look(client)
+    assert world.sent[-1] == GOODBYE
+    await closing
+    assert clock.leftovers() == []
+    assert clock.unhandled == []
+
+
+def connection_tasks() -> list[asyncio.Task[Any]]:
+    """Those in which methods run."""
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if getattr(task.get_coro(), "__qualname__", "").startswith("HubDispatcher.")
+    ]
