@@ -1,0 +1,48 @@
+"""How the corpus is played: who is given a second try, and that it is told."""
+
+from typing import Any
+
+import pytest
+
+from tests import wire_suite
+from tests.wire_suite import CorpusRun, Outcome, Scenario
+
+STEADY, SHAKY, BROKEN = "hub/steady", "hub/shaky", "hub/broken"
+
+
+def scenario(label: str, **more: Any) -> Scenario:
+    return Scenario(label, {"name": label, "about": "", "steps": [], **more})
+
+
+def test_what_fails_in_company_is_played_once_more_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It passes if it does so then; what fails twice fails, and both are reported."""
+    played: list[str] = []
+
+    async def play(url: str, content: dict[str, Any]) -> dict[str, Any]:
+        assert url == "http://hub"
+        played.append(content["name"])
+        return content
+
+    def compare(recorded: dict[str, Any], _played: Any, *, details: bool) -> list[str]:
+        assert not details
+        fails = {SHAKY: played.count(SHAKY) == 1, BROKEN: True}
+        return ["other"] if fails.get(recorded["name"]) else []
+
+    monkeypatch.setattr(wire_suite, "_play", play)
+    monkeypatch.setattr(wire_suite, "_compare", compare)
+    last = "hub/alone"
+    run = CorpusRun(
+        "http://hub", [scenario(last, alone=True), *map(scenario, (SHAKY, BROKEN, STEADY))]
+    )
+    assert run.outcome(STEADY) == Outcome([])
+    assert run.outcome(SHAKY) == Outcome([], failed_in_company=True)
+    assert run.outcome(BROKEN) == Outcome(["other"], failed_in_company=True)
+    assert run.failed_in_company() == [SHAKY, BROKEN]
+    assert sorted(played[:3]) == sorted([SHAKY, BROKEN, STEADY])
+    assert played[3:] == [last, SHAKY, BROKEN]
+
+
+def test_a_server_that_is_not_there_fails_every_scenario() -> None:
+    """Those that are expected to differ would differ from nothing as well; the others tell."""
+    run = CorpusRun("http://127.0.0.1:9", [wire_suite.load()["hub/unknown-method"]])
+    assert run.outcome("hub/unknown-method").differences
