@@ -37,6 +37,7 @@ SIZE = 100_000
 FACTOR = 4
 ROUNDS = 5
 _SLICE = 1024
+_CALL = b'{"type":1,"invocationId":"1","target":"Add","arguments":[1,2]}\x1e'
 _protocol = JsonHubProtocol()
 _messagepack = MessagePackHubProtocol()
 _bind = _protocol.arguments_reader((Any,))
@@ -56,6 +57,11 @@ def _sliced(record: bytes) -> None:
     for start in range(0, len(data), _SLICE):
         for piece in framer.feed(data[start : start + _SLICE]):
             _protocol.decode(piece)
+
+
+def _at_once(stream: bytes) -> None:
+    for _ in _protocol.decode_all(_protocol.framer(None).feed(stream)):
+        pass
 
 
 def _framed(stream: bytes) -> None:
@@ -103,6 +109,15 @@ def _text(number: int) -> bytes:
 CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "one record in slices": (_sliced, lambda n: _invocation(b'"' + b"x" * n + b'"')),
     "small records": (_sliced, lambda n: b'{"type":6}\x1e' * (n // 11)),
+    "usual records at once": (_at_once, lambda n: _CALL * (n // len(_CALL))),
+    "an odd record behind usual ones": (
+        _at_once,
+        lambda n: _CALL * (n // len(_CALL)) + b'{"type":99}\x1e',
+    ),
+    "an odd record behind each": (
+        _at_once,
+        lambda n: (_CALL + b'{"type":99}\x1e') * (n // (len(_CALL) + 12)),
+    ),
     "escapes": (_protocol.decode, lambda n: _invocation(b'"' + b"\\u0041" * (n // 6) + b'"')),
     "open brackets": (_protocol.decode, lambda n: b"[" * n),
     "open strings": (_protocol.decode, lambda n: b'{"a":"' + b'\\"' * (n // 2)),
