@@ -112,8 +112,12 @@ class CallQueue:
             while True:
                 while self.inbox:
                     for message in self._open_inbox():
+                        call: Call | None = None
                         # isinstance and match would cost more than anything else about a call.
-                        call = bind(message) if type(message) is Invocation else accept(message)
+                        if type(message) is Invocation:
+                            call = bind(message)
+                        else:
+                            accept(message)
                         while call is not None:
                             yield call
                             if connection.is_congested:

@@ -10,13 +10,17 @@ The order of messages is that of ``call_queue``, what becomes of a call is ``inv
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 
+from ..errors import SignalRError
 from .call_queue import CallQueue
 from .connection import HubConnectionContext
 from .invoker import HubInvoker
 from .steps import Steps, begin
 from .transport import ServerTransport
+
+logger = logging.getLogger(__name__)
 
 
 class HubDispatcher:
@@ -160,6 +164,8 @@ class HubDispatcher:
         """Tells ``receive`` that this is the end, unless it knows or does not listen any more."""
         if not self._received.done():
             self._received.set_result(error)
+        elif error is not None and not isinstance(error, SignalRError):
+            logger.error("A connection failed after its end.", exc_info=error)
 
     @property
     def _needs_leader(self) -> bool:

@@ -60,14 +60,12 @@ class HubInvoker:
         self._activate = activate
         self._detailed_errors = detailed_errors
 
-    def accept(self, message: ReceivedMessage) -> Call | None:
-        """The call that ``message`` asks for; anything else is dealt with here and now.
+    def accept(self, message: ReceivedMessage) -> None:
+        """Deals here and now with ``message``, which is no invocation to ``bind``.
 
-        Raises RemoteProtocolError when the message ends the connection.
+        Raises RemoteProtocolError when it ends the connection.
         """
         match message:
-            case Invocation():
-                return self.bind(message)
             case StreamInvocation():
                 self._refuse_stream(message)
             case InvocationBindingFailure():
@@ -77,7 +75,6 @@ class HubInvoker:
                 self._connection.end(Ending(Close(), error))
             case _:
                 pass  # no stream is open and nothing was asked: ignored (S-23, S-25, S-27)
-        return None
 
     def bind(self, message: Invocation | StreamInvocation) -> Call | None:
         """The call that ``message`` asks for.

@@ -22,6 +22,13 @@ KIB = 1024
 UNEXPECTED = "An unexpected error occurred invoking '{}' on the server."
 
 
+class UnspeakableError(Exception):
+    """An exception that nobody can tell of."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
 class TaskHub(Hub):
     """Methods that do to their task whatever a task can be done to."""
 
@@ -40,6 +47,11 @@ class TaskHub(Hub):
         self.tasks[name] = asyncio.current_task()
         await self.gate.wait()
         return name
+
+    @hub_method
+    async def fail_unspeakably(self) -> None:
+        await self.gate.wait()
+        raise UnspeakableError
 
     @hub_method
     async def remember(self, name: str) -> str:
@@ -471,6 +483,25 @@ async def test_a_hub_protocol_that_fails(
     assert tasks.tasks["h"] is not None
     assert tasks.tasks["h"].done()
     assert not tasks.tasks["h"].cancelled()
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_fault_that_cannot_be_answered(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture, has_left: bool
+) -> None:
+    """It ends the connection, and is logged, be it after the end."""
+    tasks = Tasks(serve, enable_detailed_errors=True)
+    client = await tasks.connect()
+    client.send(call("FailUnspeakably"))
+    await tasks.lab.clock.settle()
+    if has_left:
+        context_of(tasks).abort()
+        await tasks.lab.clock.settle()
+    tasks.gate.set()
+    await tasks.lab.clock.settle()
+    assert await client.has_ended()
+    text = "A connection failed after its end." if has_left else "A connection failed unexpectedly."
+    assert text in caplog.text
 
 
 async def test_a_call_that_is_thrown_away(
