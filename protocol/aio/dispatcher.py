@@ -35,7 +35,7 @@ class HubDispatcher:
         self._connection = connection
         self._queue = queue
         self._slots = slots
-        self._invoker: HubInvoker | None = None  # until it is there, everything waits
+        self._invoker: HubInvoker | None = None  # until the queue is started
         self._running = 0  # tasks that run calls
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -146,10 +146,11 @@ class HubDispatcher:
         working: Steps | None = None
         try:
             while working is None and not (receiving.has_ended or task.cancelling()):
-                if not self._has_work:
+                if self._has_work:
+                    working = begin(self._work())
+                else:
                     self._queue.read_ahead()
-                    await receiving.step()
-                elif (working := begin(self._work())) is None:
+                if working is None:
                     await receiving.step()
         finally:
             self._leader = None
@@ -173,9 +174,8 @@ class HubDispatcher:
 
     @property
     def _has_work(self) -> bool:
-        return (
-            self._running < self._slots and not self._queue.is_empty and self._invoker is not None
-        )
+        queue = self._queue
+        return self._running < self._slots and queue.is_started and not queue.is_empty
 
     async def _work(self) -> None:
         """Runs calls as long as there are any."""
