@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, Union, g
 
 from msgspec import Meta, Raw
 
-from .errors import ArgumentBindingError
+from .errors import DECODING_FAILURES, ArgumentBindingError
 from .hub_protocol import ArgumentsReader, ValueReader
 from .naming import Member, has_members, members_of
 from .number_types import constrain
@@ -25,8 +25,8 @@ from .number_types import constrain
 Converter: TypeAlias = Callable[[Raw], Any]
 """Payload → value. May raise anything: types of the user's own do."""
 
-FAILURES: Final = (ValueError, RecursionError, OverflowError)
-"""Of msgspec; a UnicodeDecodeError is a ValueError too."""
+FAILURES: Final = (*DECODING_FAILURES, OverflowError)
+"""What msgspec and the converters raise at a value that does not fit."""
 
 BINDING_FAILED: Final = (
     "Error binding arguments. Make sure that the types of the provided values match the types of "

@@ -22,7 +22,12 @@ Errors carry data in attributes and a sentence in ``str()``. Which error closes 
 those who catch them.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+import msgspec
+
+DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
+"""What msgspec raises at bytes that it cannot decode; which of these is its releases' affair."""
 
 
 class SignalRError(Exception):

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from . import json_scalars
 from .binding import Binder, Converter
-from .errors import RemoteProtocolError
+from .errors import DECODING_FAILURES, RemoteProtocolError
 from .json_keys import key_reader
 from .json_scanner import split_array
 from .naming import Member, camel_case
@@ -30,14 +30,14 @@ def _read_any(raw: Raw) -> Any:
     """Plain values; only numbers beyond a double need more than msgspec."""
     try:
         return _read_plain(raw)
-    except msgspec.ValidationError:
+    except DECODING_FAILURES:
         match memoryview(raw)[0]:
             case 0x7B:
                 return {key: _read_any(value) for key, value in _split_object(raw).items()}
             case 0x5B:
                 return [_read_any(element) for element in split_array(raw)]
             case _:
-                return float(bytes(raw))
+                return _read_float(raw)
 
 
 def _read_float(raw: Raw) -> float:

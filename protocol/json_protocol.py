@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from .errors import LocalProtocolError
+from .errors import DECODING_FAILURES, LocalProtocolError
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
 from .json_binding import BINDER
@@ -69,7 +69,7 @@ class JsonHubProtocol(HubProtocol):
             return read_message(record)
         try:
             message = _FREQUENT.decode(record)
-        except (ValueError, RecursionError):  # of msgspec, or UnicodeDecodeError
+        except DECODING_FAILURES:
             return read_message(record)
         if isinstance(message, Invocation):
             return _checked_invocation(message, record)
@@ -86,7 +86,7 @@ class JsonHubProtocol(HubProtocol):
             return self._decode_in_bursts(records)
         try:
             messages = list(map(_FREQUENT.decode, records))
-        except (ValueError, RecursionError):
+        except DECODING_FAILURES:
             return map(self.decode, records)
         for message, record in zip(messages, records, strict=True):
             size = len(record)

@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from .errors import DECODING_FAILURES
+
 MAXIMUM_DEPTH: Final = 64
 
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
@@ -146,7 +148,7 @@ def split_array(data: bytes | Raw) -> list[Raw]:
         return _split(data)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
+    except DECODING_FAILURES:
         text = bytes(data)
         if b"\\u" in text:
             try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, Flag
 from functools import reduce
 from operator import or_
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw
@@ -31,6 +31,8 @@ from .messagepack_values import is_array_like
 from .naming import Member, enum_names, members_of, pascal_case
 from .number_types import Single
 
+Value = TypeVar("Value")
+
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _split_array: Final = msgspec.msgpack.Decoder(list[Raw]).decode
 _split_named: Final = msgspec.msgpack.Decoder(dict[str, Raw]).decode
@@ -50,10 +52,26 @@ _read_plain: Final = msgspec.msgpack.Decoder(ext_hook=_no_extension).decode
 def _read_any(raw: Raw) -> Any:
     """Plain values; a timestamp is a datetime in UTC, of a key given twice the last one counts."""
     _require_shallow(raw)
-    try:
-        return _read_plain(raw)
-    except UnicodeDecodeError:
-        return _read_leniently(bytes(raw), 0)[0]
+    return _read_plain_or_leniently(raw)
+
+
+def _or_leniently(
+    strict: Callable[[Raw], Value], lenient: Callable[[bytes], Value]
+) -> Callable[[Raw], Value]:
+    """``strict``, and ``lenient`` where that finds text that is not UTF-8.
+
+    Which exception says so depends on msgspec's release; a ValidationError never does.
+    """
+
+    def read(raw: Raw) -> Value:
+        try:
+            return strict(raw)
+        except msgspec.ValidationError:
+            raise
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            return lenient(bytes(raw))
+
+    return read
 
 
 def _read_leniently(data: bytes, position: int) -> tuple[Any, int]:
@@ -79,11 +97,10 @@ def _read_leniently(data: bytes, position: int) -> tuple[Any, int]:
     return _read_plain(data[position:end]), end
 
 
-def _read_text(raw: Raw) -> str:
-    try:
-        return _read_string(raw)
-    except UnicodeDecodeError:
-        return read_text(bytes(raw))
+_read_plain_or_leniently: Final = _or_leniently(
+    _read_plain, lambda data: _read_leniently(data, 0)[0]
+)
+_read_text: Final = _or_leniently(_read_string, read_text)
 
 
 def _read_raw(raw: Raw) -> Raw:
@@ -97,20 +114,20 @@ def _require_shallow(raw: Raw) -> None:
         raise ValueError("nested too deeply")
 
 
-def _split_object(raw: Raw) -> Mapping[str, Raw]:
-    try:
-        return _split_named(raw)
-    except UnicodeDecodeError:  # a name that nobody has; the others count
-        data = bytes(raw)
-        count, position = scan_header(data, 0, MAP)
-        members = {}
-        for _ in range(count):
-            name, start = scan_text(data, position)
-            if name is None:
-                raise ValueError("nil is no name") from None
-            position = scan_value(data, start)
-            members[name] = Raw(data[start:position])
-        return members
+def _split_object_leniently(data: bytes) -> dict[str, Raw]:
+    """The members of an object; one whose name is not UTF-8 has no effect on the others."""
+    count, position = scan_header(data, 0, MAP)
+    members = {}
+    for _ in range(count):
+        name, start = scan_text(data, position)
+        if name is None:
+            raise ValueError("nil is no name")
+        position = scan_value(data, start)
+        members[name] = Raw(data[start:position])
+    return members
+
+
+_split_object: Final = _or_leniently(_split_named, _split_object_leniently)
 
 
 def _unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:

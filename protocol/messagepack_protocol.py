@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from .errors import LocalProtocolError
+from .errors import DECODING_FAILURES, LocalProtocolError
 from .framing import Framer
 from .hub_protocol import HubProtocol, TransferFormat
 from .messagepack_binding import BINDER
@@ -94,7 +94,7 @@ class MessagePackHubProtocol(HubProtocol):
         """See HubProtocol."""
         try:
             message = self._decode(record)
-        except (ValueError, RecursionError):  # msgspec's errors, UnicodeDecodeError, deep nesting
+        except DECODING_FAILURES:
             return read_message(record)
         return _hub_message(message) or read_message(record)
 

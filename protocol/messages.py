@@ -11,7 +11,7 @@ How messages look as bytes is left to the hub protocols, what follows from one t
 from collections.abc import Mapping
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -63,6 +63,7 @@ class _Message(
     pass
 
 
+@final
 class Invocation(_Message, frozen=True, kw_only=True, tag=1):
     """Calls ``target``. An empty ``invocation_id`` means that no answer is expected."""
 

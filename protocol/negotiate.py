@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from .errors import NegotiationError
+from .errors import DECODING_FAILURES, NegotiationError
 from .http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES, HttpTransportType
 from .hub_protocol import TransferFormat
 from .json_scanner import scan_value, skip_white_space
@@ -160,7 +160,7 @@ def read_response(body: bytes) -> NegotiateResponse:
     """
     try:
         response = _decode(_first_value(body))
-    except (ValueError, RecursionError) as error:
+    except DECODING_FAILURES as error:
         raise NegotiationError(_MALFORMED) from error
     if response.protocol_version is not UNSET:
         raise NegotiationError(

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from .errors import LocalProtocolError, TranscodingError
+from .errors import DECODING_FAILURES, LocalProtocolError, TranscodingError
 from .json_scanner import split_array
 from .transcoding import json_to_messagepack, messagepack_to_json
 
@@ -60,5 +60,5 @@ class Payload:
         try:
             split = _SPLITTERS[self._origin]
             return [Payload({self._origin: item}) for item in split(self._forms[self._origin])]
-        except (KeyError, msgspec.DecodeError) as error:
+        except (KeyError, *DECODING_FAILURES) as error:
             raise LocalProtocolError("The payload is no array.") from error

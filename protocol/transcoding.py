@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec import Raw
 
-from .errors import RemoteProtocolError, TranscodingError
+from .errors import DECODING_FAILURES, RemoteProtocolError, TranscodingError
 from .messagepack_scanner import (
     ARRAY,
     MAP,
@@ -36,7 +36,7 @@ A payload that is deeper would make each .NET client that gets it close its conn
 
 _read_json: Final = msgspec.json.Decoder().decode
 _write_messagepack: Final = msgspec.msgpack.Encoder().encode
-_FAILURES: Final = (ValueError, OverflowError, RecursionError)
+_FAILURES: Final = (*DECODING_FAILURES, OverflowError)
 
 
 def json_to_messagepack(payload: bytes | Raw) -> Raw:

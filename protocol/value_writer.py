@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Raw
 
-from .errors import LocalProtocolError
+from .errors import DECODING_FAILURES, LocalProtocolError
 from .messages import VOID
 from .naming import has_members, members_of
 from .payload import Payload
 
-FAILURES: Final = (ValueError, TypeError, OverflowError, RecursionError)
+FAILURES: Final = (*DECODING_FAILURES, TypeError, OverflowError)
 """What a value that cannot be written raises, beside LocalProtocolError."""
 
 _Write = Callable[[Any], Any]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from protocol import Payload
+from protocol.errors import DECODING_FAILURES
 from protocol.json_scanner import split_array
 from protocol.messagepack_scanner import is_too_deep
 
@@ -70,12 +71,12 @@ def _split_json(text: bytes) -> list[msgspec.Raw]:
         raise InvalidArguments(
             ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."
         ) from exc
-    except ValueError as exc:
+    except RecursionError as exc:
+        raise InvalidArguments(ProblemCode.TOO_DEEP, "The arguments nest far too deeply.") from exc
+    except DECODING_FAILURES as exc:
         raise InvalidArguments(
             ProblemCode.INVALID_JSON, f"The arguments are not JSON: {exc}."
         ) from exc
-    except RecursionError as exc:
-        raise InvalidArguments(ProblemCode.TOO_DEEP, "The arguments nest far too deeply.") from exc
 
 
 _split_binary_array = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -84,7 +85,7 @@ _split_binary_array = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 def _split_messagepack(data: bytes) -> list[msgspec.Raw]:
     try:
         return _split_binary_array(data)
-    except (ValueError, RecursionError) as exc:
+    except DECODING_FAILURES as exc:
         raise InvalidArguments(ProblemCode.NOT_AN_ARRAY, "The arguments must be an array.") from exc
 
 

@@ -12,6 +12,8 @@ from enum import Enum
 
 import msgspec
 
+from protocol.errors import DECODING_FAILURES
+
 from .arguments import MAXIMUM_ARGUMENTS
 from .orchestration_checks import OrchestrationError, is_list, is_name, is_positive
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
@@ -175,7 +177,7 @@ def _examples(
         raise error("examples", problem)
     try:
         return tuple(msgspec.Raw(msgspec.json.encode(list(body))) for body in bodies)
-    except (TypeError, ValueError, RecursionError) as exc:
+    except (TypeError, OverflowError, *DECODING_FAILURES) as exc:
         raise error("examples", "must be of values that can be written as JSON") from exc
 
 
