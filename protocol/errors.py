@@ -31,7 +31,21 @@ DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class SignalRError(Exception):
-    """Base of everything this library raises on its own account."""
+    """Base of everything this library raises on its own account.
+
+    ``str()`` may quote what the peer has written. ``summary`` never does: it is fit for logs.
+    """
+
+    _summary: str | None = None
+
+    def __init__(self, message: str = "", *, summary: str | None = None) -> None:
+        super().__init__(message)
+        self._summary = summary
+
+    @property
+    def summary(self) -> str:
+        """One line that says what went wrong, in this library's words alone."""
+        return str(self) if self._summary is None else self._summary
 
 
 class ProtocolError(SignalRError):
@@ -67,16 +81,22 @@ class RemoteProtocolError(ProtocolError):
     detailed errors show it (S-20).
     """
 
-    def __init__(self, message: str, exception_name: str = "InvalidDataException") -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        exception_name: str = "InvalidDataException",
+        *,
+        summary: str | None = None,
+    ) -> None:
+        super().__init__(message, summary=summary)
         self.exception_name = exception_name
 
 
 class TransportViolationError(RemoteProtocolError):
     """The peer broke a rule of the transport, as by a Text message that is not UTF-8 (TW-3)."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "WebSocketException")
+    def __init__(self, message: str, *, summary: str | None = None) -> None:
+        super().__init__(message, "WebSocketException", summary=summary)
 
 
 class ArgumentBindingError(SignalRError):
@@ -88,8 +108,10 @@ class ArgumentBindingError(SignalRError):
 class NegotiationError(SignalRError):
     """Negotiate failed. ``status`` is the HTTP status, None when there was no usable answer."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, status: int | None = None, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary)
         self.status = status
 
 
@@ -107,8 +129,10 @@ class ConnectionClosed(SignalRError):
     ``allow_reconnect`` tells whether the peer invited to connect again (L-5).
     """
 
-    def __init__(self, message: str, allow_reconnect: bool = True) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, allow_reconnect: bool = True, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary)
         self.allow_reconnect = allow_reconnect
 
 
@@ -122,6 +146,11 @@ class HubException(SignalRError):
     Raised by a hub method, its text reaches the caller even without detailed errors (S-8). Raised
     by ``invoke``, ``str()`` is the text the hub answered with.
     """
+
+    @property
+    def summary(self) -> str:
+        """The exception's name: its text is a hub's."""
+        return type(self).__name__
 
 
 class GroupLimitError(HubException):

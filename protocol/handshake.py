@@ -93,10 +93,11 @@ def read_response(record: bytes) -> None:
     except JsonSyntaxError as error:
         raise HandshakeError(_NO_RESPONSE) from error
     except RemoteProtocolError as error:
-        raise HandshakeError(str(error)) from error
+        raise HandshakeError(str(error), summary=_NO_RESPONSE) from error
     if refusal is not None:
         raise HandshakeError(
-            f"Unable to complete handshake with the server due to an error: {refusal}"
+            f"Unable to complete handshake with the server due to an error: {refusal}",
+            summary="The server refused the handshake.",
         )
 
 

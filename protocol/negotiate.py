@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from .errors import DECODING_FAILURES, NegotiationError
+from .errors import DECODING_FAILURES, NegotiationError, SignalRError
 from .http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES, HttpTransportType
 from .hub_protocol import TransferFormat
 from .json_scanner import scan_value, skip_white_space
@@ -167,7 +167,7 @@ def read_response(body: bytes) -> NegotiateResponse:
             "The server speaks ASP.NET SignalR; this is a client for ASP.NET Core SignalR."
         )
     if response.error:
-        raise NegotiationError(response.error)
+        raise NegotiationError(response.error, summary="The server refused to negotiate.")
     if response.url is not UNSET:
         _require_absolute(response.url)
         return response
@@ -191,7 +191,7 @@ def _require_absolute(url: str) -> None:
     try:
         parts = urlsplit(url)
         is_absolute = parts.scheme in ("http", "https") and parts.hostname is not None
-        is_absolute &= parts.port != 0
+        is_absolute &= parts.port != 0 and "\\" not in parts.netloc
     except ValueError:  # as for a bad IPv6 address or port
         is_absolute = False
     if not is_absolute:
@@ -221,9 +221,18 @@ def usable_transport(
     return transport
 
 
-def no_transport(failures: Iterable[tuple[str, str]]) -> str:
-    """The text of a start without success: what was listed, and what each failed by (N-25)."""
-    reasons = "".join(f" ({name[:_LONGEST_NAME]} failed: {reason})" for name, reason in failures)
-    if not reasons:
-        return "None of the transports supported by the client are supported by the server."
-    return f"Unable to connect to the server with any of the available transports.{reasons}"
+def no_transport(
+    failures: Iterable[tuple[str, SignalRError]], status: int | None
+) -> NegotiationError:
+    """A start without success: what was listed, and what each failed by (N-25)."""
+    texts, summaries = [], []
+    for name, error in failures:
+        texts.append(f" ({name[:_LONGEST_NAME]} failed: {error})")
+        known = name if name in _TRANSPORTS else "another transport"
+        summaries.append(f" ({known} failed: {error.summary})")
+    if not texts:
+        return NegotiationError(
+            "None of the transports supported by the client are supported by the server.", status
+        )
+    text = "Unable to connect to the server with any of the available transports."
+    return NegotiationError(text + "".join(texts), status, summary=text + "".join(summaries))

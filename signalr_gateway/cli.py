@@ -26,6 +26,7 @@ from .app import create_app
 from .check import reach_hubs, routes_table
 from .config import ConfigError, GatewayConfig, Limits, Listen
 from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
+from .foreign_logs import ForeignLogFilter
 from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .hub_connections import build_connections
 from .orchestration_checks import OrchestrationError
@@ -42,8 +43,12 @@ EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.addFilter(ForeignLogFilter())
     logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s"
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        handlers=[handler],
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options.uvloop)) as runner:

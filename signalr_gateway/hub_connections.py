@@ -11,7 +11,7 @@ from protocol import HubConnection, HubConnectionBuilder
 
 from .orchestration_checks import OrchestrationError
 from .orchestrator import DownstreamHub
-from .redaction import describe_error
+from .redaction import describe_failure
 
 
 def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnection]:
@@ -39,7 +39,7 @@ def _build_connection(hub: DownstreamHub) -> HubConnection:
     try:
         connection = hub.build_hub_connection(builder)
     except Exception as exc:
-        raise error(f"failed: {type(exc).__name__}: {describe_error(exc)}") from exc
+        raise error(f"failed: {describe_failure(exc)}") from exc
     if not isinstance(connection, HubConnection):
         raise error(
             f"must return the built HubConnection, not {type(connection).__name__};"

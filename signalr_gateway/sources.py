@@ -12,7 +12,7 @@ from typing import Any
 from .config import GatewayConfig, load_config
 from .orchestration_checks import OrchestrationError
 from .orchestrator import Orchestrator
-from .redaction import describe_error
+from .redaction import describe_failure
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ async def _orchestrate(name: str, orchestrator: Orchestrator) -> None:
         raise
     except Exception as exc:
         log.debug("%s failed", name, exc_info=True)
-        raise UsageError(f"{name} failed: {type(exc).__name__}: {describe_error(exc)}") from exc
+        raise UsageError(f"{name} failed: {describe_failure(exc)}") from exc
 
 
 def _imported(name: str) -> Callable[[Orchestrator], Coroutine[Any, Any, object] | object]:
@@ -59,9 +59,7 @@ def _imported(name: str) -> Callable[[Orchestrator], Coroutine[Any, Any, object]
         module = importlib.import_module(module_name)
     except Exception as exc:
         log.debug("import failed", exc_info=True)
-        raise UsageError(
-            f"cannot import {module_name!r}: {type(exc).__name__}: {describe_error(exc)}"
-        ) from exc
+        raise UsageError(f"cannot import {module_name!r}: {describe_failure(exc)}") from exc
     function = getattr(module, function_name, None)
     if not callable(function):
         raise UsageError(f"module {module_name!r} has no function {function_name!r}")

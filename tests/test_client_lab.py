@@ -27,7 +27,10 @@ DIVERGENT: Final = {
 }
 SLOW_FIRST: Final = ("malformed-json", "polling-ends", "server-timeout", "ends", "keep-alive")
 
-pytestmark = pytest.mark.timeout(300)  # the first ones wait while many are played
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),  # the first ones wait while many are played
+]
 
 
 def left_for_later() -> dict[str, str]:

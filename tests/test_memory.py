@@ -42,6 +42,8 @@ from signalr_gateway.relay import Relay, Subscription
 from signalr_gateway.subscriptions import Subscriptions
 from tests.idle_connection import IdleTransport, hub_connection
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 
 Act = Callable[[int], Any]

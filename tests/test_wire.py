@@ -21,7 +21,10 @@ LEFT_FOR_LATER = wire_suite.left_for_later()
 DIVERGENT = wire_suite.divergent_labels() & CORPUS.keys()  # the others nobody recorded
 EXPECTED = [label for label in CORPUS if label not in LEFT_FOR_LATER and label not in DIVERGENT]
 
-pytestmark = pytest.mark.timeout(300)  # the first ones wait while many are played
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),  # the first ones wait while many are played
+]
 
 
 class _Summary:

@@ -131,7 +131,7 @@ class ClientConnection:
             try:
                 data = await self._transport.receive()
             except ProtocolError as error:
-                raise HandshakeError(str(error)) from error
+                raise HandshakeError(str(error), summary=error.summary) from error
             if data is None:
                 raise HandshakeError("The server disconnected before sending a handshake response")
             rest = self._peer.receive_handshake(data)
@@ -205,7 +205,7 @@ class ClientConnection:
                     break
                 await self._receive(data)
         except ProtocolError as error:
-            end = ConnectionClosed(str(error))
+            end = ConnectionClosed(str(error), summary=error.summary)
             end.__cause__ = error
             self._finish(end)
         except asyncio.CancelledError:
@@ -245,13 +245,14 @@ class ClientConnection:
                     error = self._handlers.refusal(message)
                     self._write(Completion(invocation_id=message.invocation_id, error=error))
             case Close():
-                text = "The server closed the connection."
+                text = summary = "The server closed the connection."
                 if message.error:
+                    summary = "The server closed the connection with an error."
                     text = (
                         "The server closed the connection with the following error: "
                         f"{message.error}"
                     )
-                self._finish(ConnectionClosed(text, message.allow_reconnect))
+                self._finish(ConnectionClosed(text, message.allow_reconnect, summary=summary))
             case _:
                 pass  # no streams are open, and acks were not agreed on
 
@@ -325,6 +326,6 @@ class ClientConnection:
 
 def _copy(end: ConnectionClosed) -> ConnectionClosed:
     """Each waiter raises an exception of its own: a shared one would collect all tracebacks."""
-    copy = type(end)(str(end), end.allow_reconnect)
+    copy = type(end)(str(end), end.allow_reconnect, summary=end.summary)
     copy.__cause__ = end.__cause__
     return copy

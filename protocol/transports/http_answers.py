@@ -42,6 +42,18 @@ def request_data(request: web.Request) -> HttpRequestData:
     )
 
 
+def without_subprotocols(request: web.Request) -> web.Request:
+    """The request without the WebSocket subprotocols that it offers; none is ever chosen.
+
+    aiohttp logs them, and clients put access tokens there.
+    """
+    if "Sec-WebSocket-Protocol" not in request.headers:
+        return request
+    headers = request.headers.copy()
+    del headers["Sec-WebSocket-Protocol"]
+    return request.clone(headers=headers)
+
+
 def json_answer(body: bytes) -> web.Response:
     """An answer of negotiate (N-10)."""
     return web.Response(body=body, headers={"Content-Type": "application/json"})

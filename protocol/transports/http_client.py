@@ -6,7 +6,10 @@ what an answer means, is decided by the connector and the transports.
 
 import asyncio
 import io
+import os
 import platform
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -36,8 +39,10 @@ _UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
 class HttpRequestError(SignalRError):
     """A request failed. ``status`` is the answer's, None when there was no usable one."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, status: int | None = None, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary)
         self.status = status
 
 
@@ -184,10 +189,14 @@ def _exactly(url: str) -> URL:
     """``url`` as it is, but for characters that no URL may have; aiohttp would write it anew."""
     parts = urlsplit(url)
     origin = URL(f"{parts.scheme}://{parts.netloc}")
-    target = quote(parts.path or "/", safe=_UNTOUCHED)
-    if parts.query:
-        target += "?" + quote(parts.query, safe=_UNTOUCHED)
-    return origin.join(URL(target, encoded=True))
+    # To join them would take a path that begins with two slashes for another host.
+    return URL.build(
+        scheme=origin.scheme,
+        authority=origin.raw_authority,
+        path=quote(parts.path or "/", safe=_UNTOUCHED),
+        query_string=quote(parts.query, safe=_UNTOUCHED),
+        encoded=True,
+    )
 
 
 @contextmanager
@@ -215,13 +224,26 @@ def _told_without_urls() -> Iterator[None]:
 
 
 def _refused(status: int, reason: str | None) -> HttpRequestError:
-    phrase = f"{status} ({reason})" if reason else str(status)
-    return HttpRequestError(f"Response status code does not indicate success: {phrase}.", status)
+    text = f"Response status code does not indicate success: {status}"
+    return HttpRequestError(
+        f"{text} ({reason})." if reason else f"{text}.", status, summary=f"{text}."
+    )
+
+
+def system_reason(error: OSError) -> str:
+    """What the operating system says of ``error``; of another library's error, its name."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not trusted"
+    if isinstance(error, ssl.SSLError) or error.errno is None:
+        return type(error).__name__
+    return os.strerror(error.errno)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or 'failed'}"
+        return f"cannot connect to {error.host}:{error.port}: {system_reason(error.os_error)}"
     if isinstance(error, UnicodeError):  # of the codec that makes domain names of it
         return "the URL's host is no domain name"
     if isinstance(error, aiohttp.NonHttpUrlClientError):

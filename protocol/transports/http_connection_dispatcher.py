@@ -24,6 +24,7 @@ from .http_answers import (
     plain_answer,
     query_values,
     request_data,
+    without_subprotocols,
     without_type,
 )
 from .http_connections import HttpConnection
@@ -87,7 +88,7 @@ class HttpConnectionDispatcher:
             timeout=self._options.close_timeout,
             max_msg_size=self._maximum_frame_size(),
         )
-        if web_socket.can_prepare(request).ok:
+        if web_socket.can_prepare(without_subprotocols(request)).ok:
             return await self._open_web_socket(request, web_socket)
         response = await self._poll(request)  # a defective upgrade, too
         if isinstance(response, web.Response) and not response.prepared:
@@ -111,7 +112,7 @@ class HttpConnectionDispatcher:
         if isinstance(user, web.Response):
             return user
         try:
-            await web_socket.prepare(request)
+            await web_socket.prepare(without_subprotocols(request))
             transport = WebSocketServerTransport(
                 request,
                 web_socket,

@@ -96,8 +96,10 @@ def _require_url(url: str) -> None:
             "The URL of a hub is absolute and begins with http:// or https://, unlike the one "
             "given."
         )
-    if any(character.isspace() for character in parts.netloc):
-        raise ValueError("The URL of a hub has a host without blanks, unlike the one given.")
+    if any(character.isspace() or character == "\\" for character in parts.netloc):
+        raise ValueError(
+            "The URL of a hub has a host without blanks and backslashes, unlike the one given."
+        )
     try:
         port = parts.port
     except ValueError:

@@ -7,7 +7,7 @@ import aiohttp
 from .. import negotiate
 from ..aio.client import Connected
 from ..aio.transport import ClientTransport
-from ..errors import NegotiationError
+from ..errors import NegotiationError, SignalRError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from .cookies import HubCookieJar
@@ -59,14 +59,14 @@ class HttpConnector:
                 http, HttpTransportType.WEB_SOCKETS, self._options.url, None
             )
         except HttpRequestError as error:
-            raise NegotiationError(str(error), error.status) from None
+            raise NegotiationError(str(error), error.status, summary=error.summary) from None
         return Connected(transport, None)
 
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
         """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
         url, offer = await self._negotiate(http, self._options.url)
         is_used = False  # one offer is good for one attempt
-        failures: list[tuple[str, str]] = []
+        failures: list[tuple[str, SignalRError]] = []
         status = None
         for listed in (offer.available_transports or ())[: negotiate.MAXIMUM_TRANSPORTS]:
             try:
@@ -74,7 +74,7 @@ class HttpConnector:
                     listed, self._options.transports, self._transfer_format
                 )
             except NegotiationError as error:
-                failures.append((listed.transport, str(error)))
+                failures.append((listed.transport, error))
                 continue
             try:
                 if is_used:
@@ -83,9 +83,9 @@ class HttpConnector:
                 transport = await self._start(http, transport_type, url, offer.token)
                 return Connected(transport, str(offer.connection_id))
             except (HttpRequestError, NegotiationError) as error:
-                failures.append((listed.transport, str(error)))
+                failures.append((listed.transport, error))
                 status = error.status or status
-        raise NegotiationError(negotiate.no_transport(failures), status)
+        raise negotiate.no_transport(failures, status)
 
     async def _negotiate(
         self, http: HttpClient, url: str
@@ -113,8 +113,10 @@ class HttpConnector:
                     if len(body) > _MAXIMUM_NEGOTIATE_BODY:
                         raise NegotiationError("Invalid negotiation response received.")
         except HttpRequestError as error:
-            text = str(error) if error.status else f"Negotiate failed: {error}"
-            raise NegotiationError(text, error.status) from None
+            prefix = "" if error.status else "Negotiate failed: "
+            raise NegotiationError(
+                f"{prefix}{error}", error.status, summary=f"{prefix}{error.summary}"
+            ) from None
         return bytes(body)
 
     async def _start(

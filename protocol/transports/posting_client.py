@@ -122,7 +122,8 @@ class PostingClientTransport(ABC):
                 async with asyncio.timeout(self._close_timeout):
                     await self._say_goodbye()
         except (HttpRequestError, TimeoutError) as error:
-            logger.debug("The server was not told the end of a connection: %s", error)
+            reason = getattr(error, "summary", "no answer in time")
+            logger.debug("The server was not told the end of a connection: %s", reason)
         finally:  # also when the loop is torn down in the midst of it
             await self._http.close()
 
@@ -132,6 +133,6 @@ def _violation(error: Exception) -> TransportViolationError:
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, HttpRequestError):
-        return TransportViolationError(str(error))
+        return TransportViolationError(str(error), summary=error.summary)
     logger.error("A request failed unexpectedly: %s", type(error).__name__)
     return TransportViolationError(f"A request failed: {type(error).__name__}")

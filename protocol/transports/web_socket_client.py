@@ -10,7 +10,13 @@ from ..errors import TransportViolationError
 from ..hub_protocol import TransferFormat
 from .http_client import HttpClient
 from .sender import Sender
-from .web_socket_frame import INTERNAL_ERROR, INVALID_TEXT, NORMAL, require_utf8
+from .web_socket_frame import (
+    INTERNAL_ERROR,
+    INVALID_TEXT,
+    NORMAL,
+    protocol_violation,
+    require_utf8,
+)
 
 _CLOSE_TIMEOUT: Final = 1.0  # seconds, for the server to end TCP (TW-5)
 _STATUS_NAMES: Final = {  # as .NET has them (TW-7)
@@ -88,7 +94,7 @@ class WebSocketClientTransport:
                     raise TransportViolationError(f"Websocket closed with error: {name}.")
                 return None
             case WSMsgType.ERROR:
-                raise TransportViolationError(str(message.data))
+                raise protocol_violation(message.data)
             case _:
                 return None
 

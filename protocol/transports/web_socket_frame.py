@@ -27,6 +27,13 @@ def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
     return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
 
 
+def protocol_violation(error: object) -> TransportViolationError:
+    """What aiohttp's ``error`` means, which may quote what the peer has sent."""
+    code = getattr(error, "code", None)
+    summary = "The WebSocket failed" + (f" with status {int(code)}." if code is not None else ".")
+    return TransportViolationError(str(error), summary=summary)
+
+
 def require_utf8(text: bytes) -> None:
     """Raises TransportViolationError for a Text message, taken whole, that is not UTF-8 (TW-3)."""
     if not text.isascii():

@@ -22,6 +22,7 @@ from .web_socket_frame import (
     NORMAL,
     PROTOCOL_ERROR,
     FrameCache,
+    protocol_violation,
     require_utf8,
 )
 
@@ -86,7 +87,7 @@ class WebSocketServerTransport:
             self.flush()
         self._output.end()  # behind a Close nothing is sent, no hub Close either
         if kind is WSMsgType.ERROR:  # aiohttp has already answered with 1002, 1007 or 1009
-            raise TransportViolationError(str(reason))
+            raise protocol_violation(reason)
 
     async def acknowledge_end(self) -> None:
         """See ServerTransport. A Close is answered while methods may still be running."""

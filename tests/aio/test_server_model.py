@@ -18,6 +18,8 @@ from .loop_clock import LoopClock, age
 from .order_model import Kind, Message, ModelServer, Outcome
 from .server_lab import CLOSE, GOODBYE, RS, RawClient, ServerLab
 
+pytestmark = pytest.mark.slow
+
 _OFTEN = ("call",) * 6 + ("unknown", "misfit", "stream", "ping")
 
 

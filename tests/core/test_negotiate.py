@@ -152,10 +152,17 @@ class TestUsableTransport:
 
 def test_what_a_start_without_success_says() -> None:
     """N-25."""
-    assert no_transport([]) == (
+    assert str(no_transport([], None)) == (
         "None of the transports supported by the client are supported by the server."
     )
-    assert no_transport([("WebSockets", "No."), ("LongPolling", "Neither.")]) == (
+    quoting = NegotiationError("No: hush", summary="No.")
+    error = no_transport([("WebSockets", quoting), ("hush", NegotiationError("Neither."))], 403)
+    assert error.status == 403
+    assert str(error) == (
         "Unable to connect to the server with any of the available transports. "
-        "(WebSockets failed: No.) (LongPolling failed: Neither.)"
+        "(WebSockets failed: No: hush) (hush failed: Neither.)"
+    )
+    assert error.summary == (
+        "Unable to connect to the server with any of the available transports. "
+        "(WebSockets failed: No.) (another transport failed: Neither.)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ class FakeConnection(HubConnection):
 
     def refuse(self, error: Exception | None = None) -> None:
         assert self._attempt is not None, "no attempt is under way"
-        self._attempt.set_exception(error or OSError("refused"))
+        self._attempt.set_exception(error or ConnectionRefusedError(errno.ECONNREFUSED, "hush"))
 
     def lose(self, error: Exception | None = None) -> None:
         """The connection ends for good."""

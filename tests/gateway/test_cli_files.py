@@ -20,6 +20,8 @@ from signalr_gateway.tls import CertificatePair
 from .command import command, failure
 from .lab import Lab
 
+pytestmark = pytest.mark.slow
+
 CONTENT = """\
 [listen]
 port = 0

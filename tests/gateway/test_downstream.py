@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from protocol import (
+    ConnectionClosed,
     HubConnection,
     HubConnectionBuilder,
     HubException,
@@ -100,7 +102,7 @@ async def test_connects_at_start_and_tries_for_ever(bench: Bench) -> None:
     """GW-27: 0.5 s doubling to 30 s, without end."""
     assert bench.state() == (HubState.CONNECTING, 0, None)
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(60)
     assert bench.starts() == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5]
 
@@ -129,9 +131,9 @@ async def test_without_a_listener_no_catch_all_is_registered() -> None:
 
 async def test_a_lost_connection_is_started_again(connected: Bench) -> None:
     await connected.clock.advance(10)
-    connected.connection.lose(ConnectionResetError("reset by peer"))
+    connected.connection.lose(ConnectionResetError(errno.ECONNRESET, "hush"))
     await settle()
-    assert connected.state() == (HubState.RECONNECTING, 10, "reset by peer")
+    assert connected.state() == (HubState.RECONNECTING, 10, "Connection reset by peer")
     assert connected.connection.starts == 1
     await connected.clock.advance(0.5)
     assert connected.connection.starts == 2
@@ -150,7 +152,7 @@ async def test_a_hub_that_says_goodbye_is_started_again(connected: Bench) -> Non
 
 async def test_the_users_retry_policy_is_obeyed_while_it_lasts(connected: Bench) -> None:
     """GW-27."""
-    connected.connection.lose_and_retry(OSError("gone"))
+    connected.connection.lose_and_retry(ConnectionClosed("gone"))
     await settle()
     assert connected.state() == (HubState.RECONNECTING, 0, "gone")
     post = connected.post()
@@ -177,7 +179,7 @@ async def test_errors_are_shown_without_secrets(bench: Bench) -> None:
     """GW-28."""
     bench.connection.refuse(OSError("GET http://h/chathub?access_token=HUSH: 401"))
     await settle()
-    assert bench.state() == (HubState.CONNECTING, 0, "GET http://h/chathub 401")
+    assert bench.state() == (HubState.CONNECTING, 0, "OSError")
 
 
 async def test_one_line_is_logged_per_news_not_per_attempt(
@@ -185,7 +187,7 @@ async def test_one_line_is_logged_per_news_not_per_attempt(
 ) -> None:
     caplog.set_level(logging.INFO, "signalr_gateway")
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(20)
     bench.connection.refuse_at_once = None
     await bench.clock.advance(30)
@@ -194,7 +196,7 @@ async def test_one_line_is_logged_per_news_not_per_attempt(
     bench.connection.lose(None)
     await settle()
     assert [record.getMessage() for record in caplog.records] == [
-        "hub 'chatservice': cannot connect: refused",
+        "hub 'chatservice': cannot connect: Connection refused",
         "hub 'chatservice': connected",
         "hub 'chatservice': connection lost: closed by the hub",
     ]
@@ -235,7 +237,7 @@ async def test_a_call_joins_the_attempt_under_way(bench: Bench) -> None:
 async def test_a_call_starts_an_attempt_whatever_the_backoff_says(bench: Bench) -> None:
     """GW-9."""
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(46)
     bench.connection.refuse_at_once = None
     before = bench.connection.starts
@@ -249,7 +251,7 @@ async def test_a_call_starts_an_attempt_whatever_the_backoff_says(bench: Bench) 
 async def test_200_calls_while_the_hub_is_away(bench: Bench) -> None:
     """GW-9: 200 times refused within 5 s, one attempt at a time, at most one per 0.5 s."""
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(31)
     before = bench.connection.starts
     posts = [bench.post() for _ in range(200)]
@@ -268,7 +270,7 @@ async def test_200_calls_while_the_hub_is_away(bench: Bench) -> None:
 async def test_200_calls_are_served_when_the_hub_comes_back(bench: Bench) -> None:
     """GW-9: 200 times done, each run once."""
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(31)
     posts = [bench.post(b"%d" % number) for number in range(200)]
     await bench.clock.advance(3.2)
@@ -282,7 +284,7 @@ async def test_200_calls_are_served_when_the_hub_comes_back(bench: Bench) -> Non
 async def test_calls_one_after_another_start_one_attempt_per_half_second(bench: Bench) -> None:
     """GW-9."""
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(31)
     before = bench.connection.starts
     for _ in range(100):
@@ -296,7 +298,7 @@ async def test_calls_one_after_another_start_one_attempt_per_half_second(bench: 
 async def test_a_caller_that_goes_away_leaves_nothing(bench: Bench) -> None:
     """GW-10."""
     bench.connection.refuse()
-    bench.connection.refuse_at_once = OSError("refused")
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
     await bench.clock.advance(31)
     post = bench.post()
     await settle()
@@ -425,7 +427,7 @@ def forgot_build(builder: HubConnectionBuilder) -> Any:
 @pytest.mark.parametrize(
     ("build", "problem"),
     [
-        (broken, "failed: LookupError: no such setting"),
+        (broken, r"failed: LookupError \(test_downstream.py, line \d+\)$"),
         (forgot_build, "must return the built HubConnection, not HubConnectionBuilder"),
         (lambda builder: None, "must return the built HubConnection, not NoneType"),
     ],

@@ -98,6 +98,35 @@ receive_method = "ToGroup"
 broadcast_type = "group"
 receive_group = "Listeners"
 
+[hubs.lying]
+url = "{url}/lying"
+transports = ["WebSockets"]
+[hubs.lying.routes.say]
+invoke_method = "Say"
+
+[hubs.slandering]
+url = "{url}/slandering"
+transports = ["WebSockets"]
+[hubs.slandering.routes.say]
+invoke_method = "Say"
+
+[hubs.closing]
+url = "{url}/closing"
+transports = ["WebSockets"]
+[hubs.closing.routes.say]
+invoke_method = "Say"
+
+[hubs.breaking]
+url = "{url}/breaking"
+transports = ["WebSockets"]
+[hubs.breaking.routes.say]
+invoke_method = "Say"
+
+[hubs.reasoning]
+url = "{url}/reasoning"
+[hubs.reasoning.routes.say]
+invoke_method = "Say"
+
 [hubs.gone]
 url = "http://john:{BASIC}@127.0.0.1:9/hub?code={WRITTEN_IN_URL}"
 [hubs.gone.routes.say]
@@ -119,11 +148,45 @@ def authenticate(request: HttpRequestData) -> Principal | None:
     return Principal(user_id=None, roles=frozenset(), claims={})
 
 
+OFFER = {
+    "connectionId": "c",
+    "availableTransports": [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}],
+}
+
+
+async def negotiate_hostilely(request: web.Request) -> web.Response:
+    """A secret in whatever of its answers a hub can choose."""
+    match request.match_info["how"]:
+        case "lying":
+            return web.json_response({"error": f"{SECRET}-70"})
+        case "reasoning":
+            return web.Response(status=403, reason=f"{SECRET}-71", text=f"{SECRET}-72")
+        case _:
+            return web.json_response(OFFER)
+
+
+async def connect_hostilely(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await socket.receive()
+    how = request.match_info["how"]
+    await socket.send_str(f'{{"error":"{SECRET}-73"}}\x1e' if how == "slandering" else "{}\x1e")
+    if how == "closing":
+        await socket.send_str(f'{{"type":7,"error":"{SECRET}-74"}}\x1e')
+    if how == "breaking":  # a Close frame of one byte and text that is not UTF-8
+        await socket.send_frame(f"{SECRET}-75".encode() + b"\xff", aiohttp.WSMsgType.TEXT)
+    await socket.receive()
+    return socket
+
+
 @asynccontextmanager
 async def talkative_hub() -> AsyncIterator[str]:
     app = web.Application()
     options = EndpointOptions(authenticate=authenticate)
     map_hub(app, "/hub", TalkativeHub, endpoint_options=options)
+    hostile = "/{how:lying|slandering|closing|breaking|reasoning}"
+    app.router.add_post(hostile + "/negotiate", negotiate_hostilely)
+    app.router.add_get(hostile, connect_hostilely)
     async with serving(app, "127.0.0.1", 0) as url:
         yield url
 
@@ -251,8 +314,22 @@ async def play_broken_clients(session: aiohttp.ClientSession, url: str) -> None:
                 await socket.send_str(frame)
             while not (await socket.receive()).type.name.startswith("CLOS"):
                 pass
+    for protocols in ((f"{SECRET}-67",), ("bearer", f"{SECRET}-68" * 900)):
+        async with session.ws_connect(
+            hub, protocols=protocols, headers={"Cookie": f"session={SECRET}-69"}
+        ) as socket:
+            assert socket.protocol is None
     async with session.get(f"{hub}?id={SECRET}-65&access_token={SECRET}-66") as answer:
         assert answer.status >= 400
+
+
+async def read_what_is_shown(session: aiohttp.ClientSession, url: str) -> str:
+    """The health answer and the console's, which name why each hub is not connected."""
+    shown = ""
+    for path in ("/healthz", "/console/status.json"):
+        async with session.get(url + path) as answer:
+            shown += await answer.text()
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -276,14 +353,20 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         await play_posts(Caller(session, url))
         await play_broken_requests(url)
         await play_broken_clients(session, url)
+        shown = await read_what_is_shown(session, url)
         output = await running.stop_and_read()
     for event in (
         "listening on http://127.0.0.1:",
-        "gateway started, number of hubs: 3",
+        "gateway started, number of hubs: 8",
         "hub 'talk': connected",
         "hub 'talk': connection lost: ",
         "hub 'gone': cannot connect: ",
         "hub 'refused': cannot connect: ",
+        "hub 'lying': cannot connect: The server refused to negotiate.",
+        "hub 'slandering': cannot connect: The server refused the handshake.",
+        "hub 'closing': connection lost: The server closed the connection with an error.",
+        "hub 'breaking': connection lost: The WebSocket",
+        "hub 'reasoning': cannot connect: Response status code does not indicate success: 403.",
         "hub 'talk': event 'Numbers' kept back (1 so far): argument 1 is no Int32 but text",
         "hub 'talk': no route receives 'Unrouted'",
         "hub 'talk': a wrong or no ReceiveKey (1 so far)",
@@ -300,3 +383,5 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
     leaks = [line for line in output.splitlines() if SECRET in line.lower()]
     assert leaks == []
     assert "Traceback" not in output
+    assert "The server refused to negotiate." in shown
+    assert SECRET not in shown.lower()

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import pytest
 import schemathesis
 from hypothesis import given, settings
 from schemathesis import Case, GenerationMode
@@ -47,6 +48,7 @@ def orchestrate(orchestrator: Orchestrator, url: str) -> None:
         hub.add_route(f"{method}: {{a}}/%", HubRouteInfo(invoke_method=method, examples=examples))
 
 
+@pytest.mark.slow
 async def test_answers_are_those_of_the_document(lab: Lab) -> None:
     """GW-9, GW-12: whatever is drawn from it."""
     async with running_gateway(lambda o: orchestrate(o, lab.url)) as gateway:

@@ -1,35 +1,62 @@
-"""GW-28: what is shown of an error keeps no token and no query string."""
+"""GW-28: what is shown of an error is nothing that a hub, a function or a library has written."""
 
 from __future__ import annotations
 
+import errno
+import socket
+import ssl
+
 import pytest
 
-from signalr_gateway.redaction import MAXIMUM_LENGTH, describe_error
+from protocol import (
+    ConnectionClosed,
+    HandshakeError,
+    HubConnectionBuilder,
+    HubException,
+    NegotiationError,
+)
+from signalr_gateway.redaction import MAXIMUM_LENGTH, describe_error, describe_failure
+
+HUSH = "hush"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("error", "shown"),
     [
-        ("Cannot connect to host 127.0.0.1:9", "Cannot connect to host 127.0.0.1:9"),
-        (
-            "503, message='Invalid response status', url='ws://h:1/chathub?id=HUSH&access_token=HUSH'",
-            "503, message='Invalid response status', url='ws://h:1/chathub'",
-        ),
-        ("GET http://user:HUSH@h/x failed", "GET http://h/x failed"),
-        ("GET /chathub?HUSH failed", "GET /chathub failed"),
-        ("at http://h/x#HUSH", "at http://h/x"),
-        ("access_token=HUSH was refused", "access_token=… was refused"),
-        ("Authorization: Bearer HUSH.HUSH.HUSH", "Authorization: Bearer …"),
-        ("two\r\nlines\x00", "two lines"),
-        ("", "RuntimeError"),
-        ("  ", "RuntimeError"),
+        (NegotiationError("Our own words."), "Our own words."),
+        (NegotiationError(HUSH, summary="The server refused."), "The server refused."),
+        (HandshakeError(f"The server said: {HUSH}", summary="Refused."), "Refused."),
+        (ConnectionClosed(HUSH, summary="The server closed it."), "The server closed it."),
+        (HubException(HUSH), "HubException"),
+        (RuntimeError(f"{{'client_secret': '{HUSH}'}}"), "RuntimeError"),
+        (ValueError(f"token='{HUSH}'"), "ValueError"),
+        (KeyError(HUSH), "KeyError"),
+        (TimeoutError(HUSH), "TimeoutError"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, HUSH), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLCertVerificationError(1, HUSH), "the certificate is not trusted"),
+        (OSError(HUSH), "OSError"),
     ],
 )
-def test_shows_the_sense_without_the_secret(text: str, shown: str) -> None:
-    assert describe_error(RuntimeError(text)) == shown
+def test_shows_the_sense_without_the_secret(error: Exception, shown: str) -> None:
+    assert describe_error(error) == shown
 
 
-def test_is_short() -> None:
-    shown = describe_error(RuntimeError("x" * 5000))
+def test_is_one_short_line() -> None:
+    shown = describe_error(NegotiationError("two\r\nlines\x00 " + "x" * 5000))
+    assert shown.startswith("two lines  x")
     assert len(shown) == MAXIMUM_LENGTH
     assert shown.endswith("…")
+
+
+def test_what_this_project_says_of_a_wrong_option_is_shown() -> None:
+    with pytest.raises(ValueError, match="absolute") as caught:
+        HubConnectionBuilder().with_url("localhost")
+    assert "is absolute and begins with http://" in describe_error(caught.value)
+
+
+def test_a_failure_of_the_operators_code_is_shown_with_its_place() -> None:
+    with pytest.raises(LookupError) as caught:
+        raise LookupError(HUSH)
+    assert describe_failure(caught.value).startswith("LookupError (test_redaction.py, line ")
+    assert HUSH not in describe_failure(caught.value)

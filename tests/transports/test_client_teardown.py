@@ -14,6 +14,8 @@ from .http_hub import HttpHub
 from .raw_server import RawServer
 from .reaching import builder
 
+pytestmark = pytest.mark.slow
+
 _HTTP = ("ServerSentEvents", "LongPolling")
 _OF_THE_CLIENT = ("Unclosed client session", "Unclosed connection", "Unclosed connector")
 

@@ -1,0 +1,49 @@
+"""What other libraries log while the gateway runs (GW-28): thinned, bounded, without values.
+
+Records of aiohttp, asyncio and uvloop may quote addresses, headers and exceptions' texts, at any
+length and as often as a client likes. Of each the first line of its template is kept, and the type
+of its exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+
+from .event_log import thinned
+from .redaction import describe_error, shortened
+
+_LIBRARIES = ("aiohttp", "asyncio", "uvloop", "concurrent")
+_MAXIMUM_LENGTH = 120
+_PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +.\d]*[a-zA-Z]")
+_VALUE = re.compile(r"<.*|'.*|\".*", re.DOTALL)
+
+
+class ForeignLogFilter(logging.Filter):
+    """For the handlers of the root logger; records of other libraries are rewritten in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _LIBRARIES:
+            return True
+        text = _without_values(str(record.msg))
+        self._counts[record.name, text] += 1
+        count = self._counts[record.name, text]
+        if len(self._counts) > 1000:  # a library that puts values into its templates
+            self._counts.clear()
+        level = thinned(record.levelno, count)
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        reason = f": {describe_error(error)}" if error is not None else ""
+        record.msg, record.args = "%s: %s%s (%d so far)", (record.name, text, reason, count)
+        record.exc_info = record.exc_text = record.stack_info = None
+        return level == record.levelno
+
+
+def _without_values(template: str) -> str:
+    """The first line of a template, up to the first value in it."""
+    line = template.partition("\n")[0]
+    return shortened(_VALUE.sub("…", _PLACEHOLDER.sub("…", line)), _MAXIMUM_LENGTH)

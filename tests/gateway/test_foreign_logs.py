@@ -1,0 +1,75 @@
+"""GW-28: what other libraries log is thinned and bounded, and holds no values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from signalr_gateway.foreign_logs import ForeignLogFilter
+
+HUSH = "hush"
+
+
+class Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    handler = Lines()
+    handler.addFilter(ForeignLogFilter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    yield handler.lines
+    root.removeHandler(handler)
+
+
+def test_arguments_and_exceptions_are_left_out(lines: list[str]) -> None:
+    error = ValueError(HUSH)
+    log = logging.getLogger("aiohttp.server")
+    log.error("Error handling %s of %r", HUSH, HUSH, exc_info=error)
+    assert lines == ["aiohttp.server: Error handling … of …: ValueError (1 so far)"]
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        (f"Task exception was never retrieved\nfuture: <Task {HUSH}>", "Task exception was never"),
+        (f"Unclosed <Connection {HUSH}>", "Unclosed …"),
+        (f"Refused '{HUSH}' twice", "Refused …"),
+        ("%(name)s took %.3f seconds", "… took … seconds"),
+    ],
+)
+def test_values_in_a_template_are_left_out(lines: list[str], template: str, shown: str) -> None:
+    logging.getLogger("asyncio").error(template)
+    assert lines[0].startswith(f"asyncio: {shown}")
+    assert HUSH not in lines[0]
+
+
+def test_a_line_is_short(lines: list[str]) -> None:
+    logging.getLogger("aiohttp.client").error("x" * 10_000)
+    assert len(lines[0]) < 200
+
+
+def test_repeated_lines_are_thinned(lines: list[str]) -> None:
+    for number in range(1000):
+        logging.getLogger("aiohttp.websocket").warning("Refused %d", number)
+    assert [line.rpartition("(")[2] for line in lines] == [
+        "1 so far)",
+        "10 so far)",
+        "100 so far)",
+        "1000 so far)",
+    ]
+
+
+def test_our_own_records_are_left_as_they_are(lines: list[str]) -> None:
+    logging.getLogger("signalr_gateway.app").error("gateway %s", "started")
+    logging.getLogger("mygateway").error("orders for %r", "ada")
+    assert lines == ["gateway started", "orders for 'ada'"]
