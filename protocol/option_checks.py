@@ -5,7 +5,7 @@ options themselves.
 """
 
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Final, Protocol, Union, get_args, get_origin
 
@@ -37,6 +37,38 @@ def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> No
         is_number = _is(value, float) and not {int, float}.isdisjoint(expected)
         if is_number and option.name not in of_any_sign and not value > 0:
             raise ValueError(f"{name} is {value}, not above 0.")
+
+
+def require_target(target: object, example: str) -> None:
+    """Raises TypeError or ValueError for what cannot name a method of the other side.
+
+    ``example`` is the call as it should be.
+    """
+    if not isinstance(target, str):
+        raise TypeError(
+            f"target is a str, the name of a method, not {type(target).__name__}: {example}"
+        )
+    if not target:
+        raise ValueError(f"target is empty; it is the name of a method: {example}")
+
+
+def require_name(name: object, what: str) -> None:
+    """Raises TypeError for a name that is no str."""
+    if not isinstance(name, str):
+        raise TypeError(f"{what} is a str, not {type(name).__name__}.")
+
+
+def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """All of ``names``; ``what`` is their plural.
+
+    Raises TypeError for one that is no str, and for a single str, which would mean its letters.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")
+    listed = tuple(names)
+    for name in listed:
+        require_name(name, f"Each of the {what}")
+    return listed
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

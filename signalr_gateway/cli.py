@@ -29,6 +29,7 @@ from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
 from .foreign_logs import ForeignLogFilter
 from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from .hub_connections import build_connections
+from .open_files import check_limit, raise_limit
 from .orchestration_checks import OrchestrationError
 from .orchestrator import Orchestrator
 from .serving import CannotListen, serving, stop_signals, taken
@@ -221,7 +222,8 @@ async def _demo(options: argparse.Namespace) -> int:
             chat_address.serving(create_chat_app()) as chat_url,
         ):
             orchestrate(orchestrator, chat_url + CHAT_HUB_PATH)
-            async with address.serving(_app(config)) as url:
+            timeout = config.limits.headers_timeout
+            async with address.serving(_app(config), headers_timeout=timeout) as url:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
@@ -267,7 +269,13 @@ async def _run(options: argparse.Namespace) -> int:
     orchestrator, listen = config.orchestrator, config.listen
     ssl_context = None if listen.pair is None else server_context(listen.pair)
     with stop_signals() as stopped:
-        async with serving(_app(config), listen.host, listen.port, ssl_context) as url:
+        async with serving(
+            _app(config),
+            listen.host,
+            listen.port,
+            ssl_context,
+            headers_timeout=config.limits.headers_timeout,
+        ) as url:
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
             print(f"swagger      {url}{SWAGGER_PATH}\nconsole      {url}/", flush=True)
@@ -293,6 +301,7 @@ async def _check(options: argparse.Namespace) -> int:
 
 def _app(config: GatewayConfig) -> web.Application:
     limits: Limits = config.limits
+    check_limit(raise_limit(), limits.maximum_connections)
     return create_app(
         config.orchestrator,
         maximum_body_size=limits.maximum_body_size,

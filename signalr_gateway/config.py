@@ -39,6 +39,7 @@ from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
 from .hub_route import BroadcastType, HubRouteInfo
 from .orchestration_checks import OrchestrationError
 from .orchestrator import HubBuilder, Orchestrator
+from .request_heads import DEFAULT_HEADERS_TIMEOUT
 from .tls import CertificatePair
 
 _ROOT_KEYS = (
@@ -71,11 +72,12 @@ class Listen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What bounds the body of every POST, and clients: `create_app` and its `hub_options`."""
+    """What bounds requests and clients: `create_app`, its `hub_options`, and `serving`."""
 
     maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE
     maximum_depth: int = DEFAULT_MAXIMUM_DEPTH
     body_timeout: float = DEFAULT_BODY_TIMEOUT
+    headers_timeout: float = DEFAULT_HEADERS_TIMEOUT
     maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS
     maximum_outbound_buffer_size: int = _HUB_OPTIONS.maximum_outbound_buffer_size
     slow_client_policy: SlowClientPolicy = _HUB_OPTIONS.slow_client_policy
@@ -151,6 +153,7 @@ def _limits(table: Table) -> Limits:
         maximum_body_size=table.whole_number("maximum_body_size") or DEFAULT_MAXIMUM_BODY_SIZE,
         maximum_depth=table.whole_number("maximum_depth") or DEFAULT_MAXIMUM_DEPTH,
         body_timeout=table.seconds("body_timeout") or DEFAULT_BODY_TIMEOUT,
+        headers_timeout=table.seconds("headers_timeout") or DEFAULT_HEADERS_TIMEOUT,
         maximum_connections=table.whole_number("maximum_connections")
         or DEFAULT_MAXIMUM_CONNECTIONS,
         maximum_outbound_buffer_size=table.whole_number("maximum_outbound_buffer_size")

@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Protocol
 
 import msgspec
 
 from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
 
 from .backoff import AttemptSchedule, Backoff
+from .clock import Clock
 from .hub_connections import build_connections
 from .orchestrator import DownstreamHub
 from .redaction import describe_error
@@ -36,18 +36,6 @@ OnEvent = Callable[[str, str, Payload], Awaitable[None]]
 
 It is awaited before the next event: while it is busy, the hub is not read for more than a buffer.
 """
-
-
-class Timer(Protocol):
-    def cancel(self) -> None: ...
-
-
-class Clock(Protocol):
-    """The part of an event loop that tells time and wakes up; tests bring their own."""
-
-    def time(self) -> float: ...
-
-    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer: ...
 
 
 class HubState(Enum):

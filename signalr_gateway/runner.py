@@ -16,6 +16,8 @@ from .event_log import ServerLog
 
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds that requests under way get to end when the gateway stops."""
+KEEP_ALIVE_TIMEOUT = 75.0
+"""Seconds that a connection may wait for its next request."""
 _CUT_OFF_TIMEOUT = 0.1
 """Seconds that those get to notice which have not ended by then."""
 
@@ -34,6 +36,7 @@ class GatewayRunner(web.AppRunner):
             access_log=None,
             logger=ServerLog(),
             shutdown_timeout=_CUT_OFF_TIMEOUT,
+            keepalive_timeout=KEEP_ALIVE_TIMEOUT,
         )
         self._patience = shutdown_timeout
         self._told = False

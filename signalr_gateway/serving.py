@@ -15,12 +15,16 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 
+from .open_files import exhaustion_logged
+from .request_heads import DEFAULT_HEADERS_TIMEOUT, RequestHeads
 from .runner import GatewayRunner
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: far above the default 128, which a burst fills."""
+_ACCEPTED_AT_ONCE = 32
+"""asyncio's backlog: accepts in one turn of the loop, and failing ones when descriptors run out."""
 
 
 class CannotListen(Exception):
@@ -33,11 +37,17 @@ class Address:
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
         self._runner: GatewayRunner | None = None
+        self._heads: RequestHeads | None = None
         self._server: asyncio.Server | None = None
 
     async def take(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         self._server = await asyncio.get_running_loop().create_server(
-            self._protocol, host, port, ssl=ssl_context, backlog=BACKLOG, start_serving=False
+            self._protocol,
+            host,
+            port,
+            ssl=ssl_context,
+            backlog=_ACCEPTED_AT_ONCE,
+            start_serving=False,
         )
 
     def release(self) -> None:
@@ -58,26 +68,41 @@ class Address:
     def _protocol(self) -> asyncio.BaseProtocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        return self._runner.server()
+        assert self._heads is not None
+        return self._heads.watch(self._runner.server())
 
     @asynccontextmanager
-    async def serving(self, app: web.Application) -> AsyncIterator[str]:
+    async def serving(
+        self, app: web.Application, *, headers_timeout: float = DEFAULT_HEADERS_TIMEOUT
+    ) -> AsyncIterator[str]:
         """Serve `app` while the context lasts; gives the base URL.
 
+        A connection without a complete request head after `headers_timeout` seconds is closed.
         Raises `CannotListen`, and whatever starting `app` raises.
         """
         assert self._server is not None
+        heads = self._heads = RequestHeads(headers_timeout)
+        heads.guard(app)
         runner = self._runner = GatewayRunner(app)
         try:
             await runner.setup()
-            with _told(self.url):
-                await self._server.start_serving()
-            log.info("listening on %s", self.url)
-            yield self.url
+            with exhaustion_logged(asyncio.get_running_loop()):
+                with _told(self.url):
+                    await self._server.start_serving()
+                    self._deepen_backlog()
+                log.info("listening on %s", self.url)
+                yield self.url
         finally:
             await runner.drain()
             self.release()
             await runner.cleanup()
+            heads.close()
+
+    def _deepen_backlog(self) -> None:
+        assert self._server is not None
+        for listener in self._server.sockets:
+            with listener.dup() as same:
+                same.listen(BACKLOG)
 
 
 @asynccontextmanager
@@ -99,10 +124,18 @@ async def taken(
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, host: str, port: int, ssl_context: ssl.SSLContext | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    ssl_context: ssl.SSLContext | None = None,
+    *,
+    headers_timeout: float = DEFAULT_HEADERS_TIMEOUT,
 ) -> AsyncIterator[str]:
     """Both steps at once: see `taken` and `Address.serving`."""
-    async with taken(host, port, ssl_context) as address, address.serving(app) as url:
+    async with (
+        taken(host, port, ssl_context) as address,
+        address.serving(app, headers_timeout=headers_timeout) as url,
+    ):
         yield url
 
 

@@ -13,6 +13,7 @@ from msgspec import Raw
 from ..errors import LocalProtocolError, NotConnectedError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
+from ..option_checks import require_target
 from .client_connection import ClientConnection
 from .client_options import HubConnectionOptions
 from .connection_keeper import ConnectionEvents, ConnectionKeeper, HubConnectionState, OnEnd
@@ -122,18 +123,21 @@ class HubConnection:
         A ``msgspec.Raw`` among the arguments is sent as it is. As ``result_type`` it gives the
         result's bytes untouched: empty when the hub completed without a result, ``null`` for null.
 
-        Raises HubException with the hub's text, NotConnectedError when nothing was sent,
-        ConnectionClosed when the connection ended first (the method may have run), and
-        LocalProtocolError when the call cannot be written (MessageTooLargeError when it is over
-        ``maximum_send_message_size``). Cancelling the wait tells the hub, which may ignore it.
+        Raises TypeError or ValueError for a target that is no name, NotConnectedError when nothing
+        was sent, HubException with the hub's text, ConnectionClosed when the connection ended first
+        (the method may have run), and LocalProtocolError when the call cannot be written
+        (MessageTooLargeError when it is over ``maximum_send_message_size``). Cancelling the wait
+        tells the hub, which may ignore it.
         """
+        require_target(target, 'invoke("SendMessage", value)')
         return await self._active("invoke").invoke(target, arguments, result_type)
 
     async def send(self, target: str, *arguments: Any) -> None:
         """Calls a hub method without asking for an answer; returns when the call is queued.
 
-        Raises NotConnectedError or LocalProtocolError, as ``invoke`` does.
+        Raises TypeError, ValueError, NotConnectedError or LocalProtocolError, as ``invoke`` does.
         """
+        require_target(target, 'send("SendMessage", value)')
         await self._active("send").send(target, arguments)
 
     def _active(self, name: str) -> ClientConnection:
@@ -155,15 +159,20 @@ class HubConnection:
 
         Arguments are converted to the handler's annotations; a call that does not fit in number or
         type is logged and dropped (C-14). Handlers run one after another in order of arrival.
-        Raises TypeError for an annotation that no message can be read into.
+        Raises TypeError for a target that is no str, a handler that is no function, and an
+        annotation that no message can be read into; ValueError for an empty target.
         """
+        require_target(target, 'on("ReceiveMessage", handler)')
         if handler is None:
             return lambda function: self.on(target, function)
+        if not callable(handler):
+            raise TypeError(f"A handler is a function, not {type(handler).__name__}.")
         self._handlers.add(target, handler)
         return handler
 
     def off(self, target: str, handler: Handler | None = None) -> None:
-        """Forgets one handler of ``target``, or all of them."""
+        """Forgets one handler of ``target``, or all of them. Raises TypeError, as ``on`` does."""
+        require_target(target, 'off("ReceiveMessage")')
         self._handlers.remove(target, handler)
 
     def on_any(self, handler: Callable[[str, Raw], Any] | None) -> None:

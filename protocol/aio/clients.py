@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import LocalProtocolError
+from ..option_checks import names_of, require_name, require_target
 from .lifetime import HubLifetimeManager
 
 
@@ -24,13 +25,18 @@ class ClientProxy:
 
         .NET clients find handlers by the exact name and number of arguments (G-2). Returns when
         the message is queued, not when it has arrived (G-7); a ``msgspec.Raw`` goes out as it is.
-        Raises LocalProtocolError when an argument cannot be written.
+        Raises TypeError or ValueError for a target that is no name, and LocalProtocolError when an
+        argument cannot be written; nothing is sent then.
         """
+        require_target(target, 'send("ReceiveMessage", value)')
         await self._send(target, arguments)
 
 
 class HubClients:
-    """Everybody connected to the hub class, and parts of them."""
+    """Everybody connected to the hub class, and parts of them.
+
+    Names are str: anything else is a TypeError, and so is a single str where several are expected.
+    """
 
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime
@@ -42,7 +48,8 @@ class HubClients:
 
     def all_except(self, connection_ids: Collection[str]) -> ClientProxy:
         """Every connection but these."""
-        return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(connection_ids)))
+        excluded = names_of(connection_ids, "connection ids")
+        return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(excluded)))
 
     def client(self, connection_id: str) -> ClientProxy:
         """One connection; nobody when it is gone."""
@@ -50,24 +57,26 @@ class HubClients:
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
         """These connections, once each."""
-        return ClientProxy(partial(self._lifetime.send_connections, tuple(connection_ids)))
+        listed = names_of(connection_ids, "connection ids")
+        return ClientProxy(partial(self._lifetime.send_connections, listed))
 
     def group(self, name: str) -> ClientProxy:
         """The members of one group; names are case-sensitive and may be empty (G-3)."""
+        require_name(name, "A group name")
         return ClientProxy(partial(self._lifetime.send_groups, (name,)))
 
     def group_except(self, name: str, connection_ids: Collection[str]) -> ClientProxy:
         """The members of one group but for these connections."""
-        return ClientProxy(
-            partial(self._lifetime.send_groups, (name,), excluded=frozenset(connection_ids))
-        )
+        require_name(name, "A group name")
+        excluded = frozenset(names_of(connection_ids, "connection ids"))
+        return ClientProxy(partial(self._lifetime.send_groups, (name,), excluded=excluded))
 
     def groups(self, names: Iterable[str]) -> ClientProxy:
         """The members of each group; who is in two gets two messages (G-6).
 
         Raises LocalProtocolError for an empty name (G-3).
         """
-        listed = tuple(names)
+        listed = names_of(names, "group names")
         if not all(listed):
             raise LocalProtocolError("Cannot send to an empty group name.")
         return ClientProxy(partial(self._lifetime.send_groups, listed))
@@ -78,7 +87,8 @@ class HubClients:
 
     def users(self, user_ids: Iterable[str]) -> ClientProxy:
         """All connections of these users."""
-        return ClientProxy(partial(self._lifetime.send_users, tuple(user_ids)))
+        listed = names_of(user_ids, "user ids")
+        return ClientProxy(partial(self._lifetime.send_users, listed))
 
 
 class HubCallerClients(HubClients):
@@ -110,11 +120,18 @@ class GroupManager:
         self._lifetime = lifetime
 
     async def add(self, connection_id: str, group: str) -> None:
-        """Adds a connection to a group; an unknown connection is ignored."""
+        """Adds a connection to a group; an unknown connection is ignored.
+
+        Raises TypeError for a name that is no str, and GroupLimitError.
+        """
+        require_name(connection_id, "A connection id")
+        require_name(group, "A group name")
         await self._lifetime.add_to_group(connection_id, group)
 
     async def remove(self, connection_id: str, group: str) -> None:
-        """Takes a connection out of a group, if it is in it."""
+        """Takes a connection out of a group, if it is in it. Raises TypeError, as ``add`` does."""
+        require_name(connection_id, "A connection id")
+        require_name(group, "A group name")
         await self._lifetime.remove_from_group(connection_id, group)
 
 

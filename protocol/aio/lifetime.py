@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
+from ..option_checks import require_name
 from .connection import SLICE, HubConnectionContext
 from .options import HubOptions
 
@@ -142,7 +143,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
-        _require_text(group)
+        require_name(group, "A group name")
         connection = self._connections.get(connection_id)
         if connection is not None:
             memberships = self._memberships.setdefault(connection_id, set())
@@ -153,7 +154,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
-        _require_text(group)
+        require_name(group, "A group name")
         _leave(self._groups, group, connection_id)
         self._memberships.get(connection_id, set()).discard(group)
 
@@ -198,11 +199,6 @@ def _leave(table: dict[str, dict[str, HubConnectionContext]], key: str, connecti
         members.pop(connection_id, None)
         if not members:
             del table[key]
-
-
-def _require_text(group: str) -> None:
-    if not isinstance(group, str):
-        raise LocalProtocolError(f"A group name is a str, not {type(group).__name__}.")
 
 
 def _require_room(group: str, memberships: Collection[str], options: HubOptions) -> None:

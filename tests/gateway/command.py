@@ -21,6 +21,10 @@ class Command:
         self._process = process
         self.output = ""
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def line(self, pattern: str) -> re.Match[str]:
         """Wait for a line of standard output in which `pattern` is found."""
         assert self._process.stdout is not None

@@ -30,6 +30,7 @@ key = "/etc/key.pem"
 maximum_body_size = 2000
 maximum_depth = 16
 body_timeout = 2.5
+headers_timeout = 3.5
 maximum_connections = 100
 maximum_outbound_buffer_size = 5000
 slow_client_policy = "DROP"
@@ -143,6 +144,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
         maximum_body_size=2000,
         maximum_depth=16,
         body_timeout=2.5,
+        headers_timeout=3.5,
         maximum_connections=100,
         maximum_outbound_buffer_size=5000,
         slow_client_policy=SlowClientPolicy.DROP,
@@ -157,6 +159,7 @@ def test_defaults(tmp_path: Path) -> None:
         maximum_body_size=1048576,
         maximum_depth=32,
         body_timeout=30,
+        headers_timeout=30,
         maximum_connections=20000,
         maximum_outbound_buffer_size=1048576,
         slow_client_policy=SlowClientPolicy.CLOSE,

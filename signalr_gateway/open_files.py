@@ -1,0 +1,82 @@
+"""File descriptors: how many there may be, and what happens when there are none left.
+
+Each connection takes one. The command line raises the limit as far as the system allows it; a
+listener that cannot accept says so once a minute, and goes on serving those who are connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+RESERVE = 64
+"""Descriptors beside those of clients: hubs, listeners, files, the event loop."""
+BETWEEN_LINES = 60.0
+"""Seconds."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+
+
+def raise_limit() -> int | None:
+    """Raise this process's soft limit to its hard one; the limit, None where there is none."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass  # some systems name a hard limit that they do not grant
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def check_limit(limit: int | None, maximum_connections: int) -> None:
+    """Warn of a limit below what `maximum_connections` clients take."""
+    needed = maximum_connections + RESERVE
+    if limit is not None and limit < needed:
+        log.warning(
+            "at most %d files may be open, but %d clients (maximum_connections) need %d:"
+            " raise the limit (ulimit -n, LimitNOFILE=) or lower maximum_connections",
+            limit,
+            maximum_connections,
+            needed,
+        )
+
+
+@contextmanager
+def exhaustion_logged(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """While the context lasts, an accept that fails for want of descriptors is a line a minute."""
+    previous: _Handler | None = loop.get_exception_handler()
+    silent_until = 0.0
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal silent_until
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED and "socket" in context:
+            if loop.time() >= silent_until:
+                silent_until = loop.time() + BETWEEN_LINES
+                log.error(
+                    "out of file descriptors: new connections wait, established ones are served;"
+                    " raise the limit (ulimit -n, LimitNOFILE=) or lower maximum_connections"
+                )
+        elif previous is not None:
+            previous(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(previous)

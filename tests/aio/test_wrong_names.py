@@ -1,0 +1,121 @@
+"""G-1, G-3: what is no name of a method, a group or a client is refused, and nothing is sent."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from protocol import Hub, HubContext, hub_method
+from protocol.aio.clients import HubClients
+
+from .client_lab import ClientLab
+from .conftest import MakeServer
+from .server_lab import call, failure, invocation
+
+NO_NAMES = [{"x": 1}, None, 5, b"Name", ["Name"]]
+
+
+class SendingHub(Hub):
+    @hub_method
+    async def forget_the_target(self, value: Any) -> None:
+        await self.clients.all.send(value)
+
+
+@pytest.mark.parametrize("target", [{"x": 1}, None, 5, []])
+async def test_a_hub_that_forgets_the_target(serve: MakeServer, target: Any) -> None:
+    """Its caller gets an error; every client stays connected and gets what comes next."""
+    lab = serve(SendingHub)
+    caller, other = await lab.connect(), await lab.connect()
+    answer = await caller.ask(call("ForgetTheTarget", target))
+    text = "An unexpected error occurred invoking 'ForgetTheTarget' on the server."
+    assert answer == [failure(text)]
+    assert await other.take() == []
+    await lab.server.context.clients.all.send("News", 1)
+    for client in (caller, other):
+        assert await client.take() == [invocation("News", 1)]
+        assert not await client.has_ended()
+
+
+@pytest.mark.parametrize("target", NO_NAMES)
+async def test_targets_of_a_hub_context(serve: MakeServer, target: Any) -> None:
+    lab = serve(Hub)
+    client = await lab.connect()
+    clients = lab.server.context.clients
+    for proxy in (clients.all, clients.client("c1"), clients.group("a"), clients.user("u")):
+        with pytest.raises(TypeError, match=r'target is a str.*: send\("ReceiveMessage", value\)'):
+            await proxy.send(target)
+    assert await client.take() == []
+
+
+async def test_an_empty_target(serve: MakeServer) -> None:
+    with pytest.raises(ValueError, match="target is empty"):
+        await serve(Hub).server.context.clients.all.send("")
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda clients: clients.groups("abc"),
+        lambda clients: clients.users("abc"),
+        lambda clients: clients.clients("abc"),
+        lambda clients: clients.all_except("abc"),
+        lambda clients: clients.group_except("a", "abc"),
+        lambda clients: clients.groups(["a", 5]),
+        lambda clients: clients.users([None]),
+        lambda clients: clients.clients([b"c1"]),
+        lambda clients: clients.groups(5),
+        lambda clients: clients.group(None),
+        lambda clients: clients.client(5),
+        lambda clients: clients.user(None),
+    ],
+)
+def test_names_of_receivers(choose: Callable[[HubClients], Any]) -> None:
+    from protocol.aio.lifetime import DefaultHubLifetimeManager
+
+    with pytest.raises(TypeError):
+        choose(HubContext(DefaultHubLifetimeManager()).clients)
+
+
+def test_names_may_come_from_any_iterable() -> None:
+    from protocol.aio.lifetime import DefaultHubLifetimeManager
+
+    clients = HubContext(DefaultHubLifetimeManager()).clients
+    clients.groups(name for name in ("a", "b"))
+    clients.users({"a": 1})
+    clients.clients(frozenset({"a"}))
+
+
+@pytest.mark.parametrize(("connection_id", "group"), [(5, "a"), ("c1", None), ("c1", 5)])
+async def test_names_of_memberships(serve: MakeServer, connection_id: Any, group: Any) -> None:
+    groups = serve(Hub).server.context.groups
+    with pytest.raises(TypeError):
+        await groups.add(connection_id, group)
+    with pytest.raises(TypeError):
+        await groups.remove(connection_id, group)
+
+
+@pytest.mark.parametrize("target", NO_NAMES)
+async def test_targets_of_a_client(client_lab: ClientLab, target: Any) -> None:
+    """Nothing is sent, and the connection goes on."""
+    connection = await client_lab.started()
+    with pytest.raises(TypeError, match=r'invoke\("SendMessage", value\)'):
+        await connection.invoke(target)
+    with pytest.raises(TypeError, match=r'send\("SendMessage", value\)'):
+        await connection.send(target)
+    with pytest.raises(TypeError, match=r'on\("ReceiveMessage", handler\)'):
+        connection.on(target, print)
+    with pytest.raises(TypeError, match=r'off\("ReceiveMessage"\)'):
+        connection.off(target)
+    assert await client_lab.server.take() == []
+
+
+async def test_a_handler_that_is_no_function(client_lab: ClientLab) -> None:
+    connection = client_lab.connection()
+    with pytest.raises(TypeError, match="A handler is a function, not int"):
+        connection.on("News", 5)  # type: ignore[call-overload]
+
+
+async def test_a_decorator_without_its_target(client_lab: ClientLab) -> None:
+    connection = client_lab.connection()
+    with pytest.raises(TypeError, match="not function"):
+        connection.on(lambda: None)  # type: ignore[call-overload]
