@@ -17,7 +17,8 @@ from ..option_checks import require_target
 from .client_connection import ClientConnection
 from .client_options import HubConnectionOptions
 from .connection_keeper import ConnectionEvents, ConnectionKeeper, HubConnectionState, OnEnd
-from .handlers import Handler, HandlerTable
+from .event_queue import EventQueue
+from .handlers import Handler, HandlerRegistry
 from .retry import RetryPolicy
 from .transport import ClientTransport
 
@@ -57,16 +58,19 @@ class HubConnection:
         self._hub_protocol = hub_protocol
         self._options = options
         self._retry_policy = retry_policy
-        self._handlers = HandlerTable(hub_protocol)
-        self._events = ConnectionEvents()
+        self._handlers = HandlerRegistry(hub_protocol)
+        self._callbacks = ConnectionEvents()
         self._keeper: ConnectionKeeper | None = None  # of the last start
+        self._events: EventQueue | None = None  # of the last physical connection
 
     # ---- state
 
     @property
     def state(self) -> HubConnectionState:
         """Where the connection stands."""
-        return HubConnectionState.DISCONNECTED if self._keeper is None else self._keeper.state
+        if self._keeper is None or self._keeper.loop.is_closed():
+            return HubConnectionState.DISCONNECTED
+        return self._keeper.state
 
     @property
     def connection_id(self) -> str | None:
@@ -94,13 +98,19 @@ class HubConnection:
             raise LocalProtocolError(
                 "The HubConnection cannot be started if it is not in the Disconnected state."
             )
-        self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._events)
+        self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._callbacks)
         await self._keeper.start()
 
     async def stop(self) -> None:
-        """Ends the connection, or the attempt to get one. Harmless when there is none."""
-        if self._keeper is not None:
+        """Ends the connection, or the attempt to get one. Harmless when there is none.
+
+        Events that wait for their handlers are dropped, and a handler that is running is cancelled,
+        unless it is the one that calls this.
+        """
+        if self._keeper is not None and not self._keeper.loop.is_closed():
             await self._keeper.stop()
+        if self._events is not None:
+            await self._events.stop()
 
     async def __aenter__(self) -> "HubConnection":
         await self.start()
@@ -186,23 +196,29 @@ class HubConnection:
 
     def on_closed(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection has ended for good; None: as asked for."""
-        self._events.closed.append(callback)
+        self._callbacks.closed.append(callback)
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection was lost and will be tried again (R-3)."""
-        self._events.reconnecting.append(callback)
+        self._callbacks.reconnecting.append(callback)
         return callback
 
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
         """``callback(connection_id)`` when there is a connection again, a new one (R-4)."""
-        self._events.reconnected.append(callback)
+        self._callbacks.reconnected.append(callback)
         return callback
 
     async def _open(self, on_end: OnEnd) -> tuple[ClientConnection, str | None]:
         connected = await self._connector()
         connection = ClientConnection(
-            connected.transport, self._hub_protocol, self._handlers, self._options, on_end
+            connected.transport,
+            self._hub_protocol,
+            self._handlers,
+            self._events,
+            self._options,
+            on_end,
         )
         await connection.start()
+        self._events = connection.events
         return connection, connected.connection_id

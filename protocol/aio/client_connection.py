@@ -39,7 +39,8 @@ from ..messages import (
 )
 from ..peer import HubPeer
 from .client_options import HubConnectionOptions
-from .handlers import HandlerTable
+from .event_queue import EventQueue
+from .handlers import HandlerRegistry
 from .transport import ClientTransport
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 _TICK: Final = 1.0
 _NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."  # C-10
 _CONGESTED: Final = 1024 * 1024  # bytes waiting to be sent from which on callers wait (C-21)
+_PAUSE: Final = 1024 * 1024  # bytes of waiting events from which on nothing more is read (C-21)
 
 
 @dataclass(slots=True)
@@ -59,20 +61,25 @@ class _Call:
 class ClientConnection:
     """Drives one transport through one peer. Made by ``HubConnection``, used until it ends.
 
-    ``on_end`` is called in the moment it ends, before anybody learns of it otherwise.
+    ``on_end`` is called in the moment it ends, before anybody learns of it otherwise. The events
+    of the connection before are handled before those of this one.
     """
 
     def __init__(
         self,
         transport: ClientTransport,
         hub_protocol: HubProtocol,
-        handlers: HandlerTable,
+        handlers: HandlerRegistry,
+        previous_events: EventQueue | None,
         options: HubConnectionOptions,
         on_end: Callable[[ConnectionClosed], None],
     ) -> None:
         self._transport = transport
         self._hub_protocol = hub_protocol
         self._handlers = handlers
+        self._may_read = asyncio.Event()
+        self._is_paused = False
+        self.events = EventQueue(handlers, previous_events, self._may_read.set)
         self._options = options
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -178,6 +185,8 @@ class ClientConnection:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK, self._tick)
+        if self._is_paused:  # the server's messages are not read: its clock stands still
+            self._peer.keep_alive.heard(self._loop.time())
         match self._peer.keep_alive.tick(self._loop.time()):
             case KeepAliveAction.PING:
                 self._transport.write(self._ping)
@@ -215,6 +224,9 @@ class ClientConnection:
         except Exception as error:
             logger.exception("Reading from the server failed unexpectedly.")
             self._finish(ConnectionClosed(f"Reading failed: {type(error).__name__}"))
+        except (KeyboardInterrupt, SystemExit) as error:  # which end the loop
+            self._finish(ConnectionClosed(f"Reading failed: {type(error).__name__}"))
+            raise
         self._finish(ConnectionClosed("The server ended the connection."))
         if self._leaving is None:
             await self._transport.close()
@@ -224,10 +236,29 @@ class ClientConnection:
             self._handle(message)
             if self._end is not None:
                 return  # nothing behind a Close counts (C-15)
-            if self._handlers.is_full:
-                await self._handlers.wait_for_room()
+            if self.events.size > _PAUSE:
+                await self._wait_for_handlers()
             if self._transport.buffered > _CONGESTED:  # by answers that the server does not read
                 await self._transport.drain()
+
+    async def _wait_for_handlers(self) -> None:
+        """Pauses reading while much is waiting, unless a call waits for what comes behind it."""
+        while self.events.size > _PAUSE and not self._calls and self._end is None:
+            self._may_read.clear()
+            self._is_paused = True
+            try:
+                await self._may_read.wait()
+            finally:
+                self._is_paused = False
+        limit = self._options.maximum_waiting_events_size
+        if self.events.size > limit and self._end is None:
+            self._leave()
+            self._finish(
+                ConnectionClosed(
+                    f"More than {limit} bytes of events wait for their handlers while a call waits "
+                    "for its answer (with_maximum_waiting_events_size)."
+                )
+            )
 
     def _handle(self, message: ReceivedMessage) -> None:
         match message:
@@ -240,7 +271,8 @@ class ClientConnection:
                 if call is not None and not call.answer.done():
                     call.answer.set_exception(LocalProtocolError(_NO_STREAM))
             case Invocation():
-                self._handlers.dispatch(message)
+                self._hub_protocol.require_arguments(message.arguments)
+                self.events.put(message)
                 if message.invocation_id:
                     error = self._handlers.refusal(message)
                     self._write(Completion(invocation_id=message.invocation_id, error=error))
@@ -285,6 +317,7 @@ class ClientConnection:
         invocation_id = self._calls.next_id()
         self._write_invocation(target, arguments, invocation_id)
         self._calls.open(invocation_id, call)
+        self._may_read.set()  # the answer may come behind any number of events
         try:
             return await call.answer
         except asyncio.CancelledError:

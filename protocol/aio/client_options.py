@@ -25,5 +25,9 @@ class HubConnectionOptions:
     """Larger invocations are refused before anything is sent; a server would close the connection
     over one that it does not accept (F-4)."""
 
+    maximum_waiting_events_size: int = 64 * 1024 * 1024
+    """Events that wait for their handlers while a call of ours waits for its answer; beyond it the
+    connection ends. While no call waits, reading pauses at 1 MiB of them (C-21)."""
+
     def __post_init__(self) -> None:
         check_options(self)

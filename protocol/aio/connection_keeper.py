@@ -50,6 +50,7 @@ class ConnectionKeeper:
     def __init__(
         self, open_connection: Open, retry_policy: RetryPolicy | None, events: ConnectionEvents
     ) -> None:
+        self.loop = asyncio.get_running_loop()
         self.state = HubConnectionState.CONNECTING
         self.connection: ClientConnection | None = None
         self.connection_id: str | None = None
@@ -60,6 +61,9 @@ class ConnectionKeeper:
         self._first_delay: float | None = None  # before the first attempt to reconnect
         self._attempt: asyncio.Task[ClientConnection] | None = None  # the first, which may fail
         self._task: asyncio.Task[None] | None = None
+        self._callback: asyncio.Task[None] | None = None  # of the user's, that is running
+        self._reconnected: asyncio.Task[None] | None = None  # calls those of ``on_reconnected``
+        self._stopped_by: asyncio.Task[Any] | None = None
 
     async def start(self) -> None:
         """See HubConnection.start. A ``stop`` meanwhile ends it with NotConnectedError."""
@@ -81,12 +85,13 @@ class ConnectionKeeper:
     async def stop(self) -> None:
         """See HubConnection.stop."""
         self._stopping = True
+        self._stopped_by = asyncio.current_task()
         if self._attempt is not None and not self._attempt.done():
             self._attempt.cancel()
             await asyncio.wait({self._attempt})
         if self.connection is not None:
             await self.connection.stop()
-        if self._task is None or self._task is asyncio.current_task():
+        if self._task is None or asyncio.current_task() in (self._task, self._callback):
             return
         if self.state is HubConnectionState.RECONNECTING:
             self._task.cancel()
@@ -116,15 +121,27 @@ class ConnectionKeeper:
         try:
             while connection is not None:
                 end = await connection.wait_until_ended()
+                await self._end_reconnected()
                 if self._stopping:
                     break
                 connection, error = await self._reconnect(end)
         except asyncio.CancelledError:
-            if not self._stopping:
-                raise
             error = _stopped_while_reconnecting()
+            if not self._stopping:  # the loop is being torn down, say
+                self._stopping = True
+                if self.connection is not None:
+                    self.connection.abort()
+                error = ConnectionClosed("The connection was cancelled.", allow_reconnect=False)
         self.state = HubConnectionState.DISCONNECTED
-        await _notify(self._events.closed, error)
+        await self._notify(self._events.closed, error)
+
+    async def _end_reconnected(self) -> None:
+        """Cancels what the last reconnect still calls, unless that is what stops the connection."""
+        task, self._reconnected = self._reconnected, None
+        if task is not None and not task.done():
+            if self._callback is not self._stopped_by:
+                task.cancel()
+            await asyncio.wait({task})
 
     async def _reconnect(
         self, end: ConnectionClosed
@@ -136,7 +153,7 @@ class ConnectionKeeper:
         delay = self._first_delay
         if delay is None:
             return None, end
-        await _notify(self._events.reconnecting, end)
+        await self._notify(self._events.reconnecting, end)
         while delay is not None:
             if self._stopping:  # by a callback
                 return None, _stopped_while_reconnecting()
@@ -147,13 +164,28 @@ class ConnectionKeeper:
                 count += 1
                 delay = self._next_delay(count, loop.time() - lost_at, error)
                 continue
-            await _notify(self._events.reconnected, self.connection_id)
+            # Beside the connection, so that its loss or end is not held up by a callback.
+            self._reconnected = self.loop.create_task(
+                self._notify(self._events.reconnected, self.connection_id)
+            )
             return connection, None
         return None, ConnectionClosed(
             f"Reconnect retries have been exhausted after {count} failed attempts and "
             f"{loop.time() - lost_at:.1f} s elapsed. Disconnecting.",
             allow_reconnect=False,
         )
+
+    async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
+        """Calls each in a task of its own: what it does to its task ends that callback alone."""
+        for callback in list(callbacks):
+            self._callback = self.loop.create_task(_call(callback, argument))
+            try:
+                await asyncio.wait({self._callback})
+            except asyncio.CancelledError:
+                self._callback.cancel()
+                raise
+            finally:
+                self._callback = None
 
     def _next_delay(self, count: int, elapsed: float, reason: Exception) -> float | None:
         if self._retry_policy is None:
@@ -166,16 +198,17 @@ class ConnectionKeeper:
             return None
 
 
-async def _notify(callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
-    for callback in list(callbacks):
-        try:
-            result = callback(argument)
-            if inspect.isawaitable(result):
-                await result
-        except (Exception, asyncio.CancelledError):
-            if is_being_cancelled():
-                raise
-            logger.exception("A connection callback failed.")
+async def _call(callback: Callable[[Any], Any], argument: Any) -> None:
+    try:
+        result = callback(argument)
+        if inspect.isawaitable(result):
+            await result
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
+        logger.error("A connection callback failed.", exc_info=error)
 
 
 def _stopped_while_starting() -> NotConnectedError:

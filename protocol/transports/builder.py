@@ -98,6 +98,14 @@ class HubConnectionBuilder:
         """Ends a connection that brings a larger message; None: no limit."""
         return self._with(maximum_receive_message_size=size)
 
+    def with_maximum_waiting_events_size(self, size: int) -> "HubConnectionBuilder":
+        """Bytes of events that may wait for their handlers while ``invoke`` waits for its answer.
+
+        The answer comes behind them, so they have to be read; the connection ends beyond that size,
+        as by any loss. While no call waits, reading pauses at 1 MiB of events.
+        """
+        return self._with(maximum_waiting_events_size=size)
+
     def _with(self, **changes: Any) -> "HubConnectionBuilder":
         self._options = dataclasses.replace(self._options, **changes)
         return self

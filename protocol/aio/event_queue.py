@@ -1,0 +1,105 @@
+"""Events of one physical connection on their way to their handlers (C-21, CR-8).
+
+Handlers run one after another, in order of arrival, in a task that no reader depends on: whatever a
+handler does to its task ends that handler alone. What is waiting is counted; how much may wait is
+decided by ``client_connection``, which handlers there are by ``handlers``.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw
+
+from ..messages import Invocation
+from .handlers import HandlerRegistry
+
+logger = logging.getLogger(__name__)
+
+_EVENT: Final = 256  # bytes that one takes beside its payload and its name
+_STOP_TIMEOUT: Final = 5.0  # seconds that a cancelled handler gets to end
+
+
+class EventQueue:
+    """Calls the handlers of ``handlers``, those of ``before`` first.
+
+    ``on_progress`` is called when less is waiting than before.
+    """
+
+    def __init__(
+        self,
+        handlers: HandlerRegistry,
+        before: "EventQueue | None",
+        on_progress: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handlers = handlers
+        self._on_progress = on_progress
+        self._waiting: deque[tuple[str, Raw, int]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        self._before = before if before is not None and before._loop is self._loop else None
+        self.size = 0
+        """About the bytes of memory that waiting events take."""
+
+    def put(self, invocation: Invocation) -> None:
+        """Adds an event; its handlers are called in its turn."""
+        if self._is_stopped:
+            return
+        # A copy, for the payload is a view of all the bytes that came with it.
+        arguments = invocation.arguments.copy()
+        weight = _EVENT + memoryview(arguments).nbytes + len(invocation.target)
+        self._waiting.append((invocation.target, arguments, weight))
+        self.size += weight
+        self._start_worker()
+
+    async def stop(self) -> None:
+        """Drops what is waiting and cancels the handler that is running; returns when it has ended.
+
+        Called by that handler itself, it lets it go on.
+        """
+        self._is_stopped = True
+        self._waiting.clear()
+        self.size = 0
+        if self._before is not None:
+            await self._before.stop()
+        worker = self._worker
+        if worker is None or worker is asyncio.current_task() or self._loop.is_closed():
+            return
+        worker.cancel()
+        await asyncio.wait({worker}, timeout=_STOP_TIMEOUT)
+
+    async def _wait_for_those_before(self) -> None:
+        if self._before is not None:
+            if self._before._worker is not None:
+                await asyncio.wait({self._before._worker})
+            self._before = None
+
+    def _start_worker(self) -> None:
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+            self._worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        """It has nothing more to do, or a handler has cancelled it or broken out of it."""
+        self._worker = None
+        if not worker.cancelled():
+            worker.exception()  # has been logged, or ends the loop
+        if self._waiting and not self._loop.is_closed():
+            self._start_worker()
+
+    async def _work(self) -> None:
+        await self._wait_for_those_before()
+        while self._waiting:
+            target, arguments, weight = self._waiting.popleft()
+            try:
+                await self._handlers.call(target, arguments)
+            except asyncio.CancelledError:
+                if not self._is_stopped:
+                    logger.warning("A handler of '%s' was cancelled.", target)
+                raise
+            finally:
+                self.size = max(self.size - weight, 0)
+                self._on_progress()

@@ -1,0 +1,373 @@
+"""Handlers that wait, are cancelled, or break out: later events and calls go on (C-21)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from protocol import ConnectionClosed, HubConnection, HubConnectionState, JsonHubProtocol
+from protocol.aio.client import Connected
+from protocol.aio.client_options import HubConnectionOptions
+from protocol.aio.retry import retry_delays
+
+from .client_lab import ClientLab
+from .memory_transport import MemoryTransport, memory_pair
+
+KIB = 1024
+MIB = 1024 * KIB
+RESULT = {"type": 3, "invocationId": "1", "result": "answer"}
+
+
+def event(target: str, *arguments: Any) -> dict[str, Any]:
+    return {"type": 1, "target": target, "arguments": list(arguments)}
+
+
+# ---- a handler that waits for an answer behind other events
+
+
+@pytest.mark.parametrize(("count", "size"), [(48, 64 * KIB), (5_000, 1)])
+async def test_an_answer_behind_many_events(client_lab: ClientLab, count: int, size: int) -> None:
+    """It is read, and every event is handled in order."""
+    connection = await client_lab.started()
+    heard: list[Any] = []
+
+    @connection.on("Ask")
+    async def ask() -> None:
+        heard.append(await connection.invoke("X"))
+
+    connection.on("News", lambda number, _: heard.append(number))
+    client_lab.server.send(event("Ask"))
+    await client_lab.server.take()
+    for number in range(count):
+        client_lab.server.send(event("News", number, "x" * size))
+    client_lab.server.send(RESULT)
+    await client_lab.clock.settle()
+    assert heard == ["answer", *range(count)]
+    await client_lab.clock.advance(29)
+    assert connection.state is HubConnectionState.CONNECTED
+
+
+async def test_more_events_than_may_wait(client_lab: ClientLab) -> None:
+    """The connection ends like any loss, with an error that says so, and comes back."""
+    connection = await client_lab.started(retry_delays([0]), maximum_waiting_events_size=2 * MIB)
+    reasons: list[Exception | None] = []
+    connection.on_reconnecting(reasons.append)
+    errors: list[Exception] = []
+
+    @connection.on("Ask")
+    async def ask() -> None:
+        try:
+            await connection.invoke("X")
+        except ConnectionClosed as error:
+            errors.append(error)
+
+    client_lab.server.send(event("Ask"))
+    await client_lab.clock.settle()
+    for _ in range(40):
+        client_lab.server.send(event("News", "x" * 64 * KIB))
+    await client_lab.clock.advance(1)
+    text = (
+        f"More than {2 * MIB} bytes of events wait for their handlers while a call waits for its "
+        "answer (with_maximum_waiting_events_size)."
+    )
+    assert [str(error) for error in (*reasons, *errors)] == [text, text]
+    assert connection.state is HubConnectionState.CONNECTED
+    assert len(client_lab.servers) == 2
+
+
+async def test_reading_pauses_while_no_call_waits(client_lab: ClientLab) -> None:
+    """At 1 MiB; the server timeout stands still meanwhile. A call of ours has it read on."""
+    connection = await client_lab.started()
+    gate = asyncio.Event()
+
+    @connection.on("News")
+    async def news(_: str) -> None:
+        await gate.wait()
+
+    for _ in range(40):
+        client_lab.server.send(event("News", "x" * 64 * KIB))
+        await client_lab.clock.settle()
+    held_back = client_lab.near_ends[0].unread
+    assert held_back > MIB
+    await client_lab.clock.advance(300)
+    assert connection.state is HubConnectionState.CONNECTED
+    assert client_lab.near_ends[0].unread == held_back
+    calling = asyncio.create_task(connection.invoke("X"))
+    client_lab.server.send(RESULT)
+    await client_lab.clock.settle()
+    assert await calling == "answer"
+    gate.set()
+    await client_lab.clock.settle()
+    assert client_lab.near_ends[0].unread == 0
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    await client_lab.clock.advance(31)  # the clock goes on again
+    assert [str(error)[:14] for error in closed] == ["Server timeout"]
+
+
+# ---- what a handler does to its task
+
+
+class BreakOut(BaseException):
+    """What is no Exception."""
+
+
+def cancel_own_task(*_: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def cancel_own_task_and_wait(*_: Any) -> None:
+    cancel_own_task()
+    await asyncio.sleep(0)
+
+
+def break_out(*_: Any) -> None:
+    raise BreakOut
+
+
+async def break_out_later(*_: Any) -> None:
+    await asyncio.sleep(0)
+    raise BreakOut
+
+
+BREAKING = pytest.mark.parametrize(
+    "breaking", [cancel_own_task, cancel_own_task_and_wait, break_out, break_out_later]
+)
+
+
+@BREAKING
+async def test_later_events_are_handled(
+    client_lab: ClientLab, breaking: Callable[..., Any]
+) -> None:
+    connection = await client_lab.started()
+    heard: list[int] = []
+    connection.on("Break", breaking)
+    connection.on("News", heard.append)
+    client_lab.server.send(event("News", 1), event("Break"), event("News", 2))
+    client_lab.server.send(event("Break"))
+    await client_lab.clock.settle()
+    client_lab.server.send(event("News", 3))
+    await client_lab.clock.settle()
+    assert heard == [1, 2, 3]
+    assert connection.state is HubConnectionState.CONNECTED
+
+
+@BREAKING
+@pytest.mark.parametrize("when", ["reconnecting", "reconnected", "closed"])
+async def test_callbacks_that_break_out(
+    client_lab: ClientLab, breaking: Callable[..., Any], when: str
+) -> None:
+    """The connection comes back, ends when it is told to, and can be started again."""
+    connection = await client_lab.started(retry_delays([1]))
+    closed: list[Exception | None] = []
+    getattr(connection, f"on_{when}")(breaking)
+    connection.on_closed(closed.append)
+    client_lab.server.vanish()
+    await client_lab.clock.advance(2)
+    assert connection.state is HubConnectionState.CONNECTED
+    await connection.stop()
+    await client_lab.clock.settle()
+    assert closed == [None]
+    await connection.start()
+    assert connection.state is HubConnectionState.CONNECTED
+
+
+@pytest.mark.parametrize("when", ["reconnecting", "reconnected"])
+async def test_callbacks_that_do_not_return(client_lab: ClientLab, when: str) -> None:
+    """``stop`` ends them."""
+    connection = await client_lab.started(retry_delays([1]))
+    cancelled: list[str] = []
+
+    async def hang(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(when)
+            raise
+
+    getattr(connection, f"on_{when}")(hang)
+    client_lab.server.vanish()
+    await client_lab.clock.advance(2)
+    stopping = asyncio.create_task(connection.stop())
+    await client_lab.clock.advance(2)
+    assert stopping.done()
+    assert cancelled == [when]
+    assert connection.state is HubConnectionState.DISCONNECTED
+
+
+# ---- the end
+
+
+async def test_a_handler_does_not_outlive_stop(client_lab: ClientLab) -> None:
+    """What is waiting is dropped, what is running is cancelled."""
+    connection = await client_lab.started()
+    journal: list[str] = []
+
+    @connection.on("News")
+    async def news() -> None:
+        journal.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            journal.append("ended")
+
+    client_lab.server.send(event("News"), event("News"))
+    await client_lab.clock.settle()
+    await connection.stop()
+    assert journal == ["begun", "ended"]
+    await client_lab.clock.settle()
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_handlers_of_a_lost_connection_do_not_outlive_it_either(
+    client_lab: ClientLab,
+) -> None:
+    connection = await client_lab.started(retry_delays([1]))
+    ended: list[int] = []
+
+    @connection.on("News")
+    async def news(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    client_lab.server.send(event("News", 1))
+    await client_lab.clock.settle()
+    client_lab.server.vanish()
+    await client_lab.clock.advance(2)
+    client_lab.server.send(event("News", 2))
+    await client_lab.clock.settle()
+    await connection.stop()
+    assert ended == [1]
+    await client_lab.clock.settle()
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_events_of_a_lost_connection_come_first(client_lab: ClientLab) -> None:
+    """CR-8: handlers run one after another, whatever connection brought their events."""
+    connection = await client_lab.started(retry_delays([0]))
+    gate = asyncio.Event()
+    heard: list[int] = []
+
+    @connection.on("News")
+    async def news(number: int) -> None:
+        await gate.wait()
+        heard.append(number)
+
+    client_lab.server.send(event("News", 1), event("News", 2))
+    await client_lab.clock.settle()
+    client_lab.server.vanish()
+    await client_lab.clock.advance(1)
+    client_lab.server.send(event("News", 3))
+    await client_lab.clock.settle()
+    gate.set()
+    await client_lab.clock.settle()
+    assert heard == [1, 2, 3]
+
+
+async def test_stop_in_a_handler(client_lab: ClientLab) -> None:
+    """It returns, and the handler goes on."""
+    connection = await client_lab.started()
+    journal: list[str] = []
+
+    @connection.on("News")
+    async def news() -> None:
+        await connection.stop()
+        journal.append("stopped")
+
+    client_lab.server.send(event("News"), event("News"))
+    await client_lab.clock.advance(2)
+    assert journal == ["stopped"]
+    assert connection.state is HubConnectionState.DISCONNECTED
+
+
+# ---- the loop
+
+
+SERVERS: list[MemoryTransport] = []
+
+
+async def accept() -> Connected:
+    """A Connector: a server that accepts the handshake."""
+    near, far = memory_pair()
+    SERVERS.append(far)
+    far.write(b"{}\x1e")
+    far.flush()
+    return Connected(near, "id")
+
+
+def send_event() -> None:
+    """From the newest server."""
+    SERVERS[-1].write(b'{"type":1,"target":"News","arguments":[]}\x1e')
+    SERVERS[-1].flush()
+
+
+def connection_of_its_own() -> tuple[HubConnection, list[Exception | None]]:
+    """One that is used in several loops, and what its ``on_closed`` gets."""
+    connection = HubConnection(accept, JsonHubProtocol(), HubConnectionOptions(), None)
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    return connection, closed
+
+
+def works(connection: HubConnection) -> bool:
+    """Whether it can be started in a loop of its own, and handles an event there."""
+
+    async def use() -> bool:
+        heard = asyncio.Event()
+        connection.off("News")
+        connection.on("News", heard.set)
+        await connection.start()
+        send_event()
+        await heard.wait()
+        await connection.stop()
+        return connection.state is HubConnectionState.DISCONNECTED
+
+    return asyncio.run(use())
+
+
+def test_a_loop_that_ends_without_stop() -> None:
+    connection, closed = connection_of_its_own()
+    asyncio.run(connection.start())
+    assert connection.state is HubConnectionState.DISCONNECTED
+    assert [type(error) for error in closed] == [ConnectionClosed]
+    assert works(connection)
+    assert len(closed) == 2
+
+
+def test_a_loop_that_is_gone() -> None:
+    """Without its tasks having been cancelled, so that nothing could be called."""
+    connection, _ = connection_of_its_own()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(connection.start())
+    tasks = asyncio.all_tasks(loop)
+    loop.close()
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    assert connection.state is HubConnectionState.DISCONNECTED
+    assert works(connection)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_handler_that_ends_the_loop(error: type[BaseException]) -> None:
+    connection, closed = connection_of_its_own()
+
+    def interrupt() -> None:
+        raise error
+
+    async def use() -> None:
+        await connection.start()
+        await asyncio.sleep(0)
+        connection.on("News", interrupt)
+        send_event()
+        await asyncio.Event().wait()
+
+    with pytest.raises(error):
+        asyncio.run(use())
+    assert connection.state is HubConnectionState.DISCONNECTED
+    assert len(closed) == 1
+    assert works(connection)
