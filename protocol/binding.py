@@ -61,10 +61,9 @@ class Binder(ABC):
     counts_first: ClassVar[bool]
 
     def __init__(self) -> None:
-        self.value_reader: Final[Callable[[Any], ValueReader]] = lru_cache(maxsize=1024)(
-            self._value_reader
+        self._readers: Final[Callable[[Any, str], ValueReader]] = lru_cache(maxsize=1024)(
+            self._compile
         )
-        """A reader of one value of a type, compiled once. Raises as ``arguments_reader`` does."""
 
     # ---- what a format says of itself
 
@@ -137,7 +136,13 @@ class Binder(ABC):
 
         return read
 
-    def _value_reader(self, annotation: Any) -> ValueReader:
+    def value_reader(self, annotation: Any) -> ValueReader:
+        """A reader of one value of a type, compiled once. Raises as ``arguments_reader`` does."""
+        # ``A | B`` equals ``B | A``, but means to try A first.
+        order = "" if isinstance(annotation, type) else repr(annotation)
+        return self._readers(annotation, order)
+
+    def _compile(self, annotation: Any, _order: str) -> ValueReader:
         convert = self.converter(annotation)
         direct = self._direct(annotation, [annotation])
 

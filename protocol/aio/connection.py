@@ -61,6 +61,7 @@ class HubConnectionContext(HubCallerContext):
         self.limits = limits or TransportLimits()
         self._high_water = self.limits.transport_max_buffer_size
         self._maximum_buffered = options.maximum_outbound_buffer_size
+        self._relief_mark = min(self._high_water, self._maximum_buffered)
         self._may_miss = options.slow_client_policy is SlowClientPolicy.DROP
         self._missed = 0  # messages, since it was last seen to read
 
@@ -122,7 +123,7 @@ class HubConnectionContext(HubCallerContext):
         if self.ending is None:
             if self.pending is not None:
                 self.write_pending()
-            if self._write(frame) > self._high_water:
+            if self._write(frame) > self._relief_mark:
                 self._relieve(len(frame))
                 return True
             if self.is_congested:

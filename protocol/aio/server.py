@@ -28,7 +28,8 @@ _HEARTBEAT: Final = 1.0
 class HubServer:
     """Serves one hub class.
 
-    ``hub_factory`` makes an instance for each call, by default the class itself without arguments.
+    ``hub_factory`` makes a new instance for each call, by default the class itself without
+    arguments. A call for which it returns an instance that has served another one fails.
     Raises TypeError for a hub class that cannot be served (see HubMethodTable).
     """
 
@@ -101,6 +102,11 @@ class HubServer:
 
         def activate() -> Hub:
             hub = factory()
+            if "context" in vars(hub):
+                raise TypeError(
+                    "hub_factory returned an instance that has served a call already; it has to "
+                    "make a new one for each call."
+                )
             hub.context = connection
             hub.clients = clients
             hub.groups = groups

@@ -16,7 +16,6 @@ from ..keepalive import KeepAlive, KeepAliveAction
 from ..messages import Close, Ping, Role
 from ..peer import HubPeer
 from .call_queue import CallQueue
-from .cancellation import is_being_cancelled
 from .connection import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
@@ -179,15 +178,20 @@ class ServerConnection:
     async def _call_hub(
         self, name: str, call: Callable[[Hub], Awaitable[None]]
     ) -> BaseException | None:
-        """Calls one of the hub's two events; how it failed, if it did."""
-        try:
+        """Calls one of the hub's two events; how it failed, if it did.
+
+        It has a task of its own, so that whatever it does to its task ends this event alone.
+        """
+
+        async def run() -> None:
             await call(self._activate())
-        except (Exception, asyncio.CancelledError) as error:
-            if is_being_cancelled():
-                raise
+
+        event = asyncio.create_task(run())
+        await asyncio.wait({event})
+        error = asyncio.CancelledError() if event.cancelled() else event.exception()
+        if error is not None:
             logger.error("%s.%s failed.", self._hub_class.__name__, name, exc_info=error)
-            return error
-        return None
+        return error
 
     def _serve(self) -> None:
         self._connected = True

@@ -5,16 +5,22 @@ share one WebSocket message: so writes are collected and leave together.
 """
 
 import asyncio
+import logging
 from typing import Protocol
 
 from ..aio.connection import SLICE
+
+logger = logging.getLogger(__name__)
 
 
 class Flushable(Protocol):
     """What has something to flush."""
 
     def flush(self) -> None:
-        """Writes what was collected; must not raise."""
+        """Writes what was collected."""
+
+    def abort(self) -> None:
+        """Ends it, for its flush has failed."""
 
 
 class Flusher:
@@ -35,7 +41,11 @@ class Flusher:
         batch = self._dirty[:SLICE]
         del self._dirty[:SLICE]
         for flushable in batch:
-            flushable.flush()
+            try:
+                flushable.flush()
+            except Exception:
+                logger.exception("A connection could not be written to; it is cut off.")
+                flushable.abort()
         if self._dirty:
             asyncio.get_running_loop().call_soon(self._flush)
         else:

@@ -373,6 +373,7 @@ async def test_a_close_right_behind_the_handshake(client_lab: ClientLab) -> None
     client_lab.answers.append(turn_away)
     await lose(client_lab)
     assert [entry[0] for entry in journal.entries] == ["reconnecting", "reconnected", "closed"]
+    assert journal.entries[1][2] == "id-2"  # not that of the connection that is gone by then
     assert connection.state is DISCONNECTED
 
 

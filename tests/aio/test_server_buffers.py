@@ -94,6 +94,19 @@ async def test_a_client_that_does_not_read_is_cut_off(
     assert "xxx" not in record.getMessage()
 
 
+async def test_a_small_bound_is_enforced(serve: MakeServer) -> None:
+    """TG-9: below what congests a connection as well."""
+    flood = Flood(serve, maximum_outbound_buffer_size=4 * KIB)
+    slow = await flood.connect_slow()
+    most = 0
+    for number in range(10):
+        await flood.clients.all.send("News", number, "x" * KIB)
+        most = max(most, slow.transport.peer.buffered)
+        await flood.lab.clock.settle()
+    assert most <= 6 * KIB
+    assert slow.transport.peer.ended == "aborted"
+
+
 async def test_a_client_may_miss_what_goes_to_many(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:

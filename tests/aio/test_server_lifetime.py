@@ -257,6 +257,58 @@ async def test_on_connected_that_is_cancelled_from_within(serve: MakeServer) -> 
     assert lab.server.context.connection_count == 0
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_on_connected_whose_task_is_cancelled(serve: MakeServer, waits: bool) -> None:
+    """L-3: by whatever got hold of it; the connection ends and is forgotten."""
+
+    class CancelledHub(EchoHub):
+        async def on_connected(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            if waits:
+                await asyncio.Event().wait()
+            raise asyncio.CancelledError
+
+    lab = serve(CancelledHub)
+    client = await lab.open()
+    assert await client.ask(HANDSHAKE, call("Echo", 1)) == [{}, CLOSED_WITH_ERROR]
+    assert await client.has_ended()
+    assert lab.server.context.connection_count == 0
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_on_disconnected_whose_task_is_cancelled(serve: MakeServer, waits: bool) -> None:
+    """TW-6: the connection is forgotten all the same."""
+
+    class CancelledHub(EchoHub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            if waits:
+                await asyncio.Event().wait()
+
+    lab = serve(CancelledHub)
+    client = await lab.connect()
+    assert await client.ask(CLOSE) == [CLOSE]
+    assert await client.has_ended()
+    assert lab.server.context.connection_count == 0
+
+
+async def test_a_factory_that_returns_one_instance(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S-28: two callers would share its context; the second call fails, and the log says why."""
+    shared = EchoHub()
+    lab = serve(EchoHub, hub_factory=lambda: shared)
+    client, other = await lab.connect(), await lab.connect()
+    assert await client.ask(call("Echo", 1)) == [result(1)]
+    (answer,) = await other.ask(call("Echo", 2))
+    assert answer["error"] == "An unexpected error occurred invoking 'Echo' on the server."
+    assert "hub_factory returned an instance that has served a call already" in caplog.text
+
+
 async def test_no_hub_for_on_connected(serve: MakeServer) -> None:
     """S-17, L-3: a factory that fails refuses the connection; nothing of it is left."""
 

@@ -484,3 +484,12 @@ def test_any_payload_is_read_or_does_not_fit(payload: bytes, reader: Any) -> Non
 @given(PLAIN_VALUES)
 def test_plain_values_are_read_as_they_were_written(value: Any) -> None:
     assert PROTOCOL.value_reader(Any)(PROTOCOL.encode_value(value)) == value
+
+
+def test_alternatives_are_tried_in_their_order() -> None:
+    """J-18: ``A | B`` equals ``B | A`` in Python; their readers differ."""
+    for first, second in ((float, Decimal), (Decimal, float)):
+        read = PROTOCOL.value_reader(first | second)
+        assert type(read(Raw(b"1.5"))) is first
+        read = PROTOCOL.value_reader(list[first | second])  # type: ignore[valid-type]
+        assert type(read(Raw(b"[1.5]"))[0]) is first

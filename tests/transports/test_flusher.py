@@ -33,6 +33,38 @@ class Recorder:
     def flush(self) -> None:
         self._order.append(self)
 
+    def abort(self) -> None:
+        raise AssertionError("nothing has failed")
+
+
+class Failing(Recorder):
+    """Raises what a flush should not raise."""
+
+    aborted = False
+
+    def flush(self) -> None:
+        super().flush()
+        raise LookupError("broken")
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_a_flush_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """That connection is cut off, in this tick and later ones the others are flushed."""
+    flusher, order = Flusher(), list[Recorder]()
+    failing, other = Failing(order), Recorder(order)
+    for recorder in (failing, other):
+        flusher.schedule(recorder)
+    await asyncio.sleep(0)
+    flusher.schedule(other)
+    await asyncio.sleep(0)
+    assert order == [failing, other, other]
+    assert failing.aborted
+    assert [record.getMessage() for record in caplog.records] == [
+        "A connection could not be written to; it is cut off."
+    ]
+
 
 async def test_at_the_end_of_the_tick() -> None:
     """Nothing is flushed in the tick that asks, everything in the next, in order."""
