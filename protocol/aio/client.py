@@ -192,21 +192,23 @@ class HubConnection:
         or not. It gets the target and the undecoded arguments, an array (``.copy()`` what is
         kept: it is a view of all that arrived with it).
         """
+        if handler is not None and not callable(handler):
+            raise TypeError(f"A handler is a function, not {type(handler).__name__}.")
         self._handlers.set_any(handler)
 
     def on_closed(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection has ended for good; None: as asked for."""
-        self._callbacks.closed.append(callback)
+        self._callbacks.closed.append(_checked(callback))
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection was lost and will be tried again (R-3)."""
-        self._callbacks.reconnecting.append(callback)
+        self._callbacks.reconnecting.append(_checked(callback))
         return callback
 
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
         """``callback(connection_id)`` when there is a connection again, a new one (R-4)."""
-        self._callbacks.reconnected.append(callback)
+        self._callbacks.reconnected.append(_checked(callback))
         return callback
 
     async def _open(self, on_end: OnEnd) -> tuple[ClientConnection, str | None]:
@@ -222,3 +224,9 @@ class HubConnection:
         await connection.start()
         self._events = connection.events
         return connection, connected.connection_id
+
+
+def _checked(callback: AnyCallback) -> AnyCallback:
+    if not callable(callback):
+        raise TypeError(f"A callback is a function, not {type(callback).__name__}.")
+    return callback

@@ -79,6 +79,7 @@ class ClientConnection:
         self._handlers = handlers
         self._may_read = asyncio.Event()
         self._is_paused = False
+        self._attention = min(_PAUSE, options.maximum_waiting_events_size)
         self.events = EventQueue(handlers, previous_events, self._may_read.set)
         self._options = options
         self._on_end = on_end
@@ -236,7 +237,7 @@ class ClientConnection:
             self._handle(message)
             if self._end is not None:
                 return  # nothing behind a Close counts (C-15)
-            if self.events.size > _PAUSE:
+            if self.events.size > self._attention:
                 await self._wait_for_handlers()
             if self._transport.buffered > _CONGESTED:  # by answers that the server does not read
                 await self._transport.drain()
@@ -251,7 +252,7 @@ class ClientConnection:
             finally:
                 self._is_paused = False
         limit = self._options.maximum_waiting_events_size
-        if self.events.size > limit and self._end is None:
+        if self.events.size > limit and self._calls and self._end is None:
             self._leave()
             self._finish(
                 ConnectionClosed(

@@ -20,6 +20,8 @@ from .retry import RetryContext, RetryPolicy, checked_delay
 
 logger = logging.getLogger(__name__)
 
+_STOP_TIMEOUT = 5.0  # seconds that callbacks get to return
+
 
 class HubConnectionState(Enum):
     """Where a HubConnection stands (C-20)."""
@@ -64,6 +66,7 @@ class ConnectionKeeper:
         self._callback: asyncio.Task[None] | None = None  # of the user's, that is running
         self._reconnected: asyncio.Task[None] | None = None  # calls those of ``on_reconnected``
         self._stopped_by: asyncio.Task[Any] | None = None
+        self._has_ended = False  # for good; callbacks of ``on_closed`` may still run
 
     async def start(self) -> None:
         """See HubConnection.start. A ``stop`` meanwhile ends it with NotConnectedError."""
@@ -93,9 +96,14 @@ class ConnectionKeeper:
             await self.connection.stop()
         if self._task is None or asyncio.current_task() in (self._task, self._callback):
             return
+        if self._has_ended:  # a callback of ``on_closed`` may wait for this very call
+            return
         if self.state is HubConnectionState.RECONNECTING:
             self._task.cancel()
-        await asyncio.wait({self._task})
+        _, running = await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
+        if running:  # in a callback that does not return
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
 
     async def _open(self) -> ClientConnection:
         self.connection, self.connection_id = await self._open_connection(self._lost)
@@ -132,7 +140,9 @@ class ConnectionKeeper:
                 if self.connection is not None:
                     self.connection.abort()
                 error = ConnectionClosed("The connection was cancelled.", allow_reconnect=False)
-        self.state = HubConnectionState.DISCONNECTED
+        finally:
+            self._has_ended = True
+            self.state = HubConnectionState.DISCONNECTED
         await self._notify(self._events.closed, error)
 
     async def _end_reconnected(self) -> None:
@@ -160,9 +170,14 @@ class ConnectionKeeper:
             await asyncio.sleep(delay)
             try:
                 connection = await self._open()
-            except Exception as error:  # a token factory may raise anything: a failed attempt (R-5)
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                raise
+            except BaseException as error:  # a token factory may raise anything: it failed (R-5)
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 count += 1
-                delay = self._next_delay(count, loop.time() - lost_at, error)
+                reason = error if isinstance(error, Exception) else _broken_attempt(error)
+                delay = self._next_delay(count, loop.time() - lost_at, reason)
                 continue
             # Beside the connection, so that its loss or end is not held up by a callback.
             self._reconnected = self.loop.create_task(
@@ -193,7 +208,9 @@ class ConnectionKeeper:
         try:
             delay = self._retry_policy(RetryContext(count, elapsed, reason))
             return None if delay is None else checked_delay(delay)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException:
             logger.exception("The retry policy failed; there will be no further attempt.")
             return None
 
@@ -209,6 +226,10 @@ async def _call(callback: Callable[[Any], Any], argument: Any) -> None:
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
         logger.error("A connection callback failed.", exc_info=error)
+
+
+def _broken_attempt(error: BaseException) -> ConnectionClosed:
+    return ConnectionClosed(f"The attempt to connect raised {type(error).__name__}.")
 
 
 def _stopped_while_starting() -> NotConnectedError:

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Raw
 
 from ..messages import Invocation
-from .handlers import HandlerRegistry
+from .handlers import HandlerCall, HandlerRegistry, call_handler, shown
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,17 @@ class EventQueue:
         self._handlers = handlers
         self._on_progress = on_progress
         self._waiting: deque[tuple[str, Raw, int]] = deque()
+        self._target = ""  # of the event whose handlers are called
+        self._calls: deque[HandlerCall] = (
+            deque()
+        )  # those of its handlers that are still to be called
         self._worker: asyncio.Task[None] | None = None
         self._is_stopped = False
-        self._before = before if before is not None and before._loop is self._loop else None
+        self._before: EventQueue | None = None
+        while before is not None and before._worker is None:  # nothing to wait for there
+            before = before._before
+        if before is not None and before._loop is self._loop:
+            self._before = before
         self.size = 0
         """About the bytes of memory that waiting events take."""
 
@@ -62,6 +70,7 @@ class EventQueue:
         """
         self._is_stopped = True
         self._waiting.clear()
+        self._calls.clear()
         self.size = 0
         if self._before is not None:
             await self._before.stop()
@@ -72,10 +81,9 @@ class EventQueue:
         await asyncio.wait({worker}, timeout=_STOP_TIMEOUT)
 
     async def _wait_for_those_before(self) -> None:
-        if self._before is not None:
-            if self._before._worker is not None:
-                await asyncio.wait({self._before._worker})
-            self._before = None
+        while self._before is not None and self._before._worker is not None:
+            await asyncio.wait({self._before._worker})
+        self._before = None
 
     def _start_worker(self) -> None:
         if self._worker is None:
@@ -87,19 +95,29 @@ class EventQueue:
         self._worker = None
         if not worker.cancelled():
             worker.exception()  # has been logged, or ends the loop
-        if self._waiting and not self._loop.is_closed():
+        if (self._calls or self._waiting) and not self._loop.is_closed():
             self._start_worker()
 
     async def _work(self) -> None:
         await self._wait_for_those_before()
-        while self._waiting:
-            target, arguments, weight = self._waiting.popleft()
+        task = asyncio.current_task()
+        assert task is not None
+        while self._take_event():
+            handler, values = self._calls.popleft()
             try:
-                await self._handlers.call(target, arguments)
+                await call_handler(self._target, handler, values)
             except asyncio.CancelledError:
                 if not self._is_stopped:
-                    logger.warning("A handler of '%s' was cancelled.", target)
+                    logger.warning("A handler of '%s' was cancelled.", shown(self._target))
                 raise
-            finally:
-                self.size = max(self.size - weight, 0)
-                self._on_progress()
+            if task.cancelling():  # a handler's cancellation of its task is not for the others
+                return
+
+    def _take_event(self) -> bool:
+        """Whether a handler is to be called, of the event that was taken or of the next one."""
+        while not self._calls and self._waiting:
+            self._target, arguments, weight = self._waiting.popleft()
+            self.size -= weight
+            self._calls.extend(self._handlers.calls(self._target, arguments))
+            self._on_progress()
+        return bool(self._calls)

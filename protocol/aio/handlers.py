@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
 AnyHandler = Callable[[str, Raw], Any]
-_HandlerCall = tuple[Handler, Sequence[Any]]
+HandlerCall = tuple[Handler, Sequence[Any]]
 
 _NO_RESULT: Final = "Client didn't provide a result."
 _UNREADABLE: Final = "Client failed to parse argument(s)."
@@ -62,20 +62,6 @@ class HandlerRegistry:
         """The one handler for all targets, after those of a target's own."""
         self._any = handler
 
-    async def call(self, target: str, arguments: Raw) -> None:
-        """Calls the handlers of ``target``, one after the other. Their errors are logged."""
-        for handler, values in self._calls(target, arguments):
-            try:
-                result = handler(*values)
-                if inspect.isawaitable(result):
-                    await result
-            except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                raise
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise
-                logger.error("A handler of '%s' failed.", target[:_SHOWN], exc_info=error)
-
     def refusal(self, invocation: Invocation) -> str:
         """What to answer a server that asks for a result, which no handler gives (CR-3)."""
         registrations = self._registrations.get(invocation.target)
@@ -91,7 +77,7 @@ class HandlerRegistry:
             return _UNREADABLE
         return _NO_RESULT
 
-    def _calls(self, target: str, arguments: Raw) -> Sequence[_HandlerCall]:
+    def calls(self, target: str, arguments: Raw) -> Sequence[HandlerCall]:
         """Each handler with its arguments, the catch-all last and undecoded.
 
         None of the target's own when the arguments do not fit the first of them (C-14).
@@ -99,7 +85,7 @@ class HandlerRegistry:
         registrations = self._registrations.get(target)
         if registrations is None:
             if self._any is None:
-                logger.debug("No handler for '%s'.", target[:_SHOWN])
+                logger.debug("No handler for '%s'.", shown(target))
                 return ()
             return ((self._any, (target, arguments)),)
         calls = _bound(registrations, target, arguments)
@@ -108,13 +94,32 @@ class HandlerRegistry:
         return calls
 
 
-def _bound(registrations: Iterable[_Registration], target: str, payload: Raw) -> list[_HandlerCall]:
-    calls: list[_HandlerCall] = []
+async def call_handler(target: str, handler: Handler, values: Sequence[Any]) -> None:
+    """Calls one handler of ``target`` and waits for it; its error is logged."""
+    try:
+        result = handler(*values)
+        if inspect.isawaitable(result):
+            await result
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
+        logger.error("A handler of '%s' failed.", shown(target), exc_info=error)
+
+
+def shown(target: str) -> str:
+    """As much of a name that the peer has chosen as belongs into a log."""
+    return target[:_SHOWN]
+
+
+def _bound(registrations: Iterable[_Registration], target: str, payload: Raw) -> list[HandlerCall]:
+    calls: list[HandlerCall] = []
     for registration in registrations:
         try:
             arguments = registration.read_arguments(payload)
         except ArgumentBindingError as error:
-            logger.warning("An invocation of '%s' was not handled: %s", target[:_SHOWN], error)
+            logger.warning("An invocation of '%s' was not handled: %s", shown(target), error)
             if not calls:
                 break
             continue

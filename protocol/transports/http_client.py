@@ -233,7 +233,7 @@ def _refused(status: int, reason: str | None) -> HttpRequestError:
 def system_reason(error: OSError) -> str:
     """What the operating system says of ``error``; of another library's error, its name."""
     if isinstance(error, socket.gaierror):
-        return error.strerror or type(error).__name__
+        return "the host name cannot be resolved"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the certificate is not trusted"
     if isinstance(error, ssl.SSLError) or error.errno is None:

@@ -76,7 +76,7 @@ class ClientLab:
         self.near_ends: list[MemoryTransport] = []
         self.attempts: list[float] = []
         """When each attempt began."""
-        self.answers: deque[Answer | Exception] = deque()
+        self.answers: deque[Answer | BaseException] = deque()
         """For the next attempts; when there is none, the handshake is accepted."""
         self.has_inherent_keep_alive = False
         """Of the transports that connections get, as over long polling."""
@@ -95,7 +95,7 @@ class ClientLab:
             await self.before_connecting()
         await asyncio.sleep(0)  # as any real one would have to wait
         answer = self.answers.popleft() if self.answers else accept
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         near, far = memory_pair()
         near.has_inherent_keep_alive = self.has_inherent_keep_alive

@@ -1,12 +1,20 @@
 """Handlers that wait, are cancelled, or break out: later events and calls go on (C-21)."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from protocol import ConnectionClosed, HubConnection, HubConnectionState, JsonHubProtocol
+from protocol import (
+    ConnectionClosed,
+    HubConnection,
+    HubConnectionState,
+    JsonHubProtocol,
+    RetryContext,
+)
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.aio.retry import retry_delays
@@ -156,6 +164,73 @@ async def test_later_events_are_handled(
 
 
 @BREAKING
+async def test_other_handlers_of_the_event_are_called(
+    client_lab: ClientLab, breaking: Callable[..., Any]
+) -> None:
+    """And async handlers of the next events are not cancelled in its place."""
+    connection = await client_lab.started()
+    heard: list[str] = []
+
+    async def later(name: str, *_: Any) -> None:
+        await asyncio.sleep(0)
+        heard.append(name)
+
+    connection.on("Break", breaking)
+    connection.on("Break", lambda: later("second"))
+    connection.on_any(lambda *_: later("any"))
+    connection.on("News", lambda: later("news"))
+    client_lab.server.send(event("Break"), event("News"))
+    await client_lab.clock.settle()
+    assert heard == ["second", "any", "news", "any"]
+
+
+@pytest.mark.parametrize("error", [BreakOut, asyncio.CancelledError])
+async def test_a_connector_that_breaks_out(
+    client_lab: ClientLab, error: type[BaseException]
+) -> None:
+    """As a token factory may: an attempt that has failed, and the next one is made."""
+    connection = await client_lab.started(retry_delays([1, 1]))
+    client_lab.answers.append(error())
+    client_lab.server.vanish()
+    await client_lab.clock.advance(5)
+    assert connection.state is HubConnectionState.CONNECTED
+
+
+@pytest.mark.parametrize("error", [BreakOut, asyncio.CancelledError, LookupError])
+async def test_a_policy_that_breaks_out(client_lab: ClientLab, error: type[BaseException]) -> None:
+    """There is no further attempt; calls under way end."""
+
+    def policy(_: RetryContext) -> float:
+        raise error
+
+    connection = await client_lab.started(policy)
+    calling = asyncio.create_task(connection.invoke("X"))
+    await client_lab.clock.settle()
+    client_lab.server.vanish()
+    with pytest.raises(ConnectionClosed):
+        await calling
+    assert connection.state is HubConnectionState.DISCONNECTED
+
+
+@pytest.mark.parametrize("waits", ["for itself", "for ever"])
+async def test_on_closed_that_waits(client_lab: ClientLab, waits: str) -> None:
+    """For another ``stop``, or for ever: ``stop`` returns."""
+    connection = await client_lab.started()
+
+    @connection.on_closed
+    async def closed(_: Exception | None) -> None:
+        if waits == "for itself":
+            await asyncio.gather(connection.stop())
+        else:
+            await asyncio.Event().wait()
+
+    stopping = asyncio.create_task(connection.stop())
+    await client_lab.clock.advance(20)
+    assert stopping.done()
+    assert connection.state is HubConnectionState.DISCONNECTED
+
+
+@BREAKING
 @pytest.mark.parametrize("when", ["reconnecting", "reconnected", "closed"])
 async def test_callbacks_that_break_out(
     client_lab: ClientLab, breaking: Callable[..., Any], when: str
@@ -267,6 +342,21 @@ async def test_events_of_a_lost_connection_come_first(client_lab: ClientLab) -> 
     gate.set()
     await client_lab.clock.settle()
     assert heard == [1, 2, 3]
+
+
+async def test_lost_connections_leave_nothing(client_lab: ClientLab) -> None:
+    """However often a connection is lost, its queue of events is forgotten."""
+    connection = await client_lab.started(retry_delays([0] * 5))
+    client_lab.server.vanish()
+    await client_lab.clock.advance(1)
+    assert connection._events is not None
+    second = weakref.ref(connection._events)
+    for _ in range(3):
+        client_lab.server.vanish()
+        await client_lab.clock.advance(1)
+    gc.collect()
+    assert connection.state is HubConnectionState.CONNECTED
+    assert second() is None
 
 
 async def test_stop_in_a_handler(client_lab: ClientLab) -> None:
