@@ -73,7 +73,9 @@ def write_datetime(moment: datetime) -> str:
 
     ``Z`` is for UTC, unless it is a DateTimeOffset: that always has a number.
     """
-    text = moment.replace(tzinfo=None, microsecond=0).isoformat()
+    # Not moment.replace: from Python 3.13 on it calls the constructor of a subclass, and that of
+    # DateTimeOffset requires a tzinfo.
+    text = datetime.combine(moment.date(), moment.time().replace(microsecond=0)).isoformat()
     if moment.microsecond:
         text += f".{moment.microsecond:06}".rstrip("0")
     offset = moment.utcoffset()
