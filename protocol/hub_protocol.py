@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from .errors import LocalProtocolError
 from .framing import Framer
-from .messages import Completion, HubMessage, Invocation, ReceivedMessage
+from .messages import HubMessage, Invocation, ReceivedMessage
 
 
 class TransferFormat(Enum):
@@ -46,7 +46,7 @@ class HubProtocol(ABC):
 
     def decode_all(
         self, records: Iterable[bytes], /
-    ) -> Iterator[ReceivedMessage | None] | list[Invocation | Completion]:
+    ) -> Iterator[ReceivedMessage | None] | list[HubMessage]:
         """``decode`` of each: in turn, as far as it is asked for, or all at once in a list.
 
         What a connection uses. A list is what a burst of the usual messages may be answered with,

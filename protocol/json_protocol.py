@@ -1,12 +1,13 @@
 """The JSON hub protocol: one compact JSON object per record (section J of the rules).
 
-Two readers. The fast path lets msgspec decode the two messages that nearly all traffic consists
-of, and accepts less than .NET does; whatever it refuses goes to the full reader in
-``json_reader``, which knows every legal spelling and every error. How values become
+Two readers. The fast one lets msgspec decode a record in one step and accepts less than .NET does;
+what it refuses goes to the full reader in ``json_reader``, which knows every legal spelling and
+every error. How values become
 payloads and back is left to ``json_values`` and ``json_binding``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Values
 from itertools import starmap
 from typing import Any, ClassVar, Final
 
@@ -17,10 +18,21 @@ from .errors import DECODING_FAILURES, LocalProtocolError
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
 from .json_binding import BINDER
-from .json_reader import both_error_and_result, read_message
+from .json_reader import read_message
 from .json_scanner import MAXIMUM_DEPTH, nesting_depth
 from .json_values import WRITER
-from .messages import VOID, Completion, HubMessage, Invocation, ReceivedMessage
+from .messages import (
+    VOID,
+    Ack,
+    CancelInvocation,
+    Completion,
+    HubMessage,
+    Invocation,
+    ReceivedMessage,
+    Sequence,
+    StreamInvocation,
+    StreamItem,
+)
 from .value_writer import FAILURES
 
 # A shorter record has no room for too many brackets and as many closing ones (J-11).
@@ -29,7 +41,10 @@ _DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
 # Beyond that many records, in one go would mean to hold them all at once.
 _BURST: Final = 1024
 
-_FREQUENT: Final = msgspec.json.Decoder(Invocation | Completion)
+_decode: Final[Callable[[bytes], HubMessage]] = msgspec.json.Decoder(HubMessage).decode
+
+_EITHER_MAY_SEND: Final = frozenset({Invocation, Completion, StreamItem})
+_INT64: Final = 1 << 63
 
 # Of arguments given twice msgspec shows the last alone, and not that the first are no array (J-10).
 # To search each record for them would take half as long as all the decoding; but a record that is
@@ -65,19 +80,15 @@ class JsonHubProtocol(HubProtocol):
 
     def decode(self, record: bytes, /) -> ReceivedMessage | None:
         """See HubProtocol."""
-        if _is_too_deep(record):
-            return read_message(record)
         try:
-            message = _FREQUENT.decode(record)
+            message = _decode(record)
         except DECODING_FAILURES:
             return read_message(record)
-        if isinstance(message, Invocation):
-            return _checked_invocation(message, record)
-        return _checked_completion(message, record)
+        return message if _is_sound(message, record) else read_message(record)
 
     def decode_all(
         self, records: Iterable[bytes], /
-    ) -> Iterator[ReceivedMessage | None] | list[Invocation | Completion]:
+    ) -> Iterator[ReceivedMessage | None] | list[HubMessage]:
         """See HubProtocol."""
         # Here bursts spend their time: usual records are decoded in one go and looked at after.
         if not isinstance(records, list):
@@ -85,17 +96,18 @@ class JsonHubProtocol(HubProtocol):
         if len(records) > _BURST:
             return self._decode_in_bursts(records)
         try:
-            messages = list(map(_FREQUENT.decode, records))
+            messages = list(map(_decode, records))
         except DECODING_FAILURES:
             return map(self.decode, records)
         for message, record in zip(messages, records, strict=True):
-            size = len(record)
-            if type(message) is Invocation:  # isinstance would cost half of the decoding
-                room = _ID_ROOM if message.invocation_id else _ROOM
-                is_usual = size - len(message.arguments) < room
-            else:
-                is_usual = message.error is UNSET and message.invocation_id != ""
-            if (size >= _DEEP or not is_usual) and not _is_sound(message, record):
+            if (
+                type(message) is Invocation
+                and len(record) < _DEEP
+                and len(record) - len(message.arguments)
+                < (_ID_ROOM if message.invocation_id else _ROOM)
+            ):
+                continue
+            if type(message) not in _EITHER_MAY_SEND or not _is_sound(message, record):
                 return map(self.decode, records)
         return messages
 
@@ -128,7 +140,7 @@ class JsonHubProtocol(HubProtocol):
             raise WRITER.unwritable(error) from error
         return _frame(data)
 
-    def encode_plain_results(self, results: Sequence[tuple[str, Any]]) -> bytes:
+    def encode_plain_results(self, results: Values[tuple[str, Any]]) -> bytes:
         """See HubProtocol."""
         lines = self._encode_lines(list(starmap(_Result, results)))
         return lines.replace(b"\n", RECORD_SEPARATOR)  # inside of text both are escaped
@@ -139,30 +151,28 @@ class JsonHubProtocol(HubProtocol):
     value_reader = staticmethod(BINDER.value_reader)
 
 
-def _is_sound(message: Invocation | Completion, record: bytes) -> bool:
-    """Whether what msgspec has made of ``record`` is right."""
-    if _is_too_deep(record):
+def _is_sound(message: HubMessage, record: bytes) -> bool:
+    """Whether ``message``, which msgspec has made of ``record``, is what .NET makes of it.
+
+    The Structs cannot say all that .NET checks. What is not sound goes to the full reader.
+    """
+    if len(record) >= _DEEP and _is_too_deep(record):
         return False
-    if isinstance(message, Invocation):
+    # ``type`` rather than isinstance or match, which cost as much as decoding a short record.
+    if type(message) is Invocation:
         return not _may_repeat_arguments(message, record)
-    return bool(message.invocation_id) and (message.error is UNSET or message.result == VOID)
+    if type(message) is Completion:  # J-5, J-6
+        return message.invocation_id != "" and (message.error is UNSET or message.result == VOID)
+    if type(message) is StreamItem or type(message) is CancelInvocation:
+        return message.invocation_id != ""
+    if type(message) is StreamInvocation:
+        return message.invocation_id != "" and not _may_repeat_arguments(message, record)
+    if type(message) is Ack or type(message) is Sequence:
+        return -_INT64 <= message.sequence_id < _INT64
+    return True  # a Ping or a Close
 
 
-def _checked_invocation(invocation: Invocation, record: bytes) -> ReceivedMessage | None:
-    """What msgspec does not see: arguments that were given before (J-10)."""
-    return read_message(record) if _may_repeat_arguments(invocation, record) else invocation
-
-
-def _checked_completion(completion: Completion, record: bytes) -> ReceivedMessage | None:
-    """What the Struct cannot say of a completion (J-5, J-6)."""
-    if not completion.invocation_id:
-        return read_message(record)
-    if completion.error is not UNSET and completion.result != VOID:
-        raise both_error_and_result()
-    return completion
-
-
-def _may_repeat_arguments(invocation: Invocation, record: bytes) -> bool:
+def _may_repeat_arguments(invocation: Invocation | StreamInvocation, record: bytes) -> bool:
     """Whether there is room for a second name, in plain letters or in escaped ones."""
     room = _ID_ROOM if invocation.invocation_id else _ROOM
     if len(record) - len(invocation.arguments) - len(invocation.target) < room:
@@ -176,8 +186,7 @@ def _may_repeat_arguments(invocation: Invocation, record: bytes) -> bool:
 
 def _is_too_deep(record: bytes) -> bool:
     return (
-        len(record) >= _DEEP
-        and record.count(b"[") + record.count(b"{") > MAXIMUM_DEPTH
+        record.count(b"[") + record.count(b"{") > MAXIMUM_DEPTH
         and nesting_depth(record) > MAXIMUM_DEPTH
     )
 

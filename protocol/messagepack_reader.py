@@ -174,6 +174,7 @@ class _MessageReader:
                 raise RemoteProtocolError(
                     f"An item with the same key has already been added. Key: {key}",
                     "ArgumentException",
+                    summary="A header is given twice.",
                 )
             headers[key] = value
         return headers

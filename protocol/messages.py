@@ -49,7 +49,7 @@ class MessageType(IntEnum):
 
 
 # The Structs double as the shape of their JSON (tag, camelCase, order of properties, J-12). The
-# JSON decoder uses only two of them so, and forbids unknown fields there: see json_protocol.
+# fast JSON reader decodes into them, and leaves unknown fields to the full one: see json_protocol.
 class _Message(
     Struct,
     frozen=True,
@@ -74,6 +74,7 @@ class Invocation(_Message, frozen=True, kw_only=True, tag=1):
     stream_ids: tuple[str, ...] = ()
 
 
+@final
 class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
     """One item of a stream in either direction."""
 
@@ -82,6 +83,7 @@ class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
     item: Raw
 
 
+@final
 class Completion(_Message, frozen=True, kw_only=True, tag=3):
     """The end of a call or stream: an error, a result, or neither (``result`` is ``VOID``).
 
@@ -95,6 +97,7 @@ class Completion(_Message, frozen=True, kw_only=True, tag=3):
     result: Raw = VOID
 
 
+@final
 class StreamInvocation(_Message, frozen=True, kw_only=True, tag=4):
     """Calls ``target``, a method that answers with a stream."""
 
@@ -105,6 +108,7 @@ class StreamInvocation(_Message, frozen=True, kw_only=True, tag=4):
     stream_ids: tuple[str, ...] = ()
 
 
+@final
 class CancelInvocation(_Message, frozen=True, kw_only=True, tag=5):
     """Asks to end a stream (or, from .NET 11 on, a call, S-27)."""
 
@@ -123,12 +127,14 @@ class Close(_Message, frozen=True, kw_only=True, tag=7):
     allow_reconnect: bool = False
 
 
+@final
 class Ack(_Message, frozen=True, kw_only=True, tag=8):
     """Stateful reconnect: everything up to ``sequence_id`` was received."""
 
     sequence_id: int
 
 
+@final
 class Sequence(_Message, frozen=True, kw_only=True, tag=9):
     """Stateful reconnect: the number of the message that comes next."""
 
