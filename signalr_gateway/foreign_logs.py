@@ -2,7 +2,7 @@
 
 Records of aiohttp, asyncio and uvloop may quote addresses, headers and exceptions' texts, at any
 length and as often as a client likes. Of each the first line of its template is kept, and the type
-of its exception.
+of its exception with its place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 
 from .event_log import thinned
-from .redaction import describe_error, shortened
+from .redaction import describe_failure, shortened
 
 _LIBRARIES = ("aiohttp", "asyncio", "uvloop", "concurrent")
 _MAXIMUM_LENGTH = 120
@@ -37,7 +37,7 @@ class ForeignLogFilter(logging.Filter):
             self._counts.clear()
         level = thinned(record.levelno, count)
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        reason = f": {describe_error(error)}" if error is not None else ""
+        reason = f": {describe_failure(error)}" if error is not None else ""
         record.msg, record.args = "%s: %s%s (%d so far)", (record.name, text, reason, count)
         record.exc_info = record.exc_text = record.stack_info = None
         return level == record.levelno

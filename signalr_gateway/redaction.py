@@ -35,7 +35,7 @@ def describe_failure(error: BaseException) -> str:
 
 
 def _own_text(error: BaseException) -> str:
-    if isinstance(error, SignalRError):
+    if isinstance(error, SignalRError) and not _is_raised_elsewhere(error):
         return error.summary
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return system_reason(error)
@@ -46,12 +46,24 @@ def _own_text(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _is_raised_here(error: BaseException) -> bool:
-    """Whether this project has raised `error` itself, as it does for a wrong option."""
+def _is_raised_elsewhere(error: BaseException) -> bool:
+    """Whether a user's function has raised one of our exceptions, with a text of its own."""
     frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return False
-    return any(folder in Path(frames[-1].filename).parents for folder in _OWN_FOLDERS)
+    return bool(frames) and not _is_own(frames[-1])
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Whether this project has raised `error` itself, as it does for a wrong option.
+
+    It has where the last line that ran is a raise statement of ours; a function written in C has no
+    line of its own.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise")
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    return any(folder in Path(frame.filename).parents for folder in _OWN_FOLDERS)
 
 
 def _place(error: BaseException) -> str:
@@ -59,7 +71,7 @@ def _place(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         is_of_python = frame.filename.startswith("<") or "importlib" in path.parts
-        if not is_of_python and not any(folder in path.parents for folder in _OWN_FOLDERS):
+        if not is_of_python and not _is_own(frame):
             return f"{path.name}, line {frame.lineno}"
     return ""
 

@@ -47,6 +47,7 @@ class Address:
             port,
             ssl=ssl_context,
             backlog=_ACCEPTED_AT_ONCE,
+            ssl_handshake_timeout=None if ssl_context is None else DEFAULT_HEADERS_TIMEOUT,
             start_serving=False,
         )
 

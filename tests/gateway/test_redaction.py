@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -33,13 +35,30 @@ HUSH = "hush"
         (KeyError(HUSH), "KeyError"),
         (TimeoutError(HUSH), "TimeoutError"),
         (ConnectionRefusedError(errno.ECONNREFUSED, HUSH), "Connection refused"),
-        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (socket.gaierror(-2, HUSH), "the host name cannot be resolved"),
         (ssl.SSLCertVerificationError(1, HUSH), "the certificate is not trusted"),
         (OSError(HUSH), "OSError"),
     ],
 )
 def test_shows_the_sense_without_the_secret(error: Exception, shown: str) -> None:
     assert describe_error(error) == shown
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [partial(int, HUSH), partial(HubException, HUSH), lambda: NegotiationError(f"token={HUSH}")],
+)
+def test_errors_of_a_user_s_function(factory: Callable[[], object]) -> None:
+    """One that is written in C, and one that raises an exception of ours with its own text."""
+
+    def fail() -> None:
+        error = factory()
+        assert isinstance(error, Exception)
+        raise error
+
+    with pytest.raises(Exception, match=HUSH) as caught:
+        fail()
+    assert HUSH not in describe_error(caught.value)
 
 
 def test_is_one_short_line() -> None:
