@@ -23,6 +23,7 @@ from signalr_gateway.tls import CertificatePair
 from tests.interop.builds import dotnet_program, require
 from tests.interop.journal import PATIENCE
 from tests.interop.processes import LineProcess, free_port
+from tests.interop.versions import CURRENT, build_properties
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class HubProgram:
 
 def aspnetcore_hub(**environment: str) -> HubProgram:
     """The hub on ASP.NET Core; `dotnet/chat-hub/Program.cs` lists its environment."""
-    assembly = dotnet_program("chat-hub", NewtonsoftVersion="10.0.15")
+    assembly = dotnet_program("chat-hub", **build_properties(CURRENT))
     return HubProgram((require("dotnet"), str(assembly)), environment=environment)
 
 
