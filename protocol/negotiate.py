@@ -190,7 +190,8 @@ def _require_absolute(url: str) -> None:
     """N-18. The URL stays out of the error: tokens travel in queries."""
     try:
         parts = urlsplit(url)
-        is_absolute = parts.scheme in ("http", "https") and parts.hostname is not None
+        is_absolute = url.isprintable()  # urlsplit leaves out tabs and line breaks
+        is_absolute &= parts.scheme in ("http", "https") and parts.hostname is not None
         is_absolute &= parts.port != 0 and "\\" not in parts.netloc
     except ValueError:  # as for a bad IPv6 address or port
         is_absolute = False

@@ -30,7 +30,7 @@ def gateway_hub_path(url: object) -> str:
         _ = parts.port
     except ValueError as exc:
         raise ValueError("its port must be a number from 0 to 65535") from exc
-    if parts.scheme not in ("", "http", "https"):
+    if parts.scheme not in ("", "http", "https") or (parts.netloc and not parts.scheme):
         raise ValueError("must be an http or https URL or just a path")
     path = parts.path.rstrip("/")
     if not path.startswith("/"):

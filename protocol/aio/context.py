@@ -16,7 +16,7 @@ class Principal:
 
     user_id: str | None = None
     roles: frozenset[str] = frozenset()
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class HttpRequestData:
 
     method: str
     path: str
-    query_string: str
-    headers: Mapping[str, str]
+    query_string: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     remote: str | None
 
     def query(self, name: str) -> str | None:

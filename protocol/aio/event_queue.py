@@ -1,7 +1,7 @@
 """Events of one physical connection on their way to their handlers (C-21, CR-8).
 
-Handlers run one after another, in order of arrival, in a task that no reader depends on: whatever a
-handler does to its task ends that handler alone. What is waiting is counted; how much may wait is
+Handlers run one after another, in order of arrival, in a task of the queue's own, so that a handler
+that cancels its task ends only itself. The queue counts the bytes that wait. How many may wait is
 decided by ``client_connection``, which handlers there are by ``handlers``.
 """
 
@@ -23,9 +23,9 @@ _STOP_TIMEOUT: Final = 5.0  # seconds that a cancelled handler gets to end
 
 
 class EventQueue:
-    """Calls the handlers of ``handlers``, those of ``before`` first.
+    """Calls handlers for events, once the events of the queue ``before`` have been handled.
 
-    ``on_progress`` is called when less is waiting than before.
+    ``on_progress`` is called each time an event leaves the queue.
     """
 
     def __init__(
@@ -38,10 +38,8 @@ class EventQueue:
         self._handlers = handlers
         self._on_progress = on_progress
         self._waiting: deque[tuple[str, Raw, int]] = deque()
-        self._target = ""  # of the event whose handlers are called
-        self._calls: deque[HandlerCall] = (
-            deque()
-        )  # those of its handlers that are still to be called
+        self._target = ""  # of the event that was taken
+        self._calls: deque[HandlerCall] = deque()  # its handlers that have not been called
         self._worker: asyncio.Task[None] | None = None
         self._is_stopped = False
         self._before: EventQueue | None = None
@@ -64,9 +62,9 @@ class EventQueue:
         self._start_worker()
 
     async def stop(self) -> None:
-        """Drops what is waiting and cancels the handler that is running; returns when it has ended.
+        """Drops the waiting events, cancels the running handler and waits for its end.
 
-        Called by that handler itself, it lets it go on.
+        A handler that calls this itself is not cancelled.
         """
         self._is_stopped = True
         self._waiting.clear()
@@ -91,7 +89,7 @@ class EventQueue:
             self._worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
-        """It has nothing more to do, or a handler has cancelled it or broken out of it."""
+        """Starts another worker if events are left: a handler has cancelled this one."""
         self._worker = None
         if not worker.cancelled():
             worker.exception()  # has been logged, or ends the loop

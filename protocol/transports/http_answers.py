@@ -49,9 +49,14 @@ def without_subprotocols(request: web.Request) -> web.Request:
     """
     if "Sec-WebSocket-Protocol" not in request.headers:
         return request
-    headers = request.headers.copy()
-    del headers["Sec-WebSocket-Protocol"]
-    return request.clone(headers=headers)
+    return request.clone(
+        headers=[
+            (name, value)
+            for name, value in request.headers.items()
+            # clone cannot encode what was not UTF-8, and nothing of an upgrade is.
+            if name.lower() != "sec-websocket-protocol" and value.isascii()
+        ]
+    )
 
 
 def json_answer(body: bytes) -> web.Response:

@@ -24,11 +24,11 @@ class HttpConnectionOptions:
     moment; errors repeat neither them nor the URL, which may hold secrets.
     """
 
-    url: str
+    url: str = field(repr=False)
     transports: HttpTransportType = HttpTransportType.ALL
     skip_negotiation: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    cookies: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     access_token_factory: AccessTokenFactory | None = None
     ssl: ssl_module.SSLContext | bool = True
     close_timeout: float = 5.0

@@ -7,7 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from protocol import HttpTransportType, HubConnectionBuilder, NegotiationError
+from protocol import (
+    HttpRequestData,
+    HttpTransportType,
+    HubConnectionBuilder,
+    NegotiationError,
+    Principal,
+)
+from protocol.transports.http_connection_options import HttpConnectionOptions
 
 SECRET = "hush"
 
@@ -117,7 +124,18 @@ def test_hosts_that_are_none(url: str) -> None:
         HubConnectionBuilder().with_url(url)
 
 
-async def test_a_redirect_to_a_host_that_is_none() -> None:
-    async with listening([json.dumps({"url": "http://a\\@127.0.0.1:9/hub"})]) as first:
+@pytest.mark.parametrize("url", ["http://a\\@127.0.0.1:9/hub", "http://127.0.0.1:9/h\tub"])
+async def test_a_redirect_to_a_host_that_is_none(url: str) -> None:
+    async with listening([json.dumps({"url": url})]) as first:
         with pytest.raises(NegotiationError, match="no absolute HTTP URL"):
             await builder(f"http://127.0.0.1:{first.port}/hub").build().start()
+
+
+def test_what_is_printed_of_options_and_requests_holds_no_secret() -> None:
+    options = HttpConnectionOptions(
+        url=f"http://host/hub?key={SECRET}", headers={"X": SECRET}, cookies={"c": SECRET}
+    )
+    request = HttpRequestData("GET", "/hub", f"access_token={SECRET}", {"X": SECRET}, None)
+    user = Principal("ada", claims={"token": SECRET})
+    for value in (options, request, user):
+        assert SECRET not in repr(value)
