@@ -211,6 +211,7 @@ def _given_pair(options: argparse.Namespace) -> CertificatePair | None:
 
 async def _demo(options: argparse.Namespace) -> int:
     orchestrator = Orchestrator()
+    raise_limit()
     config = _with_options(GatewayConfig(orchestrator=orchestrator), options)
     with _demo_pair(config, options) as pair, stop_signals() as stopped:
         config = replace(config, listen=replace(config.listen, pair=pair))
@@ -267,6 +268,7 @@ def _demo_call(url: str, self_signed: CertificatePair | None) -> str:
 async def _run(options: argparse.Namespace) -> int:
     config = _with_options(await load_orchestration(options.orchestration), options)
     orchestrator, listen = config.orchestrator, config.listen
+    descriptors = raise_limit()
     ssl_context = None if listen.pair is None else server_context(listen.pair)
     with stop_signals() as stopped:
         async with serving(
@@ -276,6 +278,7 @@ async def _run(options: argparse.Namespace) -> int:
             ssl_context,
             headers_timeout=config.limits.headers_timeout,
         ) as url:
+            check_limit(descriptors, config.limits.maximum_connections)
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
             print(f"swagger      {url}{SWAGGER_PATH}\nconsole      {url}/", flush=True)
@@ -301,7 +304,6 @@ async def _check(options: argparse.Namespace) -> int:
 
 def _app(config: GatewayConfig) -> web.Application:
     limits: Limits = config.limits
-    check_limit(raise_limit(), limits.maximum_connections)
     return create_app(
         config.orchestrator,
         maximum_body_size=limits.maximum_body_size,

@@ -172,7 +172,7 @@ async def open_raw(url: str, **headers: str | None) -> RawWebSocket:
         else:
             lines[name] = value
     request = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    writer.write(f"GET {path} HTTP/1.1\r\n{request}\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\n{request}\r\n".encode("utf-8", "surrogateescape"))
     first, found = await read_head(reader)
     answer = Answer(int(first.split()[1]), found)
     if answer.status != 101 and found.get("content-length"):

@@ -77,6 +77,19 @@ async def test_upgrade_paths(host: Host, upgrade: Connect, path: str) -> None:
     assert (await upgrade(host.url + path)).head.status == 101
 
 
+async def test_subprotocols_are_ignored_and_not_logged(
+    host: Host, upgrade: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TG-2: clients put tokens there; a header that is not UTF-8 makes no difference."""
+    with caplog.at_level(logging.DEBUG):
+        web_socket = await upgrade(
+            f"{host.url}/hub", Sec_WebSocket_Protocol="bearer, hush", X_Name="\udcff"
+        )
+    assert web_socket.head.status == 101
+    assert "sec-websocket-protocol" not in web_socket.head.headers
+    assert "hush" not in caplog.text
+
+
 REQUIRED = (400, "Connection ID required")
 UNKNOWN = (404, "No Connection with that ID")
 
