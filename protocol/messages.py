@@ -11,9 +11,9 @@ How messages look as bytes is left to the hub protocols, what follows from one t
 from collections.abc import Mapping
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Final, TypeAlias, final
+from typing import Annotated, Final, TypeAlias, final
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 VOID: Final = Raw(b"")
 """The payload of a completion without a result."""
@@ -21,6 +21,10 @@ VOID: Final = Raw(b"")
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 """The headers of nearly all messages; shared, because a dict of its own would cost each message a
 tenth of its decoding."""
+
+
+Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""An integer that .NET can read; checked where one is decoded."""
 
 
 class Role(Enum):
@@ -131,14 +135,14 @@ class Close(_Message, frozen=True, kw_only=True, tag=7):
 class Ack(_Message, frozen=True, kw_only=True, tag=8):
     """Stateful reconnect: everything up to ``sequence_id`` was received."""
 
-    sequence_id: int
+    sequence_id: Int64
 
 
 @final
 class Sequence(_Message, frozen=True, kw_only=True, tag=9):
     """Stateful reconnect: the number of the message that comes next."""
 
-    sequence_id: int
+    sequence_id: Int64
 
 
 class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):

@@ -119,6 +119,12 @@ def test_any_bytes_are_a_message_or_the_peers_fault(record: bytes) -> None:
 
 
 @thorough
+@example(b'{"sequenceId":9223372036854775808,"type":8,"sequenceId":1}')
+@example(b'{"type":9,"sequenceId":-9223372036854775808}')
+@example(b'{"type":2,"invocationId":"","item":1}')
+@example(b'{"type":5,"invocationId":""}')
+@example(b'{"type":7,"error":null}')
+@example(b'{"type":6,"x":1}')
 @given(ODD_RECORDS)
 def test_both_readers_agree(record: bytes) -> None:
     """What the fast path accepts the full reader accepts, as the same; or both have one error."""

@@ -18,7 +18,14 @@ from protocol.hub_protocol import HubProtocol
 from protocol.json_protocol import JsonHubProtocol
 from protocol.keepalive import KeepAlive, KeepAliveAction
 from protocol.messagepack_protocol import MessagePackHubProtocol
-from protocol.messages import MAY_SEND, Completion, Invocation, ReceivedMessage, Role
+from protocol.messages import (
+    MAY_SEND,
+    Completion,
+    Invocation,
+    ReceivedMessage,
+    Role,
+    StreamItem,
+)
 from protocol.peer import HubPeer
 from tests import strategies
 from tests.vector_parameters import JSON, directed
@@ -82,10 +89,10 @@ def outcome(messages: Iterable[Any]) -> Outcome:
 
 
 def in_one_go(records: list[bytes]) -> Outcome:
-    """What a list holds is of the two usual types, and each as ``decode`` would have it."""
+    """What a list holds is what either side may send, and each message as ``decode`` would have it."""
     messages = PROTOCOL.decode_all(records)  # must not raise itself: what is before it counts
     if isinstance(messages, list):
-        assert {type(message) for message in messages} <= {Invocation, Completion}
+        assert {type(message) for message in messages} <= {Invocation, Completion, StreamItem}
     return outcome(messages)
 
 
