@@ -89,7 +89,7 @@ def outcome(messages: Iterable[Any]) -> Outcome:
 
 
 def in_one_go(records: list[bytes]) -> Outcome:
-    """What a list holds is what either side may send, and each message as ``decode`` would have it."""
+    """What a list holds either side may send, and ``decode`` would give the same messages."""
     messages = PROTOCOL.decode_all(records)  # must not raise itself: what is before it counts
     if isinstance(messages, list):
         assert {type(message) for message in messages} <= {Invocation, Completion, StreamItem}
