@@ -237,7 +237,10 @@ async def test_disconnect_timeout(http: aiohttp.ClientSession) -> None:
         client = await HttpClient.polling(http, f"{host.url}/hub")
         await until(lambda: BigHub.ended)
         assert BigHub.ended == [None]
-        assert await client.poll() == (404, "No Connection with that ID")
+        answer = await client.poll()
+        if answer == (204, ""):  # OnDisconnected runs a moment before the transport ends
+            answer = await client.poll()
+        assert answer == (404, "No Connection with that ID")
 
 
 class StubbornHub(Hub):
