@@ -19,7 +19,7 @@ import msgspec
 from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
 
 from .backoff import AttemptSchedule, Backoff
-from .clock import Clock
+from .clock import Clock, Timer
 from .hub_connections import build_connections
 from .orchestrator import DownstreamHub
 from .redaction import describe_error
@@ -165,15 +165,26 @@ class Downstream:
     async def _invoke_once(
         self, method: str, arguments: Sequence[Payload], timeout: float
     ) -> Payload | None:
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(None)
         try:
             async with limit:
-                result = await self._connection.invoke(method, *arguments, result_type=msgspec.Raw)
+                timer = self._expire(limit, timeout)
+                try:
+                    result = await self._connection.invoke(
+                        method, *arguments, result_type=msgspec.Raw
+                    )
+                finally:
+                    timer.cancel()
                 return Payload({self._protocol_name: result}) if bytes(result) else None
         except TimeoutError as exc:
             if not limit.expired():
                 raise
             raise HubTimeout(self._hub.api, timeout) from exc
+
+    def _expire(self, limit: asyncio.Timeout, seconds: float) -> Timer:
+        """Let `limit` expire when that many seconds have passed by the clock."""
+        now = asyncio.get_running_loop().time
+        return self._clock.call_at(self._clock.time() + seconds, lambda: limit.reschedule(now()))
 
     async def _until_connected(self, deadline: float) -> None:
         if self._draining:
@@ -229,10 +240,8 @@ class Downstream:
         return True
 
     async def _start_connection(self) -> None:
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as limit:
-            expired = self._clock.time() + ATTEMPT_TIMEOUT
-            timer = self._clock.call_at(expired, lambda: limit.reschedule(loop.time()))
+            timer = self._expire(limit, ATTEMPT_TIMEOUT)
             try:
                 await self._connection.start()
             finally:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -27,7 +28,8 @@ from protocol import (
 )
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.app import GATEWAY, create_app
-from signalr_gateway.downstream import HubState
+from signalr_gateway.clock import Clock
+from signalr_gateway.downstream import Downstream, HubState
 from signalr_gateway.gateway import Gateway
 from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
 from signalr_gateway.orchestrator import Orchestrator
@@ -247,12 +249,19 @@ class RunningGateway:
 
 @asynccontextmanager
 async def running_gateway(
-    orchestrate: Callable[[Orchestrator], None], *, connected: bool = True, **options: Any
+    orchestrate: Callable[[Orchestrator], None],
+    *,
+    connected: bool = True,
+    clock: Clock | None = None,
+    **options: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """A gateway of that orchestration; by default once all its hubs are connected."""
+    """A gateway of that orchestration; by default once all its hubs are connected.
+
+    Waits for hubs are timed by `clock`; `options` are those of `create_app`.
+    """
     orchestrator = Orchestrator()
     orchestrate(orchestrator)
-    app = create_app(orchestrator, **options)
+    app = create_app(orchestrator, make_downstream=partial(Downstream, clock=clock), **options)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         serving(app, "127.0.0.1", 0) as url,

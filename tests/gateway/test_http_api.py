@@ -14,6 +14,7 @@ from signalr_gateway.http_api import is_json, path_segments
 from signalr_gateway.hub_route import HubRouteInfo
 from signalr_gateway.orchestrator import Orchestrator
 
+from .hand_clock import HandClock
 from .lab import (
     Lab,
     RunningGateway,
@@ -372,10 +373,14 @@ async def test_a_connection_lost_in_flight(gateway: RunningGateway, lab: Lab) ->
 
 async def test_no_answer_in_time(lab: Lab) -> None:
     """GW-9: 504; other calls of the same connection go on."""
-    async with running_gateway(lambda o: lab_routes(o, lab.url, invoke_timeout=0.1)) as gateway:
-        answer = await gateway.post("lab/hold", b"[]")
+    clock = HandClock()
+    async with running_gateway(lambda o: lab_routes(o, lab.url), clock=clock) as gateway:
+        post = asyncio.create_task(gateway.post("lab/hold", b"[]"))
+        await lab.held.wait()
+        await clock.advance(30)
+        answer = await post
         assert (answer.status, answer.problem["code"]) == (504, "hub-timeout")
-        assert answer.problem["detail"] == "Hub 'lab' did not answer within 0.1 seconds."
+        assert answer.problem["detail"] == "Hub 'lab' did not answer within 30 seconds."
         lab.release.set()
         assert (await gateway.post("lab/nothing", b"[]")).status == 200
 

@@ -19,6 +19,7 @@ from yarl import URL
 
 from protocol import HubConnection, Payload
 from signalr_gateway.app import GATEWAY, create_app
+from signalr_gateway.clock import Clock
 from signalr_gateway.downstream import Downstream, HubState, OnEvent
 from signalr_gateway.gateway import Gateway
 from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
@@ -65,11 +66,11 @@ TYPES: Mapping[str, object] = {
 }
 
 
-def orchestrate(mode: str, urls: Sequence[str], **options: Any) -> Orchestrator:
-    """The orchestration of a mode, its hubs at these addresses; `options` are those of a hub."""
+def orchestrate(mode: str, urls: Sequence[str]) -> Orchestrator:
+    """The orchestration of a mode, its hubs at these addresses."""
     orchestrator = Orchestrator()
     for hub, url in zip(modes()[mode], urls, strict=False):
-        builder = orchestrator.add_hub(hub["api"], connect_to(url), hub["receiveKey"], **options)
+        builder = orchestrator.add_hub(hub["api"], connect_to(url), hub["receiveKey"])
         for route in hub["routes"]:
             types = route.get("receiveParameterTypes")
             builder.add_route(
@@ -171,11 +172,12 @@ class Replay:
         *,
         gateway_hub: bool = True,
         connected: bool = True,
-        **options: Any,
+        clock: Clock | None = None,
     ) -> AsyncIterator["Replay"]:
         """A replay whose gateway is connected to the hubs at these addresses, by default.
 
-        `options` are those of `Orchestrator.add_hub`.
+        The gateway measures by `clock` how long it waits for a hub; by default that is the event
+        loop's.
         """
         told: dict[str, Journal[str]] = {}
 
@@ -190,7 +192,7 @@ class Replay:
                 elif on_event is not None:
                     await on_event(api, target, arguments)
 
-            return Downstream(hub, connection, hear)
+            return Downstream(hub, connection, hear, clock=clock)
 
         apis = [hub["api"].lower() for hub in modes()[mode]]
         async with AsyncExitStack() as stack:
@@ -198,7 +200,7 @@ class Replay:
                 api: await stack.enter_async_context(HubLeg(url).relaying())
                 for api, url in zip(apis, hubs, strict=False)
             }
-            orchestrator = orchestrate(mode, [leg.url for leg in legs.values()], **options)
+            orchestrator = orchestrate(mode, [leg.url for leg in legs.values()])
             orchestrator.start_gateway_hub = gateway_hub
             app = create_app(orchestrator, make_downstream=make_downstream)
             address = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
@@ -216,6 +218,11 @@ class Replay:
         """Waits until the gateway has a connection to every hub."""
         downstreams = self._parts.downstreams.values()
         await until(lambda: all(it.status.state is HubState.CONNECTED for it in downstreams))
+
+    async def disconnected(self) -> None:
+        """Waits until the gateway has noticed that it has no connection to any hub."""
+        downstreams = self._parts.downstreams.values()
+        await until(lambda: all(it.status.state is not HubState.CONNECTED for it in downstreams))
 
     def url(self, path: str) -> str:
         return str(self._address.with_path(path))
@@ -287,15 +294,22 @@ class Replay:
         got = await raw_request(self._address.port, request, headers, body_of(content))
         return answer(got.status, got.headers, got.body.decode())
 
-    async def _give_up(self, step: Step) -> None:
-        """A caller that goes away once its call has reached the hub, which then hears of it."""
+    async def request_under_way(self, step: Step) -> asyncio.Task[Outcome]:
+        """Starts the request of a step; returns once its call has gone to the hub."""
         [leg] = self._legs.values()
         before = len(leg.to_hub.entries)
         request = asyncio.create_task(self.request(step))
         await leg.to_hub.wait(before + 1)
+        return request
+
+    async def _give_up(self, step: Step) -> None:
+        """A caller that goes away once its call has reached the hub, which then hears of it."""
+        [leg] = self._legs.values()
+        request = await self.request_under_way(step)
+        sent = len(leg.to_hub.entries)
         request.cancel()
         await asyncio.wait({request})
-        await leg.to_hub.wait(before + 2)
+        await leg.to_hub.wait(sent + 1)
 
     async def _client(self, name: str) -> RawClient | None:
         """The client of that name, connected when it is new; None when it was refused."""

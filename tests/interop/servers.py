@@ -11,11 +11,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import aiohttp
 
 from signalr_gateway.app import create_app
+from signalr_gateway.clock import Clock
+from signalr_gateway.downstream import Downstream
 from signalr_gateway.http_api import DEFAULT_MAXIMUM_BODY_SIZE
 from signalr_gateway.orchestrator import Orchestrator
 from signalr_gateway.serving import serving
@@ -250,9 +253,16 @@ class GatewayServer(GatewayCaller):
 
 @asynccontextmanager
 async def gateway_of(
-    orchestrator: Orchestrator, maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE
+    orchestrator: Orchestrator,
+    *,
+    maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
+    clock: Clock | None = None,
 ) -> AsyncIterator[GatewayCaller]:
-    """The gateway of this orchestration, in this process."""
-    app = create_app(orchestrator, maximum_body_size=maximum_body_size)
+    """The gateway of this orchestration, in this process; waits for hubs are timed by `clock`."""
+    app = create_app(
+        orchestrator,
+        maximum_body_size=maximum_body_size,
+        make_downstream=partial(Downstream, clock=clock),
+    )
     async with serving(app, "127.0.0.1", 0) as address, GatewayCaller(address) as gateway:
         yield gateway

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestrator import DEFAULT_INVOKE_TIMEOUT, Orchestrator
+from tests.gateway.hand_clock import HandClock
 from tests.interop.drivers import ClientDriver, DrivenConnection, ProcessDriver, dotnet_driver_argv
 from tests.interop.orchestrations import RECEIVE_KEY, add_chat_routes, connect_to
 from tests.interop.servers import GatewayServer, HubServer, gateway_of
@@ -15,7 +16,7 @@ from tests.interop.versions import CURRENT
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json"], indirect=True)
 
-SOON = [0] + [100] * 100
+SOON = [0] + [100] * 10_000
 """Milliseconds before the attempts to reconnect."""
 
 HELLO = '[{"name":"John","message":"Hello!"}]'
@@ -135,11 +136,13 @@ async def test_a_caller_that_gives_up_costs_nobody_the_connection(
 
 async def test_a_hub_that_does_not_answer_in_time(own_hub: HubServer) -> None:
     orchestrator = Orchestrator()
-    hub = orchestrator.add_hub("chatservice", connect_to(own_hub.url), invoke_timeout=0.5)
-    add_chat_routes(hub)
-    async with gateway_of(orchestrator) as gateway:
-        answer = await gateway.post("chatservice", "hold", '["call"]')
-        assert answer.status == 504
+    add_chat_routes(orchestrator.add_hub("chatservice", connect_to(own_hub.url)))
+    clock = HandClock()
+    async with gateway_of(orchestrator, clock=clock) as gateway:
+        post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
+        await own_hub.holding("call")
+        await clock.advance(DEFAULT_INVOKE_TIMEOUT)
+        assert (await post).status == 504
         await own_hub.release("call")
         assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
         assert own_hub.lines("^DISCONNECTED ") == []
