@@ -12,6 +12,7 @@ from aiohttp import web
 from signalr_gateway import runner
 from signalr_gateway.request_heads import RequestHeads
 from signalr_gateway.serving import serving
+from tests.loop_time import LoopTime
 
 from .hand_clock import HandClock
 
@@ -43,6 +44,11 @@ class Connection:
     @property
     def is_closed(self) -> bool:
         return self.transport.aborted
+
+
+@pytest.fixture
+async def loop_time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
+    return LoopTime(monkeypatch)
 
 
 @pytest.fixture
@@ -125,14 +131,16 @@ async def test_over_a_socket(sent: bytes) -> None:
         writer.close()
 
 
-async def test_later_requests_have_a_deadline_too() -> None:
-    async with serving(application(), "127.0.0.1", 0, headers_timeout=0.05) as url:
+async def test_later_requests_have_a_deadline_too(loop_time: LoopTime) -> None:
+    async with serving(application(), "127.0.0.1", 0) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
         writer.write(b"GET / HTTP/1.1\r\n")
-        assert await ends(reader)
+        ending = asyncio.create_task(ends(reader))
+        await loop_time.pass_until_done(ending)
+        assert ending.result()
         writer.close()
 
 
@@ -147,7 +155,7 @@ async def test_idle_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.close()
 
 
-async def test_a_web_socket_outlives_the_deadline() -> None:
+async def test_a_web_socket_outlives_the_deadline(loop_time: LoopTime) -> None:
     """The connection of a served request is not watched."""
 
     async def echo(request: web.Request) -> web.WebSocketResponse:
@@ -160,13 +168,14 @@ async def test_a_web_socket_outlives_the_deadline() -> None:
     app = application()
     app.router.add_get("/echo", echo)
     async with (
-        serving(app, "127.0.0.1", 0, headers_timeout=0.05) as url,
+        serving(app, "127.0.0.1", 0) as url,
         aiohttp.ClientSession() as session,
         session.ws_connect(url + "/echo") as socket,
     ):
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        assert await ends(reader)  # a deadline has passed
+        ending = asyncio.create_task(ends(reader))
+        await loop_time.pass_until_done(ending)  # a deadline has passed
         writer.close()
         await socket.send_str("still here")
         assert (await socket.receive()).data == "still here"
