@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from protocol import Hub, HubContext, hub_method
-from protocol.aio.clients import HubClients
+from protocol import Hub, HubContext, Principal, hub_method
+from protocol.aio.clients import ClientProxy, HubClients
 
 from .client_lab import ClientLab
 from .conftest import MakeServer
@@ -76,13 +76,31 @@ def test_names_of_receivers(choose: Callable[[HubClients], Any]) -> None:
         choose(HubContext(DefaultHubLifetimeManager()).clients)
 
 
-def test_names_may_come_from_any_iterable() -> None:
-    from protocol.aio.lifetime import DefaultHubLifetimeManager
-
-    clients = HubContext(DefaultHubLifetimeManager()).clients
-    clients.groups(name for name in ("a", "b"))
-    clients.users({"a": 1})
-    clients.clients(frozenset({"a"}))
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda clients: clients.groups(name for name in ("a", "b")),
+        lambda clients: clients.users({"ann": 1, "bob": 2}),
+        lambda clients: clients.clients(frozenset({"c1", "c2"})),
+        lambda clients: clients.all_except(name for name in ("c3",)),
+        lambda clients: clients.group_except("all", {"c3"}),
+    ],
+)
+async def test_names_may_come_from_any_iterable(
+    serve: MakeServer, choose: Callable[[HubClients], ClientProxy]
+) -> None:
+    """Each of these names the first two of three clients, and can be used more than once."""
+    lab = serve(Hub)
+    context = lab.server.context
+    clients = [await lab.connect(Principal(user)) for user in ("ann", "bob", "cem")]
+    for client, group in zip(clients, ("a", "b", "c"), strict=True):
+        await context.groups.add(client.connection_id, group)
+        await context.groups.add(client.connection_id, "all")
+    proxy = choose(context.clients)
+    for number in (1, 2):
+        await proxy.send("News", number)
+        taken = [await client.take() for client in clients]
+        assert taken == [[invocation("News", number)], [invocation("News", number)], []]
 
 
 @pytest.mark.parametrize(("connection_id", "group"), [(5, "a"), ("c1", None), ("c1", 5)])
