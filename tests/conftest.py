@@ -9,10 +9,14 @@ import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("steady", deadline=None, derandomize=True, database=None)
-settings.register_profile("search", deadline=None, max_examples=5000)
+# Neither examples nor drawing them has a limit of time, which a busy machine would exceed.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "steady", settings.get_profile("patient"), derandomize=True, database=None
+)
+settings.register_profile("search", settings.get_profile("patient"), max_examples=5000)
 settings.load_profile("steady")
 
 

@@ -8,8 +8,10 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
+from signalr_gateway import downstream
 from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
 from signalr_gateway.orchestrator import HubBuilder, Orchestrator
+from tests.interop.journal import PATIENCE
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 
@@ -37,6 +39,15 @@ def chat(orchestrator: Orchestrator) -> None:
     """A route to each method of the chat hub that the tests look at."""
     for api, url in _hubs().items():
         add_chat_routes(orchestrator.add_hub(api, connect_to(url)))
+
+
+def patient(orchestrator: Orchestrator) -> None:
+    """As `chat`; calls wait for a hub that is down for as long as a test waits for anything.
+
+    A hub may take longer to start than callers usually wait, on a busy machine.
+    """
+    downstream.CONNECT_WAIT = PATIENCE
+    chat(orchestrator)
 
 
 def subscriptions(orchestrator: Orchestrator) -> None:

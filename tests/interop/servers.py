@@ -181,6 +181,17 @@ class GatewayCaller:
             while await self._clients():
                 pass
 
+    async def hubs_are(self, state: str) -> None:
+        """Waits until the connection to each hub is in this state, as health answers name it."""
+        async with asyncio.timeout(PATIENCE):
+            while await self._hub_states() != {state}:
+                pass
+
+    async def _hub_states(self) -> set[str]:
+        async with self._session.get(self.url("/healthz")) as response:
+            health = await response.json()
+        return {hub["state"] for hub in health["hubs"].values()}
+
     async def _clients(self) -> int:
         async with self._session.get(self.url("/console/status.json")) as response:
             status = await response.json()

@@ -59,7 +59,7 @@ async def test_the_hub_need_not_be_there_at_the_start(
     own_hub: HubServer, dotnet_driver: ClientDriver
 ) -> None:
     await own_hub.kill()
-    async with GatewayServer.before({"chatservice": own_hub}) as gateway:
+    async with GatewayServer.before({"chatservice": own_hub}, "patient") as gateway:
         client = await listener(dotnet_driver, gateway)
         post = asyncio.create_task(gateway.post("chatservice", "room", HELLO))
         await own_hub.start()
@@ -85,22 +85,28 @@ async def test_a_client_that_is_killed_delays_nobody(
     await survivor.stop()
 
 
-async def test_posts_while_the_hub_is_away_and_while_it_comes_back(
-    own_hub: HubServer, gateway: GatewayServer
-) -> None:
+async def test_posts_while_the_hub_is_away(own_hub: HubServer, gateway: GatewayServer) -> None:
+    await gateway.hubs_are("connected")
     await own_hub.kill()
+    await gateway.hubs_are("reconnecting")
     away = await asyncio.gather(
         *(gateway.post("chatservice", "record", f'["away {number}"]') for number in range(200))
     )
     assert Counter(answer.status for answer in away) == {503: 200}
     assert {answer.headers["Retry-After"] for answer in away} == {"1"}
 
-    posts = [
-        asyncio.create_task(gateway.post("chatservice", "record", f'["back {number}"]'))
-        for number in range(200)
-    ]
-    await own_hub.start()
-    back = await asyncio.gather(*posts)
+
+async def test_posts_while_the_hub_comes_back(own_hub: HubServer) -> None:
+    async with GatewayServer.before({"chatservice": own_hub}, "patient") as gateway:
+        await gateway.hubs_are("connected")
+        await own_hub.kill()
+        await gateway.hubs_are("reconnecting")
+        posts = [
+            asyncio.create_task(gateway.post("chatservice", "record", f'["back {number}"]'))
+            for number in range(200)
+        ]
+        await own_hub.start()
+        back = await asyncio.gather(*posts)
     assert Counter(answer.status for answer in back) == {200: 200}
     texts = [f"back {number}" for number in range(200)]
     assert [answer.body.decode() for answer in back] == [f'"{text}"' for text in texts]
