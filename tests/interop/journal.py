@@ -9,6 +9,9 @@ T = TypeVar("T")
 PATIENCE = 30.0
 """Seconds to wait for anything a peer must do. Reached only when a test fails."""
 
+REPEATEDLY = (0, 50, *[100] * int(PATIENCE / 0.1))
+"""Milliseconds between attempts to reconnect: a client does not give up before its test does."""
+
 
 class Journal(Generic[T]):
     """A list that can be waited for. It is used from one event loop."""

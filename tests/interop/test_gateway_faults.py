@@ -10,14 +10,12 @@ import pytest_asyncio
 from signalr_gateway.orchestrator import DEFAULT_INVOKE_TIMEOUT, Orchestrator
 from tests.gateway.hand_clock import HandClock
 from tests.interop.drivers import ClientDriver, DrivenConnection, ProcessDriver, dotnet_driver_argv
+from tests.interop.journal import REPEATEDLY
 from tests.interop.orchestrations import RECEIVE_KEY, add_chat_routes, connect_to
 from tests.interop.servers import GatewayServer, HubServer, gateway_of
 from tests.interop.versions import CURRENT
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json"], indirect=True)
-
-SOON = [0] + [100] * 10_000
-"""Milliseconds before the attempts to reconnect."""
 
 HELLO = '[{"name":"John","message":"Hello!"}]'
 
@@ -159,7 +157,7 @@ async def test_a_gateway_that_stops_lets_calls_end_and_its_clients_come_back(
 ) -> None:
     gateway = GatewayServer.before({"chatservice": own_hub})
     async with gateway:
-        client = await driver.connect(gateway.url("/gatewayhub"), reconnect=SOON)
+        client = await driver.connect(gateway.url("/gatewayhub"), reconnect=REPEATEDLY)
         await client.on("ReceiveMessage", "object", "object")
         await client.start()
         post = asyncio.create_task(gateway.post("chatservice", "hold", '["call"]'))
@@ -187,7 +185,7 @@ async def test_subscribers_come_back_when_the_gateway_does(
         clients = []
         for protocol in ("newtonsoft", "json", "messagepack"):
             client = await dotnet_driver.connect(
-                gateway.url("/gatewayhub"), protocol=protocol, reconnect=SOON
+                gateway.url("/gatewayhub"), protocol=protocol, reconnect=REPEATEDLY
             )
             await client.on("ReceiveMessage", "object", "object")
             await client.on("ReceiveRelay", "object", "object")

@@ -18,12 +18,10 @@ from tests.interop.drivers import (
     DriverError,
 )
 from tests.interop.expectations import REFUSALS
+from tests.interop.journal import REPEATEDLY
 from tests.interop.servers import HubServer
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
-
-REPEATEDLY = [0, 50, 100, 200, 400, 800, 1600, 3200]
-"""Delays between attempts to reconnect, in milliseconds."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")

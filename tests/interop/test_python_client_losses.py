@@ -14,12 +14,12 @@ from protocol import (
     NotConnectedError,
     ServerTimeoutError,
 )
+from tests.interop.journal import REPEATEDLY
 from tests.interop.python_client import Diary, Way, each_transport
 from tests.interop.servers import HubProgram, HubServer, running
 
 pytestmark = pytest.mark.parametrize(("program", "way"), [*each_transport()], indirect=["program"])
 
-REPEATEDLY = [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
 """Delays between attempts to reconnect, in seconds."""
 
 
@@ -36,7 +36,7 @@ async def invoke_when_reconnected(
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 async def test_reconnect_after_a_restart(own_hub: HubServer, way: Way, how: str) -> None:
-    builder = way.to(own_hub).with_automatic_reconnect(REPEATEDLY)
+    builder = way.to(own_hub).with_automatic_reconnect([delay / 1000 for delay in REPEATEDLY])
     connection = builder.build()
     diary = Diary(connection)
     async with connection:

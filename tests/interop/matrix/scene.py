@@ -2,16 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from tests.interop.drivers import ClientDriver, DrivenConnection
+from tests.interop.journal import REPEATEDLY
 from tests.interop.matrix.cells import Cell
 from tests.interop.matrix.wire import Wire
 from tests.interop.servers import GatewayServer, HubServer
-
-REPEATEDLY: Final = (0, 50, 100, 200, 400, 800, 1600, 3200)
-"""Delays between attempts to reconnect, in milliseconds."""
 
 
 @dataclass(frozen=True)
