@@ -5,6 +5,7 @@ what an answer means, is decided by the connector and the transports.
 """
 
 import asyncio
+import errno
 import io
 import os
 import platform
@@ -55,6 +56,7 @@ class HttpClient:
 
     def __init__(self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar) -> None:
         self.tokens = AccessTokens(options.access_token_factory)
+        self._url = options.url
         self._ssl = options.ssl
         self._session = aiohttp.ClientSession(
             headers=_with_own_headers(options.headers),
@@ -108,11 +110,11 @@ class HttpClient:
     ) -> aiohttp.ClientResponse:
         if token:
             headers = {**headers, **_bearer(token, url)}
-        with _told_without_urls():
+        with _url_free_errors(self._url):
             async with asyncio.timeout(_TIMEOUT):
                 return await self._session.request(
                     method,
-                    _exactly(url),
+                    _url_as_written(url),
                     headers=headers,
                     # As a file it is sent in parts, and never seen as a whole by the socket.
                     data=None if body is None else io.BytesIO(body),
@@ -129,10 +131,10 @@ class HttpClient:
         """A WebSocket at ``url``, with a fresh token (A-5). Raises HttpRequestError."""
         token = await self.tokens.ask()
         headers = _bearer(token, url) if token and token.strip() else None
-        with _told_without_urls():
+        with _url_free_errors(self._url):
             async with asyncio.timeout(_TIMEOUT):
                 return await self._session.ws_connect(
-                    _exactly(url),
+                    _url_as_written(url),
                     headers=headers,
                     timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
                     autoclose=False,
@@ -163,7 +165,7 @@ def _bearer(token: str, url: str) -> Mapping[str, str]:
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
     """The next part of a body, empty at its end. Raises HttpRequestError."""
-    with _told_without_urls():
+    with _url_free_errors():
         return await response.content.readany()
 
 
@@ -185,11 +187,14 @@ async def _refuse_downgrade(
     return response
 
 
-def _exactly(url: str) -> URL:
-    """``url`` as it is, but for characters that no URL may have; aiohttp would write it anew."""
+def _url_as_written(url: str) -> URL:
+    """``url`` unchanged, except that characters that are not allowed in a URL are quoted.
+
+    A plain string would be normalized by aiohttp.
+    """
     parts = urlsplit(url)
     origin = URL(f"{parts.scheme}://{parts.netloc}")
-    # To join them would take a path that begins with two slashes for another host.
+    # URL.join would read a path that begins with two slashes as another host.
     return URL.build(
         scheme=origin.scheme,
         authority=origin.raw_authority,
@@ -200,8 +205,12 @@ def _exactly(url: str) -> URL:
 
 
 @contextmanager
-def _told_without_urls() -> Iterator[None]:
-    """Queries hold tokens, so aiohttp's exceptions are not shown, not as causes either."""
+def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
+    """Replaces the exceptions of aiohttp by HttpRequestError, whose text holds no URL.
+
+    URLs hold tokens. aiohttp's exception is not kept as the cause either. The summary names a host
+    only if it is that of ``configured_url``: any other is part of a redirect, which a server wrote.
+    """
     try:
         yield
     except TimeoutError:
@@ -220,7 +229,12 @@ def _told_without_urls() -> Iterator[None]:
             raise _refused(last.status, last.reason) from None
         raise _refused(error.status, error.message) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise HttpRequestError(_reason(error)) from None
+        reason = summary = _reason(error)
+        if isinstance(error, aiohttp.ClientConnectorError) and (
+            configured_url is None or error.host != _url_as_written(configured_url).raw_host
+        ):
+            summary = f"cannot connect to the host of a redirect: {system_reason(error.os_error)}"
+        raise HttpRequestError(reason, summary=summary) from None
 
 
 def _refused(status: int, reason: str | None) -> HttpRequestError:
@@ -231,14 +245,19 @@ def _refused(status: int, reason: str | None) -> HttpRequestError:
 
 
 def system_reason(error: OSError) -> str:
-    """What the operating system says of ``error``; of another library's error, its name."""
+    """The operating system's text for the errno of ``error``, or the name of its type.
+
+    The text that ``error`` itself carries is not used: another library may have written it.
+    """
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the certificate is not trusted"
-    if isinstance(error, ssl.SSLError) or error.errno is None:
+    number = error.errno
+    # A user's function may raise an OSError with any object as its errno.
+    if isinstance(error, ssl.SSLError) or not isinstance(number, int):
         return type(error).__name__
-    return os.strerror(error.errno)
+    return os.strerror(number) if number in errno.errorcode else type(error).__name__
 
 
 def _reason(error: Exception) -> str:

@@ -38,6 +38,9 @@ HUSH = "hush"
         (socket.gaierror(-2, HUSH), "the host name cannot be resolved"),
         (ssl.SSLCertVerificationError(1, HUSH), "the certificate is not trusted"),
         (OSError(HUSH), "OSError"),
+        (OSError(HUSH, "as its errno"), "OSError"),
+        (OSError(2**70, HUSH), "OSError"),
+        (OSError([], HUSH), "OSError"),
     ],
 )
 def test_shows_the_sense_without_the_secret(error: Exception, shown: str) -> None:

@@ -25,6 +25,8 @@ class Listener:
     def __init__(self, answers: list[str]) -> None:
         self.heads: list[str] = []
         self.port = 0
+        self.location = ""
+        """Where it redirects each request to."""
         self._answers = answers
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,6 +36,8 @@ class Listener:
             self.heads.append("")
         body = self._answers.pop(0) if self._answers else ""
         status = "200 OK" if body else "404 Not Found"
+        if self.location:
+            status = f"307 Temporary Redirect\r\nLocation: {self.location}"
         writer.write(
             f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
             f"{body}".encode()
@@ -106,6 +110,25 @@ async def test_neither_is_that_of_a_redirect(transport: HttpTransportType) -> No
                 await connection.start()
     assert other.heads == []
     assert meant.targets == [f"{path}/negotiate?negotiateVersion=1", f"{path}?id=t"]
+
+
+@pytest.mark.parametrize("way", ["negotiate", "HTTP"])
+async def test_the_host_of_a_redirect_stays_out_of_the_summary(way: str) -> None:
+    """A server has written it, whichever kind of redirect it is part of."""
+    target = "http://127.0.0.2:1/hub"  # where no program listens
+    async with listening([json.dumps({"url": target})]) as first:
+        first.location = target if way == "HTTP" else ""
+        with pytest.raises(NegotiationError, match="127.0.0.2:1") as caught:
+            await builder(f"http://127.0.0.1:{first.port}/hub").build().start()
+    text = "Negotiate failed: cannot connect to the host of a redirect: "
+    assert caught.value.summary.startswith(text)
+    assert "127.0.0.2" not in caught.value.summary
+
+
+async def test_the_configured_host_is_part_of_the_summary() -> None:
+    with pytest.raises(NegotiationError) as caught:
+        await builder("http://LocalHost:1/hub").build().start()
+    assert "cannot connect to localhost:1: " in caught.value.summary
 
 
 async def test_a_slash_too_many_reaches_the_host() -> None:
