@@ -219,12 +219,16 @@ async def _demo(options: argparse.Namespace) -> int:
         listen = config.listen
         async with (
             taken("127.0.0.1", options.hub_port) as chat_address,
-            taken(listen.host, listen.port, ssl_context) as address,
+            taken(
+                listen.host,
+                listen.port,
+                ssl_context,
+                headers_timeout=config.limits.headers_timeout,
+            ) as address,
             chat_address.serving(create_chat_app()) as chat_url,
         ):
             orchestrate(orchestrator, chat_url + CHAT_HUB_PATH)
-            timeout = config.limits.headers_timeout
-            async with address.serving(_app(config), headers_timeout=timeout) as url:
+            async with address.serving(_app(config)) as url:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"

@@ -1,4 +1,4 @@
-"""The part of an event loop that has the time and timers; tests bring their own."""
+"""The time and timers, as an interface: an event loop has it, and so has a test's clock."""
 
 from __future__ import annotations
 

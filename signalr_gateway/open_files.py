@@ -1,7 +1,7 @@
-"""File descriptors: how many there may be, and what happens when there are none left.
+"""File descriptors: the limit of the process, and what is logged when none is free.
 
-Each connection takes one. The command line raises the limit as far as the system allows it; a
-listener that cannot accept says so once a minute, and goes on serving those who are connected.
+Each connection takes one. The command line raises the limit as far as the system allows. A listener
+that cannot accept logs one line a minute; established connections are served on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ log = logging.getLogger(__name__)
 RESERVE = 64
 """Descriptors beside those of clients: hubs, listeners, files, the event loop."""
 BETWEEN_LINES = 60.0
-"""Seconds."""
+"""Seconds between two lines about the same shortage."""
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 def raise_limit() -> int | None:
-    """Raise this process's soft limit to its hard one; the limit, None where there is none."""
+    """Raise the soft limit of this process to the hard one.
+
+    Returns the soft limit then in force, None for no limit.
+    """
     if sys.platform == "win32":
         return None
     import resource
@@ -42,7 +45,7 @@ def raise_limit() -> int | None:
 
 
 def check_limit(limit: int | None, maximum_connections: int) -> None:
-    """Warn of a limit below what `maximum_connections` clients take."""
+    """Log a warning if `limit` is below what `maximum_connections` clients need."""
     needed = maximum_connections + RESERVE
     if limit is not None and limit < needed:
         log.warning(
@@ -56,7 +59,10 @@ def check_limit(limit: int | None, maximum_connections: int) -> None:
 
 @contextmanager
 def exhaustion_logged(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While the context lasts, an accept that fails for want of descriptors is a line a minute."""
+    """While the context lasts, log accepts that fail without free descriptors, one line a minute.
+
+    Other errors go to the exception handler that `loop` had before, which is restored at the end.
+    """
     previous: _Handler | None = loop.get_exception_handler()
     silent_until = 0.0
 

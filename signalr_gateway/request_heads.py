@@ -1,9 +1,9 @@
 """Closes connections that do not send a complete request head in time.
 
-aiohttp has no such deadline: a silent socket would stay open for ever, and enough of them leave the
-process without file descriptors. A connection is watched from the moment it is accepted, and again
-from the first byte of each later request, until the head is complete. What a request does then is
-bounded elsewhere.
+aiohttp has no such deadline: a silent connection would stay open for ever, and many of them use up
+the file descriptors of the process. The deadline runs from the moment a connection is accepted, and
+again from the first byte of each later request, until the request head is complete. The body has a
+deadline of its own (`http_api`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT_HEADERS_TIMEOUT = 30.0
 
 
 class RequestHeads:
-    """The deadlines of all connections; one timer serves them. `timeout` is in seconds."""
+    """The deadlines of all connections, with one timer. `timeout` is in seconds."""
 
     def __init__(self, timeout: float, clock: Clock | None = None) -> None:
         self._timeout = timeout
@@ -29,7 +29,7 @@ class RequestHeads:
         self._timer: Timer | None = None
 
     def guard(self, app: web.Application) -> None:
-        """Learn from `app` when the head of a request is complete, and when its answer is."""
+        """Add a middleware to `app` that stops the deadline while a request is served."""
 
         @web.middleware
         async def middleware(
@@ -48,21 +48,21 @@ class RequestHeads:
         app.middlewares.insert(0, middleware)
 
     def watch(self, protocol: asyncio.Protocol) -> WatchedConnection:
-        """A protocol to give to a listener in place of `protocol`."""
+        """Return the protocol that a listener uses in place of `protocol`."""
         return WatchedConnection(self, protocol)
 
     def begin(self, connection: WatchedConnection) -> None:
-        """The head has to be complete within the timeout, counted from the first call."""
+        """Start the deadline of `connection`, unless it runs already."""
         self._since.setdefault(connection, self._clock.time())
         if self._timer is None:
             self._set_timer()
 
     def end(self, connection: WatchedConnection) -> None:
-        """The head is complete, or the connection is lost."""
+        """Stop the deadline: the head is complete, or the connection is lost."""
         self._since.pop(connection, None)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop all deadlines."""
         self._since.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -84,7 +84,10 @@ class RequestHeads:
 
 
 class WatchedConnection(asyncio.Protocol):
-    """Stands before aiohttp's protocol while no request is served, and hands everything on."""
+    """A protocol that passes everything on to aiohttp's, and starts the deadline of each head.
+
+    It is the transport's protocol only while no request is served.
+    """
 
     def __init__(self, heads: RequestHeads, protocol: asyncio.Protocol) -> None:
         self._heads = heads
@@ -92,23 +95,23 @@ class WatchedConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def suspend(self) -> None:
-        """A request is served: what arrives goes straight to aiohttp."""
+        """Let the transport call aiohttp's protocol directly, while a request is served."""
         self._heads.end(self)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.set_protocol(self._protocol)
 
     def resume(self) -> None:
-        """The request has been served; another one may come."""
+        """Become the transport's protocol again, once the request has been served."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.set_protocol(self)
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its type
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._heads.begin(self)
         self._protocol.connection_made(transport)
 

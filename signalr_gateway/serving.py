@@ -1,7 +1,7 @@
-"""Serves aiohttp applications on addresses, until told to stop.
+"""Serves aiohttp applications on addresses, until a signal stops the process.
 
-An address is taken before anything starts, so that one that cannot be had is all that is said, and
-given up after the last answer (`runner`).
+The address is bound before anything starts, so that a bind failure is the only error reported. It
+is released after the last response (`runner`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from .runner import GatewayRunner
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted: far above the default 128, which a burst fills."""
+"""Connections that may wait to be accepted. A burst of clients fills the default of 128."""
 _ACCEPTED_AT_ONCE = 32
-"""asyncio's backlog: accepts in one turn of the loop, and failing ones when descriptors run out."""
+"""The `backlog` given to asyncio, which is also how often it calls accept in one turn of the loop.
+
+Without free descriptors each of these calls fails and is reported.
+"""
 
 
 class CannotListen(Exception):
-    """The address cannot be bound; `str()` is one line that says which and why."""
+    """The address cannot be bound; `str()` is one line with the address and the reason."""
 
 
 class Address:
-    """A host and port that nobody else can have; made by `taken`, good for serving once."""
+    """A host and port that are bound, made by `taken`. It can serve one application, once."""
 
-    def __init__(self, scheme: str) -> None:
+    def __init__(self, scheme: str, headers_timeout: float) -> None:
         self._scheme = scheme
+        self._headers_timeout = headers_timeout
         self._runner: GatewayRunner | None = None
         self._heads: RequestHeads | None = None
         self._server: asyncio.Server | None = None
@@ -47,7 +51,7 @@ class Address:
             port,
             ssl=ssl_context,
             backlog=_ACCEPTED_AT_ONCE,
-            ssl_handshake_timeout=None if ssl_context is None else DEFAULT_HEADERS_TIMEOUT,
+            ssl_handshake_timeout=None if ssl_context is None else self._headers_timeout,
             start_serving=False,
         )
 
@@ -73,22 +77,19 @@ class Address:
         return self._heads.watch(self._runner.server())
 
     @asynccontextmanager
-    async def serving(
-        self, app: web.Application, *, headers_timeout: float = DEFAULT_HEADERS_TIMEOUT
-    ) -> AsyncIterator[str]:
+    async def serving(self, app: web.Application) -> AsyncIterator[str]:
         """Serve `app` while the context lasts; gives the base URL.
 
-        A connection without a complete request head after `headers_timeout` seconds is closed.
-        Raises `CannotListen`, and whatever starting `app` raises.
+        Raises `CannotListen`, and any exception raised while `app` starts.
         """
         assert self._server is not None
-        heads = self._heads = RequestHeads(headers_timeout)
+        heads = self._heads = RequestHeads(self._headers_timeout)
         heads.guard(app)
         runner = self._runner = GatewayRunner(app)
         try:
             await runner.setup()
             with exhaustion_logged(asyncio.get_running_loop()):
-                with _told(self.url):
+                with _bind_failures_reported(self.url):
                     await self._server.start_serving()
                     self._deepen_backlog()
                 log.info("listening on %s", self.url)
@@ -108,14 +109,20 @@ class Address:
 
 @asynccontextmanager
 async def taken(
-    host: str, port: int, ssl_context: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    ssl_context: ssl.SSLContext | None = None,
+    *,
+    headers_timeout: float = DEFAULT_HEADERS_TIMEOUT,
 ) -> AsyncIterator[Address]:
-    """An address that is ours while the context lasts, though nobody is answered there yet.
+    """Bind an address while the context lasts; connections are accepted once it serves.
 
-    Port 0 takes a free one; with an `ssl_context` it is https. Raises `CannotListen`.
+    Port 0 binds a free port; with an `ssl_context` the scheme is https. A connection is closed that
+    has not completed its TLS handshake, or after that its request head, within `headers_timeout`
+    seconds. Raises `CannotListen`.
     """
-    address = Address("http" if ssl_context is None else "https")
-    with _told(f"{host}:{port}"):
+    address = Address("http" if ssl_context is None else "https", headers_timeout)
+    with _bind_failures_reported(f"{host}:{port}"):
         await address.take(host, port, ssl_context)
     try:
         yield address
@@ -134,19 +141,21 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Both steps at once: see `taken` and `Address.serving`."""
     async with (
-        taken(host, port, ssl_context) as address,
-        address.serving(app, headers_timeout=headers_timeout) as url,
+        taken(host, port, ssl_context, headers_timeout=headers_timeout) as address,
+        address.serving(app) as url,
     ):
         yield url
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
-    """What the system says about an address, as one line."""
+def _bind_failures_reported(place: str) -> Iterator[None]:
+    """Raise `CannotListen` in place of what the system or a codec raises about an address."""
     try:
         yield
-    except (OSError, OverflowError) as exc:
+    except (OSError, OverflowError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
+        if isinstance(exc, ValueError):  # raised while the host is encoded for the resolver
+            reason = "the host is not a valid name"
         raise CannotListen(f"cannot listen on {place}: {reason}") from exc
 
 
@@ -154,7 +163,7 @@ def _told(place: str) -> Iterator[None]:
 def stop_signals() -> Iterator[asyncio.Event]:
     """While the context lasts, the first SIGINT or SIGTERM sets the event that it gives.
 
-    The second one ends the process the ordinary way, for those who cannot wait.
+    The second one has its default effect: it ends the process at once.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()

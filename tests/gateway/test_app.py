@@ -205,7 +205,17 @@ async def test_an_address_in_use(gateway: RunningGateway) -> None:
             pass
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("256.1.1.1", 0)])
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("127.0.0.1", 70000),
+        ("256.1.1.1", 0),
+        ("a..b", 0),
+        ("a" * 300, 0),
+        ("a\x00b", 0),
+        ("a\ud800b", 0),
+    ],
+)
 async def test_an_address_that_is_none(host: str, port: int) -> None:
     with pytest.raises(CannotListen):
         async with serving(create_app(Orchestrator()), host, port):

@@ -1,4 +1,4 @@
-"""Without file descriptors the gateway serves those who are connected, and says so once."""
+"""Without free file descriptors the gateway serves established connections, and logs it once."""
 
 from __future__ import annotations
 
@@ -49,10 +49,22 @@ async def test_other_errors_reach_the_handler_before(caplog: pytest.LogCaptureFi
     loop.set_exception_handler(lambda _, context: seen.append(context["message"]))
     with exhaustion_logged(loop):
         loop.call_exception_handler({"message": "other"})
-    loop.call_exception_handler({"message": "after"})
+        files = {"message": "files", "exception": OSError(errno.EMFILE, "Too many open files")}
+        loop.call_exception_handler(files)  # of no listener
+    loop.call_exception_handler(out_of_descriptors())
     loop.set_exception_handler(None)
-    assert seen == ["other", "after"]
+    assert seen == ["other", "files", out_of_descriptors()["message"]]
     assert caplog.records == []
+
+
+async def test_without_a_handler_other_errors_reach_the_default_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    with exhaustion_logged(loop):
+        loop.call_exception_handler({"message": "other"})
+    assert [record.getMessage() for record in caplog.records] == ["other"]
+    assert loop.get_exception_handler() is None
 
 
 @pytest.mark.parametrize(("limit", "warns"), [(None, False), (1064, False), (1063, True)])

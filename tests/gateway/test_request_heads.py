@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from signalr_gateway import runner
 from signalr_gateway.request_heads import RequestHeads
 from signalr_gateway.serving import serving
+from signalr_gateway.tls import CertificatePair, server_context
 from tests.loop_time import LoopTime
 
 from .hand_clock import HandClock
@@ -32,13 +36,44 @@ class StubTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
 
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+
+class StubProtocol(asyncio.Protocol):
+    """Stands in for aiohttp's protocol and notes what it gets."""
+
+    def __init__(self) -> None:
+        self.journal: list[object] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.journal.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.journal.append(data)
+
+    def pause_writing(self) -> None:
+        self.journal.append("pause")
+
+    def resume_writing(self) -> None:
+        self.journal.append("resume")
+
+    def eof_received(self) -> bool:
+        self.journal.append("eof")
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.journal.append(exc)
+
 
 class Connection:
     """An accepted connection of which the deadline of its head runs."""
 
     def __init__(self, heads: RequestHeads) -> None:
         self.transport = StubTransport()
-        self.watched = heads.watch(asyncio.Protocol())
+        self.protocol = StubProtocol()
+        self.watched = heads.watch(self.protocol)
+        self.transport.set_protocol(self.watched)
         self.watched.connection_made(self.transport)
 
     @property
@@ -85,22 +120,53 @@ async def test_bytes_of_an_unfinished_head_win_no_time(
 
 
 async def test_a_request_that_is_served_has_any_time(heads: RequestHeads, clock: HandClock) -> None:
+    """And so have the bytes that arrive meanwhile, such as frames of a WebSocket."""
     busy = Connection(heads)
     busy.watched.suspend()
+    busy.transport.protocol.data_received(b"frame")
     await clock.advance(1000)
     busy.watched.resume()
     await clock.advance(1000)
     assert not busy.is_closed
-    busy.watched.data_received(b"G")
+    busy.transport.protocol.data_received(b"G")
     await clock.advance(30)
     assert busy.is_closed
 
 
-async def test_a_connection_that_is_lost(heads: RequestHeads, clock: HandClock) -> None:
+def test_a_lost_connection_is_forgotten_at_once(heads: RequestHeads) -> None:
     lost = Connection(heads)
+    watched = weakref.ref(lost.watched)
     lost.watched.connection_lost(None)
+    del lost
+    gc.collect()
+    assert watched() is None
+
+
+async def test_no_connection_is_closed_after_the_end(heads: RequestHeads, clock: HandClock) -> None:
+    silent = Connection(heads)
+    heads.close()
     await clock.advance(30)
-    assert not lost.is_closed
+    assert not silent.is_closed
+
+
+def test_everything_is_handed_on(heads: RequestHeads) -> None:
+    connection = Connection(heads)
+    connection.watched.data_received(b"data")
+    connection.watched.pause_writing()
+    connection.watched.resume_writing()
+    assert connection.watched.eof_received()
+    error = ConnectionResetError()
+    connection.watched.connection_lost(error)
+    assert connection.protocol.journal == ["made", b"data", "pause", "resume", "eof", error]
+
+
+async def test_a_request_that_another_listener_accepted(heads: RequestHeads) -> None:
+    """Its connection is not watched; the request is served."""
+    app = web.Application()
+    heads.guard(app)
+    request = make_mocked_request("GET", "/", transport=StubTransport())
+    [middleware] = app.middlewares
+    assert (await middleware(request, answer)).status == 200
 
 
 async def answer(_: web.Request) -> web.Response:
@@ -127,6 +193,16 @@ async def test_over_a_socket(sent: bytes) -> None:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(sent)
+        assert await ends(reader)
+        writer.close()
+
+
+@pytest.mark.timeout(20)  # far below asyncio's own timeout of a handshake
+async def test_a_tls_handshake_that_does_not_begin(certificate: CertificatePair) -> None:
+    context = server_context(certificate)
+    async with serving(application(), "127.0.0.1", 0, context, headers_timeout=0.05) as url:
+        host, port = url.removeprefix("https://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
         assert await ends(reader)
         writer.close()
 
