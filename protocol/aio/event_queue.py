@@ -1,8 +1,8 @@
 """Events of one physical connection on their way to their handlers (C-21, CR-8).
 
-Handlers run one after another, in order of arrival, in a task of the queue's own, so that a handler
-that cancels its task ends only itself. The queue counts the bytes that wait. How many may wait is
-decided by ``client_connection``, which handlers there are by ``handlers``.
+The handlers run one after another, in order of arrival, in a task of the queue. A handler that
+cancels its task ends only itself. The queue counts the bytes of the events that wait; their limit is
+applied by ``client_connection``. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from .handlers import HandlerCall, HandlerRegistry, call_handler, shown
 
 logger = logging.getLogger(__name__)
 
-_EVENT: Final = 256  # bytes that one takes beside its payload and its name
-_STOP_TIMEOUT: Final = 5.0  # seconds that a cancelled handler gets to end
+_EVENT_OVERHEAD: Final = 256  # bytes of memory for an event, beside its arguments and its name
+_STOP_TIMEOUT: Final = 5.0  # seconds that ``stop`` waits for a cancelled handler
 
 
 class EventQueue:
@@ -48,15 +48,15 @@ class EventQueue:
         if before is not None and before._loop is self._loop:
             self._before = before
         self.size = 0
-        """About the bytes of memory that waiting events take."""
+        """The memory that the waiting events take, in bytes, approximately."""
 
     def put(self, invocation: Invocation) -> None:
-        """Adds an event; its handlers are called in its turn."""
+        """Appends an event. After ``stop`` it is dropped."""
         if self._is_stopped:
             return
-        # A copy, for the payload is a view of all the bytes that came with it.
+        # A copy: the arguments are a view that keeps the whole received chunk in memory.
         arguments = invocation.arguments.copy()
-        weight = _EVENT + memoryview(arguments).nbytes + len(invocation.target)
+        weight = _EVENT_OVERHEAD + memoryview(arguments).nbytes + len(invocation.target)
         self._waiting.append((invocation.target, arguments, weight))
         self.size += weight
         self._start_worker()
@@ -91,8 +91,10 @@ class EventQueue:
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         """Starts another worker if events are left: a handler has cancelled this one."""
         self._worker = None
-        if not worker.cancelled():
-            worker.exception()  # has been logged, or ends the loop
+        error = None if worker.cancelled() else worker.exception()
+        # KeyboardInterrupt and SystemExit leave the event loop, which reports them.
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+            logger.error("An event '%s' was not handled.", shown(self._target), exc_info=error)
         if (self._calls or self._waiting) and not self._loop.is_closed():
             self._start_worker()
 
@@ -108,14 +110,14 @@ class EventQueue:
                 if not self._is_stopped:
                     logger.warning("A handler of '%s' was cancelled.", shown(self._target))
                 raise
-            if task.cancelling():  # a handler's cancellation of its task is not for the others
+            if task.cancelling():  # by the handler; another worker calls the next one
                 return
 
     def _take_event(self) -> bool:
-        """Whether a handler is to be called, of the event that was taken or of the next one."""
+        """Takes events until one has a handler that was not called; whether there is one."""
         while not self._calls and self._waiting:
             self._target, arguments, weight = self._waiting.popleft()
             self.size -= weight
-            self._calls.extend(self._handlers.calls(self._target, arguments))
             self._on_progress()
+            self._calls.extend(self._handlers.calls(self._target, arguments))
         return bool(self._calls)

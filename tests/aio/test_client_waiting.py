@@ -1,6 +1,7 @@
 """Handlers that wait, are cancelled, or break out: later events and calls go on (C-21)."""
 
 import asyncio
+import dataclasses
 import gc
 import weakref
 from collections.abc import Callable
@@ -182,6 +183,46 @@ async def test_other_handlers_of_the_event_are_called(
     client_lab.server.send(event("Break"), event("News"))
     await client_lab.clock.settle()
     assert heard == ["second", "any", "news", "any"]
+
+
+@dataclasses.dataclass
+class Unmakeable:
+    """A type that a handler declares, and that cannot be made of any value."""
+
+    x: str
+
+    def __post_init__(self) -> None:
+        raise BreakOut
+
+
+async def test_a_type_that_breaks_out(
+    client_lab: ClientLab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and reading goes on although that event was the one it waited for."""
+    connection = await client_lab.started()
+    gate = asyncio.Event()
+    heard: list[str] = []
+
+    async def wait() -> None:
+        await gate.wait()
+
+    def broken(_: Unmakeable) -> None:
+        heard.append("broken")
+
+    connection.on("Wait", wait)
+    connection.on("Break", broken)
+    connection.on("News", heard.append)
+    client_lab.server.send(event("Wait"))
+    client_lab.server.send({"type": 1, "target": "Break", "arguments": [{"x": "x" * 2 * MIB}]})
+    client_lab.server.send(event("News", "after"))
+    await client_lab.clock.settle()
+    assert client_lab.near_ends[0].unread > 0
+    gate.set()
+    await client_lab.clock.settle()
+    assert heard == ["after"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "An event 'Break' was not handled."
+    ]
 
 
 @pytest.mark.parametrize("error", [BreakOut, asyncio.CancelledError])
