@@ -231,7 +231,9 @@ class Downstream:
         self._closed.clear()
         try:
             await self._start_connection()
-        except Exception as exc:  # whatever it is, the next attempt may work (GW-27)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as exc:  # a token factory may raise anything (GW-27)
             self._schedule.failed(self._clock.time())
             self._attempt_failed(exc)
             return False
@@ -247,7 +249,7 @@ class Downstream:
             finally:
                 timer.cancel()
 
-    def _attempt_failed(self, error: Exception) -> None:
+    def _attempt_failed(self, error: BaseException) -> None:
         previous = self._status
         self._status = HubStatus(previous.state, previous.since, describe_error(error))
         # One line when something new is the matter, not one per attempt.

@@ -1,14 +1,16 @@
-"""Error texts that may be shown: in health answers, on the console, in logs (GW-28).
+"""Error texts that may be shown in health answers, on the console and in logs (GW-28).
 
 Shown are the project's own texts, those of the operating system, and names of exception types.
-Never shown is what a hub, a user's function or another library has written: it may quote an address
-with a token in its query, a header, or a payload.
+Texts that a hub, a user's function or another library has written are never shown: they may quote
+an address with a token in its query, a header, or a payload.
 """
 
 from __future__ import annotations
 
 import re
+import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import protocol
@@ -19,6 +21,9 @@ MAXIMUM_LENGTH = 200
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _OWN_FOLDERS = (Path(__file__).parent, Path(protocol.__file__).parent)
+_LIBRARY_FOLDERS = tuple(
+    Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 
 
 def describe_error(error: BaseException) -> str:
@@ -27,7 +32,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_failure(error: BaseException) -> str:
-    """What a function of the operator's has raised, and where: for the one who wrote it."""
+    """What an operator's function or another library raised, and in which file and line."""
     place = _place(error)
     text = _own_text(error)
     name = type(error).__name__
@@ -49,35 +54,44 @@ def _own_text(error: BaseException) -> str:
 def _is_raised_elsewhere(error: BaseException) -> bool:
     """Whether a user's function has raised one of our exceptions, with a text of its own."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and not _is_own(frames[-1])
+    return bool(frames) and not _is_in(frames[-1], _OWN_FOLDERS)
 
 
 def _is_raised_here(error: BaseException) -> bool:
-    """Whether this project has raised `error` itself, as it does for a wrong option.
+    """Whether a raise statement of this project has raised `error`, as for a wrong option.
 
-    It has where the last line that ran is a raise statement of ours; a function written in C has no
-    line of its own.
+    A function written in C has no frame: for what it raises, the last line is the call of it.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise")
+    return (
+        bool(frames)
+        and _is_in(frames[-1], _OWN_FOLDERS)
+        and (frames[-1].line or "").startswith("raise")
+    )
 
 
-def _is_own(frame: traceback.FrameSummary) -> bool:
-    return any(folder in Path(frame.filename).parents for folder in _OWN_FOLDERS)
+def _is_in(frame: traceback.FrameSummary, folders: Iterable[Path]) -> bool:
+    parents = Path(frame.filename).parents
+    return any(folder in parents for folder in folders)
 
 
 def _place(error: BaseException) -> str:
-    """The file and line of the operator's that `error` comes from, empty where there is none."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        is_of_python = frame.filename.startswith("<") or "importlib" in path.parts
-        if not is_of_python and not _is_own(frame):
-            return f"{path.name}, line {frame.lineno}"
-    return ""
+    """The innermost file and line outside of this project, empty if there is none.
+
+    Files of Python and of installed packages count only if there is no other.
+    """
+    frames = [
+        frame
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if not frame.filename.startswith("<") and not _is_in(frame, _OWN_FOLDERS)
+    ]
+    of_operator = (frame for frame in frames if not _is_in(frame, _LIBRARY_FOLDERS))
+    frame = next(of_operator, frames[0] if frames else None)
+    return "" if frame is None else f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def no_such_route(api: str, key: str) -> str:
-    """What a caller is told that names a route which does not exist: a bounded line of text."""
+    """The error text for a route that does not exist: one line of bounded length."""
     return f"There is no route '{shortened(api)}/{shortened(key)}'."
 
 

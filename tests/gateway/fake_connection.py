@@ -27,7 +27,7 @@ class FakeConnection(HubConnection):
         self.answer: Callable[[], Any] = lambda: msgspec.Raw(b"")
         self.any_handler: Callable[[str, msgspec.Raw], Any] | None = None
         self.time: Callable[[], float] = lambda: 0.0
-        self.refuse_at_once: Exception | None = None
+        self.refuse_at_once: BaseException | None = None
         self._attempt: asyncio.Future[None] | None = None
         self._on_closed: Callable[[Exception | None], Any] | None = None
         self._on_reconnecting: Callable[[Exception | None], Any] | None = None

@@ -105,6 +105,26 @@ async def test_connects_at_start_and_tries_for_ever(bench: Bench) -> None:
     assert bench.starts() == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5]
 
 
+class BreakOut(BaseException):
+    """An exception that is no Exception, as cancellation is in other frameworks."""
+
+
+@pytest.mark.parametrize("error", [BreakOut(), OSError("hush", "as its errno")])
+async def test_tries_again_whatever_a_token_factory_raises(
+    bench: Bench, error: BaseException
+) -> None:
+    """GW-27."""
+    bench.connection.refuse()
+    bench.connection.refuse_at_once = error
+    await bench.clock.advance(1)
+    assert bench.state() == (HubState.CONNECTING, 0, type(error).__name__)
+    bench.connection.refuse_at_once = None
+    await bench.clock.advance(5)
+    bench.connection.accept()
+    await settle()
+    assert bench.state()[0] is HubState.CONNECTED
+
+
 async def test_serves_while_it_connects(bench: Bench) -> None:
     bench.connection.accept()
     await settle()

@@ -69,6 +69,20 @@ def test_repeated_lines_are_thinned(lines: list[str]) -> None:
     ]
 
 
+def test_texts_that_differ_are_thinned_together(lines: list[str]) -> None:
+    """A library that puts values into its templates cannot fill the log, nor the memory."""
+    for number in range(10_200):
+        logging.getLogger("aiohttp.websocket").warning(f"Refused {number}")  # noqa: G004
+    assert len(lines) == 200 + 5
+    assert lines[-1] == "aiohttp.websocket: further messages (10000 so far)"
+
+
+@pytest.mark.parametrize("name", ["uvloop", "concurrent.futures"])
+def test_all_libraries_that_the_gateway_runs_on(lines: list[str], name: str) -> None:
+    logging.getLogger(name).error("Lost %s", HUSH, stack_info=True)
+    assert lines == [f"{name}: Lost … (1 so far)"]
+
+
 def test_our_own_records_are_left_as_they_are(lines: list[str]) -> None:
     logging.getLogger("signalr_gateway.app").error("gateway %s", "started")
     logging.getLogger("mygateway").error("orders for %r", "ada")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from protocol import (
     HubException,
     NegotiationError,
 )
+from signalr_gateway import redaction
 from signalr_gateway.redaction import MAXIMUM_LENGTH, describe_error, describe_failure
 
 HUSH = "hush"
@@ -75,6 +78,27 @@ def test_what_this_project_says_of_a_wrong_option_is_shown() -> None:
     with pytest.raises(ValueError, match="absolute") as caught:
         HubConnectionBuilder().with_url("localhost")
     assert "is absolute and begins with http://" in describe_error(caught.value)
+
+
+def test_what_a_c_function_says_that_this_project_calls_is_not_shown() -> None:
+    file = Path(redaction.__file__).with_name("caller.py")
+    with pytest.raises(ValueError, match=HUSH) as caught:
+        exec(compile(f"int('{HUSH}')", file, "exec"))
+    assert describe_error(caught.value) == "ValueError"
+
+
+def test_the_place_is_the_operators_own_line() -> None:
+    """And not one of the library that it called."""
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(HUSH)
+    assert describe_failure(caught.value).startswith("JSONDecodeError (test_redaction.py, line ")
+
+
+def test_a_library_s_line_is_the_place_where_there_is_no_other() -> None:
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(HUSH)
+    inner = caught.value.with_traceback(caught.tb.tb_next)
+    assert describe_failure(inner).startswith("JSONDecodeError (decoder.py, line ")
 
 
 def test_a_failure_of_the_operators_code_is_shown_with_its_place() -> None:
