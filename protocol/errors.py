@@ -1,14 +1,14 @@
-"""What can go wrong, split by whose fault it is.
+"""The exceptions of this library, by the side that caused the error.
 
 ::
 
     SignalRError
     ├── ProtocolError                never raised bare
-    │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all is well
+    │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all goes on
     │   │   ├── MessageTooLargeError
     │   │   └── TranscodingError
     │   └── RemoteProtocolError      the peer broke a rule; its connection has to be closed
-    │       └── TransportViolationError  … of the transport: it can carry no farewell either
+    │       └── TransportViolationError  … of the transport: no Close can be sent either
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
     ├── NegotiationError             no connection: what the server answered to negotiate
     ├── HandshakeError               no connection: the hub protocol was not agreed
@@ -18,8 +18,8 @@
     └── HubException                 the method on the other side failed; its text is safe to show
         └── GroupLimitError          … ours: a connection may not join one more group
 
-Errors carry data in attributes and a sentence in ``str()``. Which error closes what is decided by
-those who catch them.
+Errors carry data in attributes and a sentence in ``str()``. The code that catches an error decides
+what is closed.
 """
 
 from typing import ClassVar, Final
@@ -27,13 +27,13 @@ from typing import ClassVar, Final
 import msgspec
 
 DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
-"""What msgspec raises at bytes that it cannot decode; which of these is its releases' affair."""
+"""What msgspec raises for bytes that it cannot decode; which of them differs by release."""
 
 
 class SignalRError(Exception):
-    """Base of everything this library raises on its own account.
+    """Base class of the exceptions of this library.
 
-    ``str()`` may quote what the peer has written. ``summary`` never does: it is fit for logs.
+    ``str()`` may quote the peer. ``summary`` does not, so it can be logged.
     """
 
     _summary: str | None = None
@@ -44,7 +44,7 @@ class SignalRError(Exception):
 
     @property
     def summary(self) -> str:
-        """One line that says what went wrong, in this library's words alone."""
+        """One line that describes the error without any text of the peer."""
         return str(self) if self._summary is None else self._summary
 
 
@@ -126,7 +126,8 @@ class NotConnectedError(SignalRError):
 class ConnectionClosed(SignalRError):
     """The connection has ended.
 
-    ``allow_reconnect`` tells whether the peer invited to connect again (L-5).
+    ``allow_reconnect`` is False if the client must not reconnect: the server's Close said so (L-5),
+    or the connection was stopped.
     """
 
     def __init__(
@@ -154,17 +155,17 @@ class HubException(SignalRError):
 
 
 class GroupLimitError(HubException):
-    """A connection may join no more groups, or none of such a name; it is where it was.
+    """A connection cannot join a group: it is in too many, or the name is too long.
 
-    Raised by ``groups.add``. Whoever called the hub method gets the text, unless the method
-    catches it.
+    Raised by ``groups.add``; memberships are unchanged. The caller of the hub method gets the text,
+    unless the method catches the exception.
     """
 
     exception_name: ClassVar[str] = "HubException"
 
 
 def error_details(error: BaseException, detailed: bool) -> str:
-    """What a peer learns of an exception: everything of a HubException, else only if detailed."""
+    """The text for a peer: that of a HubException always, that of others only if ``detailed``."""
     if not detailed and not isinstance(error, HubException):
         return ""
     name = getattr(error, "exception_name", type(error).__name__)

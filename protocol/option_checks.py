@@ -1,7 +1,7 @@
-"""Options are checked when they are made, so that a mistake is told where it was made.
+"""Checks of options and names, at the call that gives them.
 
-What an option may be is said by its annotation; what several of them mean together is left to the
-options themselves.
+The annotation of an option says which values are valid. Rules for several options together are left
+to the options' own classes.
 """
 
 import types
@@ -40,9 +40,9 @@ def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> No
 
 
 def require_target(target: object, example: str) -> None:
-    """Raises TypeError or ValueError for what cannot name a method of the other side.
+    """Raises TypeError if ``target`` is no str, ValueError if it is empty.
 
-    ``example`` is the call as it should be.
+    The error shows ``example``, a correct call.
     """
     if not isinstance(target, str):
         raise TypeError(
@@ -59,9 +59,9 @@ def require_name(name: object, what: str) -> None:
 
 
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
-    """All of ``names``; ``what`` is their plural.
+    """Returns ``names`` as a tuple; ``what`` is their plural, for the error.
 
-    Raises TypeError for one that is no str, and for a single str, which would mean its letters.
+    Raises TypeError if one of them is no str, and for a single str, whose letters would be taken.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")
@@ -78,14 +78,14 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _is(value: Any, annotation: Any) -> bool:
-    """Generics count by their outermost type alone."""
+    """Whether ``value`` has the annotated type; of a generic, only the outermost is checked."""
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool)
     kind = get_origin(annotation) or annotation
     if isinstance(value, str) and kind is not str:
-        return False  # no list of texts, even where any collection will do
+        return False  # a str is a collection, but not one of texts
     return isinstance(value, kind)
 
 

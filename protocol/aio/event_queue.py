@@ -1,8 +1,8 @@
 """Events of one physical connection on their way to their handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in a task of the queue. A handler that
-cancels its task ends only itself. The queue counts the bytes of the events that wait; their limit is
-applied by ``client_connection``. ``handlers`` chooses the handlers of an event.
+cancels its task ends only itself. The queue counts the bytes of the events that wait, and
+``client_connection`` applies the limit. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio

@@ -36,7 +36,7 @@ class _Registration:
 
 
 class HandlerRegistry:
-    """The handlers of one ``HubConnection``, whatever physical connection it has."""
+    """The handlers of one ``HubConnection``. They stay registered when it reconnects."""
 
     def __init__(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
@@ -44,12 +44,12 @@ class HandlerRegistry:
         self._any: AnyHandler | None = None
 
     def add(self, target: str, handler: Handler) -> None:
-        """Raises TypeError for a parameter that no message can be read into."""
+        """Registers a handler. Raises TypeError if a parameter has a type that cannot be read."""
         reader = _arguments_reader(self._hub_protocol, handler)
         self._registrations.setdefault(target, []).append(_Registration(handler, reader))
 
     def remove(self, target: str, handler: Handler | None) -> None:
-        """Forgets one handler, or all of them; what is not there is no error."""
+        """Removes one handler, or all of them if it is None. Unknown handlers are ignored."""
         kept = [
             registration
             for registration in self._registrations.pop(target, [])
@@ -59,11 +59,11 @@ class HandlerRegistry:
             self._registrations[target] = kept
 
     def set_any(self, handler: AnyHandler | None) -> None:
-        """The one handler for all targets, after those of a target's own."""
+        """Sets or removes the catch-all, which is called after the handlers of the target."""
         self._any = handler
 
     def refusal(self, invocation: Invocation) -> str:
-        """What to answer a server that asks for a result, which no handler gives (CR-3)."""
+        """The error to answer a server that asks for a result; no handler gives one (CR-3)."""
         registrations = self._registrations.get(invocation.target)
         if registrations is not None:
             read_arguments = registrations[0].read_arguments
@@ -78,9 +78,9 @@ class HandlerRegistry:
         return _NO_RESULT
 
     def calls(self, target: str, arguments: Raw) -> Sequence[HandlerCall]:
-        """Each handler with its arguments, the catch-all last and undecoded.
+        """Returns each handler with its arguments; the catch-all is last and gets them undecoded.
 
-        None of the target's own when the arguments do not fit the first of them (C-14).
+        If the arguments do not fit the first handler of the target, none of them is called (C-14).
         """
         registrations = self._registrations.get(target)
         if registrations is None:
@@ -109,7 +109,7 @@ async def call_handler(target: str, handler: Handler, values: Sequence[Any]) -> 
 
 
 def shown(target: str) -> str:
-    """As much of a name that the peer has chosen as belongs into a log."""
+    """The first characters of a name that the peer has chosen, for a log."""
     return target[:_SHOWN]
 
 

@@ -1,6 +1,7 @@
 """Handlers that wait, are cancelled, or break out: later events and calls go on (C-21)."""
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import weakref
@@ -334,6 +335,30 @@ async def test_a_handler_does_not_outlive_stop(client_lab: ClientLab) -> None:
     await client_lab.clock.settle()
     await connection.stop()
     assert journal == ["begun", "ended"]
+    await client_lab.clock.settle()
+    assert client_lab.clock.leftovers() == []
+
+
+async def test_stop_does_not_wait_for_ever(client_lab: ClientLab) -> None:
+    """A handler that ignores its cancellation cannot be ended; ``stop`` returns."""
+    connection = await client_lab.started()
+    gate = asyncio.Event()
+
+    @connection.on("News")
+    async def news() -> None:
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    client_lab.server.send(event("News"))
+    await client_lab.clock.settle()
+    stopping = asyncio.create_task(connection.stop())
+    await client_lab.clock.advance(4)
+    assert not stopping.done()
+    await client_lab.clock.advance(2)
+    assert stopping.done()
+    assert connection.state is HubConnectionState.DISCONNECTED
+    gate.set()
     await client_lab.clock.settle()
     assert client_lab.clock.leftovers() == []
 

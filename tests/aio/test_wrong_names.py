@@ -1,4 +1,4 @@
-"""G-1, G-3: what is no name of a method, a group or a client is refused, and nothing is sent."""
+"""G-1, G-3: a wrong name of a method, a group or a client is a TypeError, and nothing is sent."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +67,8 @@ async def test_an_empty_target(serve: MakeServer) -> None:
         lambda clients: clients.group(None),
         lambda clients: clients.client(5),
         lambda clients: clients.user(None),
+        lambda clients: clients.group_except(None, []),
+        lambda clients: clients.group_except("a", [5]),
     ],
 )
 def test_names_of_receivers(choose: Callable[[HubClients], Any]) -> None:
