@@ -1,6 +1,6 @@
-"""What requests of a hub ask for, and what their answers look like, whatever they are about.
+"""Helpers for requests to a hub endpoint and for their short responses.
 
-Decides how queries and Accept are read (0-3, TG-2), and the headers of short answers (TG-1b).
+They read the query and Accept (0-3, TG-2), and set the headers of short responses (TG-1b).
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ def query_values(request: web.Request, name: str) -> list[str]:
 
 
 def request_data(request: web.Request) -> HttpRequestData:
-    """What hub methods see of a request; nothing of it is kept alive but its headers."""
+    """What hub methods get of a request. Of the request it keeps only the headers alive."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
@@ -53,7 +53,7 @@ def without_subprotocols(request: web.Request) -> web.Request:
         headers=[
             (name, value)
             for name, value in request.headers.items()
-            # clone cannot encode what was not UTF-8, and nothing of an upgrade is.
+            # clone cannot encode values that were not UTF-8, and an upgrade needs ASCII ones only.
             if name.lower() != "sec-websocket-protocol" and value.isascii()
         ]
     )

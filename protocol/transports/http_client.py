@@ -1,7 +1,7 @@
-"""The HTTP of one connection: session, headers, cookies, tokens, and errors that name no URL.
+"""The HTTP of one connection: session, headers, cookies, tokens, and errors without URLs.
 
-Every request of a connection goes through here, the WebSocket upgrade too. What to ask for, and
-what an answer means, is decided by the connector and the transports.
+Every request of a connection is sent by this module, the WebSocket upgrade too. The connector and
+the transports decide what to request and what a response means.
 """
 
 import asyncio
@@ -145,19 +145,19 @@ class HttpClient:
                 )
 
     async def close(self) -> None:
-        """Gives up what is under way."""
+        """Closes the session; requests under way fail."""
         await self._session.close()
 
 
 def _with_own_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """The user's replace ours, however they spell a name."""
+    """The headers of the user and those of ours that the user does not give, in any case."""
     names = {name.lower() for name in given}
     ours = {name: value for name, value in _OWN_HEADERS.items() if name.lower() not in names}
     return {**ours, **given}
 
 
 def _bearer(token: str, url: str) -> Mapping[str, str]:
-    """Raises HttpRequestError where aiohttp would send something else already."""
+    """Raises HttpRequestError if the URL holds credentials: aiohttp would send those instead."""
     if urlsplit(url).username is not None:
         raise HttpRequestError("the URL holds credentials, which cannot go with an access token")
     return {"Authorization": f"Bearer {token}"}
@@ -172,7 +172,7 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
 async def _refuse_downgrade(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """A redirect from https to http is not followed, as in .NET: secrets would travel openly."""
+    """Refuses a redirect from https to http, as .NET does: it would send secrets unencrypted."""
     response = await handler(request)
     if 300 <= response.status < 400 and request.url.scheme in ("https", "wss"):
         target = urljoin(str(request.url), response.headers.get("Location", ""))

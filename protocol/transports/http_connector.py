@@ -22,10 +22,10 @@ _MINIMUM_PIECE_LIMIT: Final = 64 * 1024 * 1024
 
 
 class HttpConnector:
-    """Opens connections to one hub; a ``Connector``. Each attempt begins anew (N-20).
+    """Opens connections to one hub; a ``Connector``. Each attempt starts at its URL (N-20).
 
-    ``maximum_receive_message_size`` is that of a hub message; None means no limit. Cookies that
-    any answer sets stay from one attempt to the next.
+    ``maximum_receive_message_size`` is the limit of a hub message in bytes; None means no limit.
+    Cookies that the server sets are kept from one attempt to the next.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class HttpConnector:
         self._cookies: aiohttp.CookieJar | None = None
 
     async def __call__(self) -> Connected:
-        """Raises NegotiationError, whose text names no URL and no token."""
+        """Opens a connection. Raises NegotiationError, whose text holds no URL and no token."""
         if self._cookies is None:
             self._cookies = HubCookieJar(self._options)
         http = HttpClient(self._options, self._cookies)
@@ -65,7 +65,7 @@ class HttpConnector:
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
         """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
         url, offer = await self._negotiate(http, self._options.url)
-        is_used = False  # one offer is good for one attempt
+        is_offer_used = False  # an offer is valid for one attempt
         failures: list[tuple[str, SignalRError]] = []
         status = None
         for listed in (offer.available_transports or ())[: negotiate.MAXIMUM_TRANSPORTS]:
@@ -77,9 +77,9 @@ class HttpConnector:
                 failures.append((listed.transport, error))
                 continue
             try:
-                if is_used:
+                if is_offer_used:
                     url, offer = await self._negotiate(http, url)
-                is_used = True
+                is_offer_used = True
                 transport = await self._start(http, transport_type, url, offer.token)
                 return Connected(transport, str(offer.connection_id))
             except (HttpRequestError, NegotiationError) as error:
@@ -90,12 +90,12 @@ class HttpConnector:
     async def _negotiate(
         self, http: HttpClient, url: str
     ) -> tuple[str, negotiate.NegotiateResponse]:
-        """The offer, and the URL that made it after all redirects (N-18, N-19)."""
+        """Returns the URL that made the offer, after all redirects, and the offer (N-18, N-19)."""
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
             response = negotiate.read_response(await self._post_negotiate(http, url))
             if isinstance(response.access_token, str):
                 if not is_field_value(response.access_token):
-                    raise NegotiationError("The server gave an access token that is none.")
+                    raise NegotiationError("The server gave a token with control characters.")
                 http.tokens.replace(response.access_token)
             if not isinstance(response.url, str):
                 return url, response
@@ -141,5 +141,5 @@ class HttpConnector:
 
 
 def _maximum_size(limit: int | None) -> int | None:
-    """Of a WebSocket message or an event: one hub message of any size allowed, or many."""
+    """The limit of a WebSocket message or an event, either of which may hold many hub messages."""
     return None if limit is None else max(limit, _MINIMUM_PIECE_LIMIT)

@@ -170,7 +170,7 @@ async def test_a_given_token_that_is_none(raw_server: RawServer, more: dict[str,
     """N-18, N-19: not the user's fault."""
     raw_server.reply(**more, accessToken="s3cret\r\nX: y")
     error = await refused(builder(raw_server.url).build())
-    assert str(error) == "The server gave an access token that is none."
+    assert str(error) == "The server gave a token with control characters."
 
 
 async def test_a_token_and_an_http_redirect(raw_server: RawServer) -> None:
