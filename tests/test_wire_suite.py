@@ -28,7 +28,7 @@ def test_what_fails_in_company_is_played_once_more_alone(monkeypatch: pytest.Mon
         fails = {SHAKY: played.count(SHAKY) == 1, BROKEN: True}
         return ["other"] if fails.get(recorded["name"]) else []
 
-    monkeypatch.setattr(wire_suite, "_play", play)
+    monkeypatch.setattr(wire_suite, "play", play)
     monkeypatch.setattr(wire_suite, "_compare", compare)
     last = "hub/alone"
     run = CorpusRun(
