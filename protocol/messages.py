@@ -1,11 +1,12 @@
-"""The nine hub messages as data, and who may send which.
+"""The nine hub messages as data.
 
 A message is a frozen Struct whose fields are those of the wire. Payloads (arguments, items,
 results) are ``msgspec.Raw``: text or bytes of the hub protocol that carries the message, undecoded.
-Whoever consumes a payload decodes it once, straight into the types wanted; whoever relays it leaves
-it alone. A Raw that was received is a view of the whole received frame: ``.copy()`` what is kept.
+A consumer decodes a payload once, straight into the types wanted; a relay leaves it as it is.
+A Raw that was received is a view of the whole received frame: ``.copy()`` what is kept.
 
-How messages look as bytes is left to the hub protocols, what follows from one to the peers.
+How messages look as bytes is left to the hub protocols. Who may send which, and what follows from
+one, is left to the peers.
 """
 
 from collections.abc import Mapping
@@ -26,15 +27,19 @@ tenth of its decoding."""
 Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """An integer that .NET can read; checked where one is decoded."""
 
+RequiredText: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""A text that .NET takes for missing when it is empty; checked where one is decoded."""
+
 
 class Role(Enum):
-    """Which end of a connection we play."""
+    """One of the two ends of a connection."""
 
     CLIENT = "client"
     SERVER = "server"
 
     @property
     def other(self) -> "Role":
+        """The role of the other end."""
         return Role.SERVER if self is Role.CLIENT else Role.CLIENT
 
 
@@ -83,7 +88,7 @@ class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
     """One item of a stream in either direction."""
 
     headers: Mapping[str, str] = NO_HEADERS
-    invocation_id: str
+    invocation_id: RequiredText
     item: Raw
 
 
@@ -96,7 +101,7 @@ class Completion(_Message, frozen=True, kw_only=True, tag=3):
     """
 
     headers: Mapping[str, str] = NO_HEADERS
-    invocation_id: str
+    invocation_id: RequiredText
     error: str | UnsetType = UNSET
     result: Raw = VOID
 
@@ -106,7 +111,7 @@ class StreamInvocation(_Message, frozen=True, kw_only=True, tag=4):
     """Calls ``target``, a method that answers with a stream."""
 
     headers: Mapping[str, str] = NO_HEADERS
-    invocation_id: str
+    invocation_id: RequiredText
     target: str
     arguments: Raw
     stream_ids: tuple[str, ...] = ()
@@ -117,7 +122,7 @@ class CancelInvocation(_Message, frozen=True, kw_only=True, tag=5):
     """Asks to end a stream (or, from .NET 11 on, a call, S-27)."""
 
     headers: Mapping[str, str] = NO_HEADERS
-    invocation_id: str
+    invocation_id: RequiredText
 
 
 class Ping(_Message, frozen=True, kw_only=True, tag=6):
@@ -176,35 +181,3 @@ HubMessage: TypeAlias = (
     | Sequence
 )
 ReceivedMessage: TypeAlias = HubMessage | InvocationBindingFailure | StreamBindingFailure
-
-MAY_SEND: Final[dict[Role, frozenset[type[ReceivedMessage]]]] = {
-    Role.CLIENT: frozenset(
-        {
-            Invocation,
-            StreamItem,
-            Completion,
-            StreamInvocation,
-            CancelInvocation,
-            Ping,
-            Close,
-            Ack,
-            Sequence,
-            InvocationBindingFailure,
-            StreamBindingFailure,
-        }
-    ),
-    # A .NET client closes the connection over a StreamInvocation or CancelInvocation (C-18).
-    Role.SERVER: frozenset(
-        {
-            Invocation,
-            StreamItem,
-            Completion,
-            Ping,
-            Close,
-            Ack,
-            Sequence,
-            InvocationBindingFailure,
-            StreamBindingFailure,
-        }
-    ),
-}

@@ -1,25 +1,48 @@
-"""One end of a hub connection without any I/O: bytes → messages, for either role.
+"""One end of a hub connection without any I/O: bytes → messages → bytes, for either role.
 
-Composes handshake, framer, hub protocol and keep-alive, and judges who may send what. Time is an
-argument. What a message causes, and every byte's way to the other side, is left to the driver:
-``aio.client`` for one role, ``aio.server`` for the other.
+Composes handshake, framer, hub protocol, keep-alive and ledger, and decides who may send what when.
+Time is an argument. What a message causes, and the transport, is left to the driver:
+``aio.client_connection`` for one role, ``aio.server_connection`` for the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Final
 
-from .errors import RemoteProtocolError
+from .errors import (
+    ConnectionClosed,
+    LocalProtocolError,
+    MessageTooLargeError,
+    RemoteProtocolError,
+)
 from .framing import Framer
-from .handshake import ClientHandshake, ServerHandshake
+from .handshake import SUCCESS_RESPONSE, ClientHandshake, ServerHandshake, write_response
 from .hub_protocol import HubProtocol
 from .keepalive import KeepAlive
-from .messages import MAY_SEND, Ping, ReceivedMessage, Role
+from .ledger import CallLedger
+from .messages import (
+    Close,
+    HubMessage,
+    Invocation,
+    Ping,
+    ReceivedMessage,
+    Role,
+    StreamInvocation,
+)
+from .peer_state import MAY_SEND, PeerState
+
+# What the limit of sending is for: only a call has a caller who gets the error.
+_CALLS: Final = frozenset({Invocation, StreamInvocation})
 
 
 class HubPeer:
-    """The receiving half and the clockwork of one connection.
+    """One end of one connection, from the first byte of its handshake to its end.
 
-    ``handshake`` decides the hub protocol; until it has, only ``receive_handshake`` may be called.
-    ``maximum_receive_message_size`` limits one record, separator included (F-4).
+    ``handshake`` decides the hub protocol. ``maximum_receive_message_size`` limits each record that
+    is received, ``maximum_send_message_size`` each call that is sent; both are bytes of the whole
+    frame, with what marks its end (F-4).
+
+    A driver that calls a method in a state that does not allow it gets a LocalProtocolError, and
+    the peer stays as it was.
     """
 
     def __init__(
@@ -28,71 +51,163 @@ class HubPeer:
         handshake: ClientHandshake | ServerHandshake,
         keep_alive: KeepAlive,
         maximum_receive_message_size: int | None,
+        maximum_send_message_size: int | None = None,
     ) -> None:
         self.role = role
         self.keep_alive = keep_alive
+        self.calls = CallLedger()
         self._handshake = handshake
-        self._maximum_size = maximum_receive_message_size
-        self._accepted = MAY_SEND[role.other]
+        self._maximum_receive_size = maximum_receive_message_size
+        self._maximum_send_size = maximum_send_message_size
         self._hub_protocol: HubProtocol | None = None
         self._framer: Framer | None = None
+        self._enter(PeerState.HANDSHAKE)
+
+    def _enter(self, state: PeerState) -> None:
+        self.state = state
+        self._may_send = MAY_SEND[self.role][state]
+        self._may_receive = MAY_SEND[self.role.other][state.mirrored]
 
     @property
-    def is_connected(self) -> bool:
-        """Whether the handshake is done."""
-        return self._hub_protocol is not None
+    def can_send(self) -> bool:
+        """Whether messages may be sent in this state."""
+        return bool(self._may_send)
 
     @property
     def hub_protocol(self) -> HubProtocol:
         """What was agreed in the handshake."""
-        assert self._hub_protocol is not None, "the handshake is not done"
+        if self._hub_protocol is None:
+            raise LocalProtocolError("The handshake is not done.")
         return self._hub_protocol
 
-    def receive_handshake(self, data: bytes) -> bytes | None:
-        """None until the handshake is done, then the bytes that followed it.
+    # ---- the handshake
 
-        Raises HandshakeError; the connection is of no further use then.
+    def request_handshake(self) -> bytes:
+        """A client's first bytes."""
+        self._require_handshake(Role.CLIENT)
+        assert isinstance(self._handshake, ClientHandshake)
+        return self._handshake.request()
+
+    def receive_handshake(self, data: bytes, now: float) -> bytes | None:
+        """None until the other end's record is complete, then the bytes that followed it (H-3).
+
+        A client is connected then; a server is once it has accepted. Raises HandshakeError; a
+        server refuses with its text, and the connection is of no further use.
         """
+        self._require_handshake(self.role)
         agreed = self._handshake.receive(data)
         if agreed is None:
             return None
         self._hub_protocol, rest = agreed
-        self._framer = self._hub_protocol.framer(self._maximum_size)
+        self._framer = self._hub_protocol.framer(self._maximum_receive_size)
+        if self.role is Role.CLIENT:
+            self._start(now)
         return rest
 
-    def receive_data(self, data: bytes, now: float) -> Iterable[ReceivedMessage]:
-        """The messages that ``data`` completes; unknown types are left out (J-9, S-22).
+    def accept_handshake(self, now: float) -> bytes:
+        """A server's answer that connects; nothing may be sent before it (H-14)."""
+        self._require_handshake(Role.SERVER)
+        if self._hub_protocol is None:
+            raise LocalProtocolError("There is no handshake request to accept.")
+        self._start(now)
+        return SUCCESS_RESPONSE
+
+    def refuse_handshake(self, error: str) -> bytes:
+        """A server's answer that ends the connection; no Close follows it (H-2)."""
+        self._require_handshake(Role.SERVER)
+        self._enter(PeerState.CLOSED)
+        return write_response(error)
+
+    def _require_handshake(self, role: Role) -> None:
+        if self.state is not PeerState.HANDSHAKE or self.role is not role:
+            raise LocalProtocolError(
+                f"A {self.role.value} cannot do this step of the handshake in the state "
+                f"'{self.state.value}'."
+            )
+
+    def _start(self, now: float) -> None:
+        self._enter(PeerState.CONNECTED)
+        self.keep_alive.start(now)
+
+    # ---- receiving
+
+    def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage | None]:
+        """The messages that ``data`` completes; None for one of an unknown type (J-9, S-22).
 
         To be iterated before the next call. Iterating raises RemoteProtocolError after the messages
-        before the fault (S-20).
+        before the fault (S-20). Nothing follows a fault or a Close (C-15, S-24).
         """
-        assert self._hub_protocol is not None, "the handshake is not done"
+        decode_all = self.hub_protocol.decode_all
         assert self._framer is not None
-        messages = self._hub_protocol.decode_all(self._framer.feed(data))
-        if isinstance(messages, list):  # of what either side may send
-            if messages:
-                self.keep_alive.heard(now)
-            return messages
-        return self._judge(messages, now)
-
-    def _judge(
-        self, messages: Iterable[ReceivedMessage | None], now: float
-    ) -> Iterator[ReceivedMessage]:
-        heard = False
-        for message in messages:
-            if not heard:
-                heard = True
-                self.keep_alive.heard(now)
-            if message is None:
-                continue
-            kind = type(message)
-            if kind not in self._accepted:
-                raise RemoteProtocolError(f"Unexpected message type: {kind.__name__}Message")
-            if kind is Ping:
-                self.keep_alive.pinged()
-            yield message
+        may_receive = self._may_receive
+        if not may_receive:
+            return
+        has_heard = False
+        try:
+            for message in decode_all(self._framer.feed(data)):
+                if not has_heard:
+                    has_heard = True
+                    self.keep_alive.heard(now)
+                kind = type(message)
+                if kind in may_receive:
+                    if kind is Ping:
+                        self.keep_alive.pinged()
+                    elif kind is Close:
+                        self._end_receiving()
+                        yield message
+                        return
+                elif message is not None:
+                    raise RemoteProtocolError(f"Unexpected message type: {kind.__name__}Message")
+                yield message
+        except RemoteProtocolError:
+            self._end_receiving()
+            raise
 
     def receive_end(self) -> None:
-        """The stream has ended. Raises RemoteProtocolError inside a message (F-3)."""
-        if self._framer is not None and self._framer.has_partial:
+        """Ends receiving. Raises RemoteProtocolError inside an unfinished message (F-3)."""
+        is_inside = (
+            bool(self._may_receive) and self._framer is not None and self._framer.has_partial
+        )
+        self._end_receiving()
+        if is_inside:
             raise RemoteProtocolError("Connection terminated while reading a message.")
+
+    def _end_receiving(self) -> None:
+        is_open = self.state in (PeerState.CONNECTED, PeerState.HALF_CLOSED_REMOTE)
+        self._enter(PeerState.HALF_CLOSED_REMOTE if is_open else PeerState.CLOSED)
+
+    # ---- sending
+
+    def send(self, message: HubMessage, now: float) -> bytes:
+        """The frame of ``message``, which counts as sent.
+
+        Raises LocalProtocolError when this end may not send it now, when a payload has no
+        representation, or (MessageTooLargeError) when it is over the limit; nothing counts then.
+        """
+        kind = type(message)
+        frame = self.hub_protocol.encode(message)
+        limit = self._maximum_send_size
+        if limit is not None and len(frame) > limit and kind in _CALLS:
+            raise MessageTooLargeError(len(frame), limit)
+        self.sent(kind, now)
+        return frame
+
+    def sent(self, kind: type[HubMessage], now: float) -> None:
+        """Counts a message whose frame was encoded elsewhere, as for many connections at once.
+
+        Raises LocalProtocolError when this end may not send a message of this kind now.
+        """
+        if kind not in self._may_send:
+            raise LocalProtocolError(
+                f"A {self.role.value} may not send a {kind.__name__} in the state "
+                f"'{self.state.value}'."
+            )
+        self.keep_alive.sent(kind, now)
+        if kind is Close:
+            is_open = self.state is PeerState.CONNECTED
+            self._enter(PeerState.HALF_CLOSED_LOCAL if is_open else PeerState.CLOSED)
+
+    def close(self, end: ConnectionClosed) -> None:
+        """Ends the connection; calls that still wait fail with a copy of ``end`` (R-3)."""
+        self._enter(PeerState.CLOSED)
+        self.calls.fail_all(end)

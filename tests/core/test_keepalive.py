@@ -7,98 +7,191 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.keepalive import KeepAlive, KeepAliveAction
-from protocol.messages import Role
+from protocol.messages import Close, Completion, HubMessage, Invocation, Ping, Role
 
 START: Final = 1000.0
 NOTHING, PING, TIMEOUT = KeepAliveAction.NOTHING, KeepAliveAction.PING, KeepAliveAction.TIMEOUT
+NEVER: Final = float("inf")
 
 
 def keep_alive(role: Role, interval: float = 15.0, timeout: float = 30.0) -> KeepAlive:
-    return KeepAlive(role, interval=interval, timeout=timeout, now=START)
+    clock = KeepAlive(role, interval=interval, timeout=timeout)
+    clock.start(START)
+    return clock
 
 
 class TestServer:
     def test_pings_an_interval_after_its_last_ping(self) -> None:
         server = keep_alive(Role.SERVER)
-        ticks = [server.tick(START + second) for second in range(1, 46)]
+        ticks = [server.handle_timeout(START + second) for second in range(1, 46)]
         assert [second for second, it in enumerate(ticks, 1) if it is PING] == [15, 30, 45]
 
-    def test_its_messages_do_not_postpone_the_ping(self) -> None:
+    @pytest.mark.parametrize("kind", [Invocation, Completion, Close])
+    def test_its_messages_do_not_postpone_the_ping(self, kind: type[HubMessage]) -> None:
         """K-1."""
         server = keep_alive(Role.SERVER)
-        server.sent(START + 14)
-        assert server.tick(START + 15) is PING
+        server.sent(kind, START + 14)
+        assert server.handle_timeout(START + 15) is PING
+
+    def test_a_ping_that_it_sends_of_itself_counts(self) -> None:
+        server = keep_alive(Role.SERVER)
+        server.sent(Ping, START + 5)
+        assert server.handle_timeout(START + 19) is NOTHING
+        assert server.handle_timeout(START + 20) is PING
 
     def test_never_gives_up_a_client_that_has_not_pinged(self) -> None:
         """K-3: clients of ASP.NET Core 2 never do."""
-        server = keep_alive(Role.SERVER, interval=float("inf"))
+        server = keep_alive(Role.SERVER, interval=NEVER)
         server.heard(START + 1)
-        assert server.tick(START + 1_000_000) is NOTHING
+        assert server.handle_timeout(START + 1_000_000) is NOTHING
 
     def test_gives_up_a_client_that_has_pinged_and_fell_silent(self) -> None:
-        server = keep_alive(Role.SERVER, interval=float("inf"))
+        server = keep_alive(Role.SERVER, interval=NEVER)
         server.heard(START + 5)
         server.pinged()
-        assert server.tick(START + 35) is NOTHING
-        assert server.tick(START + 35.1) is TIMEOUT
+        assert server.handle_timeout(START + 34.9) is NOTHING
+        assert server.handle_timeout(START + 35) is TIMEOUT
 
     def test_any_message_is_a_sign_of_life(self) -> None:
-        server = keep_alive(Role.SERVER, interval=float("inf"))
+        server = keep_alive(Role.SERVER, interval=NEVER)
         server.pinged()
         server.heard(START + 29)
-        assert server.tick(START + 59) is NOTHING
-        assert server.tick(START + 59.1) is TIMEOUT
+        assert server.handle_timeout(START + 58.9) is NOTHING
+        assert server.handle_timeout(START + 59) is TIMEOUT
 
 
 class TestClient:
-    def test_pings_an_interval_after_its_last_message(self) -> None:
+    @pytest.mark.parametrize("kind", [Invocation, Completion, Ping])
+    def test_pings_an_interval_after_its_last_message(self, kind: type[HubMessage]) -> None:
         """K-4: any message of ours keeps the server content."""
-        client = keep_alive(Role.CLIENT, timeout=float("inf"))
-        client.sent(START + 10)
-        assert client.tick(START + 24) is NOTHING
-        assert client.tick(START + 25) is PING
-        assert client.tick(START + 39) is NOTHING
-        assert client.tick(START + 40) is PING
+        client = keep_alive(Role.CLIENT, timeout=NEVER)
+        client.sent(kind, START + 10)
+        assert client.handle_timeout(START + 24) is NOTHING
+        assert client.handle_timeout(START + 25) is PING
+        assert client.handle_timeout(START + 39) is NOTHING
+        assert client.handle_timeout(START + 40) is PING
 
     def test_expects_the_server_from_the_start(self) -> None:
         """K-2."""
-        client = keep_alive(Role.CLIENT, interval=float("inf"))
-        assert client.tick(START + 30) is NOTHING
-        assert client.tick(START + 30.1) is TIMEOUT
+        client = keep_alive(Role.CLIENT, interval=NEVER)
+        assert client.handle_timeout(START + 29.9) is NOTHING
+        assert client.handle_timeout(START + 30) is TIMEOUT
 
     def test_a_message_of_the_server_starts_the_wait_anew(self) -> None:
-        client = keep_alive(Role.CLIENT, interval=float("inf"))
+        client = keep_alive(Role.CLIENT, interval=NEVER)
         client.heard(START + 20)
-        assert client.tick(START + 50) is NOTHING
-        assert client.tick(START + 50.1) is TIMEOUT
+        assert client.handle_timeout(START + 49.9) is NOTHING
+        assert client.handle_timeout(START + 50) is TIMEOUT
 
     def test_a_lost_server_is_not_pinged(self) -> None:
         client = keep_alive(Role.CLIENT)
-        assert client.tick(START + 31) is TIMEOUT
+        assert client.handle_timeout(START + 31) is TIMEOUT
+
+
+class TestDeadlines:
+    """A timer that is set for ``next_deadline`` is never late, and seldom early."""
+
+    @pytest.mark.parametrize("role", Role)
+    def test_none_before_the_start(self, role: Role) -> None:
+        clock = KeepAlive(role, interval=15.0, timeout=30.0)
+        assert clock.next_deadline() is None
+        assert clock.handle_timeout(START) is NOTHING
+
+    @pytest.mark.parametrize("role", Role)
+    def test_none_over_a_transport_that_keeps_itself_alive(self, role: Role) -> None:
+        """TL-11."""
+        assert keep_alive(role, NEVER, NEVER).next_deadline() is None
+
+    def test_of_a_client(self) -> None:
+        client = keep_alive(Role.CLIENT)
+        assert client.next_deadline() == START + 15
+        assert client.handle_timeout(START + 15) is PING
+        client.sent(Invocation, START + 20)
+        assert client.next_deadline() == START + 30
+        assert client.handle_timeout(START + 30) is TIMEOUT
+
+    def test_of_a_server_leave_time_for_a_first_ping(self) -> None:
+        """K-3: as soon as a client pings its silence counts, and no timer has to be moved."""
+        server = keep_alive(Role.SERVER, interval=NEVER)
+        assert server.next_deadline() == START + 30
+        assert server.handle_timeout(START + 30) is NOTHING
+        assert server.next_deadline() == START + 60
+        server.heard(START + 31)
+        server.pinged()
+        assert server.handle_timeout(START + 60) is NOTHING
+        assert server.next_deadline() == START + 61
+        assert server.handle_timeout(START + 61) is TIMEOUT
+
+    def test_a_call_before_the_deadline_does_nothing(self) -> None:
+        """As from a timer that was set before the deadline moved."""
+        client = keep_alive(Role.CLIENT)
+        client.sent(Invocation, START + 10)
+        assert client.handle_timeout(START + 15) is NOTHING
+        assert client.next_deadline() == START + 25
+
+    @pytest.mark.parametrize("role", Role)
+    def test_a_peer_that_is_not_read_is_not_given_up(self, role: Role) -> None:
+        """K-3: its clock stands still; pings do not."""
+        clock = keep_alive(role, timeout=4.0)
+        clock.pinged()
+        clock.suspend()
+        assert clock.next_deadline() == START + 4
+        assert clock.handle_timeout(START + 4) is NOTHING
+        assert clock.next_deadline() == START + 8
+        assert clock.handle_timeout(START + 15) is PING
+        clock.resume(START + 16)
+        assert clock.next_deadline() == START + 20
+        assert clock.handle_timeout(START + 19.9) is NOTHING
+        assert clock.handle_timeout(START + 20) is TIMEOUT
+
+
+EVENTS: Final = st.lists(st.tuples(st.sampled_from("hspxr"), st.floats(0, 40)), max_size=30)
+"""Heard, sent, pinged, suspended, resumed; each after some seconds."""
 
 
 @pytest.mark.parametrize("role", Role)
-@given(steps=st.lists(st.tuples(st.sampled_from("htsp"), st.floats(0, 40)), max_size=30))
-def test_whatever_happens_pings_keep_their_distance(
-    role: Role, steps: list[tuple[str, float]]
+@pytest.mark.parametrize("interval", [3.0, 15.0, 50.0, NEVER])
+@given(steps=EVENTS)
+def test_a_timer_that_is_never_moved_is_in_time(
+    role: Role, interval: float, steps: list[tuple[str, float]]
 ) -> None:
-    """And nobody is given up who was heard within the timeout."""
-    clock = keep_alive(role)
-    now = last_ping = last_heard = START
+    """What is due at some time is done at that very time, whatever came before."""
+    clock = keep_alive(role, interval)
+    now = last_sent = last_heard = START
+    counts, is_suspended = role is Role.CLIENT, False
+    timer = clock.next_deadline()
+    fired = 0
     for step, delay in steps:
         now += delay
+        while timer is not None and timer <= now:
+            fired += 1
+            action = clock.handle_timeout(timer)
+            is_over = counts and not is_suspended and timer >= last_heard + 30
+            if is_over:
+                assert (action, timer) == (TIMEOUT, last_heard + 30)
+                return
+            assert action is (PING if timer >= last_sent + interval else NOTHING)
+            if action is PING:
+                assert timer == last_sent + interval
+                last_sent = timer
+            timer = clock.next_deadline()
         match step:
             case "h":
                 clock.heard(now)
                 last_heard = now
             case "s":
-                clock.sent(now)
+                clock.sent(Invocation, now)
+                last_sent = now if role is Role.CLIENT else last_sent
             case "p":
+                clock.heard(now)
                 clock.pinged()
+                last_heard, counts = now, True
+            case "x":
+                clock.suspend()
+                is_suspended = True
             case _:
-                action = clock.tick(now)
-                if action is PING:
-                    assert now - last_ping >= 15
-                    last_ping = now
-                if action is TIMEOUT:
-                    assert now - last_heard > 30
+                clock.resume(now)
+                last_heard, is_suspended = now, False
+        assert not (counts and not is_suspended and now > last_heard + 30)
+        assert now < last_sent + interval
+    assert fired <= 1 + (now - START) / interval + (now - START) / 30 * 2 + len(steps)

@@ -1,0 +1,72 @@
+"""The calls of one end of a connection that wait for the other end's Completion.
+
+Decides ids, matches answers to calls, and ends each call exactly once. What a call is (a future, a
+client result) is left to its owner. Calls of the other end have no entries: the worker that runs
+one answers it once. Streams are not supported yet.
+"""
+
+from typing import Final, Protocol
+
+from .errors import ConnectionClosed, LocalProtocolError, SignalRError
+from .messages import Completion, StreamItem
+
+_NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."  # C-10
+
+
+class PendingCall(Protocol):
+    """A call that waits for its answer. The ledger calls one of the two methods, once."""
+
+    def complete(self, completion: Completion) -> None:
+        """Ends the call with the answer of the other end."""
+
+    def fail(self, error: SignalRError) -> None:
+        """Ends the call without an answer; ``error`` is this call's own."""
+
+
+class CallLedger:
+    """Open calls by invocation id."""
+
+    def __init__(self) -> None:
+        self._last_id = 0
+        self._calls: dict[str, PendingCall] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def next_id(self) -> str:
+        """An id that no call on this connection has had: a decimal counter from 1 (C-6)."""
+        self._last_id += 1
+        return str(self._last_id)
+
+    def open(self, invocation_id: str, call: PendingCall) -> None:
+        """Enters ``call``. It stays until one of the other methods ends it."""
+        self._calls[invocation_id] = call
+
+    def settle(self, message: Completion | StreamItem) -> None:
+        """Ends the call that ``message`` is for; there may be none, as for a late answer (C-11).
+
+        An item ends it too: ordinary calls are not answered with streams (C-10).
+        """
+        call = self._calls.pop(message.invocation_id, None)
+        if call is None:
+            return
+        if type(message) is Completion:
+            call.complete(message)
+        else:
+            call.fail(LocalProtocolError(_NO_STREAM))
+
+    def forget(self, invocation_id: str) -> bool:
+        """Ends a call that its owner no longer waits for. Returns whether it was still open."""
+        return self._calls.pop(invocation_id, None) is not None
+
+    def fail_all(self, end: ConnectionClosed) -> None:
+        """Ends all calls because the connection ends (R-3).
+
+        Each gets an exception of its own: a shared one would collect all tracebacks.
+        """
+        calls = list(self._calls.values())
+        self._calls.clear()
+        for call in calls:
+            copy = type(end)(str(end), end.allow_reconnect, summary=end.summary)
+            copy.__cause__ = end.__cause__
+            call.fail(copy)

@@ -1,0 +1,161 @@
+"""CallLedger: every call that was opened ends exactly once (C-6, C-10, C-11, R-3)."""
+
+from collections import Counter
+from typing import Final
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from msgspec import Raw
+
+from protocol.errors import ConnectionClosed, LocalProtocolError, ServerTimeoutError, SignalRError
+from protocol.ledger import CallLedger
+from protocol.messages import Completion, StreamItem
+
+END: Final = ConnectionClosed("The connection ended.", allow_reconnect=False, summary="ended")
+
+
+class Call:
+    """A call that keeps how it ended, each time."""
+
+    def __init__(self) -> None:
+        self.ends: list[Completion | SignalRError] = []
+
+    def complete(self, completion: Completion) -> None:
+        self.ends.append(completion)
+
+    def fail(self, error: SignalRError) -> None:
+        self.ends.append(error)
+
+
+def opened(ledger: CallLedger, invocation_id: str = "1") -> Call:
+    call = Call()
+    ledger.open(invocation_id, call)
+    return call
+
+
+def answer(invocation_id: str = "1") -> Completion:
+    return Completion(invocation_id=invocation_id)
+
+
+def test_ids_count_from_one() -> None:
+    """C-6."""
+    ledger = CallLedger()
+    assert [ledger.next_id() for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_an_id_is_not_used_again_after_its_call_has_ended() -> None:
+    ledger = CallLedger()
+    first = ledger.next_id()
+    opened(ledger, first)
+    ledger.settle(answer(first))
+    assert ledger.next_id() != first
+
+
+def test_an_answer_ends_its_call() -> None:
+    ledger = CallLedger()
+    call, other = opened(ledger, "1"), opened(ledger, "s2")
+    ledger.settle(answer("s2"))
+    assert (call.ends, other.ends, len(ledger)) == ([], [answer("s2")], 1)
+
+
+def test_an_answer_that_comes_late_or_twice_finds_nothing() -> None:
+    """C-11."""
+    ledger = CallLedger()
+    call = opened(ledger)
+    for _ in range(2):
+        ledger.settle(answer())
+    ledger.settle(answer("never opened"))
+    assert call.ends == [answer()]
+
+
+def test_an_item_of_a_stream_fails_an_ordinary_call() -> None:
+    """C-10."""
+    ledger = CallLedger()
+    call = opened(ledger)
+    for _ in range(2):
+        ledger.settle(StreamItem(invocation_id="1", item=Raw(b"1")))
+    ledger.settle(answer())
+    (error,) = call.ends
+    assert isinstance(error, LocalProtocolError)
+    assert str(error) == "Streaming hub methods must be called as streams, not invoked."
+
+
+def test_a_call_that_is_forgotten_gets_no_answer() -> None:
+    """C-8."""
+    ledger = CallLedger()
+    call = opened(ledger)
+    assert ledger.forget("1")
+    assert not ledger.forget("1")
+    ledger.settle(answer())
+    ledger.fail_all(END)
+    assert call.ends == []
+
+
+@pytest.mark.parametrize("kind", [ConnectionClosed, ServerTimeoutError])
+def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> None:
+    """R-3: each call gets an exception of its own."""
+    end = kind("The connection ended.", allow_reconnect=False, summary="ended")
+    end.__cause__ = cause = ValueError()
+    ledger = CallLedger()
+    calls = [opened(ledger, str(number)) for number in range(2)]
+    ledger.fail_all(end)
+    errors = [error for call in calls for error in call.ends]
+    assert len({id(error) for error in (*errors, end)}) == 3
+    for error in errors:
+        assert type(error) is kind
+        assert (str(error), error.summary) == (str(end), "ended")
+        assert not error.allow_reconnect
+        assert error.__cause__ is cause
+
+
+class EveryCallEndsOnce(RuleBasedStateMachine):
+    """Opens, answers, repeats answers, forgets and ends the connection, in any order."""
+
+    calls = Bundle("calls")
+    ended = Bundle("ended")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = CallLedger()
+        self.opened: dict[str, Call] = {}
+        self.forgotten: Counter[str] = Counter()
+
+    @rule(target=calls)
+    def open(self) -> str:
+        invocation_id = self.ledger.next_id()
+        self.opened[invocation_id] = opened(self.ledger, invocation_id)
+        return invocation_id
+
+    @rule(target=ended, call=consumes(calls), item=st.booleans())
+    def settle(self, call: str, item: bool) -> str:
+        self.ledger.settle(StreamItem(invocation_id=call, item=Raw(b"1")) if item else answer(call))
+        return call
+
+    @rule(target=ended, call=consumes(calls))
+    def forget(self, call: str) -> str:
+        if self.ledger.forget(call):
+            self.forgotten[call] += 1
+        return call
+
+    @rule(call=ended)
+    def settle_again(self, call: str) -> None:
+        self.ledger.settle(answer(call))
+
+    @rule(call=ended)
+    def forget_again(self, call: str) -> None:
+        assert not self.ledger.forget(call)
+
+    @rule()
+    def end(self) -> None:
+        self.ledger.fail_all(END)
+        assert len(self.ledger) == 0
+
+    @invariant()
+    def counts_agree(self) -> None:
+        ends = [len(call.ends) + self.forgotten[key] for key, call in self.opened.items()]
+        assert set(ends) <= {0, 1}
+        assert len(self.ledger) == ends.count(0)
+
+
+TestEveryCallEndsOnce = EveryCallEndsOnce.TestCase
