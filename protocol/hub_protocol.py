@@ -7,7 +7,6 @@ names of hub methods and what a message causes are decided elsewhere.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from itertools import starmap
 from typing import Any, ClassVar, Final
 
 from msgspec import Raw
@@ -40,25 +39,19 @@ class HubProtocol(ABC):
         """The message in one record, or None for a type that is to be ignored (J-9).
 
         Raises RemoteProtocolError with .NET's text when the record is no hub message. Whether the
-        arguments of an invocation are an array may be left to those who look at them:
-        ``require_arguments`` and the arguments readers.
+        arguments of an invocation are an array may be left to ``require_arguments`` and the
+        arguments readers.
         """
 
-    def decode_all(
-        self, records: Iterable[bytes], /
-    ) -> Iterator[ReceivedMessage | None] | list[HubMessage]:
-        """``decode`` of each: in turn, as far as it is asked for, or all at once in a list.
-
-        What a connection uses. A list is what a burst of the usual messages may be answered with,
-        which either side may send.
-        """
+    def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
+        """``decode`` of each record, in turn, as far as the iterator is advanced."""
         return map(self.decode, records)
 
     @abstractmethod
     def require_arguments(self, arguments: Raw) -> None:
-        """For those who do not read arguments but pass them on or drop them.
+        """Raises RemoteProtocolError when arguments are no array (J-3).
 
-        Raises RemoteProtocolError when they are no array (J-3).
+        For callers that pass arguments on or drop them without reading them.
         """
 
     @abstractmethod
@@ -71,13 +64,6 @@ class HubProtocol(ABC):
 
         Raises LocalProtocolError when the result has no representation.
         """
-
-    def encode_plain_results(self, results: Sequence[tuple[str, Any]]) -> bytes:
-        """The frames of completions, one behind the other: invocation ids with their results.
-
-        Each result is ASCII, an int of 64 bits with a sign, a bool or None.
-        """
-        return b"".join(starmap(self.encode_result, results))
 
     @abstractmethod
     def encode_value(self, value: Any) -> Raw:

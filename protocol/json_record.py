@@ -79,7 +79,10 @@ def read_integer(name: str, token: bytes, bits: int) -> int:
 def read_text(token: bytes) -> str:
     """The text of a scanned JSON string (J-8: what is no Unicode text ends the connection)."""
     try:
-        text = str(json.loads(token.decode()))
+        text = token.decode()
+        if "\\" not in text:
+            return text[1:-1]
+        text = str(json.loads(text))
         text.encode()
     except UnicodeDecodeError as error:
         raise RemoteProtocolError(

@@ -6,7 +6,10 @@ values (J-8), nesting is counted (J-11), nothing recurses.
 """
 
 import re
+from array import array
 from collections.abc import Callable
+from functools import cache
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -16,17 +19,57 @@ from .errors import DECODING_FAILURES
 
 MAXIMUM_DEPTH: Final = 64
 
-_WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
 # Possessive (`*+`): to give back what has matched never helps here, and remembering how to do so
 # takes more than linear time.
-_SCALAR: Final = re.compile(
-    rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
-    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[ \t\r\n,\]}])"
-    rb"|true|false|null"
+_SPACE: Final = rb"[ \t\r\n]*+"
+_TEXT: Final = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_ATOM: Final = (
+    _TEXT
+    + rb"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+(?=[ \t\r\n,\]}])"
+    + rb"|true|false|null"
 )
+_WHITE_SPACE: Final = re.compile(_SPACE)
+_ARRAYS: Final = re.compile(rb"(?:\[%b)++" % _SPACE)
+_ENDS_OF_ARRAYS: Final = re.compile(rb"\](?:%b\]){0,%d}+" % (_SPACE, MAXIMUM_DEPTH))
+_SCALAR: Final = re.compile(_ATOM)
+
+
+def _value(level: int) -> bytes:
+    """What matches values in which containers nest so deep at most."""
+    if level == 0:
+        return rb"(?:%b)" % _ATOM
+    element = _value(level - 1)
+    member = rb"%b%b:%b%b" % (_TEXT, _SPACE, _SPACE, element)
+    return rb"(?:%b|\[%b\]|\{%b\})" % (_ATOM, _all(element, rb"\]"), _all(member, rb"\}"))
+
+
+def _all(entry: bytes, closer: bytes) -> bytes:
+    """What matches all entries between two brackets; another entry follows each comma."""
+    after = rb"(?:,%b(?!%b)|(?=%b))" % (_SPACE, closer, closer)
+    return rb"%b(?:%b%b%b)*+" % (_SPACE, entry, _SPACE, after)
+
+
+@cache  # compiled at first use, which takes ten milliseconds
+def _runs(level: int) -> dict[bytes, re.Pattern[bytes]]:
+    """What finds the end of the entries that follow one, by the bracket that closes them.
+
+    White space behind them is included. Runs of entries that hardly nest are skipped in one step,
+    since a step in Python takes as long as fifty bytes here.
+    """
+    comma, value = rb"%b,%b" % (_SPACE, _SPACE), _value(level)
+    return {
+        b"]": re.compile(rb"(?:%b%b)*+%b" % (comma, value, _SPACE)),
+        b"}": re.compile(rb"(?:%b%b%b:%b%b)*+%b" % (comma, _TEXT, _SPACE, _SPACE, value, _SPACE)),
+    }
+
+
+_MOST_LEVELS: Final = 2
 _OPENERS: Final = b"[{"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # signed: one level down, one up
+_LONG: Final = 1024
+"""From here on finding some brackets costs less than counting all: a long text has none."""
 
 
 class JsonSyntaxError(ValueError):
@@ -48,7 +91,7 @@ def skip_white_space(data: bytes, position: int) -> int:
 def scan_token(data: bytes, position: int) -> int:
     """The end of a scalar or of the bracket that opens a container, at ``position`` exactly.
 
-    Tells the kind of a value before anything inside it is looked at. Raises JsonSyntaxError, also
+    Distinguishes kinds of values without reading what is inside them. Raises JsonSyntaxError, also
     for a number that nothing follows: more digits may be missing.
     """
     opener = data[position : position + 1]
@@ -70,25 +113,32 @@ def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool
     while True:
         opener = data[position : position + 1]
         if opener and opener in _OPENERS:
-            closers += b"]" if opener == b"[" else b"}"
+            arrays = _ARRAYS.match(data, position)
+            closers += b"]" * arrays[0].count(b"[") if arrays else b"}"
             if depth + len(closers) > MAXIMUM_DEPTH:
                 raise JsonSyntaxError(position)
-            position = skip_white_space(data, position + 1)
-            if data[position : position + 1] == closers[-1:]:
-                closers.pop()
-                position += 1
-            else:
-                position = _scan_key(data, position) if closers[-1:] == b"}" else position
+            position = arrays.end() if arrays else skip_white_space(data, position + 1)
+            if data[position : position + 1] != closers[-1:]:
+                position = position if arrays else _scan_key(data, position)
                 continue
         else:
             position = scan_token(data, position)
         # A value has ended: close what ends with it, or go on to the next member.
         while closers:
-            position = skip_white_space(data, position)
+            room = min(MAXIMUM_DEPTH - depth - len(closers), _MOST_LEVELS)
+            run = _runs(room)[bytes(closers[-1:])].match(data, position)
+            assert run is not None
+            position = run.end()
             following = data[position : position + 1]
             if following == closers[-1:]:
-                closers.pop()
-                position += 1
+                ends = _ENDS_OF_ARRAYS.match(data, position)
+                count = ends[0].count(b"]") if ends else 1
+                if ends and closers.endswith(b"]" * count):
+                    del closers[-count:]
+                    position = ends.end()
+                else:
+                    closers.pop()
+                    position += 1
                 continue
             if following != b",":
                 raise JsonSyntaxError(position)
@@ -154,7 +204,7 @@ def split_array(data: bytes | Raw) -> list[Raw]:
             try:
                 return _scan_whole_array(text)
             except JsonSyntaxError:
-                pass  # msgspec says better what is wrong
+                pass  # msgspec's message is better
         raise
 
 
@@ -194,14 +244,24 @@ def _scan_entries(
         position = skip_white_space(data, position + 1)
 
 
-def nesting_depth(data: bytes) -> int:
-    """How deep the arrays and objects in well-formed JSON are nested; a scalar has depth 0."""
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    deepest = depth = 0
-    for bracket in brackets:
-        if bracket in _OPENERS:
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    return deepest
+def is_deeper(data: bytes, limit: int) -> bool:
+    """Whether arrays and objects in ``data``, well-formed JSON, nest more than ``limit`` deep."""
+    if not _has_more_openers(data, limit):
+        return False
+    # Without escapes, each second piece between quotes is inside a string.
+    outside = _STRING.sub(b"", data) if b"\\" in data else b"".join(data.split(b'"')[::2])
+    steps = array("b", outside.translate(_STEPS, _NOT_BRACKETS))
+    return max(accumulate(steps), default=0) > limit
+
+
+def _has_more_openers(data: bytes, limit: int) -> bool:
+    if len(data) < _LONG:
+        return data.count(b"[") + data.count(b"{") > limit
+    for opener in (b"[", b"{"):
+        position = data.find(opener)
+        while position >= 0:
+            if limit == 0:
+                return True
+            limit -= 1
+            position = data.find(opener, position + 1)
+    return False

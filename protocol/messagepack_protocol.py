@@ -1,15 +1,16 @@
 """The MessagePack hub protocol: one array per message, behind its length (section M of the rules).
 
-Two readers, as for JSON. The fast path lets msgspec decode the messages that nearly all traffic
-consists of; what is not of their plainest form goes to the full reader in ``messagepack_reader``,
-which knows every legal encoding and every error. How values become payloads and back is left to
-``messagepack_values`` and ``messagepack_binding``.
+Two readers, as for JSON. msgspec decodes each of the nine message types in one step, into types
+that accept less than .NET does; what it refuses, and arguments that are no array, go to the full
+reader in ``messagepack_reader``, which knows every legal encoding and every error. How values
+become payloads and back is left to ``messagepack_values`` and ``messagepack_binding``.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
 
 from .errors import DECODING_FAILURES, LocalProtocolError
 from .framing import Framer
@@ -25,10 +26,12 @@ from .messages import (
     Close,
     Completion,
     HubMessage,
+    Int64,
     Invocation,
     MessageType,
     Ping,
     ReceivedMessage,
+    RequiredText,
     Sequence,
     StreamInvocation,
     StreamItem,
@@ -50,26 +53,133 @@ from .value_writer import FAILURES
 _ERROR, _VOID, _NON_VOID = (kind.value for kind in ResultKind)
 
 
-class _Frequent(Struct, array_like=True, frozen=True, gc=False):
-    headers: dict[str, str]
+# Headers are left to the full reader: msgspec does not see that a key is given twice (M-2).
+_NoHeaders: TypeAlias = Annotated[dict[str, str], Meta(max_length=0)]
 
 
-class _Invocation(_Frequent, frozen=True, tag=1):
+# The elements of each message, in the order in which they are written (M-1). ``message`` returns
+# the message, or None for what msgspec accepts and .NET does not.
+class _Array(Struct, array_like=True, frozen=True, gc=False):
+    pass
+
+
+class _Invocation(_Array, frozen=True, tag=_INVOCATION):
+    headers: _NoHeaders
     invocation_id: str | None
-    target: str
+    target: RequiredText
     arguments: Raw
-    stream_ids: tuple[str, ...] = ()
+    stream_ids: tuple[RequiredText, ...] = ()  # older clients send none (M-4)
+
+    def message(self) -> Invocation | None:
+        if not _is_array(self.arguments):
+            return None
+        return Invocation(
+            invocation_id=self.invocation_id or "",
+            target=self.target,
+            arguments=self.arguments,
+            stream_ids=self.stream_ids,
+        )
 
 
-class _StreamItem(_Frequent, frozen=True, tag=2):
-    invocation_id: str
+class _StreamItem(_Array, frozen=True, tag=_STREAM_ITEM):
+    headers: _NoHeaders
+    invocation_id: RequiredText
     item: Raw
 
+    def message(self) -> StreamItem:
+        return StreamItem(invocation_id=self.invocation_id, item=self.item)
 
-class _Completion(_Frequent, frozen=True, tag=3):
-    invocation_id: str
+
+class _Completion(_Array, frozen=True, tag=_COMPLETION):
+    headers: _NoHeaders
+    invocation_id: RequiredText
     kind: int
     result: Raw = VOID
+
+    def message(self) -> Completion | None:
+        if self.kind == _VOID:
+            return Completion(invocation_id=self.invocation_id)
+        if self.result is VOID:
+            return None
+        if self.kind == _NON_VOID:
+            return Completion(invocation_id=self.invocation_id, result=self.result)
+        if self.kind == _ERROR:
+            return Completion(invocation_id=self.invocation_id, error=_decode_text(self.result))
+        return None
+
+
+class _StreamInvocation(_Array, frozen=True, tag=_STREAM_INVOCATION):
+    headers: _NoHeaders
+    invocation_id: RequiredText
+    target: RequiredText
+    arguments: Raw
+    stream_ids: tuple[RequiredText, ...] = ()
+
+    def message(self) -> StreamInvocation | None:
+        if not _is_array(self.arguments):
+            return None
+        return StreamInvocation(
+            invocation_id=self.invocation_id,
+            target=self.target,
+            arguments=self.arguments,
+            stream_ids=self.stream_ids,
+        )
+
+
+class _CancelInvocation(_Array, frozen=True, tag=_CANCEL_INVOCATION):
+    headers: _NoHeaders
+    invocation_id: RequiredText
+
+    def message(self) -> CancelInvocation:
+        return CancelInvocation(invocation_id=self.invocation_id)
+
+
+class _Ping(_Array, frozen=True, tag=_PING):
+    def message(self) -> Ping:
+        return Ping()
+
+
+class _Close(_Array, frozen=True, tag=_CLOSE):
+    error: str | None
+    allow_reconnect: bool = False
+
+    def message(self) -> Close:
+        error = UNSET if self.error is None else self.error
+        return Close(error=error, allow_reconnect=self.allow_reconnect)
+
+
+class _Ack(_Array, frozen=True, tag=_ACK):
+    sequence_id: Int64
+
+    def message(self) -> Ack:
+        return Ack(sequence_id=self.sequence_id)
+
+
+class _Sequence(_Array, frozen=True, tag=_SEQUENCE):
+    sequence_id: Int64
+
+    def message(self) -> Sequence:
+        return Sequence(sequence_id=self.sequence_id)
+
+
+_AnyArray: TypeAlias = (
+    _Invocation
+    | _StreamItem
+    | _Completion
+    | _StreamInvocation
+    | _CancelInvocation
+    | _Ping
+    | _Close
+    | _Ack
+    | _Sequence
+)
+_decode: Final[Callable[[bytes], _AnyArray]] = msgspec.msgpack.Decoder(_AnyArray).decode
+_decode_text: Final = msgspec.msgpack.Decoder(str).decode
+
+
+def _is_array(arguments: Raw) -> bool:
+    first = memoryview(arguments)[0]
+    return 0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD
 
 
 class MessagePackHubProtocol(HubProtocol):
@@ -80,26 +190,22 @@ class MessagePackHubProtocol(HubProtocol):
     transfer_format: ClassVar[TransferFormat] = TransferFormat.BINARY
 
     def __init__(self) -> None:
-        frequent: msgspec.msgpack.Decoder[_Invocation | _StreamItem | _Completion] = (
-            msgspec.msgpack.Decoder(_Invocation | _StreamItem | _Completion)
-        )
-        self._decode = frequent.decode
         self._encode = msgspec.msgpack.Encoder().encode
 
     def framer(self, maximum_size: int | None) -> Framer:
         """See HubProtocol."""
         return LengthPrefixFramer(maximum_size)
 
-    def decode(self, record: bytes) -> ReceivedMessage | None:
+    def decode(self, record: bytes, /) -> ReceivedMessage | None:
         """See HubProtocol."""
         try:
-            message = self._decode(record)
+            message = _decode(record).message()
         except DECODING_FAILURES:
             return read_message(record)
-        return _hub_message(message) or read_message(record)
+        return message or read_message(record)
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. They are an array, or ``decode`` had given a binding failure (M-10)."""
+        """See HubProtocol. ``decode`` has made a binding failure of any others (M-10)."""
 
     def encode(self, message: HubMessage) -> bytes:
         """See HubProtocol. Raises LocalProtocolError when a Raw in it is no MessagePack value."""
@@ -117,33 +223,6 @@ class MessagePackHubProtocol(HubProtocol):
     encode_arguments = staticmethod(WRITER.encode_arguments)
     arguments_reader = staticmethod(BINDER.arguments_reader)
     value_reader = staticmethod(BINDER.value_reader)
-
-
-def _hub_message(message: _Invocation | _StreamItem | _Completion) -> ReceivedMessage | None:
-    """The message, or None where the Structs cannot tell whether it is one."""
-    if message.headers:
-        return None
-    if type(message) is _Invocation:
-        first = memoryview(message.arguments)[0]
-        if (
-            message.target
-            and not message.stream_ids
-            and (0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD)
-        ):
-            return Invocation(
-                invocation_id=message.invocation_id or "",
-                target=message.target,
-                arguments=message.arguments,
-            )
-    elif message.invocation_id:
-        if type(message) is _StreamItem:
-            return StreamItem(invocation_id=message.invocation_id, item=message.item)
-        assert type(message) is _Completion
-        if message.kind == _NON_VOID and message.result != VOID:
-            return Completion(invocation_id=message.invocation_id, result=message.result)
-        if message.kind == _VOID:
-            return Completion(invocation_id=message.invocation_id)
-    return None
 
 
 def _elements(message: HubMessage) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.json_protocol import JsonHubProtocol
 from protocol.json_reader import read_message
+from protocol.json_scanner import JsonSyntaxError, is_deeper, scan_value
 from protocol.messages import (
     Completion,
     HubMessage,
@@ -43,16 +44,7 @@ thorough = settings(max_examples=800, suppress_health_check=[HealthCheck.too_slo
 
 def decode(record: bytes) -> ReceivedMessage | None:
     """Reading as a connection does it: the kind of the arguments is judged as they pass."""
-    (message,) = PROTOCOL.decode_all([record])
-    return judged(message)
-
-
-def decode_alone(record: bytes) -> ReceivedMessage | None:
-    """The same of one record, which is a path of its own."""
-    return judged(PROTOCOL.decode(record))
-
-
-def judged(message: ReceivedMessage | None) -> ReceivedMessage | None:
+    message = PROTOCOL.decode(record)
     if isinstance(message, Invocation | StreamInvocation):
         PROTOCOL.require_arguments(message.arguments)
     return message
@@ -130,7 +122,6 @@ def test_both_readers_agree(record: bytes) -> None:
     """What the fast path accepts the full reader accepts, as the same; or both have one error."""
     full = outcome(read_message, record)
     assert outcome(decode, record) == full
-    assert outcome(decode_alone, record) == full
 
 
 @thorough
@@ -143,7 +134,6 @@ def test_of_arguments_given_twice_the_first_count_too(record: bytes) -> None:
     full = outcome(read_message, record)
     event(full[0])
     assert outcome(decode, record) == full
-    assert outcome(decode_alone, record) == full
 
 
 @thorough
@@ -193,3 +183,73 @@ def test_an_empty_error_is_left_out_and_the_message_stays_as_it_is() -> None:
     assert PROTOCOL.encode(message) == b'{"type":3,"invocationId":"1"}\x1e'
     assert message.error == ""
     assert Completion(invocation_id="1").error is UNSET
+
+
+def levels(value: Any) -> int:
+    """How deep arrays and objects nest in ``value``."""
+    if isinstance(value, dict):
+        return 1 + max(map(levels, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(levels, value), default=0)
+    return 0
+
+
+@example(b'["[[[[", "\\"[[[[", "\\\\"]', 10)
+@example(b'{"[[[[": "]]]]"}', 10)
+@given(strategies.json_texts(), st.integers(0, 40))
+def test_depth_is_counted_outside_of_texts(text: bytes, around: int) -> None:
+    """J-11: in texts below the length from which brackets are looked for, and above."""
+    deep = b"[" * around + text + b"]" * around
+    depth = around + levels(json.loads(text))
+    for padded in (deep, deep + b" " * 2000):
+        assert is_deeper(padded, depth) is False
+        assert depth == 0 or is_deeper(padded, depth - 1) is True
+
+
+BRACKETS: Final = st.text(st.sampled_from('[[]]{},,"": 0'), max_size=24).map(str.encode)
+
+
+@thorough
+@example(b"[[[]],[[],[]] , [[0] ]]")
+@example(b'[{"":[]},{"":{}} ,{"":[[0]]}]')
+@example(b"[[0]]]")
+@example(b'[[{"":[0]]]]')
+@example(b"[[0],]")
+@example(b"[[,0]]")
+@given(st.one_of(BRACKETS, strategies.json_texts(), strategies.damaged(strategies.json_texts())))
+def test_the_scanner_and_pythons_json_see_the_same_values(text: bytes) -> None:
+    """However brackets follow each other, and whichever are skipped in one step."""
+    assert is_scanned_as_one_value(text.strip(b" \t\r\n")) is is_json(text)
+
+
+def is_scanned_as_one_value(text: bytes) -> bool:
+    try:
+        return scan_value(text + b" ", 0) == len(text)  # a number is whole if something follows it
+    except JsonSyntaxError:
+        return False
+
+
+def is_json(text: bytes) -> bool:
+    def refuse(constant: str) -> float:
+        raise ValueError(constant)
+
+    try:
+        json.loads(text.decode("utf-8", "replace"), parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("inner", [b"0", b"[]", b'{"":0}', b"[0]", b"[[]]"])
+@pytest.mark.parametrize("before", [b"", b"0,"])
+def test_skipped_in_one_step_or_not_depth_is_limited(inner: bytes, before: bytes) -> None:
+    """J-11: 64 levels, whether the innermost one is alone or follows others."""
+    own = levels(json.loads(inner))
+    for depth, is_legal in ((64, True), (65, False)):
+        around = depth - own
+        data = b"[" * around + before + inner + b"]" * around
+        if is_legal:
+            assert scan_value(data, 0) == len(data)
+        else:
+            with pytest.raises(JsonSyntaxError):
+                scan_value(data, 0)
