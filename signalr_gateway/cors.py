@@ -1,10 +1,10 @@
 """Which web pages may use the gateway: one list of origins for all of it (GW-26a).
 
 A browser says with `Origin` which page a request comes from, and asks before it sends most of what
-pages want to send. Pages of the listed origins get what they ask for, with credentials; how they
-are told is the library's `CorsPolicy`. What browsers send for any page without asking is refused to
-others than those and the gateway's own: WebSockets, and POSTs that a form could make. Programs that
-are no browsers send no `Origin`.
+pages want to send. Pages of the listed origins get what they ask for, with credentials; the
+library's `CorsPolicy` decides on the headers. What browsers send for any page without asking is
+refused to others than those and the gateway's own: WebSockets, and POSTs that a form could make.
+Programs that are no browsers send no `Origin`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from protocol import is_own_origin
-from protocol.transports.cors import CorsPolicy
+from protocol.hosting.cors import CorsPolicy
+from protocol.transports.http_answers import mark_origin, response_of
 
 from .event_log import thinned
 from .http_api import REQUEST_ID, problem_response, request_id_of
@@ -52,11 +53,11 @@ class OriginGuard:
             origin = request.headers.get("Origin")
             if origin is None:
                 return await handler(request)
-            preflight = self._policy.preflight(request)  # without a list it is a 405, as ever
-            if preflight is not None:
-                return preflight
+            preflight = self._policy.preflight(request.method, request.headers)
+            if preflight is not None:  # without a list it is a 405, as ever
+                return response_of(preflight)
             if _is_sent_unasked(request) and not (
-                self._policy.allows(request) or is_own_origin(origin, request.headers)
+                self._policy.allows(request.headers) or is_own_origin(origin, request.headers)
             ):
                 return self._refuse(request, origin)
             return await handler(request)
@@ -77,7 +78,7 @@ class OriginGuard:
         """A page may read the answer, be it an error or a stream."""
         if response.status == 101:
             return
-        self._policy.mark(request, response)
+        mark_origin(self._policy, request, response)
         if self._has_list and "Origin" not in response.headers.getall("Vary", []):
             response.headers.add("Vary", "Origin")  # also where a cache asks first, and no page
 

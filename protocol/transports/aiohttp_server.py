@@ -10,14 +10,15 @@ from aiohttp import web
 
 from ..aio.clients import HubContext
 from ..aio.hub import Hub
+from ..aio.lifetime import HubLifetimeManager
 from ..aio.options import EndpointOptions, HubOptions
 from ..aio.server import HubServer
-from .cors import mark_response
+from ..hosting.http_answer import NOT_FOUND
+from ..hosting.hub_path import is_below_hub, require_hub_path
 from .hosting import Hosting
-from .http_answers import drop_content_type
+from .http_answers import drop_content_type, mark_response, response_of
 from .http_connection_dispatcher import HttpConnectionDispatcher
 
-_UNREACHABLE: Final = {"", ".", ".."}  # segments that clients leave out of what they ask for
 _HOSTING: Final = web.AppKey("signalr_hosting", Hosting)
 
 
@@ -29,17 +30,24 @@ def map_hub(
     hub_options: HubOptions | None = None,
     endpoint_options: EndpointOptions | None = None,
     hub_factory: Callable[[], Hub] | None = None,
+    lifetime: HubLifetimeManager | None = None,
 ) -> HubContext:
     """Serves ``hub_class`` at ``path`` of ``app``, in any letter case (0-3).
 
     ``path`` begins with a slash. A class may be mapped at several paths, which then share clients,
-    groups and users; its ``hub_options`` and ``hub_factory`` are given once. Connections end in an
-    orderly way when the application shuts down. Returns the way to send from outside of the hub.
+    groups and users; its ``hub_options``, ``hub_factory`` and ``lifetime`` are given once.
+    Connections end in an orderly way when the application shuts down. Returns the way to send from
+    outside of the hub.
+
+    ``lifetime`` manages the connections of this class, by default in memory. It is started with the
+    application and closed at its cleanup, after the last connection has ended. The first
+    ``map_hub`` adds this to ``app.cleanup_ctx``: what was added there before is available from
+    ``start`` to ``close``. An exception of ``start`` stops the application from starting.
 
     Raises ValueError for a path or a combination that cannot be, TypeError for a hub class that
     cannot be served and for what is of another type.
     """
-    _require_path(path)
+    require_hub_path(path)
     if not isinstance(endpoint_options, EndpointOptions | None):
         raise TypeError(
             f"endpoint_options are EndpointOptions, not {type(endpoint_options).__name__}."
@@ -47,19 +55,26 @@ def map_hub(
     hosting = app.get(_HOSTING)
     if hosting is None:
         hosting = app[_HOSTING] = Hosting()
-        app.on_shutdown.append(hosting.close)
+        app.cleanup_ctx.append(hosting.run)
+        app.on_shutdown.append(hosting.end_connections)
         app.on_response_prepare.extend((drop_content_type, mark_response))
         app.middlewares.append(_not_found_middleware(hosting))
     if path.lower() in hosting.paths:
         raise ValueError(f"There is a hub at {path!r} already; paths ignore case.")
     server = hosting.servers.get(hub_class)
     if server is None:
-        server = HubServer(hub_class, hub_options, hub_factory=hub_factory)
+        for other in hosting.servers.values():
+            if other.lifetime is lifetime:
+                raise ValueError(
+                    f"{other.hub_class.__name__} has this lifetime already: each hub class needs a "
+                    "lifetime manager of its own."
+                )
+        server = HubServer(hub_class, hub_options, hub_factory=hub_factory, lifetime=lifetime)
         hosting.servers[hub_class] = server
-    elif hub_options is not None or hub_factory is not None:
+    elif any(it is not None for it in (hub_options, hub_factory, lifetime)):
         raise ValueError(
-            f"{hub_class.__name__} is mapped already: its hub_options and hub_factory are given "
-            "with its first path."
+            f"{hub_class.__name__} is mapped already: its hub_options, hub_factory and lifetime "
+            "are given with its first path."
         )
     hosting.paths.append(path.lower())
     dispatcher = HttpConnectionDispatcher(
@@ -77,29 +92,17 @@ def map_hub(
     return server.context
 
 
-def _require_path(path: object) -> None:
-    if not isinstance(path, str):
-        raise TypeError(f"A hub's path is text, not {type(path).__name__}.")
-    if not path.startswith("/") or path.endswith("/"):
-        raise ValueError(f"A hub's path begins with a slash and ends without one, unlike {path!r}.")
-    if not _UNREACHABLE.isdisjoint(path[1:].split("/")):
-        raise ValueError(f"A hub's path has no empty segments or dots for some, unlike {path!r}.")
-    if any(character in "?#" or not character.isprintable() for character in path):
-        raise ValueError(f"A hub's path is no more than a path, unlike {path!r}.")
-
-
 def _not_found_middleware(hosting: Hosting) -> Callable[..., Awaitable[web.StreamResponse]]:
-    """What nobody serves below a hub's path is not found, without a word (TG-1a)."""
+    """Answers unknown addresses below a hub's path with an empty 404 (TG-1a)."""
 
     @web.middleware
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         error = request.match_info.http_exception
-        if error is not None and error.status == 404:
-            path = request.path.lower()
-            if any(path.startswith(hub_path + "/") for hub_path in hosting.paths):
-                return web.Response(status=404)
+        is_not_found = error is not None and error.status == 404
+        if is_not_found and is_below_hub(request.path, hosting.paths):
+            return response_of(NOT_FOUND)
         return await handler(request)
 
     return middleware

@@ -4,22 +4,19 @@ Connections, one server per hub class, and the helpers that save work by being s
 which order an application's hubs end.
 """
 
-import asyncio
-import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
 from ..aio.hub import Hub
 from ..aio.server import HubServer
+from ..hosting.http_connections import HttpConnectionManager
 from ..hub_protocol import TransferFormat
 from .client_watch import ClientWatch
 from .flusher import Flusher
-from .http_connections import HttpConnectionManager
+from .hosted_connection import HostedConnection
 from .web_socket_frame import FrameCache
-
-logger = logging.getLogger(__name__)
 
 
 class Hosting:
@@ -28,28 +25,28 @@ class Hosting:
     def __init__(self) -> None:
         self.paths: list[str] = []  # in lower case
         self.servers: dict[type[Hub], HubServer] = {}
-        self.connections = HttpConnectionManager()
+        self.connections = HttpConnectionManager(HostedConnection)
         self.flusher = Flusher()
         self.frames = {each: FrameCache(each) for each in TransferFormat}
         self.watch = ClientWatch()
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def run(self, service: Coroutine[Any, Any, None]) -> None:
-        """Lets a connection live on that no request waits for."""
-        task = asyncio.create_task(service)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    @asynccontextmanager
+    async def run(self, _app: web.Application) -> AsyncIterator[None]:
+        """Starts the servers, and closes them at the end, also when one of them fails to start.
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("A connection failed unexpectedly.", exc_info=error)
+        All are closed, whatever one of them raises.
+        """
+        async with AsyncExitStack() as started:
+            for server in self.servers.values():
+                started.push_async_callback(server.close)
+                await server.start()
+            yield
 
-    async def close(self, _app: web.Application) -> None:
+    async def end_connections(self, _app: web.Application) -> None:
         """Ends all connections; those between two polls are not waited for, they cannot poll."""
         for connection in self.connections.active:
             if connection.polls is not None:
                 connection.polls.terminate()
         for server in self.servers.values():
-            await server.close()
+            await server.end_connections()
         await self.watch.close()

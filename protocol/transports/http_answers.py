@@ -1,42 +1,24 @@
-"""Helpers for requests to a hub endpoint and for their short responses.
-
-They read the query and Accept (0-3, TG-2), and set the headers of short responses (TG-1b).
-"""
+"""Converts aiohttp's requests to plain data, and plain answers to aiohttp's responses."""
 
 from typing import Final
 
 from aiohttp import web
 
 from ..aio.context import HttpRequestData
+from ..hosting.cors import CorsPolicy
+from ..hosting.http_answer import HttpAnswer
 
-POLL_HEADERS: Final = {  # TL-2
-    "Cache-Control": "no-cache, no-store",
-    "Pragma": "no-cache",
-    "Expires": "Thu, 01 Jan 1970 00:00:00 GMT",
-}
-NO_ID: Final = "Connection ID required"
-UNKNOWN_ID: Final = "No Connection with that ID"
-OTHER_TRANSPORT: Final = "Cannot change transports mid-connection"
+CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
+"""The policy for the answer to a request; see ``mark_response``."""
 _UNTYPED: Final = web.ResponseKey("signalr_untyped", bool)
 
 
-def accepts_events(request: web.Request) -> bool:
-    """Whether Accept names the media type, without parameters, maybe among others (TG-2)."""
-    accepted = ",".join(request.headers.getall("Accept", ()))
-    return any(part.strip().lower() == "text/event-stream" for part in accepted.split(","))
-
-
-def query_values(request: web.Request, name: str) -> list[str]:
-    """All values of a query key, which ignores case (0-3)."""
-    return [value for key, value in request.query.items() if key.lower() == name]
-
-
 def request_data(request: web.Request) -> HttpRequestData:
-    """What hub methods get of a request. Of the request it keeps only the headers alive."""
+    """The request as hub methods see it. Only its headers are shared with aiohttp's request."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
-        query_string=request.query_string,
+        query_string=request.rel_url.raw_query_string,
         headers=request.headers,
         remote=request.remote,
     )
@@ -59,33 +41,34 @@ def without_subprotocols(request: web.Request) -> web.Request:
     )
 
 
-def json_answer(body: bytes) -> web.Response:
-    """An answer of negotiate (N-10)."""
-    return web.Response(body=body, headers={"Content-Type": "application/json"})
-
-
-def plain_answer(status: int, text: str | None = None) -> web.Response:
-    """``text/plain``, mostly a refusal."""
-    response = web.Response(
-        status=status, body=text.encode() if text else b"", headers={"Content-Type": "text/plain"}
-    )
-    if text:
-        response.enable_chunked_encoding()  # as Kestrel does with every text (TG-1b)
-    return response
-
-
-def bytes_answer(data: bytes) -> web.Response:
-    """Hub bytes for a poll (TL-3, TL-4)."""
-    return web.Response(body=data, headers={"Content-Type": "application/octet-stream"})
-
-
-def without_type(response: web.Response) -> web.Response:
-    """One refusal of ASP.NET Core has no Content-Type (TG-4); see ``drop_content_type``."""
-    response[_UNTYPED] = True
+def response_of(answer: HttpAnswer) -> web.Response:
+    """``answer`` for aiohttp to send; its application needs ``drop_content_type``."""
+    headers = dict(answer.headers)
+    if answer.content_type is not None:
+        headers = {"Content-Type": answer.content_type, **headers}
+    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    if answer.content_type is None:
+        response[_UNTYPED] = True
+    if answer.is_chunked:
+        response.enable_chunked_encoding()
     return response
 
 
 async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: aiohttp gives every text a type."""
+    """For ``on_response_prepare``: aiohttp gives every body a type."""
     if response.get(_UNTYPED):
-        del response.headers["Content-Type"]
+        response.headers.popall("Content-Type", None)
+
+
+def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamResponse) -> None:
+    """Adds the headers of ``policy`` to the answer to ``request``."""
+    if policy.varies():
+        response.headers.add("Vary", "Origin")
+    response.headers.update(policy.permissions(request.headers))
+
+
+async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
+    """For ``on_response_prepare``: so that no answer is forgotten, aiohttp's own 500 included."""
+    policy = request.get(CORS)
+    if policy is not None:
+        mark_origin(policy, request, response)

@@ -1,35 +1,33 @@
-"""The connections that negotiate handed out: found by token, dropped when nobody picks them up.
+"""The connections that negotiate handed out: found by token, dropped when nothing picks them up.
 
 One table per application, whatever the path (N-13). Tokens are 128 random bits found by dict
 lookup, so that guessing by timing is as hopeless as guessing outright. How many may wait, for how
-long, and how many may be active is each path's own affair, so they are kept apart by path.
+long, and how many may be active is set for each path, so they are kept apart by path.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from .. import negotiate
 from ..http_transport_type import HttpTransportType
-from .inbound_pipe import InboundPipe
-from .long_polling_server import LongPollingServerTransport
 
 
 @dataclass(slots=True)
 class HttpConnection:
-    """What the HTTP side knows of a connection. ``token`` is secret, ``connection_id`` public."""
+    """The state of a connection that requests are decided by; a host adds its own in a subclass.
+
+    ``token`` is secret, ``connection_id`` public.
+    """
 
     connection_id: str
     token: str
     expires_at: float  # unless a transport picks it up
-    path: str = ""  # where it was negotiated, then where it was picked up
-    inbound: InboundPipe = field(init=False)  # what is POSTed
+    path: str  # where it was negotiated, then where it was picked up
     transport_type: HttpTransportType = HttpTransportType.NONE  # once one has picked it up (TG-7)
-    polls: LongPollingServerTransport | None = None
-    is_disposed: bool = False  # its client has ended it; the hub may still be about it
-
-    def __post_init__(self) -> None:
-        self.inbound = InboundPipe(expires_at=self.expires_at)
+    has_place: bool = False  # among the ``maximum_connections`` of its path
+    is_disposed: bool = False  # ended by its client; the hub may still be ending it
 
     @property
     def is_active(self) -> bool:
@@ -37,21 +35,26 @@ class HttpConnection:
         return self.transport_type is not HttpTransportType.NONE
 
 
-class HttpConnectionManager:
+ConnectionT = TypeVar("ConnectionT", bound=HttpConnection)
+
+
+class HttpConnectionManager(Generic[ConnectionT]):
     """All live connections of an application by token.
 
     Those of a path that wait for a transport expire in the order they came; they leave when the
-    table is next used, so that it needs no timer, and their number is bounded.
+    table is next used, so that it needs no timer, and their number is bounded. ``make_connection``
+    takes connection id, token, time of expiry and path.
     """
 
-    def __init__(self) -> None:
-        self._active: dict[str, HttpConnection] = {}
+    def __init__(self, make_connection: Callable[[str, str, float, str], ConnectionT]) -> None:
+        self._make_connection = make_connection
+        self._active: dict[str, ConnectionT] = {}
         self._active_by_path: Counter[str] = Counter()
-        self._waiting: dict[str, dict[str, HttpConnection]] = {}  # by path, ordered by age
+        self._waiting: dict[str, dict[str, ConnectionT]] = {}  # by path, ordered by age
 
     def create(
         self, path: str, version: int, now: float, lifetime: float, maximum: int
-    ) -> HttpConnection | None:
+    ) -> ConnectionT | None:
         """A new connection that waits ``lifetime`` seconds, always the same for a path.
 
         None when ``maximum`` of that path wait already.
@@ -62,10 +65,19 @@ class HttpConnectionManager:
             return None
         connection_id = negotiate.new_id()
         token = negotiate.new_id() if version else connection_id  # N-12
-        connection = waiting[token] = HttpConnection(connection_id, token, now + lifetime, path)
+        connection = self._make_connection(connection_id, token, now + lifetime, path)
+        waiting[token] = connection
         return connection
 
-    def find(self, token: str, now: float) -> HttpConnection | None:
+    def create_unnegotiated(self, path: str, now: float) -> ConnectionT:
+        """A new connection for a client that skipped negotiate (TG-3).
+
+        It is in the table once a transport has picked it up.
+        """
+        connection_id = negotiate.new_id()
+        return self._make_connection(connection_id, connection_id, now, path)
+
+    def find(self, token: str, now: float) -> ConnectionT | None:
         """The connection of a token; None when never issued, expired or ended (TG-4)."""
         self._expire(now)
         for connections in (self._active, *self._waiting.values()):
@@ -79,7 +91,7 @@ class HttpConnectionManager:
 
     def activate(
         self,
-        connection: HttpConnection,
+        connection: ConnectionT,
         transport_type: HttpTransportType,
         path: str,
         maximum: int,
@@ -95,15 +107,22 @@ class HttpConnectionManager:
         connection.path = path
         self._active[connection.token] = connection
         self._active_by_path[path] += 1
+        connection.has_place = True
         return True
 
-    def remove(self, connection: HttpConnection) -> None:
-        """It has ended: its token means nothing any more."""
-        if self._active.pop(connection.token, None) is not None:
+    def retire(self, connection: ConnectionT) -> None:
+        """Invalidates the token, as its transport has ended. The connection keeps its place."""
+        self._active.pop(connection.token, None)
+
+    def remove(self, connection: ConnectionT) -> None:
+        """Frees its place: the connection and its methods have ended."""
+        self.retire(connection)
+        if connection.has_place:
+            connection.has_place = False
             self._active_by_path[connection.path] -= 1
 
     @property
-    def active(self) -> Iterable[HttpConnection]:
+    def active(self) -> Iterable[ConnectionT]:
         """Those that a transport has picked up."""
         return self._active.values()
 

@@ -1,0 +1,125 @@
+"""Which connection a request names, and whether it may use it (N, TG-3…TG-7).
+
+Decides about negotiate, tokens, users and limits. What a request does to its connection is decided
+by ``hub_endpoint``.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Final, Generic
+
+from .. import negotiate
+from ..aio.context import HttpRequestData, Principal
+from ..aio.options import EndpointOptions
+from ..errors import NegotiationError
+from ..http_transport_type import TRANSPORT_NAMES, HttpTransportType
+from .http_answer import HttpAnswer, json_answer, plain_answer
+from .http_connections import ConnectionT, HttpConnectionManager
+
+logger = logging.getLogger(__name__)
+
+_BETWEEN_WARNINGS: Final = 60.0  # seconds
+
+
+class Admission(Generic[ConnectionT]):
+    """Admits requests to one path of one hub. ``clock`` returns seconds from any start."""
+
+    def __init__(
+        self,
+        connections: HttpConnectionManager[ConnectionT],
+        path: str,
+        options: EndpointOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self._path = path  # in lower case
+        self._options = options
+        self._clock = clock
+        self._next_warning_at = 0.0
+
+    def negotiate(self, request: HttpRequestData) -> HttpAnswer:
+        """Offers a new connection, or refuses it (N-1…N-12)."""
+        if request.method != "POST":
+            return plain_answer(405)
+        requested = request.query_values("negotiateVersion")
+        try:
+            version = negotiate.choose_version(requested, self._options.minimum_protocol_version)
+        except NegotiationError as error:
+            return json_answer(negotiate.write_error(str(error)))
+        if self._connections.is_full(self._path, self._options.maximum_connections):
+            return self._full("connected")
+        connection = self._connections.create(
+            self._path,
+            version,
+            self._clock(),
+            self._options.disconnect_timeout,
+            self._options.maximum_negotiated_connections,
+        )
+        if connection is None:
+            return self._full("waiting to be picked up")
+        return json_answer(
+            negotiate.write_offer(
+                version,
+                connection.connection_id,
+                connection.token,
+                negotiate.available_transports(self._options.transports),
+            )
+        )
+
+    def find(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
+        """The connection that the request names, or the refusal (TG-3, TG-4)."""
+        ids = request.query_values("id")
+        if not any(ids):
+            return plain_answer(400, "Connection ID required")
+        found = self._connections.find(ids[0], self._clock()) if len(ids) == 1 else None
+        return found or plain_answer(404, "No Connection with that ID")
+
+    def find_or_create(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
+        """Like ``find``, but makes a connection for a request that names none (TG-3)."""
+        if any(request.query_values("id")):
+            return self.find(request)
+        return self._connections.create_unnegotiated(self._path, self._clock())
+
+    async def admit(
+        self, connection: ConnectionT, transport: HttpTransportType, request: HttpRequestData
+    ) -> Principal | HttpAnswer | None:
+        """Lets a transport pick up the connection, for life (TG-7).
+
+        Returns the user, None for an anonymous one, or the refusal (TG-5). Raises what
+        ``EndpointOptions.authenticate`` raises; then nothing has changed.
+        """
+        if refusal := self._refusal(connection, transport):
+            return refusal
+        user = await self._authenticate(request)
+        if refusal := self._refusal(connection, transport):  # another request was faster
+            return refusal
+        if not self._connections.activate(
+            connection, transport, self._path, self._options.maximum_connections
+        ):
+            return self._full("connected")
+        return user
+
+    def _refusal(self, connection: ConnectionT, transport: HttpTransportType) -> HttpAnswer | None:
+        if transport not in self._options.transports:
+            name = TRANSPORT_NAMES[transport]
+            return plain_answer(404, f"{name} transport not supported by this end point type")
+        if not connection.is_active:
+            return None
+        if connection.transport_type is not transport:
+            return plain_answer(400, "Cannot change transports mid-connection")
+        return plain_answer(409)
+
+    def _full(self, how: str) -> HttpAnswer:
+        """Any client can cause it at will, so the log is not written each time."""
+        now = self._clock()
+        if now >= self._next_warning_at:
+            self._next_warning_at = now + _BETWEEN_WARNINGS
+            logger.warning("Connections are refused: as many as may be are %s.", how)
+        return plain_answer(503)
+
+    async def _authenticate(self, request: HttpRequestData) -> Principal | None:
+        if self._options.authenticate is None:
+            return None
+        user = self._options.authenticate(request)
+        return await user if inspect.isawaitable(user) else user

@@ -1,0 +1,80 @@
+"""Which pages of other origins may use a hub (section TC).
+
+One list of origins decides both the headers of answers and which WebSockets are opened: browsers
+let a page of any origin open one. ``headers`` are those of a request; they ignore case.
+"""
+
+from collections.abc import Collection, Mapping
+
+from ..origins import is_own_origin, normal_origin
+from .http_answer import HttpAnswer
+
+
+class CorsPolicy:
+    """``allowed_origins`` like ``https://app.example``; None means that there is no policy."""
+
+    def __init__(
+        self,
+        allowed_origins: Collection[str] | None,
+        *,
+        exposed_headers: str | None = None,
+        preflight_seconds: int | None = None,
+    ) -> None:
+        """Pages may read ``exposed_headers``; browsers keep the answer to a preflight for
+        ``preflight_seconds``."""
+        self._allowed = (
+            None if allowed_origins is None else frozenset(map(normal_origin, allowed_origins))
+        )
+        self._exposed_headers = exposed_headers
+        self._preflight_seconds = preflight_seconds
+
+    def allows(self, headers: Mapping[str, str]) -> bool:
+        """Whether the request comes from a page of a listed origin."""
+        return self._allowed is not None and headers.get("Origin") in self._allowed
+
+    def preflight(self, method: str, headers: Mapping[str, str]) -> HttpAnswer | None:
+        """The answer to a preflight (TC-5).
+
+        None for any other request, and where there is no policy.
+        """
+        if (
+            self._allowed is None
+            or method != "OPTIONS"
+            or "Origin" not in headers
+            or "Access-Control-Request-Method" not in headers
+        ):
+            return None
+        granted: dict[str, str] = {}
+        if self.allows(headers):
+            granted["Access-Control-Allow-Methods"] = headers["Access-Control-Request-Method"]
+            if names := headers.get("Access-Control-Request-Headers"):
+                granted["Access-Control-Allow-Headers"] = names
+            if self._preflight_seconds is not None:
+                granted["Access-Control-Max-Age"] = str(self._preflight_seconds)
+        return HttpAnswer(204, headers=granted)
+
+    def admits_web_socket(self, headers: Mapping[str, str]) -> bool:
+        """Whether this request may open a WebSocket (TC-3).
+
+        A request without an Origin header does not come from a browser.
+        """
+        origin = headers.get("Origin")
+        if self._allowed is None or origin is None or self.allows(headers):
+            return True
+        return is_own_origin(origin, headers)
+
+    def varies(self) -> bool:
+        """Whether answers depend on the origin, so that they need ``Vary: Origin``."""
+        return self._allowed is not None and len(self._allowed) > 1
+
+    def permissions(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers that let the page read the answer, an error as well (TC-1, TC-5)."""
+        if not self.allows(headers):
+            return {}
+        granted = {
+            "Access-Control-Allow-Origin": headers["Origin"],
+            "Access-Control-Allow-Credentials": "true",
+        }
+        if self._exposed_headers is not None:
+            granted["Access-Control-Expose-Headers"] = self._exposed_headers
+        return granted

@@ -1,0 +1,56 @@
+"""Complete HTTP answers as plain data, and those that hubs give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One answer, except for the headers that frame its body.
+
+    A host adds Content-Length, or Transfer-Encoding where ``is_chunked`` is set. It adds no
+    Content-Type where ``content_type`` is None.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_chunked: bool = False
+
+
+POLL_HEADERS: Final = {
+    "Cache-Control": "no-cache, no-store",
+    "Pragma": "no-cache",
+    "Expires": "Thu, 01 Jan 1970 00:00:00 GMT",
+}
+"""Headers of every answer to a poll, refusals included (TL-2)."""
+
+
+def json_answer(body: bytes) -> HttpAnswer:
+    """An answer of negotiate (N-10)."""
+    return HttpAnswer(200, body, "application/json")
+
+
+def plain_answer(status: int, text: str = "") -> HttpAnswer:
+    """An answer of type ``text/plain``; Kestrel sends every text chunked (TG-1b)."""
+    return HttpAnswer(status, text.encode(), "text/plain", is_chunked=bool(text))
+
+
+def hub_bytes_answer(data: bytes) -> HttpAnswer:
+    """Bytes of the hub for a poll (TL-3, TL-4)."""
+    return HttpAnswer(200, data, "application/octet-stream", POLL_HEADERS)
+
+
+POLL_STARTED: Final = hub_bytes_answer(b"")
+"""The first poll of a connection is answered at once (TL-3)."""
+
+TERMINATED: Final = plain_answer(202)
+"""A DELETE is answered before the hub has ended the connection (TL-9)."""
+
+CLIENT_LEFT: Final = plain_answer(400)
+"""The client left before its transport was open; this answer does not reach it."""
+
+NOT_FOUND: Final = HttpAnswer(404)
+"""The answer at unknown addresses below a hub's path has no Content-Type (TG-1a)."""

@@ -1,0 +1,184 @@
+"""Which request does what to which connection (sections N and TG).
+
+One endpoint per path of a hub. Decides by method, headers and query what a request is, and answers
+requests that need no transport. A host does the rest: it opens transports, reads bodies and writes
+answers.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final, Generic
+
+from ..aio.context import HttpRequestData, Principal
+from ..aio.options import EndpointOptions
+from ..http_transport_type import HttpTransportType
+from .admission import Admission
+from .cors import CorsPolicy
+from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
+from .http_connections import ConnectionT, HttpConnection, HttpConnectionManager
+
+_WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
+_SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
+_LONG_POLLING: Final = HttpTransportType.LONG_POLLING
+
+
+class Action(Enum):
+    """What a host does for an admitted request."""
+
+    OPEN_WEB_SOCKET = auto()
+    OPEN_EVENT_STREAM = auto()
+    START_LONG_POLLING = auto()
+    """Open the transport, and answer this first poll with ``POLL_STARTED``."""
+
+    POLL = auto()
+    RECEIVE = auto()
+    """Take hub bytes from the body."""
+
+    TERMINATE = auto()
+    """End long polling, and answer with ``TERMINATED``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(Generic[ConnectionT]):
+    """An admitted request. ``user`` is that of a request which opens a transport."""
+
+    action: Action
+    connection: ConnectionT
+    user: Principal | None = None
+
+
+class HubEndpoint(Generic[ConnectionT]):
+    """One path of one hub.
+
+    A host calls it for every request, and adds the headers of ``cors`` to every answer, its own
+    included.
+    """
+
+    def __init__(
+        self,
+        connections: HttpConnectionManager[ConnectionT],
+        path: str,
+        options: EndpointOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        """``path`` is in lower case; ``clock`` returns seconds from any start."""
+        self._admission = Admission(connections, path, options, clock)
+        self.cors = CorsPolicy(options.allowed_origins)
+
+    def negotiate(self, request: HttpRequestData) -> HttpAnswer:
+        """A request of ``{path}/negotiate``, whatever its method (N-1…N-12)."""
+        preflight = self.cors.preflight(request.method, request.headers)
+        return preflight or self._admission.negotiate(request)
+
+    async def dispatch(
+        self, request: HttpRequestData, accept: Iterable[str], *, is_upgrade: bool
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        """A request of ``{path}`` itself: the action to take, or the answer (TG-1…TG-7).
+
+        ``accept`` contains the values of all its Accept headers; ``is_upgrade`` is True for a
+        complete request for a WebSocket. Raises what ``EndpointOptions.authenticate`` raises.
+
+        Where the action opens a transport, the connection is active when this returns. The host
+        opens the transport before it awaits anything, and removes the connection from the table
+        when it has ended.
+        """
+        if preflight := self.cors.preflight(request.method, request.headers):
+            return preflight
+        match request.method:
+            case "GET":
+                return await self._get(request, requested_transport(accept, is_upgrade=is_upgrade))
+            case "POST":
+                return self._post(request)
+            case "DELETE":
+                return self._delete(request)
+            case _:
+                return plain_answer(405)
+
+    async def _get(
+        self, request: HttpRequestData, transport: HttpTransportType
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        if transport is _WEB_SOCKETS:
+            return await self._open_web_socket(request)
+        if transport is _SERVER_SENT_EVENTS:
+            return await self._open_event_stream(request)
+        decision = await self._poll(request)
+        return (
+            replace(decision, headers=POLL_HEADERS)
+            if isinstance(decision, HttpAnswer)
+            else decision
+        )
+
+    async def _open_web_socket(
+        self, request: HttpRequestData
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        if not self.cors.admits_web_socket(request.headers):
+            return plain_answer(403)
+        found = self._admission.find_or_create(request)
+        if isinstance(found, HttpAnswer):
+            return replace(found, content_type=None)  # TG-4
+        return await self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, request)
+
+    async def _open_event_stream(
+        self, request: HttpRequestData
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        found = self._admission.find(request)
+        if isinstance(found, HttpAnswer):
+            return found
+        return await self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, request)
+
+    async def _poll(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
+        found = self._admission.find(request)
+        if isinstance(found, HttpAnswer):
+            return found
+        if not _is_polled(found):
+            decision = await self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, request)
+            # Of two first polls at once the second continues as an ordinary one (TL-7).
+            if isinstance(decision, Admitted) or not _is_polled(found):
+                return decision
+        if found.is_disposed:
+            return plain_answer(404)
+        return Admitted(Action.POLL, found)
+
+    async def _open(
+        self,
+        action: Action,
+        connection: ConnectionT,
+        transport: HttpTransportType,
+        request: HttpRequestData,
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        user = await self._admission.admit(connection, transport, request)
+        return user if isinstance(user, HttpAnswer) else Admitted(action, connection, user)
+
+    def _post(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
+        """Hub bytes of a client that polls or listens to events (TG-6)."""
+        found = self._admission.find(request)
+        if isinstance(found, HttpAnswer):
+            return found
+        if found.transport_type is _WEB_SOCKETS:
+            return plain_answer(405, "POST requests are not allowed for WebSocket connections.")
+        if found.is_disposed:
+            return plain_answer(404)
+        return Admitted(Action.RECEIVE, found)
+
+    def _delete(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
+        """The end of long polling (TL-9)."""
+        found = self._admission.find(request)
+        if isinstance(found, HttpAnswer):
+            return found
+        if not _is_polled(found):
+            return plain_answer(400, "Cannot terminate this connection using the DELETE endpoint.")
+        found.is_disposed = True
+        return Admitted(Action.TERMINATE, found)
+
+
+def _is_polled(connection: HttpConnection) -> bool:
+    return connection.transport_type is _LONG_POLLING
+
+
+def requested_transport(accept: Iterable[str], *, is_upgrade: bool) -> HttpTransportType:
+    """The transport that a GET asks for: Accept decides, then the upgrade, else it polls (TG-2)."""
+    media_types = ",".join(accept).lower().split(",")
+    if any(each.strip() == "text/event-stream" for each in media_types):
+        return _SERVER_SENT_EVENTS
+    return _WEB_SOCKETS if is_upgrade else _LONG_POLLING

@@ -1,0 +1,372 @@
+"""What an endpoint decides about plain requests, without a server (N, TG, TL, A-6)."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocol import EndpointOptions, HttpRequestData, HttpTransportType, Principal
+from protocol.hosting.http_answer import POLL_HEADERS, HttpAnswer, plain_answer
+from protocol.hosting.http_connections import HttpConnection, HttpConnectionManager
+from protocol.hosting.hub_endpoint import Action, Admitted, HubEndpoint, requested_transport
+
+from .plain_requests import request
+
+WEB_SOCKETS = HttpTransportType.WEB_SOCKETS
+EVENTS = HttpTransportType.SERVER_SENT_EVENTS
+POLLING = HttpTransportType.LONG_POLLING
+APP = "https://app.example"
+
+Decision = Admitted[HttpConnection] | HttpAnswer
+
+
+class Endpoint:
+    """An endpoint at ``/hub`` and its clock, which the test holds."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 1000.0
+        self.connections = HttpConnectionManager(HttpConnection)
+        self.endpoint = HubEndpoint(
+            self.connections, "/hub", EndpointOptions(**options), lambda: self.now
+        )
+
+    def negotiate(self, query: str = "negotiateVersion=1") -> Any:
+        answer = self.endpoint.negotiate(request("POST", query))
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert not answer.is_chunked
+        return json.loads(answer.body)
+
+    def token(self) -> str:
+        token = self.negotiate()["connectionToken"]
+        assert isinstance(token, str)
+        return token
+
+    async def ask(
+        self, method: str, query: str, *, accept: str = "*/*", is_upgrade: bool = False
+    ) -> Decision:
+        return await self.endpoint.dispatch(request(method, query), [accept], is_upgrade=is_upgrade)
+
+    async def web_socket(self, query: str) -> Decision:
+        return await self.ask("GET", query, is_upgrade=True)
+
+    async def event_stream(self, query: str) -> Decision:
+        return await self.ask("GET", query, accept="text/event-stream")
+
+    async def poll(self, query: str) -> Decision:
+        return await self.ask("GET", query)
+
+
+def opened(decision: Decision, action: Action) -> HttpConnection:
+    """The connection of a request that opened a transport."""
+    assert isinstance(decision, Admitted)
+    assert decision.action is action
+    return decision.connection
+
+
+def poll_refusal(status: int, text: str = "") -> HttpAnswer:
+    return replace(plain_answer(status, text), headers=POLL_HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_upgrade", "transport"),
+    [
+        (["text/event-stream"], False, EVENTS),
+        (["text/event-stream"], True, EVENTS),
+        (["a/b", "c/d, TEXT/event-stream "], False, EVENTS),
+        (["text/event-stream;q=0.5"], True, WEB_SOCKETS),
+        (["*/*"], True, WEB_SOCKETS),
+        ([], True, WEB_SOCKETS),
+        (["*/*"], False, POLLING),
+        ([], False, POLLING),
+    ],
+)
+def test_the_transport_that_a_get_asks_for(
+    accept: list[str], is_upgrade: bool, transport: HttpTransportType
+) -> None:
+    """TG-2."""
+    assert requested_transport(accept, is_upgrade=is_upgrade) is transport
+
+
+# ---- negotiate
+
+
+def test_negotiate() -> None:
+    """N-10, N-12, N-13: an offer, whose token finds the connection."""
+    endpoint = Endpoint()
+    offer = endpoint.negotiate()
+    found = endpoint.connections.find(offer["connectionToken"], endpoint.now)
+    assert found is not None
+    assert found.connection_id == offer["connectionId"]
+    assert "connectionToken" not in endpoint.negotiate("")
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        (
+            "NegotiateVersion=1&negotiateversion=1",
+            "The client requested a non-integer protocol version.",
+        ),
+        (
+            "negotiateVersion=-1",
+            "The client requested version '-1', but the server does not support this version.",
+        ),
+    ],
+)
+def test_negotiate_that_fails(query: str, text: str) -> None:
+    """N-7, N-8: an error in an answer of status 200."""
+    assert Endpoint().negotiate(query) == {"error": text}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
+def test_negotiate_by_another_method(method: str) -> None:
+    """N-3."""
+    assert Endpoint().endpoint.negotiate(request(method)) == plain_answer(405)
+
+
+async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
+    """N-27: 503, logged at most once a minute, whatever is full."""
+    endpoint = Endpoint(maximum_connections=1, maximum_negotiated_connections=1)
+    token = endpoint.token()
+    assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
+    opened(await endpoint.web_socket(""), Action.OPEN_WEB_SOCKET)
+    assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
+    assert await endpoint.web_socket(f"id={token}") == plain_answer(503)
+    assert await endpoint.event_stream(f"id={token}") == plain_answer(503)
+    assert await endpoint.poll(f"id={token}") == poll_refusal(503)
+    assert len(caplog.records) == 1
+    endpoint.now += 59.9
+    endpoint.endpoint.negotiate(request("POST"))
+    assert len(caplog.records) == 1
+    endpoint.now += 0.1
+    endpoint.endpoint.negotiate(request("POST"))
+    assert len(caplog.records) == 2
+
+
+async def test_a_token_expires() -> None:
+    """N-27, TG-4."""
+    endpoint = Endpoint(disconnect_timeout=15.0)
+    token = endpoint.token()
+    endpoint.now += 14.9
+    assert isinstance(await endpoint.ask("POST", f"id={token}"), Admitted)
+    endpoint.now += 0.1
+    assert await endpoint.ask("POST", f"id={token}") == UNKNOWN
+
+
+# ---- refusals
+
+REQUIRED = plain_answer(400, "Connection ID required")
+UNKNOWN = plain_answer(404, "No Connection with that ID")
+OTHER_TRANSPORT = plain_answer(400, "Cannot change transports mid-connection")
+NOT_TERMINABLE = plain_answer(400, "Cannot terminate this connection using the DELETE endpoint.")
+
+
+@pytest.mark.parametrize(
+    ("query", "refusal"),
+    [
+        ("", REQUIRED),
+        ("id=", REQUIRED),
+        ("id=x", UNKNOWN),
+        ("id={token}&ID={token}", UNKNOWN),
+        ("id=&id={token}", UNKNOWN),
+    ],
+)
+async def test_ids(query: str, refusal: HttpAnswer) -> None:
+    """TG-3, TG-4: polls say so with their headers, WebSockets without a type or not at all."""
+    endpoint = Endpoint()
+    query = query.format(token=endpoint.token())
+    assert await endpoint.ask("POST", query) == refusal
+    assert await endpoint.ask("DELETE", query) == refusal
+    assert await endpoint.event_stream(query) == refusal
+    assert await endpoint.poll(query) == replace(refusal, headers=POLL_HEADERS)
+    web_socket = await endpoint.web_socket(query)
+    if refusal is UNKNOWN:
+        assert web_socket == replace(UNKNOWN, content_type=None)
+    else:
+        opened(web_socket, Action.OPEN_WEB_SOCKET)
+
+
+def test_texts_are_chunked() -> None:
+    """TG-1b: what has no text has a length."""
+    assert (UNKNOWN.is_chunked, UNKNOWN.content_type) == (True, "text/plain")
+    assert (plain_answer(409).is_chunked, plain_answer(409).body) == (False, b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "OPTIONS", "CONNECT", "PATCH"])
+async def test_other_methods(method: str) -> None:
+    """TG-1."""
+    endpoint = Endpoint()
+    assert await endpoint.ask(method, f"id={endpoint.token()}") == plain_answer(405)
+
+
+async def test_transports_that_are_not_enabled() -> None:
+    """TG-5; a POST does not ask which transports there are (TG-6)."""
+    endpoint = Endpoint(transports=HttpTransportType.NONE)
+    query = f"id={endpoint.token()}"
+    text = "{} transport not supported by this end point type"
+    assert await endpoint.web_socket("") == plain_answer(404, text.format("WebSockets"))
+    assert await endpoint.web_socket(query) == plain_answer(404, text.format("WebSockets"))
+    assert await endpoint.event_stream(query) == plain_answer(404, text.format("ServerSentEvents"))
+    assert await endpoint.poll(query) == poll_refusal(404, text.format("LongPolling"))
+    assert isinstance(await endpoint.ask("POST", query), Admitted)
+
+
+# ---- transports
+
+
+async def test_a_web_socket_has_the_connection_for_life() -> None:
+    """TG-5, TG-7."""
+    endpoint = Endpoint()
+    query = f"id={endpoint.token()}"
+    connection = opened(await endpoint.web_socket(query), Action.OPEN_WEB_SOCKET)
+    assert list(endpoint.connections.active) == [connection]
+    assert await endpoint.web_socket(query) == plain_answer(409)
+    assert await endpoint.event_stream(query) == OTHER_TRANSPORT
+    assert await endpoint.poll(query) == replace(OTHER_TRANSPORT, headers=POLL_HEADERS)
+    text = "POST requests are not allowed for WebSocket connections."
+    assert await endpoint.ask("POST", query) == plain_answer(405, text)
+    assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
+    endpoint.connections.remove(connection)
+    assert await endpoint.web_socket(query) == replace(UNKNOWN, content_type=None)
+
+
+async def test_a_web_socket_without_negotiate() -> None:
+    """TG-3: its id is its token."""
+    endpoint = Endpoint()
+    connection = opened(await endpoint.web_socket("a=b"), Action.OPEN_WEB_SOCKET)
+    assert connection.token == connection.connection_id
+    assert await endpoint.web_socket(f"id={connection.token}") == plain_answer(409)
+
+
+async def test_an_event_stream_has_the_connection_for_life() -> None:
+    """TG-5, TG-6, TG-7: POSTs come before it and beside it, not after its client has left."""
+    endpoint = Endpoint()
+    query = f"id={endpoint.token()}"
+    assert isinstance(await endpoint.ask("POST", query), Admitted)
+    decision = await endpoint.event_stream(query)
+    connection = opened(decision, Action.OPEN_EVENT_STREAM)
+    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection)
+    assert await endpoint.event_stream(query) == plain_answer(409)
+    assert await endpoint.web_socket(query) == OTHER_TRANSPORT
+    assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
+    connection.is_disposed = True
+    assert await endpoint.ask("POST", query) == plain_answer(404)
+
+
+async def test_long_polling() -> None:
+    """TL-3, TL-9: the first poll starts it, a DELETE ends it, for which only a DELETE may come."""
+    endpoint = Endpoint()
+    query = f"id={endpoint.token()}"
+    assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
+    connection = opened(await endpoint.poll(query), Action.START_LONG_POLLING)
+    assert await endpoint.poll(query) == Admitted(Action.POLL, connection)
+    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection)
+    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection)
+    assert await endpoint.poll(query) == poll_refusal(404)
+    assert await endpoint.ask("POST", query) == plain_answer(404)
+    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection)
+
+
+# ---- users
+
+
+class Door:
+    """Authentication that waits until the test opens it."""
+
+    def __init__(self) -> None:
+        self.asked: list[HttpRequestData] = []
+        self.rings = asyncio.Semaphore(0)
+        self.gate = asyncio.Event()
+
+    async def authenticate(self, asked: HttpRequestData) -> Principal:
+        self.asked.append(asked)
+        self.rings.release()
+        await self.gate.wait()
+        return Principal(asked.query("user"))
+
+
+async def test_authentication() -> None:
+    """A-6: asked for the request that opens the transport, with all of it, and for no other."""
+    door = Door()
+    door.gate.set()
+    endpoint = Endpoint(authenticate=door.authenticate)
+    query = f"id={endpoint.token()}&user=ann"
+    await endpoint.ask("POST", query)
+    await endpoint.ask("DELETE", query)
+    assert door.asked == []
+    first = await endpoint.poll(query)
+    assert isinstance(first, Admitted)
+    assert first.user == Principal("ann")
+    await endpoint.poll(query)
+    [asked] = door.asked
+    assert (asked.method, asked.query_string, asked.remote) == ("GET", query, "127.0.0.1")
+
+
+async def test_authentication_that_fails() -> None:
+    """A-6: the exception is the host's; the token may be used again."""
+
+    def authenticate(asked: HttpRequestData) -> Principal | None:
+        if asked.query("user") is None:
+            raise LookupError("no directory")
+        return None
+
+    endpoint = Endpoint(authenticate=authenticate)
+    query = f"id={endpoint.token()}"
+    with pytest.raises(LookupError):
+        await endpoint.web_socket(query)
+    decision = await endpoint.web_socket(f"{query}&user=")
+    assert isinstance(decision, Admitted)
+    assert decision.user is None
+
+
+async def both_while_authenticating(*, is_upgrade: bool) -> list[Decision]:
+    """Two requests for one connection at once, both before the user is known."""
+    door = Door()
+    endpoint = Endpoint(authenticate=door.authenticate)
+    query = f"id={endpoint.token()}"
+    asking = [
+        asyncio.create_task(endpoint.ask("GET", query, is_upgrade=is_upgrade)) for _ in range(2)
+    ]
+    for _ in asking:
+        await door.rings.acquire()
+    door.gate.set()
+    return await asyncio.gather(*asking)
+
+
+async def test_two_web_sockets_at_once() -> None:
+    """TG-5, TG-7: one is let in."""
+    first, second = await both_while_authenticating(is_upgrade=True)
+    assert isinstance(first, Admitted)
+    assert second == plain_answer(409)
+
+
+async def test_two_first_polls_at_once() -> None:
+    """TL-7: one starts long polling, and the other polls."""
+    first, second = await both_while_authenticating(is_upgrade=False)
+    assert isinstance(first, Admitted)
+    assert first.action is Action.START_LONG_POLLING
+    assert second == Admitted(Action.POLL, first.connection)
+
+
+# ---- pages of other origins
+
+
+async def test_preflights_come_first() -> None:
+    """TC-5: at both addresses, whatever the query."""
+    endpoint = Endpoint(allowed_origins=[APP]).endpoint
+    asked = request("OPTIONS", "id=x", Origin=APP, Access_Control_Request_Method="DELETE")
+    granted = HttpAnswer(204, headers={"Access-Control-Allow-Methods": "DELETE"})
+    assert endpoint.negotiate(asked) == granted
+    assert await endpoint.dispatch(asked, [], is_upgrade=False) == granted
+
+
+async def test_web_sockets_of_other_origins() -> None:
+    """TC-3: refused before the connection is looked for."""
+    endpoint = Endpoint(allowed_origins=[APP]).endpoint
+    for origin, status in (("https://other.example", 403), (APP, 404)):
+        asked = request("GET", "id=x", Origin=origin)
+        decision = await endpoint.dispatch(asked, [], is_upgrade=True)
+        assert isinstance(decision, HttpAnswer)
+        assert decision.status == status
