@@ -1,7 +1,8 @@
-"""What the asyncio layer asks of a transport: a duplex byte stream, and how full it is.
+"""What the asyncio layer asks of a transport, in asyncio's vocabulary.
 
-Message boundaries carry no meaning (0-1). How bytes become frames, events or polls, and when a
-flush happens, is the transport's business.
+A transport pushes what arrives to a ``Receiver`` and takes what is written. Message boundaries
+carry no meaning (0-1). How bytes become frames, events or polls, and when a flush happens, is
+decided by the transports.
 """
 
 from dataclasses import dataclass
@@ -24,14 +25,28 @@ class TransportLimits:
     """Seconds for which a client may take nothing of them."""
 
 
+class Receiver(Protocol):
+    """Gets what a transport receives, in order. Neither method raises."""
+
+    def data_received(self, data: bytes) -> None:
+        """Takes the next bytes of the stream, as many as one read has brought."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Ends the stream; called once, and never before ``set_receiver`` returns.
+
+        ``error`` is None when the peer has ended the stream or its connection was lost, and a
+        TransportViolationError when the peer broke the transport's own rules.
+        """
+
+
 class Transport(Protocol):
-    """One live connection, used by one reader and any number of writers on one event loop."""
+    """One live connection, used by one receiver and any number of writers on one event loop."""
 
     @property
     def has_inherent_keep_alive(self) -> bool:
-        """Whether the transport itself notices a peer that is gone, as polls do.
+        """Whether the transport itself notices a lost peer, as long polling does.
 
-        Over such a one neither side pings, and a client has no server timeout (TL-11, K-1).
+        Over such a transport neither side pings, and a client has no server timeout (TL-11, K-1).
         """
 
     def write(self, data: bytes) -> int:
@@ -45,18 +60,28 @@ class Transport(Protocol):
         """Hands over now what is queued."""
 
     @property
-    def is_closed(self) -> bool:
-        """Whether the connection is known to be gone, although nobody is receiving."""
-
-    @property
     def buffered(self) -> int:
         """Bytes written and not yet taken by the operating system."""
+
+    def set_receiver(self, receiver: Receiver) -> None:
+        """Pushes all bytes to ``receiver`` from now on.
+
+        Bytes that came before are pushed at once, inside this call. Called once.
+        """
+
+    def pause_reading(self) -> None:
+        """Asks for no more bytes; what one read has already brought may still be pushed."""
+
+    def resume_reading(self) -> None:
+        """Allows reading again. Nothing is pushed inside this call."""
 
     async def drain(self) -> None:
         """Returns once half of what may be buffered is left, or the connection is dead (TG-8)."""
 
     async def close(self, *, failed: bool = False) -> None:
         """Flushes and ends the connection in an orderly way; waits a little for the peer.
+
+        Reading resumes for the peer's answer; its bytes are dropped.
 
         ``failed``: it ends because something failed on our side.
         """
@@ -65,54 +90,23 @@ class Transport(Protocol):
         """Cuts the connection at once; what is buffered is lost."""
 
 
-class ClientTransport(Transport, Protocol):
-    """A client's end."""
-
-    async def receive(self) -> bytes | None:
-        """The next bytes, or None when the peer has ended the stream in an orderly way or vanished.
-
-        Raises TransportViolationError when the peer broke the transport's own rules.
-        """
-
-
 class ServerTransport(Transport, Protocol):
-    """A server's end, which learns from the handshake what its client speaks."""
-
-    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
-        """Appends what arrives to ``inbox``; waits only while nothing more is there.
-
-        Returns True as soon as more than ``maximum_size`` bytes lie in it; False when the peer has
-        ended the stream in an orderly way or vanished. Raises TransportViolationError when the peer
-        broke the transport's own rules. A call and a coroutine for each piece of a burst would cost
-        as much as all the rest of receiving it.
-
-        Each wait may be made by another task, so no timeout may span one; cancelled in one, nothing
-        is lost, for it is called again.
-        """
-
-    async def acknowledge_end(self) -> None:
-        """Answers the end of the stream at once, if an answer is due before the connection's end.
-
-        It is no part of ``receive_into``, which another task may go on with while it waits.
-        """
+    """A server's end. The handshake decides the format of what it sends."""
 
     @property
     def limits(self) -> TransportLimits:
-        """What of its kind its endpoint allows."""
+        """The limits that its endpoint sets for transports of its kind."""
 
     @property
     def transfer_formats(self) -> frozenset[TransferFormat]:
         """What it can carry; the handshake refuses hub protocols of another format (H-7)."""
 
     def stop_receiving(self) -> None:
-        """The hub reads no more, although the connection has not ended yet (TG-6)."""
-
-    def tick(self, now: float) -> None:
-        """Called about once a second until it is closed, for timeouts of its own (TG-10)."""
+        """Drops what arrives from now on, although the connection has not ended yet (TG-6)."""
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
-        """What is written from now on is of this format; until then all is text (TW-3, H-8).
+        """Sets the format of what is written from now on; until then all is text (TW-3, H-8).
 
-        It is the opcode of WebSockets, and nothing to transports that do not tell the two apart.
-        What was written before leaves in the format of its time: no flush mixes them.
+        It is the opcode of WebSockets; other transports ignore it. What was written before keeps
+        its format: no flush mixes the two.
         """

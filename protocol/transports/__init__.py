@@ -1,1 +1,1 @@
-"""The only modules of the library that know aiohttp: negotiate over HTTP, and the transports."""
+"""The only modules of the library that know aiohttp: hosts of hubs, clients, and the transports."""

@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
 from ..errors import SignalRError
@@ -33,6 +33,7 @@ USER_AGENT: Final = (  # C-2
 _OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}  # C-2
 _TIMEOUT: Final = 120.0  # seconds, for the answer to any request (D)
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
+_SWITCHING_PROTOCOLS: Final = 101
 _NO_HTTP: Final = "The server returned an invalid or unrecognized response."
 _UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -51,6 +52,20 @@ class HttpRequestTimeout(HttpRequestError):
     """There was no answer in time."""
 
 
+class UpgradedConnection:
+    """The socket under a client's WebSocket, which is written to past aiohttp."""
+
+    def __init__(self, connection: aiohttp.connector.Connection) -> None:
+        assert connection.protocol is not None, "the connection is closed"
+        self._connection = connection
+        self.writer: Final = StreamWriter(connection.protocol, asyncio.get_running_loop())
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the socket is lost."""
+        return self._connection.transport
+
+
 class HttpClient:
     """All requests of one connection; ``cookies`` outlive it."""
 
@@ -58,6 +73,7 @@ class HttpClient:
         self.tokens = AccessTokens(options.access_token_factory)
         self._url = options.url
         self._ssl = options.ssl
+        self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
             headers=_with_own_headers(options.headers),
             # What is sent is what is said, here and by the server that redirects: .NET's client has
@@ -67,7 +83,7 @@ class HttpClient:
             requote_redirect_url=False,
             cookie_jar=cookies,
             timeout=aiohttp.ClientTimeout(total=None),
-            middlewares=(_refuse_downgrade,),
+            middlewares=(_refuse_downgrade, self._note_upgrade),
         )
 
     async def request(
@@ -127,13 +143,16 @@ class HttpClient:
 
     async def upgrade(
         self, url: str, maximum_message_size: int, close_timeout: float
-    ) -> "aiohttp.ClientWebSocketResponse[bool]":
-        """A WebSocket at ``url``, with a fresh token (A-5). Raises HttpRequestError."""
+    ) -> "tuple[aiohttp.ClientWebSocketResponse[bool], UpgradedConnection]":
+        """A WebSocket at ``url``, with a fresh token (A-5), and its socket.
+
+        Raises HttpRequestError.
+        """
         token = await self.tokens.ask()
         headers = _bearer(token, url) if token and token.strip() else None
         with _url_free_errors(self._url):
             async with asyncio.timeout(_TIMEOUT):
-                return await self._session.ws_connect(
+                web_socket = await self._session.ws_connect(
                     _url_as_written(url),
                     headers=headers,
                     timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
@@ -143,6 +162,17 @@ class HttpClient:
                     decode_text=False,
                     ssl=self._ssl,
                 )
+        assert self._upgraded is not None
+        return web_socket, self._upgraded
+
+    async def _note_upgrade(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """A middleware: the only public name under which aiohttp shows the upgraded connection."""
+        response = await handler(request)
+        if response.status == _SWITCHING_PROTOCOLS and response.connection is not None:
+            self._upgraded = UpgradedConnection(response.connection)
+        return response
 
     async def close(self) -> None:
         """Closes the session; requests under way fail."""

@@ -1,42 +1,32 @@
-"""Which request does what to which connection (sections N and TG).
+"""Hubs on aiohttp: takes the actions that ``hosting.hub_endpoint`` decides on.
 
-One dispatcher per path of a hub. Decides by method and headers what a request is, and starts
-transports; who is let in is left to ``admission``, how bytes travel to the transports, what they
-mean to ``aio.server``.
+One dispatcher per path of a hub. Opens transports and gives them to the hub's server. How bytes
+travel is decided by the transports, what they mean by ``aio.server_connection``.
 """
 
-from typing import Final
+import asyncio
 
 from aiohttp import web
 
-from .. import negotiate
-from ..aio.context import HttpRequestData, Principal
+from ..aio.context import HttpRequestData
 from ..aio.options import EndpointOptions
 from ..aio.server import HubServer
-from ..http_transport_type import HttpTransportType
-from .admission import Admission
-from .cors import CORS, CorsPolicy
+from ..aio.server_connection import ServerConnection
+from ..aio.transport import ServerTransport
+from ..hosting.http_answer import CLIENT_LEFT, POLL_STARTED, TERMINATED, HttpAnswer
+from ..hosting.hub_endpoint import Action, Admitted, HubEndpoint
+from ..hosting.poll_end import PollEnd, poll_end_answer
+from .hosted_connection import HostedConnection
 from .hosting import Hosting
-from .http_answers import (
-    POLL_HEADERS,
-    accepts_events,
-    bytes_answer,
-    plain_answer,
-    query_values,
-    request_data,
-    without_subprotocols,
-    without_type,
-)
-from .http_connections import HttpConnection
+from .http_answers import CORS, request_data, response_of, without_subprotocols
 from .inbound_posts import receive_post
-from .long_polling_server import LongPollingServerTransport, PollEnd
-from .poll_answers import answer_poll
+from .long_polling_server import LongPollingServerTransport
+from .poll_delivery import deliver
 from .server_sent_events_server import ServerSentEventsServerTransport
+from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
 from .web_socket_server import WebSocketServerTransport
 
-_WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
-_SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
-_LONG_POLLING: Final = HttpTransportType.LONG_POLLING
+_WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
 
 
 class HttpConnectionDispatcher:
@@ -47,70 +37,67 @@ class HttpConnectionDispatcher:
     ) -> None:
         self._hosting = hosting
         self._connections = hosting.connections
-        self._admission = Admission(hosting.connections, path, options)
+        self._endpoint = HubEndpoint(hosting.connections, path, options, _now)
         self._server = server
         self._options = options
         self._limits = options.transport_limits
-        self._cors = CorsPolicy(options.allowed_origins)
 
     async def negotiate(self, request: web.Request) -> web.Response:
-        """``POST {path}/negotiate`` (N-1…N-12)."""
-        request[CORS] = self._cors
-        if preflight := self._cors.preflight(request):
-            return preflight
-        return self._admission.negotiate(request)
+        """``{path}/negotiate``."""
+        request[CORS] = self._endpoint.cors
+        return response_of(self._endpoint.negotiate(request_data(request)))
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
-        """``{path}`` itself: a transport, what it receives, its end, or why not (TG-1…TG-7)."""
-        request[CORS] = self._cors
-        if preflight := self._cors.preflight(request):
-            return preflight
-        match request.method:
-            case "GET":
-                return await self._get(request)
-            case "POST":
-                return await self._post(request)
-            case "DELETE":
-                return self._delete(request)
-            case _:
-                return plain_answer(405)
+        """``{path}`` itself: opens a transport, receives for it, ends it, or refuses."""
+        request[CORS] = self._endpoint.cors
+        data = request_data(request)
+        decision = await self._endpoint.dispatch(
+            data,
+            request.headers.getall("Accept", ()),
+            is_upgrade=request.method == "GET" and self._is_upgrade(request),
+        )
+        if isinstance(decision, HttpAnswer):
+            return response_of(decision)
+        connection = decision.connection
+        match decision.action:
+            case Action.OPEN_WEB_SOCKET:
+                return await self._open_web_socket(request, data, decision)
+            case Action.OPEN_EVENT_STREAM:
+                return await self._open_event_stream(request, data, decision)
+            case Action.START_LONG_POLLING:
+                self._start_long_polling(data, decision)
+                return response_of(POLL_STARTED)
+            case Action.POLL:
+                return await self._poll(request, connection)
+            case Action.RECEIVE:
+                return await self._receive(request, connection)
+            case Action.TERMINATE:
+                assert connection.polls is not None
+                connection.polls.terminate()
+                return response_of(TERMINATED)
 
-    # ---- GET
+    def _is_upgrade(self, request: web.Request) -> bool:
+        return self._new_web_socket().can_prepare(without_subprotocols(request)).ok
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        """Accept, then Upgrade decide; anything else polls (TG-2)."""
-        if accepts_events(request):
-            return await self._open_event_stream(request)
-        web_socket = web.WebSocketResponse(
+    def _new_web_socket(self) -> "web.WebSocketResponse[bool]":
+        limit = self._server.options.maximum_receive_message_size
+        return _WEB_SOCKET_RESPONSE(
             autoclose=False,
             compress=False,
             decode_text=False,
             timeout=self._options.close_timeout,
-            max_msg_size=self._maximum_frame_size(),
+            # A WebSocket message may hold many hub messages; it is finite in any case.
+            max_msg_size=max(4 * limit, 1024 * 1024) if limit else 64 * 1024 * 1024,
         )
-        if web_socket.can_prepare(without_subprotocols(request)).ok:
-            return await self._open_web_socket(request, web_socket)
-        response = await self._poll(request)  # a defective upgrade, too
-        if isinstance(response, web.Response) and not response.prepared:
-            response.headers.update(POLL_HEADERS)
-        return response
 
     async def _open_web_socket(
-        self, request: web.Request, web_socket: "web.WebSocketResponse[bool]"
+        self,
+        request: web.Request,
+        data: HttpRequestData,
+        admitted: Admitted[HostedConnection],
     ) -> web.StreamResponse:
-        if not self._cors.admits_web_socket(request):
-            return plain_answer(403)
-        if any(query_values(request, "id")):
-            found = self._admission.find(request)
-            if isinstance(found, web.Response):
-                return without_type(found)
-        else:  # negotiate was skipped: a connection is made on the spot (TG-3)
-            connection_id = negotiate.new_id()
-            found = HttpConnection(connection_id, connection_id, expires_at=0)
-        http_request = request_data(request)
-        user = await self._admission.admit(found, _WEB_SOCKETS, http_request)
-        if isinstance(user, web.Response):
-            return user
+        connection = self._open(admitted)
+        web_socket = self._new_web_socket()
         try:
             await web_socket.prepare(without_subprotocols(request))
             transport = WebSocketServerTransport(
@@ -120,72 +107,47 @@ class HttpConnectionDispatcher:
                 self._hosting.frames,
                 self._limits,
                 self._options.close_timeout,
-                found.inbound.close(),
+                connection.inbound.close(),
             )
-            await self._server.serve(transport, found.connection_id, http_request, user)
-        except ConnectionError:  # the client has left before it was let in
-            return plain_answer(400)
-        finally:
-            self._connections.remove(found)
+        except BaseException as error:
+            connection.leave()
+            self._connections.remove(connection)
+            if isinstance(error, ConnectionError):
+                return response_of(CLIENT_LEFT)
+            raise
+        await asyncio.shield(self._serve(transport, data, admitted).closed)
         return web_socket
 
-    async def _open_event_stream(self, request: web.Request) -> web.StreamResponse:
-        found = self._admission.find(request)
-        if isinstance(found, web.Response):
-            return found
-        http_request = request_data(request)
-        user = await self._admission.admit(found, _SERVER_SENT_EVENTS, http_request)
-        if isinstance(user, web.Response):
-            return user
-
-        def leave() -> None:
-            found.is_disposed = True
-            found.inbound.complete()
-
+    async def _open_event_stream(
+        self, request: web.Request, data: HttpRequestData, admitted: Admitted[HostedConnection]
+    ) -> web.StreamResponse:
+        connection = self._open(admitted)
+        transport = ServerSentEventsServerTransport(
+            request,
+            connection.inbound,
+            self._hosting.flusher,
+            self._limits,
+            self._options.close_timeout,
+        )
         try:
-            transport = ServerSentEventsServerTransport(
-                request,
-                found.inbound,
-                self._hosting.flusher,
-                self._limits,
-                self._options.close_timeout,
-            )
             response = await transport.open()
-            with self._hosting.watch.watching(request, leave):
-                await self._server.serve(transport, found.connection_id, http_request, user)
-        except ConnectionError:  # the client has left before it was let in
-            return plain_answer(400)
-        finally:
-            leave()
-            self._connections.remove(found)
+        except BaseException as error:
+            connection.leave()
+            self._connections.remove(connection)
+            if isinstance(error, ConnectionError):
+                return response_of(CLIENT_LEFT)
+            raise
+        try:
+            with self._hosting.watch.watching(request, connection.leave):
+                await asyncio.shield(self._serve(transport, data, admitted).closed)
+        finally:  # also where aiohttp cancels the handler of a client that has gone
+            connection.leave()
         return response
 
-    # ---- long polling
-
-    async def _poll(self, request: web.Request) -> web.StreamResponse:
-        found = self._admission.find(request)
-        if isinstance(found, web.Response):
-            return found
-        if found.polls is None:
-            http_request = request_data(request)
-            user = await self._admission.admit(found, _LONG_POLLING, http_request)
-            if found.polls is None:
-                if isinstance(user, web.Response):
-                    return user
-                self._start_long_polling(found, http_request, user)
-                return bytes_answer(b"")  # TL-3
-        if found.is_disposed:
-            return plain_answer(404)
-        polls = found.polls
-        with self._hosting.watch.watching(request, lambda: polls.abandon(request)):
-            got = await polls.poll(request)
-        if got in (PollEnd.CONNECTION_ENDED, PollEnd.CONNECTION_FAILED):
-            self._connections.remove(found)
-        return await answer_poll(request, polls, got, self._options.transport_send_timeout)
-
     def _start_long_polling(
-        self, connection: HttpConnection, request: HttpRequestData, user: Principal | None
+        self, data: HttpRequestData, admitted: Admitted[HostedConnection]
     ) -> None:
+        connection = self._open(admitted)
         transport = connection.polls = LongPollingServerTransport(
             connection.inbound,
             self._hosting.flusher,
@@ -193,40 +155,46 @@ class HttpConnectionDispatcher:
             poll_timeout=self._options.long_polling_poll_timeout,
             disconnect_timeout=self._options.disconnect_timeout,
         )
+        self._serve(transport, data, admitted)
 
-        async def serve() -> None:
+    def _serve(
+        self,
+        transport: ServerTransport,
+        data: HttpRequestData,
+        admitted: Admitted[HostedConnection],
+    ) -> ServerConnection:
+        """Gives the transport to the hub."""
+        connection = admitted.connection
+        served = self._server.open(transport, connection.connection_id, data, admitted.user)
+        served.closed.add_done_callback(lambda _: self._connections.retire(connection))
+        served.ended.add_done_callback(lambda _: self._connections.remove(connection))
+        return served
+
+    def _open(self, admitted: Admitted[HostedConnection]) -> HostedConnection:
+        """Opens the connection's pipe for POSTs with the room that an open transport has."""
+        admitted.connection.inbound.open(self._options.application_max_buffer_size)
+        return admitted.connection
+
+    async def _poll(self, request: web.Request, connection: HostedConnection) -> web.StreamResponse:
+        polls = connection.polls
+        assert polls is not None
+        with self._hosting.watch.watching(request, lambda: polls.abandon(request)):
+            got = await polls.poll(request)
+        if got in (PollEnd.CONNECTION_ENDED, PollEnd.CONNECTION_FAILED):
+            self._connections.retire(connection)
+        if isinstance(got, bytes):
+            return await deliver(request, polls, got, self._options.transport_send_timeout)
+        return response_of(poll_end_answer(got))
+
+    async def _receive(self, request: web.Request, connection: HostedConnection) -> web.Response:
+        async def read(size: int) -> bytes:
             try:
-                await self._server.serve(transport, connection.connection_id, request, user)
-            finally:
-                self._connections.remove(connection)
+                return await request.content.read(size)
+            except web.RequestPayloadError as error:
+                raise ConnectionResetError("The body is not complete.") from error
 
-        self._hosting.run(serve())
+        return response_of(await receive_post(read, connection.inbound))
 
-    # ---- POST and DELETE
 
-    async def _post(self, request: web.Request) -> web.Response:
-        """Hub bytes of a client that polls or listens to events (TG-6)."""
-        found = self._admission.find(request)
-        if isinstance(found, web.Response):
-            return found
-        if found.transport_type is _WEB_SOCKETS:
-            return plain_answer(405, "POST requests are not allowed for WebSocket connections.")
-        if found.is_disposed:
-            return plain_answer(404)
-        return await receive_post(request, found.inbound)
-
-    def _delete(self, request: web.Request) -> web.Response:
-        """The end of long polling; the hub learns of it in its own time (TL-9)."""
-        found = self._admission.find(request)
-        if isinstance(found, web.Response):
-            return found
-        if found.polls is None:
-            return plain_answer(400, "Cannot terminate this connection using the DELETE endpoint.")
-        found.is_disposed = True
-        found.polls.terminate()
-        return plain_answer(202)
-
-    def _maximum_frame_size(self) -> int:
-        """Of a WebSocket message, which may hold many hub messages; finite in any case."""
-        limit = self._server.options.maximum_receive_message_size
-        return max(4 * limit, 1024 * 1024) if limit else 64 * 1024 * 1024
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -6,7 +6,7 @@ import aiohttp
 
 from .. import negotiate
 from ..aio.client import Connected
-from ..aio.transport import ClientTransport
+from ..aio.transport import Transport
 from ..errors import NegotiationError, SignalRError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
@@ -121,7 +121,7 @@ class HttpConnector:
 
     async def _start(
         self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None
-    ) -> ClientTransport:
+    ) -> Transport:
         """Raises HttpRequestError."""
         close_timeout = self._options.close_timeout
         if transport_type is HttpTransportType.WEB_SOCKETS:

@@ -1,38 +1,45 @@
 """POSTs of clients that poll or listen to events: hub bytes on their way in (TG-6).
 
 Decides what becomes of a body that arrives in parts, slowly or never whole; how much may wait is
-``inbound_pipe``'s.
+decided by ``inbound_pipe``.
 """
 
-from aiohttp import web
+from collections.abc import Awaitable, Callable
 
-from .http_answers import plain_answer
+from ..hosting.http_answer import HttpAnswer, plain_answer
 from .inbound_pipe import InboundPipe, InboundPipeClosedError
 
+ReadBody = Callable[[int], Awaitable[bytes]]
+"""Returns the next bytes of a body, at most that many, and none at its end.
 
-async def receive_post(request: web.Request, inbound: InboundPipe) -> web.Response:
+Raises ConnectionError when the rest will never arrive.
+"""
+
+
+async def receive_post(read: ReadBody, inbound: InboundPipe) -> HttpAnswer:
     """Takes the body, when it is this POST's turn."""
     try:
         async with inbound.turn():
-            await _hand_over(request, inbound)
+            await _hand_over(read, inbound)
     except InboundPipeClosedError:
         return plain_answer(404)
-    except (ConnectionError, web.RequestPayloadError):
+    except ConnectionError:
         return plain_answer(400)
     return plain_answer(200)
 
 
-async def _hand_over(request: web.Request, inbound: InboundPipe) -> None:
+async def _hand_over(read: ReadBody, inbound: InboundPipe) -> None:
     """Hands over a body; one that is cut short must not spoil what follows it.
 
-    A small one is handed over when it is complete. Of a larger one the hub may have had a part
-    by then: the connection ends.
+    A small body is handed over when it is complete. Of a larger one a part was handed over
+    already, so the connection ends.
     """
     held: list[bytes] = []
     size = 0
     has_begun = False
+    piece_size = inbound.maximum_size
     try:
-        async for data in request.content.iter_chunked(inbound.maximum_size):
+        while data := await read(piece_size):
             held.append(data)
             size += len(data)
             if size >= inbound.maximum_size:
@@ -40,7 +47,7 @@ async def _hand_over(request: web.Request, inbound: InboundPipe) -> None:
                 await inbound.write(b"".join(held))
                 held.clear()
                 size = 0
-    except (ConnectionError, web.RequestPayloadError):
+    except BaseException:  # also where aiohttp cancels the handler of a client that has gone
         if has_begun:
             inbound.complete()
         raise

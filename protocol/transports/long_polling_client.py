@@ -32,9 +32,9 @@ class LongPollingClientTransport(PostingClientTransport):
                 if response.status == _NO_CONTENT:
                     return
                 while data := await read(response):
-                    await self._inbox.put(data)
+                    await self._reading.push(data)
 
-    async def _say_goodbye(self) -> None:
+    async def _announce_end(self) -> None:
         """TL-12. Any answer is as good as another, 404 too: the server knows no such connection."""
         async with await self._http.request("DELETE", self._url, accept=None):
             pass

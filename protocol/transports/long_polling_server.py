@@ -6,26 +6,16 @@ request: bytes wait here from one poll to the next.
 
 import asyncio
 from dataclasses import replace
-from enum import Enum, auto
 from typing import Final, TypeVar
 
-from ..aio.transport import TransportLimits
+from ..aio.transport import Receiver, TransportLimits
+from ..hosting.poll_end import PollEnd
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from .flusher import Flusher
 from .inbound_pipe import InboundPipe
 
 T = TypeVar("T")
-
-
-class PollEnd(Enum):
-    """Why a poll ends without bytes."""
-
-    TIMED_OUT = auto()  # TL-5
-    REPLACED = auto()  # by a newer one (TL-7)
-    ABANDONED = auto()  # its client has gone (TL-8)
-    CONNECTION_ENDED = auto()  # TL-6
-    CONNECTION_FAILED = auto()  # TL-10
 
 
 class LongPollingServerTransport:
@@ -45,12 +35,12 @@ class LongPollingServerTransport:
     ) -> None:
         self._inbound = inbound
         self._flusher = flusher
-        # Who is between two polls takes nothing, and has the disconnect timeout for it (TG-10).
+        # A client between two polls takes nothing, for up to the disconnect timeout (TG-10).
         self.limits = replace(limits, transport_send_timeout=disconnect_timeout)
         self._poll_timeout = poll_timeout
         self._disconnect_timeout = disconnect_timeout
         self._loop = asyncio.get_running_loop()
-        self._idle_since = self._loop.time()
+        self._idle_timer = self._loop.call_later(disconnect_timeout, self.abort)
         self._out: list[bytes] = []
         self._out_size = 0
         self._poll: asyncio.Future[PollEnd | None] | None = None
@@ -63,15 +53,20 @@ class LongPollingServerTransport:
 
     # ---- the hub's side
 
-    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
-        """See ServerTransport."""
-        return await self._inbound.read_into(inbox, maximum_size)
+    def set_receiver(self, receiver: Receiver) -> None:
+        """See Transport."""
+        self._inbound.set_receiver(receiver)
 
-    async def acknowledge_end(self) -> None:
-        """See ServerTransport. The client's end is a request, which is answered elsewhere."""
+    def pause_reading(self) -> None:
+        """See Transport."""
+        self._inbound.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See Transport."""
+        self._inbound.resume_reading()
 
     def stop_receiving(self) -> None:
-        """See ServerTransport. POSTs go on succeeding until the client learns of the end (TG-6)."""
+        """See ServerTransport. POSTs still succeed until a poll has returned the end (TG-6)."""
         self._inbound.ignore()
 
     def write(self, data: bytes) -> int:
@@ -89,16 +84,11 @@ class LongPollingServerTransport:
     def flush(self) -> None:
         """See Transport. A waiting poll takes all there is, the others wait for the next."""
         if self._out:
-            self._tell_poll()
-
-    @property
-    def is_closed(self) -> bool:
-        """See Transport."""
-        return self._gone.is_set()
+            self._wake_poll_if_due()
 
     @property
     def buffered(self) -> int:
-        """See Transport. It is what nobody has polled yet."""
+        """See Transport. Counts the bytes that no poll has taken yet."""
         return self._out_size
 
     async def drain(self) -> None:
@@ -108,18 +98,13 @@ class LongPollingServerTransport:
             self._drained.append(drained)
             await drained
 
-    def tick(self, now: float) -> None:
-        """See ServerTransport. Who does not poll for too long is gone (TG-10)."""
-        if self._poll is None and now - self._idle_since > self._disconnect_timeout:
-            self.abort()
-
     async def close(self, *, failed: bool = False) -> None:
         """See Transport. Waits until the client has polled the end, or has given up (TL-6)."""
         self._end = PollEnd.CONNECTION_FAILED if failed else PollEnd.CONNECTION_ENDED
-        self._tell_poll()
+        self._wake_poll_if_due()
         if not self._is_last_poll:
             await self._gone.wait()
-        self._gone.set()
+        self._vanish()
         self._inbound.complete()
 
     def abort(self) -> None:
@@ -127,7 +112,7 @@ class LongPollingServerTransport:
         self._take()
         self._end = self._end or PollEnd.CONNECTION_ENDED
         self._inbound.complete()
-        self._gone.set()
+        self._vanish()
         self._wake(None)
 
     # ---- the client's side
@@ -139,12 +124,13 @@ class LongPollingServerTransport:
         by ``delivered`` or ``put_back``; until then nobody gets what comes behind them.
         """
         self._wake(PollEnd.REPLACED)
-        self._idle_since = self._loop.time()
-        if self._has_news:
-            return self._news()
+        self._restart_idle_timer()
+        if self._is_poll_due:
+            return self._take_outcome()
         self._owner = owner
         poll: asyncio.Future[PollEnd | None] = self._loop.create_future()
         self._poll = poll
+        self._idle_timer.cancel()
         timer = self._loop.call_later(self._poll_timeout, _resolve, poll, PollEnd.TIMED_OUT)
         try:
             outcome = await poll
@@ -152,10 +138,10 @@ class LongPollingServerTransport:
             timer.cancel()
             if self._poll is poll:
                 self._poll = self._owner = None
-                self._idle_since = self._loop.time()
+                self._restart_idle_timer()
         if outcome is not None:
             return outcome
-        return self._news() if self._has_news else PollEnd.REPLACED
+        return self._take_outcome() if self._is_poll_due else PollEnd.REPLACED
 
     def abandon(self, owner: object) -> None:
         """The client of that poll has gone. What comes is for the next one (TL-8)."""
@@ -165,7 +151,7 @@ class LongPollingServerTransport:
     def delivered(self) -> None:
         """What a poll got is on its way to the client."""
         self._is_delivering = False
-        self._tell_poll()
+        self._wake_poll_if_due()
 
     def put_back(self, data: bytes) -> None:
         """A poll's answer that did not get through: the next one brings it (TL-8)."""
@@ -175,25 +161,36 @@ class LongPollingServerTransport:
         self.delivered()
 
     def terminate(self) -> None:
-        """The client wants no more, or cannot ask for it: at the end, nothing waits for a poll."""
+        """The client sends no further poll, so that the end waits for none."""
         self._is_last_poll = True
         self._inbound.complete()
         if self._end is not None:
-            self._gone.set()
+            self._vanish()
+
+    def _vanish(self) -> None:
+        """Nothing more will be asked for."""
+        self._gone.set()
+        self._idle_timer.cancel()
+
+    def _restart_idle_timer(self) -> None:
+        """A client that does not poll for too long is gone (TG-10)."""
+        self._idle_timer.cancel()
+        if not self._gone.is_set():
+            self._idle_timer = self._loop.call_later(self._disconnect_timeout, self.abort)
 
     @property
-    def _has_news(self) -> bool:
+    def _is_poll_due(self) -> bool:
         """Whether a poll is answered at once."""
         if self._is_delivering:
             return self._gone.is_set()
         return bool(self._out) or self._end is not None
 
-    def _news(self) -> "bytes | PollEnd":
+    def _take_outcome(self) -> "bytes | PollEnd":
         if self._out:
             self._is_delivering = True
             return self._take()
         assert self._end is not None
-        self._gone.set()
+        self._vanish()
         return self._end
 
     def _take(self) -> bytes:
@@ -205,12 +202,12 @@ class LongPollingServerTransport:
         self._drained.clear()
         return data
 
-    def _tell_poll(self) -> None:
-        if self._has_news:
+    def _wake_poll_if_due(self) -> None:
+        if self._is_poll_due:
             self._wake(None)
 
     def _wake(self, end: PollEnd | None) -> None:
-        """The waiting poll ends with ``end``, or looks at what there is."""
+        """Wakes the waiting poll: it ends with ``end``, or takes what is there if that is None."""
         if self._poll is not None:
             _resolve(self._poll, end)
 

@@ -1,16 +1,17 @@
 """What Server-Sent Events and long polling have in common on a client.
 
-What is written leaves by POST, one at a time (C-4); what arrives is read by a task, into an inbox.
-How it is read, and how the server is told the end, is each transport's own business.
+What is written leaves by POST, one at a time (C-4); what arrives is read by a task. How it is read,
+and how the server is notified of the end, is decided by each transport.
 """
 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
 
+from ..aio.transport import Receiver
 from ..errors import TransportViolationError
 from .http_client import HttpClient, HttpRequestError
-from .inbox import Inbox
+from .reading import Reading
 from .sender import Sender
 
 logger = logging.getLogger(__name__)
@@ -27,109 +28,99 @@ class PostingClientTransport(ABC):
         self._http = http
         self._url = url
         self._close_timeout = close_timeout
-        self._inbox = Inbox()
-        # First, so that it is the poll that goes over the connection that is open already.
-        self._reader = asyncio.get_running_loop().create_task(self._read_to_the_end())
-        self._sender = Sender(self._post, self._post_failed)
+        self._reading = Reading(self._read_to_the_end)
+        self.pause_reading = self._reading.pause
+        self.resume_reading = self._reading.resume
+        sender = self._sender = Sender(self._post, self._post_failed)
+        self.write = sender.write
+        self.flush = sender.flush
+        self.drain = sender.drain
         self._is_ended_by_server = False
         self._ending: asyncio.Future[None] | None = None
 
     @abstractmethod
     async def _read(self) -> None:
-        """Puts what the server sends into the inbox; returns when the server has ended it.
+        """Pushes what the server sends; returns when the server has ended it.
 
         Raises HttpRequestError or TransportViolationError.
         """
 
     @abstractmethod
-    async def _say_goodbye(self) -> None:
-        """Tells the server that this is the end, unless the end of requests does."""
+    async def _announce_end(self) -> None:
+        """Ends the connection on the server, unless the end of requests does."""
 
     # ---- Transport
 
-    async def receive(self) -> bytes | None:
+    def set_receiver(self, receiver: Receiver) -> None:
         """See Transport. A request that fails is the end of the connection (C-16, C-23)."""
-        return await self._inbox.receive()
-
-    def write(self, data: bytes) -> int:
-        """See Transport."""
-        return self._sender.write(data)
-
-    def flush(self) -> None:  # noqa: B027 - complete as it is
-        """See Transport. The sender is at it as soon as the loop is free."""
-
-    @property
-    def is_closed(self) -> bool:
-        """See Transport."""
-        return self._inbox.has_ended
+        self._reading.start(receiver)
 
     @property
     def buffered(self) -> int:
         """See Transport."""
         return self._sender.buffered
 
-    async def drain(self) -> None:
-        """See Transport."""
-        await self._sender.drain()
-
     async def close(self, *, failed: bool = False) -> None:
-        """See Transport. What is queued is sent before the server is told (TL-12)."""
+        """See Transport. What is queued is sent before the end is announced (TL-12)."""
         await asyncio.shield(self._begin_to_end(self._close_timeout))
 
     def abort(self) -> None:
-        """See Transport. The server is told all the same, so that it does not wait for us."""
+        """See Transport. The end is still announced, so that the server does not wait."""
         self._sender.cancel()
-        self._inbox.end()
+        self._reading.cancel()
         _ = self._begin_to_end(0)
 
     # ---- inside
 
     async def _post(self, payload: bytes) -> None:
         async with await self._http.request("POST", self._url, body=payload) as response:
-            if response.method != "POST":  # its body went nowhere, as before a page to log in
+            if (
+                response.method != "POST"
+            ):  # its body was not read, as where a proxy redirects to a login
                 raise HttpRequestError("A POST was redirected to where it became a GET.")
 
     def _post_failed(self, error: Exception) -> None:
-        self._inbox.end(_violation(error))
-        self._reader.cancel()
+        self._reading.cancel(_violation(error))
 
     async def _read_to_the_end(self) -> None:
         try:
             await self._read()
         except Exception as error:
-            self._inbox.end(_violation(error))
-        else:
-            self._inbox.end()
+            self._server_has_ended()
+            raise _violation(error) from error
+        self._server_has_ended()
+
+    def _server_has_ended(self) -> None:
         self._is_ended_by_server = True
-        self._sender.cancel()  # nobody would take it
+        self._sender.cancel()  # there is nothing that takes it
 
     def _begin_to_end(self, seconds_for_the_rest: float) -> "asyncio.Future[None]":
-        """One end, however many ask for it; it goes on when they do not wait for it any more."""
+        """Starts the end once; it continues when its callers are cancelled."""
         if self._ending is None:
             end = self._end(seconds_for_the_rest)
             self._ending = asyncio.get_running_loop().create_task(end)
         return self._ending
 
     async def _end(self, seconds_for_the_rest: float) -> None:
+        self._reading.resume()
         try:
-            if not self._inbox.has_ended:
+            if not self._reading.has_ended:
                 await self._sender.finish(seconds_for_the_rest)
             self._sender.cancel()
-            self._reader.cancel()
-            await asyncio.wait({self._reader})
-            self._inbox.end()
+            self._reading.cancel()
+            await self._reading.wait_until_ended()
             if not self._is_ended_by_server:
                 async with asyncio.timeout(self._close_timeout):
-                    await self._say_goodbye()
+                    await self._announce_end()
         except (HttpRequestError, TimeoutError) as error:
             reason = getattr(error, "summary", "no answer in time")
-            logger.debug("The server was not told the end of a connection: %s", reason)
+            logger.debug("The end of a connection could not be announced: %s", reason)
         finally:  # also when the loop is torn down in the midst of it
             await self._http.close()
 
 
 def _violation(error: Exception) -> TransportViolationError:
-    """What a connection learns, whose reader knows no HTTP."""
+    """The error that the receiver gets, in place of an error of HTTP."""
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, HttpRequestError):

@@ -1,6 +1,6 @@
 """Sending one thing at a time: what is written meanwhile waits, and goes out together.
 
-How a piece goes out, as a frame or a POST, is the transport's business.
+How a piece goes out is decided by the transport.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ _LOW_WATER: Final = 64 * 1024
 
 
 class Sender:
-    """Takes what is written at once; a task of its own waits for ``send``, again and again.
+    """Queues what is written; a task awaits ``send`` again and again while something is queued.
 
     The first error of ``send`` is the end: ``on_failure`` gets it, and what is written after that
     is dropped.
@@ -24,66 +24,70 @@ class Sender:
         self._on_failure = on_failure
         self._out: list[bytes] = []
         self._buffered = 0
-        self._written = asyncio.Event()
-        self._is_finishing = False
+        self._has_ended = False
         self._drained: list[asyncio.Future[None]] = []
-        self._task = asyncio.get_running_loop().create_task(self._send_all())
+        self._task: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> int:
-        """Queues ``data`` and returns how much is buffered now."""
-        if not self._is_finishing and not self._task.done():
+        """See Transport."""
+        if not self._has_ended:
             self._out.append(data)
             self._buffered += len(data)
-            self._written.set()
+            if self._task is None:
+                self._task = asyncio.get_running_loop().create_task(self._send_all())
         return self._buffered
+
+    def flush(self) -> None:
+        """See Transport. The task sends as soon as the loop is free."""
 
     @property
     def buffered(self) -> int:
-        """Bytes written and not yet sent."""
+        """See Transport."""
         return self._buffered
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing will be sent any more."""
-        return self._task.done()
-
     async def drain(self) -> None:
-        """Returns once little is buffered, or nothing will be sent any more."""
-        if self._buffered > _LOW_WATER and not self._task.done():
+        """See Transport."""
+        if self._buffered > _LOW_WATER and not self._has_ended:
             drained = asyncio.get_running_loop().create_future()
             self._drained.append(drained)
             await drained
 
     async def finish(self, timeout: float) -> None:
-        """Ends when everything is sent, but after ``timeout`` seconds at the latest."""
-        self._is_finishing = True
-        self._written.set()
-        await asyncio.wait({self._task}, timeout=timeout)
+        """Returns when everything is sent, after ``timeout`` seconds at the latest."""
+        self._has_ended = True
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=timeout)
         self.cancel()
 
     def cancel(self) -> None:
         """Ends at once; what is buffered is lost."""
-        self._is_finishing = True
-        self._task.cancel()
+        self._end()
+        if self._task is not None:
+            self._task.cancel()
 
     async def _send_all(self) -> None:
         try:
-            while self._out or not self._is_finishing:
-                if not self._out:
-                    self._written.clear()
-                    await self._written.wait()
-                    continue
+            while self._out:
                 payload = b"".join(self._out)
                 self._out.clear()
                 await self._send(payload)
                 self._buffered -= len(payload)
                 if self._buffered <= _LOW_WATER:
                     self._release()
+        except asyncio.CancelledError:
+            self._end()
+            raise
         except Exception as error:
+            self._end()
             self._on_failure(error)
         finally:
-            self._is_finishing = True
-            self._release()
+            self._task = None
+
+    def _end(self) -> None:
+        self._has_ended = True
+        self._out.clear()
+        self._buffered = 0
+        self._release()
 
     def _release(self) -> None:
         for drained in self._drained:

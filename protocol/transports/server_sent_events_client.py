@@ -38,7 +38,7 @@ class ServerSentEventsClientTransport(PostingClientTransport):
         async with self._response:
             while piece := await read(self._response):
                 for data in self._parser.feed(piece):
-                    await self._inbox.put(data)
+                    await self._reading.push(data)
 
-    async def _say_goodbye(self) -> None:
+    async def _announce_end(self) -> None:
         """The request was given up; there is no DELETE for events (TS_-6)."""

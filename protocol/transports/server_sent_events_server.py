@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from ..aio.transport import TransportLimits
+from ..aio.transport import Receiver, TransportLimits
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from ..server_sent_events import FIRST_COMMENT, write_event
@@ -61,12 +61,17 @@ class ServerSentEventsServerTransport:
         event = write_event(payload)
         return b"%x\r\n%b\r\n" % (len(event), event) if self._is_chunked else event
 
-    async def receive_into(self, inbox: bytearray, maximum_size: int) -> bool:
-        """See ServerTransport."""
-        return await self._inbound.read_into(inbox, maximum_size)
+    def set_receiver(self, receiver: Receiver) -> None:
+        """See Transport."""
+        self._inbound.set_receiver(receiver)
 
-    async def acknowledge_end(self) -> None:
-        """See ServerTransport. The client's end is a request, which is answered elsewhere."""
+    def pause_reading(self) -> None:
+        """See Transport."""
+        self._inbound.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See Transport."""
+        self._inbound.resume_reading()
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs are refused from now on (TG-6)."""
@@ -74,14 +79,6 @@ class ServerSentEventsServerTransport:
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
         """See ServerTransport. Here all is text (TS_-1)."""
-
-    def tick(self, now: float) -> None:
-        """See ServerTransport."""
-
-    @property
-    def is_closed(self) -> bool:
-        """See Transport."""
-        return self._output.is_closed
 
     @property
     def buffered(self) -> int:

@@ -1,30 +1,50 @@
-"""What a server writes to the socket of a request that lasts: a WebSocket's, an event stream's.
+"""What is written to one socket: that of a WebSocket of either side, or of an event stream.
 
-Collects what is written in one tick, so that it costs one system call, and knows how much the
-client has not taken yet. What the bytes look like on the wire is the transports' affair.
+Collects what is written in one tick, so that it costs one system call, and counts the bytes that
+the peer has not taken yet. What the bytes look like on the wire is decided by the transports.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError
 
 from ..aio.transport import TransportLimits
 from .flusher import Flusher
 
 
+class Writer(Protocol):
+    """aiohttp's writer of a socket, which waits until the socket takes bytes again."""
+
+    async def drain(self) -> None:
+        """Returns when the socket holds little. Raises ConnectionError when it is lost."""
+
+
+class Upgraded(Protocol):
+    """What owns a socket: a server's ``web.Request``, or a client's ``UpgradedConnection``."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The socket, None once it is lost."""
+
+    @property
+    def writer(self) -> Writer:
+        """What waits for the socket."""
+
+
 class SocketOutput:
-    """Writes to the socket of ``request`` past aiohttp; ``frame`` makes wire bytes of payload."""
+    """Writes to the socket of ``owner`` past aiohttp; ``frame`` makes wire bytes of payload."""
 
     def __init__(
         self,
-        request: web.Request,
+        owner: Upgraded,
         flusher: Flusher,
         frame: Callable[[bytes], bytes],
         limits: TransportLimits,
     ) -> None:
-        self._request = request
-        self._socket = request.transport  # for ``flush``, which is all that is done often
+        self._owner = owner
+        self._socket = owner.transport  # for ``flush``, which is all that is done often
         self._flusher = flusher
         self.frame = frame
         self._high_water = limits.transport_max_buffer_size
@@ -62,16 +82,10 @@ class SocketOutput:
         self._is_ended = True
 
     @property
-    def is_closed(self) -> bool:
-        """See Transport."""
-        socket = self._request.transport
-        return socket is None or socket.is_closing()
-
-    @property
     def buffered(self) -> int:
         """See Transport."""
         if self._in_socket:  # as it was after the last write: it can only have shrunk
-            socket = self._request.transport
+            socket = self._owner.transport
             self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
         return self._out_size + self._in_socket
 
@@ -80,25 +94,25 @@ class SocketOutput:
         self.flush()
         if self._is_ended or not self.buffered:
             return
-        # All wait for one task: aiohttp lets them share what whoever gives up would cancel.
+        # All callers wait for one task: aiohttp shares one future among its own waiters, which a
+        # cancelled caller would cancel for all.
         if self._clearing is None or self._clearing.done():
             self._clearing = asyncio.get_running_loop().create_task(self._clear())
         await asyncio.wait({self._clearing})
 
     async def _clear(self) -> None:
-        """asyncio tells aiohttp when a socket is congested, and the request's writer waits for it,
-        whoever has written."""
-        socket = self._request.transport
+        """Waits with aiohttp's writer, which waits for bytes that were written past it as well."""
+        socket = self._owner.transport
         if socket is not None:
             socket.set_write_buffer_limits(self._high_water, self._high_water // 2)  # TG-8
         try:
-            await self._request.writer.drain()
+            await self._owner.writer.drain()
         except (ClientError, ConnectionError):
-            pass  # whoever reads finds out that the client has gone
+            pass  # reading reports the lost connection
 
     def abort(self) -> None:
         """See Transport."""
         self._is_ended = True
-        socket = self._request.transport
+        socket = self._owner.transport
         if socket is not None:
             socket.abort()

@@ -1,19 +1,24 @@
 """The client's WebSocket transport on aiohttp (section TW)."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import aiohttp
 from aiohttp import WSMsgType
 
+from ..aio.transport import TransportLimits
 from ..errors import TransportViolationError
 from ..hub_protocol import TransferFormat
-from .http_client import HttpClient
-from .sender import Sender
+from .flusher import Flusher
+from .http_client import HttpClient, UpgradedConnection
+from .reading import Reading
+from .socket_output import SocketOutput
 from .web_socket_frame import (
     INTERNAL_ERROR,
     INVALID_TEXT,
     NORMAL,
+    masked_data_frame,
     protocol_violation,
     require_utf8,
 )
@@ -29,17 +34,14 @@ _STATUS_NAMES: Final = {  # as .NET has them (TW-7)
     1010: "MandatoryExtension",
     1011: "InternalServerError",
 }
-_OPCODES: Final = {
-    TransferFormat.TEXT: WSMsgType.TEXT,
-    TransferFormat.BINARY: WSMsgType.BINARY,
-}
+_LIMITS: Final = TransportLimits(transport_max_buffer_size=128 * 1024)
 
 
 class WebSocketClientTransport:
     """A ``protocol.aio.transport.Transport`` over a client's WebSocket; made by ``connect``.
 
-    All its frames are of one transfer format, the handshake's too (TW-3). aiohttp masks and sends;
-    the sender waits for it, so that writing never blocks and what piles up leaves as one frame.
+    All its frames are of one transfer format, the handshake's too (TW-3). It reads through aiohttp,
+    which answers Pings and checks frames, and writes whole frames to the socket itself.
     """
 
     has_inherent_keep_alive: Final = False
@@ -48,16 +50,25 @@ class WebSocketClientTransport:
         self,
         http: HttpClient,
         web_socket: "aiohttp.ClientWebSocketResponse[bool]",
+        connection: UpgradedConnection,
         transfer_format: TransferFormat,
         close_timeout: float,
     ) -> None:
         self._http = http
         self._web_socket = web_socket
-        self._opcode = _OPCODES[transfer_format]
         self._close_timeout = close_timeout
         self._close_code = NORMAL
-        self._sender = Sender(self._send, lambda _: None)  # the reader finds out what happened
-        self._aborting: asyncio.Task[None] | None = None
+        frame = partial(masked_data_frame, transfer_format=transfer_format)
+        output = self._output = SocketOutput(connection, Flusher(), frame, _LIMITS)
+        self.write = output.write
+        self.flush = output.flush
+        self.drain = output.drain
+        self._reading = Reading(self._read)
+        self.pause_reading = self._reading.pause
+        self.resume_reading = self._reading.resume
+        self.set_receiver = self._reading.start
+        self._is_closing = False
+        self._cutting: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(
@@ -71,11 +82,18 @@ class WebSocketClientTransport:
         """``maximum_size`` is that of a message, None: no limit. Raises HttpRequestError."""
         # aiohttp takes 0 for no limit, and refuses a message of exactly the limit.
         limit = 0 if maximum_size is None else maximum_size + 1
-        web_socket = await http.upgrade(url, limit, _CLOSE_TIMEOUT)
-        return cls(http, web_socket, transfer_format, close_timeout)
+        web_socket, connection = await http.upgrade(url, limit, _CLOSE_TIMEOUT)
+        return cls(http, web_socket, connection, transfer_format, close_timeout)
 
-    async def receive(self) -> bytes | None:
-        """See Transport. A Close with another status than 1000 is an error (TW-7)."""
+    async def _read(self) -> None:
+        while not self._is_closing:
+            data = await self._receive()
+            if data is None:
+                break
+            await self._reading.push(data)
+
+    async def _receive(self) -> bytes | None:
+        """A Close with another status than 1000 is an error (TW-7)."""
         message = await self._web_socket.receive()
         match message.type:
             case WSMsgType.TEXT:
@@ -98,49 +116,37 @@ class WebSocketClientTransport:
             case _:
                 return None
 
-    def write(self, data: bytes) -> int:
-        """See Transport."""
-        return self._sender.write(data)
-
-    def flush(self) -> None:
-        """See Transport. The sender is at it as soon as the loop is free."""
-
-    @property
-    def is_closed(self) -> bool:
-        """See Transport."""
-        return self._web_socket.closed or self._sender.is_done
-
     @property
     def buffered(self) -> int:
         """See Transport."""
-        return self._sender.buffered
-
-    async def drain(self) -> None:
-        """See Transport."""
-        await self._sender.drain()
-
-    async def _send(self, payload: bytes) -> None:
-        await self._web_socket.send_frame(payload, self._opcode)
+        return self._output.buffered
 
     async def close(self, *, failed: bool = False) -> None:
         """See Transport."""
+        self._is_closing = True
+        self._reading.resume()
         try:
-            await self._sender.finish(self._close_timeout)
+            async with asyncio.timeout(self._close_timeout):
+                await self._output.drain()
+            self._output.end()
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
         except TimeoutError:
-            pass  # closing the session closes the socket all the same
+            self._output.abort()
         finally:  # also when the loop is torn down in the midst of it
             await self._cut()
 
     def abort(self) -> None:
         """See Transport."""
-        self._sender.cancel()
-        self._aborting = asyncio.get_running_loop().create_task(self._cut())
+        self._is_closing = True
+        self._reading.resume()
+        self._output.abort()
+        if self._cutting is None:
+            self._cutting = asyncio.get_running_loop().create_task(self._cut())
 
     async def _cut(self) -> None:
         # The session is this connection's alone: closing it closes the socket, without a Close.
         try:
             await self._http.close()
         finally:
-            await self._web_socket.close()  # finds nothing to write to, lets go of what it holds
+            await self._web_socket.close()  # writes nothing, and releases what it holds

@@ -1,9 +1,11 @@
-"""What both ends know of WebSocket frames (RFC 6455), beside what aiohttp does for them.
+"""WebSocket frames of both ends (RFC 6455): what aiohttp does not build or check.
 
-A server's frames are built here once and written to any number of connections. Text that arrives
-is checked here, because aiohttp is told not to decode it.
+A server's frames are built here once and written to any number of connections; a client's are
+masked, each with a key of its own. Received text is checked here, because aiohttp does not
+decode it (``decode_text=False``).
 """
 
+import os
 from typing import Final
 
 from ..errors import TransportViolationError
@@ -25,6 +27,27 @@ def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
     if size < 1 << 16:
         return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
+
+
+def masked_data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
+    """A masked, unfragmented Text or Binary message, as clients send them (RFC 6455, 5.3)."""
+    first = 0x81 if transfer_format is _TEXT else 0x82
+    size = len(payload)
+    if size < 126:
+        head = bytes((first, 0x80 | size))
+    elif size < 1 << 16:
+        head = b"%c\xfe%b" % (first, size.to_bytes(2, "big"))
+    else:
+        head = b"%c\xff%b" % (first, size.to_bytes(8, "big"))
+    key = os.urandom(4)
+    return b"%b%b%b" % (head, key, _masked(payload, key))
+
+
+def _masked(payload: bytes, key: bytes) -> bytes:
+    """As integers: whole machine words at a time, where a loop would take a byte at a time."""
+    size = len(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
 
 
 def protocol_violation(error: object) -> TransportViolationError:

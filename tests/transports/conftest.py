@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+
+from protocol.transports import http_connection_dispatcher
+from protocol.transports.web_socket_push import PushingWebSocketResponse
 
 from .end_host import EndHost
 from .hosting import Host
@@ -47,6 +52,13 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+@pytest.fixture(params=["pushed", "read in a loop"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of the server's WebSocket, of which aiohttp's inside decides."""
+    response = PushingWebSocketResponse if request.param == "pushed" else web.WebSocketResponse
+    monkeypatch.setattr(http_connection_dispatcher, "_WEB_SOCKET_RESPONSE", response)
+
+
 Connect = Callable[..., Awaitable[RawWebSocket]]
 
 
@@ -70,7 +82,7 @@ async def upgrade() -> AsyncIterator[Connect]:
     """``upgrade(url, **headers)``: asks for a WebSocket, no more."""
     opened: list[RawWebSocket] = []
 
-    async def upgrade(url: str, **headers: str | None) -> RawWebSocket:
+    async def upgrade(url: str, **headers: Any) -> RawWebSocket:
         opened.append(await open_raw(url, **headers))
         return opened[-1]
 

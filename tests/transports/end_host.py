@@ -16,12 +16,14 @@ class EndHub(LabHub):
     gate: asyncio.Event
     served: list[str]
     gate_failures: list[BaseException]
+    held: list[str]
 
     async def on_disconnected(self, error: Exception | None) -> None:
         self.ended.append(error)
 
     @hub_method
     async def hold(self) -> str:
+        self.held.append(self.context.connection_id)
         try:
             await self.gate.wait()
         except BaseException as error:
@@ -47,18 +49,21 @@ class EndHub(LabHub):
 class EndHost(Host):
     """Notes what OnDisconnected is told."""
 
-    def __init__(self, options: HubOptions | None = None) -> None:
+    def __init__(self, options: HubOptions | None = None, **more: Any) -> None:
         super().__init__()
         self.ended: list[Exception | None] = []
         self.gate = asyncio.Event()
         self.served: list[str] = []
         self.gate_failures: list[BaseException] = []
-        self.context = self.map(hub_class=EndHub, hub_options=options, hub_factory=self._make)
+        self.held: list[str] = []
+        self.context = self.map(
+            hub_class=EndHub, hub_options=options, hub_factory=self._make, **more
+        )
 
     def _make(self) -> EndHub:
         hub = EndHub()
         hub.ended, hub.gate, hub.served = self.ended, self.gate, self.served
-        hub.gate_failures = self.gate_failures
+        hub.gate_failures, hub.held = self.gate_failures, self.held
         return hub
 
     async def has_ended(self) -> Exception | None:
@@ -85,6 +90,6 @@ def stop_reading(client: RawWebSocket) -> None:
 
 
 def being_served() -> int:
-    """How many connections the server is not done with."""
+    """How many WebSockets the server reads."""
     names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
-    return list(names).count("ServerConnection.run")
+    return list(names).count("WebSocketServerTransport._read")

@@ -40,9 +40,9 @@ class LabHub(Hub):
 
 
 @asynccontextmanager
-async def running(app: web.Application, port: int = 0) -> AsyncIterator[str]:
+async def running(app: web.Application, port: int = 0, **more: Any) -> AsyncIterator[str]:
     """Serves ``app`` on loopback; gives the URL without a slash at its end."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2, **more)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port)
@@ -78,8 +78,8 @@ class Host:
         )
 
     @asynccontextmanager
-    async def run(self, port: int = 0) -> AsyncIterator["Host"]:
-        async with running(self.app, port) as self.url:
+    async def run(self, port: int = 0, **more: Any) -> AsyncIterator["Host"]:
+        async with running(self.app, port, **more) as self.url:
             yield self
 
 

@@ -152,9 +152,9 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
     return first, {name.strip().lower(): value.strip() for name, value in pairs}
 
 
-async def open_raw(url: str, **headers: str | None) -> RawWebSocket:
+async def open_raw(url: str, *, behind: bytes = b"", **headers: str | None) -> RawWebSocket:
     """Connects and asks for the upgrade; ``head.status`` tells what came of it. A header given as
-    None is left out; underscores in names stand for dashes."""
+    None is left out; underscores in names stand for dashes. ``behind`` is sent with the request."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**22)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -172,7 +172,8 @@ async def open_raw(url: str, **headers: str | None) -> RawWebSocket:
         else:
             lines[name] = value
     request = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    writer.write(f"GET {path} HTTP/1.1\r\n{request}\r\n".encode("utf-8", "surrogateescape"))
+    head = f"GET {path} HTTP/1.1\r\n{request}\r\n".encode("utf-8", "surrogateescape")
+    writer.write(head + behind)
     first, found = await read_head(reader)
     answer = Answer(int(first.split()[1]), found)
     if answer.status != 101 and found.get("content-length"):

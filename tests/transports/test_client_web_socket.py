@@ -333,6 +333,32 @@ async def test_a_server_that_does_not_read(impatient: None, pair: Pair) -> None:
     assert len(await pair.far.end()) < 20 * 1024 * 1024
 
 
+async def test_a_client_whose_handlers_wait(pair: Pair) -> None:
+    """C-21: it does not read, so the server cannot write; later all arrives, in order."""
+    gate = asyncio.Event()
+    heard: list[int] = []
+
+    @pair.connection.on("Large")
+    async def large(number: int, _: str) -> None:
+        await gate.wait()
+        heard.append(number)
+
+    text, count, mib = "x" * 128 * 1024, 256, 1024 * 1024
+    for number in range(count):
+        event = f'{{"type":1,"target":"Large","arguments":[{number},"{text}"]}}{RS}'
+        pair.far.send(TEXT, event.encode())
+    transport: Any = pair.far.writer.transport
+    unsent = -1
+    while unsent != transport.get_write_buffer_size():
+        unsent = transport.get_write_buffer_size()
+        for _ in range(200):
+            await asyncio.sleep(0)
+    assert unsent > 8 * mib
+    gate.set()
+    await until(lambda: len(heard) == count)
+    assert heard == list(range(count))
+
+
 async def test_a_connection_per_loss(far_server: RawServer) -> None:
     """R-4: a lost connection is replaced by a new one from negotiate on; the old one is closed."""
     connection = (

@@ -225,6 +225,36 @@ async def test_authentication(
         assert first.remote == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("query", "user"),
+    [
+        ("user=%2B+%26%3D", "+ &="),
+        ("user=a%2526b", "a%26b"),
+        ("user=%C3%A9", "\u00e9"),
+        ("USER=", ""),
+        ("&&User=a&user=b", "a"),
+        ("a=user%3Dx", None),
+    ],
+)
+async def test_query_values_are_decoded_once(
+    connect: Connect, query: str, user: str | None
+) -> None:
+    """0-3, A-6: a token with a plus sign in it arrives as it was sent."""
+    authentication = Authentication()
+    host = Host()
+    host.map(
+        endpoint_options=EndpointOptions(
+            authenticate=authentication.plain, close_timeout=CLOSE_TIMEOUT
+        )
+    )
+    async with host.run():
+        web_socket = await connect(f"{host.url}/hub?{query}")
+        web_socket.send_records({"type": 1, "invocationId": "1", "target": "Who", "arguments": []})
+        assert (await web_socket.record())["result"][1] == user
+    [request] = authentication.requests
+    assert request.query_string == query
+
+
 async def test_authentication_that_fails(http: aiohttp.ClientSession, upgrade: Connect) -> None:
     """A-6: 500, and the token may be used again."""
     host = Host()

@@ -1,16 +1,18 @@
 """Bytes of POSTs on their way to the hub: order, room, ends (TG-6, TG-8)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
+from protocol.testing import LoopClock
 from protocol.transports.inbound_pipe import EARLY_SIZE, InboundPipe, InboundPipeClosedError
-from tests.aio.loop_clock import LoopClock
 
 
 @pytest.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
-    return LoopClock(monkeypatch)
+async def clock() -> AsyncIterator[LoopClock]:
+    with LoopClock() as clock:
+        yield clock
 
 
 async def begun(pipe: InboundPipe, data: bytes) -> "asyncio.Task[None]":
@@ -24,92 +26,129 @@ async def refused(task: "asyncio.Task[None]") -> None:
         await task
 
 
-async def test_all_that_is_there_comes_at_once() -> None:
+class Hub:
+    """A receiver; ``room`` is how many pieces it takes before it pauses reading."""
+
+    def __init__(self, pipe: InboundPipe, room: int = 1000) -> None:
+        self.pipe = pipe
+        self.room = room
+        self.received: list[bytes] = []
+        self.losses: list[Exception | None] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.received.append(data)
+        self.room -= 1
+        if self.room == 0:
+            self.pipe.pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.losses.append(error)
+
+
+def reading(pipe: InboundPipe, room: int = 1000) -> Hub:
+    hub = Hub(pipe, room)
+    pipe.open(64 * 1024)
+    pipe.set_receiver(hub)
+    return hub
+
+
+async def test_what_is_written_is_pushed() -> None:
     pipe = InboundPipe()
     for piece in (b"one", b"", b"two"):
         await pipe.write(piece)
-    assert await pipe.read() == b"onetwo"
-    reading = asyncio.create_task(pipe.read())
-    await asyncio.sleep(0)
+    hub = reading(pipe)
+    assert hub.received == [b"onetwo"]
     await pipe.write(b"three")
-    assert await reading == b"three"
+    assert hub.received == [b"onetwo", b"three"]
 
 
 async def test_room() -> None:
-    """TG-8: who fills the pipe waits until the reader comes back for more."""
-    pipe = InboundPipe(100)
-    await pipe.write(b"x" * 99)
+    """TG-8: a POST waits while reading is paused."""
+    pipe = InboundPipe()
+    hub = reading(pipe, room=2)
+    await pipe.write(b"x")
     writing = await begun(pipe, b"y")
+    assert hub.received == [b"x", b"y"]
     assert not writing.done()
-    assert await pipe.read() == b"x" * 99 + b"y"
-    await asyncio.sleep(0)
-    assert not writing.done()  # the reader may have no room for what it has
-    reading = asyncio.create_task(pipe.read())
+    pipe.resume_reading()
     await writing
     await pipe.write(b"z")
-    assert await reading == b"z"
+    assert hub.received == [b"x", b"y", b"z"]
 
 
-async def test_resumed_at_half() -> None:
-    """TG-8."""
-    pipe = InboundPipe(100)
-    writing = await begun(pipe, b"x" * 100)
-    await pipe.read()
-    pipe.open(150)
-    assert not writing.done()
-    pipe.open(200)
-    await writing
-
-
-async def test_little_room_before_there_is_a_reader() -> None:
-    """Strangers negotiate as many pipes as they like."""
+async def test_little_room_before_a_transport_opens() -> None:
+    """A client can negotiate many pipes."""
     pipe = InboundPipe()
     await pipe.write(b"x" * (EARLY_SIZE - 1))
     writing = await begun(pipe, b"x")
     assert not writing.done()
     pipe.open(64 * 1024)
     await writing
-    assert len(await pipe.read() or b"") == EARLY_SIZE
+    assert reading(pipe).received == [b"x" * EARLY_SIZE]
+
+
+async def test_early_bytes_that_fill_the_receiver() -> None:
+    """TG-8: what was paused inside ``set_receiver`` stays paused."""
+    pipe = InboundPipe()
+    await pipe.write(b"early")
+    reading(pipe, room=1)
+    writing = await begun(pipe, b"late")
+    assert not writing.done()
+    pipe.complete()
+    await refused(writing)
 
 
 async def test_complete() -> None:
-    """TG-5: the reader gets what is there and the end; who writes or waits is refused."""
+    """TG-5: the receiver gets what is there and the end; a POST that comes or waits is refused."""
     pipe = InboundPipe(3)
     writing = await begun(pipe, b"abc")
     pipe.complete()
     await refused(writing)
     await refused(await begun(pipe, b"d"))
-    assert await pipe.read() == b"abc"
-    assert await pipe.read() is None
-
-
-async def test_complete_while_the_reader_waits() -> None:
-    pipe = InboundPipe()
-    reading = asyncio.create_task(pipe.read())
+    hub = reading(pipe)
+    assert (hub.received, hub.losses) == ([b"abc"], [])
     await asyncio.sleep(0)
+    assert hub.losses == [None]
+
+
+async def test_the_end_is_reported_once_and_later() -> None:
+    pipe = InboundPipe()
+    hub = reading(pipe)
     pipe.complete()
-    assert await reading is None
+    pipe.complete()
+    assert hub.losses == []
+    await asyncio.sleep(0)
+    assert hub.losses == [None]
+
+
+async def test_a_piece_that_ends_the_connection() -> None:
+    """TG-6: one that fills the buffer is refused at the very end, as if it had waited for room."""
+    pipe = InboundPipe()
+
+    class Ending(Hub):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            pipe.ignore()
+
+    pipe.open(100)
+    pipe.set_receiver(Ending(pipe))
+    writing = await begun(pipe, b"x" * 100)
+    assert not writing.done()
+    pipe.complete()
+    await refused(writing)
 
 
 async def test_ignore() -> None:
-    """TG-6: who waits for room is refused at the very end; who comes later is not told."""
+    """TG-6: a POST that waits for room is refused at the very end; one that comes later is not."""
     pipe = InboundPipe(3)
     writing = await begun(pipe, b"abc")
     pipe.ignore()
     await asyncio.sleep(0)
     assert not writing.done()
-    pipe.complete()
-    await refused(writing)
-    assert await pipe.read() is None
-
-
-async def test_ignored() -> None:
-    """TG-6: what comes after the reader has gone succeeds."""
-    pipe = InboundPipe(3)
-    pipe.ignore()
     await pipe.write(b"defghi")
     pipe.complete()
-    assert await pipe.read() is None
+    await refused(writing)
+    assert pipe.close() == b""
 
 
 async def test_close() -> None:

@@ -1,15 +1,17 @@
 """What polls get and when, on a clock that the test moves (TL, TG-8, TG-10)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from protocol.aio.transport import TransportLimits
+from protocol.hosting.poll_end import PollEnd
+from protocol.testing import LoopClock
 from protocol.transports.flusher import Flusher
 from protocol.transports.inbound_pipe import InboundPipe
-from protocol.transports.long_polling_server import LongPollingServerTransport, PollEnd
-from tests.aio.loop_clock import LoopClock
+from protocol.transports.long_polling_server import LongPollingServerTransport
 
 
 class Polling:
@@ -25,6 +27,9 @@ class Polling:
             poll_timeout=90,
             disconnect_timeout=15,
         )
+        self.received: list[bytes] = []
+        self.is_lost = False
+        self.transport.set_receiver(self)
 
     async def start(self, owner: object = "poll") -> "asyncio.Task[Any]":
         task = asyncio.create_task(self.transport.poll(owner))
@@ -38,15 +43,12 @@ class Polling:
         self.transport.delivered()
         return task.result()
 
-    async def received(self) -> bytes | None:
-        """The next piece of what was posted; None at the end."""
-        inbox = bytearray()
-        return bytes(inbox) if await self.transport.receive_into(inbox, 0) else None
+    def data_received(self, data: bytes) -> None:
+        self.received.append(data)
 
-    async def tick(self, seconds: int) -> None:
-        for _ in range(seconds):
-            await self.clock.advance(1)
-            self.transport.tick(self.clock.time())
+    def connection_lost(self, error: Exception | None) -> None:
+        assert error is None
+        self.is_lost = True
 
     async def close(self, **how: bool) -> "asyncio.Task[None]":
         task = asyncio.create_task(self.transport.close(**how))
@@ -55,8 +57,9 @@ class Polling:
 
 
 @pytest.fixture
-async def polling(monkeypatch: pytest.MonkeyPatch) -> Polling:
-    return Polling(LoopClock(monkeypatch))
+async def polling() -> AsyncIterator[Polling]:
+    with LoopClock() as clock:
+        yield Polling(clock)
 
 
 async def test_all_that_waits_comes_at_once(polling: Polling) -> None:
@@ -85,7 +88,7 @@ async def test_a_poll_times_out(polling: Polling) -> None:
         assert not poll.done()
         await polling.clock.advance(0.1)
         assert await poll is PollEnd.TIMED_OUT
-    assert polling.clock.timers() == []
+    assert len(polling.clock.timers()) == 1  # the disconnect timeout
 
 
 async def test_a_newer_poll_replaces_the_older(polling: Polling) -> None:
@@ -172,8 +175,8 @@ async def test_whoever_polls_is_there(polling: Polling) -> None:
     for _ in range(40):
         polling.transport.write(b"news")
         assert await polling.poll() == b"news"
-        await polling.tick(1)
-    assert not polling.transport.is_closed
+        await polling.clock.advance(1)
+    assert not polling.is_lost
 
 
 async def test_a_cancelled_poll_takes_nothing_along(polling: Polling) -> None:
@@ -189,15 +192,14 @@ async def test_a_cancelled_poll_takes_nothing_along(polling: Polling) -> None:
 async def test_nobody_polls(polling: Polling) -> None:
     """TG-10: after the disconnect timeout the client is gone; a poll that waits is none of it."""
     poll = await polling.start()
-    await polling.tick(80)
-    assert not polling.transport.is_closed
+    await polling.clock.advance(80)
+    assert not polling.is_lost
     polling.transport.write(b"news")
     assert await poll == b"news"
-    await polling.tick(15)
-    still_there = not polling.transport.is_closed
-    await polling.tick(1)
-    assert (still_there, polling.transport.is_closed) == (True, True)
-    assert await polling.received() is None
+    await polling.clock.advance(14)
+    still_there = not polling.is_lost
+    await polling.clock.advance(1)
+    assert (still_there, polling.is_lost) == (True, True)
     assert polling.transport.write(b"more") == 0
 
 
@@ -231,9 +233,9 @@ async def test_a_failure_is_told(polling: Polling) -> None:
 async def test_an_end_that_nobody_polls(polling: Polling) -> None:
     """TG-10: it is not kept for longer than the disconnect timeout."""
     closing = await polling.close()
-    await polling.tick(15)
+    await polling.clock.advance(14)
     assert not closing.done()
-    await polling.tick(1)
+    await polling.clock.advance(1)
     await closing
 
 
@@ -241,7 +243,8 @@ async def test_terminate(polling: Polling) -> None:
     """TL-9: the hub learns of it at once; what it has to say goes to the poll that waits."""
     poll = await polling.start()
     polling.transport.terminate()
-    assert await polling.received() is None
+    await polling.clock.settle()
+    assert polling.is_lost
     polling.transport.write(b"goodbye")
     closing = await polling.close()
     assert await poll == b"goodbye"
@@ -277,8 +280,9 @@ async def test_drain(polling: Polling) -> None:
 async def test_what_is_posted_is_received(polling: Polling) -> None:
     """TG-6: until the hub stops; then POSTs still succeed, and until the end, when they do not."""
     await polling.inbound.write(b"one")
-    assert await polling.received() == b"one"
     polling.transport.stop_receiving()
     await polling.inbound.write(b"two")
+    assert polling.received == [b"one"]
     polling.transport.abort()
-    assert await polling.received() is None
+    await polling.clock.settle()
+    assert polling.is_lost

@@ -7,7 +7,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import Hub, HubContext, HubOptions, hub_method, map_hub
+from protocol import (
+    DefaultHubLifetimeManager,
+    Hub,
+    HubContext,
+    HubOptions,
+    hub_method,
+    map_hub,
+)
 
 from .conftest import Connect
 from .hosting import QUICK, Host, LabHub
@@ -72,6 +79,11 @@ def test_paths_that_nobody_could_ask_for(path: str, text: str) -> None:
             "endpoint_options are EndpointOptions, not HubOptions",
         ),
         ({"hub_factory": LabHub()}, "hub_factory is a function, not LabHub"),
+        ({"lifetime": "x"}, "lifetime is a HubLifetimeManager, not str"),
+        (
+            {"lifetime": DefaultHubLifetimeManager},
+            "lifetime is a HubLifetimeManager, not ABCMeta",
+        ),
     ],
 )
 def test_what_is_of_another_type(given: dict[str, Any], text: str) -> None:
@@ -83,13 +95,22 @@ def test_what_is_of_another_type(given: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"hub_options": HubOptions()}, {"hub_factory": LabHub}], ids=["options", "factory"]
+    "more",
+    [
+        {"hub_options": HubOptions()},
+        {"hub_factory": LabHub},
+        {"lifetime": DefaultHubLifetimeManager()},
+    ],
+    ids=["options", "factory", "lifetime"],
 )
 async def test_options_are_given_once(more: dict[str, Any]) -> None:
-    """A class has one set of hub options and one factory; endpoint options are each path's own."""
+    """A class has one set of hub options, one factory and one lifetime manager.
+
+    Endpoint options belong to each path.
+    """
     app = web.Application()
     map_hub(app, "/one", LabHub)
-    with pytest.raises(ValueError, match=r"LabHub is mapped already: its hub_options and"):
+    with pytest.raises(ValueError, match=r"LabHub is mapped already: its hub_options, hub_"):
         map_hub(app, "/two", LabHub, **more)
     map_hub(app, "/three", LabHub, endpoint_options=QUICK)
     map_hub(app, "/four", OtherHub, **more)

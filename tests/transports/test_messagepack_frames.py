@@ -10,7 +10,7 @@ from protocol import HubConnectionBuilder, MessagePackHubProtocol
 
 from .conftest import Connect
 from .end_host import EndHost
-from .hosting import Host
+from .hosting import Host, until
 from .raw_server import RawServer
 from .raw_web_socket import BINARY, CLOSE, TEXT, RawWebSocket, close_payload
 
@@ -88,7 +88,7 @@ async def test_a_client(far_server: RawServer, answer_in: int) -> None:
     sent = await web_socket.frame()
     assert (sent.opcode, sent.fin, sent.masked) == (BINARY, True, True)
     assert sent.payload == bytes.fromhex("0b960180c0a15891c401ff90")
-    assert far.heard == [200]
+    await until(lambda: far.heard == [200])
     stopping = asyncio.create_task(far.connection.stop())
     web_socket.send(CLOSE, (await web_socket.closing()).payload)
     web_socket.writer.close()

@@ -175,11 +175,13 @@ async def test_a_client_that_does_not_read_is_cut_off(
         assert await client.post("x") == 404
 
 
-async def test_too_many_connections(http: aiohttp.ClientSession) -> None:
-    """503, for streams and polls as for WebSockets; an end makes room."""
+@pytest.mark.parametrize("cancels", [False, True])
+async def test_too_many_connections(http: aiohttp.ClientSession, cancels: bool) -> None:
+    """503, for streams and polls as for WebSockets; an end makes room, also where aiohttp cancels
+    the handlers of clients that have gone."""
     host = Host()
     host.map(endpoint_options=EndpointOptions(maximum_connections=1, close_timeout=CLOSE_TIMEOUT))
-    async with host.run():
+    async with host.run(handler_cancellation=cancels):
         first, second, third = [
             await HttpClient.negotiated(http, f"{host.url}/hub") for _ in range(3)
         ]

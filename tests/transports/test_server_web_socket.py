@@ -1,10 +1,11 @@
 """What the server's WebSocket takes, and what it closes over, frame by frame (TW-3 … TW-13)."""
 
+import json
 from typing import Any
 
 import pytest
 
-from protocol import HubOptions
+from protocol import HubOptions, TransportViolationError
 
 from .conftest import Connect
 from .end_host import ECHO, EndHost, answer, call
@@ -19,7 +20,11 @@ from .raw_web_socket import (
     TEXT,
     RawWebSocket,
     close_payload,
+    encode,
+    open_raw,
 )
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 async def test_the_upgrade(end_host: EndHost, upgrade: Connect) -> None:
@@ -41,6 +46,29 @@ async def test_frames_out(client: RawWebSocket) -> None:
     assert {(frame.opcode, frame.fin, frame.masked) for frame in client.frames} == {
         (TEXT, True, False)
     }
+
+
+async def test_a_call_behind_many_pings(client: RawWebSocket) -> None:
+    """TW-3: it is answered, although nothing follows it; and so is the last of the pings."""
+    numbers = [b"%0100d" % number for number in range(1000)]
+    client.writer.write(b"".join(encode(PING, number, masked=True) for number in numbers))
+    client.send(TEXT, ECHO)
+    awaited = {
+        numbers[-1],
+        json.dumps(answer("é"), separators=(",", ":"), ensure_ascii=False).encode() + b"\x1e",
+    }
+    while awaited:
+        awaited.discard((await client.frame()).payload)
+
+
+async def test_a_violation_that_comes_with_the_upgrade(end_host: EndHost) -> None:
+    """TW-3: what comes before the transport has a receiver counts, too: 1007."""
+    handshake, text = HANDSHAKE.encode(), b"\xff"
+    behind = encode(TEXT, handshake, masked=True) + encode(TEXT, text, masked=True)
+    web_socket = await open_raw(f"{end_host.url}/hub", behind=behind)
+    assert (await web_socket.closing()).code == 1007
+    await web_socket.close()
+    assert isinstance(await end_host.has_ended(), TransportViolationError)
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])

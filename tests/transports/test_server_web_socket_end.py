@@ -1,14 +1,18 @@
 """The end of a server's WebSocket, from either side (TW-5, TW-6, TW-8, TW-14)."""
 
+import asyncio
 import json
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from protocol import TransportViolationError
+from protocol import EndpointOptions, TransportViolationError
 
 from .conftest import Connect
 from .end_host import ECHO, EndHost, answer, call
-from .hosting import Host, LabHub, until
+from .hosting import CLOSE_TIMEOUT, Host, LabHub, until
 from .raw_web_socket import (
     BINARY,
     CLOSE,
@@ -18,6 +22,8 @@ from .raw_web_socket import (
     close_payload,
     encode,
 )
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.mark.parametrize(
@@ -144,3 +150,47 @@ async def test_a_handshake_that_fails(end_host: EndHost, upgrade: Connect) -> No
     closing = await web_socket.closing()
     assert closing.payload == close_payload(1000)
     assert end_host.ended == []
+
+
+async def test_a_method_that_goes_on_keeps_the_place_of_its_connection(
+    connect: Connect, upgrade: Connect
+) -> None:
+    """Or a client could have any number of methods running: one for each connection it leaves."""
+    host = EndHost(
+        endpoint_options=EndpointOptions(maximum_connections=1, close_timeout=CLOSE_TIMEOUT)
+    )
+    async with host.run():
+        client = await connect(f"{host.url}/hub")
+        client.send_records(call("Hold"))
+        await until(lambda: host.held)
+        client.cut()
+        await until(lambda: host.ended)
+        assert (await upgrade(f"{host.url}/hub")).head.status == 503
+        host.gate.set()
+        while (again := await upgrade(f"{host.url}/hub")).head.status == 503:
+            pass
+        assert again.head.status == 101
+
+
+async def test_a_post_whose_connection_fails_to_open(upgrade: Connect) -> None:
+    """TG-5: its client gets its answer, and is not waited for."""
+    host = Host()
+    host.map()
+
+    async def fail(request: web.Request, response: web.StreamResponse) -> None:
+        if response.status == 101:
+            raise LookupError("the application's")
+
+    host.app.on_response_prepare.append(fail)
+    async with host.run(), aiohttp.ClientSession() as http:
+        async with http.post(f"{host.url}/hub/negotiate?negotiateVersion=1") as response:
+            token = (await response.json())["connectionToken"]
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(host.url).port)
+        head = f"POST /hub?id={token} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert (await upgrade(f"{host.url}/hub?id={token}")).head.status == 500
+        assert (await reader.readline()).split()[1] == b"404"
+        writer.write(b"too late.")  # aiohttp lingers for it
+        writer.close()
+        await writer.wait_closed()

@@ -22,6 +22,8 @@ from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
 from . import reaching
 from .hosting import Host, LabHub
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 class Message(msgspec.Struct):
     name: str

@@ -1,0 +1,69 @@
+"""The task of a transport that reads, and the receiver it pushes to.
+
+Decides when reading pauses, and that the end is reported exactly once, however the task ends. How
+bytes arrive is decided by each transport.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..aio.transport import Receiver
+
+
+class Reading:
+    """Runs ``read`` in a task of its own until it returns, raises or is cancelled.
+
+    ``read`` passes bytes to ``push``. What it raises is the reason that the receiver gets.
+    """
+
+    def __init__(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._read = read
+        self._receiver: Receiver | None = None
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._task: asyncio.Task[None] | None = None
+        self._error: Exception | None = None
+        self.has_ended = False
+        """Whether the end was reported to the receiver."""
+
+    def start(self, receiver: Receiver) -> None:
+        """Begins to read; ``receiver`` is called after this call returns."""
+        self._receiver = receiver
+        self._task = asyncio.get_running_loop().create_task(self._read())
+        self._task.add_done_callback(self._report_end)
+
+    async def push(self, data: bytes) -> None:
+        """Hands ``data`` over, then waits while reading is paused."""
+        assert self._receiver is not None
+        if data:
+            self._receiver.data_received(data)
+        if not self._may_read.is_set():
+            await self._may_read.wait()
+
+    def pause(self) -> None:
+        """The next ``push`` does not return before ``resume``."""
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        """Lets ``push`` return again."""
+        self._may_read.set()
+
+    def cancel(self, error: Exception | None = None) -> None:
+        """Ends reading, because of ``error``. The first reason counts."""
+        if self._task is not None and not self._task.done() and not self._task.cancelling():
+            self._error = error
+            self._task.cancel()
+
+    async def wait_until_ended(self) -> None:
+        """Returns when nothing is read any more."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def _report_end(self, task: "asyncio.Task[None]") -> None:
+        self.has_ended = True
+        assert self._receiver is not None
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Exception):
+            error = None  # it ends the event loop
+        self._receiver.connection_lost(self._error or error)
