@@ -1,7 +1,7 @@
 """The server's end of one connection: identity, and everything that is sent to it.
 
-Decides what happens when a client does not read: queues are bounded, and the one who lets its queue
-fill up is cut off. Reading and dispatch are left to ``server_connection`` and ``dispatcher``.
+Decides what happens when a client does not read: its queue is bounded, and a client whose queue is
+full is cut off. Reading and dispatch are left to ``server_connection`` and ``dispatcher``.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SLICE = 256
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a connection ends: what to tell the client and OnDisconnected (L-4, L-5)."""
+    """Why a connection ends: what the client and OnDisconnected get (L-4, L-5)."""
 
     close: Close | None
     error: Exception | None = None
@@ -50,8 +50,6 @@ class HubConnectionContext(HubCallerContext):
         self.options = options
         self._transport = transport
         self._write = transport.write
-        self.pending: Callable[[], None] | None = None
-        """Writes what has yet to be encoded, once, before anything else is written."""
         self.is_congested = False
         """Whether more waits than senders to it alone should add to: let them ``drain`` (TG-8).
 
@@ -110,19 +108,12 @@ class HubConnectionContext(HubCallerContext):
         self._missed += 1
         return True
 
-    def ping(self, frame: bytes) -> None:
-        """Queues a Ping, unless bytes are on their way already (K-1)."""
-        if not self._transport.buffered:
-            self.write(frame)
-
     def write(self, frame: bytes) -> bool:
         """Queues a ready frame. To a gone connection it succeeds silently (G-7).
 
         Whether so much was waiting that it has gone to the socket at once, which takes its time.
         """
         if self.ending is None:
-            if self.pending is not None:
-                self.write_pending()
             if self._write(frame) > self._relief_mark:
                 self._relieve(len(frame))
                 return True
@@ -130,17 +121,11 @@ class HubConnectionContext(HubCallerContext):
                 self.is_congested = False
         return False
 
-    def write_pending(self) -> None:
-        """Queues what is ``pending``, if anything is."""
-        pending, self.pending = self.pending, None
-        if pending is not None:
-            pending()
-
     def _relieve(self, last_frame: int) -> None:
         """Hands over what waits, and cuts off a client for which more piles up than it may.
 
-        What counts is what its socket does not take: a burst within one tick is nobody's fault.
-        One message larger than the bound may enter an empty queue: else it never could be sent.
+        Only what the socket does not take counts, so a burst within one tick cuts off no client.
+        One message larger than the bound may enter an empty queue, or it could never be sent.
         """
         self._transport.flush()
         buffered = self._transport.buffered
@@ -171,15 +156,13 @@ class HubConnectionContext(HubCallerContext):
     def end(self, ending: Ending) -> None:
         """Ends the connection for this reason; the first reason counts."""
         if self.ending is None:
-            self.write_pending()
-        if self.ending is None:  # still: who does not read is cut off by a write
             self.ending = ending
             self.on_end()
 
     def cut(self, error: Exception) -> None:
-        """Ends the connection without a farewell, which would only wait behind what is buffered."""
-        self._transport.abort()
+        """Ends the connection without a Close, which would only wait behind what is buffered."""
         self.end(Ending(None, error))
+        self._transport.abort()
 
     def abort(self) -> None:
         """See HubCallerContext."""
@@ -187,6 +170,6 @@ class HubConnectionContext(HubCallerContext):
 
 
 class SlowClientError(SignalRError):
-    """What OnDisconnected is told of a client that did not read."""
+    """The error that OnDisconnected gets for a client that did not read."""
 
     exception_name = "OperationCanceledException"

@@ -23,7 +23,8 @@ class Principal:
 class HttpRequestData:
     """The HTTP request that opened the transport (TG-11).
 
-    ``headers`` is case-insensitive. ``query_string`` may hold tokens: keep it out of logs.
+    ``headers`` is case-insensitive. ``query_string`` is the query as it was sent, without the
+    question mark and still percent-encoded. It may contain tokens: keep it out of logs.
     """
 
     method: str
@@ -33,11 +34,14 @@ class HttpRequestData:
     remote: str | None
 
     def query(self, name: str) -> str | None:
-        """The first value of a query key, which ignores case (0-3)."""
-        for key, value in parse_qsl(self.query_string, keep_blank_values=True):
-            if key.lower() == name.lower():
-                return value
-        return None
+        """Returns the first value of a query key, decoded, or None. Keys ignore case (0-3)."""
+        return next(iter(self.query_values(name)), None)
+
+    def query_values(self, name: str) -> list[str]:
+        """Returns all values of a query key, decoded, in order. Keys ignore case."""
+        key = name.lower()
+        pairs = parse_qsl(self.query_string, keep_blank_values=True)
+        return [value for each, value in pairs if each.lower() == key]
 
 
 class HubCallerContext(ABC):

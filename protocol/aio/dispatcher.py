@@ -1,201 +1,158 @@
-"""Who receives from a connection and who runs its calls, at most as many as there are slots (P-1).
+"""Which tasks run a connection's calls: at most as many workers as calls may run at once (P-1).
 
-A connection's tasks are leader and followers: the leader receives all that has arrived, serves it
-itself, and receives again. When a method waits, its task has another one lead, so that no method
-keeps anybody from reading, and looks for more to do when the method has ended. As long as no
-method waits one task does everything, and a burst of calls wakes nobody else.
-
-The order of messages is that of ``call_queue``, what becomes of a call is ``invoker``'s.
+A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
+started when they are needed and kept. Decides which worker runs when, and replaces a worker whose
+task a method has changed. The order of messages is decided by ``pump``, the answer to a call by
+``invoker``.
 """
 
 import asyncio
 import contextvars
-import logging
 from collections import deque
+from collections.abc import Callable
 
-from ..errors import SignalRError
-from .call_queue import CallQueue
+from ..keepalive import KeepAlive
 from .connection import HubConnectionContext
-from .invoker import HubInvoker
-from .steps import Steps, begin
-from .transport import ServerTransport
-
-logger = logging.getLogger(__name__)
+from .invoker import Call, HubInvoker
+from .pump import MessagePump
 
 
 class HubDispatcher:
-    """Keeps one connection's tasks busy with what ``queue`` holds; ``slots`` may be in a call.
+    """Runs the calls that ``pump`` hands out, up to ``slots`` of them at a time.
 
-    Whoever gets hold of a method's task may cancel it, during the call or later: others go on.
+    ``context`` is copied for each worker: no call sees the variables of another one. ``fail`` gets
+    an unexpected error of a worker, which ends the connection.
     """
 
-    def __init__(self, connection: HubConnectionContext, queue: CallQueue, slots: int) -> None:
-        self._loop = asyncio.get_running_loop()  # to ask for it costs a system call
-        self._context = contextvars.copy_context()
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        pump: MessagePump[Call],
+        keep_alive: KeepAlive,
+        *,
+        slots: int,
+        context: contextvars.Context,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()  # asking for it costs a system call
+        self._context = context
         self._connection = connection
-        self._queue = queue
+        self._pump = pump
+        self._keep_alive = keep_alive
         self._slots = slots
-        self._invoker: HubInvoker | None = None  # until the queue is started
-        self._running = 0  # tasks that run calls
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._fail = fail
+        self._invoker: HubInvoker | None = None
+        self._next: Call | None = None  # waits for a worker, and all messages behind it
+        self._is_stalled = False  # ``_next`` waits for a method to end
+        self._is_scheduled = False
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._leader: asyncio.Task[None] | None = None
-        self._receiving: Steps | None = None  # while there is something to lead
-        self._received: asyncio.Future[Exception | None] = self._loop.create_future()
-
-    # ---- the connection's side
-
-    async def receive(self, transport: ServerTransport) -> None:
-        """Returns when the peer has ended the stream; what it has sent may still be served.
-
-        Raises what the transport raises. When it is cancelled nothing more is received, or served.
-        """
-        receiving = self._receiving = begin(self._receive(transport))
-        if receiving is None:
-            self._report(None)
-        self._call_somebody()
-        try:
-            error = await self._received
-        except asyncio.CancelledError:
-            self.stop()  # before a task that was cancelled with this one calls another
-            raise
-        finally:
-            self._receiving = None
-            if self._leader is not None:  # it waits for the transport: else it would not lead
-                self._leader.cancel()
-                await asyncio.wait({self._leader})
-            elif receiving is not None:
-                receiving.cancel()
-        if error is not None:
-            raise error
-
-    async def _receive(self, transport: ServerTransport) -> None:
-        queue, goes_on = self._queue, True
-        while goes_on:
-            try:
-                await queue.wait_for_room()
-                goes_on = await transport.receive_into(queue.inbox, queue.maximum_size)
-            except asyncio.CancelledError:
-                if self._receiving is None:
-                    raise
-                # Only the task that waited ends, on account of a method that has run in it.
+        self.workers: set[asyncio.Task[None]] = set()
+        """The tasks that have not ended."""
 
     def start(self, invoker: HubInvoker) -> None:
-        """From now on messages are served; what was received before comes first (L-2)."""
+        """Runs calls from now on; what was received before comes first (L-2)."""
         self._invoker = invoker
-        self._queue.start(invoker)
-        if self._has_work:
-            self._call_somebody()
+        self._pump.start(invoker.receive)
+        self.advance()
 
     def stop(self) -> None:
-        """Serves no more messages; the tasks end, each after the call it has.
+        """Runs no more calls. A method that is running is not interrupted.
 
-        A method is not interrupted by its caller's departure; it may watch
-        ``context.connection_aborted``.
+        Idle workers end at once, the others when their method has ended.
         """
-        self._queue.end()
+        self._pump.stop()
+        self._next = None
         for idle in self._idle:
-            if not idle.done():
-                idle.set_result(None)
+            _wake(idle)
+        self._idle.clear()
 
-    # ---- the tasks
+    def advance(self) -> None:
+        """Handles what needs no worker, up to the next call, and wakes a worker for that."""
+        if self._next is None:
+            self._next = self._pump.pull()
+            if self._next is not None:
+                self._wake_worker()
+            elif self._pump.is_ready:  # the budget of this turn is spent
+                self._schedule()
 
-    def _call_somebody(self) -> None:
-        """Has one more task look around, an idle one or a new one, unless all are busy."""
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._advance_scheduled)
+
+    def _advance_scheduled(self) -> None:
+        self._is_scheduled = False
+        self.advance()
+
+    # ---- workers
+
+    def _wake_worker(self) -> None:
+        """Wakes an idle worker for the call that waits, or starts one if a slot is free."""
         while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
+            if _wake(self._idle.popleft()):
                 return
-        if len(self._tasks) <= self._slots:  # one for each, and one to lead
-            # In the connection's context: a method's variables are not for those that come after.
-            task = self._loop.create_task(self._look_around(), context=self._context.copy())
-            self._tasks.add(task)
-            task.add_done_callback(self._forget)
+        if len(self.workers) < self._slots:
+            worker = self._loop.create_task(self._work(), context=self._context.copy())
+            self.workers.add(worker)
+            worker.add_done_callback(self._forget)
+        else:
+            self._is_stalled = True
+            self._keep_alive.suspend()  # the call waits, and with it the client's messages (K-3)
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        """A task has ended: at the end, or because a method had its own task cancelled."""
-        self._tasks.discard(task)
-        if not self._queue.has_ended and (self._needs_leader or self._has_work):
-            self._call_somebody()
-
-    async def _look_around(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        try:
-            # A cancellation that a method has outlived would confuse those after it.
-            while not (self._queue.has_ended or task.cancelling()):
-                if self._needs_leader:
-                    await self._lead(task)
-                elif self._has_work:
-                    working = begin(self._work())
-                    if working is not None:
-                        await self._go_on(working)
-                else:
-                    idle = self._loop.create_future()
-                    self._idle.append(idle)
-                    await idle
-        except Exception as error:  # the transport's, or ours: a method's own is its answer
-            self._report(error)
-
-    async def _lead(self, task: asyncio.Task[None]) -> None:
-        """Receives and serves, until a method waits or the stream has ended."""
-        receiving = self._receiving
-        assert receiving is not None
-        self._leader = task
-        working: Steps | None = None
-        try:
-            while working is None and not (receiving.has_ended or task.cancelling()):
-                if self._has_work:
-                    working = begin(self._work())
-                else:
-                    self._queue.read_ahead()
-                if working is None:
-                    await receiving.step()
-        finally:
-            self._leader = None
-            if receiving.has_ended:
-                self._receiving = None
-        if working is not None:
-            await self._go_on(working)
-        elif receiving.has_ended:
-            self._report(None)
-
-    def _report(self, error: Exception | None) -> None:
-        """Tells ``receive`` that this is the end, unless it knows or does not listen any more."""
-        if not self._received.done():
-            self._received.set_result(error)
-        elif error is not None and not isinstance(error, SignalRError):
-            logger.error("A connection failed after its end.", exc_info=error)
-
-    @property
-    def _needs_leader(self) -> bool:
-        return self._leader is None and self._receiving is not None
-
-    @property
-    def _has_work(self) -> bool:
-        queue = self._queue
-        return self._running < self._slots and queue.is_started and not queue.is_empty
+    def _forget(self, worker: asyncio.Task[None]) -> None:
+        """Replaces a worker that a method has changed, and reports one that has failed."""
+        self.workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self._fail(error)
+        elif self._next is not None:
+            self._wake_worker()
+        else:
+            self.advance()
 
     async def _work(self) -> None:
-        """Runs calls as long as there are any."""
-        assert self._invoker is not None
-        self._running += 1
-        try:
-            await self._invoker.run(self._queue.calls)
-            while not (self._queue.is_empty or self._queue.has_ended):  # they are held back
-                await self._connection.drain()
-                await self._invoker.run(self._queue.calls)
-        finally:
-            self._running -= 1
-
-    async def _go_on(self, working: Steps) -> None:
-        """Waits for methods; whenever one waits, somebody sees to what is behind it."""
-        waits = True
-        while waits:
-            self._connection.write_pending()
-            if self._has_work or self._needs_leader:
-                self._call_somebody()
+        invoker, pump, connection = self._invoker, self._pump, self._connection
+        assert invoker is not None
+        task = asyncio.current_task()
+        assert task is not None
+        copy_context, context = contextvars.copy_context, contextvars.copy_context()
+        while not pump.has_stopped:
+            call = self._next
+            if call is None:
+                call = pump.pull()
+                if call is None:
+                    if pump.is_ready:
+                        await asyncio.sleep(0)  # the budget of this turn is spent
+                    elif not pump.has_stopped:  # as behind a Close, which this worker has handled
+                        await self._become_idle()
+                    continue
             else:
-                self._queue.read_ahead()
-            waits = await working.step()
+                self._next = None
+                if self._is_stalled:
+                    self._is_stalled = False
+                    self._keep_alive.resume(self._loop.time())
+            if not self._is_scheduled and pump.is_ready:
+                # The messages behind the call are handled if its method waits.
+                self._schedule()
+            await invoker.run(call)
+            # A task whose context variables a method has changed, or whose cancellation it has
+            # survived, runs no further calls: another worker takes them.
+            try:
+                if task.cancelling() or copy_context() != context:
+                    return
+            except Exception:  # a value cannot be compared
+                return
+            if connection.is_congested:
+                await connection.drain()  # a client that reads no answers gets no more calls
+
+    async def _become_idle(self) -> None:
+        idle = self._loop.create_future()
+        self._idle.append(idle)
+        await idle
+
+
+def _wake(idle: asyncio.Future[None]) -> bool:
+    """Wakes an idle worker. Returns False if it no longer waits."""
+    if idle.done():
+        return False
+    idle.set_result(None)
+    return True

@@ -7,8 +7,8 @@ many at a time is left to ``dispatcher``.
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from ..errors import ArgumentBindingError, HubException, error_details
 from ..hub_protocol import HubProtocol
@@ -26,15 +26,9 @@ from .hub import BoundHubMethod, Hub, HubMethod
 
 logger = logging.getLogger(__name__)
 
-# Answers that can wait for the others of a burst: encoding them cannot fail, nobody can change them
-# meanwhile, and they take little room, also in what a client may leave unread (TG-8).
-_SHORT: Final = 256
-_MANY: Final = 32
-_MAXIMUM_INTEGER: Final = (1 << 63) - 1
-
 Call: TypeAlias = tuple[HubMethod, Sequence[Any], str, tuple[str, ...]]
-"""A method with its arguments, ready to run; the invocation id, empty where nobody waits for an
-answer; and the ids of the streams that come with it."""
+"""A method with its arguments, ready to run; the invocation id, empty where no answer is expected;
+and the ids of the streams that come with it."""
 
 
 class _UnauthorizedError(Exception):
@@ -53,18 +47,20 @@ class HubInvoker:
         detailed_errors: bool,
     ) -> None:
         self._connection = connection
+        self._write = connection.write
         self._hub_protocol = hub_protocol
         self._encode_result = hub_protocol.encode_result
-        self._answers: list[tuple[str, Any]] = []  # to be encoded together: a third of the cost
         self._methods = methods
         self._activate = activate
         self._detailed_errors = detailed_errors
 
-    def accept(self, message: ReceivedMessage) -> None:
-        """Deals here and now with ``message``, which is no invocation to ``bind``.
+    def receive(self, message: ReceivedMessage) -> Call | None:
+        """Returns the call that ``message`` asks for; any other message is handled at once.
 
         Raises RemoteProtocolError when it ends the connection.
         """
+        if type(message) is Invocation:  # isinstance and match cost as much as decoding
+            return self._bind(message)
         match message:
             case StreamInvocation():
                 self._refuse_stream(message)
@@ -74,10 +70,11 @@ class HubInvoker:
                 error = HubException(text) if isinstance(text, str) else None
                 self._connection.end(Ending(Close(), error))
             case _:
-                pass  # no stream is open and nothing was asked: ignored (S-23, S-25, S-27)
+                pass  # ignored: no stream and no call to this client is open (S-23, S-25, S-27)
+        return None
 
-    def bind(self, message: Invocation | StreamInvocation) -> Call | None:
-        """The call that ``message`` asks for.
+    def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
+        """Returns the call that ``message`` asks for, or None when it was refused.
 
         Unknown methods and arguments that do not bind are answered without waiting for a slot
         (P-2).
@@ -97,8 +94,8 @@ class HubInvoker:
         return bound.method, arguments, message.invocation_id, message.stream_ids
 
     def _refuse_stream(self, message: StreamInvocation) -> None:
-        call = self.bind(message)
-        if call is not None:  # S-11: no method of ours streams
+        call = self._bind(message)
+        if call is not None:  # S-11: no hub method streams
             self._fail(
                 message.invocation_id,
                 f"The client attempted to invoke the non-streaming '{call[0].name}' method "
@@ -121,64 +118,35 @@ class HubInvoker:
             invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
         )
 
-    async def run(self, calls: Iterable[Call | None]) -> None:
-        """Runs ``calls`` one by one, up to a None, and answers each before it asks for the next.
-
-        Never raises but for the task's own cancellation.
-        """
-        connection, activate = self._connection, self._activate
-        encode_result, write, answers = self._encode_result, connection.write, self._answers
-        defers = connection.limits.transport_max_buffer_size >= _MANY * _SHORT
-        for call in calls:
-            if call is None:
-                break
-            method, arguments, invocation_id, stream_ids = call
-            try:
-                if method.authorize or stream_ids:
-                    await self._require_permission(method, stream_ids)
-                hub = activate()
-                if len(arguments) == 1:  # half the time of a call with a star
-                    result = method.function(hub, arguments[0])
-                else:
-                    result = method.function(hub, *arguments)
-                if method.is_async or inspect.isawaitable(result):
-                    result = await result
-                if invocation_id:
-                    kind = type(result)
-                    if defers and (
-                        result is None
-                        or (kind is str and len(result) < _SHORT and result.isascii())
-                        or (kind is int and -_MAXIMUM_INTEGER <= result <= _MAXIMUM_INTEGER)
-                        or kind is bool
-                    ):
-                        answers.append((invocation_id, result))
-                        if len(answers) == 1:
-                            connection.pending = self._write_answers
-                        elif len(answers) == _MANY:
-                            connection.write_pending()
-                    else:
-                        write(encode_result(invocation_id, result))
-            except asyncio.CancelledError as error:
-                if is_being_cancelled():
-                    self._answer_failure(invocation_id, method.name, error)
-                    raise
-                self._fail_unexpectedly(invocation_id, method.name, error)
-            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    async def run(self, call: Call) -> None:
+        """Runs ``call`` and answers it. Raises nothing but the cancellation of the current task."""
+        method, arguments, invocation_id, stream_ids = call
+        try:
+            if method.authorize or stream_ids:
+                await self._require_permission(method, stream_ids)
+            hub = self._activate()
+            if len(arguments) == 1:  # half the time of a call with a star
+                result = method.function(hub, arguments[0])
+            else:
+                result = method.function(hub, *arguments)
+            if method.is_async or inspect.isawaitable(result):
+                result = await result
+            if invocation_id:
+                self._write(self._encode_result(invocation_id, result))
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                self._answer_failure(invocation_id, method.name, error)
                 raise
-            except _UnauthorizedError:
-                self._fail(
-                    invocation_id,
-                    f"Failed to invoke '{method.name}' because user is unauthorized",
-                )
-            except BaseException as error:  # a group of them, say: whatever it is, it is an answer
-                self._fail_unexpectedly(invocation_id, method.name, error)
-
-        connection.write_pending()
-
-    def _write_answers(self) -> None:
-        data = self._hub_protocol.encode_plain_results(self._answers)
-        self._answers.clear()
-        self._connection.write(data)
+            self._fail_unexpectedly(invocation_id, method.name, error)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except _UnauthorizedError:
+            self._fail(
+                invocation_id,
+                f"Failed to invoke '{method.name}' because user is unauthorized",
+            )
+        except BaseException as error:  # also a BaseExceptionGroup: each of them is answered
+            self._fail_unexpectedly(invocation_id, method.name, error)
 
     async def _require_permission(self, method: HubMethod, stream_ids: tuple[str, ...]) -> None:
         if method.authorize and not await self._is_authorized(method):
@@ -208,6 +176,6 @@ class HubInvoker:
         return not user.roles.isdisjoint(method.authorize)
 
     def _fail(self, invocation_id: str, text: str) -> None:
-        """Without an id nothing is ever sent back, whatever happened."""
+        """Answers with an error. A call without an id gets no answer."""
         if invocation_id:
             self._connection.send(Completion(invocation_id=invocation_id, error=text))

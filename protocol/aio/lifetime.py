@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
-from ..option_checks import require_name
 from .connection import SLICE, HubConnectionContext
 from .options import HubOptions
 
@@ -21,10 +20,25 @@ NOBODY: Final[Collection[str]] = ()
 class HubLifetimeManager(ABC):
     """Connections of one hub class, wherever it is mapped.
 
-    Sends to what does not exist succeed silently (G-7). ``arguments`` are values as hub methods
-    give them; each send raises LocalProtocolError when one cannot be written in the hub protocol of
-    a receiver, after it has gone to those who speak another.
+    Sends to what does not exist succeed silently. ``arguments`` are values as hub methods give
+    them; each send raises LocalProtocolError when one cannot be written in the hub protocol of a
+    receiver, after it has gone to the receivers that use another.
+
+    Names of groups, users and connections are str: HubClients and GroupManager have checked them.
+    An implementation overrides ``start`` and ``close`` only if it needs them.
     """
+
+    async def start(self) -> None:  # noqa: B027
+        """Opens what the manager needs. Awaited once, before the first connection is served.
+
+        An exception stops the application from starting; ``close`` is not called then.
+        """
+
+    async def close(self) -> None:  # noqa: B027
+        """Releases what ``start`` has opened. Awaited once, after the last connection has ended.
+
+        An exception is raised to the code that stops the application.
+        """
 
     @property
     @abstractmethod
@@ -143,7 +157,6 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
-        require_name(group, "A group name")
         connection = self._connections.get(connection_id)
         if connection is not None:
             memberships = self._memberships.setdefault(connection_id, set())
@@ -154,7 +167,6 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
-        require_name(group, "A group name")
         _leave(self._groups, group, connection_id)
         self._memberships.get(connection_id, set()).discard(group)
 

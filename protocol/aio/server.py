@@ -1,14 +1,12 @@
-"""A hub class in service: its options, its connections and their common clock.
+"""A hub class in service: its options and its connections.
 
 One ``HubServer`` serves all paths that a class is mapped at in one application, so that
-``clients.all``, groups and users span them. It takes connections as transports, whatever brought
-them.
+``clients.all``, groups and users span them. How a transport comes about is left to its host.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
 
 from ..messages import Close
 from .clients import GroupManager, HubCallerClients, HubContext
@@ -22,15 +20,17 @@ from .transport import ServerTransport
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT: Final = 1.0
-
 
 class HubServer:
     """Serves one hub class.
 
     ``hub_factory`` makes a new instance for each call, by default the class itself without
     arguments. A call for which it returns an instance that has served another one fails.
-    Raises TypeError for a hub class that cannot be served (see HubMethodTable).
+    ``lifetime`` manages the connections of this server alone, by default in memory. Await ``start``
+    before the first ``open``, and ``close`` at the end.
+
+    Raises TypeError for a hub class that cannot be served (see HubMethodTable), and for a
+    ``lifetime`` of another type.
     """
 
     def __init__(
@@ -44,9 +44,11 @@ class HubServer:
         require_hub_class(hub_class, hub_factory)
         if not isinstance(options, HubOptions | None):
             raise TypeError(f"hub_options are HubOptions, not {type(options).__name__}.")
+        if not isinstance(lifetime, HubLifetimeManager | None):
+            raise TypeError(f"lifetime is a HubLifetimeManager, not {type(lifetime).__name__}.")
         self.hub_class = hub_class
         self.options = options or HubOptions()
-        self.lifetime = lifetime or DefaultHubLifetimeManager()
+        self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime
         self.context = HubContext(self.lifetime)
         self._hub_factory = hub_factory or hub_class
         self._methods = HubMethodTable(hub_class, self.options.services)
@@ -54,24 +56,35 @@ class HubServer:
             protocol.name.lower(): protocol for protocol in self.options.supported_protocols
         }
         for protocol in self._protocols.values():
-            self._methods.for_protocol(protocol)  # what cannot be read is found out now
+            self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
         self._groups = GroupManager(self.lifetime)
-        self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
-        self._heart: asyncio.Task[None] | None = None
-        self._closing = False
+        self._connections: set[ServerConnection] = set()
+        self._guard: asyncio.Task[None] | None = None  # is cancelled when all tasks of the loop are
+        self._is_started = False  # the lifetime manager is
+        self._is_closing = False
 
-    async def serve(
+    async def start(self) -> None:
+        """Starts the lifetime manager; what it raises is raised here.
+
+        A server that has been started is not started again.
+        """
+        if not self._is_started and not self._is_closing:
+            await self.lifetime.start()
+            self._is_started = True
+
+    def open(
         self,
         transport: ServerTransport,
         connection_id: str,
         http_request: HttpRequestData,
         user: Principal | None,
-    ) -> None:
-        """Serves one connection to its end.
+    ) -> ServerConnection:
+        """Serves one connection to its end, in tasks of its own.
 
-        Cancelling the caller does not cut it short: what a client sent before it vanished is
-        served, and OnDisconnected is called.
+        Raises RuntimeError before ``start``.
         """
+        if not self._is_started and not self._is_closing:
+            raise RuntimeError("The server is not started: await start() first.")
         context = HubConnectionContext(
             connection_id, http_request, user, transport, self.options, transport.limits
         )
@@ -85,16 +98,15 @@ class HubServer:
             hub_class=self.hub_class,
             activate=self._activator(context),
         )
-        task = asyncio.create_task(connection.run())
-        self._connections[connection] = task
-        if self._closing:
-            context.end(_shutdown())
-        elif self._heart is None:
-            self._heart = asyncio.create_task(self._beat())
-        try:
-            await asyncio.shield(task)
-        finally:
-            task.add_done_callback(lambda _: self._connections.pop(connection, None))
+        self._connections.add(connection)
+        if self._guard is None and not self._is_closing:
+            self._guard = asyncio.create_task(_wait_for_cancellation())
+            self._guard.add_done_callback(self._abandon)
+        connection.ended.add_done_callback(lambda _: self._connections.discard(connection))
+        if self._is_closing:
+            connection.end(_shutdown())
+        connection.open()
+        return connection
 
     def _activator(self, connection: HubConnectionContext) -> Callable[[], Hub]:
         factory, groups = self._hub_factory, self._groups
@@ -102,7 +114,7 @@ class HubServer:
 
         def activate() -> Hub:
             hub = factory()
-            if "context" in vars(hub):
+            if "context" in hub.__dict__:
                 raise TypeError(
                     "hub_factory returned an instance that has served a call already; it has to "
                     "make a new one for each call."
@@ -114,31 +126,50 @@ class HubServer:
 
         return activate
 
-    async def _beat(self) -> None:
-        """One clock for all connections (K-1: a tick each second)."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_HEARTBEAT)
-            now = loop.time()
-            for connection in list(self._connections):
-                try:
-                    connection.tick(now)
-                except Exception:
-                    logger.exception("A connection's clockwork failed; it is cut off.")
-                    connection.connection.cut(RuntimeError("internal failure"))
+    def _abandon(self, guard: asyncio.Task[None]) -> None:
+        """Starts no more tasks once all are cancelled, as at the end of asyncio.run."""
+        for connection in self._connections:
+            connection.abandon()
+        self._connections.clear()
 
-    async def close(self, timeout: float = 10.0) -> None:
-        """Ends all connections, inviting them to return (L-6), and waits that long for it."""
-        self._closing = True
+    async def close(self, grace: float = 10.0) -> None:
+        """Ends all connections as ``end_connections`` does, then closes the lifetime manager.
+
+        What the lifetime manager raises is raised here. It is closed once, if it was started.
+        """
+        await self.end_connections(grace)
+        if self._is_started:
+            self._is_started = False
+            await self.lifetime.close()
+
+    async def end_connections(self, grace: float = 10.0) -> None:
+        """Ends all connections, now and later, and invites their clients to reconnect (L-6).
+
+        Hub code that still runs after ``grace`` seconds is cancelled. Code that does not end within
+        as many seconds again is logged and left running.
+        """
+        self._is_closing = True
         for connection in list(self._connections):
-            connection.connection.end(_shutdown())
-        tasks = set(self._connections.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout)
-        if self._heart is not None:
-            self._heart.cancel()
-            await asyncio.wait({self._heart})
-            self._heart = None
+            connection.end(_shutdown())
+        if not await self._wait_for_end(grace):
+            for connection in self._connections:
+                connection.cancel()
+            if not await self._wait_for_end(grace):
+                logger.error("%d connections do not end.", len(self._connections))
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.wait({self._guard})
+            self._guard = None
+
+    async def _wait_for_end(self, seconds: float) -> bool:
+        """Waits for the end of all connections. Returns False if some are left in the end."""
+        if self._connections:
+            await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
+        return all(each.ended.done() for each in self._connections)
+
+
+async def _wait_for_cancellation() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 def _shutdown() -> Ending:

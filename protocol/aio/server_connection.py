@@ -1,27 +1,33 @@
-"""The life of one connection on a server: handshake, reading, and a proper end (section L).
+"""The life of one connection on a server: handshake, service, and a proper end (section L).
 
 The order at the end is fixed (TW-14): what is queued, the hub's Close, OnDisconnected, and only
-then the end of the transport. Dispatch is left to ``dispatcher``, the clock to ``server``.
+then the end of the transport. What is done with messages is left to ``pump``, ``dispatcher`` and
+``invoker``, the events of the hub to ``hub_events``.
 """
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError, error_details
-from ..handshake import HANDSHAKE_CANCELED, SUCCESS_RESPONSE, ServerHandshake, write_response
+from ..handshake import HANDSHAKE_CANCELED, ServerHandshake
 from ..hub_protocol import HubProtocol
-from ..keepalive import KeepAlive, KeepAliveAction
+from ..keepalive import KeepAlive
 from ..messages import Close, Ping, Role
 from ..peer import HubPeer
-from .call_queue import CallQueue
+from ..peer_state import PeerState
 from .connection import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
-from .invoker import HubInvoker
+from .hub_events import HubEvents
+from .invoker import Call, HubInvoker
+from .keep_alive_timer import KeepAliveTimer
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
+from .pump import MessagePump
 from .transport import ServerTransport
 
 logger = logging.getLogger(__name__)
@@ -40,10 +46,10 @@ class ClientTimeoutError(RemoteProtocolError):
 
 
 class ServerConnection:
-    """Drives one connection from its first byte to its last.
+    """Drives one connection from its first byte to its last; the ``Receiver`` of its transport.
 
-    ``activate`` gives a new instance of ``hub_class`` for this connection; ``protocols`` are those
-    on offer, by lower-case name.
+    ``activate`` returns a new instance of ``hub_class`` for this connection; ``protocols`` are
+    those on offer, by lower-case name.
     """
 
     def __init__(
@@ -62,139 +68,128 @@ class ServerConnection:
         self._transport = transport
         self._options = options
         self._methods = methods
-        self._lifetime = lifetime
-        self._hub_class = hub_class
+        self._events = HubEvents(lifetime, hub_class, activate)
         self._activate = activate
-        loop = asyncio.get_running_loop()
-        self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
-        self._peer = HubPeer(
-            Role.SERVER,
-            ServerHandshake(
-                protocols,
-                transfer_formats=transport.transfer_formats,
-                maximum_size=options.maximum_receive_message_size,
-                detailed_errors=options.enable_detailed_errors,
-            ),
-            KeepAlive(
-                Role.SERVER,
-                interval=options.keep_alive_interval,
-                timeout=options.client_timeout_interval,
-                now=loop.time(),
-            ),
-            options.maximum_receive_message_size,
-        )
-        self._queue = CallQueue(
-            connection,
-            self._peer,
-            connection.limits.application_max_buffer_size,
-            self._fail,
+        self._loop = loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()  # of all tasks that run the hub's code
+        self._peer = _new_peer(options, protocols, transport)
+        self._pump = MessagePump[Call](
+            transport,
+            lambda data: self._peer.receive_data(data, loop.time()),
+            limit=connection.limits.application_max_buffer_size,
+            on_end=self._end_soon,
+            fail=self._fail,
         )
         self._dispatcher = HubDispatcher(
-            connection, self._queue, options.maximum_parallel_invocations_per_client
+            connection,
+            self._pump,
+            self._peer.keep_alive,
+            slots=options.maximum_parallel_invocations_per_client,
+            context=self._context,
+            fail=self._fail,
         )
-        self._ping = b""
+        self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
+        self._keep_alive_timer = KeepAliveTimer(
+            self._peer.keep_alive, self._ping, lambda: self._end_with_error(ClientTimeoutError())
+        )
         self._refusal = ""  # of the handshake
-        self._registered = False
-        self._connected = False  # on_connected has succeeded: on_disconnected is owed
-        self._connecting: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._is_registered = False
+        self._has_joined = False  # on_connected has succeeded, so on_disconnected will be called
+        self._accepting: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
+        self.closed: asyncio.Future[None] = loop.create_future()
+        """Done when hub and lifetime manager have been notified and the transport has ended."""
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """Done when ``closed`` is, and the last method has ended as well."""
+        connection.on_end = self._on_end
 
-    async def run(self) -> None:
-        """Returns when the connection has ended and everybody was told."""
-        self._task = asyncio.current_task()
-        self.connection.on_end = self._stop_reading
+    def open(self) -> None:
+        """Serves what the transport receives."""
+        if self.connection.ending is None:
+            self._transport.set_receiver(self)
+
+    def end(self, ending: Ending) -> None:
+        """Ends the connection for this reason; the first reason counts."""
+        self.connection.end(ending)
+
+    def cancel(self) -> None:
+        """Cancels the hub's code that still runs."""
+        for task in self._dispatcher.workers:
+            task.cancel()
+        self._events.cancel()
+
+    def abandon(self) -> None:
+        """Ends at once: cancels the hub's code, and starts no task, not even for OnDisconnected."""
+        self.connection.on_end = lambda: None
+        self.end(Ending(None))
+        self._stop_timers()
+        self._dispatcher.stop()
+        self.cancel()
+        if self._finishing is not None:
+            self._finishing.cancel()
+        self._transport.abort()
+
+    # ---- Receiver
+
+    def data_received(self, data: bytes) -> None:
+        """See Receiver."""
+        if self.connection.ending is not None:
+            return
+        if self._peer.state is PeerState.HANDSHAKE:
+            try:
+                self._receive_handshake(data)
+            except Exception as error:
+                self._fail(error)
+        else:
+            self._pump.feed(data)
+            self._dispatcher.advance()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See Receiver. What was sent before an orderly end is served before it."""
+        if self.connection.ending is not None:
+            return
+        if isinstance(error, TransportViolationError):
+            self.end(Ending(None, error))
+        elif error is not None:
+            self._fail(error)
+        elif self._peer.state is PeerState.HANDSHAKE:  # H-11
+            self.end(Ending(None))
+        else:
+            # Set before the calls that still wait are run: a method in front of them may run until
+            # ``connection_aborted`` is set.
+            self._keep_alive_timer.stop()
+            self.connection.connection_aborted.set()
+            self._pump.feed_end()
+            self._dispatcher.advance()
+
+    def _receive_handshake(self, data: bytes) -> None:
+        """Answers the handshake, and lets the hub accept the connection (H-14, L-1, L-2)."""
+        now = self._loop.time()
         try:
-            if self.connection.ending is None:  # as it is when the server is shutting down
-                await self._read()
-        except asyncio.CancelledError:
-            if self.connection.ending is None or self._task is None or self._task.uncancel():
-                self._dispatcher.stop()
-                raise  # somebody else's cancellation
+            rest = self._peer.receive_handshake(data, now)
         except HandshakeError as error:
             self._refusal = str(error)
-            self.connection.end(Ending(None, error))
-        except TransportViolationError as error:
-            self.connection.end(Ending(None, error))
-        except Exception as error:
-            self._fail(error)
-        finally:
-            self._handshake_timer.cancel()
-            self.connection.on_end = lambda: None
-        self.connection.end(Ending(Close(allow_reconnect=True)))  # unless there is a reason already
-        await self._finish()
-
-    def _stop_reading(self) -> None:
-        """Interrupts the reader, unless it is the reader that found the reason to end."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-
-    # ---- reading
-
-    async def _read(self) -> None:
-        rest = await self._read_handshake()
-        if rest is not None:
-            await self._accept()
-            self._queue.inbox += rest
-            await self._dispatcher.receive(self._transport)
-            await self._transport.acknowledge_end()
-            # What was sent before the end is served before it. A method that lasts until its
-            # caller is gone has to learn of it now, or those behind it would wait for ever.
-            self.connection.connection_aborted.set()
-            await self._queue.wait_until_served()
-        self._peer.receive_end()
-
-    async def _read_handshake(self) -> bytes | None:
-        """What follows the handshake; None when the client left before (H-11)."""
-        inbox = bytearray()
-        while await self._transport.receive_into(inbox, 0):
-            rest = self._peer.receive_handshake(bytes(inbox))
-            if rest is not None:
-                return rest
-            inbox.clear()
-        await self._transport.acknowledge_end()
-        return None
-
-    async def _accept(self) -> None:
-        """The handshake is done: answer, register, call OnConnected, serve (H-14, L-1, L-2)."""
+            self.end(Ending(None, error))
+            return
+        if rest is None:
+            return
         self._handshake_timer.cancel()
         hub_protocol = self._peer.hub_protocol
         self.connection.hub_protocol = hub_protocol
-        self._ping = hub_protocol.encode(Ping())
         self._transport.use_transfer_format(hub_protocol.transfer_format)
-        self._transport.write(SUCCESS_RESPONSE)
-        self._registered = True
-        await self._lifetime.on_connected(self.connection)
-        if self._hub_class.on_connected is Hub.on_connected:
-            self._serve()
-        else:  # in a task of its own: the reader has to notice when the client leaves meanwhile
-            self._connecting = asyncio.create_task(self._connect())
+        self._transport.write(self._peer.accept_handshake(now))
+        self._keep_alive_timer.start()
+        self._pump.feed(rest)
+        self._accepting = self._loop.create_task(self._accept(), context=self._context.copy())
+        self._accepting.add_done_callback(self._on_accepted)
 
-    async def _connect(self) -> None:
-        if failure := await self._call_hub("on_connected", lambda hub: hub.on_connected()):
+    async def _accept(self) -> None:
+        self._is_registered = True
+        failure = await self._events.registered(self.connection) or await self._events.connected()
+        if failure is not None:
             self._end_with_failure(failure)
-        else:
-            self._serve()
-
-    async def _call_hub(
-        self, name: str, call: Callable[[Hub], Awaitable[None]]
-    ) -> BaseException | None:
-        """Calls one of the hub's two events; how it failed, if it did.
-
-        It has a task of its own, so that whatever it does to its task ends this event alone.
-        """
-
-        async def run() -> None:
-            await call(self._activate())
-
-        event = asyncio.create_task(run())
-        await asyncio.wait({event})
-        error = asyncio.CancelledError() if event.cancelled() else event.exception()
-        if error is not None:
-            logger.error("%s.%s failed.", self._hub_class.__name__, name, exc_info=error)
-        return error
-
-    def _serve(self) -> None:
-        self._connected = True
+            return
+        self._has_joined = True
         hub_protocol = self._peer.hub_protocol
         self._dispatcher.start(
             HubInvoker(
@@ -206,38 +201,47 @@ class ServerConnection:
             )
         )
 
+    def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
+        error = asyncio.CancelledError() if accepting.cancelled() else accepting.exception()
+        if error is not None:  # a fault of ours, or the hub has cancelled all tasks
+            self._fail(error)
+
     # ---- time
 
     def _give_up_handshake(self) -> None:
-        if self.connection.ending is None:
-            self._refusal = HANDSHAKE_CANCELED  # H-9
-            self.connection.end(Ending(None))
+        self._refusal = HANDSHAKE_CANCELED  # H-9
+        self.end(Ending(None))
 
-    def tick(self, now: float) -> None:
-        """Called about once a second: timeouts and pings."""
-        self._transport.tick(now)
-        if self.connection.ending is not None:
-            return
-        if not self._peer.is_connected:
-            return
-        if self._queue.is_full and self._transport.is_closed:
-            self.connection.end(Ending(None))  # the reader waits for room and cannot notice
-            return
-        if self._queue.is_stalled:
-            self._peer.keep_alive.heard(now)
-        match self._peer.keep_alive.tick(now):
-            case KeepAliveAction.PING:
-                if not self._transport.has_inherent_keep_alive:  # TL-11
-                    self.connection.ping(self._ping)
-            case KeepAliveAction.TIMEOUT:
-                self._end_with_error(ClientTimeoutError())
-            case KeepAliveAction.NOTHING:
-                pass
+    def _ping(self) -> None:
+        try:
+            if not self._transport.buffered:  # buffered bytes are as good as a ping (K-1)
+                self.connection.write(self._peer.send(Ping(), self._loop.time()))
+        except Exception as error:  # the hub protocol's
+            self._fail(error)
+
+    def _stop_timers(self) -> None:
+        self._handshake_timer.cancel()
+        self._keep_alive_timer.stop()
 
     # ---- the end
 
-    def _fail(self, error: Exception) -> None:
-        """The client's mistake, or ours, the lifetime manager's, the hub protocol's."""
+    def _end_soon(self) -> None:
+        """Ends the connection when methods that end in this turn of the loop are answered."""
+        self._loop.call_soon(self._serve_end)
+
+    def _serve_end(self) -> None:
+        """Ends the connection: the client sends no more, and all that it has sent is served."""
+        if self.connection.ending is not None:
+            return
+        try:
+            self._peer.receive_end()
+        except RemoteProtocolError as error:
+            self._fail(error)
+        else:
+            self.end(Ending(Close(allow_reconnect=True)))
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the connection because of the client's mistake, or of an unexpected error."""
         if isinstance(error, RemoteProtocolError):
             self._end_with_error(error)
         else:
@@ -245,39 +249,70 @@ class ServerConnection:
             self._end_with_failure(error)
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
-        self.connection.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
+        self.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
 
     def _end_with_failure(self, error: BaseException) -> None:
-        """As when OnConnected fails: no invitation to come again (L-3)."""
-        self.connection.end(Ending(Close(error=self._text(error))))
+        """Does not invite the client to reconnect, as when OnConnected fails (L-3)."""
+        self.end(Ending(Close(error=self._text(error))))
 
     def _text(self, error: BaseException) -> str:
         return _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
 
-    async def _finish(self) -> None:
-        """Each step happens, whatever became of the one before; the transport always closes."""
+    def _on_end(self) -> None:
+        """The part of the end that happens at once."""
         ending = self.connection.ending
         assert ending is not None
-        if self._refusal:
-            self._transport.write(write_response(self._refusal))
-        elif ending.close is not None and self._peer.is_connected:
-            self._transport.write(self._peer.hub_protocol.encode(ending.close))
+        self._stop_timers()
+        try:
+            if self._refusal:
+                self._transport.write(self._peer.refuse_handshake(self._refusal))
+            elif ending.close is not None and self._peer.can_send:
+                self._transport.write(self._peer.send(ending.close, self._loop.time()))
+        except Exception:  # the hub protocol's
+            logger.exception("The last message to a client could not be written.")
         self._transport.flush()
         self._transport.stop_receiving()
         self.connection.connection_aborted.set()
         self._dispatcher.stop()
-        if self._connecting is not None:
-            await asyncio.wait({self._connecting})
+        self._finishing = self._loop.create_task(
+            self._finish(ending.error), context=self._context.copy()
+        )
+
+    async def _finish(self, error: Exception | None) -> None:
+        try:
+            await self._leave(error)
+        finally:
+            self.closed.set_result(None)
+            try:
+                while self._dispatcher.workers:
+                    await asyncio.wait(self._dispatcher.workers)
+            finally:
+                self.ended.set_result(None)
+
+    async def _leave(self, error: Exception | None) -> None:
+        """Calls OnDisconnected and the lifetime manager. The transport closes in any case."""
         failed = False
         try:
-            if self._connected and self._hub_class.on_disconnected is not Hub.on_disconnected:
-                error = ending.error
-                failed = None is not await self._call_hub(
-                    "on_disconnected", lambda hub: hub.on_disconnected(error)
-                )
-            if self._registered:
-                await self._lifetime.on_disconnected(self.connection)
-        except Exception:
-            logger.exception("A connection could not be forgotten.")
+            if self._accepting is not None:
+                await asyncio.wait({self._accepting})
+            if self._has_joined:
+                failed = await self._events.disconnected(error) is not None
+            if self._is_registered:
+                await self._events.forgotten(self.connection)
         finally:
             await self._transport.close(failed=failed)
+
+
+def _new_peer(
+    options: HubOptions, protocols: Mapping[str, HubProtocol], transport: ServerTransport
+) -> HubPeer:
+    handshake = ServerHandshake(
+        protocols,
+        transfer_formats=transport.transfer_formats,
+        maximum_size=options.maximum_receive_message_size,
+        detailed_errors=options.enable_detailed_errors,
+    )
+    # Over a transport that notices a lost peer itself nothing is pinged (TL-11).
+    interval = math.inf if transport.has_inherent_keep_alive else options.keep_alive_interval
+    keep_alive = KeepAlive(Role.SERVER, interval=interval, timeout=options.client_timeout_interval)
+    return HubPeer(Role.SERVER, handshake, keep_alive, options.maximum_receive_message_size)
