@@ -1,9 +1,10 @@
-"""``HubConnection``: what a program that talks to a hub holds in its hands (sections C and R).
+"""``HubConnection``: the object through which a program uses a hub (sections C and R).
 
 Decides what a user sees. Its states and reconnecting are left to ``connection_keeper``, one
-physical connection to ``client_connection``, how one comes about to the connector.
+physical connection to ``client_connection``, opening its transport to the connector.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
@@ -13,14 +14,14 @@ from msgspec import Raw
 from ..errors import LocalProtocolError, NotConnectedError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
-from ..option_checks import require_target
+from ..option_checks import require_function, require_target
 from .client_connection import ClientConnection
 from .client_options import HubConnectionOptions
-from .connection_keeper import ConnectionEvents, ConnectionKeeper, HubConnectionState, OnEnd
+from .connection_keeper import ConnectionCallbacks, ConnectionKeeper, HubConnectionState
 from .event_queue import EventQueue
 from .handlers import Handler, HandlerRegistry
 from .retry import RetryPolicy
-from .transport import ClientTransport
+from .transport import Transport
 
 Result = TypeVar("Result")
 AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
@@ -30,7 +31,7 @@ AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 class Connected:
     """What a connector brings: an open transport, and the id the server gave it, if it did."""
 
-    transport: ClientTransport
+    transport: Transport
     connection_id: str | None
 
 
@@ -59,9 +60,9 @@ class HubConnection:
         self._options = options
         self._retry_policy = retry_policy
         self._handlers = HandlerRegistry(hub_protocol)
-        self._callbacks = ConnectionEvents()
+        self._callbacks = ConnectionCallbacks()
         self._keeper: ConnectionKeeper | None = None  # of the last start
-        self._events: EventQueue | None = None  # of the last physical connection
+        self._events: EventQueue | None = None  # of the event loop of the last start
 
     # ---- state
 
@@ -75,7 +76,8 @@ class HubConnection:
     @property
     def connection_id(self) -> str | None:
         """The server's public name for this connection; None while there is none."""
-        return None if self._keeper is None else self._keeper.connection_id
+        connection = None if self._keeper is None else self._keeper.connection
+        return None if connection is None else connection.connection_id
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -84,13 +86,13 @@ class HubConnection:
 
     @property
     def transports(self) -> HttpTransportType:
-        """Over which the hub may be reached, as ``with_url`` was told."""
+        """The transports that may be used, as given to ``with_url``."""
         return self._transports
 
     async def start(self) -> None:
         """Connects. Not retried: reconnecting begins with the first established connection (R-2).
 
-        Raises NegotiationError or HandshakeError when there is no connection to be had,
+        Raises NegotiationError or HandshakeError when no connection can be opened,
         LocalProtocolError when it is started already, NotConnectedError when it is stopped
         meanwhile.
         """
@@ -98,6 +100,9 @@ class HubConnection:
             raise LocalProtocolError(
                 "The HubConnection cannot be started if it is not in the Disconnected state."
             )
+        if self._events is None or self._events.loop is not asyncio.get_running_loop():
+            limit = self._options.maximum_waiting_events_size
+            self._events = EventQueue(self._handlers, limit)
         self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._callbacks)
         await self._keeper.start()
 
@@ -107,10 +112,12 @@ class HubConnection:
         Events that wait for their handlers are dropped, and a handler that is running is cancelled,
         unless it is the one that calls this.
         """
-        if self._keeper is not None and not self._keeper.loop.is_closed():
-            await self._keeper.stop()
-        if self._events is not None:
-            await self._events.stop()
+        if self._keeper is None or self._keeper.loop.is_closed():
+            return
+        assert self._events is not None
+        self._events.drop()
+        await self._keeper.stop()
+        await self._events.wait_for_cancelled()
 
     async def __aenter__(self) -> "HubConnection":
         await self.start()
@@ -137,7 +144,7 @@ class HubConnection:
         was sent, HubException with the hub's text, ConnectionClosed when the connection ended first
         (the method may have run), and LocalProtocolError when the call cannot be written
         (MessageTooLargeError when it is over ``maximum_send_message_size``). Cancelling the wait
-        tells the hub, which may ignore it.
+        sends a CancelInvocation, which the hub may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
         return await self._active("invoke").invoke(target, arguments, result_type)
@@ -175,8 +182,7 @@ class HubConnection:
         require_target(target, 'on("ReceiveMessage", handler)')
         if handler is None:
             return lambda function: self.on(target, function)
-        if not callable(handler):
-            raise TypeError(f"A handler is a function, not {type(handler).__name__}.")
+        require_function(handler, "A handler")
         self._handlers.add(target, handler)
         return handler
 
@@ -192,41 +198,38 @@ class HubConnection:
         or not. It gets the target and the undecoded arguments, an array (``.copy()`` what is
         kept: it is a view of all that arrived with it).
         """
-        if handler is not None and not callable(handler):
-            raise TypeError(f"A handler is a function, not {type(handler).__name__}.")
+        if handler is not None:
+            require_function(handler, "A handler")
         self._handlers.set_any(handler)
 
     def on_closed(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection has ended for good; None: as asked for."""
-        self._callbacks.closed.append(_checked(callback))
+        require_function(callback, "A callback")
+        self._callbacks.closed.append(callback)
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
         """``callback(error)`` when the connection was lost and will be tried again (R-3)."""
-        self._callbacks.reconnecting.append(_checked(callback))
+        require_function(callback, "A callback")
+        self._callbacks.reconnecting.append(callback)
         return callback
 
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
         """``callback(connection_id)`` when there is a connection again, a new one (R-4)."""
-        self._callbacks.reconnected.append(_checked(callback))
+        require_function(callback, "A callback")
+        self._callbacks.reconnected.append(callback)
         return callback
 
-    async def _open(self, on_end: OnEnd) -> tuple[ClientConnection, str | None]:
+    async def _open(self) -> ClientConnection:
+        assert self._events is not None
         connected = await self._connector()
         connection = ClientConnection(
             connected.transport,
+            connected.connection_id,
             self._hub_protocol,
             self._handlers,
             self._events,
             self._options,
-            on_end,
         )
         await connection.start()
-        self._events = connection.events
-        return connection, connected.connection_id
-
-
-def _checked(callback: AnyCallback) -> AnyCallback:
-    if not callable(callback):
-        raise TypeError(f"A callback is a function, not {type(callback).__name__}.")
-    return callback
+        return connection

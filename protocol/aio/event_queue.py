@@ -1,123 +1,154 @@
-"""Events of one physical connection on their way to their handlers (C-21, CR-8).
+"""Events of a client on their way to their handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in a task of the queue. A handler that
-cancels its task ends only itself. The queue counts the bytes of the events that wait, and
-``client_connection`` applies the limit. ``handlers`` chooses the handlers of an event.
+cancels its task ends only itself. The queue counts the bytes of the events that wait, and decides
+when no more may be read. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Raw
 
+from ..errors import ConnectionClosed
 from ..messages import Invocation
-from .handlers import HandlerCall, HandlerRegistry, call_handler, shown
+from .callbacks import call_logged
+from .handlers import HandlerCall, HandlerRegistry, shown
 
 logger = logging.getLogger(__name__)
 
 _EVENT_OVERHEAD: Final = 256  # bytes of memory for an event, beside its arguments and its name
-_STOP_TIMEOUT: Final = 5.0  # seconds that ``stop`` waits for a cancelled handler
+_PAUSE: Final = 1024 * 1024  # bytes of waiting events from which on nothing more is read (C-21)
+_TURN: Final = 128  # calls of plain handlers after which the event loop gets a turn
+_STOP_TIMEOUT: Final = 5.0  # seconds in which a cancelled handler has to end
 
 
 class EventQueue:
-    """Calls handlers for events, once the events of the queue ``before`` have been handled.
+    """The waiting events of all connections that one ``HubConnection`` has in one event loop.
 
-    ``on_progress`` is called each time an event leaves the queue.
+    Up to ``maximum_size`` bytes wait while a caller waits for an answer: a handler may wait for
+    this caller, and the answer arrives behind the events.
     """
 
-    def __init__(
-        self,
-        handlers: HandlerRegistry,
-        before: "EventQueue | None",
-        on_progress: Callable[[], None],
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, handlers: HandlerRegistry, maximum_size: int) -> None:
+        self.loop: Final = asyncio.get_running_loop()
         self._handlers = handlers
-        self._on_progress = on_progress
+        self._maximum_size = maximum_size
         self._waiting: deque[tuple[str, Raw, int]] = deque()
+        self._size = 0  # about the bytes of memory that waiting events take
         self._target = ""  # of the event that was taken
         self._calls: deque[HandlerCall] = deque()  # its handlers that have not been called
         self._worker: asyncio.Task[None] | None = None
-        self._is_stopped = False
-        self._before: EventQueue | None = None
-        while before is not None and before._worker is None:  # nothing to wait for there
-            before = before._before
-        if before is not None and before._loop is self._loop:
-            self._before = before
-        self.size = 0
-        """The memory that the waiting events take, in bytes, approximately."""
+        self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
+        self._callers = 0
+        self._progress = asyncio.Event()
+
+    # ---- what arrives
 
     def put(self, invocation: Invocation) -> None:
-        """Appends an event. After ``stop`` it is dropped."""
-        if self._is_stopped:
-            return
-        # A copy: the arguments are a view that keeps the whole received chunk in memory.
+        """Adds an event; its handlers are called in its turn.
+
+        Raises ConnectionClosed when more wait than may while a caller waits.
+        """
+        # A copy, because the payload is a view of all bytes that were received with it.
         arguments = invocation.arguments.copy()
         weight = _EVENT_OVERHEAD + memoryview(arguments).nbytes + len(invocation.target)
         self._waiting.append((invocation.target, arguments, weight))
-        self.size += weight
+        self._size += weight
         self._start_worker()
+        if self._callers and self._size > self._maximum_size:
+            raise ConnectionClosed(
+                f"More than {self._maximum_size} bytes of events wait for their handlers while a "
+                "call waits for its answer (with_maximum_waiting_events_size)."
+            )
 
-    async def stop(self) -> None:
-        """Drops the waiting events, cancels the running handler and waits for its end.
+    @property
+    def is_full(self) -> bool:
+        """Whether reading has to pause until ``wait_for_room`` returns."""
+        return self._size > _PAUSE and not self._callers
 
-        A handler that calls this itself is not cancelled.
-        """
-        self._is_stopped = True
+    async def wait_for_room(self) -> None:
+        """Returns when handlers have caught up, or a caller begins to wait."""
+        while self.is_full:
+            self._progress.clear()
+            await self._progress.wait()
+
+    @contextmanager
+    def reading_kept_on(self) -> Iterator[None]:
+        """Reading does not pause inside this context, in which a caller waits for the server."""
+        self._callers += 1
+        self._progress.set()
+        try:
+            yield
+        finally:
+            self._callers -= 1
+
+    # ---- the end
+
+    def drop(self) -> None:
+        """Drops the waiting events and cancels the running handler, unless that calls this."""
         self._waiting.clear()
         self._calls.clear()
-        self.size = 0
-        if self._before is not None:
-            await self._before.stop()
-        worker = self._worker
-        if worker is None or worker is asyncio.current_task() or self._loop.is_closed():
-            return
-        worker.cancel()
-        await asyncio.wait({worker}, timeout=_STOP_TIMEOUT)
+        self._size = 0
+        self._progress.set()
+        if self._worker is not None and self._worker is not asyncio.current_task():
+            self._cancelled = self._worker
+            self._worker.cancel()
 
-    async def _wait_for_those_before(self) -> None:
-        while self._before is not None and self._before._worker is not None:
-            await asyncio.wait({self._before._worker})
-        self._before = None
+    async def wait_for_cancelled(self) -> None:
+        """Waits for the handler that ``drop`` has cancelled, for a limited time."""
+        worker = self._cancelled
+        if worker is not None and worker is not asyncio.current_task():
+            await asyncio.wait({worker}, timeout=_STOP_TIMEOUT)
+
+    # ---- handlers
 
     def _start_worker(self) -> None:
         if self._worker is None:
-            self._worker = self._loop.create_task(self._work())
+            self._worker = self.loop.create_task(self._work())
             self._worker.add_done_callback(self._worker_ended)
 
-    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
-        """Starts another worker if events are left: a handler has cancelled this one."""
+    def _worker_ended(self, worker: "asyncio.Task[None]") -> None:
+        """Starts another worker if events are left, as after a handler has cancelled this one."""
         self._worker = None
+        if worker is self._cancelled:
+            self._cancelled = None
         error = None if worker.cancelled() else worker.exception()
         # KeyboardInterrupt and SystemExit leave the event loop, which reports them.
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
             logger.error("An event '%s' was not handled.", shown(self._target), exc_info=error)
-        if (self._calls or self._waiting) and not self._loop.is_closed():
+        if (self._calls or self._waiting) and not self.loop.is_closed():
             self._start_worker()
 
     async def _work(self) -> None:
-        await self._wait_for_those_before()
         task = asyncio.current_task()
         assert task is not None
+        count = 0
         while self._take_event():
+            count += 1
+            if count % _TURN == 0:
+                await asyncio.sleep(0)
+                continue  # events may have been dropped meanwhile
             handler, values = self._calls.popleft()
+            target = shown(self._target)
             try:
-                await call_handler(self._target, handler, values)
+                await call_logged(handler, values, "A handler of '%s' failed.", target)
             except asyncio.CancelledError:
-                if not self._is_stopped:
-                    logger.warning("A handler of '%s' was cancelled.", shown(self._target))
+                if task is not self._cancelled:
+                    logger.warning("A handler of '%s' was cancelled.", target)
                 raise
-            if task.cancelling():  # by the handler; another worker calls the next one
+            if task.cancelling():  # a handler has cancelled it; the others run in another one
                 return
 
     def _take_event(self) -> bool:
         """Takes events until one has a handler that was not called; whether there is one."""
         while not self._calls and self._waiting:
             self._target, arguments, weight = self._waiting.popleft()
-            self.size -= weight
-            self._on_progress()
+            self._size -= weight
+            self._progress.set()
             self._calls.extend(self._handlers.calls(self._target, arguments))
         return bool(self._calls)

@@ -3,7 +3,6 @@
 Names match exactly, as in .NET (G-1). When handlers run is decided by ``event_queue``.
 """
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +14,6 @@ from msgspec import Raw
 from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
-from .cancellation import is_being_cancelled
 from .signatures import annotation_of
 
 logger = logging.getLogger(__name__)
@@ -92,20 +90,6 @@ class HandlerRegistry:
         if self._any is not None:
             calls.append((self._any, (target, arguments)))
         return calls
-
-
-async def call_handler(target: str, handler: Handler, values: Sequence[Any]) -> None:
-    """Calls one handler of ``target`` and waits for it; its error is logged."""
-    try:
-        result = handler(*values)
-        if inspect.isawaitable(result):
-            await result
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-            raise
-        logger.error("A handler of '%s' failed.", shown(target), exc_info=error)
 
 
 def shown(target: str) -> str:

@@ -1,0 +1,51 @@
+"""A call that a client waits for; what its caller gets for an answer (C-8 to C-11)."""
+
+import asyncio
+from typing import Any
+
+from msgspec import Raw
+
+from ..errors import ArgumentBindingError, HubException, SignalRError
+from ..hub_protocol import HubProtocol
+from ..messages import VOID, Completion
+
+
+class ClientCall:
+    """A ``PendingCall`` whose caller awaits ``answer``.
+
+    Raises TypeError for a ``result_type`` that no result can be read into.
+    """
+
+    def __init__(self, hub_protocol: HubProtocol, result_type: Any) -> None:
+        self._hub_protocol = hub_protocol
+        self._result_type = result_type
+        self._read_result = hub_protocol.value_reader(result_type)
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def complete(self, completion: Completion) -> None:
+        """See PendingCall."""
+        if completion.error:
+            self.fail(HubException(completion.error))
+            return
+        result = completion.result
+        if result == VOID:  # a void completion is as good as null (C-25)
+            if self._result_type is Raw:
+                self._set_result(VOID)
+                return
+            result = self._hub_protocol.encode_value(None)
+        try:
+            value = self._read_result(result)
+        except ArgumentBindingError as error:
+            name = getattr(self._result_type, "__name__", str(self._result_type))
+            self.fail(HubException(f"Error trying to deserialize result to {name}. {error}"))
+        else:
+            self._set_result(value)
+
+    def fail(self, error: SignalRError) -> None:
+        """See PendingCall."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _set_result(self, value: Any) -> None:
+        if not self.answer.done():
+            self.answer.set_result(value)
