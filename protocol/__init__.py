@@ -1,8 +1,9 @@
 """SignalR for asyncio: a client (``HubConnection``) and a hub server (``Hub``, ``map_hub``).
 
-Three rings, imports only inwards: the modules here are pure (bytes ↔ messages, rules, no clock, no
-I/O), ``protocol.aio`` adds asyncio, ``protocol.transports`` adds aiohttp. The names below are
-loaded when first used, so that ``import protocol`` needs none of the outer rings.
+Rings, imports only inwards: the modules here are pure (bytes ↔ messages, rules, no clock, no I/O),
+``protocol.aio`` adds asyncio, ``protocol.hosting`` decides what an HTTP host answers, and
+``protocol.transports`` adds aiohttp. The names below are loaded when first used, so that ``import
+protocol`` needs none of the outer rings.
 """
 
 from importlib import import_module
@@ -10,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aio.client import HubConnection as HubConnection
+    from .aio.clients import ClientProxy as ClientProxy
+    from .aio.clients import GroupManager as GroupManager
+    from .aio.clients import HubCallerClients as HubCallerClients
+    from .aio.clients import HubClients as HubClients
     from .aio.clients import HubContext as HubContext
+    from .aio.connection import HubConnectionContext as HubConnectionContext
     from .aio.connection_keeper import HubConnectionState as HubConnectionState
     from .aio.context import HttpRequestData as HttpRequestData
     from .aio.context import HubCallerContext as HubCallerContext
     from .aio.context import Principal as Principal
     from .aio.hub import Hub as Hub
     from .aio.hub import hub_method as hub_method
+    from .aio.lifetime import DefaultHubLifetimeManager as DefaultHubLifetimeManager
+    from .aio.lifetime import HubLifetimeManager as HubLifetimeManager
     from .aio.options import EndpointOptions as EndpointOptions
     from .aio.options import HubOptions as HubOptions
     from .aio.options import SlowClientPolicy as SlowClientPolicy
@@ -39,9 +47,17 @@ if TYPE_CHECKING:
     from .errors import SignalRError as SignalRError
     from .errors import TranscodingError as TranscodingError
     from .errors import TransportViolationError as TransportViolationError
+    from .framing import Framer as Framer
     from .http_transport_type import HttpTransportType as HttpTransportType
+    from .hub_protocol import ArgumentsReader as ArgumentsReader
+    from .hub_protocol import HubProtocol as HubProtocol
+    from .hub_protocol import SerializedHubMessage as SerializedHubMessage
+    from .hub_protocol import TransferFormat as TransferFormat
+    from .hub_protocol import ValueReader as ValueReader
     from .json_protocol import JsonHubProtocol as JsonHubProtocol
     from .messagepack_protocol import MessagePackHubProtocol as MessagePackHubProtocol
+    from .messages import HubMessage as HubMessage
+    from .messages import ReceivedMessage as ReceivedMessage
     from .number_types import Byte as Byte
     from .number_types import Int16 as Int16
     from .number_types import Int32 as Int32
@@ -59,10 +75,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     ".aio.client": ("HubConnection",),
-    ".aio.clients": ("HubContext",),
+    ".aio.clients": (
+        "ClientProxy",
+        "GroupManager",
+        "HubCallerClients",
+        "HubClients",
+        "HubContext",
+    ),
+    ".aio.connection": ("HubConnectionContext",),
     ".aio.connection_keeper": ("HubConnectionState",),
     ".aio.context": ("HttpRequestData", "HubCallerContext", "Principal"),
     ".aio.hub": ("Hub", "hub_method"),
+    ".aio.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
     ".aio.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
     ".aio.retry": ("RetryContext", "RetryPolicy"),
     ".dotnet_types": ("Char", "DateTimeOffset"),
@@ -83,9 +107,18 @@ _HOMES = {
         "TranscodingError",
         "TransportViolationError",
     ),
+    ".framing": ("Framer",),
     ".http_transport_type": ("HttpTransportType",),
+    ".hub_protocol": (
+        "ArgumentsReader",
+        "HubProtocol",
+        "SerializedHubMessage",
+        "TransferFormat",
+        "ValueReader",
+    ),
     ".json_protocol": ("JsonHubProtocol",),
     ".messagepack_protocol": ("MessagePackHubProtocol",),
+    ".messages": ("HubMessage", "ReceivedMessage"),
     ".number_types": (
         "Byte",
         "Int16",

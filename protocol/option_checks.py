@@ -58,6 +58,12 @@ def require_name(name: object, what: str) -> None:
         raise TypeError(f"{what} is a str, not {type(name).__name__}.")
 
 
+def require_function(function: object, what: str) -> None:
+    """Raises TypeError for what cannot be called."""
+    if not callable(function):
+        raise TypeError(f"{what} is a function, not {type(function).__name__}.")
+
+
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
     """Returns ``names`` as a tuple; ``what`` is their plural, for the error.
 

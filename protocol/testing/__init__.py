@@ -1,0 +1,57 @@
+"""Tools for tests of code that uses or extends this library.
+
+A clock that a test moves by hand, a transport in memory, and contract suites: tests that every
+implementation of an extension point has to pass. The suites need pytest and no plugin; all else
+works without it.
+"""
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .clock import LoopClock as LoopClock
+    from .hub_protocol_contract import HubProtocolContract as HubProtocolContract
+    from .lifetime_contract import HubLifetimeContract as HubLifetimeContract
+    from .memory_transport import MemoryTransport as MemoryTransport
+    from .memory_transport import memory_pair as memory_pair
+    from .retry_contract import RetryPolicyContract as RetryPolicyContract
+
+_TOOLS = {
+    "LoopClock": ".clock",
+    "MemoryTransport": ".memory_transport",
+    "memory_pair": ".memory_transport",
+}
+_CONTRACTS = {
+    "HubLifetimeContract": ".lifetime_contract",
+    "HubProtocolContract": ".hub_protocol_contract",
+    "RetryPolicyContract": ".retry_contract",
+}
+
+__all__ = sorted({**_TOOLS, **_CONTRACTS})
+
+
+def __getattr__(name: str) -> Any:
+    module = _TOOLS.get(name) or _CONTRACTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(module, __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name != "pytest":
+            raise
+        raise ImportError(
+            f"{__name__}.{name} needs pytest, which is not installed: pip install pytest"
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if (_pytest := sys.modules.get("pytest")) is not None:
+    # Lets pytest show the values of an assertion that fails in a suite. It has to know before the
+    # first of these modules is imported, by whichever name.
+    _pytest.register_assert_rewrite(*(__name__ + module for module in _CONTRACTS.values()))

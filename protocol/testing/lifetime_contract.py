@@ -1,0 +1,324 @@
+"""Tests that every ``HubLifetimeManager`` has to pass; see ``HubLifetimeContract``."""
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import update_wrapper
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import msgspec
+import pytest
+
+from ..aio.connection import HubConnectionContext
+from ..aio.context import HttpRequestData, Principal
+from ..aio.lifetime import HubLifetimeManager
+from ..aio.options import HubOptions
+from ..errors import GroupLimitError, LocalProtocolError, TranscodingError
+from ..json_protocol import JsonHubProtocol
+from ..messagepack_protocol import MessagePackHubProtocol
+from ..payload import Payload
+from .memory_transport import memory_pair
+
+_OPTIONS: Final = HubOptions(maximum_groups_per_connection=3, maximum_group_name_length=5)
+_TURNS: Final = 20
+
+
+class Receiver:
+    """A connection, as a lifetime manager gets it, and what arrives at its far end."""
+
+    def __init__(self, connection_id: str, user_id: str | None = None) -> None:
+        near, self.transport = memory_pair()
+        request = HttpRequestData("GET", "/hub", "", {}, None)
+        user = None if user_id is None else Principal(user_id)
+        self.connection = HubConnectionContext(connection_id, request, user, near, _OPTIONS)
+        self.connection.hub_protocol = JsonHubProtocol()
+
+
+class Scene:
+    """A manager with connections a and b of user U, c of user u, and d without a user.
+
+    Their groups: a is in g, b in g and h, c in G and in the group whose name is empty.
+    """
+
+    def __init__(self, manager: HubLifetimeManager, settle: Callable[[], Awaitable[None]]) -> None:
+        self.manager: Final = manager
+        self.settle: Final = settle
+        users = {"a": "U", "b": "U", "c": "u", "d": None}
+        self.receivers: Final = {name: Receiver(name, user) for name, user in users.items()}
+
+    async def set_up(self) -> None:
+        """Connects the receivers, and adds them to their groups."""
+        for receiver in self.receivers.values():
+            await self.manager.on_connected(receiver.connection)
+        for connection_id, group in (("a", "g"), ("b", "g"), ("b", "h"), ("c", "G"), ("c", "")):
+            await self.manager.add_to_group(connection_id, group)
+
+    async def tear_down(self) -> None:
+        """Disconnects what is connected."""
+        for connection in list(self.manager.connections.values()):
+            await self.manager.on_disconnected(connection)
+
+    async def targets(self, receiver: Receiver | str) -> list[str]:
+        """Targets of the invocations that have arrived at one receiver, in order."""
+        return [message["target"] for message in await self.messages(receiver)]
+
+    async def messages(self, receiver: Receiver | str) -> list[Any]:
+        """The JSON messages that have arrived at one receiver."""
+        records = (await self.received(receiver)).split(b"\x1e")[:-1]
+        return [msgspec.json.decode(record) for record in records]
+
+    async def received(self, receiver: Receiver | str) -> bytes:
+        """The bytes that have arrived at one receiver."""
+        await self.settle()
+        found = self.receivers[receiver] if isinstance(receiver, str) else receiver
+        return found.transport.take()
+
+
+Send = Callable[[HubLifetimeManager], Awaitable[None]]
+_Contract = TypeVar("_Contract", bound="HubLifetimeContract")
+_Parameters = ParamSpec("_Parameters")
+
+
+def _with_scene(
+    test: Callable[Concatenate[_Contract, Scene, _Parameters], Awaitable[None]],
+) -> Callable[Concatenate[_Contract, _Parameters], None]:
+    """Makes a plain test of a coroutine function, so that no plugin of pytest has to run it."""
+
+    def run(self: _Contract, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
+        async def play() -> None:
+            manager = await self.make()
+            await manager.start()
+            scene = Scene(manager, self.settle)
+            await scene.set_up()
+            try:
+                await test(self, scene, *args, **kwargs)
+            finally:
+                await scene.tear_down()
+                await manager.close()
+
+        asyncio.run(play())
+
+    signature = inspect.signature(test)
+    parameters = [each for name, each in signature.parameters.items() if name != "scene"]
+    update_wrapper(run, test)
+    attributes = vars(run)
+    del attributes["__wrapped__"]  # pytest would look at the coroutine function
+    attributes["__signature__"] = signature.replace(parameters=parameters)
+    return run
+
+
+_SENDS: Final = [
+    pytest.param(lambda it: it.send_all("X", []), "abcd", id="all"),
+    pytest.param(lambda it: it.send_all("X", [], ("a", "z")), "bcd", id="all except"),
+    pytest.param(lambda it: it.send_all("X", [], frozenset("abcd")), "", id="all except all"),
+    pytest.param(lambda it: it.send_connections(["a"], "X", []), "a", id="client"),
+    pytest.param(lambda it: it.send_connections(["z"], "X", []), "", id="no such client"),
+    pytest.param(lambda it: it.send_connections(["c", "a"], "X", []), "ac", id="clients"),
+    pytest.param(lambda it: it.send_connections("aba", "X", []), "ab", id="a client named twice"),
+    pytest.param(lambda it: it.send_connections(["A"], "X", []), "", id="ids are ordinal"),
+    pytest.param(lambda it: it.send_connections([], "X", []), "", id="no clients"),
+    pytest.param(lambda it: it.send_groups(["g"], "X", []), "ab", id="group"),
+    pytest.param(lambda it: it.send_groups(["G"], "X", []), "c", id="group names are ordinal"),
+    pytest.param(lambda it: it.send_groups([""], "X", []), "c", id="empty group name"),
+    pytest.param(lambda it: it.send_groups(["none"], "X", []), "", id="no such group"),
+    pytest.param(lambda it: it.send_groups(["g"], "X", [], ("b",)), "a", id="group except"),
+    pytest.param(lambda it: it.send_groups(["g", "h"], "X", []), "abb", id="groups"),
+    pytest.param(lambda it: it.send_groups(["h", "h"], "X", []), "bb", id="a group named twice"),
+    pytest.param(lambda it: it.send_users(["U"], "X", []), "ab", id="user"),
+    pytest.param(lambda it: it.send_users(["u"], "X", []), "c", id="user ids are ordinal"),
+    pytest.param(lambda it: it.send_users(["u", "U"], "X", []), "abc", id="users"),
+    pytest.param(lambda it: it.send_users(["U", "U"], "X", []), "ab", id="a user named twice"),
+    pytest.param(lambda it: it.send_users([""], "X", []), "", id="no such user"),
+]
+"""Sends, and the connections that get them, each as often as it is named."""
+
+
+class HubLifetimeContract(ABC):
+    """Subclass it as ``Test…`` and implement ``make``.
+
+    Each test runs in an event loop of its own, and starts and closes the manager.
+    """
+
+    @abstractmethod
+    async def make(self) -> HubLifetimeManager:
+        """A manager without connections that has not been started."""
+
+    async def settle(self) -> None:
+        """Returns when all that was sent has arrived.
+
+        The default lets the loop run for a few turns. Override it for a manager whose messages take
+        a detour through another process.
+        """
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    @pytest.mark.parametrize(("send", "expected"), _SENDS)
+    @_with_scene
+    async def test_targets(self, scene: Scene, send: Send, expected: str) -> None:
+        """Each connection gets a message as often as the send addresses it."""  # G-3 … G-7
+        await send(scene.manager)
+        got = {name: len(await scene.targets(name)) for name in scene.receivers}
+        assert got == {name: expected.count(name) for name in scene.receivers}
+
+    @_with_scene
+    async def test_message(self, scene: Scene) -> None:
+        """An Invocation without an id; its target and Raw arguments are unchanged."""  # G-1
+        await scene.manager.send_all("teXt", ["ü", None, msgspec.Raw(b'{"A_b":1}')])
+        for receiver in scene.receivers.values():
+            assert await scene.messages(receiver) == [
+                {"type": 1, "target": "teXt", "arguments": ["ü", None, {"A_b": 1}]}
+            ]
+
+    @_with_scene
+    async def test_order(self, scene: Scene) -> None:
+        """Sends by one caller arrive in their order, whatever they address."""  # P-5
+        await scene.manager.send_all("1", [])
+        await scene.manager.send_connections(["a"], "2", [])
+        await scene.manager.send_groups(["g"], "3", [])
+        await scene.manager.send_users(["U"], "4", [])
+        assert await scene.targets("a") == ["1", "2", "3", "4"]
+
+    @_with_scene
+    async def test_adding_twice_is_once(self, scene: Scene) -> None:
+        """Adding and removing are idempotent."""  # G-3
+        await scene.manager.add_to_group("a", "g")
+        await scene.manager.send_groups(["g"], "X", [])
+        assert await scene.targets("a") == ["X"]
+        for _ in range(2):
+            await scene.manager.remove_from_group("a", "g")
+            await scene.manager.send_groups(["g"], "X", [])
+            assert await scene.targets("a") == []
+        assert await scene.targets("b") == ["X"] * 3
+
+    @_with_scene
+    async def test_unknown_members_are_ignored(self, scene: Scene) -> None:
+        """Neither is an error."""  # G-3
+        await scene.manager.add_to_group("z", "g")
+        await scene.manager.remove_from_group("z", "g")
+        await scene.manager.remove_from_group("a", "none")
+        await scene.manager.send_groups(["g"], "X", [])
+        assert await scene.targets("a") == ["X"]
+
+    @_with_scene
+    async def test_everything_ends_with_the_connection(self, scene: Scene) -> None:
+        """A later connection with the same id inherits no membership."""  # G-3, G-7
+        for _ in range(2):  # the second is ignored
+            await scene.manager.on_disconnected(scene.receivers["b"].connection)
+        assert set(scene.manager.connections) == set("acd")
+        successor = Receiver("b")
+        await scene.manager.on_connected(successor.connection)
+        for send in (
+            scene.manager.send_groups(["g", "h"], "group", []),
+            scene.manager.send_users(["U"], "user", []),
+            scene.manager.send_connections(["b"], "client", []),
+        ):
+            await send
+        assert await scene.targets(successor) == ["client"]
+        assert await scene.targets("b") == []
+        assert await scene.targets("a") == ["group", "user"]
+
+    @_with_scene
+    async def test_an_ended_connection_gets_nothing(self, scene: Scene) -> None:
+        """Between its end and on_disconnected, sends to it succeed silently."""  # G-7
+        scene.receivers["a"].connection.abort()
+        await scene.manager.send_all("X", [])
+        await scene.manager.send_connections(["a"], "X", [])
+        assert await scene.targets("a") == []
+        assert await scene.targets("b") == ["X"]
+
+    @_with_scene
+    async def test_a_lost_transport_fails_no_send(self, scene: Scene) -> None:
+        """A transport that is lost, which the server has not noticed yet, is no error."""  # G-7
+        scene.receivers["a"].transport.abort()
+        await scene.manager.send_all("X", [])
+        assert await scene.targets("d") == ["X"]
+
+    @pytest.mark.parametrize("value", [object(), float("nan"), msgspec.Raw(b'"\x1e"')])
+    @_with_scene
+    async def test_arguments_that_cannot_be_written(self, scene: Scene, value: object) -> None:
+        """The sender gets an error; no connection gets anything, or ends."""  # J-21, done better
+        sends: list[Callable[[], Awaitable[None]]] = [
+            lambda: scene.manager.send_all("X", [value]),
+            lambda: scene.manager.send_connections(["a"], "X", [value]),
+            lambda: scene.manager.send_groups(["g"], "X", [value]),
+            lambda: scene.manager.send_users(["U"], "X", [value]),
+        ]
+        for send in sends:
+            with pytest.raises(LocalProtocolError):
+                await send()
+        await scene.manager.send_all("fine", [])
+        for receiver in scene.receivers.values():
+            assert await scene.targets(receiver) == ["fine"]
+
+    @_with_scene
+    async def test_arguments_that_one_hub_protocol_cannot_write(self, scene: Scene) -> None:
+        """Receivers that use another one get them, whatever their place in the order."""  # J-21
+        extension = Payload({"messagepack": msgspec.Raw(b"\xd4\x05\x00")})
+        speakers = [scene.receivers[name] for name in "bc"]
+        for receiver in speakers:
+            receiver.connection.hub_protocol = MessagePackHubProtocol()
+        sends: list[Callable[[], Awaitable[None]]] = [
+            lambda: scene.manager.send_all("X", [extension]),
+            lambda: scene.manager.send_connections("abcd", "X", [extension]),
+            lambda: scene.manager.send_groups(["g", "G"], "X", [extension]),
+            lambda: scene.manager.send_users(["U", "u"], "X", [extension]),
+        ]
+        for send in sends:
+            with pytest.raises(TranscodingError, match="extension of type 5"):
+                await send()
+        for receiver in speakers:
+            frames = await scene.received(receiver)
+            assert frames == bytes.fromhex("0b960180c0a15891d4050090") * 4
+        assert await scene.targets("a") == []
+
+    @_with_scene
+    async def test_a_send_to_a_single_slow_client_waits(self, scene: Scene) -> None:
+        """A send to one client waits until the client reads; no other send does."""  # TG-8
+        slow = scene.receivers["a"].transport
+        slow.pause_reading()
+        for send in (
+            scene.manager.send_all("X", ["x" * 100_000]),
+            scene.manager.send_connections(["a", "b"], "X", []),
+            scene.manager.send_groups(["g"], "X", []),
+            scene.manager.send_users(["U"], "X", []),
+        ):
+            await send
+        sending = asyncio.create_task(scene.manager.send_connections(["a"], "X", []))
+        await scene.settle()
+        assert not sending.done()
+        slow.resume_reading()
+        await sending
+        assert len(await scene.targets("a")) == 5
+
+    @_with_scene
+    async def test_groups_of_one_connection_are_bounded(self, scene: Scene) -> None:
+        """A refused group changes nothing; the limit is for each connection."""
+        await scene.manager.add_to_group("b", "i")  # its third
+        for _ in range(2):
+            with pytest.raises(GroupLimitError):
+                await scene.manager.add_to_group("b", "j")
+        await scene.manager.add_to_group("b", "g")  # where it is already
+        await scene.manager.add_to_group("a", "j")
+        await scene.manager.send_groups(["g", "i", "j"], "X", [])
+        assert [len(await scene.targets(name)) for name in "ab"] == [2, 2]
+        await scene.manager.remove_from_group("b", "i")
+        await scene.manager.add_to_group("b", "j")
+        await scene.manager.send_groups(["i", "j"], "X", [])
+        assert [len(await scene.targets(name)) for name in "ab"] == [1, 1]
+
+    @_with_scene
+    async def test_names_of_groups_are_bounded(self, scene: Scene) -> None:
+        """The limit counts characters."""
+        await scene.manager.add_to_group("a", "ü😀xyz")
+        with pytest.raises(GroupLimitError):
+            await scene.manager.add_to_group("a", "ü😀xyz!")
+        await scene.manager.remove_from_group("a", "ü😀xyz!")
+        await scene.manager.send_groups(["ü😀xyz", "ü😀xyz!"], "X", [])
+        assert await scene.targets("a") == ["X"]
+
+    @_with_scene
+    async def test_connections(self, scene: Scene) -> None:
+        """``connections`` are those of this process, by id."""
+        expected = {name: it.connection for name, it in scene.receivers.items()}
+        assert dict(scene.manager.connections) == expected

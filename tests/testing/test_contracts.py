@@ -1,0 +1,37 @@
+"""The library's own implementations of the extension points pass the contract suites."""
+
+from protocol import (
+    DefaultHubLifetimeManager,
+    HubLifetimeManager,
+    HubProtocol,
+    JsonHubProtocol,
+    MessagePackHubProtocol,
+    RetryPolicy,
+)
+from protocol.aio.retry import DEFAULT_RETRY_DELAYS, retry_delays
+from protocol.testing import HubLifetimeContract, HubProtocolContract, RetryPolicyContract
+
+
+class TestDefaultHubLifetimeManager(HubLifetimeContract):
+    async def make(self) -> HubLifetimeManager:
+        return DefaultHubLifetimeManager()
+
+
+class TestJsonHubProtocol(HubProtocolContract):
+    def make(self) -> HubProtocol:
+        return JsonHubProtocol()
+
+
+class TestMessagePackHubProtocol(HubProtocolContract):
+    def make(self) -> HubProtocol:
+        return MessagePackHubProtocol()
+
+
+class TestDefaultDelays(RetryPolicyContract):
+    def make(self) -> RetryPolicy:
+        return retry_delays(DEFAULT_RETRY_DELAYS)
+
+
+class TestNoDelays(RetryPolicyContract):
+    def make(self) -> RetryPolicy:
+        return retry_delays(())
