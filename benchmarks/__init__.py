@@ -1,4 +1,1 @@
-"""Measurements, always as ratios against something well known in the same run.
-
-``python -m benchmarks`` prints them; ``--guard`` fails when one is worse than it may be.
-"""
+"""Costs, measured beside those of something well known: see ``docs/benchmarks.md``."""

@@ -1,100 +1,36 @@
-"""``python -m benchmarks [--guard]``: prints the ratios, with --guard fails on a bad one."""
+"""``python -m benchmarks [PART …] [--against PATH] [--rounds N]`` or ``--guard``."""
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
-from protocol import JsonHubProtocol, MessagePackHubProtocol
-from protocol.hub_protocol import HubProtocol
-
-from . import broadcast, decode, echo, growth
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A measured ratio and the bound that a guard holds it to."""
-
-    name: str
-    value: float
-    at_most: float
-    details: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether the guard is content."""
-        return self.value <= self.at_most
-
-
-def _echo(clients: int, depth: int) -> Ratio:
-    cpu = echo.measure(clients, depth)
-    return Ratio(
-        f"SignalR echo / plain aiohttp echo, CPU, {clients}×{depth} in flight",
-        cpu.ratio,
-        0.67,
-        f"{cpu.ours:.1f} µs / {cpu.theirs:.1f} µs",
-    )
-
-
-def _decode(hub_protocol: HubProtocol, at_most: float) -> Ratio:
-    time = decode.measure(hub_protocol)
-    return Ratio(
-        f"decoding {decode.MESSAGES} invocations in {hub_protocol.name} / orjson.loads of them",
-        time.ratio,
-        at_most,
-        f"{time.ours:.0f} ns / {time.theirs:.0f} ns each",
-    )
-
-
-def _broadcast(connections: int) -> Ratio:
-    cpu = broadcast.measure(connections)
-    return Ratio(
-        f"broadcast to {connections} connections / loop over raw sockets, the thread's time",
-        cpu.ratio,
-        2.0,
-        f"{cpu.ours:.1f} µs / {cpu.theirs:.1f} µs each",
-    )
-
-
-def _growth() -> Ratio:
-    worst, times = growth.measure()
-    return Ratio(
-        "hostile input: growth of the time / growth of the size, worst case",
-        times / growth.FACTOR,
-        2.0,
-        f"{worst}: {times:.1f} / {growth.FACTOR}",
-    )
-
-
-def _settled(measure: Callable[[], Ratio], tries: int = 5) -> list[Ratio]:
-    """A few measurements, if the first does not hold: noise passes, a regression stays."""
-    ratios = [measure()]
-    while not ratios[-1].holds and len(ratios) < tries:
-        ratios.append(measure())
-    return ratios
+from . import comparison, guard
+from .processes import Unavailable
 
 
 def main() -> int:
-    """The exit code: 1 when a guarded ratio does not hold."""
-    parser = argparse.ArgumentParser("python -m benchmarks", description="Prints ratios of costs.")
-    parser.add_argument("--guard", action="store_true", help="fail when one does not hold")
-    guarded = parser.parse_args().guard
-    good = True
-    for measure in (
-        _growth,
-        lambda: _decode(JsonHubProtocol(), 1.0),
-        lambda: _decode(MessagePackHubProtocol(), 2.5),
-        lambda: _echo(1, 64),
-        lambda: _echo(100, 16),
-        lambda: _broadcast(500),
-    ):
-        ratios = _settled(measure)
-        ratio = min(ratios, key=lambda each: each.value)
-        good &= ratio.holds
-        print(f"{ratio.value:.2f}  (at most {ratio.at_most})  {ratio.name}: {ratio.details}")
-        if len(ratios) > 1:
-            print(f"      the best of {', '.join(f'{each.value:.2f}' for each in ratios)}")
-    return 0 if good or not guarded else 1
+    """Return the exit code: 1 when a guarded ratio does not hold, 2 when something is missing."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Prints costs as tables.")
+    names = ", ".join(comparison.PARTS)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {names}; default: all")
+    parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare")
+    parser.add_argument("--rounds", type=int, default=5, help="of each measurement; default: 5")
+    parser.add_argument("--guard", action="store_true", help="fail when a ratio does not hold")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(comparison.PARTS):
+        parser.error(f"unknown part: {', '.join(sorted(unknown))} (expected {names})")
+    if options.against is not None and not Path(options.against, "protocol").is_dir():
+        parser.error(f"--against {options.against}: expected a checkout, found no folder protocol")
+    if options.rounds < 1:
+        parser.error("--rounds: expected 1 or more")
+    try:
+        if options.guard:
+            return 0 if guard.run() else 1
+        comparison.run(options.parts or list(comparison.PARTS), options.against, options.rounds)
+    except Unavailable as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

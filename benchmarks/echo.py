@@ -1,40 +1,33 @@
-"""CPU per SignalR echo on our hub against CPU per plain WebSocket echo on aiohttp."""
+"""CPU time of a server per call of an ``async def`` method that returns its argument.
 
-import asyncio
-import functools
+The argument has 45 bytes of JSON. In flight are 64 calls of one connection, or one call of each of
+100 connections, or 16 of each. A client sends each call in a WebSocket message of its own, or joins
+in one message all that it sends at a time.
+"""
 
-from .load import Server, connected, serving
-from .pairs import Costs, measured
-from .servers import PLAIN_PATH, SIGNALR_PATH
+from collections.abc import Mapping
 
-# The same bytes for both: to the plain echo they are just a text.
-_TEXT = b'"a text of thirty bytes in all."'
-_MESSAGE = b'{"type":1,"invocationId":"1","target":"Echo","arguments":[%b]}\x1e' % _TEXT
-_END = b"\x1e"  # occurs once in each reply
-PAIRS = 20
-TOTAL = 24_000
+from . import load
+from .processes import Server
+from .rounds import Row, interleaved
 
+SECONDS = 0.25
 
-async def _cpu(server: Server, path: str, clients: int, depth: int) -> float:
-    """The server's CPU in µs per echo, over new connections."""
-    async with (
-        connected(server, path, clients, _MESSAGE, _END, depth) as connections,
-        asyncio.timeout(60),
-    ):
-        for connection in connections:  # all others are only counted
-            reply = await connection.run(1)
-            if _TEXT not in reply:
-                raise ValueError(f"no echo: {reply!r}")
-        before = await server.get("/cpu")
-        await asyncio.gather(*(each.run(TOTAL // clients) for each in connections))
-        return (await server.get("/cpu") - before) / TOTAL * 1e6
+CASES: dict[str, tuple[int, int, bool]] = {
+    "1×64": (1, 64, False),
+    "1×64, joined": (1, 64, True),
+    "100×1": (100, 1, False),
+    "100×16": (100, 16, False),
+    "100×16, joined": (100, 16, True),
+}
+"""Connections, calls in flight on each, and whether they are joined."""
 
 
-def measure(clients: int, depth: int) -> Costs:
-    """CPU µs per echo: ours, plain aiohttp's."""
-    with serving() as server:
-        ours, plain = (
-            functools.partial(_cpu, server, path, clients, depth)
-            for path in (SIGNALR_PATH, PLAIN_PATH)
-        )
-        return asyncio.run(measured(ours, plain, PAIRS))
+def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
+    """Return the seconds of CPU per call of one case."""
+    connections, depth, joined = CASES[case]
+
+    def cost(server: Server) -> dict[str, float]:
+        return {case: load.echo(server, connections, depth, joined, SECONDS)}
+
+    return interleaved(servers, cost, rounds)

@@ -1,127 +1,92 @@
-"""The servers under load, each started in a process of its own: ``python -m benchmarks.servers``.
+"""A server under load, a program of its own: ``python servers.py asyncio|uvloop``.
 
-Prints its port. ``GET /cpu`` answers with the seconds of CPU the process has used.
+It imports ``protocol`` from the path that its starter sets, so that it serves any version of the
+library, and uses only names that every version has. It prints its port as soon as it serves, and
+ends when standard input ends.
 """
 
 import asyncio
-import socket
+import importlib
+import json
+import os
 import sys
-import time
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
-from protocol import Hub, HubContext, HubOptions, hub_method, map_hub
-from protocol.hub_protocol import TransferFormat
-from protocol.transports.web_socket_frame import data_frame
-
-SIGNALR_PATH = "/hub"
-PLAIN_PATH = "/plain"
-_CONTEXT = web.AppKey("context", HubContext)
+from protocol import Hub, hub_method, map_hub
 
 
 class EchoHub(Hub):
-    """What an application would write."""
+    """The hub of ``dotnet/echo-hub``."""
 
     @hub_method
     async def echo(self, value: str) -> str:
-        """The argument."""
+        """Return the argument."""
         return value
 
-
-async def plain_echo(request: web.Request) -> web.WebSocketResponse:
-    """The echo of aiohttp's documentation."""
-    web_socket = web.WebSocketResponse(compress=False)
-    await web_socket.prepare(request)
-    async for message in web_socket:
-        if message.type is WSMsgType.TEXT:
-            await web_socket.send_str(message.data)
-    return web_socket
+    @hub_method
+    async def broadcast(self, text: str, count: int) -> None:
+        """Send ``count`` events to every connection."""
+        for _ in range(count):
+            await self.clients.all.send("Event", text)
 
 
-async def cpu(_request: web.Request) -> web.Response:
-    """CPU seconds of this process, user and system."""
-    return web.Response(text=repr(time.process_time()))
-
-
-async def broadcast(request: web.Request) -> web.Response:
-    """Sends one event to everybody and answers with the seconds this took, written to all."""
-    text = request.query["text"]
-    context = request.app[_CONTEXT]
-    start = time.thread_time()
-    await context.clients.all.send("Event", text)
-    # One turn of the loop writes 256 connections; the last turn comes before this one returns.
-    for _ in range(context.connection_count // 256 + 2):
-        await asyncio.sleep(0)
-    return web.Response(text=repr(time.thread_time() - start))
-
-
-class RawSockets:
-    """Plain connections that get the bytes of an event by the shortest way there is."""
+class PlainSockets:
+    """WebSockets on aiohttp alone: an echo, and events to all by the shortest way there is."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self._sockets: list[socket.socket] = []
-        self.port: int = self._listener.getsockname()[1]
+        self._descriptors: set[int] = set()
 
-    async def accept(self) -> None:
-        """Accepts until cancelled."""
-        loop = asyncio.get_running_loop()
-        self._listener.setblocking(False)
-        while True:
-            connection, _ = await loop.sock_accept(self._listener)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(connection)
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Answer each text with itself, except a call of Broadcast: send its events to all."""
+        web_socket = web.WebSocketResponse(compress=False)
+        await web_socket.prepare(request)
+        assert request.transport is not None
+        descriptor = request.transport.get_extra_info("socket").fileno()
+        self._descriptors.add(descriptor)
+        try:
+            async for message in web_socket:
+                if message.type is WSMsgType.TEXT:
+                    if '"target":"Broadcast"' in message.data:
+                        self._broadcast(*json.loads(message.data.rstrip("\x1e"))["arguments"])
+                    else:
+                        await web_socket.send_str(message.data)
+        finally:
+            self._descriptors.remove(descriptor)
+        return web_socket
 
-    async def port_number(self, _request: web.Request) -> web.Response:
-        """Where to connect."""
-        return web.Response(text=str(self.port))
+    def _broadcast(self, text: str, count: int) -> None:
+        record = f'{{"type":1,"target":"Event","arguments":["{text}"]}}\x1e'.encode()
+        assert len(record) < 126
+        frames = (bytes((0x81, len(record))) + record) * count
+        for descriptor in self._descriptors:
+            os.write(descriptor, frames)
 
-    async def send(self, request: web.Request) -> web.Response:
-        """Sends what ``broadcast`` sends, and answers with the seconds it took."""
-        text = request.query["text"]
-        record = b'{"type":1,"target":"Event","arguments":["%b"]}\x1e' % text.encode()
-        data = data_frame(record, TransferFormat.TEXT)
-        start = time.thread_time()
-        for connection in self._sockets:
-            connection.send(data)
-        return web.Response(text=repr(time.thread_time() - start))
 
-    def close(self) -> None:
-        """Closes everything."""
-        for connection in (self._listener, *self._sockets):
-            connection.close()
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes an event loop of asyncio or uvloop."""
+    if name == "uvloop":
+        factory: Callable[[], asyncio.AbstractEventLoop]
+        factory = importlib.import_module("uvloop").new_event_loop
+        return factory
+    return asyncio.new_event_loop
 
 
 async def main() -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     app = web.Application()
-    options = HubOptions(maximum_receive_message_size=1024 * 1024)
-    app[_CONTEXT] = map_hub(app, SIGNALR_PATH, EchoHub, hub_options=options)
-    app.router.add_get(PLAIN_PATH, plain_echo)
-    app.router.add_get("/cpu", cpu)
-    app.router.add_get("/broadcast", broadcast)
-    raw = RawSockets()
-    app.router.add_get("/raw-port", raw.port_number)
-    app.router.add_get("/raw", raw.send)
+    map_hub(app, "/hub", EchoHub)
+    app.router.add_get("/plain", PlainSockets().serve)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
     await site.start()
     print(runner.addresses[0][1], flush=True)
-    accepting = asyncio.create_task(raw.accept())
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    accepting.cancel()
     await runner.cleanup()
-    raw.close()
-
-
-def frame(payload: bytes) -> bytes:
-    """A client's Text frame, masked with zeros so that masking costs nobody anything."""
-    size = len(payload)
-    head: Any = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
-    return bytes(head) + b"\0\0\0\0" + payload
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as loop_runner:
+        loop_runner.run(main())

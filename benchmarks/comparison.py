@@ -1,0 +1,137 @@
+"""The tables: this library beside Kestrel, aiohttp alone and another checkout of itself."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import decode, echo, fan_out, growth, load, memory, peers, stall
+from .processes import SERVER_CORE, Program, Server, Unavailable, on_core
+from .rounds import Row, interleaved, table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and how often it is measured."""
+
+    programs: dict[str, Program]
+    checkouts: dict[str, Path]
+    ratios: list[tuple[str, str]]
+    """Pairs of names; the first one's costs are divided by the second one's."""
+    rounds: int
+
+    def without_plain(self) -> "Comparison":
+        """Return the comparison of the hubs only."""
+        programs = {name: it for name, it in self.programs.items() if name != peers.PLAIN}
+        ratios = [pair for pair in self.ratios if peers.PLAIN not in pair]
+        return Comparison(programs, self.checkouts, ratios, self.rounds)
+
+    def table(self, title: str, rows: list[Row], scale: float = 1.0) -> str:
+        """Return the table of all programs."""
+        return table(title, rows, list(self.programs), self.ratios, scale)
+
+
+def comparison(against: Path | None, rounds: int) -> Comparison:
+    """Return what this machine can compare; what it lacks is printed to standard error."""
+    checkouts = {"this": peers.ROOT} | ({} if against is None else {"before": against})
+    programs = {
+        f"{name} ({loop})": peers.library(loop, root)
+        for loop in peers.LOOPS
+        for name, root in checkouts.items()
+    }
+    ratios = [(f"this ({loop})", f"before ({loop})") for loop in peers.LOOPS if against is not None]
+    fastest = f"this ({peers.LOOPS[0]})"
+    try:
+        programs["Kestrel"] = peers.kestrel()
+        ratios.append((fastest, "Kestrel"))
+    except Unavailable as missing:
+        print(f"left out: {missing}", file=sys.stderr)
+    programs[peers.PLAIN] = peers.plain(peers.LOOPS[0])
+    ratios.append((fastest, peers.PLAIN))
+    return Comparison(programs, checkouts, ratios, rounds)
+
+
+def _measured(
+    compared: Comparison,
+    measure: Callable[[Mapping[str, Server], str, int], list[Row]],
+    cases: Iterable[str],
+) -> list[Row]:
+    with peers.running(compared.programs) as servers:
+        return [row for case in cases for row in measure(servers, case, compared.rounds)]
+
+
+def _echo(compared: Comparison) -> str:
+    rows = _measured(compared, echo.measure, echo.CASES)
+    return compared.table("Server CPU in µs per echo", rows, scale=1e6)
+
+
+def _fan_out(compared: Comparison) -> str:
+    rows = _measured(compared, fan_out.measure, fan_out.CASES)
+    return compared.table("Server CPU in µs per delivery of an event", rows, scale=1e6)
+
+
+def _memory(compared: Comparison) -> str:
+    rows = memory.measure(compared.programs, compared.rounds)
+    return compared.table("Resident memory in KiB per connection", rows)
+
+
+def _stall(compared: Comparison) -> str:
+    compared = compared.without_plain()
+    rows = _measured(compared, stall.measure, stall.RECORDS)
+    title = "Longest wait in ms of another client while one sends 1 MiB"
+    return compared.table(title, rows, scale=1e3)
+
+
+def _decode(compared: Comparison) -> str:
+    rows = interleaved(compared.checkouts, _decode_times, compared.rounds)
+    usual = {row.case: row for row in rows if row.case.endswith(decode.USUAL)}
+    for row in rows:  # a column that is not shown, for the ratio to it
+        hub_protocol = row.case.partition(" ")[0]
+        row.values[decode.USUAL] = usual[f"{hub_protocol} {decode.USUAL}"].values["this"]
+    ratios = [("this", decode.USUAL), *(("this", it) for it in compared.checkouts if it != "this")]
+    return table("Time in ns to decode a message", rows, list(compared.checkouts), ratios)
+
+
+def _decode_times(root: Path) -> dict[str, float]:
+    with on_core(SERVER_CORE):
+        done = subprocess.run(
+            [sys.executable, decode.__file__],
+            env={**os.environ, **peers.environment(root)},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    return {
+        f"{hub_protocol} {kind}": time
+        for hub_protocol, kinds in json.loads(done.stdout).items()
+        for kind, time in kinds.items()
+    }
+
+
+def _growth(_compared: Comparison) -> str:
+    worst, times = growth.measure()
+    return (
+        f"Hostile input of {growth.FACTOR} times the size takes at most {times:.1f} times as long "
+        f"({worst})\n"
+    )
+
+
+PARTS: dict[str, Callable[[Comparison], str]] = {
+    "echo": _echo,
+    "fan-out": _fan_out,
+    "memory": _memory,
+    "stall": _stall,
+    "decode": _decode,
+    "growth": _growth,
+}
+
+
+def run(parts: list[str], against: Path | None, rounds: int) -> None:
+    """Print the tables. Raises Unavailable where they cannot be measured."""
+    load.program()
+    compared = comparison(against, rounds)
+    print(f"Medians of {rounds} rounds\n")
+    for part in parts:
+        print(PARTS[part](compared), flush=True)

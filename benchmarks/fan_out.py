@@ -1,0 +1,36 @@
+"""CPU time of a server per delivery of an event that one call sends to all connections.
+
+A call sends one event, or eight in a row. Everything that the server does for it counts: it reads
+the call, encodes the events and writes them to every connection.
+"""
+
+from collections.abc import Mapping
+
+from . import load
+from .processes import Server
+from .rounds import Row, interleaved
+
+DELIVERIES = 8000
+CASES: dict[str, tuple[int, int]] = {
+    f"{connections} connections{', eight events' if events > 1 else ''}": (connections, events)
+    for events in (1, 8)
+    for connections in (100, 1000, 4000)
+}
+"""Connections, and events per call."""
+
+
+def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
+    """Return the seconds of CPU per delivery of one case."""
+    return measured(servers, case, *CASES[case], rounds)
+
+
+def measured(
+    servers: Mapping[str, Server], case: str, connections: int, events: int, rounds: int
+) -> list[Row]:
+    """Return the seconds of CPU per delivery; one measurement is at least DELIVERIES of them."""
+    calls = max(2, DELIVERIES // (connections * events))
+
+    def cost(server: Server) -> dict[str, float]:
+        return {case: load.fan_out(server, connections, events, calls)}
+
+    return interleaved(servers, cost, rounds)

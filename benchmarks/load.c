@@ -1,0 +1,393 @@
+/* The load generator: WebSocket clients of a SignalR hub on 127.0.0.1.
+ *
+ *   load echo    PORT PATH PID CONNECTIONS DEPTH JOINED SECONDS  -> answers, CPU seconds
+ *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS         -> deliveries, CPU seconds
+ *   load idle    PORT PATH CONNECTIONS                           -> "ready"
+ *   load stall   PORT PATH PROTOCOL                              -> the longest wait in seconds
+ *
+ * PID is the server's process. Its CPU time, user and system, of all threads, is read directly
+ * before and after the measured part. `idle` holds its connections until standard input ends.
+ * `stall` reads a message from standard input; see the function. An unexpected reply or a closed
+ * connection ends the program with a text on standard error and status 1.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNECTIONS = 10000, DEPTH = 256, READ = 65536, RECORD = 1024, FLOOD = 2 << 20, CLOSED = 2 };
+enum phase { UPGRADING, SHAKING_HANDS, OPEN };
+
+#define ARGUMENT "a text of JSON, forty-five bytes in quotes."
+#define EVENT "an event of 60 characters: each goes to every connection ..."
+
+struct connection {
+    int fd;
+    enum phase phase;
+    unsigned char head[10]; /* of the frame that is arriving */
+    unsigned head_size;
+    uint64_t frame_left;
+    char record[RECORD]; /* the part of a record that has arrived; of a long one, its end */
+    size_t record_size;
+    unsigned replies; /* since the last look; each one holds `expected` */
+    unsigned next_id;
+    int is_binary;
+    int ignores_others; /* instead of failing at an unexpected record */
+};
+
+static struct connection connections[CONNECTIONS];
+static const char *expected = ARGUMENT;
+static int epoll;
+
+static void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+/* Ends with a status of its own, from which `stall` sees that a server has refused a message. */
+static void fail_at_close(void) {
+    fputs("load: the server closed a connection\n", stderr);
+    exit(CLOSED);
+}
+
+static double seconds_of(clockid_t clock) {
+    struct timespec now;
+    if (clock_gettime(clock, &now)) fail("cannot read a clock: %s", strerror(errno));
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static double wall(void) { return seconds_of(CLOCK_MONOTONIC); }
+
+static clockid_t cpu_clock_of(int pid) {
+    clockid_t clock;
+    int error = clock_getcpuclockid(pid, &clock);
+    if (error) fail("no CPU clock of process %d: %s", pid, strerror(error));
+    return clock;
+}
+
+/* What a client sends: masked frames. */
+
+static size_t put_frame(unsigned char *out, int opcode, const void *payload, size_t size) {
+    static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    const unsigned char *from = payload;
+    size_t at = 0;
+    int length_bytes = size < 126 ? 0 : size < 65536 ? 2 : 8;
+    out[at++] = (unsigned char)(0x80 | opcode);
+    out[at++] = length_bytes == 0 ? (unsigned char)(0x80 | size) : length_bytes == 2 ? 0xfe : 0xff;
+    for (int shift = 8 * (length_bytes - 1); shift >= 0; shift -= 8)
+        out[at++] = (unsigned char)((uint64_t)size >> shift);
+    memcpy(out + at, mask, 4);
+    at += 4;
+    for (size_t i = 0; i < size; i++) out[at + i] = from[i] ^ mask[i & 3];
+    return at + size;
+}
+
+static void send_all(struct connection *c, const void *data, size_t size) {
+    ssize_t sent = send(c->fd, data, size, MSG_NOSIGNAL);
+    if (sent != (ssize_t)size) fail("cannot send: %s", strerror(errno));
+}
+
+static void send_message(struct connection *c, const char *text) {
+    unsigned char frame[RECORD];
+    send_all(c, frame, put_frame(frame, c->is_binary ? 2 : 1, text, strlen(text)));
+}
+
+/* What a server sends. */
+
+static void take_record(struct connection *c) {
+    size_t size = c->record_size;
+    c->record_size = 0;
+    if (c->phase == SHAKING_HANDS) {
+        if (memmem(c->record, size, "error", 5)) fail("handshake: %.*s", (int)size, c->record);
+        c->phase = OPEN;
+    } else if (memmem(c->record, size, expected, strlen(expected))) {
+        c->replies++;
+    } else if (!c->ignores_others && (size < 9 || memcmp(c->record, "{\"type\":6", 9))) {
+        fail("unexpected: %.*s", (int)size, c->record);
+    }
+}
+
+static void append(struct connection *c, const char *data, size_t size) {
+    if (size > RECORD) {
+        data += size - RECORD;
+        size = RECORD;
+    }
+    size_t kept = c->record_size < RECORD - size ? c->record_size : RECORD - size;
+    memmove(c->record, c->record + c->record_size - kept, kept);
+    memcpy(c->record + kept, data, size);
+    c->record_size = kept + size;
+}
+
+/* Records of JSON, and the handshake's, end with a separator; of MessagePack, with the frame. */
+static void take_payload(struct connection *c, const char *data, size_t size) {
+    while (size && (!c->is_binary || c->phase == SHAKING_HANDS)) {
+        const char *separator = memchr(data, 0x1e, size);
+        if (!separator) break;
+        size_t part = (size_t)(separator - data);
+        append(c, data, part);
+        take_record(c);
+        data += part + 1;
+        size -= part + 1;
+    }
+    append(c, data, size);
+    if (c->is_binary && c->record_size && !c->frame_left) take_record(c);
+}
+
+static void take_frames(struct connection *c, const unsigned char *data, size_t size) {
+    while (size) {
+        if (c->frame_left) {
+            size_t part = size < c->frame_left ? size : (size_t)c->frame_left;
+            c->frame_left -= part;
+            if ((c->head[0] & 0xf) < 8) take_payload(c, (const char *)data, part);
+            data += part;
+            size -= part;
+            continue;
+        }
+        c->head[c->head_size++] = *data++;
+        size--;
+        unsigned length = c->head[1] & 0x7f;
+        unsigned wanted = c->head_size < 2 || length < 126 ? 2 : length == 126 ? 4 : 10;
+        if (c->head_size < wanted) continue;
+        if ((c->head[0] & 0xf) == 8) fail_at_close();
+        c->frame_left = wanted > 2 ? 0 : length;
+        for (unsigned i = 2; i < wanted; i++) c->frame_left = c->frame_left << 8 | c->head[i];
+        c->head_size = 0;
+    }
+}
+
+static void receive(struct connection *c) {
+    static unsigned char data[READ];
+    ssize_t size = recv(c->fd, data, sizeof data, 0);
+    if (size <= 0) {
+        fail_at_close();
+    } else if (c->phase == UPGRADING) { /* the response is short and arrives alone */
+        append(c, (const char *)data, (size_t)size);
+        if (!memmem(c->record, c->record_size, "\r\n\r\n", 4)) return;
+        if (memcmp(c->record, "HTTP/1.1 101", 12))
+            fail("no upgrade: %.*s", (int)c->record_size, c->record);
+        c->record_size = 0;
+        c->phase = SHAKING_HANDS;
+    } else {
+        take_frames(c, data, (size_t)size);
+    }
+}
+
+static unsigned take_replies(struct connection *c) {
+    unsigned replies = c->replies;
+    c->replies = 0;
+    return replies;
+}
+
+static void connect_to(struct connection *c, int port, const char *path, const char *protocol) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int on = 1;
+    c->is_binary = strcmp(protocol, "json") != 0;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) ||
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on))
+        fail("cannot connect: %s", strerror(errno));
+    char text[RECORD];
+    int size = snprintf(text, sizeof text,
+                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                        "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+                        "Sec-WebSocket-Version: 13\r\n\r\n",
+                        path);
+    send_all(c, text, (size_t)size);
+    while (c->phase == UPGRADING) receive(c);
+    snprintf(text, sizeof text, "{\"protocol\":\"%s\",\"version\":1}\x1e", protocol);
+    send_message(c, text);
+    while (c->phase == SHAKING_HANDS) receive(c);
+}
+
+static void connect_all(int count, int port, const char *path) {
+    if (count < 1 || count > CONNECTIONS) fail("%d connections are out of range", count);
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < count; i++) {
+        struct connection *c = &connections[i];
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+        connect_to(c, port, path, "json");
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll: %s", strerror(errno));
+    }
+}
+
+static int wait_for(struct epoll_event *events, int most) {
+    int count = epoll_wait(epoll, events, most, -1);
+    if (count < 0) fail("epoll: %s", strerror(errno));
+    return count;
+}
+
+/* Sends `count` calls of Echo, each in a frame of its own or all joined in one. */
+static void call(struct connection *c, unsigned count, int joined) {
+    static char records[DEPTH * 160];
+    static unsigned char frames[DEPTH * 176];
+    size_t records_size = 0, frames_size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        char *record = records + records_size;
+        c->next_id = c->next_id % 999 + 1;
+        int size = sprintf(record,
+                           "{\"type\":1,\"invocationId\":\"%u\",\"target\":\"Echo\","
+                           "\"arguments\":[\"" ARGUMENT "\"]}\x1e",
+                           c->next_id);
+        if (joined)
+            records_size += (size_t)size;
+        else
+            frames_size += put_frame(frames + frames_size, 1, record, (size_t)size);
+    }
+    if (joined) frames_size = put_frame(frames, 1, records, records_size);
+    send_all(c, frames, frames_size);
+}
+
+/* Keeps `depth` calls in flight on each connection until `seconds` have passed; then until all
+ * are answered. At least one round of calls is made. Returns the number of answers. */
+static unsigned long echo_for(double seconds, int count, unsigned depth, int joined) {
+    struct epoll_event events[256];
+    unsigned long sent = 0, answered = 0;
+    double deadline = wall() + seconds;
+    for (int i = 0; i < count; i++, sent += depth) call(&connections[i], depth, joined);
+    while (answered < sent) {
+        int ready = wait_for(events, 256);
+        int goes_on = wall() < deadline;
+        for (int i = 0; i < ready; i++) {
+            struct connection *c = events[i].data.ptr;
+            receive(c);
+            unsigned replies = take_replies(c);
+            answered += replies;
+            if (!goes_on || !replies) continue;
+            call(c, replies, joined);
+            sent += replies;
+        }
+    }
+    return answered;
+}
+
+static void echo(int port, const char *path, int pid, int count, int depth, int joined,
+                 double seconds) {
+    if (depth < 1 || depth > DEPTH) fail("%d calls in flight are out of range", depth);
+    clockid_t clock = cpu_clock_of(pid);
+    connect_all(count, port, path);
+    echo_for(seconds / 10, count, (unsigned)depth, joined);
+    double before = seconds_of(clock);
+    unsigned long answers = echo_for(seconds, count, (unsigned)depth, joined);
+    printf("%lu %.9f\n", answers, seconds_of(clock) - before);
+}
+
+/* In each round the first connection calls Broadcast, which sends `events` events to all in one
+ * go, and all have to receive them. */
+static void fan_out(int port, const char *path, int pid, int count, int events, int rounds) {
+    struct epoll_event ready[256];
+    clockid_t clock = cpu_clock_of(pid);
+    long deliveries = (long)count * events;
+    double before = 0;
+    char text[RECORD];
+    snprintf(text, sizeof text,
+             "{\"type\":1,\"target\":\"Broadcast\",\"arguments\":[\"" EVENT "\",%d]}\x1e", events);
+    expected = EVENT;
+    connect_all(count, port, path);
+    for (int round = -1; round < rounds; round++) { /* the first one warms up */
+        if (round == 0) before = seconds_of(clock);
+        send_message(&connections[0], text);
+        for (long received = 0; received < deliveries;) {
+            for (int i = wait_for(ready, 256); i > 0; i--) {
+                struct connection *c = ready[i - 1].data.ptr;
+                receive(c);
+                received += take_replies(c);
+            }
+        }
+    }
+    printf("%ld %.9f\n", deliveries * rounds, seconds_of(clock) - before);
+}
+
+static void idle(int port, const char *path, int count) {
+    char byte;
+    connect_all(count, port, path);
+    puts("ready");
+    fflush(stdout);
+    if (read(0, &byte, 1) < 0) fail("standard input: %s", strerror(errno));
+}
+
+/* Sends all of `data` and takes what arrives, until there is a reply. */
+static void flood(struct connection *c, const unsigned char *data, size_t size) {
+    while (!c->replies) {
+        struct pollfd ready = {.fd = c->fd, .events = size ? POLLIN | POLLOUT : POLLIN};
+        if (poll(&ready, 1, -1) < 0) fail("poll: %s", strerror(errno));
+        if (ready.revents & POLLOUT) {
+            ssize_t sent = send(c->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (sent < 0 && errno != EAGAIN) fail_at_close();
+            data += sent < 0 ? 0 : sent;
+            size -= sent < 0 ? 0 : (size_t)sent;
+        }
+        if (ready.revents & ~POLLOUT) receive(c);
+    }
+}
+
+/* One connection sends standard input as one message. It ends with a call of Echo with ARGUMENT,
+ * which is answered when all before it has been dealt with. Meanwhile, in another process, a
+ * client makes one call after the other. Prints the longest time that it has waited, or nan if the
+ * server has closed the first connection. */
+static void stall(int port, const char *path, const char *protocol) {
+    static unsigned char message[FLOOD], frame[FLOOD + 16];
+    struct connection *flooder = &connections[0], *other = &connections[1];
+    size_t size = fread(message, 1, sizeof message, stdin);
+    if (!size || size == sizeof message) fail("a message of %zu bytes is out of range", size);
+    size = put_frame(frame, strcmp(protocol, "json") ? 2 : 1, message, size);
+    connect_to(flooder, port, path, protocol);
+    connect_to(other, port, path, "json");
+    flooder->ignores_others = 1;
+    pid_t process = 0;
+    double longest = 0;
+    for (int is_over = 0, calls = 0; !is_over; calls++) {
+        if (calls == 100) { /* those before warm up */
+            if ((process = fork()) < 0) fail("fork: %s", strerror(errno));
+            if (!process) {
+                flood(flooder, frame, size);
+                return;
+            }
+        }
+        int status = 0;
+        if (process && waitpid(process, &status, WNOHANG)) is_over = 1; /* after one more call */
+        if (status && WEXITSTATUS(status) != CLOSED) fail("the client that floods has failed");
+        if (status) longest = NAN;
+        double called = wall();
+        call(other, 1, 0);
+        while (!take_replies(other)) receive(other);
+        double waited = wall() - called;
+        if (process && waited > longest) longest = waited;
+    }
+    printf("%.9f\n", longest);
+}
+
+int main(int count, char **arguments) {
+    if (count < 5) fail("too few arguments");
+    const char *mode = arguments[1], *path = arguments[3];
+    int port = atoi(arguments[2]);
+    char **rest = arguments + 4;
+    if (!strcmp(mode, "echo") && count == 9)
+        echo(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]), atof(rest[4]));
+    else if (!strcmp(mode, "fan-out") && count == 8)
+        fan_out(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]));
+    else if (!strcmp(mode, "idle") && count == 5)
+        idle(port, path, atoi(rest[0]));
+    else if (!strcmp(mode, "stall") && count == 5)
+        stall(port, path, rest[0]);
+    else
+        fail("unknown mode, or not the right number of arguments");
+    return 0;
+}
