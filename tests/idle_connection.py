@@ -4,21 +4,23 @@ import asyncio
 
 from protocol import HttpRequestData, HubOptions
 from protocol.aio.connection import HubConnectionContext
+from protocol.aio.transport import Receiver
 
 
 class IdleTransport:
     """Takes what is written, and counts it; nothing arrives unless a test says so."""
 
-    is_closed = False
     has_inherent_keep_alive = False
 
     def __init__(self) -> None:
         self.buffered = 0
         self._closed = asyncio.Event()
 
-    async def receive(self) -> bytes | None:
-        await self._closed.wait()
-        return None
+    def set_receiver(self, receiver: Receiver) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
     def write(self, data: bytes) -> int:
         self.buffered += len(data)

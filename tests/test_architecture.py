@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 import protocol
+from protocol import testing
 
 ROOT: Final = Path(__file__).parent.parent
 LIBRARY: Final = ROOT / "protocol"
@@ -22,9 +23,17 @@ GATEWAY: Final = ROOT / "signalr_gateway"
 
 CORE: Final = sorted(LIBRARY.glob("*.py"))
 AIO: Final = sorted((LIBRARY / "aio").rglob("*.py"))
+HOSTING: Final = sorted((LIBRARY / "hosting").rglob("*.py"))
 TRANSPORTS: Final = sorted((LIBRARY / "transports").rglob("*.py"))
+TESTING: Final = sorted((LIBRARY / "testing").rglob("*.py"))
 APPLICATION: Final = sorted(GATEWAY.rglob("*.py"))
-SOURCES: Final = [*CORE, *AIO, *TRANSPORTS, *APPLICATION]
+RINGS: Final = [*CORE, *AIO, *HOSTING, *TRANSPORTS]
+SOURCES: Final = [*RINGS, *TESTING, *APPLICATION]
+
+IMPURE: Final = frozenset({"asyncio", "threading", "selectors", "socket", "ssl", "time", "logging"})
+
+SHARED_BY_HOSTS: Final = ("hosted_connection", "inbound_posts", "long_polling_server")
+"""Modules of the transports that import no aiohttp, so that hosts on other servers can use them."""
 
 # What the documentation promises; a change here is a change of the library's interface.
 PUBLIC_NAMES: Final = frozenset(
@@ -36,16 +45,31 @@ PUBLIC_NAMES: Final = frozenset(
         "RetryContext",
         "RetryPolicy",
         # hub protocols
+        "ArgumentsReader",
+        "Framer",
+        "HubMessage",
+        "HubProtocol",
         "JsonHubProtocol",
         "MessagePackHubProtocol",
         "Payload",
+        "ReceivedMessage",
+        "SerializedHubMessage",
+        "TransferFormat",
+        "ValueReader",
         # server
+        "ClientProxy",
+        "DefaultHubLifetimeManager",
         "EndpointOptions",
+        "GroupManager",
         "HttpRequestData",
         "HttpTransportType",
         "Hub",
+        "HubCallerClients",
         "HubCallerContext",
+        "HubClients",
+        "HubConnectionContext",
         "HubContext",
+        "HubLifetimeManager",
         "HubOptions",
         "SlowClientPolicy",
         "Principal",
@@ -132,6 +156,17 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
             yield from _executed(child)
 
 
+def declared_names(path: Path) -> set[str]:
+    """The names that ``path`` imports under a name, as it does for type checkers."""
+    return {
+        alias.asname
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+
+
 def run(code: str, folder: Path = ROOT) -> str:
     """What ``code`` prints in a fresh interpreter that finds packages in ``folder`` first."""
     done = subprocess.run(
@@ -145,9 +180,8 @@ def run(code: str, folder: Path = ROOT) -> str:
 def test_the_core_is_pure(path: Path) -> None:
     """No I/O, no clock, no tasks: msgspec and the standard library without asyncio."""
     imported = absolute_imports(path)
-    impure = {"asyncio", "threading", "selectors", "socket", "ssl", "time", "logging"}
     assert imported - {"msgspec"} <= sys.stdlib_module_names
-    assert imported.isdisjoint(impure)
+    assert imported.isdisjoint(IMPURE)
     assert relative_imports(path) <= set(CORE)
 
 
@@ -157,14 +191,40 @@ def test_the_asyncio_ring_knows_no_transport(path: Path) -> None:
     assert relative_imports(path) <= {*CORE, *AIO}
 
 
+@each(HOSTING)
+def test_hosting_decides_on_plain_data(path: Path) -> None:
+    """No aiohttp, no tasks, no clock: hosts on any server share these decisions."""
+    imported = absolute_imports(path)
+    assert imported <= sys.stdlib_module_names
+    assert imported.isdisjoint(IMPURE - {"logging"})
+    assert relative_imports(path) <= {*CORE, *AIO, *HOSTING}
+
+
 @each(TRANSPORTS)
 def test_only_transports_know_aiohttp(path: Path) -> None:
     """yarl is how aiohttp wants its URLs, where they must not be written anew."""
     assert absolute_imports(path) - {"msgspec", "aiohttp", "yarl"} <= sys.stdlib_module_names
-    assert relative_imports(path) <= {*CORE, *AIO, *TRANSPORTS}
+    assert relative_imports(path) <= {*CORE, *AIO, *HOSTING, *TRANSPORTS}
 
 
-@each([*CORE, *AIO, *TRANSPORTS])
+@each(TESTING)
+def test_tools_for_tests_know_no_transport(path: Path) -> None:
+    """Only the contract suites need pytest; what they test is in the two inner rings."""
+    allowed = {"msgspec", "pytest"} if path.stem.endswith("_contract") else set()
+    assert absolute_imports(path) - allowed <= sys.stdlib_module_names
+    assert relative_imports(path) <= {*CORE, *AIO, *TESTING}
+
+
+@each([*RINGS, *APPLICATION])
+def test_only_tests_import_the_tools_for_tests(path: Path) -> None:
+    assert relative_imports(path).isdisjoint(TESTING)
+    for name, imported in _imports(path):
+        assert not name.startswith("protocol.testing")
+        assert name != "protocol" or "testing" not in imported
+        assert not name.startswith("pytest")
+
+
+@each([*RINGS, *TESTING])
 def test_the_library_is_relocatable(path: Path) -> None:
     """It imports itself by relative names only, and nothing of the gateway."""
     everything = {
@@ -201,7 +261,7 @@ def test_relaying_is_decided_without_io() -> None:
 
 def test_no_module_waits_for_itself() -> None:
     """The graph of imports inside the library has no cycle."""
-    library = [path for path in (*CORE, *AIO, *TRANSPORTS) if path.name != "__init__.py"]
+    library = [path for path in (*RINGS, *TESTING) if path.name != "__init__.py"]
     order = TopologicalSorter({path: relative_imports(path) & set(library) for path in library})
     assert set(order.static_order()) == set(library)
 
@@ -232,14 +292,8 @@ class TestPublicNames:
 
     def test_are_all_typed(self) -> None:
         """What a type checker sees is what ``__getattr__`` finds."""
-        declared = {
-            alias.asname
-            for node in ast.walk(tree(LIBRARY / "__init__.py"))
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-            if alias.asname
-        }
-        assert declared == PUBLIC_NAMES
+        assert declared_names(LIBRARY / "__init__.py") == PUBLIC_NAMES
+        assert declared_names(LIBRARY / "testing" / "__init__.py") == set(testing.__all__)
         assert (LIBRARY / "py.typed").exists()
 
 
@@ -257,12 +311,35 @@ class TestFreshInterpreter:
         modules = ", ".join(f"protocol.aio.{path.stem}" for path in AIO if path.stem != "__init__")
         assert run(f"import sys; import {modules}; print('aiohttp' in sys.modules)") == "False"
 
+    def test_what_hosts_share_needs_no_aiohttp(self) -> None:
+        hosting = [f"protocol.hosting.{path.stem}" for path in HOSTING if path.stem != "__init__"]
+        shared = [f"protocol.transports.{stem}" for stem in SHARED_BY_HOSTS]
+        loaded = "sorted({'aiohttp', 'multidict', 'yarl'} & set(sys.modules))"
+        assert run(f"import sys; import {', '.join([*hosting, *shared])}; print({loaded})") == "[]"
+
+    def test_tools_for_tests_without_pytest(self) -> None:
+        """Those that are no contract suites work; the others say what is missing."""
+        code = (
+            "import sys; sys.modules['pytest'] = None\n"
+            "from protocol.testing import LoopClock, MemoryTransport, memory_pair\n"
+            "import protocol.testing\n"
+            "for name in protocol.testing.__all__:\n"
+            "    try: getattr(protocol.testing, name)\n"
+            "    except ImportError as error: print(error)"
+        )
+        assert run(code).splitlines() == [
+            f"protocol.testing.{name} needs pytest, which is not installed: pip install pytest"
+            for name in ("HubLifetimeContract", "HubProtocolContract", "RetryPolicyContract")
+        ]
+
     def test_the_folder_works_under_another_name(self, tmp_path: Path) -> None:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(LIBRARY, tmp_path / "vendored_signalr", ignore=ignored)
         code = (
             "import sys, vendored_signalr as v\n"
-            "for name in v.__all__: getattr(v, name)\n"
+            "import vendored_signalr.testing as t\n"
+            "for module in (v, t):\n"
+            "    for name in module.__all__: getattr(module, name)\n"
             "print('protocol' in sys.modules, v.HubConnection.__module__)"
         )
         assert run(code, tmp_path) == "False vendored_signalr.aio.client"

@@ -26,14 +26,16 @@ from protocol import (
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.aio.lifetime import DefaultHubLifetimeManager
+from protocol.aio.transport import Receiver
 from protocol.framing import RecordFramer
+from protocol.hosting.http_connections import HttpConnectionManager
 from protocol.json_protocol import JsonHubProtocol
 from protocol.messagepack_framing import LengthPrefixFramer, frame
 from protocol.messagepack_protocol import MessagePackHubProtocol
 from protocol.server_sent_events import ServerSentEventsParser
 from protocol.transports.cookies import HubCookieJar
+from protocol.transports.hosted_connection import HostedConnection
 from protocol.transports.http_connection_options import HttpConnectionOptions
-from protocol.transports.http_connections import HttpConnectionManager
 from signalr_gateway.gateway_hub import GatewayServices, RouteCall
 from signalr_gateway.http_api import is_json
 from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
@@ -58,12 +60,27 @@ class FloodingServer(IdleTransport):
         self.waiting: list[bytes] = []
         self._message = message
         self._times = times
+        self._receiver: Receiver | None = None
+        self._is_paused = False
 
-    async def receive(self) -> bytes | None:
-        if self.taken == self._times:
-            return await super().receive()
-        self.taken += 1
-        return self._message if self.taken > 1 else b"{}\x1e"
+    def set_receiver(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        receiver.data_received(b"{}\x1e")
+        asyncio.get_running_loop().call_soon(self._send)
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        if not self._is_paused and self.taken < self._times and not self._closed.is_set():
+            self.taken += 1
+            assert self._receiver is not None
+            self._receiver.data_received(self._message)
+            asyncio.get_running_loop().call_soon(self._send)
 
     def write(self, data: bytes) -> int:
         self.waiting.append(data)
@@ -75,14 +92,14 @@ class FloodingServer(IdleTransport):
 
 def negotiate(times: int) -> None:
     """N-27: nobody ever comes back."""
-    manager = HttpConnectionManager()
+    manager = HttpConnectionManager(HostedConnection)
     for number in range(times):
         manager.create("/hub", 1, now=number / 1000, lifetime=1.0, maximum=500)
 
 
 def connect(times: int) -> None:
     """Nobody ever leaves."""
-    manager = HttpConnectionManager()
+    manager = HttpConnectionManager(HostedConnection)
     for _ in range(times):
         connection = manager.create("/hub", 1, now=0.0, lifetime=1.0, maximum=500)
         if connection is not None:
@@ -219,7 +236,7 @@ def name_routes(times: int) -> None:
 
 async def connect_and_leave(times: int) -> None:
     """Connect, join, leave, disconnect: nothing is left."""
-    connections, lifetime = HttpConnectionManager(), DefaultHubLifetimeManager()
+    connections, lifetime = HttpConnectionManager(HostedConnection), DefaultHubLifetimeManager()
     for number in range(times // 5):
         connection = connections.create("/hub", 1, now=0.0, lifetime=1.0, maximum=1)
         assert connection is not None

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from protocol.aio.call_queue import CallQueue
+from protocol.aio.pump import MessagePump
 from protocol.framing import RecordFramer
 from protocol.messagepack_framing import LengthPrefixFramer
-from protocol.peer import HubPeer
 from protocol.transports.inbound_pipe import InboundPipe
-from protocol.transports.inbox import Inbox
-from tests.idle_connection import hub_connection
+from tests.idle_connection import IdleTransport
 
 MIB = 1024 * 1024
 
@@ -44,28 +42,20 @@ async def posts_that_nobody_reads(slices: Iterable[bytes]) -> InboundPipe:
     return pipe
 
 
-async def events_that_nobody_takes(slices: Iterable[bytes]) -> Inbox:
-    inbox = Inbox()
+def messages_that_are_not_handled_yet(slices: Iterable[bytes]) -> MessagePump[None]:
+    pump = MessagePump[None](
+        IdleTransport(), lambda _: iter(()), limit=MIB, on_end=lambda: None, fail=print
+    )
     for piece in slices:
-        await inbox.put(piece)
-    return inbox
-
-
-async def calls_before_the_hub_is_ready(slices: Iterable[bytes]) -> CallQueue:
-    peer: Any = HubPeer
-    queue = CallQueue(hub_connection("c"), peer, MIB, lambda error: None)
-    for piece in slices:
-        queue.inbox += piece
-        queue.read_ahead()
-    return queue
+        pump.feed(piece)
+    return pump
 
 
 HOLDERS = [
     begun_record,
     begun_message,
     posts_that_nobody_reads,
-    events_that_nobody_takes,
-    calls_before_the_hub_is_ready,
+    messages_that_are_not_handled_yet,
 ]
 
 

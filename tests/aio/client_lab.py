@@ -11,9 +11,7 @@ from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
 from protocol.json_protocol import JsonHubProtocol
-
-from .loop_clock import LoopClock
-from .memory_transport import MemoryTransport, memory_pair
+from protocol.testing import LoopClock, MemoryTransport, memory_pair
 
 RS: Final = "\x1e"
 REQUEST: Final = {"protocol": "json", "version": 1}

@@ -7,21 +7,21 @@ from typing import Any, Protocol
 import pytest
 
 from protocol import Hub, HubOptions
+from protocol.testing import LoopClock
 
 from .client_lab import ClientLab
-from .loop_clock import LoopClock
 from .server_lab import ServerLab
 
 
 @pytest.fixture(autouse=True)
-async def clock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopClock]:
-    clock = LoopClock(monkeypatch)
-    yield clock
-    await clock.settle()
-    leftovers = clock.leftovers()
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
-    await clock.settle()
+async def clock() -> AsyncIterator[LoopClock]:
+    with LoopClock() as clock:
+        yield clock
+        await clock.settle()
+        leftovers = clock.leftovers()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await clock.settle()
     assert leftovers == []
     assert clock.unhandled == []
 

@@ -9,10 +9,9 @@ from protocol import Hub, HubOptions, Principal
 from protocol.aio.context import HttpRequestData
 from protocol.aio.lifetime import HubLifetimeManager
 from protocol.aio.server import HubServer
+from protocol.aio.server_connection import ServerConnection
 from protocol.aio.transport import TransportLimits
-
-from .loop_clock import LoopClock
-from .memory_transport import MemoryTransport, memory_pair
+from protocol.testing import LoopClock, MemoryTransport, memory_pair
 
 RS: Final = "\x1e"
 HANDSHAKE: Final = {"protocol": "json", "version": 1}
@@ -46,11 +45,15 @@ class RawClient:
     """The far end of one connection of a server."""
 
     def __init__(
-        self, clock: LoopClock, transport: MemoryTransport, connection_id: str, task: Any
+        self,
+        clock: LoopClock,
+        transport: MemoryTransport,
+        connection_id: str,
+        connection: ServerConnection,
     ) -> None:
         self.transport = transport
         self.connection_id = connection_id
-        self.serving: asyncio.Task[None] = task
+        self.connection = connection
         self._clock = clock
         self._rest = ""
 
@@ -88,7 +91,7 @@ class RawClient:
     async def has_ended(self) -> bool:
         """Whether the server has ended the connection, and is done with it."""
         await self._clock.settle()
-        return self.transport.peer.ended is not None and self.serving.done()
+        return self.transport.peer.ended is not None and self.connection.closed.done()
 
 
 class ServerLab:
@@ -111,14 +114,15 @@ class ServerLab:
 
     async def open(self, user: Principal | None = None, query: str = "") -> RawClient:
         """A connection of which nothing but the transport is there yet; ids are c1, c2, …"""
+        await self.server.start()
         self._count += 1
         connection_id = f"c{self._count}"
         near, far = memory_pair()
         near.limits = self._limits
         request = HttpRequestData("GET", "/hub", query, {}, "127.0.0.1")
-        task = asyncio.create_task(self.server.serve(near, connection_id, request, user))
+        connection = self.server.open(near, connection_id, request, user)
         await self.clock.settle()
-        return RawClient(self.clock, far, connection_id, task)
+        return RawClient(self.clock, far, connection_id, connection)
 
     async def connect(self, user: Principal | None = None, query: str = "") -> RawClient:
         """A client whose handshake is done."""

@@ -12,8 +12,8 @@ from protocol.aio.retry import retry_delays
 
 from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
 from .conftest import MakeServer
-from .loop_clock import age
 from .server_lab import HANDSHAKE, call
+from .task_age import age
 
 DISCONNECTED = HubConnectionState.DISCONNECTED
 CONNECTED = HubConnectionState.CONNECTED
@@ -235,24 +235,6 @@ async def test_clients_that_leave_at_every_moment(
         assert await client.has_ended()
         assert lab.server.context.connection_count == 0
         return rounds == 20
-
-    await at_every_moment(attempt)
-
-
-async def test_a_serve_that_is_cancelled_at_every_moment(serve: MakeServer) -> None:
-    """HubServer.serve: its caller's cancellation takes nothing away from the connection."""
-    lab = serve(SlowHub)
-
-    async def attempt(rounds: int) -> bool:
-        client = await lab.open()
-        client.send(HANDSHAKE, call("Work"))
-        for _ in range(rounds):
-            await asyncio.sleep(0)
-        client.serving.cancel()
-        assert (await client.ask(CLOSE))[-1] == CLOSE
-        assert await client.has_ended()
-        assert lab.server.context.connection_count == 0
-        return rounds == 15
 
     await at_every_moment(attempt)
 

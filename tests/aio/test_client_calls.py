@@ -302,6 +302,7 @@ async def test_callers_wait_for_a_server_that_does_not_read(client_lab: ClientLa
     assert client_lab.near_ends[0].buffered < 1.6 * 1024 * 1024
     for _ in range(20):
         client_lab.server.transport.resume_reading()
+        await asyncio.sleep(0)
         client_lab.server.transport.pause_reading()
         await client_lab.clock.settle()
     await flooding

@@ -49,13 +49,26 @@ async def test_any_message_postpones_the_ping(client_lab: ClientLab) -> None:
     assert await keep_alive(client_lab, 1) == [PING]
 
 
+async def test_one_timer(client_lab: ClientLab) -> None:
+    """Nothing polls: between two deadlines the connection does not wake, whatever the traffic."""
+    connection = await client_lab.started()
+    started = client_lab.clock.time()
+    for second in range(15):
+        assert [timer.when() - started for timer in client_lab.clock.timers()] == [15]
+        client_lab.server.send(PING)
+        await connection.send("X")
+        await client_lab.clock.advance(1 if second < 14 else 0.5)
+    await client_lab.clock.advance(0.5)  # at 15 s nothing is due, for the last send was at 14 s
+    assert [timer.when() - started for timer in client_lab.clock.timers()] == [29]
+
+
 async def test_server_timeout(client_lab: ClientLab) -> None:
     """K-2: 30 s without a message; the transport is closed, calls and on_closed learn why."""
     connection = await client_lab.started()
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
     calling = asyncio.create_task(connection.invoke("X"))
-    await client_lab.clock.advance(30)
+    await client_lab.clock.advance(29.9)
     assert is_connected(connection)
     await client_lab.clock.advance(1)
     assert not is_connected(connection)
@@ -111,9 +124,9 @@ async def test_the_clock_starts_with_the_handshake(client_lab: ClientLab) -> Non
     await client_lab.clock.advance(50)
     client_lab.server.send({})
     await starting
-    await client_lab.clock.advance(10)
+    await client_lab.clock.advance(9.9)
     assert is_connected(connection)
-    await client_lab.clock.advance(1)
+    await client_lab.clock.advance(0.1)
     assert not is_connected(connection)
 
 

@@ -20,9 +20,9 @@ from protocol import (
 from protocol.aio.client import Connected
 from protocol.aio.client_options import HubConnectionOptions
 from protocol.aio.retry import retry_delays
+from protocol.testing import MemoryTransport, memory_pair
 
 from .client_lab import ClientLab
-from .memory_transport import MemoryTransport, memory_pair
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -411,12 +411,12 @@ async def test_events_of_a_lost_connection_come_first(client_lab: ClientLab) -> 
 
 
 async def test_lost_connections_leave_nothing(client_lab: ClientLab) -> None:
-    """However often a connection is lost, its queue of events is forgotten."""
+    """However often a connection is lost, nothing of it is kept."""
     connection = await client_lab.started(retry_delays([0] * 5))
     client_lab.server.vanish()
     await client_lab.clock.advance(1)
-    assert connection._events is not None
-    second = weakref.ref(connection._events)
+    assert connection._keeper is not None
+    second = weakref.ref(connection._keeper._connection)
     for _ in range(3):
         client_lab.server.vanish()
         await client_lab.clock.advance(1)

@@ -1,4 +1,4 @@
-"""The tasks of a connection: who reads, who runs calls, and that there always is somebody."""
+"""The tasks of a connection: which ones run its calls, whatever methods do to them."""
 
 import asyncio
 import contextvars
@@ -23,7 +23,7 @@ UNEXPECTED = "An unexpected error occurred invoking '{}' on the server."
 
 
 class UnspeakableError(Exception):
-    """An exception that nobody can tell of."""
+    """An exception that has no text."""
 
     def __str__(self) -> str:
         raise LookupError("no words")
@@ -242,7 +242,7 @@ async def test_a_method_whose_task_is_cancelled_is_answered(serve: MakeServer, s
 
 
 async def test_answers_before_a_cancelled_method_are_not_kept_back(serve: MakeServer) -> None:
-    """S-18: nobody waits for the failure of a call without an id, but for what came before it."""
+    """S-18: a call without an id gets no answer, and delays none before it."""
     client = await Tasks(serve).connect()
     assert await client.ask(call("Quick", "a"), call("GiveUp", id=None)) == [result("a")]
     assert await client.ask(call("Quick", "b"), call("GiveUp", id="2")) == [
@@ -253,7 +253,7 @@ async def test_answers_before_a_cancelled_method_are_not_kept_back(serve: MakeSe
 
 @ONE_AND_THREE
 async def test_a_task_that_is_cancelled_after_its_call(serve: MakeServer, slots: int) -> None:
-    """Whatever it does then, receive for example: somebody else goes on with it."""
+    """The calls behind it are run by another task."""
     tasks = Tasks(serve, maximum_parallel_invocations_per_client=slots)
     client = await tasks.connect()
     assert await client.ask(call("Remember", "r")) == [result("r")]
@@ -273,7 +273,7 @@ async def test_a_task_that_is_cancelled_after_its_call(serve: MakeServer, slots:
 
 
 async def test_a_task_that_is_cancelled_as_data_arrives(serve: MakeServer) -> None:
-    """What has arrived in this very tick is not lost with the task that was to receive it."""
+    """A call that arrives in the same tick is not lost with the task that would have run it."""
     tasks = Tasks(serve)
     client = await tasks.connect()
     for number in range(5):
@@ -291,7 +291,7 @@ async def test_a_task_that_is_cancelled_as_data_arrives(serve: MakeServer) -> No
 async def test_a_method_that_cancels_its_own_task_and_returns(
     serve: MakeServer, slots: int
 ) -> None:
-    """The cancellation comes at the next wait, whoever's it is; nobody else is silenced."""
+    """The cancellation comes at the next wait, and reaches no other call."""
     client = await Tasks(serve, maximum_parallel_invocations_per_client=slots).connect()
     assert await client.ask(call("CancelOwnTask"), call("Quick", "a", id="2")) == [
         result("cancelled"),
@@ -301,7 +301,7 @@ async def test_a_method_that_cancels_its_own_task_and_returns(
 
 
 async def test_a_job_that_another_call_cancels(serve: MakeServer) -> None:
-    """A method may outlive its cancellation; those after it in the same task are none the wiser."""
+    """A method may outlive its cancellation, which does not reach the calls after it."""
     tasks = Tasks(serve, maximum_parallel_invocations_per_client=2)
     client = await tasks.connect()
     client.send(call("Endure", "job"))
@@ -315,7 +315,7 @@ async def test_a_job_that_another_call_cancels(serve: MakeServer) -> None:
 
 
 async def test_variables_of_a_method_are_not_inherited(serve: MakeServer) -> None:
-    """A task that goes on with what is behind a method has not inherited the method's variables."""
+    """A task that runs the calls behind a method does not have the method's variables."""
     tasks = Tasks(serve, maximum_parallel_invocations_per_client=2)
     client = await tasks.connect()
     client.send(call("SetVariable", "mine"), call("GetVariable", id="2"))
@@ -324,10 +324,10 @@ async def test_variables_of_a_method_are_not_inherited(serve: MakeServer) -> Non
     assert await client.take() == [result()]
 
 
-# ---- who reads
+# ---- what is handled while methods run
 
 
-async def test_there_is_always_somebody_who_reads(serve: MakeServer) -> None:
+async def test_a_close_is_read_while_methods_run(serve: MakeServer) -> None:
     """K-3, S-24: however many calls wait, a Close is read, until one waits for a slot."""
     for slots in (1, 2, 3):
         tasks = Tasks(serve, maximum_parallel_invocations_per_client=slots)
@@ -341,7 +341,7 @@ async def test_there_is_always_somebody_who_reads(serve: MakeServer) -> None:
 
 
 async def test_no_more_tasks_than_needed(serve: MakeServer) -> None:
-    """One for each slot and one that reads, however often they change places."""
+    """One for each slot, however often they change places."""
     before = len(asyncio.all_tasks())
     tasks = Tasks(serve, maximum_parallel_invocations_per_client=2)
     client = await tasks.connect()
@@ -373,7 +373,7 @@ async def test_calls_for_an_ended_connection(serve: MakeServer) -> None:
 
 
 async def test_calls_that_came_before_an_abort_in_the_same_tick(serve: MakeServer) -> None:
-    """S-26: they lie there unread, and stay so."""
+    """S-26: they are not run."""
     tasks = Tasks(serve)
     client = await tasks.connect()
     client.send(call("Quick", "late"))
@@ -408,7 +408,7 @@ async def test_messages_behind_a_call_of_a_congested_client(serve: MakeServer) -
     await tasks.clients.all.send("News", "x" * 100 * KIB)
     client.send(call("Hold", "a"), CLOSE)
     await tasks.lab.clock.settle()
-    assert client.serving.done() or client.transport.peer.ended == "closed"
+    assert client.connection.closed.done() or client.transport.peer.ended == "closed"
     tasks.gate.set()
 
 
@@ -454,7 +454,7 @@ async def test_a_burst_whose_client_is_cut_off_in_the_middle(
 
 
 class BrokenProtocol(JsonHubProtocol):
-    """A hub protocol of somebody's own, with a fault."""
+    """A custom hub protocol with a fault."""
 
     def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
         for message in super().decode_all(records):
@@ -467,8 +467,7 @@ class BrokenProtocol(JsonHubProtocol):
 async def test_a_hub_protocol_that_fails(
     serve: MakeServer, caplog: pytest.LogCaptureFixture, has_left: bool
 ) -> None:
-    """TW-6: it ends the connection, which is told and forgotten, whoever happened to read, and
-    whatever waits meanwhile."""
+    """TW-6: it ends the connection, which gets a Close and is removed, whatever waits."""
     tasks = Tasks(serve, supported_protocols=(BrokenProtocol(),))
     client = await tasks.connect()
     client.send(call("Quick", "a"), call("Hold", "h", id="2"), call("Quick", "b"))
@@ -500,8 +499,7 @@ async def test_a_fault_that_cannot_be_answered(
     tasks.gate.set()
     await tasks.lab.clock.settle()
     assert await client.has_ended()
-    text = "A connection failed after its end." if has_left else "A connection failed unexpectedly."
-    assert text in caplog.text
+    assert "A connection failed unexpectedly." in caplog.text
 
 
 async def test_a_call_that_is_thrown_away(

@@ -158,6 +158,15 @@ async def test_a_transport_that_fails(serve: MakeServer, caplog: pytest.LogCaptu
     assert "A connection failed unexpectedly." in caplog.text
 
 
+@pytest.mark.parametrize("last", [CLOSE, {"type": 3}])
+async def test_the_worker_that_meets_the_end(serve: MakeServer, last: dict[str, Any]) -> None:
+    """It handles what is behind its call, and ends with the connection."""
+    client = await Endings(serve).lab.connect()
+    client.send(call("Echo", 1), last)
+    assert await client.has_ended()
+    assert client.connection.ended.done()
+
+
 async def test_messages_before_a_fault_are_served(serve: MakeServer) -> None:
     """S-20: what stands before the bad message counts, its answer included."""
     client = await Endings(serve).lab.connect()

@@ -82,17 +82,6 @@ async def test_a_lifetime_manager_that_cannot_forget(serve: MakeServer) -> None:
     assert await client.has_ended()
 
 
-async def test_the_caller_of_serve_is_cancelled(serve: MakeServer) -> None:
-    """HubServer.serve: the connection is served to its end all the same."""
-    endings = Endings(serve)
-    client = await endings.lab.connect()
-    client.serving.cancel()
-    assert await client.ask(call("Echo", 1)) == [result(1)]
-    assert await client.ask(CLOSE) == [CLOSE]
-    assert client.transport.peer.ended == "closed"
-    assert endings.ended == [None]
-
-
 async def test_shutdown_ends_everybody(serve: MakeServer) -> None:
     """L-6: a Close with allowReconnect to each, also to one in the handshake; then nothing runs."""
     endings = Endings(serve)
@@ -125,6 +114,26 @@ async def test_shutdown_does_not_wait_for_ever(serve: MakeServer) -> None:
     assert closing.done()
     release.set()
     assert await client.has_ended()
+
+
+@pytest.mark.parametrize("event", ["on_connected", "on_disconnected"])
+async def test_a_lifetime_manager_that_hangs(serve: MakeServer, event: str) -> None:
+    """L-6: it is cancelled like the hub's own code, and the transport is closed."""
+
+    async def hang(_connection: HubConnectionContext) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    lifetime = DefaultHubLifetimeManager()
+    setattr(lifetime, event, hang)
+    lab = serve(Hub, lifetime=lifetime)
+    client = await lab.connect()
+    closing = asyncio.create_task(lab.server.close())
+    await lab.clock.advance(9.9)
+    assert client.transport.peer.ended is None
+    await lab.clock.advance(0.2)
+    assert closing.done()
+    assert await client.has_ended()
+    assert client.connection.ended.done()
 
 
 async def test_connections_that_come_during_shutdown(serve: MakeServer) -> None:

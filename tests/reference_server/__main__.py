@@ -21,6 +21,7 @@ BACKLOG = 1024
 EXPECTED_COMPLAINTS = (
     "protocol.aio.invoker",
     "protocol.aio.server_connection",
+    "protocol.aio.hub_events",
     "aiohttp.websocket",
 )
 
