@@ -8,7 +8,6 @@ task a method has changed. The order of messages is decided by ``pump``, the ans
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import Callable
 
 from ..keepalive import KeepAlive
@@ -45,7 +44,7 @@ class HubDispatcher:
         self._next: Call | None = None  # waits for a worker, and all messages behind it
         self._is_stalled = False  # ``_next`` waits for a method to end
         self._is_scheduled = False
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle: list[asyncio.Future[None]] = []
         self.workers: set[asyncio.Task[None]] = set()
         """The tasks that have not ended."""
 
@@ -89,7 +88,7 @@ class HubDispatcher:
     def _wake_worker(self) -> None:
         """Wakes an idle worker for the call that waits, or starts one if a slot is free."""
         while self._idle:
-            if _wake(self._idle.popleft()):
+            if _wake(self._idle.pop()):
                 return
         if len(self.workers) < self._slots:
             worker = self._loop.create_task(self._work(), context=self._context.copy())

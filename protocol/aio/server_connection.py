@@ -73,7 +73,7 @@ class ServerConnection:
         self._loop = loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()  # of all tasks that run the hub's code
         self._peer = _new_peer(options, protocols, transport)
-        self._pump = MessagePump[Call](
+        self._pump: MessagePump[Call] = MessagePump(
             transport,
             lambda data: self._peer.receive_data(data, loop.time()),
             limit=connection.limits.application_max_buffer_size,
@@ -202,6 +202,7 @@ class ServerConnection:
         )
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
+        self._accepting = None
         error = asyncio.CancelledError() if accepting.cancelled() else accepting.exception()
         if error is not None:  # a fault of ours, or the hub has cancelled all tasks
             self._fail(error)

@@ -20,8 +20,7 @@ class Reading:
     def __init__(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._read = read
         self._receiver: Receiver | None = None
-        self._may_read = asyncio.Event()
-        self._may_read.set()
+        self._resumed: asyncio.Future[None] | None = None  # while reading is paused
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self.has_ended = False
@@ -38,16 +37,19 @@ class Reading:
         assert self._receiver is not None
         if data:
             self._receiver.data_received(data)
-        if not self._may_read.is_set():
-            await self._may_read.wait()
+        if self._resumed is not None:
+            await self._resumed
 
     def pause(self) -> None:
         """The next ``push`` does not return before ``resume``."""
-        self._may_read.clear()
+        if self._resumed is None:
+            self._resumed = asyncio.get_running_loop().create_future()
 
     def resume(self) -> None:
         """Lets ``push`` return again."""
-        self._may_read.set()
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not resumed.done():
+            resumed.set_result(None)
 
     def cancel(self, error: Exception | None = None) -> None:
         """Ends reading, because of ``error``. The first reason counts."""

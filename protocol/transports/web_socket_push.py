@@ -50,11 +50,14 @@ class _Valve:
     def resume_reading(self) -> None: ...
 
 
+_VALVE: Final = _Valve()
+
+
 class _Queue(WebSocketDataQueue):
     """Collects messages. Pings and the Close wait for ``receive()``, as in aiohttp."""
 
     def __init__(self, loop: Any) -> None:
-        super().__init__(_Valve(), _CONTROL_LIMIT, loop=loop)  # type: ignore[arg-type]
+        super().__init__(_VALVE, _CONTROL_LIMIT, loop=loop)  # type: ignore[arg-type]
         self.messages: list[tuple[bool, bytes]] = []
         self._waiting = 0
         self._newest_ping: Any = None  # that has no room
