@@ -26,6 +26,9 @@ _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _CLOSING: Final = WSMsgType.CLOSING  # with it aiohttp's ``close()`` ends its own ``receive()``
 
+_NEEDED: Final = ("set_parser", "keep_alive", "pause_reading", "resume_reading", "close")
+"""Methods of aiohttp's ``RequestHandler``."""
+
 _CONTROL_LIMIT: Final = 64 * 1024
 """For aiohttp's queue, which stops parsing when twice as many bytes wait. They never do."""
 
@@ -35,6 +38,9 @@ _PINGS: Final = 256
 With aiohttp's 128 bytes for each message they take less than the limit above: parsing must not
 stop, because what aiohttp parses later is handed over by no read.
 """
+
+_PIECE: Final = 16 * 1024
+"""Bytes that are parsed in one turn of the event loop: milliseconds, when all frames are tiny."""
 
 MessageSink = Callable[[list[tuple[bool, bytes]]], None]
 """Takes the messages of one read: whether it is text, and its payload. Must not raise."""
@@ -86,26 +92,69 @@ class _Queue(WebSocketDataQueue):
 
 
 class _Parser:
-    """aiohttp's parser; it hands over what one read has completed."""
+    """aiohttp's parser; it hands over what one read has completed.
 
-    def __init__(self, reader: "WebSocketReader", queue: _Queue) -> None:
+    A large read is parsed over several turns of the event loop, and the next read waits for that.
+    """
+
+    def __init__(self, reader: "WebSocketReader", queue: _Queue, protocol: Any, loop: Any) -> None:
         self._reader = reader
         self._queue = queue
+        self._protocol = protocol
+        self._loop = loop
+        self._unparsed = bytearray()
+        self._is_at_end = False  # behind what is unparsed
+        self._is_paused = False  # by the owner of the WebSocket
         self.sink: MessageSink | None = None
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        result = self._reader.feed_data(data)
-        self.hand_over()
-        return result
+        if len(data) <= _PIECE and not self._unparsed:
+            return self._parse(data)
+        if not self._unparsed:
+            self._protocol.pause_reading()
+            self._loop.call_soon(self._parse_more)
+        self._unparsed += data
+        return False, b""
 
     def feed_eof(self) -> None:
-        self._reader.feed_eof()
+        if self._unparsed:
+            self._is_at_end = True
+        else:
+            self._reader.feed_eof()
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+        self._protocol.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        if not self._unparsed:
+            self._protocol.resume_reading()
 
     def hand_over(self) -> None:
         messages = self._queue.messages
         if messages and self.sink is not None:
             self._queue.messages = []
             self.sink(messages)
+
+    def _parse(self, data: bytes) -> tuple[bool, bytes]:
+        result = self._reader.feed_data(data)
+        self.hand_over()
+        return result
+
+    def _parse_more(self) -> None:
+        piece = bytes(self._unparsed[:_PIECE])
+        del self._unparsed[:_PIECE]
+        has_failed, _ = self._parse(piece)
+        if has_failed:
+            self._unparsed.clear()
+            self._protocol.close()
+        if self._unparsed:
+            self._loop.call_soon(self._parse_more)
+        elif self._is_at_end:
+            self._reader.feed_eof()
+        elif not self._is_paused:
+            self._protocol.resume_reading()
 
 
 class PushingWebSocketResponse(web.WebSocketResponse[bool]):
@@ -116,13 +165,21 @@ class PushingWebSocketResponse(web.WebSocketResponse[bool]):
         self._pushing.sink = sink
         self._pushing.hand_over()
 
+    def pause_reading(self) -> None:
+        """Reads no more from the socket; what was read may still be handed over."""
+        self._pushing.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads from the socket again."""
+        self._pushing.resume_reading()
+
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
         self._ws_protocol = protocol
         self._writer = writer
         queue = _Queue(self._loop)
         self._reader = queue
         self._parser = WebSocketReader(queue, self._max_msg_size, compress=False, decode_text=False)
-        self._pushing = _Parser(self._parser, queue)
+        self._pushing = _Parser(self._parser, queue, request.protocol, self._loop)
         request.protocol.set_parser(self._pushing)  # type: ignore[arg-type]
         request.protocol.keep_alive(False)
 
@@ -138,6 +195,8 @@ def can_push() -> bool:
 def _try_to_push() -> bool:
     names = list(inspect.signature(web.WebSocketResponse._post_start).parameters)
     if names != ["self", "request", "protocol", "writer"]:
+        return False
+    if not all(hasattr(web.RequestHandler, name) for name in _NEEDED):
         return False
     parsers: list[_Parser] = []
     request: Any = SimpleNamespace(

@@ -51,7 +51,6 @@ class WebSocketServerTransport:
         """``early`` was received before the WebSocket opened, and comes first (TG-6)."""
         self.limits = limits
         self._early = early
-        self._request = request
         self._web_socket = web_socket
         self._frames = frames
         self._close_timeout = close_timeout
@@ -134,13 +133,13 @@ class WebSocketServerTransport:
         """See Transport."""
         self._reading.pause()
         if isinstance(self._web_socket, PushingWebSocketResponse):
-            self._request.protocol.pause_reading()
+            self._web_socket.pause_reading()
 
     def resume_reading(self) -> None:
         """See Transport."""
         self._reading.resume()
         if isinstance(self._web_socket, PushingWebSocketResponse):
-            self._request.protocol.resume_reading()
+            self._web_socket.resume_reading()
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
         """See ServerTransport."""

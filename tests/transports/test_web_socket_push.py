@@ -1,7 +1,8 @@
-"""Whether messages can be pushed, and what happens with an aiohttp that has changed inside."""
+"""How messages are pushed, and what happens with an aiohttp that has changed inside."""
 
+import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aiohttp import WSMsgType, web
@@ -52,3 +53,88 @@ async def test_pings_that_nothing_takes() -> None:
     assert {message.type for message in waiting} == {WSMsgType.PING}
     assert [int(message.data) for message in waiting] == [*range(256), 4999]
     assert queue.is_eof()
+
+
+TINY: Final = b"\x82\x81\0\0\0\0x"
+BROKEN: Final = b"\x83\x80\0\0\0\0"
+
+
+class Socket:
+    """aiohttp's side of a WebSocket: notes what is asked of the protocol, and what is pushed."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self.sizes: list[int] = []
+        self.parser: Any = None
+        note = self.journal.append
+        protocol = SimpleNamespace(
+            set_parser=lambda parser: setattr(self, "parser", parser),
+            keep_alive=lambda _: None,
+            pause_reading=lambda: note("pause"),
+            resume_reading=lambda: note("resume"),
+            close=lambda: note("close"),
+        )
+        self.response = PushingWebSocketResponse(compress=False, decode_text=False)
+        self.response._loop = asyncio.get_running_loop()
+        request: Any = SimpleNamespace(protocol=protocol)
+        self.response._post_start(request, None, None)
+        self.response.push_to(lambda messages: self.sizes.append(len(messages)))
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_read_of_tiny_frames_takes_several_turns() -> None:
+    """The next read waits until all of it is parsed."""
+    socket = Socket()
+    frames = 10_000
+    assert socket.parser.feed_data(TINY * frames) == (False, b"")
+    assert (socket.sizes, socket.journal) == ([], ["pause"])
+    await turns(10)
+    assert sum(socket.sizes) == frames
+    assert max(socket.sizes) <= 16 * 1024 // len(TINY) + 1
+    assert socket.journal == ["pause", "resume"]
+    socket.parser.feed_data(TINY)
+    assert socket.sizes[-1] == 1
+
+
+async def test_reading_that_is_paused_meanwhile_stays_paused() -> None:
+    socket = Socket()
+    socket.parser.feed_data(TINY * 10_000)
+    socket.response.pause_reading()
+    await turns(10)
+    assert socket.journal == ["pause", "pause"]
+    socket.response.resume_reading()
+    assert socket.journal == ["pause", "pause", "resume"]
+
+
+async def test_reading_that_is_resumed_meanwhile_waits() -> None:
+    socket = Socket()
+    socket.response.pause_reading()
+    socket.parser.feed_data(TINY * 10_000)
+    socket.response.resume_reading()
+    assert "resume" not in socket.journal
+    await turns(10)
+    assert socket.journal[-1] == "resume"
+
+
+async def test_the_end_comes_behind_what_is_unparsed() -> None:
+    socket = Socket()
+    socket.parser.feed_data(TINY * 10_000)
+    socket.parser.feed_eof()
+    assert socket.response._reader is not None
+    assert not socket.response._reader.is_eof()
+    await turns(10)
+    assert sum(socket.sizes) == 10_000
+    assert socket.response._reader.is_eof()
+
+
+async def test_a_broken_frame_in_a_large_read() -> None:
+    """What comes before it is pushed, what is behind it is not; the protocol is closed."""
+    socket = Socket()
+    socket.parser.feed_data(TINY * 5_000 + BROKEN + TINY * 5_000)
+    await turns(10)
+    assert sum(socket.sizes) == 5_000
+    assert "close" in socket.journal
