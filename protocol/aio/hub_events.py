@@ -1,8 +1,8 @@
 """What a connection's begin and end cause: the lifetime manager's two events, and the hub's.
 
-Each runs in a task of its own, so that code of the application ends nothing but the event that it
-runs in, and a shutdown can cancel it. What a failure means for the connection is decided by
-``server_connection``.
+The hub's events, and the last one of the lifetime manager, run in tasks of their own, so that code of
+the application ends nothing but the event that it runs in, and a shutdown can cancel it. What a
+failure means for the connection is decided by ``server_connection``.
 """
 
 import asyncio
@@ -29,9 +29,17 @@ class HubEvents:
         self._running: asyncio.Task[None] | None = None
 
     async def registered(self, connection: HubConnectionContext) -> BaseException | None:
-        """Makes ``connection`` known to the lifetime manager; how it failed, if it did."""
-        lifetime = self._lifetime
-        return await self._run(lifetime, "on_connected", lambda: lifetime.on_connected(connection))
+        """Makes ``connection`` known to the lifetime manager; how it failed, if it did.
+
+        It runs in the caller's task: another one would delay the first answer by two turns of the
+        event loop.
+        """
+        try:
+            await self._lifetime.on_connected(connection)
+        except (Exception, asyncio.CancelledError) as error:
+            _log_failure(self._lifetime, "on_connected", error)
+            return error
+        return None
 
     async def connected(self) -> BaseException | None:
         """Calls ``on_connected``. Returns its error, or None."""
@@ -50,10 +58,9 @@ class HubEvents:
         lifetime = self._lifetime
         await self._run(lifetime, "on_disconnected", lambda: lifetime.on_disconnected(connection))
 
-    def cancel(self) -> None:
-        """Cancels the event that runs."""
-        if self._running is not None:
-            self._running.cancel()
+    def cancel(self) -> bool:
+        """Cancels the event that runs in a task of its own; whether there is one."""
+        return self._running is not None and self._running.cancel()
 
     async def _run_hub(
         self, name: str, call: Callable[[Hub], Coroutine[Any, Any, None]]
@@ -71,6 +78,10 @@ class HubEvents:
         self._running = None
         error = asyncio.CancelledError() if event.cancelled() else event.exception()
         if error is not None:
-            kind = owner if isinstance(owner, type) else type(owner)
-            logger.error("%s.%s failed.", kind.__name__, name, exc_info=error)
+            _log_failure(owner, name, error)
         return error
+
+
+def _log_failure(owner: object, name: str, error: BaseException) -> None:
+    kind = owner if isinstance(owner, type) else type(owner)
+    logger.error("%s.%s failed.", kind.__name__, name, exc_info=error)

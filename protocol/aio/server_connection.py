@@ -116,7 +116,8 @@ class ServerConnection:
         """Cancels the hub's code that still runs."""
         for task in self._dispatcher.workers:
             task.cancel()
-        self._events.cancel()
+        if not self._events.cancel() and self._accepting is not None:
+            self._accepting.cancel()
 
     def abandon(self) -> None:
         """Ends at once: cancels the hub's code, and starts no task, not even for OnDisconnected."""
