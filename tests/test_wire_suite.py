@@ -46,3 +46,17 @@ def test_a_server_that_is_not_there_fails_every_scenario() -> None:
     """Those that are expected to differ would differ from nothing as well; the others tell."""
     run = CorpusRun("http://127.0.0.1:9", [wire_suite.load()["hub/unknown-method"]])
     assert run.outcome("hub/unknown-method").differences
+
+
+def test_polls_that_got_their_records_apart() -> None:
+    """Whether one poll gets two records or two polls one each is decided by time alone."""
+    step = {"do": "poll", "got": {"body": "{}\x1e[1]\x1e"}}
+    first = {"status": 200, "headers": {"content-length": "3"}, "body": "{}\x1e"}
+    second = {"status": 200, "headers": {"content-length": "4"}, "body": "[1]\x1e"}
+    assert wire_suite._is_begun(step, first)
+    joined = wire_suite._joined(first, second)
+    assert joined == {"status": 200, "headers": {"content-length": "7"}, "body": "{}\x1e[1]\x1e"}
+    assert not wire_suite._is_begun(step, joined)
+    assert not wire_suite._is_begun(step, {**first, "body": "{}"})
+    assert not wire_suite._is_begun(step, {**first, "body": ""})
+    assert not wire_suite._is_begun({**step, "do": "get"}, first)

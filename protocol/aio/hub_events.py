@@ -1,7 +1,7 @@
 """What a connection's begin and end cause: the lifetime manager's two events, and the hub's.
 
-The hub's events, and the last one of the lifetime manager, run in tasks of their own, so that code of
-the application ends nothing but the event that it runs in, and a shutdown can cancel it. What a
+The hub's events, and the last one of the lifetime manager, run in tasks of their own, so that code
+of the application ends nothing but the event that it runs in, and a shutdown can cancel it. What a
 failure means for the connection is decided by ``server_connection``.
 """
 
