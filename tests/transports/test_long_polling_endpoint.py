@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from protocol import EndpointOptions, Hub, HubOptions, hub_method
+from protocol.transports.aiohttp_server import _HOSTING
 from tests.loop_time import LoopTime
 
 from .end_host import EndHost
@@ -174,6 +175,11 @@ async def test_an_answer_that_is_cut_off_comes_again(http: aiohttp.ClientSession
             await client.delete()
 
 
+def polls_that_wait(host: Host) -> int:
+    connections = host.app[_HOSTING].connections.active
+    return sum(it.polls is not None and it.polls._poll is not None for it in connections)
+
+
 async def test_the_application_ends(http: aiohttp.ClientSession) -> None:
     """L-6: a poll that waits is answered."""
     host = Host()
@@ -181,7 +187,7 @@ async def test_the_application_ends(http: aiohttp.ClientSession) -> None:
     async with host.run():
         client = await HttpClient.polling(http, f"{host.url}/hub")
         polling = asyncio.create_task(client.polled())
-        await client.post("")  # answered when the poll before it waits
+        await until(lambda: polls_that_wait(host) == 1)
     assert await polling == GOODBYE
 
 
