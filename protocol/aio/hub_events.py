@@ -18,44 +18,67 @@ logger = logging.getLogger(__name__)
 
 
 class HubEvents:
-    """Calls the events of ``hub_class`` on new instances, which ``activate`` returns."""
+    """Calls the events of one connection, those of ``hub_class`` on new instances.
+
+    ``activate`` returns these. Calls at the end what the begin has made due.
+    """
 
     def __init__(
-        self, lifetime: HubLifetimeManager, hub_class: type[Hub], activate: Callable[[], Hub]
+        self,
+        connection: HubConnectionContext,
+        lifetime: HubLifetimeManager,
+        hub_class: type[Hub],
+        activate: Callable[[], Hub],
     ) -> None:
+        self._connection = connection
         self._lifetime = lifetime
         self._hub_class = hub_class
         self._activate = activate
+        self._is_registered = False
+        self._has_joined = False  # on_connected has succeeded, so on_disconnected will be called
         self._running: asyncio.Task[None] | None = None
 
-    async def registered(self, connection: HubConnectionContext) -> BaseException | None:
-        """Makes ``connection`` known to the lifetime manager; how it failed, if it did.
+    async def begin(self) -> BaseException | None:
+        """Registers the connection, then calls ``on_connected``. Returns their error, or None."""
+        self._is_registered = True
+        failure = await self._register()
+        if failure is None:
+            failure = await self._connect()
+        self._has_joined = failure is None
+        return failure
 
-        It runs in the caller's task: another one would delay the first answer by two turns of the
-        event loop.
+    async def finish(self, error: Exception | None) -> bool:
+        """Calls ``on_disconnected``, then forgets the connection: what ``begin`` has made due.
+
+        Returns whether ``on_disconnected`` has failed.
         """
+        failed = self._has_joined and await self._disconnect(error) is not None
+        if self._is_registered:
+            await self._forget()
+        return failed
+
+    async def _register(self) -> BaseException | None:
+        """It runs in the caller's task: another one would delay the first answer by two turns of
+        the event loop."""
         try:
-            await self._lifetime.on_connected(connection)
+            await self._lifetime.on_connected(self._connection)
         except (Exception, asyncio.CancelledError) as error:
             _log_failure(self._lifetime, "on_connected", error)
             return error
         return None
 
-    async def connected(self) -> BaseException | None:
-        """Calls ``on_connected``. Returns its error, or None."""
+    async def _connect(self) -> BaseException | None:
         if self._hub_class.on_connected is Hub.on_connected:
             return None
         return await self._run_hub("on_connected", lambda hub: hub.on_connected())
 
-    async def disconnected(self, error: Exception | None) -> BaseException | None:
-        """Calls ``on_disconnected``. Returns its error, or None."""
+    async def _disconnect(self, error: Exception | None) -> BaseException | None:
         if self._hub_class.on_disconnected is Hub.on_disconnected:
             return None
         return await self._run_hub("on_disconnected", lambda hub: hub.on_disconnected(error))
 
-    async def forgotten(self, connection: HubConnectionContext) -> None:
-        """Lets the lifetime manager forget ``connection``."""
-        lifetime = self._lifetime
+    async def _forget(self) -> None:
+        lifetime, connection = self._lifetime, self._connection
         await self._run(lifetime, "on_disconnected", lambda: lifetime.on_disconnected(connection))
 
     def cancel(self) -> bool:

@@ -68,7 +68,7 @@ class ServerConnection:
         self._transport = transport
         self._options = options
         self._methods = methods
-        self._events = HubEvents(lifetime, hub_class, activate)
+        self._events = HubEvents(connection, lifetime, hub_class, activate)
         self._activate = activate
         self._loop = loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()  # of all tasks that run the hub's code
@@ -93,8 +93,6 @@ class ServerConnection:
             self._peer.keep_alive, self._ping, lambda: self._end_with_error(ClientTimeoutError())
         )
         self._refusal = ""  # of the handshake
-        self._is_registered = False
-        self._has_joined = False  # on_connected has succeeded, so on_disconnected will be called
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -185,12 +183,9 @@ class ServerConnection:
         self._accepting.add_done_callback(self._on_accepted)
 
     async def _accept(self) -> None:
-        self._is_registered = True
-        failure = await self._events.registered(self.connection) or await self._events.connected()
-        if failure is not None:
+        if (failure := await self._events.begin()) is not None:
             self._end_with_failure(failure)
             return
-        self._has_joined = True
         hub_protocol = self._peer.hub_protocol
         self._dispatcher.start(
             HubInvoker(
@@ -292,15 +287,12 @@ class ServerConnection:
                 self.ended.set_result(None)
 
     async def _leave(self, error: Exception | None) -> None:
-        """Calls OnDisconnected and the lifetime manager. The transport closes in any case."""
+        """Finishes the events. The transport closes in any case."""
         failed = False
         try:
             if self._accepting is not None:
                 await asyncio.wait({self._accepting})
-            if self._has_joined:
-                failed = await self._events.disconnected(error) is not None
-            if self._is_registered:
-                await self._events.forgotten(self.connection)
+            failed = await self._events.finish(error)
         finally:
             await self._transport.close(failed=failed)
 
