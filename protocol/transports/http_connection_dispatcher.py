@@ -5,6 +5,8 @@ travel is decided by the transports, what they mean by ``aio.server_connection``
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -99,22 +101,19 @@ class HttpConnectionDispatcher:
         connection = self._open(admitted)
         web_socket = self._new_web_socket()
         try:
-            await web_socket.prepare(without_subprotocols(request))
-            transport = WebSocketServerTransport(
-                request,
-                web_socket,
-                self._hosting.flusher,
-                self._hosting.frames,
-                self._limits,
-                self._options.close_timeout,
-                connection.inbound.close(),
-            )
-        except BaseException as error:
-            connection.leave()
-            self._connections.remove(connection)
-            if isinstance(error, ConnectionError):
-                return response_of(CLIENT_LEFT)
-            raise
+            with self._opening(connection):
+                await web_socket.prepare(without_subprotocols(request))
+                transport = WebSocketServerTransport(
+                    request,
+                    web_socket,
+                    self._hosting.flusher,
+                    self._hosting.frames,
+                    self._limits,
+                    self._options.close_timeout,
+                    connection.inbound.close(),
+                )
+        except ConnectionError:
+            return response_of(CLIENT_LEFT)
         await asyncio.shield(self._serve(transport, data, admitted).closed)
         return web_socket
 
@@ -130,13 +129,10 @@ class HttpConnectionDispatcher:
             self._options.close_timeout,
         )
         try:
-            response = await transport.open()
-        except BaseException as error:
-            connection.leave()
-            self._connections.remove(connection)
-            if isinstance(error, ConnectionError):
-                return response_of(CLIENT_LEFT)
-            raise
+            with self._opening(connection):
+                response = await transport.open()
+        except ConnectionError:
+            return response_of(CLIENT_LEFT)
         try:
             with self._hosting.watch.watching(request, connection.leave):
                 await asyncio.shield(self._serve(transport, data, admitted).closed)
@@ -174,6 +170,16 @@ class HttpConnectionDispatcher:
         """Opens the connection's pipe for POSTs with the room that an open transport has."""
         admitted.connection.inbound.open(self._options.application_max_buffer_size)
         return admitted.connection
+
+    @contextmanager
+    def _opening(self, connection: HostedConnection) -> Iterator[None]:
+        """Lets nothing remain of a connection whose transport does not open."""
+        try:
+            yield
+        except BaseException:
+            connection.leave()
+            self._connections.remove(connection)
+            raise
 
     async def _poll(self, request: web.Request, connection: HostedConnection) -> web.StreamResponse:
         polls = connection.polls
