@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from ..aio.transport import Receiver, TransportLimits
+from ..aio.transport import TransportLimits
 from ..hosting.poll_end import PollEnd
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
@@ -34,6 +34,9 @@ class LongPollingServerTransport:
         disconnect_timeout: float,
     ) -> None:
         self._inbound = inbound
+        self.set_receiver = inbound.set_receiver
+        self.pause_reading = inbound.pause_reading
+        self.resume_reading = inbound.resume_reading
         self._flusher = flusher
         # A client between two polls takes nothing, for up to the disconnect timeout (TG-10).
         self.limits = replace(limits, transport_send_timeout=disconnect_timeout)
@@ -52,18 +55,6 @@ class LongPollingServerTransport:
         self._drained: list[asyncio.Future[None]] = []
 
     # ---- the hub's side
-
-    def set_receiver(self, receiver: Receiver) -> None:
-        """See Transport."""
-        self._inbound.set_receiver(receiver)
-
-    def pause_reading(self) -> None:
-        """See Transport."""
-        self._inbound.pause_reading()
-
-    def resume_reading(self) -> None:
-        """See Transport."""
-        self._inbound.resume_reading()
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs still succeed until a poll has returned the end (TG-6)."""

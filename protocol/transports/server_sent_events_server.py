@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from ..aio.transport import Receiver, TransportLimits
+from ..aio.transport import TransportLimits
 from ..http_transport_type import TRANSFER_FORMATS, HttpTransportType
 from ..hub_protocol import TransferFormat
 from ..server_sent_events import FIRST_COMMENT, write_event
@@ -44,6 +44,9 @@ class ServerSentEventsServerTransport:
         self._response = web.StreamResponse(headers=HEADERS)
         self._request = request
         self._inbound = inbound
+        self.set_receiver = inbound.set_receiver
+        self.pause_reading = inbound.pause_reading
+        self.resume_reading = inbound.resume_reading
         self._is_chunked = request.version >= HttpVersion11
         self._output = SocketOutput(request, flusher, self._frame, limits)
         self._close_timeout = close_timeout
@@ -60,18 +63,6 @@ class ServerSentEventsServerTransport:
     def _frame(self, payload: bytes) -> bytes:
         event = write_event(payload)
         return b"%x\r\n%b\r\n" % (len(event), event) if self._is_chunked else event
-
-    def set_receiver(self, receiver: Receiver) -> None:
-        """See Transport."""
-        self._inbound.set_receiver(receiver)
-
-    def pause_reading(self) -> None:
-        """See Transport."""
-        self._inbound.pause_reading()
-
-    def resume_reading(self) -> None:
-        """See Transport."""
-        self._inbound.resume_reading()
 
     def stop_receiving(self) -> None:
         """See ServerTransport. POSTs are refused from now on (TG-6)."""
