@@ -2,8 +2,9 @@
 
 aiohttp puts each message into a queue, wakes the task that waits in ``receive()``, and that task
 takes one message a turn. Here the messages of one read are handed over at once, inside the
-protocol's ``data_received``; pings, closes and errors still go through ``receive()``. A lone call
-costs a fifth less, joined ones a tenth.
+protocol's ``data_received``; pings, closes and errors still go through ``receive()``. Measured
+beside the loop over ``receive()``, in server CPU: one call at a time on 100 connections costs 14 %
+less, calls in frames of their own 20 to 36 % less; calls joined in one frame cost the same.
 
 It needs private names of aiohttp: ``WebSocketResponse._post_start``, ``_reader``, ``_parser``,
 and the classes of its parser and queue. ``can_push`` tries them out; without them a server reads
