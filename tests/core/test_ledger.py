@@ -8,24 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from msgspec import Raw
 
-from protocol.errors import ConnectionClosed, LocalProtocolError, ServerTimeoutError, SignalRError
+from protocol.errors import ConnectionClosed, LocalProtocolError, ServerTimeoutError
 from protocol.ledger import CallLedger
 from protocol.messages import Completion, StreamItem
 
+from .pending_calls import Call
+
 END: Final = ConnectionClosed("The connection ended.", allow_reconnect=False, summary="ended")
-
-
-class Call:
-    """A call that keeps how it ended, each time."""
-
-    def __init__(self) -> None:
-        self.ends: list[Completion | SignalRError] = []
-
-    def complete(self, completion: Completion) -> None:
-        self.ends.append(completion)
-
-    def fail(self, error: SignalRError) -> None:
-        self.ends.append(error)
 
 
 def opened(ledger: CallLedger, invocation_id: str = "1") -> Call:

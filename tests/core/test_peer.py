@@ -15,7 +15,6 @@ from protocol.errors import (
     LocalProtocolError,
     MessageTooLargeError,
     RemoteProtocolError,
-    SignalRError,
 )
 from protocol.handshake import (
     ClientHandshake,
@@ -48,6 +47,8 @@ from protocol.peer_state import MAY_SEND, PeerState
 from tests.strategies import messages, slices
 from tests.vector_parameters import JSON, MESSAGEPACK, REQUESTS, directed, each
 from tests.vectors import HandshakeRequestVector, JsonVector, MessageVector, raw_bytes
+
+from .pending_calls import Call
 
 PROTOCOL: Final = JsonHubProtocol()
 MESSAGEPACK_PROTOCOL: Final = MessagePackHubProtocol()
@@ -443,19 +444,6 @@ class TestSending:
         client.close(ConnectionClosed("The connection ended."))
         assert [str(end) for end in call.ends] == ["The connection ended."]
         assert client.state is PeerState.CLOSED
-
-
-class Call:
-    """A call that keeps how it ended, each time."""
-
-    def __init__(self) -> None:
-        self.ends: list[Completion | SignalRError] = []
-
-    def complete(self, completion: Completion) -> None:
-        self.ends.append(completion)
-
-    def fail(self, error: SignalRError) -> None:
-        self.ends.append(error)
 
 
 class Conversation(RuleBasedStateMachine):
