@@ -37,6 +37,8 @@ class RecordFramer:
     that many bytes are buffered, and no byte is searched twice.
     """
 
+    __slots__ = ("_begun", "maximum_size")
+
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
         self._begun = bytearray()  # what there is of the unfinished record

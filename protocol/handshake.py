@@ -108,6 +108,8 @@ class ServerHandshake:
     any message (H-9).
     """
 
+    __slots__ = ("_detailed_errors", "_framer", "_protocols", "_transfer_formats")
+
     def __init__(
         self,
         protocols: Mapping[str, HubProtocol],

@@ -31,6 +31,17 @@ class KeepAlive:
     forward, so the timer is never moved.
     """
 
+    __slots__ = (
+        "_interval",
+        "_is_client",
+        "_is_suspended",
+        "_is_watching",
+        "_last_checked",
+        "_last_heard",
+        "_last_sent",
+        "_timeout",
+    )
+
     def __init__(self, role: Role, *, interval: float, timeout: float) -> None:
         self._is_client = role is Role.CLIENT
         self._interval = interval

@@ -26,6 +26,8 @@ class PendingCall(Protocol):
 class CallLedger:
     """Open calls by invocation id."""
 
+    __slots__ = ("_calls", "_last_id")
+
     def __init__(self) -> None:
         self._last_id = 0
         self._calls: dict[str, PendingCall] = {}

@@ -22,6 +22,8 @@ class LengthPrefixFramer:
     announced to be larger is refused at once, not when that many bytes have come.
     """
 
+    __slots__ = ("_begun", "_limit", "_wanted", "maximum_size")
+
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
         self._limit = MAXIMUM_LENGTH + _LONGEST_PREFIX if maximum_size is None else maximum_size

@@ -45,6 +45,20 @@ class HubPeer:
     the peer stays as it was.
     """
 
+    __slots__ = (
+        "_framer",
+        "_handshake",
+        "_hub_protocol",
+        "_maximum_receive_size",
+        "_maximum_send_size",
+        "_may_receive",
+        "_may_send",
+        "calls",
+        "keep_alive",
+        "role",
+        "state",
+    )
+
     def __init__(
         self,
         role: Role,

@@ -38,6 +38,8 @@ class HubClients:
     Names are str: anything else is a TypeError, and so is a single str where several are expected.
     """
 
+    __slots__ = ("_lifetime",)
+
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime
 
@@ -93,6 +95,8 @@ class HubClients:
 
 class HubCallerClients(HubClients):
     """``HubClients`` as seen from a hub method, which has a caller."""
+
+    __slots__ = ("_connection_id",)
 
     def __init__(self, lifetime: HubLifetimeManager, connection_id: str) -> None:
         super().__init__(lifetime)

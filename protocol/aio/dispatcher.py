@@ -23,6 +23,22 @@ class HubDispatcher:
     an unexpected error of a worker, which ends the connection.
     """
 
+    __slots__ = (
+        "_connection",
+        "_context",
+        "_fail",
+        "_idle",
+        "_invoker",
+        "_is_scheduled",
+        "_is_stalled",
+        "_keep_alive",
+        "_loop",
+        "_next",
+        "_pump",
+        "_slots",
+        "workers",
+    )
+
     def __init__(
         self,
         connection: HubConnectionContext,
@@ -45,7 +61,7 @@ class HubDispatcher:
         self._is_stalled = False  # ``_next`` waits for a method to end
         self._is_scheduled = False
         self._idle: list[asyncio.Future[None]] = []
-        self.workers: set[asyncio.Task[None]] = set()
+        self.workers: list[asyncio.Task[None]] = []
         """The tasks that have not ended."""
 
     def start(self, invoker: HubInvoker) -> None:
@@ -92,7 +108,7 @@ class HubDispatcher:
                 return
         if len(self.workers) < self._slots:
             worker = self._loop.create_task(self._work(), context=self._context.copy())
-            self.workers.add(worker)
+            self.workers.append(worker)
             worker.add_done_callback(self._forget)
         else:
             self._is_stalled = True
@@ -100,7 +116,7 @@ class HubDispatcher:
 
     def _forget(self, worker: asyncio.Task[None]) -> None:
         """Replaces a worker that a method has changed, and reports one that has failed."""
-        self.workers.discard(worker)
+        self.workers.remove(worker)
         if not worker.cancelled() and (error := worker.exception()) is not None:
             self._fail(error)
         elif self._next is not None:

@@ -23,6 +23,16 @@ class HubEvents:
     ``activate`` returns these. Calls at the end what the begin has made due.
     """
 
+    __slots__ = (
+        "_activate",
+        "_connection",
+        "_has_joined",
+        "_hub_class",
+        "_is_registered",
+        "_lifetime",
+        "_running",
+    )
+
     def __init__(
         self,
         connection: HubConnectionContext,

@@ -38,6 +38,16 @@ class _UnauthorizedError(Exception):
 class HubInvoker:
     """Serves one connection's calls. ``activate`` gives a new hub instance for each."""
 
+    __slots__ = (
+        "_activate",
+        "_connection",
+        "_detailed_errors",
+        "_encode_result",
+        "_hub_protocol",
+        "_methods",
+        "_write",
+    )
+
     def __init__(
         self,
         connection: HubConnectionContext,

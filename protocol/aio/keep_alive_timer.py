@@ -16,6 +16,8 @@ class KeepAliveTimer:
     nothing is due, it is set again.
     """
 
+    __slots__ = ("_keep_alive", "_loop", "_ping", "_time_out", "_timer")
+
     def __init__(
         self, keep_alive: KeepAlive, ping: Callable[[], object], time_out: Callable[[], object]
     ) -> None:

@@ -33,6 +33,22 @@ class MessagePump(Generic[Work]):
     ``on_end`` raises.
     """
 
+    __slots__ = (
+        "_budget",
+        "_decode",
+        "_fail",
+        "_handle",
+        "_held",
+        "_is_paused",
+        "_limit",
+        "_messages",
+        "_on_end",
+        "_stream_has_ended",
+        "_transport",
+        "_unread",
+        "has_stopped",
+    )
+
     def __init__(
         self,
         transport: Transport,

@@ -7,6 +7,7 @@ One ``HubServer`` serves all paths that a class is mapped at in one application,
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ..messages import Close
 from .clients import GroupManager, HubCallerClients, HubContext
@@ -50,7 +51,7 @@ class HubServer:
         self.options = options or HubOptions()
         self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime
         self.context = HubContext(self.lifetime)
-        self._hub_factory = hub_factory or hub_class
+        self._hub_factory = hub_class if hub_factory is None else _checked(hub_factory)
         self._methods = HubMethodTable(hub_class, self.options.services)
         self._protocols = {
             protocol.name.lower(): protocol for protocol in self.options.supported_protocols
@@ -96,35 +97,30 @@ class HubServer:
             methods=self._methods,
             lifetime=self.lifetime,
             hub_class=self.hub_class,
-            activate=self._activator(context),
+            activate=partial(
+                self._activate, context, HubCallerClients(self.lifetime, connection_id)
+            ),
         )
         self._connections.add(connection)
         if self._guard is None and not self._is_closing:
             self._guard = asyncio.create_task(_wait_for_cancellation())
             self._guard.add_done_callback(self._abandon)
-        connection.ended.add_done_callback(lambda _: self._connections.discard(connection))
+        connection.ended.add_done_callback(partial(self._forget, connection))
         if self._is_closing:
             connection.end(_shutdown())
         connection.open()
         return connection
 
-    def _activator(self, connection: HubConnectionContext) -> Callable[[], Hub]:
-        factory, groups = self._hub_factory, self._groups
-        clients = HubCallerClients(self.lifetime, connection.connection_id)
+    def _activate(self, context: HubConnectionContext, clients: HubCallerClients) -> Hub:
+        """A new hub instance for one call."""
+        hub = self._hub_factory()
+        hub.context = context
+        hub.clients = clients
+        hub.groups = self._groups
+        return hub
 
-        def activate() -> Hub:
-            hub = factory()
-            if "context" in hub.__dict__:
-                raise TypeError(
-                    "hub_factory returned an instance that has served a call already; it has to "
-                    "make a new one for each call."
-                )
-            hub.context = connection
-            hub.clients = clients
-            hub.groups = groups
-            return hub
-
-        return activate
+    def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:
+        self._connections.discard(connection)
 
     def _abandon(self, guard: asyncio.Task[None]) -> None:
         """Starts no more tasks once all are cancelled, as at the end of asyncio.run."""
@@ -166,6 +162,21 @@ class HubServer:
         if self._connections:
             await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
         return all(each.ended.done() for each in self._connections)
+
+
+def _checked(hub_factory: Callable[[], Hub]) -> Callable[[], Hub]:
+    """``hub_factory``, which raises TypeError for an instance that has served a call already."""
+
+    def make() -> Hub:
+        hub = hub_factory()
+        if "context" in hub.__dict__:
+            raise TypeError(
+                "hub_factory returned an instance that has served a call already; it has to "
+                "make a new one for each call."
+            )
+        return hub
+
+    return make
 
 
 async def _wait_for_cancellation() -> None:

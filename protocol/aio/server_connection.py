@@ -9,14 +9,14 @@ import asyncio
 import contextvars
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError, error_details
 from ..handshake import HANDSHAKE_CANCELED, ServerHandshake
 from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive
-from ..messages import Close, Ping, Role
+from ..messages import Close, Ping, ReceivedMessage, Role
 from ..peer import HubPeer
 from ..peer_state import PeerState
 from .connection import Ending, HubConnectionContext
@@ -75,7 +75,7 @@ class ServerConnection:
         self._peer = _new_peer(options, protocols, transport)
         self._pump: MessagePump[Call] = MessagePump(
             transport,
-            lambda data: self._peer.receive_data(data, loop.time()),
+            self._decode,
             limit=connection.limits.application_max_buffer_size,
             on_end=self._end_soon,
             fail=self._fail,
@@ -89,9 +89,7 @@ class ServerConnection:
             fail=self._fail,
         )
         self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
-        self._keep_alive_timer = KeepAliveTimer(
-            self._peer.keep_alive, self._ping, lambda: self._end_with_error(ClientTimeoutError())
-        )
+        self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
         self._refusal = ""  # of the handshake
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -203,6 +201,9 @@ class ServerConnection:
         if error is not None:  # a fault of ours, or the hub has cancelled all tasks
             self._fail(error)
 
+    def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
+        return self._peer.receive_data(data, self._loop.time())
+
     # ---- time
 
     def _give_up_handshake(self) -> None:
@@ -215,6 +216,9 @@ class ServerConnection:
                 self.connection.write(self._peer.send(Ping(), self._loop.time()))
         except Exception as error:  # the hub protocol's
             self._fail(error)
+
+    def _time_out(self) -> None:
+        self._end_with_error(ClientTimeoutError())
 
     def _stop_timers(self) -> None:
         self._handshake_timer.cancel()

@@ -7,6 +7,7 @@ travel is decided by the transports, what they mean by ``aio.server_connection``
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -162,9 +163,15 @@ class HttpConnectionDispatcher:
         """Gives the transport to the hub."""
         connection = admitted.connection
         served = self._server.open(transport, connection.connection_id, data, admitted.user)
-        served.closed.add_done_callback(lambda _: self._connections.retire(connection))
-        served.ended.add_done_callback(lambda _: self._connections.remove(connection))
+        served.closed.add_done_callback(partial(self._retire, connection))
+        served.ended.add_done_callback(partial(self._remove, connection))
         return served
+
+    def _retire(self, connection: HostedConnection, _closed: asyncio.Future[None]) -> None:
+        self._connections.retire(connection)
+
+    def _remove(self, connection: HostedConnection, _ended: asyncio.Future[None]) -> None:
+        self._connections.remove(connection)
 
     def _open(self, admitted: Admitted[HostedConnection]) -> HostedConnection:
         """Opens the connection's pipe for POSTs with the room that an open transport has."""

@@ -30,11 +30,24 @@ class InboundPipe:
     of the loop (N-27).
     """
 
+    __slots__ = (
+        "_early",
+        "_expires_at",
+        "_is_complete",
+        "_is_ignored",
+        "_is_paused",
+        "_lock",
+        "_receiver",
+        "_turns",
+        "_writer",
+        "maximum_size",
+    )
+
     def __init__(self, maximum_size: int = EARLY_SIZE, *, expires_at: float | None = None) -> None:
         self.maximum_size = maximum_size
         self._lock = asyncio.Lock()
         self._expires_at = expires_at
-        self._turns: set[asyncio.Timeout] = set()  # under way, or waited for
+        self._turns: list[asyncio.Timeout] = []  # under way, or waited for
         self._receiver: Receiver | None = None
         self._early = bytearray()  # before there is a receiver
         self._is_paused = False
@@ -86,12 +99,12 @@ class InboundPipe:
         limit = asyncio.timeout_at(self._expires_at)
         try:
             async with limit:
-                self._turns.add(limit)
+                self._turns.append(limit)
                 try:
                     async with self._lock:
                         yield
                 finally:
-                    self._turns.discard(limit)
+                    self._turns.remove(limit)
         except TimeoutError:
             if limit.expired():
                 raise InboundPipeClosedError("The connection has ended.") from None

@@ -17,6 +17,8 @@ class Reading:
     ``read`` passes bytes to ``push``. What it raises is the reason that the receiver gets.
     """
 
+    __slots__ = ("_error", "_read", "_receiver", "_resumed", "_task", "has_ended")
+
     def __init__(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._read = read
         self._receiver: Receiver | None = None

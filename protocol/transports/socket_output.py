@@ -36,6 +36,19 @@ class Upgraded(Protocol):
 class SocketOutput:
     """Writes to the socket of ``owner`` past aiohttp; ``frame`` makes wire bytes of payload."""
 
+    __slots__ = (
+        "_clearing",
+        "_flusher",
+        "_high_water",
+        "_in_socket",
+        "_is_ended",
+        "_out",
+        "_out_size",
+        "_owner",
+        "_socket",
+        "frame",
+    )
+
     def __init__(
         self,
         owner: Upgraded,

@@ -63,6 +63,8 @@ _VALVE: Final = _Valve()
 class _Queue(WebSocketDataQueue):
     """Collects messages. Pings and the Close wait for ``receive()``, as in aiohttp."""
 
+    __slots__ = ("_has_closed", "_newest_ping", "_waiting", "messages")
+
     def __init__(self, loop: Any) -> None:
         super().__init__(_VALVE, _CONTROL_LIMIT, loop=loop)  # type: ignore[arg-type]
         self.messages: list[tuple[bool, bytes]] = []
@@ -97,6 +99,17 @@ class _Parser:
 
     A large read is parsed over several turns of the event loop, and the next read waits for that.
     """
+
+    __slots__ = (
+        "_is_at_end",
+        "_is_paused",
+        "_loop",
+        "_protocol",
+        "_queue",
+        "_reader",
+        "_unparsed",
+        "sink",
+    )
 
     def __init__(self, reader: "WebSocketReader", queue: _Queue, protocol: Any, loop: Any) -> None:
         self._reader = reader

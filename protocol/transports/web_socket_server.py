@@ -35,6 +35,21 @@ _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015
 class WebSocketServerTransport:
     """A ``protocol.aio.transport.ServerTransport`` over one upgraded request."""
 
+    __slots__ = (
+        "_close_code",
+        "_close_timeout",
+        "_early",
+        "_frames",
+        "_output",
+        "_reading",
+        "_receiver",
+        "_web_socket",
+        "drain",
+        "flush",
+        "limits",
+        "write",
+    )
+
     has_inherent_keep_alive: Final = False
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.WEB_SOCKETS])
 

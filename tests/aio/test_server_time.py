@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubOptions, RemoteProtocolError, hub_method
+from protocol.messages import HubMessage
+from protocol.peer import HubPeer
 
 from .conftest import MakeServer
 from .server_lab import CLOSE, HANDSHAKE, PING, call, invocation, result
@@ -251,10 +253,14 @@ async def test_one_connection_s_trouble_is_its_own(
     times = Times(serve)
     broken, sound = await times.lab.connect(), await times.lab.connect()
 
-    def fail(_: object, __: float) -> bytes:
-        raise LookupError("no ping")
+    send = HubPeer.send
 
-    monkeypatch.setattr(broken.connection._peer, "send", fail)
+    def fail_in_one(peer: HubPeer, message: HubMessage, now: float) -> bytes:
+        if peer is broken.connection._peer:
+            raise LookupError("no ping")
+        return send(peer, message, now)
+
+    monkeypatch.setattr(HubPeer, "send", fail_in_one)
     await times.clock.advance(15)
     assert await broken.has_ended()
     assert await sound.take() == [PING]
