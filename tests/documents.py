@@ -7,10 +7,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = ROOT / "README.md"
+CONTRIBUTING: Final = ROOT / "CONTRIBUTING.md"
 DOCUMENTS: Final = (
     README,
+    CONTRIBUTING,
     ROOT / "CHANGELOG.md",
-    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
 )
 
@@ -21,6 +22,16 @@ def code_blocks(document: Path, language: str) -> list[str]:
     """The fenced blocks of one language, in order."""
     blocks = _FENCED.findall(document.read_text(encoding="utf-8"))
     return [text for name, text in blocks if name == language]
+
+
+def code_files(document: Path, language: str) -> dict[str, str]:
+    """The fenced blocks of one language that begin with a file's name as a comment, by name."""
+    blocks = [text.partition("\n") for text in code_blocks(document, language)]
+    return {
+        first.removeprefix("# "): first + end + rest
+        for first, end, rest in blocks
+        if first.startswith("# ")
+    }
 
 
 def prose(document: Path) -> str:

@@ -1,6 +1,6 @@
 """The documents agree with the code: every file, name, code and default that they mention is there.
 
-That the README's examples run is proved in `test_readme`.
+`test_readme`, `test_migration` and `test_extending` run the examples that need processes or files.
 """
 
 import ast
@@ -38,10 +38,12 @@ from signalr_gateway.receive_types import receive_type
 from signalr_gateway.serving import serving
 from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table
 
-DEPLOYMENT: Final = ROOT / "docs" / "deployment.md"
+API: Final = ROOT / "docs" / "api.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+DEPLOYMENT: Final = ROOT / "docs" / "deployment.md"
 GATEWAY: Final = ROOT / "docs" / "gateway.md"
 LIBRARY: Final = ROOT / "docs" / "library.md"
+OPERATING: Final = ROOT / "docs" / "operating.md"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -144,7 +146,7 @@ def test_divergences_are_linked_where_there_is_such_a_list() -> None:
 
 
 def test_problem_codes() -> None:
-    documented = [row[:3] for row in table(GATEWAY, "code", "status", "title")]
+    documented = [row[:3] for row in table(API, "code", "status", "title")]
     assert documented == [[it.code, str(it.status.value), it.title] for it in ProblemCode]
 
 
@@ -190,7 +192,7 @@ def test_receive_types() -> None:
 
 
 def test_hub_methods() -> None:
-    documented = {row[0] for row in table(GATEWAY, "method", "argument")}
+    documented = {row[0] for row in table(API, "method", "argument")}
     methods = [name for name in vars(GatewayHub) if not name.startswith("_")]
     assert documented == {"".join(map(str.capitalize, name.split("_"))) for name in methods}
 
@@ -199,7 +201,7 @@ COMMANDS: Final = ("demo", "run", "check")
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    documented = {row[0]: row[1:3] for row in table(GATEWAY, "option", "default", "of")}
+    documented = {row[0]: row[1:3] for row in table(OPERATING, "option", "default", "of")}
     takers: dict[str, list[str]] = {option: [] for option in documented}
     for command in COMMANDS:
         with pytest.raises(SystemExit):
@@ -268,7 +270,8 @@ def test_the_example_of_the_deployment_runs(tmp_path: Path) -> None:
 
 
 async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:
-    hub_source, client_source = code_blocks(LIBRARY, "python")
+    sources = code_blocks(LIBRARY, "python")
+    hub_source, client_source = [each for each in sources if not each.startswith("# ")]
     app = loaded(hub_source, tmp_path).app
     client = loaded(client_source, tmp_path)
     async with serving(app, "127.0.0.1", 0) as url:

@@ -13,14 +13,12 @@ import pytest
 import protocol
 from protocol import HubException, testing
 from signalr_gateway.serving import serving
-from tests.documents import ROOT, code_blocks, code_names, prose, table
+from tests.documents import ROOT, code_blocks, code_files, code_names, prose, table
 from tests.test_docs import loaded
 
 EXTENDING: Final = ROOT / "docs" / "extending.md"
 LIBRARY: Final = ROOT / "docs" / "library.md"
-FILES: Final = {  # each begins with its name as a comment
-    source.splitlines()[0].removeprefix("# "): source for source in code_blocks(EXTENDING, "python")
-}
+FILES: Final = code_files(EXTENDING, "python")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from packaging.requirements import Requirement
 
-from tests.documents import README, ROOT
+from tests.documents import CONTRIBUTING, ROOT
 
 CONSTRAINTS: Final = ROOT / ".ci" / "constraints.txt"
 PYPROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -65,13 +65,13 @@ def test_the_lowest_versions_are_those_of_the_ranges() -> None:
     assert printed == {each.name: lowest(each) for each in declared() if each.name not in tools}
 
 
-def test_the_interpreters_are_those_of_the_readme() -> None:
+def test_the_documented_interpreters_are_those_of_the_package() -> None:
     classifiers = PYPROJECT["project"]["classifiers"]
     named = re.findall(r"Python :: (3\.\d+)", " ".join(classifiers))
     assert named == ["3.11", "3.12", "3.13"]
-    text = " ".join(README.read_text().split())
+    text = " ".join(CONTRIBUTING.read_text().split())
     assert (
-        "allows on CPython 3.11, with the exact ones on 3.12, with the newest ones on 3.13" in text
+        "lowest versions on CPython 3.11, the exact ones on 3.12, the newest ones on 3.13" in text
     )
 
 
