@@ -20,13 +20,13 @@ from protocol import (
     TranscodingError,
 )
 from protocol.handshake import ServerHandshake
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_framing import frame
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.framing import frame
+from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.negotiate import choose_version, read_response
 from protocol.server_sent_events import ServerSentEventsParser
-from protocol.transcoding import json_to_messagepack, messagepack_to_json
-from signalr_gateway.arguments import InvalidArguments, split_arguments
+from protocol.values.transcoding import json_to_messagepack, messagepack_to_json
+from signalr_gateway.routing.arguments import InvalidArguments, split_arguments
 
 
 class _Record(Struct):

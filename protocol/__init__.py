@@ -10,28 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .aio.client import HubConnection as HubConnection
-    from .aio.clients import ClientProxy as ClientProxy
-    from .aio.clients import GroupManager as GroupManager
-    from .aio.clients import HubCallerClients as HubCallerClients
-    from .aio.clients import HubClients as HubClients
-    from .aio.clients import HubContext as HubContext
-    from .aio.connection import HubConnectionContext as HubConnectionContext
-    from .aio.connection_keeper import HubConnectionState as HubConnectionState
-    from .aio.context import HttpRequestData as HttpRequestData
-    from .aio.context import HubCallerContext as HubCallerContext
-    from .aio.context import Principal as Principal
-    from .aio.hub import Hub as Hub
-    from .aio.hub import hub_method as hub_method
-    from .aio.lifetime import DefaultHubLifetimeManager as DefaultHubLifetimeManager
-    from .aio.lifetime import HubLifetimeManager as HubLifetimeManager
-    from .aio.options import EndpointOptions as EndpointOptions
-    from .aio.options import HubOptions as HubOptions
-    from .aio.options import SlowClientPolicy as SlowClientPolicy
-    from .aio.retry import RetryContext as RetryContext
-    from .aio.retry import RetryPolicy as RetryPolicy
-    from .dotnet_types import Char as Char
-    from .dotnet_types import DateTimeOffset as DateTimeOffset
+    from .client.hub_connection import HubConnection as HubConnection
+    from .client.keeper import HubConnectionState as HubConnectionState
+    from .client.retry import RetryContext as RetryContext
+    from .client.retry import RetryPolicy as RetryPolicy
     from .errors import ArgumentBindingError as ArgumentBindingError
     from .errors import ConnectionClosed as ConnectionClosed
     from .errors import GroupLimitError as GroupLimitError
@@ -54,42 +36,47 @@ if TYPE_CHECKING:
     from .hub_protocol import SerializedHubMessage as SerializedHubMessage
     from .hub_protocol import TransferFormat as TransferFormat
     from .hub_protocol import ValueReader as ValueReader
-    from .json_protocol import JsonHubProtocol as JsonHubProtocol
-    from .messagepack_protocol import MessagePackHubProtocol as MessagePackHubProtocol
+    from .json.protocol import JsonHubProtocol as JsonHubProtocol
+    from .messagepack.protocol import MessagePackHubProtocol as MessagePackHubProtocol
     from .messages import HubMessage as HubMessage
     from .messages import ReceivedMessage as ReceivedMessage
-    from .number_types import Byte as Byte
-    from .number_types import Int16 as Int16
-    from .number_types import Int32 as Int32
-    from .number_types import Int64 as Int64
-    from .number_types import SByte as SByte
-    from .number_types import Single as Single
-    from .number_types import UInt16 as UInt16
-    from .number_types import UInt32 as UInt32
-    from .number_types import UInt64 as UInt64
     from .origins import is_own_origin as is_own_origin
     from .origins import normal_origin as normal_origin
-    from .payload import Payload as Payload
-    from .transports.aiohttp_server import map_hub as map_hub
-    from .transports.builder import HubConnectionBuilder as HubConnectionBuilder
+    from .server.clients import ClientProxy as ClientProxy
+    from .server.clients import GroupManager as GroupManager
+    from .server.clients import HubCallerClients as HubCallerClients
+    from .server.clients import HubClients as HubClients
+    from .server.clients import HubContext as HubContext
+    from .server.connection_context import HubConnectionContext as HubConnectionContext
+    from .server.context import HttpRequestData as HttpRequestData
+    from .server.context import HubCallerContext as HubCallerContext
+    from .server.context import Principal as Principal
+    from .server.hub import Hub as Hub
+    from .server.hub import hub_method as hub_method
+    from .server.lifetime import DefaultHubLifetimeManager as DefaultHubLifetimeManager
+    from .server.lifetime import HubLifetimeManager as HubLifetimeManager
+    from .server.options import EndpointOptions as EndpointOptions
+    from .server.options import HubOptions as HubOptions
+    from .server.options import SlowClientPolicy as SlowClientPolicy
+    from .transports.client.builder import HubConnectionBuilder as HubConnectionBuilder
+    from .transports.server.map_hub import map_hub as map_hub
+    from .values.dotnet_types import Char as Char
+    from .values.dotnet_types import DateTimeOffset as DateTimeOffset
+    from .values.number_types import Byte as Byte
+    from .values.number_types import Int16 as Int16
+    from .values.number_types import Int32 as Int32
+    from .values.number_types import Int64 as Int64
+    from .values.number_types import SByte as SByte
+    from .values.number_types import Single as Single
+    from .values.number_types import UInt16 as UInt16
+    from .values.number_types import UInt32 as UInt32
+    from .values.number_types import UInt64 as UInt64
+    from .values.payload import Payload as Payload
 
 _HOMES = {
-    ".aio.client": ("HubConnection",),
-    ".aio.clients": (
-        "ClientProxy",
-        "GroupManager",
-        "HubCallerClients",
-        "HubClients",
-        "HubContext",
-    ),
-    ".aio.connection": ("HubConnectionContext",),
-    ".aio.connection_keeper": ("HubConnectionState",),
-    ".aio.context": ("HttpRequestData", "HubCallerContext", "Principal"),
-    ".aio.hub": ("Hub", "hub_method"),
-    ".aio.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
-    ".aio.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
-    ".aio.retry": ("RetryContext", "RetryPolicy"),
-    ".dotnet_types": ("Char", "DateTimeOffset"),
+    ".client.hub_connection": ("HubConnection",),
+    ".client.keeper": ("HubConnectionState",),
+    ".client.retry": ("RetryContext", "RetryPolicy"),
     ".errors": (
         "ArgumentBindingError",
         "ConnectionClosed",
@@ -116,10 +103,26 @@ _HOMES = {
         "TransferFormat",
         "ValueReader",
     ),
-    ".json_protocol": ("JsonHubProtocol",),
-    ".messagepack_protocol": ("MessagePackHubProtocol",),
+    ".json.protocol": ("JsonHubProtocol",),
+    ".messagepack.protocol": ("MessagePackHubProtocol",),
     ".messages": ("HubMessage", "ReceivedMessage"),
-    ".number_types": (
+    ".origins": ("is_own_origin", "normal_origin"),
+    ".server.clients": (
+        "ClientProxy",
+        "GroupManager",
+        "HubCallerClients",
+        "HubClients",
+        "HubContext",
+    ),
+    ".server.connection_context": ("HubConnectionContext",),
+    ".server.context": ("HttpRequestData", "HubCallerContext", "Principal"),
+    ".server.hub": ("Hub", "hub_method"),
+    ".server.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
+    ".server.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
+    ".transports.client.builder": ("HubConnectionBuilder",),
+    ".transports.server.map_hub": ("map_hub",),
+    ".values.dotnet_types": ("Char", "DateTimeOffset"),
+    ".values.number_types": (
         "Byte",
         "Int16",
         "Int32",
@@ -130,10 +133,7 @@ _HOMES = {
         "UInt32",
         "UInt64",
     ),
-    ".origins": ("is_own_origin", "normal_origin"),
-    ".payload": ("Payload",),
-    ".transports.aiohttp_server": ("map_hub",),
-    ".transports.builder": ("HubConnectionBuilder",),
+    ".values.payload": ("Payload",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

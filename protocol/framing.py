@@ -2,7 +2,7 @@
 
 A record is everything up to the separator 0x1E, which cannot occur inside JSON. Decides how much
 of an unfinished record is kept; what a record means is left to the hub protocol. The framer of
-binary hub protocols is in ``messagepack_framing``.
+binary hub protocols is in ``messagepack.framing``.
 """
 
 from collections.abc import Iterable, Iterator

@@ -13,8 +13,8 @@ from msgspec import Struct
 from .errors import HandshakeError, RemoteProtocolError, error_details
 from .framing import RECORD_SEPARATOR, RecordFramer
 from .hub_protocol import HubProtocol, TransferFormat
-from .json_record import missing_property, read_integer, read_object, read_string
-from .json_scanner import JsonSyntaxError, scan_token, scan_value
+from .json.record import missing_property, read_integer, read_object, read_string
+from .json.scanner import JsonSyntaxError, scan_token, scan_value
 
 HANDSHAKE_CANCELED: Final = "Handshake was canceled."
 SUCCESS_RESPONSE: Final = b"{}" + RECORD_SEPARATOR

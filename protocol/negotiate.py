@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from .errors import DECODING_FAILURES, NegotiationError, SignalRError
 from .http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES, HttpTransportType
 from .hub_protocol import TransferFormat
-from .json_scanner import scan_value, skip_white_space
+from .json.scanner import scan_value, skip_white_space
 
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100

@@ -1,6 +1,6 @@
 """An API gateway for SignalR hubs: HTTP calls in, hub invocations out, events back to all clients.
 
-The walk of a call: `http_api` (or `gateway_hub`) checks it, `relay` finds its route, `downstream`
+The walk of a call: `http.api` (or `gateway_hub`) checks it, `relay` finds its route, `downstream`
 carries it to the hub. The walk of an event: `downstream` hears it, `relay` names its audience,
 `broadcast` sends it to the clients of `gateway_hub`. `orchestrator` says what there is, `app` puts
 it together, `cli` starts it.
@@ -11,12 +11,12 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from .hub_route import BroadcastType, HubRouteInfo
-from .orchestration_checks import OrchestrationError
-from .orchestrator import Orchestrator
+from .orchestration.checks import OrchestrationError
+from .orchestration.orchestrator import Orchestrator
+from .orchestration.route import BroadcastType, HubRouteInfo
 
 if TYPE_CHECKING:
-    from .app import create_app
+    from .serving.app import create_app
 
 try:
     __version__ = version("signalr-gateway")
@@ -35,7 +35,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "create_app":  # the only one that needs aiohttp and the library's server
-        from .app import create_app
+        from .serving.app import create_app
 
         return create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from protocol import HubConnection
 from protocol.http_transport_type import TRANSPORT_NAMES
 
-from .hub_connections import build_connections
-from .hub_route import BroadcastType, HubRoute
-from .orchestrator import DownstreamHub, Orchestrator
-from .redaction import describe_error
+from .downstream.building import build_connections
+from .logs.redaction import describe_error
+from .orchestration.orchestrator import DownstreamHub, Orchestrator
+from .orchestration.route import BroadcastType, HubRoute
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that each hub gets to accept a connection."""

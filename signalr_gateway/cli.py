@@ -22,20 +22,20 @@ from aiohttp import web
 from protocol import HubOptions
 
 from . import __version__
-from .app import create_app
 from .check import reach_hubs, routes_table
 from .config import ConfigError, GatewayConfig, Limits, Listen
 from .demo import CHAT_HUB_PATH, create_chat_app, orchestrate
-from .foreign_logs import ForeignLogFilter
-from .http_api import DEFAULT_MAXIMUM_BODY_SIZE
-from .hub_connections import build_connections
-from .open_files import check_limit, raise_limit
-from .orchestration_checks import OrchestrationError
-from .orchestrator import Orchestrator
-from .serving import CannotListen, serving, stop_signals, taken
+from .downstream.building import build_connections
+from .http.api import DEFAULT_MAXIMUM_BODY_SIZE
+from .http.swagger_page import SWAGGER_PATH
+from .logs.foreign import ForeignLogFilter
+from .orchestration.checks import OrchestrationError
+from .orchestration.orchestrator import Orchestrator
+from .serving.app import create_app
+from .serving.listener import CannotListen, serving, stop_signals, taken
+from .serving.open_files import check_limit, raise_limit
+from .serving.tls import CertificatePair, UnusableCertificate, self_signed_pair, server_context
 from .sources import UsageError, load_orchestration
-from .swagger_page import SWAGGER_PATH
-from .tls import CertificatePair, UnusableCertificate, self_signed_pair, server_context
 
 PROGRAM = "signalr-gateway"
 EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'

@@ -31,16 +31,16 @@ from typing import Any, cast
 
 from protocol import HubOptions, SlowClientPolicy
 
-from .arguments import DEFAULT_MAXIMUM_DEPTH
+from .clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
 from .config_hub import HUB_KEYS, hub_arguments
 from .config_table import Table
-from .gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
-from .http_api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
-from .hub_route import BroadcastType, HubRouteInfo
-from .orchestration_checks import OrchestrationError
-from .orchestrator import HubBuilder, Orchestrator
-from .request_heads import DEFAULT_HEADERS_TIMEOUT
-from .tls import CertificatePair
+from .http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
+from .orchestration.checks import OrchestrationError
+from .orchestration.orchestrator import HubBuilder, Orchestrator
+from .orchestration.route import BroadcastType, HubRouteInfo
+from .routing.arguments import DEFAULT_MAXIMUM_DEPTH
+from .serving.request_heads import DEFAULT_HEADERS_TIMEOUT
+from .serving.tls import CertificatePair
 
 _ROOT_KEYS = (
     "start_gateway_hub",

@@ -26,11 +26,11 @@ from protocol.http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES
 from protocol.hub_protocol import HubProtocol
 
 from .config_table import Table, kind
-from .orchestration_checks import suggestion
-from .orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
+from .orchestration.checks import suggestion
+from .orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
 
 if TYPE_CHECKING:
-    from .orchestrator import BuildHubConnection
+    from .orchestration.orchestrator import BuildHubConnection
 
 HUB_KEYS = (
     "url",

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .orchestration_checks import OrchestrationError, is_positive, suggestion
+from .orchestration.checks import OrchestrationError, is_positive, suggestion
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from aiohttp import web
 
 from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_hub
 
-from .hub_route import HubRouteInfo
-from .orchestrator import Orchestrator
+from .orchestration.orchestrator import Orchestrator
+from .orchestration.route import HubRouteInfo
 
 CHAT_HUB_PATH = "/chathub"
 

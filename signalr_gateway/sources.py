@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .config import GatewayConfig, load_config
-from .orchestration_checks import OrchestrationError
-from .orchestrator import Orchestrator
-from .redaction import describe_failure
+from .logs.redaction import describe_failure
+from .orchestration.checks import OrchestrationError
+from .orchestration.orchestrator import Orchestrator
 
 log = logging.getLogger(__name__)
 

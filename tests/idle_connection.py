@@ -3,8 +3,8 @@
 import asyncio
 
 from protocol import HttpRequestData, HubOptions
-from protocol.aio.connection import HubConnectionContext
 from protocol.aio.transport import Receiver
+from protocol.server.connection_context import HubConnectionContext
 
 
 class IdleTransport:

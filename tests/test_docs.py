@@ -26,16 +26,16 @@ from protocol import (
     SlowClientPolicy,
 )
 from protocol import errors as library_errors
-from protocol.aio.client_options import HubConnectionOptions
+from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
 from signalr_gateway.cli import main
+from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config import Limits, Listen, load_config
 from signalr_gateway.config_hub import HUB_KEYS
-from signalr_gateway.gateway_hub import GatewayHub
-from signalr_gateway.problem import ProblemCode
-from signalr_gateway.receive_types import receive_type
-from signalr_gateway.serving import serving
+from signalr_gateway.http.problem import ProblemCode
+from signalr_gateway.orchestration.receive_types import receive_type
+from signalr_gateway.serving.listener import serving
 from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table
 
 API: Final = ROOT / "docs" / "api.md"

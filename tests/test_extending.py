@@ -12,7 +12,7 @@ import pytest
 
 import protocol
 from protocol import HubException, testing
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.documents import ROOT, code_blocks, code_files, code_names, prose, table
 from tests.test_docs import loaded
 

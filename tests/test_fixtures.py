@@ -15,9 +15,9 @@ from protocol import handshake, negotiate
 from protocol.errors import HandshakeError, NegotiationError, RemoteProtocolError
 from protocol.framing import RECORD_SEPARATOR, Framer, RecordFramer
 from protocol.hub_protocol import TransferFormat
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_framing import LengthPrefixFramer
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.framing import LengthPrefixFramer
+from protocol.messagepack.protocol import MessagePackHubProtocol
 
 from .vector_parameters import (
     BINARY_STREAMS,

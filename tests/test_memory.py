@@ -23,25 +23,25 @@ from protocol import (
     RemoteProtocolError,
     TransportViolationError,
 )
-from protocol.aio.client import Connected
-from protocol.aio.client_options import HubConnectionOptions
-from protocol.aio.lifetime import DefaultHubLifetimeManager
 from protocol.aio.transport import Receiver
+from protocol.client.hub_connection import Connected
+from protocol.client.options import HubConnectionOptions
 from protocol.framing import RecordFramer
 from protocol.hosting.http_connections import HttpConnectionManager
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_framing import LengthPrefixFramer, frame
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.framing import LengthPrefixFramer, frame
+from protocol.messagepack.protocol import MessagePackHubProtocol
+from protocol.server.lifetime import DefaultHubLifetimeManager
 from protocol.server_sent_events import ServerSentEventsParser
-from protocol.transports.cookies import HubCookieJar
-from protocol.transports.hosted_connection import HostedConnection
-from protocol.transports.http_connection_options import HttpConnectionOptions
-from signalr_gateway.gateway_hub import GatewayServices, RouteCall
-from signalr_gateway.http_api import is_json
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.relay import Relay, Subscription
-from signalr_gateway.subscriptions import Subscriptions
+from protocol.transports.client.cookies import HubCookieJar
+from protocol.transports.client.options import HttpConnectionOptions
+from protocol.transports.server.hosted_connection import HostedConnection
+from signalr_gateway.clients.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.http.api import is_json
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Relay, Subscription
+from signalr_gateway.routing.subscriptions import Subscriptions
 from tests.idle_connection import IdleTransport, hub_connection
 
 pytestmark = pytest.mark.slow

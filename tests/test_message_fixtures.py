@@ -6,12 +6,13 @@ from typing import Final, TypeAlias
 import pytest
 from msgspec import UNSET, Raw
 
-from protocol import json_reader, messagepack_reader
 from protocol.errors import ArgumentBindingError, RemoteProtocolError, TranscodingError
 from protocol.framing import RECORD_SEPARATOR
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_framing import frame
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.json import reader as json_reader
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack import reader as messagepack_reader
+from protocol.messagepack.framing import frame
+from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.messages import (
     Invocation,
     InvocationBindingFailure,
@@ -19,7 +20,7 @@ from protocol.messages import (
     StreamBindingFailure,
     StreamInvocation,
 )
-from protocol.transcoding import json_to_messagepack, messagepack_to_json
+from protocol.values.transcoding import json_to_messagepack, messagepack_to_json
 
 from .value_types import VALUE_TYPES
 from .vector_parameters import (

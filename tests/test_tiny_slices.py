@@ -13,8 +13,8 @@ import pytest
 
 from protocol.aio.pump import MessagePump
 from protocol.framing import RecordFramer
-from protocol.messagepack_framing import LengthPrefixFramer
-from protocol.transports.inbound_pipe import InboundPipe
+from protocol.messagepack.framing import LengthPrefixFramer
+from protocol.transports.server.inbound_pipe import InboundPipe
 from tests.idle_connection import IdleTransport
 
 MIB = 1024 * 1024

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Final, Generic
 
 from .. import negotiate
-from ..aio.context import HttpRequestData, Principal
-from ..aio.options import EndpointOptions
 from ..errors import NegotiationError
 from ..http_transport_type import TRANSPORT_NAMES, HttpTransportType
+from ..server.context import HttpRequestData, Principal
+from ..server.options import EndpointOptions
 from .http_answer import HttpAnswer, json_answer, plain_answer
 from .http_connections import ConnectionT, HttpConnectionManager
 

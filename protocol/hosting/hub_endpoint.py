@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Generic
 
-from ..aio.context import HttpRequestData, Principal
-from ..aio.options import EndpointOptions
 from ..http_transport_type import HttpTransportType
+from ..server.context import HttpRequestData, Principal
+from ..server.options import EndpointOptions
 from .admission import Admission
 from .cors import CorsPolicy
 from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer

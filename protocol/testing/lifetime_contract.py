@@ -10,14 +10,14 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 import pytest
 
-from ..aio.connection import HubConnectionContext
-from ..aio.context import HttpRequestData, Principal
-from ..aio.lifetime import HubLifetimeManager
-from ..aio.options import HubOptions
 from ..errors import GroupLimitError, LocalProtocolError, TranscodingError
-from ..json_protocol import JsonHubProtocol
-from ..messagepack_protocol import MessagePackHubProtocol
-from ..payload import Payload
+from ..json.protocol import JsonHubProtocol
+from ..messagepack.protocol import MessagePackHubProtocol
+from ..server.connection_context import HubConnectionContext
+from ..server.context import HttpRequestData, Principal
+from ..server.lifetime import HubLifetimeManager
+from ..server.options import HubOptions
+from ..values.payload import Payload
 from .memory_transport import memory_pair
 
 _OPTIONS: Final = HubOptions(maximum_groups_per_connection=3, maximum_group_name_length=5)

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from ..aio.retry import RetryContext, RetryPolicy, checked_delay
+from ..client.retry import RetryContext, RetryPolicy, checked_delay
 from ..errors import ConnectionClosed, NegotiationError, ServerTimeoutError
 
 _ATTEMPTS: Final = 1000

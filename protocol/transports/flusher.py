@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from ..aio.connection import SLICE
+from ..server.connection_context import SLICE
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from protocol import HubConnection, NegotiationError, RetryPolicy
-from protocol.aio.client import Connected
-from protocol.aio.client_options import HubConnectionOptions
+from protocol.client.hub_connection import Connected
+from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.testing import LoopClock, MemoryTransport, memory_pair
 
 RS: Final = "\x1e"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from protocol import Hub, HubOptions, Principal
-from protocol.aio.context import HttpRequestData
-from protocol.aio.lifetime import HubLifetimeManager
-from protocol.aio.server import HubServer
-from protocol.aio.server_connection import ServerConnection
 from protocol.aio.transport import TransportLimits
+from protocol.server.connection import ServerConnection
+from protocol.server.context import HttpRequestData
+from protocol.server.hub_server import HubServer
+from protocol.server.lifetime import HubLifetimeManager
 from protocol.testing import LoopClock, MemoryTransport, memory_pair
 
 RS: Final = "\x1e"

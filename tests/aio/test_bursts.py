@@ -3,9 +3,9 @@
 import pytest
 
 from protocol import HttpRequestData, HubOptions
-from protocol.aio.connection import HubConnectionContext
-from protocol.aio.lifetime import DefaultHubLifetimeManager
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.server.connection_context import HubConnectionContext
+from protocol.server.lifetime import DefaultHubLifetimeManager
 from tests.idle_connection import IdleTransport
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubConnectionState, HubOptions, SignalRError, hub_method
-from protocol.aio.retry import retry_delays
+from protocol.client.retry import retry_delays
 
 from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
 from .conftest import MakeServer

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from protocol import HubConnectionState
-from protocol.aio.retry import retry_delays
+from protocol.client.retry import retry_delays
 
 from .client_lab import ClientLab
 

@@ -14,7 +14,7 @@ from protocol import (
     RetryContext,
     RetryPolicy,
 )
-from protocol.aio.retry import DEFAULT_RETRY_DELAYS, retry_delays
+from protocol.client.retry import DEFAULT_RETRY_DELAYS, retry_delays
 
 from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
 

@@ -17,9 +17,9 @@ from protocol import (
     JsonHubProtocol,
     RetryContext,
 )
-from protocol.aio.client import Connected
-from protocol.aio.client_options import HubConnectionOptions
-from protocol.aio.retry import retry_delays
+from protocol.client.hub_connection import Connected
+from protocol.client.options import HubConnectionOptions
+from protocol.client.retry import retry_delays
 from protocol.testing import MemoryTransport, memory_pair
 
 from .client_lab import ClientLab

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubOptions, hub_method
-from protocol.aio.connection import HubConnectionContext
 from protocol.aio.transport import TransportLimits
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.messages import Invocation, ReceivedMessage
+from protocol.server.connection_context import HubConnectionContext
 
 from .conftest import MakeServer
 from .endings import closed

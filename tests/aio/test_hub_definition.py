@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from protocol import EndpointOptions, Hub, HubOptions, hub_method
-from protocol.aio.hub import HubMethodTable
-from protocol.aio.server import HubServer
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.server.hub import HubMethodTable
+from protocol.server.hub_server import HubServer
 
 from .conftest import MakeServer
 from .server_lab import call, result

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubException, HubOptions, hub_method
-from protocol.aio.connection import HubConnectionContext
-from protocol.aio.lifetime import DefaultHubLifetimeManager
+from protocol.server.connection_context import HubConnectionContext
+from protocol.server.lifetime import DefaultHubLifetimeManager
 
 from .conftest import MakeServer
 from .server_lab import CLOSE, GOODBYE, HANDSHAKE, PING, call, invocation, result

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from protocol import Hub, HubException
-from protocol.aio.connection import HubConnectionContext
-from protocol.aio.lifetime import DefaultHubLifetimeManager
+from protocol.server.connection_context import HubConnectionContext
+from protocol.server.lifetime import DefaultHubLifetimeManager
 
 from .conftest import MakeServer
 from .endings import EndingHub, Endings

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from protocol import DefaultHubLifetimeManager, Hub, HubConnectionContext, HubLifetimeManager
-from protocol.aio.server import HubServer
+from protocol.server.hub_server import HubServer
 from protocol.testing import LoopClock
 
 from .conftest import MakeServer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubContext, Principal, hub_method
-from protocol.aio.clients import ClientProxy, HubClients
+from protocol.server.clients import ClientProxy, HubClients
 
 from .client_lab import ClientLab
 from .conftest import MakeServer
@@ -72,7 +72,7 @@ async def test_an_empty_target(serve: MakeServer) -> None:
     ],
 )
 def test_names_of_receivers(choose: Callable[[HubClients], Any]) -> None:
-    from protocol.aio.lifetime import DefaultHubLifetimeManager
+    from protocol.server.lifetime import DefaultHubLifetimeManager
 
     with pytest.raises(TypeError):
         choose(HubContext(DefaultHubLifetimeManager()).clients)

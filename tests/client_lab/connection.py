@@ -11,7 +11,7 @@ from protocol import (
     HubConnectionBuilder,
     MessagePackHubProtocol,
 )
-from protocol.aio.retry import RetryContext
+from protocol.client.retry import RetryContext
 
 from .dotnet_values import described, shown, type_of, with_parameters
 

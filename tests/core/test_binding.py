@@ -29,7 +29,7 @@ from protocol import (
     UInt32,
     UInt64,
 )
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.messages import Invocation
 from tests.strategies import PLAIN_VALUES, json_texts
 

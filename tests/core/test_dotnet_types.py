@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw
 
 from protocol import ArgumentBindingError, Char, DateTimeOffset
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 
 PROTOCOL = JsonHubProtocol()
 

@@ -20,7 +20,7 @@ from protocol.handshake import (
     write_response,
 )
 from protocol.hub_protocol import TransferFormat
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from tests.strategies import damaged, near_records, slices
 
 PROTOCOL: Final = JsonHubProtocol()

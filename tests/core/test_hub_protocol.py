@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from protocol.errors import LocalProtocolError
 from protocol.hub_protocol import SerializedHubMessage
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.messages import VOID, Completion, HubMessage, Invocation, Role
 from protocol.peer_state import MAY_SEND, PeerState
 from tests.strategies import IDS, PLAIN_VALUES, messages

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.json_protocol import JsonHubProtocol
-from protocol.json_reader import read_message
-from protocol.json_scanner import JsonSyntaxError, is_deeper, scan_value
+from protocol.json.protocol import JsonHubProtocol
+from protocol.json.reader import read_message
+from protocol.json.scanner import JsonSyntaxError, is_deeper, scan_value
 from protocol.messages import (
     Completion,
     HubMessage,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from protocol import LocalProtocolError, Single
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 
 from .shapes import (
     Address,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import LocalProtocolError, RemoteProtocolError
-from protocol.messagepack_framing import MAXIMUM_LENGTH, LengthPrefixFramer, frame
+from protocol.messagepack.framing import MAXIMUM_LENGTH, LengthPrefixFramer, frame
 from tests.strategies import slices
 
 

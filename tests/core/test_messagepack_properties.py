@@ -15,10 +15,10 @@ from protocol import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_protocol import MessagePackHubProtocol
-from protocol.messagepack_reader import read_message
-from protocol.messagepack_scanner import MAXIMUM_DEPTH, is_too_deep, scan_value
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.protocol import MessagePackHubProtocol
+from protocol.messagepack.reader import read_message
+from protocol.messagepack.scanner import MAXIMUM_DEPTH, is_too_deep, scan_value
 from protocol.messages import (
     VOID,
     Close,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from protocol import ArgumentBindingError, Char, DateTimeOffset, LocalProtocolError, Single
-from protocol.json_protocol import JsonHubProtocol
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.protocol import MessagePackHubProtocol
 from tests import strategies
 from tests.value_types import VALUE_TYPES, Color, Keyed, Person
 

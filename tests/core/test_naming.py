@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.naming import camel_case, has_members, members_of, pascal_case
+from protocol.values.naming import camel_case, has_members, members_of, pascal_case
 
 from .shapes import Aliased, Color, Named, Person, Point, Renamed
 

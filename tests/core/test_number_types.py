@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.number_types import Single
+from protocol.values.number_types import Single
 
 
 @given(st.floats(width=32, allow_nan=False))

@@ -13,9 +13,9 @@ from protocol import (
     Payload,
     TranscodingError,
 )
-from protocol import payload as payload_module
 from protocol.hub_protocol import SerializedHubMessage
-from protocol.transcoding import json_to_messagepack
+from protocol.values import payload as payload_module
+from protocol.values.transcoding import json_to_messagepack
 
 JSON: Final = JsonHubProtocol()
 MESSAGEPACK: Final = MessagePackHubProtocol()

@@ -24,10 +24,10 @@ from protocol.handshake import (
     write_response,
 )
 from protocol.hub_protocol import HubProtocol
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.keepalive import KeepAlive, KeepAliveAction
-from protocol.messagepack_framing import frame
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.messagepack.framing import frame
+from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.messages import (
     Ack,
     CancelInvocation,

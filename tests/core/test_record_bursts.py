@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
-from protocol import json_protocol, messagepack_protocol
 from protocol.errors import RemoteProtocolError
 from protocol.framing import RECORD_SEPARATOR
 from protocol.handshake import ClientHandshake, ServerHandshake
 from protocol.hub_protocol import HubProtocol
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json import protocol as json_protocol
+from protocol.json.protocol import JsonHubProtocol
 from protocol.keepalive import KeepAlive, KeepAliveAction
-from protocol.messagepack_protocol import MessagePackHubProtocol
+from protocol.messagepack import protocol as messagepack_protocol
+from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.messages import (
     Ack,
     CancelInvocation,

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.errors import TranscodingError
-from protocol.transcoding import MAXIMUM_JSON_DEPTH, json_to_messagepack, messagepack_to_json
+from protocol.values.transcoding import MAXIMUM_JSON_DEPTH, json_to_messagepack, messagepack_to_json
 from tests.strategies import PLAIN_VALUES, json_texts
 
 NUMBERS: Final = st.from_regex(

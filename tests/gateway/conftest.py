@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from signalr_gateway.tls import CertificatePair, self_signed_pair
+from signalr_gateway.serving.tls import CertificatePair, self_signed_pair
 
 from .lab import Lab, RunningGateway, lab_routes, running_gateway, running_lab
 

@@ -21,7 +21,7 @@ class HandTimer:
 
 
 class HandClock:
-    """The clock interface of `signalr_gateway.downstream`; starts at 1000 s."""
+    """The clock interface of `signalr_gateway.downstream.connection`; starts at 1000 s."""
 
     def __init__(self) -> None:
         self._now = 1000.0

@@ -27,13 +27,13 @@ from protocol import (
     map_hub,
 )
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway.app import GATEWAY, create_app
-from signalr_gateway.clock import Clock
-from signalr_gateway.downstream import Downstream, HubState
-from signalr_gateway.gateway import Gateway
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.serving import serving
+from signalr_gateway.downstream.clock import Clock
+from signalr_gateway.downstream.connection import Downstream, HubState
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.serving.app import GATEWAY, create_app
+from signalr_gateway.serving.gateway import Gateway
+from signalr_gateway.serving.listener import serving
 
 from .payloads import json_payload
 

@@ -16,10 +16,10 @@ from aiohttp import web
 
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import Orchestrator, create_app
-from signalr_gateway.hub_route import HubRouteInfo
-from signalr_gateway.orchestration_checks import OrchestrationError
-from signalr_gateway.runner import GatewayRunner
-from signalr_gateway.serving import CannotListen, serving
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.route import HubRouteInfo
+from signalr_gateway.serving.listener import CannotListen, serving
+from signalr_gateway.serving.runner import GatewayRunner
 
 from .hand_clock import settle
 from .lab import (

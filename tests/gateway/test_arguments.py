@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalr_gateway.arguments import InvalidArguments, exceeds_depth, split_arguments
-from signalr_gateway.problem import ProblemCode
+from signalr_gateway.http.problem import ProblemCode
+from signalr_gateway.routing.arguments import InvalidArguments, exceeds_depth, split_arguments
 
 from .payloads import json_text
 

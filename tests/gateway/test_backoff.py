@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalr_gateway.backoff import AttemptSchedule, Backoff
+from signalr_gateway.downstream.backoff import AttemptSchedule, Backoff
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from protocol import HubException
-from signalr_gateway.hub_route import HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import HubRouteInfo
 
 from .lab import Lab, RunningGateway, connecting_to, running_gateway
 

@@ -15,7 +15,7 @@ import pytest
 
 from protocol import HubConnectionBuilder
 from signalr_gateway.cli import main
-from signalr_gateway.tls import CertificatePair
+from signalr_gateway.serving.tls import CertificatePair
 
 from .command import command, failure
 from .lab import Lab

@@ -10,9 +10,9 @@ import pytest
 from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config import ConfigError, GatewayConfig, Limits, Listen, load_config
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.tls import CertificatePair
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.serving.tls import CertificatePair
 
 HUSH = "hush-hush"
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 
 from .lab import Lab, RunningGateway, lab_routes, running_gateway
 

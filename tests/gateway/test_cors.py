@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from protocol import is_own_origin, normal_origin
-from signalr_gateway.orchestration_checks import OrchestrationError
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 
 from .lab import Answer, Lab, RunningGateway, lab_routes, running_gateway, until
 

@@ -20,17 +20,17 @@ from protocol import (
     NotConnectedError,
     Payload,
 )
-from signalr_gateway.backoff import Backoff
-from signalr_gateway.downstream import (
+from signalr_gateway.downstream.backoff import Backoff
+from signalr_gateway.downstream.building import build_connections
+from signalr_gateway.downstream.connection import (
     Downstream,
     GatewayDraining,
     HubState,
     HubTimeout,
     HubUnavailable,
 )
-from signalr_gateway.hub_connections import build_connections
-from signalr_gateway.orchestration_checks import OrchestrationError
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 
 from .fake_connection import FakeConnection
 from .hand_clock import HandClock, settle

@@ -7,7 +7,7 @@ import logging
 import pytest
 from aiohttp.http import HttpProcessingError
 
-from signalr_gateway.event_log import ServerLog, thinned
+from signalr_gateway.logs.thinning import ServerLog, thinned
 
 
 @pytest.mark.parametrize("count", [1, 10, 100, 10_000])

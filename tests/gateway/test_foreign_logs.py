@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from signalr_gateway.foreign_logs import ForeignLogFilter
+from signalr_gateway.logs.foreign import ForeignLogFilter
 
 HUSH = "hush"
 
@@ -84,6 +84,6 @@ def test_all_libraries_that_the_gateway_runs_on(lines: list[str], name: str) -> 
 
 
 def test_our_own_records_are_left_as_they_are(lines: list[str]) -> None:
-    logging.getLogger("signalr_gateway.app").error("gateway %s", "started")
+    logging.getLogger("signalr_gateway.serving.app").error("gateway %s", "started")
     logging.getLogger("mygateway").error("orders for %r", "ada")
     assert lines == ["gateway started", "orders for 'ada'"]

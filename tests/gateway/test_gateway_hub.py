@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
-from signalr_gateway.gateway_hub import GatewayServices, RouteCall
-from signalr_gateway.hub_route import HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.relay import Relay
+from signalr_gateway.clients.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import HubRouteInfo
+from signalr_gateway.routing.relay import Relay
 
 from .hand_clock import HandClock
 from .lab import (
@@ -380,7 +380,7 @@ async def test_what_was_a_harmless_no_op_stays_one(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture, method: str, argument: Any
 ) -> None:
     """GW-19: success, logged once."""
-    caplog.set_level("INFO", "signalr_gateway.gateway_hub")
+    caplog.set_level("INFO", "signalr_gateway.clients.gateway_hub")
     async with gateway.client() as connection:
         for _ in range(3):
             assert await connection.invoke(method, argument) is None
@@ -563,7 +563,7 @@ async def test_the_hubs_error_comes_nested(gateway: RunningGateway) -> None:
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """GW-16."""
-    monkeypatch.setattr("signalr_gateway.downstream.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connection.CONNECT_WAIT", 0.1)
 
     def orchestrate(orchestrator: Orchestrator) -> None:
         orchestrator.add_hub("Dead", connecting_to("http://127.0.0.1:9/")).add_route(

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from signalr_gateway.http_api import is_json, path_segments
-from signalr_gateway.hub_route import HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.http.api import is_json, path_segments
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import HubRouteInfo
 
 from .hand_clock import HandClock
 from .lab import (
@@ -387,7 +387,7 @@ async def test_no_answer_in_time(lab: Lab) -> None:
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """GW-9."""
-    monkeypatch.setattr("signalr_gateway.downstream.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connection.CONNECT_WAIT", 0.1)
     async with running_gateway(lambda o: lab_routes(o, DEAD), connected=False) as gateway:
         answers = await asyncio.gather(*(gateway.post("lab/echo", b"[1]") for _ in range(200)))
     assert {answer.status for answer in answers} == {503}
@@ -431,7 +431,7 @@ async def test_an_error_of_our_own(
     def fail(*_: object) -> None:
         raise RuntimeError("bug")
 
-    monkeypatch.setattr("signalr_gateway.http_api.split_arguments", fail)
+    monkeypatch.setattr("signalr_gateway.http.api.split_arguments", fail)
     answer = await gateway.post("lab/echo", b"[1]")
     assert (answer.status, answer.problem["code"]) == (500, "internal-error")
     assert "bug" not in answer.problem["detail"]

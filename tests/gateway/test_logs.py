@@ -26,7 +26,7 @@ from protocol import (
     map_hub,
 )
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 
 from .command import Command, command
 from .lab import WAYS

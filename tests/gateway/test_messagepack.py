@@ -13,8 +13,8 @@ import pytest
 from msgspec import Raw
 
 from protocol import HubException, MessagePackHubProtocol, Payload
-from protocol import payload as payload_module
-from protocol.transcoding import json_to_messagepack
+from protocol.values import payload as payload_module
+from protocol.values.transcoding import json_to_messagepack
 
 from .lab import RECEIVE_KEY, Inbox, Lab, RunningGateway, lab_routes, running_gateway, until
 

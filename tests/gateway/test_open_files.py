@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from signalr_gateway.open_files import check_limit, exhaustion_logged
+from signalr_gateway.serving.open_files import check_limit, exhaustion_logged
 
 from .command import command
 

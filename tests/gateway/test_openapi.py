@@ -11,8 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import HubRouteInfo, Orchestrator, __version__
 from signalr_gateway import demo as demo_module
-from signalr_gateway.openapi import openapi_document
-from signalr_gateway.problem import ProblemCode
+from signalr_gateway.http.openapi import openapi_document
+from signalr_gateway.http.problem import ProblemCode
 
 from .lab import RECEIVE_KEY, lab_routes
 

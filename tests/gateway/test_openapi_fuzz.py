@@ -24,8 +24,8 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 
-from signalr_gateway.hub_route import HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import HubRouteInfo
 
 from .lab import Lab, RunningGateway, connecting_to, running_gateway
 

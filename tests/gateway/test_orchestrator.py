@@ -7,9 +7,9 @@ from typing import Any, TypedDict
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestration_checks import OrchestrationError
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 
 
 def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:

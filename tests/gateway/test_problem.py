@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from signalr_gateway.problem import Problem, ProblemCode
+from signalr_gateway.http.problem import Problem, ProblemCode
 
 
 def test_the_members() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import DateTimeOffset, MessagePackHubProtocol, Payload
-from signalr_gateway.receive_types import UnknownReceiveType, misfit, receive_type
+from signalr_gateway.orchestration.receive_types import UnknownReceiveType, misfit, receive_type
 
 from .payloads import json_payload
 

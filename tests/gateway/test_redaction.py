@@ -19,8 +19,8 @@ from protocol import (
     HubException,
     NegotiationError,
 )
-from signalr_gateway import redaction
-from signalr_gateway.redaction import MAXIMUM_LENGTH, describe_error, describe_failure
+from signalr_gateway.logs import redaction
+from signalr_gateway.logs.redaction import MAXIMUM_LENGTH, describe_error, describe_failure
 
 HUSH = "hush"
 

@@ -6,10 +6,10 @@ import pytest
 from msgspec import Raw
 
 from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, Payload
-from protocol.json_scanner import is_deeper
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.relay import Audience, Delivery, Misfit, Relay, Unrouted
+from protocol.json.scanner import is_deeper
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Audience, Delivery, Misfit, Relay, Unrouted
 
 from .payloads import json_payload
 

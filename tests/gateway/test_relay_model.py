@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import Payload
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestration_checks import OrchestrationError
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.relay import Delivery, Misfit, Relay, Subscription, Unrouted
-from signalr_gateway.subscriptions import Subscriptions
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Delivery, Misfit, Relay, Subscription, Unrouted
+from signalr_gateway.routing.subscriptions import Subscriptions
 
 from .lab import connecting_to
 

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from signalr_gateway import runner
-from signalr_gateway.request_heads import RequestHeads
-from signalr_gateway.serving import serving
-from signalr_gateway.tls import CertificatePair, server_context
+from signalr_gateway.serving import runner
+from signalr_gateway.serving.listener import serving
+from signalr_gateway.serving.request_heads import RequestHeads
+from signalr_gateway.serving.tls import CertificatePair, server_context
 from tests.loop_time import LoopTime
 
 from .hand_clock import HandClock

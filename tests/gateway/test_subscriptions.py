@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from protocol import HubException, HubOptions
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.relay import Relay, Subscription
-from signalr_gateway.subscriptions import MAXIMUM_SUBSCRIPTIONS, Subscriptions
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Relay, Subscription
+from signalr_gateway.routing.subscriptions import MAXIMUM_SUBSCRIPTIONS, Subscriptions
 
 from .lab import Inbox, Lab, connecting_to, individual, running_gateway
 

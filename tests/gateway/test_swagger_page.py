@@ -10,8 +10,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pytest
 
-from signalr_gateway.openapi import openapi_document
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.http.openapi import openapi_document
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 
 from .lab import Answer, RunningGateway, running_gateway
 

@@ -26,11 +26,11 @@ from protocol import (
     map_hub,
 )
 from protocol.http_transport_type import TRANSPORT_NAMES
-from signalr_gateway.app import GATEWAY, create_app
 from signalr_gateway.config import load_config
-from signalr_gateway.downstream import HubState
-from signalr_gateway.serving import serving
-from signalr_gateway.tls import (
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.serving.app import GATEWAY, create_app
+from signalr_gateway.serving.listener import serving
+from signalr_gateway.serving.tls import (
     CertificatePair,
     UnusableCertificate,
     self_signed_pair,

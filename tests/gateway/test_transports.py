@@ -14,9 +14,9 @@ from protocol import (
     HubException,
 )
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway.app import create_app
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.serving import serving
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.serving.app import create_app
+from signalr_gateway.serving.listener import serving
 
 from .lab import WAYS, Inbox, Lab, RunningGateway, lab_routes, until
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.interop.journal import Journal
 
 SEPARATOR = "\x1e"

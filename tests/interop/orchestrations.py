@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway import downstream
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import HubBuilder, Orchestrator
+from signalr_gateway.downstream import connection as downstream
+from signalr_gateway.orchestration.orchestrator import HubBuilder, Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from tests.interop.journal import PATIENCE
 
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"

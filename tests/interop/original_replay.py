@@ -18,13 +18,13 @@ import msgspec
 from yarl import URL
 
 from protocol import HubConnection, Payload
-from signalr_gateway.app import GATEWAY, create_app
-from signalr_gateway.clock import Clock
-from signalr_gateway.downstream import Downstream, HubState, OnEvent
-from signalr_gateway.gateway import Gateway
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import DownstreamHub, Orchestrator
-from signalr_gateway.serving import serving
+from signalr_gateway.downstream.clock import Clock
+from signalr_gateway.downstream.connection import Downstream, HubState, OnEvent
+from signalr_gateway.orchestration.orchestrator import DownstreamHub, Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.serving.app import GATEWAY, create_app
+from signalr_gateway.serving.gateway import Gateway
+from signalr_gateway.serving.listener import serving
 from tests.gateway.lab import until
 from tests.interop.hub_leg import HubLeg
 from tests.interop.journal import Journal

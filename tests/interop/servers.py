@@ -16,13 +16,13 @@ from typing import Any, Self
 
 import aiohttp
 
-from signalr_gateway.app import create_app
-from signalr_gateway.clock import Clock
-from signalr_gateway.downstream import Downstream
-from signalr_gateway.http_api import DEFAULT_MAXIMUM_BODY_SIZE
-from signalr_gateway.orchestrator import Orchestrator
-from signalr_gateway.serving import serving
-from signalr_gateway.tls import CertificatePair
+from signalr_gateway.downstream.clock import Clock
+from signalr_gateway.downstream.connection import Downstream
+from signalr_gateway.http.api import DEFAULT_MAXIMUM_BODY_SIZE
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.serving.app import create_app
+from signalr_gateway.serving.listener import serving
+from signalr_gateway.serving.tls import CertificatePair
 from tests.interop.builds import dotnet_program, require
 from tests.interop.journal import PATIENCE
 from tests.interop.processes import LineProcess, free_port

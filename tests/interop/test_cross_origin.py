@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.interop.browser import Page, chromium
 from tests.interop.builds import node_program
 from tests.interop.processes import free_port

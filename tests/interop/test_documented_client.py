@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from signalr_gateway.tls import CertificatePair, self_signed_pair
+from signalr_gateway.serving.tls import CertificatePair, self_signed_pair
 from tests.interop.builds import dotnet_program, require
 from tests.interop.drivers import ClientDriver, DrivenConnection
 from tests.interop.processes import LineProcess

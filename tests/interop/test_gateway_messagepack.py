@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, MessagePackHubProtocol
-from signalr_gateway.hub_route import BroadcastType, HubRouteInfo
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from tests.interop.drivers import ClientDriver, DrivenConnection, DriverError
 from tests.interop.expectations import HUB_SAYS_NO
 from tests.interop.orchestrations import add_chat_routes

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from signalr_gateway.orchestrator import Orchestrator
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.interop.drivers import ClientDriver, Value
 from tests.interop.orchestrations import add_chat_routes, connect_to
 from tests.interop.servers import (

@@ -21,7 +21,7 @@ from protocol import (
     NegotiationError,
     map_hub,
 )
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.interop.drivers import ClientDriver
 from tests.interop.nginx import USUAL, Proxy, documented, nginx_before
 from tests.interop.servers import HubServer

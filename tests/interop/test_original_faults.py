@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from signalr_gateway.orchestrator import DEFAULT_INVOKE_TIMEOUT
+from signalr_gateway.orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT
 from tests.gateway.hand_clock import HandClock
 from tests.interop.builds import dotnet_program, require
 from tests.interop.original_recording import (
@@ -60,7 +60,7 @@ def check_all(name: str, *parts: dict[str, Outcome]) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A gateway that hardly waits for a hub, until the test undoes it."""
-    monkeypatch.setattr("signalr_gateway.downstream.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connection.CONNECT_WAIT", 0.1)
     return monkeypatch
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from protocol import HubConnectionBuilder
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.interop.browser import Page, chromium
 from tests.interop.processes import free_port
 from tests.interop.servers import GatewayServer

@@ -19,9 +19,9 @@ BACKLOG = 1024
 # Failing hub methods and subprotocols that nobody selects are part of the tests; whatever else is
 # logged is not.
 EXPECTED_COMPLAINTS = (
-    "protocol.aio.invoker",
-    "protocol.aio.server_connection",
-    "protocol.aio.hub_events",
+    "protocol.server.invoker",
+    "protocol.server.connection",
+    "protocol.server.hub_events",
     "aiohttp.websocket",
 )
 

@@ -8,7 +8,7 @@ from protocol import (
     MessagePackHubProtocol,
     RetryPolicy,
 )
-from protocol.aio.retry import DEFAULT_RETRY_DELAYS, retry_delays
+from protocol.client.retry import DEFAULT_RETRY_DELAYS, retry_delays
 from protocol.testing import HubLifetimeContract, HubProtocolContract, RetryPolicyContract
 
 

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol.transports import http_connection_dispatcher
-from protocol.transports.web_socket_push import PushingWebSocketResponse
+from protocol.transports.server import http_dispatcher as http_connection_dispatcher
+from protocol.transports.server.web_socket_push import PushingWebSocketResponse
 
 from .end_host import EndHost
 from .hosting import Host

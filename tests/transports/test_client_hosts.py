@@ -14,7 +14,7 @@ from protocol import (
     NegotiationError,
     Principal,
 )
-from protocol.transports.http_connection_options import HttpConnectionOptions
+from protocol.transports.client.options import HttpConnectionOptions
 
 SECRET = "hush"
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from protocol.transports import http_client
+from protocol.transports.client import http_client
 from tests.documents import ROOT
 
 

@@ -14,7 +14,7 @@ from protocol import (
     HubConnectionState,
     NotConnectedError,
 )
-from protocol.transports import http_client
+from protocol.transports.client import http_client
 
 from .ear import NEWS, Ear
 from .hosting import until

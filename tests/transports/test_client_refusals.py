@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocol.transports import http_client
+from protocol.transports.client import http_client
 
 from .raw_server import OFFER, RawServer, Reply
 from .reaching import builder, refused

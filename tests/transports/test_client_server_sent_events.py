@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from protocol import ConnectionClosed, HubConnectionState, MessagePackHubProtocol
-from protocol.transports import http_connector
+from protocol.transports.client import connector as http_connector
 
 from .ear import NEWS, Ear
 from .hosting import until

@@ -15,7 +15,7 @@ from protocol import (
     HubConnectionState,
     NotConnectedError,
 )
-from protocol.transports import web_socket_client
+from protocol.transports.client import web_socket as web_socket_client
 
 from .hosting import until
 from .raw_server import RawServer

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from protocol.aio.connection import SLICE, HubConnectionContext
-from protocol.aio.context import HttpRequestData
-from protocol.aio.lifetime import DefaultHubLifetimeManager
-from protocol.aio.options import HubOptions
 from protocol.aio.transport import TransportLimits
 from protocol.hub_protocol import TransferFormat
-from protocol.json_protocol import JsonHubProtocol
+from protocol.json.protocol import JsonHubProtocol
+from protocol.server.connection_context import SLICE, HubConnectionContext
+from protocol.server.context import HttpRequestData
+from protocol.server.lifetime import DefaultHubLifetimeManager
+from protocol.server.options import HubOptions
 from protocol.transports.flusher import Flusher
+from protocol.transports.server.web_socket import WebSocketServerTransport
 from protocol.transports.web_socket_frame import FrameCache
-from protocol.transports.web_socket_server import WebSocketServerTransport
 
 from .raw_web_socket import BINARY, TEXT, encode
 

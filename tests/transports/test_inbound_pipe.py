@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from protocol.testing import LoopClock
-from protocol.transports.inbound_pipe import EARLY_SIZE, InboundPipe, InboundPipeClosedError
+from protocol.transports.server.inbound_pipe import EARLY_SIZE, InboundPipe, InboundPipeClosedError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from protocol.hosting.http_answer import plain_answer
-from protocol.transports.inbound_pipe import InboundPipe
-from protocol.transports.inbound_posts import ReadBody, receive_post
+from protocol.transports.server.inbound_pipe import InboundPipe
+from protocol.transports.server.inbound_posts import ReadBody, receive_post
 
 LIMIT = 10
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from protocol import EndpointOptions, Hub, HubOptions, hub_method
-from protocol.transports.aiohttp_server import _HOSTING
+from protocol.transports.server.map_hub import _HOSTING
 from tests.loop_time import LoopTime
 
 from .end_host import EndHost

@@ -10,8 +10,8 @@ from protocol.aio.transport import TransportLimits
 from protocol.hosting.poll_end import PollEnd
 from protocol.testing import LoopClock
 from protocol.transports.flusher import Flusher
-from protocol.transports.inbound_pipe import InboundPipe
-from protocol.transports.long_polling_server import LongPollingServerTransport
+from protocol.transports.server.inbound_pipe import InboundPipe
+from protocol.transports.server.long_polling import LongPollingServerTransport
 
 
 class Polling:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from protocol.transports.sender import Sender
+from protocol.transports.client.sender import Sender
 
 KIB = 1024
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 from aiohttp import WSMsgType, web
 
-from protocol.transports import web_socket_push
-from protocol.transports.web_socket_push import CAN_PUSH, PushingWebSocketResponse, can_push
+from protocol.transports.server import web_socket_push
+from protocol.transports.server.web_socket_push import CAN_PUSH, PushingWebSocketResponse, can_push
 
 
 def test_this_aiohttp_lets_messages_be_pushed() -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from yarl import URL
 
-from signalr_gateway.serving import serving
+from signalr_gateway.serving.listener import serving
 from tests.interop.browser import chromium
 from tests.interop.builds import BUILDS_AT_ONCE, node_program, require
 from tests.interop.drivers import (

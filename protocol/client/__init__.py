@@ -1,0 +1,1 @@
+"""The client on asyncio: ``HubConnection``, its reconnects, and its handlers."""

@@ -1,0 +1,31 @@
+"""One call of a function that a user has registered: a handler or a callback, plain or async."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..aio.cancellation import is_being_cancelled
+
+logger = logging.getLogger(__name__)
+
+
+async def call_logged(
+    function: Callable[..., Any], arguments: Sequence[Any], failure: str, *names: object
+) -> None:
+    """Calls ``function`` and awaits its result if that is awaitable.
+
+    What it raises is logged as ``failure``, a format for ``names``. Raises only what ends the event
+    loop, and CancelledError when the current task itself is cancelled.
+    """
+    try:
+        result = function(*arguments)
+        if inspect.isawaitable(result):
+            await result
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
+        logger.error(failure, *names, exc_info=error)

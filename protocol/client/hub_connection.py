@@ -1,0 +1,235 @@
+"""``HubConnection``: the object through which a program uses a hub (sections C and R).
+
+Decides what a user sees. Its states and reconnecting are left to ``keeper``, one
+physical connection to ``connection``, opening its transport to the connector.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from msgspec import Raw
+
+from ..aio.transport import Transport
+from ..errors import LocalProtocolError, NotConnectedError
+from ..http_transport_type import HttpTransportType
+from ..hub_protocol import HubProtocol
+from ..option_checks import require_function, require_target
+from .connection import ClientConnection
+from .event_queue import EventQueue
+from .handlers import Handler, HandlerRegistry
+from .keeper import ConnectionCallbacks, ConnectionKeeper, HubConnectionState
+from .options import HubConnectionOptions
+from .retry import RetryPolicy
+
+Result = TypeVar("Result")
+AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What a connector brings: an open transport, and the id the server gave it, if it did."""
+
+    transport: Transport
+    connection_id: str | None
+
+
+Connector = Callable[[], Awaitable[Connected]]
+"""Negotiates and opens a transport. Raises SignalRError."""
+
+
+class HubConnection:
+    """A client's connection to a hub. Made by ``HubConnectionBuilder``.
+
+    Handlers stay registered over reconnects; group memberships and calls in flight do not (R-3,
+    R-4). All methods belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        hub_protocol: HubProtocol,
+        options: HubConnectionOptions,
+        retry_policy: RetryPolicy | None,
+        transports: HttpTransportType = HttpTransportType.ALL,
+    ) -> None:
+        self._connector = connector
+        self._transports = transports
+        self._hub_protocol = hub_protocol
+        self._options = options
+        self._retry_policy = retry_policy
+        self._handlers = HandlerRegistry(hub_protocol)
+        self._callbacks = ConnectionCallbacks()
+        self._keeper: ConnectionKeeper | None = None  # of the last start
+        self._events: EventQueue | None = None  # of the event loop of the last start
+
+    # ---- state
+
+    @property
+    def state(self) -> HubConnectionState:
+        """Where the connection stands."""
+        if self._keeper is None or self._keeper.loop.is_closed():
+            return HubConnectionState.DISCONNECTED
+        return self._keeper.state
+
+    @property
+    def connection_id(self) -> str | None:
+        """The server's public name for this connection; None while there is none."""
+        connection = None if self._keeper is None else self._keeper.connection
+        return None if connection is None else connection.connection_id
+
+    @property
+    def hub_protocol(self) -> HubProtocol:
+        """What is spoken with the hub."""
+        return self._hub_protocol
+
+    @property
+    def transports(self) -> HttpTransportType:
+        """The transports that may be used, as given to ``with_url``."""
+        return self._transports
+
+    async def start(self) -> None:
+        """Connects. Not retried: reconnecting begins with the first established connection (R-2).
+
+        Raises NegotiationError or HandshakeError when no connection can be opened,
+        LocalProtocolError when it is started already, NotConnectedError when it is stopped
+        meanwhile.
+        """
+        if self.state is not HubConnectionState.DISCONNECTED:
+            raise LocalProtocolError(
+                "The HubConnection cannot be started if it is not in the Disconnected state."
+            )
+        if self._events is None or self._events.loop is not asyncio.get_running_loop():
+            limit = self._options.maximum_waiting_events_size
+            self._events = EventQueue(self._handlers, limit)
+        self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._callbacks)
+        await self._keeper.start()
+
+    async def stop(self) -> None:
+        """Ends the connection, or the attempt to get one. Harmless when there is none.
+
+        Events that wait for their handlers are dropped, and a handler that is running is cancelled,
+        unless it is the one that calls this.
+        """
+        if self._keeper is None or self._keeper.loop.is_closed():
+            return
+        assert self._events is not None
+        self._events.drop()
+        await self._keeper.stop()
+        await self._events.wait_for_cancelled()
+
+    async def __aenter__(self) -> "HubConnection":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # ---- calls
+
+    @overload
+    async def invoke(self, target: str, *arguments: Any) -> Any: ...
+    @overload
+    async def invoke(self, target: str, *arguments: Any, result_type: type[Result]) -> Result: ...
+    @overload
+    async def invoke(self, target: str, *arguments: Any, result_type: Any) -> Any: ...
+    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any) -> Any:
+        """Calls a hub method and waits for its result, converted to ``result_type``.
+
+        A ``msgspec.Raw`` among the arguments is sent as it is. As ``result_type`` it gives the
+        result's bytes untouched: empty when the hub completed without a result, ``null`` for null.
+
+        Raises TypeError or ValueError for a target that is no name, NotConnectedError when nothing
+        was sent, HubException with the hub's text, ConnectionClosed when the connection ended first
+        (the method may have run), and LocalProtocolError when the call cannot be written
+        (MessageTooLargeError when it is over ``maximum_send_message_size``). Cancelling the wait
+        sends a CancelInvocation, which the hub may ignore.
+        """
+        require_target(target, 'invoke("SendMessage", value)')
+        return await self._active("invoke").invoke(target, arguments, result_type)
+
+    async def send(self, target: str, *arguments: Any) -> None:
+        """Calls a hub method without asking for an answer; returns when the call is queued.
+
+        Raises TypeError, ValueError, NotConnectedError or LocalProtocolError, as ``invoke`` does.
+        """
+        require_target(target, 'send("SendMessage", value)')
+        await self._active("send").send(target, arguments)
+
+    def _active(self, name: str) -> ClientConnection:
+        connection = None if self._keeper is None else self._keeper.connection
+        if connection is None:
+            raise NotConnectedError(
+                f"The '{name}' method cannot be called if the connection is not active."
+            )
+        return connection
+
+    # ---- handlers
+
+    @overload
+    def on(self, target: str, handler: AnyCallback) -> AnyCallback: ...
+    @overload
+    def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
+    def on(self, target: str, handler: Handler | None = None) -> Any:
+        """Registers a handler, plain or async; without one, gives a decorator.
+
+        Arguments are converted to the handler's annotations; a call that does not fit in number or
+        type is logged and dropped (C-14). Handlers run one after another in order of arrival.
+        Raises TypeError for a target that is no str, a handler that is no function, and an
+        annotation that no message can be read into; ValueError for an empty target.
+        """
+        require_target(target, 'on("ReceiveMessage", handler)')
+        if handler is None:
+            return lambda function: self.on(target, function)
+        require_function(handler, "A handler")
+        self._handlers.add(target, handler)
+        return handler
+
+    def off(self, target: str, handler: Handler | None = None) -> None:
+        """Forgets one handler of ``target``, or all of them. Raises TypeError, as ``on`` does."""
+        require_target(target, 'off("ReceiveMessage")')
+        self._handlers.remove(target, handler)
+
+    def on_any(self, handler: Callable[[str, Raw], Any] | None) -> None:
+        """Sets the one handler, plain or async, for calls of every name.
+
+        It runs after the handlers of the call's own name, whether these could take the arguments
+        or not. It gets the target and the undecoded arguments, an array (``.copy()`` what is
+        kept: it is a view of all that arrived with it).
+        """
+        if handler is not None:
+            require_function(handler, "A handler")
+        self._handlers.set_any(handler)
+
+    def on_closed(self, callback: AnyCallback) -> AnyCallback:
+        """``callback(error)`` when the connection has ended for good; None: as asked for."""
+        require_function(callback, "A callback")
+        self._callbacks.closed.append(callback)
+        return callback
+
+    def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
+        """``callback(error)`` when the connection was lost and will be tried again (R-3)."""
+        require_function(callback, "A callback")
+        self._callbacks.reconnecting.append(callback)
+        return callback
+
+    def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
+        """``callback(connection_id)`` when there is a connection again, a new one (R-4)."""
+        require_function(callback, "A callback")
+        self._callbacks.reconnected.append(callback)
+        return callback
+
+    async def _open(self) -> ClientConnection:
+        assert self._events is not None
+        connected = await self._connector()
+        connection = ClientConnection(
+            connected.transport,
+            connected.connection_id,
+            self._hub_protocol,
+            self._handlers,
+            self._events,
+            self._options,
+        )
+        await connection.start()
+        return connection

@@ -1,0 +1,251 @@
+"""A client's connection from one start to its final end: the states between, and reconnecting.
+
+The keeper owns physical connections, one after another: it opens one, awaits its end and opens
+the next. Nothing calls it back. Each start has a keeper of its own, so that a new start never
+meets what is left of the old connection. What happens on one physical connection is left to
+``connection``, what users see to ``client``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+from ..aio.cancellation import is_being_cancelled
+from ..errors import ConnectionClosed, NotConnectedError
+from .callbacks import call_logged
+from .connection import ClientConnection
+from .retry import RetryContext, RetryPolicy, checked_delay
+
+logger = logging.getLogger(__name__)
+
+_STOP_TIMEOUT = 5.0  # seconds in which callbacks have to return
+
+
+class HubConnectionState(Enum):
+    """Where a HubConnection stands (C-20)."""
+
+    DISCONNECTED = "Disconnected"
+    CONNECTING = "Connecting"
+    CONNECTED = "Connected"
+    RECONNECTING = "Reconnecting"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCallbacks:
+    """What users have registered, plain or async, in order of registration."""
+
+    closed: list[Callable[[Exception | None], Any]] = field(default_factory=list)
+    reconnecting: list[Callable[[Exception | None], Any]] = field(default_factory=list)
+    reconnected: list[Callable[[str | None], Any]] = field(default_factory=list)
+
+
+Open = Callable[[], Awaitable[ClientConnection]]
+"""Opens a physical connection. Raises SignalRError."""
+
+
+class ConnectionKeeper:
+    """Opens a connection, awaits its end, and replaces it as long as the policy gives a delay."""
+
+    def __init__(
+        self,
+        open_connection: Open,
+        retry_policy: RetryPolicy | None,
+        callbacks: ConnectionCallbacks,
+    ) -> None:
+        self.loop: Final = asyncio.get_running_loop()
+        self._state = HubConnectionState.CONNECTING
+        self._connection: ClientConnection | None = None  # the last one, which may have ended
+        self._open_connection = open_connection
+        self._retry_policy = retry_policy
+        self._registered = callbacks
+        self._stopping = False
+        self._lost_at = 0.0
+        self._first_delay: float | None = None  # before the first attempt to reconnect
+        self._attempt: asyncio.Task[None] | None = None  # the first, which may fail
+        self._task: asyncio.Task[None] | None = None
+        self._callback: asyncio.Task[None] | None = None  # the user's callback that is running
+        self._reconnected: asyncio.Task[None] | None = None  # calls those of ``on_reconnected``
+        self._stopped_by: asyncio.Task[Any] | None = None
+        self._has_ended = False  # for good; callbacks of ``on_closed`` may still run
+
+    @property
+    def state(self) -> HubConnectionState:
+        """See HubConnection.state."""
+        self._note_end()
+        return self._state
+
+    @property
+    def connection(self) -> ClientConnection | None:
+        """The physical connection; None while there is none."""
+        connection = self._connection
+        return None if connection is None or connection.end is not None else connection
+
+    def _note_end(self) -> None:
+        """Decides once what follows the end of the connection, on the first call after it."""
+        if self._state is not HubConnectionState.CONNECTED:
+            return
+        assert self._connection is not None
+        end = self._connection.end
+        if end is None:
+            return
+        self._lost_at = self.loop.time()
+        self._first_delay = None
+        if end.allow_reconnect and not self._stopping:
+            self._first_delay = self._next_delay(0, 0.0, end)
+        self._state = (
+            HubConnectionState.DISCONNECTED
+            if self._first_delay is None
+            else HubConnectionState.RECONNECTING
+        )
+
+    async def start(self) -> None:
+        """See HubConnection.start. A ``stop`` meanwhile ends it with NotConnectedError."""
+        self._attempt = asyncio.create_task(self._open())
+        try:
+            await self._attempt
+        except BaseException as error:
+            if self.connection is not None:  # cancelled when the connection was open already
+                self._stopping = True
+                self.connection.abort()
+            self._state = HubConnectionState.DISCONNECTED
+            if isinstance(error, asyncio.CancelledError) and not is_being_cancelled():
+                raise _stopped_while_starting() from None
+            raise
+        self._task = asyncio.create_task(self._keep())
+        if self._stopping:
+            raise _stopped_while_starting()
+
+    async def stop(self) -> None:
+        """See HubConnection.stop."""
+        self._stopping = True
+        self._stopped_by = asyncio.current_task()
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.cancel()
+            await asyncio.wait({self._attempt})
+        if self.connection is not None:
+            await self.connection.stop()
+        if self._task is None or asyncio.current_task() in (self._task, self._callback):
+            return
+        if self._has_ended:  # a callback of ``on_closed`` may wait for this very call
+            return
+        if self.state is HubConnectionState.RECONNECTING:
+            self._task.cancel()
+        _, running = await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
+        if running:  # in a callback that does not return
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
+
+    async def _open(self) -> None:
+        self._connection = await self._open_connection()
+        self._state = HubConnectionState.CONNECTED
+
+    async def _keep(self) -> None:
+        """Owns connections one after another until the last one has ended."""
+        error: Exception | None = None
+        try:
+            while (connection := self._connection) is not None:
+                end = await connection.ended
+                self._note_end()
+                await connection.wait_until_closed()
+                await self._end_reconnected()
+                if self._stopping:
+                    break
+                error = await self._reconnect(end)
+                if error is not None:
+                    break
+        except asyncio.CancelledError:
+            error = _stopped_while_reconnecting()
+            if not self._stopping:  # the loop is being torn down, say
+                self._stopping = True
+                if self.connection is not None:
+                    self.connection.abort()
+                error = ConnectionClosed("The connection was cancelled.", allow_reconnect=False)
+        finally:
+            self._has_ended = True
+            self._state = HubConnectionState.DISCONNECTED
+        await self._notify(self._registered.closed, error)
+
+    async def _end_reconnected(self) -> None:
+        """Cancels what the last reconnect still calls, unless that is what stops the connection."""
+        task, self._reconnected = self._reconnected, None
+        if task is not None and not task.done():
+            if self._callback is not self._stopped_by:
+                task.cancel()
+            await asyncio.wait({task})
+
+    async def _reconnect(self, end: ConnectionClosed) -> Exception | None:
+        """Tries until there is a connection, or returns why there is no further attempt."""
+        count = 0
+        delay = self._first_delay
+        if delay is None:
+            return end
+        await self._notify(self._registered.reconnecting, end)
+        while delay is not None:
+            if self._stopping:  # by a callback
+                return _stopped_while_reconnecting()
+            await asyncio.sleep(delay)
+            try:
+                await self._open()
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                raise
+            except BaseException as error:  # a token factory may raise anything: it failed (R-5)
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
+                count += 1
+                reason = error if isinstance(error, Exception) else _broken_attempt(error)
+                delay = self._next_delay(count, self.loop.time() - self._lost_at, reason)
+                continue
+            assert self._connection is not None
+            # A task of its own, so that callbacks do not delay the end or the next reconnect.
+            self._reconnected = self.loop.create_task(
+                self._notify(self._registered.reconnected, self._connection.connection_id)
+            )
+            return None
+        return ConnectionClosed(
+            f"Reconnect retries have been exhausted after {count} failed attempts and "
+            f"{self.loop.time() - self._lost_at:.1f} s elapsed. Disconnecting.",
+            allow_reconnect=False,
+        )
+
+    async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
+        """Calls each in a task of its own, so that one that cancels its task ends only itself."""
+        for callback in list(callbacks):
+            self._callback = self.loop.create_task(
+                call_logged(callback, (argument,), "A connection callback failed.")
+            )
+            try:
+                await asyncio.wait({self._callback})
+            except asyncio.CancelledError:
+                self._callback.cancel()
+                raise
+            finally:
+                self._callback = None
+
+    def _next_delay(self, count: int, elapsed: float, reason: Exception) -> float | None:
+        if self._retry_policy is None:
+            return None
+        try:
+            delay = self._retry_policy(RetryContext(count, elapsed, reason))
+            return None if delay is None else checked_delay(delay)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException:
+            logger.exception("The retry policy failed; there will be no further attempt.")
+            return None
+
+
+def _broken_attempt(error: BaseException) -> ConnectionClosed:
+    return ConnectionClosed(f"The attempt to connect raised {type(error).__name__}.")
+
+
+def _stopped_while_starting() -> NotConnectedError:
+    return NotConnectedError("The connection was stopped while it was being started.")
+
+
+def _stopped_while_reconnecting() -> ConnectionClosed:
+    return ConnectionClosed(
+        "Connection stopped during reconnect. Done reconnecting.", allow_reconnect=False
+    )

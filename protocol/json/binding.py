@@ -1,0 +1,133 @@
+"""Single JSON values read into declared types, as System.Text.Json reads them (J-14…J-18).
+
+The leaves of ``binding`` for JSON: which texts are which values, and names that ignore case.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, Final, get_args
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import DECODING_FAILURES, RemoteProtocolError
+from ..values.binding import Binder, Converter
+from ..values.naming import Member, camel_case
+from ..values.number_types import Single
+from . import scalars
+from .keys import key_reader
+from .scanner import split_array
+
+_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
+_split_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_string: Final = msgspec.json.Decoder(str).decode
+_read_plain: Final = msgspec.json.Decoder().decode
+
+
+def _read_any(raw: Raw) -> Any:
+    """Plain values; only numbers beyond a double need more than msgspec."""
+    try:
+        return _read_plain(raw)
+    except DECODING_FAILURES:
+        match memoryview(raw)[0]:
+            case 0x7B:
+                return {key: _read_any(value) for key, value in _split_object(raw).items()}
+            case 0x5B:
+                return [_read_any(element) for element in split_array(raw)]
+            case _:
+                return _read_float(raw)
+
+
+def _read_float(raw: Raw) -> float:
+    text = _number(raw)
+    return float(text)  # 1e400 is Infinity in .NET too (J-15)
+
+
+def _number(raw: Raw) -> str:
+    text = bytes(raw).decode()
+    if text[:1] not in "-0123456789":
+        raise ValueError("not a number")
+    return text
+
+
+def _read_raw(raw: Raw) -> Raw:
+    bytes(raw).decode()  # nobody has looked inside a Raw yet
+    return raw.copy()  # a Raw that stays would keep the whole frame it came in
+
+
+def _from_string(read: Callable[[str], Any]) -> Converter:
+    return lambda raw: read(_read_string(raw))
+
+
+class JsonBinder(Binder):
+    """See Binder."""
+
+    leaves: ClassVar[Mapping[Any, Converter]] = {
+        **{kind: _from_string(read) for kind, read in scalars.READERS.items()},
+        str: _read_string,
+        bool: msgspec.json.Decoder(bool).decode,
+        int: msgspec.json.Decoder(int).decode,
+        float: _read_float,
+        Single: lambda raw: Single(_read_float(raw)),
+        type(None): msgspec.json.Decoder(None).decode,
+        Raw: _read_raw,
+        Decimal: lambda raw: scalars.read_decimal(_number(raw)),
+    }
+    direct_leaves: ClassVar[frozenset[Any]] = frozenset(
+        {Any, object, str, bool, int, float, None, type(None), list, dict}
+    )
+    has_direct_maps: ClassVar[bool] = True
+    ignores_case: ClassVar[bool] = True
+    counts_first: ClassVar[bool] = False
+
+    split_array = staticmethod(split_array)
+    split_object = staticmethod(_split_object)
+    read_any = staticmethod(_read_any)
+
+    def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
+        """See Binder."""
+        read_key = key_reader(key)
+        return lambda raw: ((read_key(name), value) for name, value in _split_object(raw).items())
+
+    def enumeration(self, kind: type[Enum]) -> Converter:
+        """Numbers, as .NET writes enums in JSON; names only where the values are names (J-18)."""
+
+        def convert(raw: Raw) -> Enum:
+            value = _read_plain(raw)
+            if type(value) not in (int, str):  # 1.0 and true equal 1, and would pass for it
+                raise ValueError("neither a number nor a name")
+            return kind(value)
+
+        return convert
+
+    def member_name(self, member: Member) -> str:
+        """See Binder."""
+        return member.wire_name(camel_case)
+
+    def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
+        """See Binder."""
+        decode = msgspec.json.Decoder(whole).decode
+        if not any(map(_holds_floats, annotations)):
+            return decode
+
+        def read(raw: Raw) -> Any:
+            if _NEGATIVE_ZERO.search(raw):  # msgspec takes it for a whole number, without a sign
+                raise ValueError("possibly a negative zero")
+            return decode(raw)
+
+        return read
+
+    def require_array(self, arguments: Raw) -> None:
+        """Raises RemoteProtocolError: the connection ends (J-3)."""
+        if memoryview(arguments)[0] != ord("["):
+            raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
+
+
+def _holds_floats(annotation: Any) -> bool:
+    return annotation is float or any(map(_holds_floats, get_args(annotation)))
+
+
+BINDER: Final = JsonBinder()
+"""Stateless but for what it has compiled; one for all."""

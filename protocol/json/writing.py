@@ -1,0 +1,100 @@
+"""Single values written as JSON with .NET's conventions (J-14…J-18).
+
+The leaves of ``values.writing`` for JSON: where msgspec's habits differ (names of members, Decimal,
+timedelta, NaN) .NET's win.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import LocalProtocolError
+from ..values.naming import camel_case
+from ..values.number_types import Single
+from ..values.writing import ValueWriter, require_value
+from . import scalars
+
+
+def _write_float(value: float) -> float:
+    if not math.isfinite(value):  # msgspec would silently write null
+        raise ValueError(f"{value} is no JSON number")
+    return float(value)
+
+
+_BEGINNINGS: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
+
+
+def _require_json(value: Raw) -> Raw:
+    """Raises ValueError for what is no JSON, as far as its first byte tells.
+
+    It does of MessagePack: values of several bytes begin there with one that JSON never begins
+    with. So no client makes others get theirs between the records of JSON.
+    """
+    first = memoryview(require_value(value))[0]
+    if first not in _BEGINNINGS or (len(value) == 1 and not 0x30 <= first <= 0x39):
+        raise ValueError("a Raw is no JSON; what came in another hub protocol has to be a Payload")
+    return value
+
+
+class JsonWriter(ValueWriter):
+    """See ValueWriter. None of ``native`` can hold a Raw, and so no record separator."""
+
+    format: ClassVar[str] = "JSON"
+    protocol_name: ClassVar[str] = "json"
+    native: ClassVar[frozenset[type]] = frozenset({str, int, bool, type(None)})
+    leaves: ClassVar[Mapping[type, Callable[[Any], Any]]] = {
+        float: _write_float,
+        Single: lambda value: _write_float(value.shortest),
+        datetime: scalars.write_datetime,
+        date: date.isoformat,
+        time: scalars.write_time,
+        timedelta: scalars.write_timedelta,
+        UUID: str,
+        Decimal: lambda value: Raw(scalars.write_decimal(value).encode()),
+        bytes: scalars.write_bytes,
+        bytearray: scalars.write_bytes,
+        memoryview: scalars.write_bytes,
+    }
+
+    encode = staticmethod(msgspec.json.Encoder().encode)
+    raw = staticmethod(_require_json)
+
+    def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
+        """Keys are written as they are, those that are no strings as .NET spells them (J-14)."""
+        wire_value, name = self.wire_value, self._key
+        return {
+            key if type(key) is str else name(key): wire_value(item) for key, item in value.items()
+        }
+
+    def _key(self, key: Any) -> str:
+        if isinstance(key, str):
+            return str.__str__(key)  # also of an enum whose members are texts
+        if isinstance(key, Enum) and key.name in type(key).__members__:  # a mix of flags has none
+            return key.name
+        plain = self.wire_value(key)
+        if isinstance(plain, Raw):
+            return bytes(plain).decode()
+        if isinstance(plain, bool):
+            return str(plain)
+        if isinstance(plain, str | int | float):
+            return str(plain)
+        raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be written as JSON.")
+
+    def members(self, kind: Any, value: Any) -> dict[str, Any]:
+        """Named in camelCase (J-14)."""
+        return self.named(kind, value, camel_case)
+
+    def enumeration(self, value: Enum) -> Any:
+        """Its value, which is a number in .NET (J-18)."""
+        return self.wire_value(value.value)
+
+
+WRITER: Final = JsonWriter()
+"""Stateless; one for all."""

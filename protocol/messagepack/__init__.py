@@ -1,0 +1,1 @@
+"""The MessagePack hub protocol."""

@@ -1,0 +1,242 @@
+"""Single MessagePack values read into declared types, as .NET reads them (M-11…M-18).
+
+The leaves of ``binding`` for MessagePack: which encodings are which values, names exactly as they
+are declared, and the depth that is read.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, Flag
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, Final, TypeVar, get_args
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import ArgumentBindingError, RemoteProtocolError
+from ..values.binding import Binder, Converter
+from ..values.naming import Member, enum_names, members_of, pascal_case
+from ..values.number_types import Single
+from .reader import NO_ARGUMENTS
+from .scalars import READERS, read_text
+from .scanner import (
+    ARRAY,
+    MAP,
+    MAXIMUM_DEPTH,
+    is_too_deep,
+    scan_header,
+    scan_text,
+    scan_value,
+)
+from .writing import is_array_like
+
+Value = TypeVar("Value")
+
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
+_split_array: Final = msgspec.msgpack.Decoder(list[Raw]).decode
+_split_named: Final = msgspec.msgpack.Decoder(dict[str, Raw]).decode
+_split_map: Final = msgspec.msgpack.Decoder(dict[Any, Raw]).decode
+_read_string: Final = msgspec.msgpack.Decoder(str).decode
+_read_float: Final = msgspec.msgpack.Decoder(float).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _no_extension(kind: int, _data: memoryview) -> Any:
+    raise ValueError(f"an extension of type {kind} is no value of ours")
+
+
+_read_plain: Final = msgspec.msgpack.Decoder(ext_hook=_no_extension).decode
+
+
+def _read_any(raw: Raw) -> Any:
+    """Plain values; a timestamp is a datetime in UTC, of a key given twice the last one counts."""
+    _require_shallow(raw)
+    return _read_plain_or_leniently(raw)
+
+
+def _or_leniently(
+    strict: Callable[[Raw], Value], lenient: Callable[[bytes], Value]
+) -> Callable[[Raw], Value]:
+    """``strict``, and ``lenient`` where that finds text that is not UTF-8.
+
+    Which exception says so depends on msgspec's release; a ValidationError never does.
+    """
+
+    def read(raw: Raw) -> Value:
+        try:
+            return strict(raw)
+        except msgspec.ValidationError:
+            raise
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            return lenient(bytes(raw))
+
+    return read
+
+
+def _read_leniently(data: bytes, position: int) -> tuple[Any, int]:
+    """The value there, bad UTF-8 in it as U+FFFD, and its end."""
+    code = data[position]
+    if 0x90 <= code < 0xA0 or code in (0xDC, 0xDD):
+        count, position = scan_header(data, position, ARRAY)
+        elements = []
+        for _ in range(count):
+            element, position = _read_leniently(data, position)
+            elements.append(element)
+        return elements, position
+    if 0x80 <= code < 0x90 or code in (0xDE, 0xDF):
+        count, position = scan_header(data, position, MAP)
+        entries = {}
+        for _ in range(count):
+            key, position = _read_leniently(data, position)
+            entries[key], position = _read_leniently(data, position)
+        return entries, position
+    if 0xA0 <= code < 0xC0 or 0xD9 <= code <= 0xDB:
+        return scan_text(data, position)
+    end = scan_value(data, position)
+    return _read_plain(data[position:end]), end
+
+
+_read_plain_or_leniently: Final = _or_leniently(
+    _read_plain, lambda data: _read_leniently(data, 0)[0]
+)
+_read_text: Final = _or_leniently(_read_string, read_text)
+
+
+def _read_raw(raw: Raw) -> Raw:
+    _require_shallow(raw)
+    return raw.copy()  # a Raw that stays would keep the whole frame it came in
+
+
+def _require_shallow(raw: Raw) -> None:
+    """M-18."""
+    if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_too_deep(bytes(raw)):
+        raise ValueError("nested too deeply")
+
+
+def _split_object_leniently(data: bytes) -> dict[str, Raw]:
+    """The members of an object; one whose name is not UTF-8 has no effect on the others."""
+    count, position = scan_header(data, 0, MAP)
+    members = {}
+    for _ in range(count):
+        name, start = scan_text(data, position)
+        if name is None:
+            raise ValueError("nil is no name")
+        position = scan_value(data, start)
+        members[name] = Raw(data[start:position])
+    return members
+
+
+_split_object: Final = _or_leniently(_split_named, _split_object_leniently)
+
+
+def _unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
+    """A key given twice is a mistake in a map, other than in an object (M-16)."""
+    if scan_header(bytes(raw), 0, MAP)[0] != len(entries):
+        raise ValueError("a key is given twice")
+    return entries.items()
+
+
+def _from_bytes(read: Callable[[bytes], Any]) -> Converter:
+    return lambda raw: read(bytes(raw))
+
+
+class MessagePackBinder(Binder):
+    """See Binder."""
+
+    leaves: ClassVar[Mapping[Any, Converter]] = {
+        **{kind: _from_bytes(read) for kind, read in READERS.items()},
+        str: _read_text,
+        bool: msgspec.msgpack.Decoder(bool).decode,
+        int: msgspec.msgpack.Decoder(int).decode,
+        float: _read_float,
+        Single: lambda raw: Single(_read_float(raw)),
+        type(None): msgspec.msgpack.Decoder(None).decode,
+        Raw: _read_raw,
+    }
+    direct_leaves: ClassVar[frozenset[Any]] = frozenset(
+        {Any, object, str, bool, int, float, bytes, None, type(None), list}
+    )
+    has_direct_maps: ClassVar[bool] = False
+    ignores_case: ClassVar[bool] = False
+    counts_first: ClassVar[bool] = True
+
+    split_array = staticmethod(_split_array)
+    split_object = staticmethod(_split_object)
+    read_any = staticmethod(_read_any)
+
+    def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
+        """See Binder."""
+        if key in (str, Any, object):
+            return lambda raw: _unique(raw, _split_object(raw) if key is str else _split_map(raw))
+        read_key = self.converter(key)  # of a key alone, which msgspec does not give undecoded
+        return lambda raw: (
+            (read_key(Raw(_encode(name))), value) for name, value in _unique(raw, _split_map(raw))
+        )
+
+    def enumeration(self, kind: type[Enum]) -> Converter:
+        """By name in its exact case, or by a number written as a text; never a number (M-12)."""
+        named = enum_names(kind)
+
+        def member(text: str) -> Enum:
+            found = named.get(text)
+            if found is None and _INTEGER.match(text):
+                return kind(int(text))
+            return kind(text) if found is None else found
+
+        def convert(raw: Raw) -> Enum:
+            text = _read_text(raw)
+            if issubclass(kind, Flag) and "," in text:
+                return reduce(or_, (member(part.strip()) for part in text.split(",")))
+            return member(text)
+
+        return convert
+
+    def member_name(self, member: Member) -> str:
+        """See Binder."""
+        return member.wire_name(pascal_case)
+
+    def members(self, kind: type) -> Converter:
+        """An ``array_like`` Struct is read from an array, in order of its members (M-11)."""
+        if not is_array_like(kind):
+            return super().members(kind)
+        converters: list[tuple[str, Converter]] = []
+
+        def convert(raw: Raw) -> Any:
+            if not converters:  # compiled at first use: a type may mention itself
+                converters.extend(
+                    (member.attribute, self.converter(member.annotation))
+                    for member in members_of(kind)
+                )
+            pairs = zip(converters, _split_array(raw), strict=False)
+            return kind(**{name: read(value) for (name, read), value in pairs})
+
+        return convert
+
+    def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
+        """See Binder."""
+        decode = msgspec.msgpack.Decoder(whole, ext_hook=_no_extension).decode
+        if not any(map(_holds_anything, annotations)):
+            return decode
+
+        def read(raw: Raw) -> Any:
+            value = decode(raw)
+            _require_shallow(raw)
+            return value
+
+        return read
+
+    def require_array(self, arguments: Raw) -> None:
+        """Raises ArgumentBindingError: the call fails (S-6m)."""
+        try:
+            scan_header(bytes(arguments), 0, ARRAY)
+        except RemoteProtocolError as error:
+            raise ArgumentBindingError(NO_ARGUMENTS) from error
+
+
+def _holds_anything(annotation: Any) -> bool:
+    return annotation in (Any, object, list) or any(map(_holds_anything, get_args(annotation)))
+
+
+BINDER: Final = MessagePackBinder()
+"""Stateless but for what it has compiled; one for all."""

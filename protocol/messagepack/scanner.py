@@ -1,0 +1,240 @@
+"""Where MessagePack values begin and end, and what the single ones are, without decoding the rest.
+
+Every function takes the bytes and a position. What is no MessagePack, or something else than asked
+for, raises RemoteProtocolError with .NET's words (M-10); no announced length is believed before the
+bytes are there. Nesting costs no recursion.
+"""
+
+import struct
+from typing import Final
+
+from ..errors import RemoteProtocolError
+
+MAXIMUM_DEPTH: Final = 500
+"""Containers that hold something, one inside the other, that .NET reads (M-18)."""
+
+_NEVER_USED: Final = 0xC1
+_SIZES: Final = {1: struct.Struct(">B"), 2: struct.Struct(">H"), 4: struct.Struct(">I")}
+_NAMES: Final = {
+    0xC0: "nil",
+    _NEVER_USED: "(never used)",
+    0xC2: "false",
+    0xC3: "true",
+    0xCA: "float 32",
+    0xCB: "float 64",
+    **{0xC4 + n: f"bin {8 << n}" for n in range(3)},
+    **{0xC7 + n: f"ext {8 << n}" for n in range(3)},
+    **{0xCC + n: f"uint {8 << n}" for n in range(4)},
+    **{0xD0 + n: f"int {8 << n}" for n in range(4)},
+    **{0xD4 + n: f"fixext {1 << n}" for n in range(5)},
+    **{0xD9 + n: f"str {8 << n}" for n in range(3)},
+    **{0xDC + n: f"array {16 << n}" for n in range(2)},
+    **{0xDE + n: f"map {16 << n}" for n in range(2)},
+}
+_INTEGERS: Final = {
+    code: struct.Struct(">" + form)
+    for code, form in zip((*range(0xCC, 0xD0), *range(0xD0, 0xD4)), "BHIQbhiq", strict=True)
+}
+
+# For each first byte: the size of the whole value if that is fixed, else how many bytes of it hold
+# a length, and what has to be added to that; for containers, their kind.
+_FIXED: Final = [0] * 256
+_LENGTHS: Final = [0] * 256
+_EXTRA: Final = [0] * 256
+_VALUES: Final = [0] * 256
+
+
+def _fill_tables() -> None:
+    for code in (*range(0x80), *range(0xE0, 0x100), 0xC0, 0xC2, 0xC3, *range(0x80, 0xA0)):
+        _FIXED[code] = 1
+    for code in range(0xA0, 0xC0):
+        _FIXED[code] = 1 + (code & 0x1F)
+    for code, number in _INTEGERS.items():
+        _FIXED[code] = 1 + number.size
+    _FIXED[0xCA], _FIXED[0xCB] = 5, 9
+    for power in range(5):
+        _FIXED[0xD4 + power] = 2 + (1 << power)
+    for first in (0xC4, 0xC7, 0xD9):  # bin, ext, str
+        _LENGTHS[first : first + 3] = 1, 2, 4
+    for first in (0xDC, 0xDE):  # array, map
+        _LENGTHS[first : first + 2] = 2, 4
+    for code in (0xC7, 0xC8, 0xC9):
+        _EXTRA[code] = 1  # the type
+    for code in (*range(0x90, 0xA0), 0xDC, 0xDD):
+        _VALUES[code] = 1
+    for code in (*range(0x80, 0x90), 0xDE, 0xDF):
+        _VALUES[code] = 2
+
+
+_fill_tables()
+
+
+def end_of_data() -> RemoteProtocolError:
+    """What to raise when something is cut short."""
+    return RemoteProtocolError(
+        "Attempted to read past the end of the stream.", "EndOfStreamException"
+    )
+
+
+def _unexpected(code: int) -> RemoteProtocolError:
+    if code < 0x80:
+        name = "positive fixint"
+    elif code >= 0xE0:
+        name = "negative fixint"
+    elif code < 0xC0:
+        name = ("fixmap", "fixarray", "fixstr", "fixstr")[(code - 0x80) >> 4]
+    else:
+        name = _NAMES[code]
+    return RemoteProtocolError(
+        f"Unexpected msgpack code {code} ({name}) encountered.", "MessagePackSerializationException"
+    )
+
+
+def _code(data: bytes, position: int) -> int:
+    if position >= len(data):
+        raise end_of_data()
+    return data[position]
+
+
+def _length(data: bytes, position: int, width: int) -> int:
+    """The number of ``width`` bytes behind the first byte of a value."""
+    if position + 1 + width > len(data):
+        raise end_of_data()
+    length: int = _SIZES[width].unpack_from(data, position + 1)[0]
+    return length
+
+
+ARRAY: Final = 1
+MAP: Final = 2
+"""Kinds of containers: how many values each of their entries is made of."""
+
+
+def scan_header(data: bytes, position: int, kind: int) -> tuple[int, int]:
+    """How many entries the container there has, and where they begin.
+
+    Each takes its bytes, so that a container cannot announce more of them than there are.
+    """
+    code = _code(data, position)
+    if _VALUES[code] != kind:
+        raise _unexpected(code)
+    if _FIXED[code]:
+        count, start = code & 0x0F, position + 1
+    else:
+        width = _LENGTHS[code]
+        count, start = _length(data, position, width), position + 1 + width
+    if count * kind > len(data) - start:
+        raise end_of_data()
+    return count, start
+
+
+def scan_value(data: bytes, position: int) -> int:
+    """The end of the value there, whatever is in it."""
+    size, pending = len(data), 1
+    while pending:
+        pending -= 1
+        code = _code(data, position)
+        if code == _NEVER_USED:
+            raise _unexpected(code)
+        kind = _VALUES[code]
+        if kind:
+            count, position = scan_header(data, position, kind)
+            pending += count * kind
+        elif fixed := _FIXED[code]:
+            position += fixed
+        else:
+            width = _LENGTHS[code]
+            position += 1 + width + _EXTRA[code] + _length(data, position, width)
+        if position > size:
+            raise end_of_data()
+    return position
+
+
+def is_too_deep(data: bytes, maximum: int = MAXIMUM_DEPTH) -> bool:
+    """Whether containers in the one whole value ``data`` nest deeper than ``maximum``."""
+    if len(data) <= maximum or _possible_containers(data) <= maximum:
+        return False
+    open_counts: list[int] = []  # values that each open container still waits for
+    position = 0
+    while position < len(data):
+        while open_counts and not open_counts[-1]:
+            open_counts.pop()
+        if open_counts:
+            open_counts[-1] -= 1
+        kind = _VALUES[data[position]]
+        if kind:
+            count, position = scan_header(data, position, kind)
+            if count:
+                open_counts.append(count * kind)
+                if len(open_counts) > maximum:
+                    return True
+        else:
+            position = scan_value(data, position)
+    return False
+
+
+_CONTAINERS: Final = bytes(code for code in range(256) if _VALUES[code])
+
+
+def _possible_containers(data: bytes) -> int:
+    """How many bytes could begin a container: no fewer than do."""
+    return len(data) - len(data.translate(None, _CONTAINERS))
+
+
+def scan_text(data: bytes, position: int) -> tuple[str | None, int]:
+    """The text or nil there, and its end. What is not UTF-8 becomes U+FFFD (M-10)."""
+    code = _code(data, position)
+    if code == 0xC0:
+        return None, position + 1
+    if 0xA0 <= code < 0xC0:
+        start, length = position + 1, code & 0x1F
+    elif 0xD9 <= code <= 0xDB:
+        width = _LENGTHS[code]
+        start, length = position + 1 + width, _length(data, position, width)
+    else:
+        raise _unexpected(code)
+    end = start + length
+    if end > len(data):
+        raise end_of_data()
+    return data[start:end].decode("utf-8", "replace"), end
+
+
+def scan_integer(data: bytes, position: int) -> tuple[int, int]:
+    """The integer there, of whatever width, and its end (M-13)."""
+    code = _code(data, position)
+    if code < 0x80:
+        return code, position + 1
+    if code >= 0xE0:
+        return code - 0x100, position + 1
+    form = _INTEGERS.get(code)
+    if form is None:
+        raise _unexpected(code)
+    end = position + _FIXED[code]
+    if end > len(data):
+        raise end_of_data()
+    value: int = form.unpack_from(data, position + 1)[0]
+    return value, end
+
+
+def scan_boolean(data: bytes, position: int) -> tuple[bool, int]:
+    """The truth value there, and its end."""
+    code = _code(data, position)
+    if code not in (0xC2, 0xC3):
+        raise _unexpected(code)
+    return code == 0xC3, position + 1
+
+
+def scan_extension(data: bytes, position: int) -> tuple[int, bytes, int]:
+    """The type and the bytes of the extension there, and its end."""
+    code = _code(data, position)
+    if code in range(0xD4, 0xD9):
+        start, length = position + 1, _FIXED[code] - 2
+    elif code in range(0xC7, 0xCA):
+        width = _LENGTHS[code]
+        start, length = position + 1 + width, _length(data, position, width)
+    else:
+        raise _unexpected(code)
+    end = start + 1 + length
+    if end > len(data):
+        raise end_of_data()
+    kind = data[start]
+    return kind - 0x100 if kind > 0x7F else kind, data[start + 1 : end], end

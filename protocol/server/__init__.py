@@ -1,0 +1,1 @@
+"""The hub server on asyncio: hubs, their connections, and who is sent what."""

@@ -1,0 +1,316 @@
+"""The life of one connection on a server: handshake, service, and a proper end (section L).
+
+The order at the end is fixed (TW-14): what is queued, the hub's Close, OnDisconnected, and only
+then the end of the transport. What is done with messages is left to ``pump``, ``dispatcher`` and
+``invoker``, the events of the hub to ``hub_events``.
+"""
+
+import asyncio
+import contextvars
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from ..aio.keep_alive_timer import KeepAliveTimer
+from ..aio.pump import MessagePump
+from ..aio.transport import ServerTransport
+from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError, error_details
+from ..handshake import HANDSHAKE_CANCELED, ServerHandshake
+from ..hub_protocol import HubProtocol
+from ..keepalive import KeepAlive
+from ..messages import Close, Ping, ReceivedMessage, Role
+from ..peer import HubPeer
+from ..peer_state import PeerState
+from .connection_context import Ending, HubConnectionContext
+from .dispatcher import HubDispatcher
+from .hub import Hub, HubMethodTable
+from .hub_events import HubEvents
+from .invoker import Call, HubInvoker
+from .lifetime import HubLifetimeManager
+from .options import HubOptions
+
+logger = logging.getLogger(__name__)
+
+_CLOSED_WITH_ERROR: Final = "Connection closed with an error."
+
+
+class ClientTimeoutError(RemoteProtocolError):
+    """The client was silent for longer than the client timeout interval (K-3)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
+            "OperationCanceledException",
+        )
+
+
+class ServerConnection:
+    """Drives one connection from its first byte to its last; the ``Receiver`` of its transport.
+
+    ``activate`` returns a new instance of ``hub_class`` for this connection; ``protocols`` are
+    those on offer, by lower-case name.
+    """
+
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        transport: ServerTransport,
+        *,
+        options: HubOptions,
+        protocols: Mapping[str, HubProtocol],
+        methods: HubMethodTable,
+        lifetime: HubLifetimeManager,
+        hub_class: type[Hub],
+        activate: Callable[[], Hub],
+    ) -> None:
+        self.connection = connection
+        self._transport = transport
+        self._options = options
+        self._methods = methods
+        self._events = HubEvents(connection, lifetime, hub_class, activate)
+        self._activate = activate
+        self._loop = loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()  # of all tasks that run the hub's code
+        self._peer = _new_peer(options, protocols, transport)
+        self._pump: MessagePump[Call] = MessagePump(
+            transport,
+            self._decode,
+            limit=connection.limits.application_max_buffer_size,
+            on_end=self._end_soon,
+            fail=self._fail,
+        )
+        self._dispatcher = HubDispatcher(
+            connection,
+            self._pump,
+            self._peer.keep_alive,
+            slots=options.maximum_parallel_invocations_per_client,
+            context=self._context,
+            fail=self._fail,
+        )
+        self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
+        self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
+        self._refusal = ""  # of the handshake
+        self._accepting: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
+        self.closed: asyncio.Future[None] = loop.create_future()
+        """Done when hub and lifetime manager have been notified and the transport has ended."""
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """Done when ``closed`` is, and the last method has ended as well."""
+        connection.on_end = self._on_end
+
+    def open(self) -> None:
+        """Serves what the transport receives."""
+        if self.connection.ending is None:
+            self._transport.set_receiver(self)
+
+    def end(self, ending: Ending) -> None:
+        """Ends the connection for this reason; the first reason counts."""
+        self.connection.end(ending)
+
+    def cancel(self) -> None:
+        """Cancels the hub's code that still runs."""
+        for task in self._dispatcher.workers:
+            task.cancel()
+        if not self._events.cancel() and self._accepting is not None:
+            self._accepting.cancel()
+
+    def abandon(self) -> None:
+        """Ends at once: cancels the hub's code, and starts no task, not even for OnDisconnected."""
+        self.connection.on_end = lambda: None
+        self.end(Ending(None))
+        self._stop_timers()
+        self._dispatcher.stop()
+        self.cancel()
+        if self._finishing is not None:
+            self._finishing.cancel()
+        self._transport.abort()
+
+    # ---- Receiver
+
+    def data_received(self, data: bytes) -> None:
+        """See Receiver."""
+        if self.connection.ending is not None:
+            return
+        if self._peer.state is PeerState.HANDSHAKE:
+            try:
+                self._receive_handshake(data)
+            except Exception as error:
+                self._fail(error)
+        else:
+            self._pump.feed(data)
+            self._dispatcher.advance()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See Receiver. What was sent before an orderly end is served before it."""
+        if self.connection.ending is not None:
+            return
+        if isinstance(error, TransportViolationError):
+            self.end(Ending(None, error))
+        elif error is not None:
+            self._fail(error)
+        elif self._peer.state is PeerState.HANDSHAKE:  # H-11
+            self.end(Ending(None))
+        else:
+            # Set before the calls that still wait are run: a method in front of them may run until
+            # ``connection_aborted`` is set.
+            self._keep_alive_timer.stop()
+            self.connection.connection_aborted.set()
+            self._pump.feed_end()
+            self._dispatcher.advance()
+
+    def _receive_handshake(self, data: bytes) -> None:
+        """Answers the handshake, and lets the hub accept the connection (H-14, L-1, L-2)."""
+        now = self._loop.time()
+        try:
+            rest = self._peer.receive_handshake(data, now)
+        except HandshakeError as error:
+            self._refusal = str(error)
+            self.end(Ending(None, error))
+            return
+        if rest is None:
+            return
+        self._handshake_timer.cancel()
+        hub_protocol = self._peer.hub_protocol
+        self.connection.hub_protocol = hub_protocol
+        self._transport.use_transfer_format(hub_protocol.transfer_format)
+        self._transport.write(self._peer.accept_handshake(now))
+        self._keep_alive_timer.start()
+        self._pump.feed(rest)
+        self._accepting = self._loop.create_task(self._accept(), context=self._context.copy())
+        self._accepting.add_done_callback(self._on_accepted)
+
+    async def _accept(self) -> None:
+        if (failure := await self._events.begin()) is not None:
+            self._end_with_failure(failure)
+            return
+        hub_protocol = self._peer.hub_protocol
+        self._dispatcher.start(
+            HubInvoker(
+                self.connection,
+                hub_protocol,
+                self._methods.for_protocol(hub_protocol),
+                self._activate,
+                self._options.enable_detailed_errors,
+            )
+        )
+
+    def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
+        self._accepting = None
+        error = asyncio.CancelledError() if accepting.cancelled() else accepting.exception()
+        if error is not None:  # a fault of ours, or the hub has cancelled all tasks
+            self._fail(error)
+
+    def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
+        return self._peer.receive_data(data, self._loop.time())
+
+    # ---- time
+
+    def _give_up_handshake(self) -> None:
+        self._refusal = HANDSHAKE_CANCELED  # H-9
+        self.end(Ending(None))
+
+    def _ping(self) -> None:
+        try:
+            if not self._transport.buffered:  # buffered bytes are as good as a ping (K-1)
+                self.connection.write(self._peer.send(Ping(), self._loop.time()))
+        except Exception as error:  # the hub protocol's
+            self._fail(error)
+
+    def _time_out(self) -> None:
+        self._end_with_error(ClientTimeoutError())
+
+    def _stop_timers(self) -> None:
+        self._handshake_timer.cancel()
+        self._keep_alive_timer.stop()
+
+    # ---- the end
+
+    def _end_soon(self) -> None:
+        """Ends the connection when methods that end in this turn of the loop are answered."""
+        self._loop.call_soon(self._serve_end)
+
+    def _serve_end(self) -> None:
+        """Ends the connection: the client sends no more, and all that it has sent is served."""
+        if self.connection.ending is not None:
+            return
+        try:
+            self._peer.receive_end()
+        except RemoteProtocolError as error:
+            self._fail(error)
+        else:
+            self.end(Ending(Close(allow_reconnect=True)))
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the connection because of the client's mistake, or of an unexpected error."""
+        if isinstance(error, RemoteProtocolError):
+            self._end_with_error(error)
+        else:
+            logger.error("A connection failed unexpectedly.", exc_info=error)
+            self._end_with_failure(error)
+
+    def _end_with_error(self, error: RemoteProtocolError) -> None:
+        self.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
+
+    def _end_with_failure(self, error: BaseException) -> None:
+        """Does not invite the client to reconnect, as when OnConnected fails (L-3)."""
+        self.end(Ending(Close(error=self._text(error))))
+
+    def _text(self, error: BaseException) -> str:
+        return _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
+
+    def _on_end(self) -> None:
+        """The part of the end that happens at once."""
+        ending = self.connection.ending
+        assert ending is not None
+        self._stop_timers()
+        try:
+            if self._refusal:
+                self._transport.write(self._peer.refuse_handshake(self._refusal))
+            elif ending.close is not None and self._peer.can_send:
+                self._transport.write(self._peer.send(ending.close, self._loop.time()))
+        except Exception:  # the hub protocol's
+            logger.exception("The last message to a client could not be written.")
+        self._transport.flush()
+        self._transport.stop_receiving()
+        self.connection.connection_aborted.set()
+        self._dispatcher.stop()
+        self._finishing = self._loop.create_task(
+            self._finish(ending.error), context=self._context.copy()
+        )
+
+    async def _finish(self, error: Exception | None) -> None:
+        try:
+            await self._leave(error)
+        finally:
+            self.closed.set_result(None)
+            try:
+                while self._dispatcher.workers:
+                    await asyncio.wait(self._dispatcher.workers)
+            finally:
+                self.ended.set_result(None)
+
+    async def _leave(self, error: Exception | None) -> None:
+        """Finishes the events. The transport closes in any case."""
+        failed = False
+        try:
+            if self._accepting is not None:
+                await asyncio.wait({self._accepting})
+            failed = await self._events.finish(error)
+        finally:
+            await self._transport.close(failed=failed)
+
+
+def _new_peer(
+    options: HubOptions, protocols: Mapping[str, HubProtocol], transport: ServerTransport
+) -> HubPeer:
+    handshake = ServerHandshake(
+        protocols,
+        transfer_formats=transport.transfer_formats,
+        maximum_size=options.maximum_receive_message_size,
+        detailed_errors=options.enable_detailed_errors,
+    )
+    # Over a transport that notices a lost peer itself nothing is pinged (TL-11).
+    interval = math.inf if transport.has_inherent_keep_alive else options.keep_alive_interval
+    keep_alive = KeepAlive(Role.SERVER, interval=interval, timeout=options.client_timeout_interval)
+    return HubPeer(Role.SERVER, handshake, keep_alive, options.maximum_receive_message_size)

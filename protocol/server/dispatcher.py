@@ -1,0 +1,173 @@
+"""Which tasks run a connection's calls: at most as many workers as calls may run at once (P-1).
+
+A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
+started when they are needed and kept. Decides which worker runs when, and replaces a worker whose
+task a method has changed. The order of messages is decided by ``pump``, the answer to a call by
+``invoker``.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+
+from ..aio.pump import MessagePump
+from ..keepalive import KeepAlive
+from .connection_context import HubConnectionContext
+from .invoker import Call, HubInvoker
+
+
+class HubDispatcher:
+    """Runs the calls that ``pump`` hands out, up to ``slots`` of them at a time.
+
+    ``context`` is copied for each worker: no call sees the variables of another one. ``fail`` gets
+    an unexpected error of a worker, which ends the connection.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_context",
+        "_fail",
+        "_idle",
+        "_invoker",
+        "_is_scheduled",
+        "_is_stalled",
+        "_keep_alive",
+        "_loop",
+        "_next",
+        "_pump",
+        "_slots",
+        "workers",
+    )
+
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        pump: MessagePump[Call],
+        keep_alive: KeepAlive,
+        *,
+        slots: int,
+        context: contextvars.Context,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()  # asking for it costs a system call
+        self._context = context
+        self._connection = connection
+        self._pump = pump
+        self._keep_alive = keep_alive
+        self._slots = slots
+        self._fail = fail
+        self._invoker: HubInvoker | None = None
+        self._next: Call | None = None  # waits for a worker, and all messages behind it
+        self._is_stalled = False  # ``_next`` waits for a method to end
+        self._is_scheduled = False
+        self._idle: list[asyncio.Future[None]] = []
+        self.workers: list[asyncio.Task[None]] = []
+        """The tasks that have not ended."""
+
+    def start(self, invoker: HubInvoker) -> None:
+        """Runs calls from now on; what was received before comes first (L-2)."""
+        self._invoker = invoker
+        self._pump.start(invoker.receive)
+        self.advance()
+
+    def stop(self) -> None:
+        """Runs no more calls. A method that is running is not interrupted.
+
+        Idle workers end at once, the others when their method has ended.
+        """
+        self._pump.stop()
+        self._next = None
+        for idle in self._idle:
+            _wake(idle)
+        self._idle.clear()
+
+    def advance(self) -> None:
+        """Handles what needs no worker, up to the next call, and wakes a worker for that."""
+        if self._next is None:
+            self._next = self._pump.pull()
+            if self._next is not None:
+                self._wake_worker()
+            elif self._pump.is_ready:  # the budget of this turn is spent
+                self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._advance_scheduled)
+
+    def _advance_scheduled(self) -> None:
+        self._is_scheduled = False
+        self.advance()
+
+    # ---- workers
+
+    def _wake_worker(self) -> None:
+        """Wakes an idle worker for the call that waits, or starts one if a slot is free."""
+        while self._idle:
+            if _wake(self._idle.pop()):
+                return
+        if len(self.workers) < self._slots:
+            worker = self._loop.create_task(self._work(), context=self._context.copy())
+            self.workers.append(worker)
+            worker.add_done_callback(self._forget)
+        else:
+            self._is_stalled = True
+            self._keep_alive.suspend()  # the call waits, and with it the client's messages (K-3)
+
+    def _forget(self, worker: asyncio.Task[None]) -> None:
+        """Replaces a worker that a method has changed, and reports one that has failed."""
+        self.workers.remove(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self._fail(error)
+        elif self._next is not None:
+            self._wake_worker()
+        else:
+            self.advance()
+
+    async def _work(self) -> None:
+        invoker, pump, connection = self._invoker, self._pump, self._connection
+        assert invoker is not None
+        task = asyncio.current_task()
+        assert task is not None
+        copy_context, context = contextvars.copy_context, contextvars.copy_context()
+        while not pump.has_stopped:
+            call = self._next
+            if call is None:
+                call = pump.pull()
+                if call is None:
+                    if pump.is_ready:
+                        await asyncio.sleep(0)  # the budget of this turn is spent
+                    elif not pump.has_stopped:  # as behind a Close, which this worker has handled
+                        await self._become_idle()
+                    continue
+            else:
+                self._next = None
+                if self._is_stalled:
+                    self._is_stalled = False
+                    self._keep_alive.resume(self._loop.time())
+            if not self._is_scheduled and pump.is_ready:
+                # The messages behind the call are handled if its method waits.
+                self._schedule()
+            await invoker.run(call)
+            # A task whose context variables a method has changed, or whose cancellation it has
+            # survived, runs no further calls: another worker takes them.
+            try:
+                if task.cancelling() or copy_context() != context:
+                    return
+            except Exception:  # a value cannot be compared
+                return
+            if connection.is_congested:
+                await connection.drain()  # a client that reads no answers gets no more calls
+
+    async def _become_idle(self) -> None:
+        idle = self._loop.create_future()
+        self._idle.append(idle)
+        await idle
+
+
+def _wake(idle: asyncio.Future[None]) -> bool:
+    """Wakes an idle worker. Returns False if it no longer waits."""
+    if idle.done():
+        return False
+    idle.set_result(None)
+    return True

@@ -1,0 +1,187 @@
+"""A hub class in service: its options and its connections.
+
+One ``HubServer`` serves all paths that a class is mapped at in one application, so that
+``clients.all``, groups and users span them. How a transport comes about is left to its host.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from ..aio.transport import ServerTransport
+from ..messages import Close
+from .clients import GroupManager, HubCallerClients, HubContext
+from .connection import ServerConnection
+from .connection_context import Ending, HubConnectionContext
+from .context import HttpRequestData, Principal
+from .hub import Hub, HubMethodTable, require_hub_class
+from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
+from .options import HubOptions
+
+logger = logging.getLogger(__name__)
+
+
+class HubServer:
+    """Serves one hub class.
+
+    ``hub_factory`` makes a new instance for each call, by default the class itself without
+    arguments. A call for which it returns an instance that has served another one fails.
+    ``lifetime`` manages the connections of this server alone, by default in memory. Await ``start``
+    before the first ``open``, and ``close`` at the end.
+
+    Raises TypeError for a hub class that cannot be served (see HubMethodTable), and for a
+    ``lifetime`` of another type.
+    """
+
+    def __init__(
+        self,
+        hub_class: type[Hub],
+        options: HubOptions | None = None,
+        *,
+        hub_factory: Callable[[], Hub] | None = None,
+        lifetime: HubLifetimeManager | None = None,
+    ) -> None:
+        require_hub_class(hub_class, hub_factory)
+        if not isinstance(options, HubOptions | None):
+            raise TypeError(f"hub_options are HubOptions, not {type(options).__name__}.")
+        if not isinstance(lifetime, HubLifetimeManager | None):
+            raise TypeError(f"lifetime is a HubLifetimeManager, not {type(lifetime).__name__}.")
+        self.hub_class = hub_class
+        self.options = options or HubOptions()
+        self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime
+        self.context = HubContext(self.lifetime)
+        self._hub_factory = hub_class if hub_factory is None else _checked(hub_factory)
+        self._methods = HubMethodTable(hub_class, self.options.services)
+        self._protocols = {
+            protocol.name.lower(): protocol for protocol in self.options.supported_protocols
+        }
+        for protocol in self._protocols.values():
+            self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
+        self._groups = GroupManager(self.lifetime)
+        self._connections: set[ServerConnection] = set()
+        self._guard: asyncio.Task[None] | None = None  # is cancelled when all tasks of the loop are
+        self._is_started = False  # the lifetime manager is
+        self._is_closing = False
+
+    async def start(self) -> None:
+        """Starts the lifetime manager; what it raises is raised here.
+
+        A server that has been started is not started again.
+        """
+        if not self._is_started and not self._is_closing:
+            await self.lifetime.start()
+            self._is_started = True
+
+    def open(
+        self,
+        transport: ServerTransport,
+        connection_id: str,
+        http_request: HttpRequestData,
+        user: Principal | None,
+    ) -> ServerConnection:
+        """Serves one connection to its end, in tasks of its own.
+
+        Raises RuntimeError before ``start``.
+        """
+        if not self._is_started and not self._is_closing:
+            raise RuntimeError("The server is not started: await start() first.")
+        context = HubConnectionContext(
+            connection_id, http_request, user, transport, self.options, transport.limits
+        )
+        connection = ServerConnection(
+            context,
+            transport,
+            options=self.options,
+            protocols=self._protocols,
+            methods=self._methods,
+            lifetime=self.lifetime,
+            hub_class=self.hub_class,
+            activate=partial(
+                self._activate, context, HubCallerClients(self.lifetime, connection_id)
+            ),
+        )
+        self._connections.add(connection)
+        if self._guard is None and not self._is_closing:
+            self._guard = asyncio.create_task(_wait_for_cancellation())
+            self._guard.add_done_callback(self._abandon)
+        connection.ended.add_done_callback(partial(self._forget, connection))
+        if self._is_closing:
+            connection.end(_shutdown())
+        connection.open()
+        return connection
+
+    def _activate(self, context: HubConnectionContext, clients: HubCallerClients) -> Hub:
+        """A new hub instance for one call."""
+        hub = self._hub_factory()
+        hub.context = context
+        hub.clients = clients
+        hub.groups = self._groups
+        return hub
+
+    def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:
+        self._connections.discard(connection)
+
+    def _abandon(self, guard: asyncio.Task[None]) -> None:
+        """Starts no more tasks once all are cancelled, as at the end of asyncio.run."""
+        for connection in self._connections:
+            connection.abandon()
+        self._connections.clear()
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Ends all connections as ``end_connections`` does, then closes the lifetime manager.
+
+        What the lifetime manager raises is raised here. It is closed once, if it was started.
+        """
+        await self.end_connections(grace)
+        if self._is_started:
+            self._is_started = False
+            await self.lifetime.close()
+
+    async def end_connections(self, grace: float = 10.0) -> None:
+        """Ends all connections, now and later, and invites their clients to reconnect (L-6).
+
+        Hub code that still runs after ``grace`` seconds is cancelled. Code that does not end within
+        as many seconds again is logged and left running.
+        """
+        self._is_closing = True
+        for connection in list(self._connections):
+            connection.end(_shutdown())
+        if not await self._wait_for_end(grace):
+            for connection in self._connections:
+                connection.cancel()
+            if not await self._wait_for_end(grace):
+                logger.error("%d connections do not end.", len(self._connections))
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.wait({self._guard})
+            self._guard = None
+
+    async def _wait_for_end(self, seconds: float) -> bool:
+        """Waits for the end of all connections. Returns False if some are left in the end."""
+        if self._connections:
+            await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
+        return all(each.ended.done() for each in self._connections)
+
+
+def _checked(hub_factory: Callable[[], Hub]) -> Callable[[], Hub]:
+    """``hub_factory``, which raises TypeError for an instance that has served a call already."""
+
+    def make() -> Hub:
+        hub = hub_factory()
+        if "context" in hub.__dict__:
+            raise TypeError(
+                "hub_factory returned an instance that has served a call already; it has to "
+                "make a new one for each call."
+            )
+        return hub
+
+    return make
+
+
+async def _wait_for_cancellation() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def _shutdown() -> Ending:
+    return Ending(Close(allow_reconnect=True))

@@ -1,0 +1,145 @@
+"""A client's way to a hub: negotiate, redirects, and which transport is tried when (section N)."""
+
+from typing import Final
+
+import aiohttp
+
+from ... import negotiate
+from ...aio.transport import Transport
+from ...client.hub_connection import Connected
+from ...errors import NegotiationError, SignalRError
+from ...http_transport_type import HttpTransportType
+from ...hub_protocol import HubProtocol
+from .cookies import HubCookieJar
+from .http_client import HttpClient, HttpRequestError, read
+from .long_polling import LongPollingClientTransport
+from .options import HttpConnectionOptions, is_field_value
+from .server_sent_events import ServerSentEventsClientTransport
+from .web_socket import WebSocketClientTransport
+
+_MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
+_MINIMUM_PIECE_LIMIT: Final = 64 * 1024 * 1024
+
+
+class HttpConnector:
+    """Opens connections to one hub; a ``Connector``. Each attempt starts at its URL (N-20).
+
+    ``maximum_receive_message_size`` is the limit of a hub message in bytes; None means no limit.
+    Cookies that the server sets are kept from one attempt to the next.
+    """
+
+    def __init__(
+        self,
+        options: HttpConnectionOptions,
+        hub_protocol: HubProtocol,
+        maximum_receive_message_size: int | None,
+    ) -> None:
+        self._options = options
+        self._transfer_format = hub_protocol.transfer_format
+        self._maximum_size = _maximum_size(maximum_receive_message_size)
+        self._cookies: aiohttp.CookieJar | None = None
+
+    async def __call__(self) -> Connected:
+        """Opens a connection. Raises NegotiationError, whose text holds no URL and no token."""
+        if self._cookies is None:
+            self._cookies = HubCookieJar(self._options)
+        http = HttpClient(self._options, self._cookies)
+        try:
+            if self._options.skip_negotiation:
+                return await self._connect_directly(http)
+            return await self._negotiate_and_connect(http)
+        except BaseException:
+            await http.close()
+            raise
+
+    async def _connect_directly(self, http: HttpClient) -> Connected:
+        """N-26: no negotiate, no connection id."""
+        try:
+            transport = await self._start(
+                http, HttpTransportType.WEB_SOCKETS, self._options.url, None
+            )
+        except HttpRequestError as error:
+            raise NegotiationError(str(error), error.status, summary=error.summary) from None
+        return Connected(transport, None)
+
+    async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
+        """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
+        url, offer = await self._negotiate(http, self._options.url)
+        is_offer_used = False  # an offer is valid for one attempt
+        failures: list[tuple[str, SignalRError]] = []
+        status = None
+        for listed in (offer.available_transports or ())[: negotiate.MAXIMUM_TRANSPORTS]:
+            try:
+                transport_type = negotiate.usable_transport(
+                    listed, self._options.transports, self._transfer_format
+                )
+            except NegotiationError as error:
+                failures.append((listed.transport, error))
+                continue
+            try:
+                if is_offer_used:
+                    url, offer = await self._negotiate(http, url)
+                is_offer_used = True
+                transport = await self._start(http, transport_type, url, offer.token)
+                return Connected(transport, str(offer.connection_id))
+            except (HttpRequestError, NegotiationError) as error:
+                failures.append((listed.transport, error))
+                status = error.status or status
+        raise negotiate.no_transport(failures, status)
+
+    async def _negotiate(
+        self, http: HttpClient, url: str
+    ) -> tuple[str, negotiate.NegotiateResponse]:
+        """Returns the URL that made the offer, after all redirects, and the offer (N-18, N-19)."""
+        for _ in range(negotiate.MAXIMUM_REDIRECTS):
+            response = negotiate.read_response(await self._post_negotiate(http, url))
+            if isinstance(response.access_token, str):
+                if not is_field_value(response.access_token):
+                    raise NegotiationError("The server gave a token with control characters.")
+                http.tokens.replace(response.access_token)
+            if not isinstance(response.url, str):
+                return url, response
+            url = response.url
+        raise NegotiationError("Negotiate redirection limit exceeded.")
+
+    async def _post_negotiate(self, http: HttpClient, url: str) -> bytes:
+        body = bytearray()
+        try:
+            async with await http.request(
+                "POST", negotiate.negotiate_url(url), asks_for_token=True
+            ) as response:
+                while part := await read(response):
+                    body += part
+                    if len(body) > _MAXIMUM_NEGOTIATE_BODY:
+                        raise NegotiationError("Invalid negotiation response received.")
+        except HttpRequestError as error:
+            prefix = "" if error.status else "Negotiate failed: "
+            raise NegotiationError(
+                f"{prefix}{error}", error.status, summary=f"{prefix}{error.summary}"
+            ) from None
+        return bytes(body)
+
+    async def _start(
+        self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None
+    ) -> Transport:
+        """Raises HttpRequestError."""
+        close_timeout = self._options.close_timeout
+        if transport_type is HttpTransportType.WEB_SOCKETS:
+            return await WebSocketClientTransport.connect(
+                http,
+                negotiate.web_socket_url(url, token),
+                self._transfer_format,
+                self._maximum_size,
+                close_timeout,
+            )
+        url = negotiate.connect_url(url, token)
+        if transport_type is HttpTransportType.SERVER_SENT_EVENTS:
+            return await ServerSentEventsClientTransport.connect(
+                http, url, self._maximum_size, close_timeout
+            )
+        return await LongPollingClientTransport.connect(http, url, close_timeout)
+
+
+def _maximum_size(limit: int | None) -> int | None:
+    """The limit of a WebSocket message or an event, either of which may hold many hub messages."""
+    return None if limit is None else max(limit, _MINIMUM_PIECE_LIMIT)

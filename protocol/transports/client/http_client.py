@@ -1,0 +1,304 @@
+"""The HTTP of one connection: session, headers, cookies, tokens, and errors without URLs.
+
+Every request of a connection is sent by this module, the WebSocket upgrade too. The connector and
+the transports decide what to request and what a response means.
+"""
+
+import asyncio
+import errno
+import io
+import os
+import platform
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit
+
+import aiohttp
+from aiohttp.http import HttpProcessingError, StreamWriter
+from yarl import URL
+
+from ...errors import SignalRError
+from .access_tokens import AccessTokens
+from .options import HttpConnectionOptions
+
+_VERSION: Final = "0.1.0"
+USER_AGENT: Final = (  # C-2
+    f"Microsoft SignalR/{_VERSION.rpartition('.')[0]} ({_VERSION}; {platform.system()}; Python; "
+    f"{platform.python_implementation()} {platform.python_version()})"
+)
+_OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}  # C-2
+_TIMEOUT: Final = 120.0  # seconds, for the answer to any request (D)
+_MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
+_SWITCHING_PROTOCOLS: Final = 101
+_NO_HTTP: Final = "The server returned an invalid or unrecognized response."
+_UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class HttpRequestError(SignalRError):
+    """A request failed. ``status`` is the answer's, None when there was no usable one."""
+
+    def __init__(
+        self, message: str, status: int | None = None, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary)
+        self.status = status
+
+
+class HttpRequestTimeout(HttpRequestError):
+    """There was no answer in time."""
+
+
+class UpgradedConnection:
+    """The socket under a client's WebSocket, which is written to past aiohttp."""
+
+    def __init__(self, connection: aiohttp.connector.Connection) -> None:
+        assert connection.protocol is not None, "the connection is closed"
+        self._connection = connection
+        self.writer: Final = StreamWriter(connection.protocol, asyncio.get_running_loop())
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the socket is lost."""
+        return self._connection.transport
+
+
+class HttpClient:
+    """All requests of one connection; ``cookies`` outlive it."""
+
+    def __init__(self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar) -> None:
+        self.tokens = AccessTokens(options.access_token_factory)
+        self._url = options.url
+        self._ssl = options.ssl
+        self._upgraded: UpgradedConnection | None = None
+        self._session = aiohttp.ClientSession(
+            headers=_with_own_headers(options.headers),
+            # What is sent is what is said, here and by the server that redirects: .NET's client has
+            # no encodings and no type (C-4), and leaves URLs as they are.
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            auto_decompress=False,
+            requote_redirect_url=False,
+            cookie_jar=cookies,
+            timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(_refuse_downgrade, self._note_upgrade),
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        accept: str | None = "*/*",
+        body: bytes | None = None,
+        asks_for_token: bool = False,
+        is_endless: bool = False,
+    ) -> aiohttp.ClientResponse:
+        """The head of a success, to be left with ``async with``; ``read`` gives the body.
+
+        Sends the token it has, and a fresh one if that is refused; negotiate ``asks_for_token``,
+        and is not sent again (A-5). The body of an answer that ``is_endless`` may pause for any
+        time. Raises HttpRequestError, also for a status that is no success.
+        """
+        may_retry = bool(self.tokens.cached) and not asks_for_token
+        token = self.tokens.cached if may_retry else await self.tokens.renew()
+        headers = {} if accept is None else {"Accept": accept}
+        send = partial(self._send, method, url, headers, body, is_endless)
+        response = await send(token)
+        if may_retry and response.status == 401:
+            response.release()
+            response = await send(await self.tokens.renew())
+        if not 200 <= response.status < 300:
+            response.release()
+            raise _refused(response.status, response.reason)
+        return response
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        is_endless: bool,
+        token: str | None,
+    ) -> aiohttp.ClientResponse:
+        if token:
+            headers = {**headers, **_bearer(token, url)}
+        with _url_free_errors(self._url):
+            async with asyncio.timeout(_TIMEOUT):
+                return await self._session.request(
+                    method,
+                    _url_as_written(url),
+                    headers=headers,
+                    # As a file it is sent in parts, and never seen as a whole by the socket.
+                    data=None if body is None else io.BytesIO(body),
+                    ssl=self._ssl,
+                    max_redirects=_MAXIMUM_HTTP_REDIRECTS,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_read=None if is_endless else _TIMEOUT
+                    ),
+                )
+
+    async def upgrade(
+        self, url: str, maximum_message_size: int, close_timeout: float
+    ) -> "tuple[aiohttp.ClientWebSocketResponse[bool], UpgradedConnection]":
+        """A WebSocket at ``url``, with a fresh token (A-5), and its socket.
+
+        Raises HttpRequestError.
+        """
+        token = await self.tokens.ask()
+        headers = _bearer(token, url) if token and token.strip() else None
+        with _url_free_errors(self._url):
+            async with asyncio.timeout(_TIMEOUT):
+                web_socket = await self._session.ws_connect(
+                    _url_as_written(url),
+                    headers=headers,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
+                    autoclose=False,
+                    compress=0,
+                    max_msg_size=maximum_message_size,
+                    decode_text=False,
+                    ssl=self._ssl,
+                )
+        assert self._upgraded is not None
+        return web_socket, self._upgraded
+
+    async def _note_upgrade(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """A middleware: the only public name under which aiohttp shows the upgraded connection."""
+        response = await handler(request)
+        if response.status == _SWITCHING_PROTOCOLS and response.connection is not None:
+            self._upgraded = UpgradedConnection(response.connection)
+        return response
+
+    async def close(self) -> None:
+        """Closes the session; requests under way fail."""
+        await self._session.close()
+
+
+def _with_own_headers(given: Mapping[str, str]) -> dict[str, str]:
+    """The headers of the user and those of ours that the user does not give, in any case."""
+    names = {name.lower() for name in given}
+    ours = {name: value for name, value in _OWN_HEADERS.items() if name.lower() not in names}
+    return {**ours, **given}
+
+
+def _bearer(token: str, url: str) -> Mapping[str, str]:
+    """Raises HttpRequestError if the URL holds credentials: aiohttp would send those instead."""
+    if urlsplit(url).username is not None:
+        raise HttpRequestError("the URL holds credentials, which cannot go with an access token")
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """The next part of a body, empty at its end. Raises HttpRequestError."""
+    with _url_free_errors():
+        return await response.content.readany()
+
+
+async def _refuse_downgrade(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Refuses a redirect from https to http, as .NET does: it would send secrets unencrypted."""
+    response = await handler(request)
+    if 300 <= response.status < 400 and request.url.scheme in ("https", "wss"):
+        target = urljoin(str(request.url), response.headers.get("Location", ""))
+        if urlsplit(target).scheme not in ("https", "wss"):
+            response.close()
+            raise aiohttp.ClientResponseError(
+                response.request_info,
+                (),
+                status=response.status,
+                message=response.reason or "",
+            )
+    return response
+
+
+def _url_as_written(url: str) -> URL:
+    """``url`` unchanged, except that characters that are not allowed in a URL are quoted.
+
+    A plain string would be normalized by aiohttp.
+    """
+    parts = urlsplit(url)
+    origin = URL(f"{parts.scheme}://{parts.netloc}")
+    # URL.join would read a path that begins with two slashes as another host.
+    return URL.build(
+        scheme=origin.scheme,
+        authority=origin.raw_authority,
+        path=quote(parts.path or "/", safe=_UNTOUCHED),
+        query_string=quote(parts.query, safe=_UNTOUCHED),
+        encoded=True,
+    )
+
+
+@contextmanager
+def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
+    """Replaces the exceptions of aiohttp by HttpRequestError, whose text holds no URL.
+
+    URLs hold tokens. aiohttp's exception is not kept as the cause either. The summary names a host
+    only if it is that of ``configured_url``: any other is part of a redirect, which a server wrote.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise HttpRequestTimeout("no answer in time") from None
+    except aiohttp.WSServerHandshakeError as error:
+        raise HttpRequestError(
+            f"The server returned status code '{error.status}' when status code '101' was "
+            "expected.",
+            error.status,
+        ) from None
+    except aiohttp.ClientResponseError as error:
+        if isinstance(error.__cause__, HttpProcessingError):  # no status, whatever aiohttp says
+            raise HttpRequestError(_NO_HTTP) from None
+        if isinstance(error, aiohttp.TooManyRedirects):
+            last = error.history[-1]
+            raise _refused(last.status, last.reason) from None
+        raise _refused(error.status, error.message) from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        reason = summary = _reason(error)
+        if isinstance(error, aiohttp.ClientConnectorError) and (
+            configured_url is None or error.host != _url_as_written(configured_url).raw_host
+        ):
+            summary = f"cannot connect to the host of a redirect: {system_reason(error.os_error)}"
+        raise HttpRequestError(reason, summary=summary) from None
+
+
+def _refused(status: int, reason: str | None) -> HttpRequestError:
+    text = f"Response status code does not indicate success: {status}"
+    return HttpRequestError(
+        f"{text} ({reason})." if reason else f"{text}.", status, summary=f"{text}."
+    )
+
+
+def system_reason(error: OSError) -> str:
+    """The operating system's text for the errno of ``error``, or the name of its type.
+
+    The text that ``error`` itself carries is not used: another library may have written it.
+    """
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not trusted"
+    number = error.errno
+    # A user's function may raise an OSError with any object as its errno.
+    if isinstance(error, ssl.SSLError) or not isinstance(number, int):
+        return type(error).__name__
+    return os.strerror(number) if number in errno.errorcode else type(error).__name__
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {system_reason(error.os_error)}"
+    if isinstance(error, UnicodeError):  # of the codec that makes domain names of it
+        return "the URL's host is no domain name"
+    if isinstance(error, aiohttp.NonHttpUrlClientError):
+        return "the server redirects to what is no HTTP URL"
+    if isinstance(error, ValueError):  # InvalidURL is one
+        return "the URL is not valid"
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "The response ended prematurely."
+    return type(error).__name__

@@ -1,0 +1,108 @@
+"""How to reach a hub: what users say with ``with_url``."""
+
+import re
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from ...http_transport_type import HttpTransportType
+from ...option_checks import check_options
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+
+AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConnectionOptions:
+    """See ``HubConnectionBuilder.with_url``.
+
+    Raises TypeError or ValueError for what cannot be meant. Headers and cookies are those of the
+    moment; errors repeat neither them nor the URL, which may hold secrets.
+    """
+
+    url: str = field(repr=False)
+    transports: HttpTransportType = HttpTransportType.ALL
+    skip_negotiation: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access_token_factory: AccessTokenFactory | None = None
+    ssl: ssl_module.SSLContext | bool = True
+    close_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        _require_url(self.url)
+        for name, value in self.headers.items():
+            _require_header(name, value)
+        if urlsplit(self.url).username is not None and "authorization" in map(
+            str.lower, self.headers
+        ):
+            raise ValueError("Either the URL holds credentials or headers an Authorization.")
+        for name, value in self.cookies.items():
+            _require_cookie(name, value)
+        object.__setattr__(self, "headers", dict(self.headers))
+        object.__setattr__(self, "cookies", dict(self.cookies))
+        if not self.transports:
+            raise ValueError("transports is empty; a connection needs at least one.")
+        if self.skip_negotiation and self.transports is not HttpTransportType.WEB_SOCKETS:
+            raise ValueError(
+                "Negotiation can only be skipped when using the WebSocket transport directly: "
+                "transports=HttpTransportType.WEB_SOCKETS."
+            )
+
+
+def is_field_value(text: str) -> bool:
+    """Whether an HTTP header can carry it: no line breaks, no other control characters."""
+    return _FIELD_VALUE.fullmatch(text) is not None
+
+
+def _require_header(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"headers are text by text, not {_kinds(name, value)}.")
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"headers: {name!r} is no name of an HTTP header.")
+    if not is_field_value(value):
+        raise ValueError(f"headers: the value of {name!r} holds control characters.")
+
+
+def _require_cookie(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"cookies are text by text, not {_kinds(name, value)}.")
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"cookies: {name!r} is no name of a cookie.")
+    if not is_field_value(value) or ";" in value:
+        raise ValueError(f"cookies: the value of {name!r} holds characters that no cookie may.")
+
+
+def _kinds(name: object, value: object) -> str:
+    return f"{type(name).__name__} by {type(value).__name__}"
+
+
+def _require_url(url: str) -> None:
+    if not url.isprintable():  # urlsplit would leave such characters out without a word
+        raise ValueError("The URL of a hub holds control characters.")
+    if url != url.strip():
+        raise ValueError("The URL of a hub begins or ends with blanks.")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as for a bad IPv6 address; its text shows the host
+        raise ValueError("The URL of a hub has a host that is none.") from None
+    if parts.scheme.lower() not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise ValueError(
+            "The URL of a hub is absolute and begins with http:// or https://, unlike the one "
+            "given."
+        )
+    if any(character.isspace() or character == "\\" for character in parts.netloc):
+        raise ValueError(
+            "The URL of a hub has a host without blanks and backslashes, unlike the one given."
+        )
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("The URL of a hub has a port from 1 to 65535, unlike the one given.")

@@ -1,0 +1,44 @@
+"""The client's Server-Sent Events transport on aiohttp (section TS_)."""
+
+from typing import Final
+
+import aiohttp
+
+from ...server_sent_events import ServerSentEventsParser
+from .http_client import HttpClient, read
+from .posting import PostingClientTransport
+
+
+class ServerSentEventsClientTransport(PostingClientTransport):
+    """Reads one endless answer; made by ``connect``. The end of either side ends it (TS_-6)."""
+
+    has_inherent_keep_alive: Final = False
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        response: aiohttp.ClientResponse,
+        maximum_size: int | None,
+        close_timeout: float,
+    ) -> None:
+        self._response = response
+        self._parser = ServerSentEventsParser(maximum_size)
+        super().__init__(http, url, close_timeout)
+
+    @classmethod
+    async def connect(
+        cls, http: HttpClient, url: str, maximum_size: int | None, close_timeout: float
+    ) -> "ServerSentEventsClientTransport":
+        """``maximum_size`` is that of an event, None: no limit. Raises HttpRequestError."""
+        response = await http.request("GET", url, accept="text/event-stream", is_endless=True)
+        return cls(http, url, response, maximum_size, close_timeout)
+
+    async def _read(self) -> None:
+        async with self._response:
+            while piece := await read(self._response):
+                for data in self._parser.feed(piece):
+                    await self._reading.push(data)
+
+    async def _announce_end(self) -> None:
+        """The request was given up; there is no DELETE for events (TS_-6)."""

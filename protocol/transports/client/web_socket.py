@@ -1,0 +1,152 @@
+"""The client's WebSocket transport on aiohttp (section TW)."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+import aiohttp
+from aiohttp import WSMsgType
+
+from ...aio.transport import TransportLimits
+from ...errors import TransportViolationError
+from ...hub_protocol import TransferFormat
+from ..flusher import Flusher
+from ..reading import Reading
+from ..socket_output import SocketOutput
+from ..web_socket_frame import (
+    INTERNAL_ERROR,
+    INVALID_TEXT,
+    NORMAL,
+    masked_data_frame,
+    protocol_violation,
+    require_utf8,
+)
+from .http_client import HttpClient, UpgradedConnection
+
+_CLOSE_TIMEOUT: Final = 1.0  # seconds, for the server to end TCP (TW-5)
+_STATUS_NAMES: Final = {  # as .NET has them (TW-7)
+    1001: "EndpointUnavailable",
+    1002: "ProtocolError",
+    1003: "InvalidMessageType",
+    1007: "InvalidPayloadData",
+    1008: "PolicyViolation",
+    1009: "MessageTooBig",
+    1010: "MandatoryExtension",
+    1011: "InternalServerError",
+}
+_LIMITS: Final = TransportLimits(transport_max_buffer_size=128 * 1024)
+
+
+class WebSocketClientTransport:
+    """A ``protocol.aio.transport.Transport`` over a client's WebSocket; made by ``connect``.
+
+    All its frames are of one transfer format, the handshake's too (TW-3). It reads through aiohttp,
+    which answers Pings and checks frames, and writes whole frames to the socket itself.
+    """
+
+    has_inherent_keep_alive: Final = False
+
+    def __init__(
+        self,
+        http: HttpClient,
+        web_socket: "aiohttp.ClientWebSocketResponse[bool]",
+        connection: UpgradedConnection,
+        transfer_format: TransferFormat,
+        close_timeout: float,
+    ) -> None:
+        self._http = http
+        self._web_socket = web_socket
+        self._close_timeout = close_timeout
+        self._close_code = NORMAL
+        frame = partial(masked_data_frame, transfer_format=transfer_format)
+        output = self._output = SocketOutput(connection, Flusher(), frame, _LIMITS)
+        self.write = output.write
+        self.flush = output.flush
+        self.drain = output.drain
+        self._reading = Reading(self._read)
+        self.pause_reading = self._reading.pause
+        self.resume_reading = self._reading.resume
+        self.set_receiver = self._reading.start
+        self._is_closing = False
+        self._cutting: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(
+        cls,
+        http: HttpClient,
+        url: str,
+        transfer_format: TransferFormat,
+        maximum_size: int | None,
+        close_timeout: float,
+    ) -> "WebSocketClientTransport":
+        """``maximum_size`` is that of a message, None: no limit. Raises HttpRequestError."""
+        # aiohttp takes 0 for no limit, and refuses a message of exactly the limit.
+        limit = 0 if maximum_size is None else maximum_size + 1
+        web_socket, connection = await http.upgrade(url, limit, _CLOSE_TIMEOUT)
+        return cls(http, web_socket, connection, transfer_format, close_timeout)
+
+    async def _read(self) -> None:
+        while not self._is_closing:
+            data = await self._receive()
+            if data is None:
+                break
+            await self._reading.push(data)
+
+    async def _receive(self) -> bytes | None:
+        """A Close with another status than 1000 is an error (TW-7)."""
+        message = await self._web_socket.receive()
+        match message.type:
+            case WSMsgType.TEXT:
+                data: bytes = message.data
+                try:
+                    require_utf8(data)
+                except TransportViolationError:
+                    self._close_code = INVALID_TEXT
+                    raise
+                return data
+            case WSMsgType.BINARY:
+                return bytes(message.data)
+            case WSMsgType.CLOSE:
+                if message.data not in (0, NORMAL, 1005):
+                    name = _STATUS_NAMES.get(message.data, str(message.data))
+                    raise TransportViolationError(f"Websocket closed with error: {name}.")
+                return None
+            case WSMsgType.ERROR:
+                raise protocol_violation(message.data)
+            case _:
+                return None
+
+    @property
+    def buffered(self) -> int:
+        """See Transport."""
+        return self._output.buffered
+
+    async def close(self, *, failed: bool = False) -> None:
+        """See Transport."""
+        self._is_closing = True
+        self._reading.resume()
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self._output.drain()
+            self._output.end()
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
+        except TimeoutError:
+            self._output.abort()
+        finally:  # also when the loop is torn down in the midst of it
+            await self._cut()
+
+    def abort(self) -> None:
+        """See Transport."""
+        self._is_closing = True
+        self._reading.resume()
+        self._output.abort()
+        if self._cutting is None:
+            self._cutting = asyncio.get_running_loop().create_task(self._cut())
+
+    async def _cut(self) -> None:
+        # The session is this connection's alone: closing it closes the socket, without a Close.
+        try:
+            await self._http.close()
+        finally:
+            await self._web_socket.close()  # writes nothing, and releases what it holds

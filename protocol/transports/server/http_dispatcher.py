@@ -1,0 +1,213 @@
+"""Hubs on aiohttp: takes the actions that ``hosting.hub_endpoint`` decides on.
+
+One dispatcher per path of a hub. Opens transports and gives them to the hub's server. How bytes
+travel is decided by the transports, what they mean by ``aio.server_connection``.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from aiohttp import web
+
+from ...aio.transport import ServerTransport
+from ...hosting.http_answer import CLIENT_LEFT, POLL_STARTED, TERMINATED, HttpAnswer
+from ...hosting.hub_endpoint import Action, Admitted, HubEndpoint
+from ...hosting.poll_end import PollEnd, poll_end_answer
+from ...server.connection import ServerConnection
+from ...server.context import HttpRequestData
+from ...server.hub_server import HubServer
+from ...server.options import EndpointOptions
+from .aiohttp_conversion import CORS, request_data, response_of, without_subprotocols
+from .hosted_connection import HostedConnection
+from .hosted_hubs import Hosting
+from .inbound_posts import receive_post
+from .long_polling import LongPollingServerTransport
+from .poll_delivery import deliver
+from .server_sent_events import ServerSentEventsServerTransport
+from .web_socket import WebSocketServerTransport
+from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
+
+_WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
+
+
+class HttpConnectionDispatcher:
+    """Serves one path of one hub."""
+
+    def __init__(
+        self, hosting: Hosting, server: HubServer, path: str, options: EndpointOptions
+    ) -> None:
+        self._hosting = hosting
+        self._connections = hosting.connections
+        self._endpoint = HubEndpoint(hosting.connections, path, options, _now)
+        self._server = server
+        self._options = options
+        self._limits = options.transport_limits
+
+    async def negotiate(self, request: web.Request) -> web.Response:
+        """``{path}/negotiate``."""
+        request[CORS] = self._endpoint.cors
+        return response_of(self._endpoint.negotiate(request_data(request)))
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """``{path}`` itself: opens a transport, receives for it, ends it, or refuses."""
+        request[CORS] = self._endpoint.cors
+        data = request_data(request)
+        decision = await self._endpoint.dispatch(
+            data,
+            request.headers.getall("Accept", ()),
+            is_upgrade=request.method == "GET" and self._is_upgrade(request),
+        )
+        if isinstance(decision, HttpAnswer):
+            return response_of(decision)
+        connection = decision.connection
+        match decision.action:
+            case Action.OPEN_WEB_SOCKET:
+                return await self._open_web_socket(request, data, decision)
+            case Action.OPEN_EVENT_STREAM:
+                return await self._open_event_stream(request, data, decision)
+            case Action.START_LONG_POLLING:
+                self._start_long_polling(data, decision)
+                return response_of(POLL_STARTED)
+            case Action.POLL:
+                return await self._poll(request, connection)
+            case Action.RECEIVE:
+                return await self._receive(request, connection)
+            case Action.TERMINATE:
+                assert connection.polls is not None
+                connection.polls.terminate()
+                return response_of(TERMINATED)
+
+    def _is_upgrade(self, request: web.Request) -> bool:
+        return self._new_web_socket().can_prepare(without_subprotocols(request)).ok
+
+    def _new_web_socket(self) -> "web.WebSocketResponse[bool]":
+        limit = self._server.options.maximum_receive_message_size
+        return _WEB_SOCKET_RESPONSE(
+            autoclose=False,
+            compress=False,
+            decode_text=False,
+            timeout=self._options.close_timeout,
+            # A WebSocket message may hold many hub messages; it is finite in any case.
+            max_msg_size=max(4 * limit, 1024 * 1024) if limit else 64 * 1024 * 1024,
+        )
+
+    async def _open_web_socket(
+        self,
+        request: web.Request,
+        data: HttpRequestData,
+        admitted: Admitted[HostedConnection],
+    ) -> web.StreamResponse:
+        connection = self._open(admitted)
+        web_socket = self._new_web_socket()
+        try:
+            with self._opening(connection):
+                await web_socket.prepare(without_subprotocols(request))
+                transport = WebSocketServerTransport(
+                    request,
+                    web_socket,
+                    self._hosting.flusher,
+                    self._hosting.frames,
+                    self._limits,
+                    self._options.close_timeout,
+                    connection.inbound.close(),
+                )
+        except ConnectionError:
+            return response_of(CLIENT_LEFT)
+        await asyncio.shield(self._serve(transport, data, admitted).closed)
+        return web_socket
+
+    async def _open_event_stream(
+        self, request: web.Request, data: HttpRequestData, admitted: Admitted[HostedConnection]
+    ) -> web.StreamResponse:
+        connection = self._open(admitted)
+        transport = ServerSentEventsServerTransport(
+            request,
+            connection.inbound,
+            self._hosting.flusher,
+            self._limits,
+            self._options.close_timeout,
+        )
+        try:
+            with self._opening(connection):
+                response = await transport.open()
+        except ConnectionError:
+            return response_of(CLIENT_LEFT)
+        try:
+            with self._hosting.watch.watching(request, connection.leave):
+                await asyncio.shield(self._serve(transport, data, admitted).closed)
+        finally:  # also where aiohttp cancels the handler of a client that has gone
+            connection.leave()
+        return response
+
+    def _start_long_polling(
+        self, data: HttpRequestData, admitted: Admitted[HostedConnection]
+    ) -> None:
+        connection = self._open(admitted)
+        transport = connection.polls = LongPollingServerTransport(
+            connection.inbound,
+            self._hosting.flusher,
+            self._limits,
+            poll_timeout=self._options.long_polling_poll_timeout,
+            disconnect_timeout=self._options.disconnect_timeout,
+        )
+        self._serve(transport, data, admitted)
+
+    def _serve(
+        self,
+        transport: ServerTransport,
+        data: HttpRequestData,
+        admitted: Admitted[HostedConnection],
+    ) -> ServerConnection:
+        """Gives the transport to the hub."""
+        connection = admitted.connection
+        served = self._server.open(transport, connection.connection_id, data, admitted.user)
+        served.closed.add_done_callback(partial(self._retire, connection))
+        served.ended.add_done_callback(partial(self._remove, connection))
+        return served
+
+    def _retire(self, connection: HostedConnection, _closed: asyncio.Future[None]) -> None:
+        self._connections.retire(connection)
+
+    def _remove(self, connection: HostedConnection, _ended: asyncio.Future[None]) -> None:
+        self._connections.remove(connection)
+
+    def _open(self, admitted: Admitted[HostedConnection]) -> HostedConnection:
+        """Opens the connection's pipe for POSTs with the room that an open transport has."""
+        admitted.connection.inbound.open(self._options.application_max_buffer_size)
+        return admitted.connection
+
+    @contextmanager
+    def _opening(self, connection: HostedConnection) -> Iterator[None]:
+        """Lets nothing remain of a connection whose transport does not open."""
+        try:
+            yield
+        except BaseException:
+            connection.leave()
+            self._connections.remove(connection)
+            raise
+
+    async def _poll(self, request: web.Request, connection: HostedConnection) -> web.StreamResponse:
+        polls = connection.polls
+        assert polls is not None
+        with self._hosting.watch.watching(request, lambda: polls.abandon(request)):
+            got = await polls.poll(request)
+        if got in (PollEnd.CONNECTION_ENDED, PollEnd.CONNECTION_FAILED):
+            self._connections.retire(connection)
+        if isinstance(got, bytes):
+            return await deliver(request, polls, got, self._options.transport_send_timeout)
+        return response_of(poll_end_answer(got))
+
+    async def _receive(self, request: web.Request, connection: HostedConnection) -> web.Response:
+        async def read(size: int) -> bytes:
+            try:
+                return await request.content.read(size)
+            except web.RequestPayloadError as error:
+                raise ConnectionResetError("The body is not complete.") from error
+
+        return response_of(await receive_post(read, connection.inbound))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

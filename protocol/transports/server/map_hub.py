@@ -1,0 +1,112 @@
+"""Hubs on an aiohttp application: ``map_hub``.
+
+Decides which requests reach a hub, by their path; what happens to them is left to the dispatcher.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from ...hosting.http_answer import NOT_FOUND
+from ...hosting.hub_path import is_below_hub, require_hub_path
+from ...server.clients import HubContext
+from ...server.hub import Hub
+from ...server.hub_server import HubServer
+from ...server.lifetime import HubLifetimeManager
+from ...server.options import EndpointOptions, HubOptions
+from .aiohttp_conversion import drop_content_type, mark_response, response_of
+from .hosted_hubs import Hosting
+from .http_dispatcher import HttpConnectionDispatcher
+
+_HOSTING: Final = web.AppKey("signalr_hosting", Hosting)
+
+
+def map_hub(
+    app: web.Application,
+    path: str,
+    hub_class: type[Hub],
+    *,
+    hub_options: HubOptions | None = None,
+    endpoint_options: EndpointOptions | None = None,
+    hub_factory: Callable[[], Hub] | None = None,
+    lifetime: HubLifetimeManager | None = None,
+) -> HubContext:
+    """Serves ``hub_class`` at ``path`` of ``app``, in any letter case (0-3).
+
+    ``path`` begins with a slash. A class may be mapped at several paths, which then share clients,
+    groups and users; its ``hub_options``, ``hub_factory`` and ``lifetime`` are given once.
+    Connections end in an orderly way when the application shuts down. Returns the way to send from
+    outside of the hub.
+
+    ``lifetime`` manages the connections of this class, by default in memory. It is started with the
+    application and closed at its cleanup, after the last connection has ended. The first
+    ``map_hub`` adds this to ``app.cleanup_ctx``: what was added there before is available from
+    ``start`` to ``close``. An exception of ``start`` stops the application from starting.
+
+    Raises ValueError for a path or a combination that cannot be, TypeError for a hub class that
+    cannot be served and for what is of another type.
+    """
+    require_hub_path(path)
+    if not isinstance(endpoint_options, EndpointOptions | None):
+        raise TypeError(
+            f"endpoint_options are EndpointOptions, not {type(endpoint_options).__name__}."
+        )
+    hosting = app.get(_HOSTING)
+    if hosting is None:
+        hosting = app[_HOSTING] = Hosting()
+        app.cleanup_ctx.append(hosting.run)
+        app.on_shutdown.append(hosting.end_connections)
+        app.on_response_prepare.extend((drop_content_type, mark_response))
+        app.middlewares.append(_not_found_middleware(hosting))
+    if path.lower() in hosting.paths:
+        raise ValueError(f"There is a hub at {path!r} already; paths ignore case.")
+    server = hosting.servers.get(hub_class)
+    if server is None:
+        for other in hosting.servers.values():
+            if other.lifetime is lifetime:
+                raise ValueError(
+                    f"{other.hub_class.__name__} has this lifetime already: each hub class needs a "
+                    "lifetime manager of its own."
+                )
+        server = HubServer(hub_class, hub_options, hub_factory=hub_factory, lifetime=lifetime)
+        hosting.servers[hub_class] = server
+    elif any(it is not None for it in (hub_options, hub_factory, lifetime)):
+        raise ValueError(
+            f"{hub_class.__name__} is mapped already: its hub_options, hub_factory and lifetime "
+            "are given with its first path."
+        )
+    hosting.paths.append(path.lower())
+    dispatcher = HttpConnectionDispatcher(
+        hosting, server, path.lower(), endpoint_options or EndpointOptions()
+    )
+    # A parameter with a pattern is aiohttp's only way to a path that ignores case.
+    pattern = "".join(
+        f"/{{hub{number}:(?i:{_escaped(segment)})}}"
+        for number, segment in enumerate(path[1:].split("/"))
+    )
+    app.router.add_route("*", pattern + "{slash:/?}", dispatcher.dispatch)
+    app.router.add_route(
+        "*", pattern + "/{negotiate:(?i:negotiate)}{slash:/?}", dispatcher.negotiate
+    )
+    return server.context
+
+
+def _not_found_middleware(hosting: Hosting) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Answers unknown addresses below a hub's path with an empty 404 (TG-1a)."""
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        error = request.match_info.http_exception
+        is_not_found = error is not None and error.status == 404
+        if is_not_found and is_below_hub(request.path, hosting.paths):
+            return response_of(NOT_FOUND)
+        return await handler(request)
+
+    return middleware
+
+
+def _escaped(segment: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_~" else f"[{c}]" for c in segment)

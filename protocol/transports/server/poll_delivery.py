@@ -1,0 +1,42 @@
+"""Delivers the bytes of a poll through aiohttp, and decides when they count as delivered (TL-8)."""
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from ...hosting.http_answer import hub_bytes_answer
+from .aiohttp_conversion import response_of
+from .client_watch import is_gone
+from .long_polling import LongPollingServerTransport
+
+logger = logging.getLogger(__name__)
+
+
+async def deliver(
+    request: web.Request, polls: LongPollingServerTransport, data: bytes, timeout: float
+) -> web.Response:
+    """Sends ``data`` as the answer to ``request``, which takes at most ``timeout`` seconds.
+
+    The answer is written here, not by aiohttp, because what does not get through is kept.
+    """
+    response = response_of(hub_bytes_answer(data))
+    delivered = False
+    try:
+        if not is_gone(request):
+            async with asyncio.timeout(timeout):
+                await response.prepare(request)
+                await response.write_eof()
+            delivered = True
+            polls.delivered()
+    except TimeoutError:  # TL-10
+        logger.warning("A connection is cut off: its poll took too long to read.")
+        polls.abort()
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass
+    finally:
+        if not delivered:
+            polls.put_back(data)
+    return response

@@ -1,0 +1,267 @@
+"""The hub that the gateway's clients connect to: its methods, thin over the rest (GW-16).
+
+Clients receive events here and may subscribe to those that do not go to everyone, or call a
+downstream hub. Who gets which event is `relay`'s decision; what a connection holds is kept in
+`subscriptions`. Names and members are the original's; every refusal is a HubException whose text
+says what to fix (GW-19).
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from protocol import (
+    ConnectionClosed,
+    Hub,
+    HubException,
+    MessageTooLargeError,
+    Payload,
+    TranscodingError,
+    hub_method,
+)
+
+from ..downstream.connection import Downstream, HubTimeout, HubUnavailable
+from ..logs.redaction import no_such_route
+from ..logs.thinning import thinned
+from ..orchestration.checks import fold
+from ..orchestration.route import BroadcastType, HubRoute
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
+from ..routing.relay import Relay, Subscription
+from ..routing.subscriptions import Subscriptions
+
+log = logging.getLogger(__name__)
+
+Text = str | int | float | None
+"""Text, for which clients of the original may also send a number."""
+
+DEFAULT_MAXIMUM_CONNECTIONS = 20_000
+"""Clients of the gateway hub at a time."""
+MAXIMUM_USER_ID_LENGTH = 256
+"""Characters of a `UserId`, which is kept as long as its subscription."""
+
+
+class RouteCall(msgspec.Struct):
+    """What every method's argument names: a route, and the key of its hub.
+
+    An argument of null is one without members, as in .NET: its client is told what is missing.
+    """
+
+    __ignores_case__: ClassVar[bool] = True  # in MessagePack too (GW-16)
+
+    api: Text = None
+    key: Text = None
+    receive_key: Text = None
+
+
+class GroupCall(RouteCall):
+    receive_group: Text = None
+
+
+class UserCall(RouteCall):
+    user_id: Text = None
+
+
+class DownstreamCall(RouteCall):
+    data: msgspec.Raw | None = None
+    data_array: msgspec.Raw | None = None
+
+
+class GatewayServices:
+    """What all instances of `GatewayHub` share; a hub instance itself lives for one call."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        downstreams: Mapping[str, Downstream],
+        maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+    ) -> None:
+        self.relay = relay
+        self.downstreams = downstreams
+        self.maximum_depth = maximum_depth
+        self._noted: set[tuple[str, str, str]] = set()
+        self._wrong_keys: Counter[str] = Counter()
+
+    def authorized_route(self, call: RouteCall) -> HubRoute:
+        """The route that a call names, its receive key checked. Raises `HubException`."""
+        api, key = _required(call.api, "Api"), _required(call.key, "Key")
+        route = self.relay.find_route(api, key)
+        if route is None:
+            raise HubException(no_such_route(api, key))
+        expected = self.downstreams[route.api].hub.receive_key
+        if expected is not None and not _same_key(_text(call.receive_key), expected):
+            self._log_wrong_key(route)
+            raise HubException(f"The ReceiveKey for '{route.api}' is missing or wrong.")
+        return route
+
+    def _log_wrong_key(self, route: HubRoute) -> None:
+        self._wrong_keys[route.api] += 1
+        count = self._wrong_keys[route.api]
+        level = thinned(logging.WARNING, count)
+        log.log(level, "hub %r: a wrong or no ReceiveKey (%d so far)", route.api, count)
+
+    def note(self, what: str, route: HubRoute) -> None:
+        """Log a harmless call without effect, once per route (GW-19)."""
+        noted = (what, route.api, route.key)
+        if noted not in self._noted:
+            self._noted.add(noted)
+            log.info("route '%s/%s': %s; it has no effect", route.api, route.key, what)
+
+
+class GatewayHub(Hub):
+    """Made for each call with what it shares with the others: ``GatewayHub(services)``."""
+
+    def __init__(self, services: GatewayServices) -> None:
+        self._services = services
+
+    @hub_method
+    async def subscribe_to_group(self, call: GroupCall | None) -> None:
+        """Join the group of a group route."""
+        call = call or GroupCall()
+        subscription = self._group_subscription(call)
+        if subscription is not None:
+            await self._subscribe(call, subscription)
+
+    @hub_method
+    async def unsubscribe_from_group(self, call: GroupCall | None) -> None:
+        """Leave the group of a group route."""
+        call = call or GroupCall()
+        subscription = self._group_subscription(call)
+        if subscription is not None:
+            await self._unsubscribe(call, subscription)
+
+    @hub_method
+    async def subscribe_to_route(self, call: UserCall | None) -> None:
+        """Subscribe this connection to an individual route as `UserId`."""
+        call = call or UserCall()
+        subscription = self._route_subscription(call)
+        if subscription is not None:
+            await self._subscribe(call, subscription)
+
+    @hub_method
+    async def unsubscribe_from_route(self, call: UserCall | None) -> None:
+        """Undo a `subscribe_to_route` of this connection and `UserId`."""
+        call = call or UserCall()
+        subscription = self._route_subscription(call)
+        if subscription is not None:
+            await self._unsubscribe(call, subscription)
+
+    @hub_method
+    async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
+        """Invoke the route's method and return what the downstream hub returned (GW-17)."""
+        call = call or DownstreamCall()
+        protocol_name = self.context.hub_protocol.name
+        route = self._services.authorized_route(call)
+        if route.invoke_method is None:
+            raise HubException(f"The route '{route.api}/{route.key}' has no invoke method.")
+        try:
+            written = _written_arguments(call, protocol_name, route.maximum_body_size)
+            arguments = split_arguments(written, self._services.maximum_depth, protocol_name)
+            downstream = self._services.downstreams[route.api]
+            result = await downstream.invoke(route.invoke_method, arguments, route.invoke_timeout)
+            if result is not None:
+                result.form(protocol_name)  # whether it has one is found out while it can be said
+        except (InvalidArguments, HubUnavailable, HubTimeout) as exc:
+            raise HubException(str(exc)) from exc
+        except (MessageTooLargeError, TranscodingError) as exc:
+            raise HubException(str(exc)) from exc
+        except ConnectionClosed as exc:
+            raise HubException(f"The connection to hub '{route.api}' was lost.") from exc
+        return result
+
+    def _group_subscription(self, call: GroupCall) -> Subscription | None:
+        """None when the call has no effect on a route of this kind."""
+        route = self._services.authorized_route(call)
+        if route.broadcast_type is not BroadcastType.GROUP:
+            self._services.note("a group call on a route without a group", route)
+            return None
+        if _required(call.receive_group, "ReceiveGroup") != route.receive_group:
+            raise HubException(f"ReceiveGroup is not the group of '{route.api}/{route.key}'.")
+        return Subscription(route.api, group=route.receive_group)
+
+    def _route_subscription(self, call: UserCall) -> Subscription | None:
+        """None when the call has no effect on a route of this kind."""
+        route = self._services.authorized_route(call)
+        if route.broadcast_type is not BroadcastType.INDIVIDUAL:
+            self._services.note("a route subscription on a route that is not individual", route)
+            return None
+        user = fold(_required(call.user_id, "UserId"))
+        if len(user) > MAXIMUM_USER_ID_LENGTH:
+            raise HubException(f"UserId has more than {MAXIMUM_USER_ID_LENGTH} characters.")
+        return Subscription(route.api, route=route.key, user=user)
+
+    async def _subscribe(self, call: RouteCall, subscription: Subscription) -> None:
+        joined = self._subscriptions.add(subscription)
+        if joined is None:
+            self._services.note("subscribed twice", self._services.authorized_route(call))
+        for channel in joined or ():
+            await self.groups.add(self.context.connection_id, channel)
+        if joined is not None:
+            log.debug("hub %r: a client subscribed to %s", subscription.api, _named(subscription))
+
+    async def _unsubscribe(self, call: RouteCall, subscription: Subscription) -> None:
+        left = self._subscriptions.remove(subscription)
+        if left is None:
+            note = "unsubscribed without a subscription"
+            self._services.note(note, self._services.authorized_route(call))
+        for channel in left or ():
+            await self.groups.remove(self.context.connection_id, channel)
+
+    @property
+    def _subscriptions(self) -> Subscriptions:
+        """Kept with the connection, so that they end with it (GW-21)."""
+        held: Subscriptions = self.context.items.setdefault(
+            Subscriptions, Subscriptions(self._services.relay)
+        )
+        return held
+
+
+def _named(subscription: Subscription) -> str:
+    """By its names in the orchestration; the user's label is the client's own business."""
+    if subscription.group is not None:
+        return f"group {subscription.group!r}"
+    return f"route {subscription.route!r}"
+
+
+def _text(value: Text) -> str | None:
+    return None if value is None else str(value)
+
+
+def _required(value: Text, name: str) -> str:
+    text = _text(value)
+    if not text:
+        raise HubException(f"{name} is missing.")
+    return text
+
+
+def _same_key(given: str | None, expected: str) -> bool:
+    """Exactly and in constant time (GW-18)."""
+    if given is None:
+        return False
+    encoding = ("utf-8", "surrogatepass")  # whatever a client sends can be compared
+    return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
+
+
+_NULL = {"json": b"null", "messagepack": b"\xc0"}
+_ARRAY_OF_ONE = {"json": (b"[", b"]"), "messagepack": (b"\x91", b"")}
+
+
+def _written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: int | None) -> bytes:
+    """Data that is not null is the one argument, else DataArray holds them (GW-16).
+
+    An array in either case, in the hub protocol that the call came in.
+    """
+    opening, closing = _ARRAY_OF_ONE[protocol_name]
+    for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):
+        if value is not None and bytes(value) != _NULL[protocol_name]:
+            written = before + bytes(value) + after
+            if maximum_size is not None and len(written) > maximum_size:
+                limit = f"the {maximum_size} bytes that this route allows"
+                raise HubException(f"The arguments have more than {limit}.")
+            return written
+    raise HubException("Data or DataArray is missing.")

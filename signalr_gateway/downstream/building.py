@@ -1,0 +1,48 @@
+"""The connections that the authors of hubs build: called for, and checked (GW-3).
+
+What becomes of a connection is decided by `downstream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocol import HubConnection, HubConnectionBuilder
+
+from ..logs.redaction import describe_failure
+from ..orchestration.checks import OrchestrationError
+from ..orchestration.orchestrator import DownstreamHub
+
+
+def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnection]:
+    """By api the connections that the hubs' authors build, not started.
+
+    Raises `OrchestrationError`, also for two hubs that share one: which of them an event came from,
+    nobody could tell.
+    """
+    connections: dict[str, HubConnection] = {}
+    for api, hub in hubs.items():
+        connection = _build_connection(hub)
+        for other, taken in connections.items():
+            if taken is connection:
+                problem = f"returned the very connection of hub {other!r}; each hub needs its own"
+                raise OrchestrationError(problem, hub=api, field="build_hub_connection")
+        connections[api] = connection
+    return connections
+
+
+def _build_connection(hub: DownstreamHub) -> HubConnection:
+    def error(problem: str) -> OrchestrationError:
+        return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
+
+    builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
+    try:
+        connection = hub.build_hub_connection(builder)
+    except Exception as exc:
+        raise error(f"failed: {describe_failure(exc)}") from exc
+    if not isinstance(connection, HubConnection):
+        raise error(
+            f"must return the built HubConnection, not {type(connection).__name__};"
+            " the last call of the chain is .build()"
+        )
+    return connection

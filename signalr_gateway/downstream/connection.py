@@ -1,0 +1,344 @@
+"""The supervised connection to one downstream hub (GW-27, GW-28, GW-10).
+
+It connects at start, connects again for ever, makes all callers of a hub that is down share one
+attempt at a time, and knows the state of the hub. When the next attempt is due is `backoff`'s
+decision; what an event means `relay`'s; what a caller is told `http.api`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+import msgspec
+
+from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
+
+from ..logs.redaction import describe_error
+from ..orchestration.orchestrator import DownstreamHub
+from .backoff import AttemptSchedule, Backoff
+from .building import build_connections
+from .clock import Clock, Timer
+
+log = logging.getLogger(__name__)
+
+CONNECT_WAIT = 5.0
+"""Seconds that a call waits for a hub that is down (GW-9)."""
+ATTEMPT_TIMEOUT = 30.0
+"""Seconds after which a connect attempt that goes nowhere is given up."""
+
+OnEvent = Callable[[str, str, Payload], Awaitable[None]]
+"""Gets api, target and the arguments as received, in the order the hub sent them (GW-24).
+
+It is awaited before the next event: while it is busy, the hub is not read for more than a buffer.
+"""
+
+
+class HubState(Enum):
+    """The state of a hub's connection as health answers show it (GW-28)."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """`since` is when `state` began; `last_error` is why the hub is not connected, or None."""
+
+    state: HubState
+    since: datetime
+    last_error: str | None
+
+
+class HubUnavailable(Exception):
+    """The hub did not come back while the call waited; nothing was sent."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(f"Hub '{api}' is not connected.")
+        self.api = api
+
+
+class GatewayDraining(HubUnavailable):
+    """The gateway is shutting down and takes no more calls; nothing was sent."""
+
+
+class HubTimeout(Exception):
+    """The hub did not complete the invocation in time; it may still run it."""
+
+    def __init__(self, api: str, seconds: float) -> None:
+        super().__init__(f"Hub '{api}' did not answer within {seconds:g} seconds.")
+        self.api = api
+        self.seconds = seconds
+
+
+class Downstream:
+    """One hub behind the gateway. Make it inside a running event loop, then `start` it.
+
+    `connection` is what `build_connections` gives for the hub.
+    """
+
+    def __init__(
+        self,
+        hub: DownstreamHub,
+        connection: HubConnection,
+        on_event: OnEvent | None = None,
+        *,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+        utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._hub = hub
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        self._utcnow = utcnow
+        self._schedule = AttemptSchedule(backoff or Backoff())
+        self._status = HubStatus(HubState.CONNECTING, utcnow(), None)
+        self._waiters: set[asyncio.Future[bool]] = set()
+        self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._draining = False
+        self._supervisor: asyncio.Task[None] | None = None
+        self._connection = connection
+        self._protocol_name = connection.hub_protocol.name
+        # All before the connection starts, so that no event can come too early (GW-27).
+        if on_event is not None:
+            self._connection.on_any(_for_hub(hub.api, self._protocol_name, on_event))
+        self._connection.on_reconnecting(self._on_reconnecting)
+        self._connection.on_reconnected(self._on_reconnected)
+        self._connection.on_closed(self._on_closed)
+
+    @property
+    def hub(self) -> DownstreamHub:
+        return self._hub
+
+    @property
+    def status(self) -> HubStatus:
+        return self._status
+
+    def start(self) -> None:
+        """Begin to connect and return at once: the gateway serves while hubs are down."""
+        self._supervisor = asyncio.create_task(self._supervise(), name=f"hub {self._hub.api}")
+
+    def drain(self) -> None:
+        """Take no more calls and send those away that wait; calls under way go on."""
+        self._draining = True
+        self._release_waiters(connected=False)
+
+    async def stop(self) -> None:
+        """End the connection for good; calls still under way fail."""
+        self.drain()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait([self._supervisor])
+        self._enter(HubState.STOPPED, None)
+        await self._connection.stop()
+
+    async def invoke(
+        self, method: str, arguments: Sequence[Payload], timeout: float | None = None
+    ) -> Payload | None:
+        """Invoke `method` of the hub and return its result, None when it returned nothing.
+
+        Arguments that were written in another hub protocol than the hub's are transcoded.
+        `timeout` is in seconds, None for the hub's `invoke_timeout`; before it begins, the call
+        waits up to `CONNECT_WAIT` for a hub that is down. Raises `HubUnavailable` or
+        `GatewayDraining` (nothing was sent), `HubTimeout`, and the client's own `HubException`,
+        `ConnectionClosed`, `MessageTooLargeError` and `TranscodingError` (nothing was sent).
+        Cancelling it cancels the invocation.
+        """
+        timeout = self._hub.invoke_timeout if timeout is None else timeout
+        deadline = self._clock.time() + CONNECT_WAIT
+        while True:
+            await self._until_connected(deadline)
+            try:
+                return await self._invoke_once(method, arguments, timeout)
+            except NotConnectedError as exc:
+                # Lost between the look and the call. Nothing was sent, so it may wait again.
+                if self._clock.time() >= deadline:
+                    raise HubUnavailable(self._hub.api) from exc
+                await asyncio.sleep(0)
+
+    async def _invoke_once(
+        self, method: str, arguments: Sequence[Payload], timeout: float
+    ) -> Payload | None:
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                timer = self._expire(limit, timeout)
+                try:
+                    result = await self._connection.invoke(
+                        method, *arguments, result_type=msgspec.Raw
+                    )
+                finally:
+                    timer.cancel()
+                return Payload({self._protocol_name: result}) if bytes(result) else None
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            raise HubTimeout(self._hub.api, timeout) from exc
+
+    def _expire(self, limit: asyncio.Timeout, seconds: float) -> Timer:
+        """Let `limit` expire when that many seconds have passed by the clock."""
+        now = asyncio.get_running_loop().time
+        return self._clock.call_at(self._clock.time() + seconds, lambda: limit.reschedule(now()))
+
+    async def _until_connected(self, deadline: float) -> None:
+        if self._draining:
+            raise GatewayDraining(self._hub.api)
+        if self._connection.state is HubConnectionState.CONNECTED:
+            return
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        self._wake.set()
+        timer = self._clock.call_at(deadline, lambda: _release(waiter, connected=False))
+        try:
+            connected = await waiter
+        finally:
+            timer.cancel()
+            self._waiters.discard(waiter)
+        if not connected:
+            raise (
+                GatewayDraining(self._hub.api) if self._draining else HubUnavailable(self._hub.api)
+            )
+
+    # --- supervision -----------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        while True:
+            await self._until_due()
+            if await self._attempt():
+                await self._closed.wait()
+                self._schedule.lost(self._clock.time())
+
+    async def _until_due(self) -> None:
+        while True:
+            due = self._schedule.due(callers_waiting=bool(self._waiters))
+            if due <= self._clock.time():
+                return
+            self._wake.clear()
+            timer = self._clock.call_at(due, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+
+    async def _attempt(self) -> bool:
+        self._schedule.started(self._clock.time())
+        self._closed.clear()
+        try:
+            await self._start_connection()
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as exc:  # a token factory may raise anything (GW-27)
+            self._schedule.failed(self._clock.time())
+            self._attempt_failed(exc)
+            return False
+        self._schedule.connected(self._clock.time())
+        self._entered_connected()
+        return True
+
+    async def _start_connection(self) -> None:
+        async with asyncio.timeout(None) as limit:
+            timer = self._expire(limit, ATTEMPT_TIMEOUT)
+            try:
+                await self._connection.start()
+            finally:
+                timer.cancel()
+
+    def _attempt_failed(self, error: BaseException) -> None:
+        previous = self._status
+        self._status = HubStatus(previous.state, previous.since, describe_error(error))
+        # One line when something new is the matter, not one per attempt.
+        level = logging.DEBUG if self._status == previous else logging.WARNING
+        log.log(level, "hub %r: cannot connect: %s", self._hub.api, self._status.last_error)
+
+    def _entered_connected(self) -> None:
+        self._enter(HubState.CONNECTED, None)
+        log.info("hub %r: connected", self._hub.api)
+        self._release_waiters(connected=True)
+
+    def _on_reconnecting(self, error: Exception | None) -> None:
+        # The user's own retry policy is at work; it is obeyed while it lasts.
+        self._enter_reconnecting(error)
+
+    def _on_reconnected(self, connection_id: str | None) -> None:
+        self._entered_connected()
+
+    def _on_closed(self, error: Exception | None) -> None:
+        if self._status.state is not HubState.STOPPED:
+            self._enter_reconnecting(error)
+        self._closed.set()
+
+    def _enter_reconnecting(self, error: Exception | None) -> None:
+        reason = "closed by the hub" if error is None else describe_error(error)
+        self._enter(HubState.RECONNECTING, reason)
+        log.warning("hub %r: connection lost: %s", self._hub.api, reason)
+
+    def _enter(self, state: HubState, last_error: str | None) -> None:
+        since = self._status.since if state is self._status.state else self._utcnow()
+        self._status = HubStatus(state, since, last_error)
+
+    def _release_waiters(self, *, connected: bool) -> None:
+        for waiter in self._waiters:
+            _release(waiter, connected=connected)
+
+
+MakeDownstream = Callable[[DownstreamHub, HubConnection, OnEvent | None], Downstream]
+
+
+class Downstreams(Mapping[str, Downstream]):
+    """The connections to all hubs by api; empty until `start`."""
+
+    def __init__(
+        self, hubs: Mapping[str, DownstreamHub], make_downstream: MakeDownstream = Downstream
+    ) -> None:
+        self._hubs = hubs
+        self._make_downstream = make_downstream
+        self._downstreams: dict[str, Downstream] = {}
+
+    def __getitem__(self, api: str) -> Downstream:
+        return self._downstreams[api]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._downstreams)
+
+    def __len__(self) -> int:
+        return len(self._downstreams)
+
+    @property
+    def statuses(self) -> dict[str, HubStatus]:
+        return {api: downstream.status for api, downstream in self._downstreams.items()}
+
+    def start(self, on_event: OnEvent | None) -> None:
+        """Build all connections, then let them connect. Raises `OrchestrationError`."""
+        for api, connection in build_connections(self._hubs).items():
+            self._downstreams[api] = self._make_downstream(self._hubs[api], connection, on_event)
+        for downstream in self._downstreams.values():
+            downstream.start()
+
+    def drain(self) -> None:
+        """See `Downstream.drain`."""
+        for downstream in self._downstreams.values():
+            downstream.drain()
+
+    async def stop(self) -> None:
+        """End all connections, side by side."""
+        await asyncio.gather(*(each.stop() for each in self._downstreams.values()))
+
+
+def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(connected)
+
+
+def _for_hub(
+    api: str, protocol_name: str, on_event: OnEvent
+) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
+    async def hear(target: str, arguments: msgspec.Raw) -> None:
+        await on_event(api, target, Payload({protocol_name: arguments}))
+
+    return hear

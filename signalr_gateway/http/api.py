@@ -1,0 +1,337 @@
+"""The HTTP API: calls to hubs, the orchestration listing, health (GW-7 … GW-11, GW-28).
+
+It reads and checks requests and turns outcomes into answers. Where a call goes is `relay`'s
+decision, whether its arguments will do `arguments`', and `downstream` carries it out; `problem`
+says what a refusal looks like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Iterable, Mapping
+from email.message import Message
+from functools import lru_cache
+from urllib.parse import unquote
+
+from aiohttp import HttpVersion11, web
+
+from protocol import (
+    ConnectionClosed,
+    HubException,
+    MessageTooLargeError,
+    Payload,
+    TranscodingError,
+)
+
+from ..downstream.connection import Downstreams, GatewayDraining, HubTimeout, HubUnavailable
+from ..logs.redaction import no_such_route, shortened
+from ..orchestration.listing import list_orchestration
+from ..orchestration.route import HubRoute
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
+from ..routing.relay import Relay
+from .health import health
+from .problem import CONTENT_TYPE, Problem, ProblemCode
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAXIMUM_BODY_SIZE = 1024 * 1024
+DEFAULT_BODY_TIMEOUT = 30.0
+RETRY_AFTER = ("Retry-After", "1")
+REQUEST_ID = "X-Request-Id"
+
+_JSON = "application/json; charset=utf-8"
+_OWN_PATHS = r"/{path:(?i:api/gateway|healthz)(?:/[\s\S]*)?}"
+_ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+
+
+class Refusal(Exception):
+    """Ends the handling of a request with a problem answer."""
+
+    def __init__(self, code: ProblemCode, detail: str, *headers: tuple[str, str]) -> None:
+        super().__init__(detail)
+        self.problem = Problem(code, detail, headers)
+
+
+class HttpApi:
+    """The handlers of one gateway, and what they need of it."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        downstreams: Downstreams,
+        *,
+        maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
+        maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+        body_timeout: float = DEFAULT_BODY_TIMEOUT,
+    ) -> None:
+        self._relay = relay
+        self._downstreams = downstreams
+        self._maximum_body_size = maximum_body_size
+        self._maximum_depth = maximum_depth
+        self._body_timeout = body_timeout
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve everything below /api/Gateway, and /healthz."""
+        app.router.add_route("*", _OWN_PATHS, self._handle, expect_handler=_expect_later)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        request_id = request_id_of(request)
+        try:
+            response = await self._dispatch(request)
+        except Refusal as refusal:
+            response = problem_response(refusal.problem, request_id)
+            _log_refusal(request, refusal.problem, request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            problem = Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to do this.")
+            response = problem_response(problem, request_id)
+        response.headers[REQUEST_ID] = request_id
+        if _awaits_permission(request):
+            response.force_close()  # whether it sends the body now, the caller alone knows
+        return response
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        segments = path_segments(request.rel_url.raw_path)
+        match [segment.lower() for segment in segments]:
+            case ["api", "gateway", "hub", _, _]:
+                return await self._call(request, *segments[-2:])
+            case ["api", "gateway", "orchestration"]:
+                _require_method(request, "GET")
+                return self._list_orchestration(request)
+            case ["healthz"]:
+                _require_method(request, "GET", "HEAD")
+                return self._health()
+            case _:
+                raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
+
+    # --- POST /api/Gateway/hub/{api}/{key} --------------------------------------------------
+
+    async def _call(self, request: web.Request, api: str, key: str) -> web.Response:
+        route, method = self._callable_route(api, key)
+        _require_method(request, "POST")
+        _require_json(request)
+        limit = route.maximum_body_size or self._maximum_body_size
+        body = await _read_body(request, limit, self._body_timeout)
+        try:
+            arguments = split_arguments(body, self._maximum_depth)
+        except InvalidArguments as exc:
+            raise Refusal(exc.code, str(exc)) from exc
+        invocation = self._downstreams[route.api].invoke(method, arguments, route.invoke_timeout)
+        return _result_response(await _outcome(invocation, route))
+
+    def _callable_route(self, api: str, key: str) -> tuple[HubRoute, str]:
+        route = self._relay.find_route(api, key)
+        if route is None:
+            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+        if route.invoke_method is None:
+            raise Refusal(
+                ProblemCode.ROUTE_ONLY_RECEIVES,
+                f"The route '{route.api}/{route.key}' has no invoke method; it only receives.",
+            )
+        return route, route.invoke_method
+
+    # --- the GETs --------------------------------------------------------------------------
+
+    def _list_orchestration(self, request: web.Request) -> web.Response:
+        query = [(name.lower(), value) for name, value in request.rel_url.query.items()]
+        body = list_orchestration(
+            (downstream.hub for downstream in self._downstreams.values()),
+            _first_of(query, "apikey", "api"),
+            _first_of(query, "routekey", "key"),
+        )
+        return web.Response(body=body, headers={"Content-Type": _JSON})
+
+    def _health(self) -> web.Response:
+        return web.Response(
+            body=health(self._downstreams.statuses),
+            headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
+        )
+
+
+async def _outcome(invocation: Awaitable[Payload | None], route: HubRoute) -> Payload | None:
+    """The result, or the refusal that GW-9 has for what went wrong."""
+    try:
+        return await invocation
+    except HubException as exc:
+        raise Refusal(ProblemCode.HUB_ERROR, str(exc)) from exc
+    except GatewayDraining as exc:
+        detail = "The gateway is shutting down."
+        raise Refusal(ProblemCode.GATEWAY_DRAINING, detail, RETRY_AFTER) from exc
+    except HubUnavailable as exc:
+        raise Refusal(ProblemCode.HUB_UNAVAILABLE, str(exc), RETRY_AFTER) from exc
+    except HubTimeout as exc:
+        raise Refusal(ProblemCode.HUB_TIMEOUT, str(exc)) from exc
+    except ConnectionClosed as exc:
+        # No Retry-After: the hub may have run it, so nobody should send it again unthinkingly.
+        detail = (
+            f"The connection to hub '{route.api}' was lost before it answered;"
+            " it may or may not have run the call."
+        )
+        raise Refusal(ProblemCode.HUB_CONNECTION_LOST, detail) from exc
+    except MessageTooLargeError as exc:
+        detail = (
+            f"The invocation has {exc.size} bytes, hub '{route.api}' takes {exc.limit};"
+            " the option maximum_message_size of the hub sets this."
+        )
+        raise Refusal(ProblemCode.INVOCATION_TOO_LARGE, detail) from exc
+    except TranscodingError as exc:
+        raise Refusal(ProblemCode.INVALID_JSON, str(exc)) from exc
+
+
+def _result_response(result: Payload | None) -> web.Response:
+    """GW-8: nothing and null are an empty body, as callers of the original know it."""
+    try:
+        text = b"" if result is None else bytes(result.form("json"))
+    except TranscodingError as exc:
+        detail = f"The hub ran the call, but its result cannot be written as JSON: {exc}"
+        raise Refusal(ProblemCode.RESULT_NOT_JSON, detail) from exc
+    if text in (b"", b"null"):
+        return web.Response()
+    return web.Response(body=text, content_type="application/json")
+
+
+# --- requests ------------------------------------------------------------------------------
+
+
+def path_segments(raw_path: str) -> list[str]:
+    """The segments of a request's raw path, each decoded by itself: ``%2F`` is part of one (GW-7).
+
+    One trailing slash is tolerated. What does not decode gives no segments, which match nothing.
+    """
+    raw_segments = raw_path.split("/")[1:]
+    if len(raw_segments) > 1 and raw_segments[-1] == "":
+        raw_segments.pop()
+    try:
+        return [unquote(segment, errors="strict") for segment in raw_segments]
+    except UnicodeDecodeError:
+        return []
+
+
+@lru_cache(maxsize=256)
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type is ``application/json``, ``text/json`` or ``…+json``, in UTF-8.
+
+    One that names two charsets says nothing that two readers must understand alike.
+    """
+    header = Message()
+    header["Content-Type"] = content_type
+    media_type = content_type.partition(";")[0].strip().lower()
+    main, _, sub = media_type.partition("/")
+    json = media_type in ("application/json", "text/json") or (
+        main == "application" and len(sub) > len("+json") and sub.endswith("+json")
+    )
+    parameters = header.get_params(failobj=[])[1:]
+    charsets = [value for name, value in parameters if name.lower() == "charset"]
+    return json and [str(charset).lower() for charset in charsets] in ([], ["utf-8"])
+
+
+def request_id_of(request: web.Request) -> str:
+    """The caller's id when it is short and harmless to log and echo, else a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _require_method(request: web.Request, *allowed: str) -> None:
+    if request.method not in allowed:
+        raise Refusal(
+            ProblemCode.METHOD_NOT_ALLOWED,
+            f"{shortened(request.method)} is not allowed here; allowed is {' or '.join(allowed)}.",
+            ("Allow", ", ".join(allowed)),
+        )
+
+
+def _require_json(request: web.Request) -> None:
+    content_types = request.headers.getall("Content-Type", [])
+    if len(content_types) > 1 or not all(is_json(each) for each in content_types):
+        raise Refusal(
+            ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+            "The body must be JSON in UTF-8; send it as application/json.",
+        )
+    encodings = ",".join(request.headers.getall("Content-Encoding", [])).lower().split(",")
+    if any(encoding.strip() not in ("", "identity") for encoding in encodings):
+        raise Refusal(
+            ProblemCode.UNSUPPORTED_CONTENT_ENCODING,
+            "The body must be sent without a content encoding.",
+            ("Accept-Encoding", "identity"),
+        )
+
+
+async def _expect_later(_request: web.Request) -> None:
+    """Leaves a caller that asks before it sends a body waiting, until the rest is known."""
+
+
+def _awaits_permission(request: web.Request) -> bool:
+    expect = request.headers.get("Expect", "")
+    return expect.lower() == "100-continue" and not request.content.is_eof()
+
+
+async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
+    """The whole body, of at most `limit` bytes and within `seconds`. Raises `Refusal`.
+
+    Neither a caller that sends drop by drop nor a chunk that breaks off, after which the parser
+    reports no end, may hold its handler for ever.
+    """
+
+    def too_large() -> Refusal:
+        return Refusal(
+            ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed."
+        )
+
+    if request.content_length is not None and request.content_length > limit:
+        raise too_large()
+    if _awaits_permission(request) and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself
+    body = bytearray()
+    try:
+        async with asyncio.timeout(None if request.content.is_eof() else seconds):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large()
+    except TimeoutError as exc:
+        detail = f"The body did not arrive within {seconds:g} seconds."
+        raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
+    return bytes(body)
+
+
+def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
+    return next((value for name in names for given, value in query if given == name), "")
+
+
+# --- answers -------------------------------------------------------------------------------
+
+
+def problem_response(problem: Problem, request_id: str) -> web.Response:
+    """The whole answer."""
+    response = web.Response(
+        status=problem.code.status,
+        body=problem.body(request_id),
+        headers={"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)},
+    )
+    if problem.code is ProblemCode.BODY_TIMEOUT:
+        response.force_close()  # where the rest of that body ends, nobody knows
+    return response
+
+
+_LOG_LEVELS: Mapping[ProblemCode, int] = {
+    # The hub's own connection logs why it is down; a line for every call would bury it.
+    ProblemCode.HUB_ERROR: logging.INFO,
+    ProblemCode.HUB_CONNECTION_LOST: logging.WARNING,
+    ProblemCode.HUB_TIMEOUT: logging.WARNING,
+}
+
+
+def _log_refusal(request: web.Request, problem: Problem, request_id: str) -> None:
+    level = _LOG_LEVELS.get(problem.code, logging.DEBUG)
+    log.log(
+        level,
+        "%s %s: %s (request %s)",
+        request.method,
+        request.rel_url.raw_path,  # still escaped, so it cannot forge lines
+        problem.code.code,
+        request_id,
+    )

@@ -1,0 +1,128 @@
+"""The console: one page at ``/`` that shows the gateway at work, and the status it polls.
+
+The page's own files lie in ``console/``. It is served with a Content-Security-Policy that allows
+nothing but these files and this origin, so it needs no inline script or style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from importlib import resources
+
+import msgspec
+from aiohttp import web
+
+from .. import __version__
+from ..clients.broadcast import EventCounts
+from ..orchestration.route import HubRoute
+from ..serving.gateway import Gateway
+from .health import hub_health, overall_status
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/console/console.js": ("console.js", "text/javascript; charset=utf-8"),
+    "/console/console.css": ("console.css", "text/css; charset=utf-8"),
+    "/console/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+class _RouteStatus(msgspec.Struct, rename="camel"):
+    key: str
+    invoke_method: str | None
+    receive_method: str | None
+    receive_parameter_types: list[str] | None
+    broadcast_type: str
+    receive_group: str | None
+    spread: bool
+
+
+class _Events(msgspec.Struct, rename="camel"):
+    forwarded: int
+    misfit: int
+    unrouted: int
+    unwritable: int
+
+
+class _HubStatus(msgspec.Struct, rename="camel"):
+    api: str
+    state: str
+    since: str
+    last_error: str | None
+    events: _Events
+    routes: list[_RouteStatus]
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    version: str
+    status: str
+    gateway_hub: str | None
+    """The path of the gateway hub, null when it is switched off."""
+    clients: int
+    hubs: list[_HubStatus]
+
+
+def add_console(app: web.Application, gateway: Gateway) -> None:
+    """Serve the page at ``/``, its files and its status below ``/console``."""
+    directory = resources.files(__package__) / "console"
+    for path, (name, content_type) in _FILES.items():
+        app.router.add_get(path, _file((directory / name).read_bytes(), content_type))
+
+    async def status(request: web.Request) -> web.Response:
+        headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
+        return web.Response(body=msgspec.json.encode(_status(gateway)), headers=headers)
+
+    app.router.add_get("/console/status.json", status)
+
+
+def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body, headers={**_SECURITY_HEADERS, "Content-Type": content_type})
+
+    return handler
+
+
+def _status(gateway: Gateway) -> _Status:
+    hub = gateway.hub
+    return _Status(
+        version=__version__,
+        status=overall_status(gateway.downstreams.statuses),
+        gateway_hub=None if hub is None else hub.path,
+        clients=0 if hub is None else hub.context.connection_count,
+        hubs=[_hub_status(gateway, api) for api in gateway.downstreams],
+    )
+
+
+def _hub_status(gateway: Gateway, api: str) -> _HubStatus:
+    downstream = gateway.downstreams[api]
+    shown = hub_health(downstream.status)
+    counts = EventCounts() if gateway.hub is None else gateway.hub.broadcaster.counts[api]
+    return _HubStatus(
+        api=api,
+        state=shown.state,
+        since=shown.since,
+        last_error=shown.last_error,
+        events=_Events(**asdict(counts)),
+        routes=[_route_status(route) for route in downstream.hub.routes.values()],
+    )
+
+
+def _route_status(route: HubRoute) -> _RouteStatus:
+    return _RouteStatus(
+        key=route.key,
+        invoke_method=route.invoke_method,
+        receive_method=route.receive_method,
+        receive_parameter_types=route.receive_parameter_names,
+        broadcast_type=route.broadcast_type.value,
+        receive_group=route.receive_group,
+        spread=route.spread,
+    )

@@ -1,0 +1,44 @@
+"""What `GET /healthz` says (GW-28): pure, from the states of the hubs to the answer's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from ..downstream.connection import HubState, HubStatus
+
+
+class HubHealth(msgspec.Struct, rename="camel"):
+    """One hub's state as health answers and the console show it."""
+
+    state: str
+    since: str
+    last_error: str | None
+
+
+class Health(msgspec.Struct):
+    status: str
+    hubs: dict[str, HubHealth]
+
+
+def hub_health(status: HubStatus) -> HubHealth:
+    return HubHealth(status.state.value, timestamp(status.since), status.last_error)
+
+
+def overall_status(statuses: Mapping[str, HubStatus]) -> str:
+    """``ok``, or ``degraded`` when a hub is not connected; the gateway serves in both."""
+    connected = all(status.state is HubState.CONNECTED for status in statuses.values())
+    return "ok" if connected else "degraded"
+
+
+def health(statuses: Mapping[str, HubStatus]) -> bytes:
+    """The JSON text."""
+    hubs = {api: hub_health(status) for api, status in statuses.items()}
+    return msgspec.json.encode(Health(overall_status(statuses), hubs))
+
+
+def timestamp(moment: datetime) -> str:
+    """``2026-11-24T12:00:00Z``: whole seconds, UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

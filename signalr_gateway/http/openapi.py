@@ -1,0 +1,249 @@
+"""The OpenAPI document of one gateway, made from its orchestration (GW-12): pure, data to text.
+
+One path for each route that takes calls, with the answers of the table in `problem`; routes that
+only receive have none. Shapes of answers are those of the structs that are encoded, so document and
+answers cannot drift apart. Receive keys never appear: they have no part in calls over HTTP. How the
+document is served is `swagger_page`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from .. import __version__
+from ..orchestration.listing import ListedHub
+from ..orchestration.orchestrator import Orchestrator
+from ..orchestration.route import HubRoute
+from ..routing.arguments import MAXIMUM_ARGUMENTS
+from .health import Health
+from .problem import CONTENT_TYPE, Problem, ProblemBody, ProblemCode
+
+Node = dict[str, Any]
+"""A JSON object of the document."""
+
+_SERVER = "../.."
+"""From the document's address to the gateway's root, so that a proxy's prefix stays (GW-12)."""
+
+_GATEWAY_TAG = "gateway"
+_EXAMPLE_REQUEST_ID = "6f3c1a52e0b94d7c8a1f0b2d3e4c5a69"
+_EXAMPLES_WITHOUT_KNOWLEDGE = (b"[]", b'["text",1]')
+"""Shown for a route whose author gave none: what a body looks like, if not what the hub takes."""
+
+_ANY_OPERATION = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
+
+
+def openapi_document(orchestrator: Orchestrator) -> bytes:
+    """The JSON text of the OpenAPI 3.1 document, for the address ``/swagger/v1/swagger.json``."""
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "SignalR gateway",
+                "version": __version__,
+                "description": _description(orchestrator),
+            },
+            "servers": [{"url": _SERVER, "description": "this gateway"}],
+            "paths": dict(_paths(orchestrator)),
+            "components": {
+                "headers": _headers(),
+                "responses": {_response_name(status): _problem(status) for status in _statuses()},
+                "schemas": _schemas(),
+            },
+        }
+    )
+
+
+def _description(orchestrator: Orchestrator) -> str:
+    text = (
+        "A call through a route invokes the method of its hub with the items of the body as"
+        " arguments, and waits for its completion. Problem answers have a stable `code`. An"
+        " `X-Request-Id` is taken over from the request and comes back with each answer."
+    )
+    if orchestrator.start_gateway_hub:
+        path = orchestrator.gateway_hub_path
+        text += f"\n\nWhat the hubs send goes to the SignalR clients of `{path}`."
+    return text
+
+
+def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
+    for hub in orchestrator.hubs.values():
+        for route in hub.routes.values():
+            if route.invoke_method is not None:
+                address = "/".join(quote(key, safe="") for key in (route.api, route.key))
+                yield f"/api/Gateway/hub/{address}", {"post": _call(route)}
+    yield "/api/Gateway/orchestration", {"get": _listing()}
+    yield "/healthz", {"get": _health()}
+
+
+# --- operations ----------------------------------------------------------------------------
+
+
+def _call(route: HubRoute) -> Node:
+    """GW-7, GW-8, GW-9."""
+    return {
+        "tags": [route.api],
+        "summary": route.summary or f"Calls {route.invoke_method}",
+        "description": (
+            f"Invokes `{route.invoke_method}` of the hub `{route.api}`, which has"
+            f" {route.invoke_timeout:g} seconds to answer."
+        ),
+        # The parts are quoted, so that no two routes get the same id.
+        "operationId": ":".join(["call", quote(route.api, safe=""), quote(route.key, safe="")]),
+        "requestBody": {
+            "required": True,
+            "description": "The arguments, in order; each reaches the hub as it is written.",
+            "content": {
+                "application/json": {
+                    "schema": {"type": "array", "maxItems": MAXIMUM_ARGUMENTS, "items": {}},
+                    "examples": _body_examples(route),
+                }
+            },
+        },
+        "responses": {
+            "200": _answer(
+                "The hub's result; an empty body when it returned nothing or null.",
+                {"description": "What the hub's method returns."},
+                {
+                    "result": {"summary": "it returned a number", "value": 42},
+                    "nothing": {"summary": "it returned nothing or null"},
+                },
+            ),
+            **_problems(ProblemCode),
+        },
+    }
+
+
+def _body_examples(route: HubRoute) -> Node:
+    bodies = route.examples or map(msgspec.Raw, _EXAMPLES_WITHOUT_KNOWLEDGE)
+    return {f"example-{number}": {"value": body} for number, body in enumerate(bodies, 1)}
+
+
+def _listing() -> Node:
+    """GW-11."""
+    filters = {"apiKey": "api", "routeKey": "key"}
+    return {
+        "tags": [_GATEWAY_TAG],
+        "summary": "Lists hubs and routes",
+        "operationId": "orchestration",
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": f"Part of a key, in any letter case; `{alias}` means the same.",
+                "schema": {"type": "string"},
+            }
+            for name, alias in filters.items()
+        ],
+        "responses": {
+            "200": _answer("The hubs and routes that match.", _schema_of(list[ListedHub])),
+            **_problems(_ANY_OPERATION),
+        },
+    }
+
+
+def _health() -> Node:
+    """GW-28."""
+    return {
+        "tags": [_GATEWAY_TAG],
+        "summary": "Tells whether the hubs are connected",
+        "operationId": "health",
+        "responses": {
+            "200": _answer("The gateway serves; each hub with its state.", _schema_of(Health)),
+            **_problems(_ANY_OPERATION),
+        },
+    }
+
+
+# --- answers -------------------------------------------------------------------------------
+
+
+def _answer(description: str, schema: Node, examples: Node | None = None) -> Node:
+    shown = {} if examples is None else {"examples": examples}
+    return {
+        "description": description,
+        "headers": _header_references(HTTPStatus.OK),
+        "content": {"application/json": {"schema": schema, **shown}},
+    }
+
+
+def _problems(codes: Iterable[ProblemCode]) -> Node:
+    """References by status. A status is described with all its codes, wherever it is named."""
+    return {
+        str(code.status.value): {"$ref": f"#/components/responses/{_response_name(code.status)}"}
+        for code in codes
+    }
+
+
+def _problem(status: HTTPStatus) -> Node:
+    codes = [code for code in ProblemCode if code.status is status]
+    return {
+        "description": "\n".join(f"- `{code.code}`: {code.title}" for code in codes),
+        "headers": _header_references(status),
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {
+                    "allOf": [_schema_of(ProblemBody)],
+                    "properties": {
+                        "status": {"const": status.value},
+                        "code": {"enum": [code.code for code in codes]},
+                    },
+                },
+                "examples": {code.code: {"value": _problem_example(code)} for code in codes},
+            }
+        },
+    }
+
+
+def _problem_example(code: ProblemCode) -> msgspec.Raw:
+    return msgspec.Raw(Problem(code, f"{code.title}.").body(_EXAMPLE_REQUEST_ID))
+
+
+def _statuses() -> list[HTTPStatus]:
+    return list(dict.fromkeys(code.status for code in ProblemCode))
+
+
+def _response_name(status: HTTPStatus) -> str:
+    return f"Problem{status.value}"
+
+
+_HEADERS_OF = {
+    HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
+}
+
+
+def _header_references(status: HTTPStatus) -> Node:
+    names = ("X-Request-Id", *_HEADERS_OF.get(status, ()))
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _headers() -> Node:
+    def header(description: str, kind: str) -> Node:
+        return {"description": description, "required": True, "schema": {"type": kind}}
+
+    return {
+        "X-Request-Id": header("The caller's id of the request, or one made here.", "string"),
+        "Allow": header("The methods that are allowed.", "string"),
+        "Retry-After": header("Seconds after which to try again.", "integer"),
+    }
+
+
+# --- schemas -------------------------------------------------------------------------------
+
+_REFERENCE = "#/components/schemas/{name}"
+
+
+def _schema_of(kind: Any) -> Node:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+    return schema
+
+
+def _schemas() -> Node:
+    kinds = (list[ListedHub], Health, ProblemBody)
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    return schemas

@@ -1,0 +1,1 @@
+"""What logs and answers may show, and how often."""

@@ -1,0 +1,55 @@
+"""What other libraries log while the gateway runs (GW-28): thinned, bounded, without values.
+
+Records of aiohttp, asyncio and uvloop may quote addresses, headers and texts of exceptions, at any
+length and as often as a client causes them. Kept are the first line of the template, up to the
+first value in it, and the type and place of the exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+
+from .redaction import describe_failure, shortened
+from .thinning import thinned
+
+_LIBRARIES = ("aiohttp", "asyncio", "uvloop", "concurrent")
+_MAXIMUM_LENGTH = 120
+_MAXIMUM_TEXTS = 200
+_FURTHER = "further messages"
+_PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +.\d]*[a-zA-Z]")
+_VALUE = re.compile(r"<.*|'.*|\".*", re.DOTALL)
+
+
+class ForeignLogFilter(logging.Filter):
+    """A filter for one handler of the root logger. It rewrites records of other libraries in place.
+
+    Each text is thinned by itself. A library that puts values into its templates produces any
+    number of texts: those beyond the first 200 are counted, and shown, as one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _LIBRARIES:
+            return True
+        text = _without_values(str(record.msg))
+        if len(self._counts) >= _MAXIMUM_TEXTS and (record.name, text) not in self._counts:
+            text = _FURTHER
+        self._counts[record.name, text] += 1
+        count = self._counts[record.name, text]
+        level = thinned(record.levelno, count)
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        reason = f": {describe_failure(error)}" if error is not None else ""
+        record.msg, record.args = "%s: %s%s (%d so far)", (record.name, text, reason, count)
+        record.exc_info = record.exc_text = record.stack_info = None
+        return level == record.levelno
+
+
+def _without_values(template: str) -> str:
+    """The first line of a template, up to the first value in it."""
+    line = template.partition("\n")[0]
+    return shortened(_VALUE.sub("…", _PLACEHOLDER.sub("…", line)), _MAXIMUM_LENGTH)

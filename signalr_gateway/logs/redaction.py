@@ -1,0 +1,100 @@
+"""Error texts that may be shown in health answers, on the console and in logs (GW-28).
+
+Shown are the project's own texts, those of the operating system, and names of exception types.
+Texts that a hub, a user's function or another library has written are never shown: they may quote
+an address with a token in its query, a header, or a payload.
+"""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+import protocol
+from protocol import SignalRError
+from protocol.transports.client.http_client import system_reason
+
+MAXIMUM_LENGTH = 200
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_OWN_FOLDERS = (Path(__file__).parent.parent, Path(protocol.__file__).parent)
+_LIBRARY_FOLDERS = tuple(
+    Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def describe_error(error: BaseException) -> str:
+    """One line of at most `MAXIMUM_LENGTH` characters that says what failed."""
+    return shortened(_CONTROL.sub(" ", _own_text(error)).strip(), MAXIMUM_LENGTH)
+
+
+def describe_failure(error: BaseException) -> str:
+    """What an operator's function or another library raised, and in which file and line."""
+    place = _place(error)
+    text = _own_text(error)
+    name = type(error).__name__
+    return (name if text == name else f"{name}: {text}") + (f" ({place})" if place else "")
+
+
+def _own_text(error: BaseException) -> str:
+    if isinstance(error, SignalRError) and not _is_raised_elsewhere(error):
+        return error.summary
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return system_reason(error)
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        return f"no module named {error.name!r}"
+    if isinstance(error, TypeError | ValueError) and _is_raised_here(error):
+        return str(error)
+    return type(error).__name__
+
+
+def _is_raised_elsewhere(error: BaseException) -> bool:
+    """Whether a user's function has raised one of our exceptions, with a text of its own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not _is_in(frames[-1], _OWN_FOLDERS)
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Whether a raise statement of this project has raised `error`, as for a wrong option.
+
+    A function written in C has no frame: for what it raises, the last line is the call of it.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        bool(frames)
+        and _is_in(frames[-1], _OWN_FOLDERS)
+        and (frames[-1].line or "").startswith("raise")
+    )
+
+
+def _is_in(frame: traceback.FrameSummary, folders: Iterable[Path]) -> bool:
+    parents = Path(frame.filename).parents
+    return any(folder in parents for folder in folders)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost file and line outside of this project, empty if there is none.
+
+    Files of Python and of installed packages count only if there is no other.
+    """
+    frames = [
+        frame
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if not frame.filename.startswith("<") and not _is_in(frame, _OWN_FOLDERS)
+    ]
+    of_operator = (frame for frame in frames if not _is_in(frame, _LIBRARY_FOLDERS))
+    frame = next(of_operator, frames[0] if frames else None)
+    return "" if frame is None else f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def no_such_route(api: str, key: str) -> str:
+    """The error text for a route that does not exist: one line of bounded length."""
+    return f"There is no route '{shortened(api)}/{shortened(key)}'."
+
+
+def shortened(text: str, length: int = 64) -> str:
+    """At most `length` characters of a text."""
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,1 @@
+"""What is configured: hubs and routes as checked data."""

@@ -1,0 +1,71 @@
+"""The orchestration as its clients read it (GW-11): member for member what the original lists.
+
+Pure: from checked routes and two filters to the answer's text. Receive keys never appear in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from .checks import fold
+from .orchestrator import DownstreamHub
+from .route import HubRoute
+
+_HUB_ORCHESTRATION = 1
+"""The original's enum value for "a hub"; its other kinds are not part of this gateway."""
+
+
+class ListedRoute(msgspec.Struct, rename="camel"):
+    invoke_method: str | None
+    receive_method: str | None
+    receive_group: str | None
+    broadcast_type: str
+    receive_parameter_types: list[str] | None
+    key: str
+
+
+class ListedHub(msgspec.Struct, rename="camel"):
+    hub_routes: list[ListedRoute]
+    api: str
+    orchestration_type: int
+    routes: list[ListedRoute]
+
+
+def list_orchestration(
+    hubs: Iterable[DownstreamHub], api_filter: str = "", route_filter: str = ""
+) -> bytes:
+    """The JSON list of hubs, filtered by parts of their keys, ignoring case and outer blanks.
+
+    As in the original, the route filter thins out `routes` only. A hub whose api matched a filter
+    stays though none of its routes did; without an api filter a hub needs a matching route.
+    """
+    api_part, route_part = fold(api_filter.strip()), fold(route_filter.strip())
+    listed = []
+    for hub in hubs:
+        if api_part not in hub.api:
+            continue
+        routes = [_route(route) for key, route in hub.routes.items() if route_part in key]
+        if route_part and not api_part and not routes:
+            continue
+        listed.append(
+            ListedHub(
+                hub_routes=[_route(route) for route in hub.routes.values()],
+                api=hub.api,
+                orchestration_type=_HUB_ORCHESTRATION,
+                routes=routes,
+            )
+        )
+    return msgspec.json.encode(listed)
+
+
+def _route(route: HubRoute) -> ListedRoute:
+    return ListedRoute(
+        invoke_method=route.invoke_method,
+        receive_method=route.receive_method,
+        receive_group=route.receive_group,
+        broadcast_type=route.broadcast_type.value,
+        receive_parameter_types=route.receive_parameter_names,
+        key=route.key,
+    )

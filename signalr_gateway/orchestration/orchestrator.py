@@ -1,0 +1,217 @@
+"""The orchestration: which hubs lie behind the gateway and which routes lead to them (GW-1 … GW-5).
+
+Pure data, checked as it is written, so that a mistake is reported at the line that makes it and
+names the hub, the route and the field. What one route may be is decided by `route`; connecting
+to the hubs is `downstream`'s business, the meaning of a route for a call or an event `relay`'s.
+
+It reads almost word for word like the C# original::
+
+    orchestrator.add_hub("chatservice", build_hub_connection, receive_key="2f85…").add_route(
+        "room",
+        HubRouteInfo(
+            invoke_method="SendMessage",
+            receive_method="ReceiveMessage",
+            receive_parameter_types=[str, str],
+        ),
+    )
+    orchestrator.start_gateway_hub = True
+    orchestrator.gateway_hub_url = "https://localhost:44360/GatewayHub"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from protocol import normal_origin
+
+from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
+from .checks import (
+    OrchestrationError,
+    checked_key,
+    is_list,
+    is_name,
+    is_positive,
+    suggestion,
+)
+from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
+
+if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop
+    from protocol import HubConnection, HubConnectionBuilder
+
+    BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
+
+DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts unless told otherwise
+DEFAULT_INVOKE_TIMEOUT = 30.0
+
+_SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamHub:
+    """A checked hub: how to connect to it, what it accepts, and its routes by lower-case key."""
+
+    api: str
+    build_hub_connection: BuildHubConnection
+    receive_key: str | None = field(repr=False)  # a secret: it must not reach a log by accident
+    maximum_message_size: int | None
+    """Bytes; a larger invocation is refused here (GW-9), the hub would close the connection."""
+    invoke_timeout: float
+    """Seconds that a call waits for the hub's completion (GW-9)."""
+    routes: Mapping[str, HubRoute] = field(default_factory=dict)
+
+
+class HubBuilder:
+    """Adds routes to one hub; `add_hub` goes on with the next one, as the C# chain does (GW-3)."""
+
+    def __init__(
+        self, orchestrator: Orchestrator, hub: DownstreamHub, routes: dict[str, HubRoute]
+    ) -> None:
+        self._hub = hub
+        self._routes = routes
+        self.add_hub = orchestrator.add_hub  # the very method, so that the chain can go on
+
+    def add_route(self, key: str, info: HubRouteInfo) -> HubBuilder:
+        """Add the route `key`, unique in this hub ignoring case. Raises `OrchestrationError`."""
+        api = self._hub.api
+        route = checked_route(api, checked_key(key, hub=api), info, self._hub.invoke_timeout)
+        if route.key in self._routes:
+            raise OrchestrationError(
+                "this hub has a route of that key already; keys ignore case",
+                hub=route.api,
+                route=route.key,
+                field="key",
+            )
+        for other in self._routes.values():
+            check_shared_receive_method(route, other)
+        self._routes[route.key] = route
+        return self
+
+
+class Orchestrator:
+    """Collects the hubs; what it holds is valid at any time.
+
+    `start_gateway_hub` switches the hub endpoint for clients and all fan-out off when False; calls
+    still work (GW-4). Of `gateway_hub_url` the path counts: where this process serves that hub
+    (GW-5). `allowed_origins` are those of web pages that may use the gateway, beside its own pages
+    (GW-26a).
+    """
+
+    def __init__(self) -> None:
+        self._hubs: dict[str, DownstreamHub] = {}
+        self._gateway_hub_url = DEFAULT_GATEWAY_HUB_PATH
+        self._gateway_hub_path = DEFAULT_GATEWAY_HUB_PATH
+        self._start_gateway_hub = True
+        self._allowed_origins: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Only what there is can be set: a misspelt switch must not look as if it were thrown."""
+        if not name.startswith("_") and name not in _SETTINGS:
+            raise OrchestrationError(f"unknown; {suggestion(name, _SETTINGS)}", field=name)
+        super().__setattr__(name, value)
+
+    def add_hub(
+        self,
+        api: str,
+        build_hub_connection: BuildHubConnection,
+        receive_key: str | None = None,
+        maximum_message_size: int | None = DEFAULT_MAXIMUM_MESSAGE_SIZE,
+        invoke_timeout: float = DEFAULT_INVOKE_TIMEOUT,
+    ) -> HubBuilder:
+        """Register the hub `api` and return the builder that takes its routes.
+
+        `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
+        Without a `receive_key` nobody needs one (GW-18). `maximum_message_size` is in bytes, None
+        for no limit; `invoke_timeout` in seconds. Raises `OrchestrationError`.
+        """
+        api = checked_key(api)
+        if api in self._hubs:
+            raise OrchestrationError(
+                "a hub of that key is registered already; keys ignore case", hub=api, field="api"
+            )
+        _check_hub(api, build_hub_connection, receive_key, maximum_message_size, invoke_timeout)
+        routes: dict[str, HubRoute] = {}
+        hub = DownstreamHub(
+            api=api,
+            build_hub_connection=build_hub_connection,
+            receive_key=receive_key,
+            maximum_message_size=maximum_message_size,
+            invoke_timeout=invoke_timeout,
+            routes=MappingProxyType(routes),
+        )
+        self._hubs[api] = hub
+        return HubBuilder(self, hub, routes)
+
+    @property
+    def hubs(self) -> Mapping[str, DownstreamHub]:
+        """The registered hubs by lower-case key, in the order of registration."""
+        return MappingProxyType(self._hubs)
+
+    @property
+    def start_gateway_hub(self) -> bool:
+        return self._start_gateway_hub
+
+    @start_gateway_hub.setter
+    def start_gateway_hub(self, start: bool) -> None:
+        self._start_gateway_hub = _checked_flag(start, "start_gateway_hub")
+
+    @property
+    def allowed_origins(self) -> Sequence[str]:
+        """In the form in which browsers send them."""
+        return self._allowed_origins
+
+    @allowed_origins.setter
+    def allowed_origins(self, origins: Sequence[str]) -> None:
+        if not is_list(origins):
+            raise OrchestrationError("must be a list of origins", field="allowed_origins")
+        try:
+            self._allowed_origins = tuple(map(normal_origin, origins))
+        except ValueError as exc:
+            raise OrchestrationError(f"each origin {exc}", field="allowed_origins") from exc
+
+    @property
+    def gateway_hub_url(self) -> str:
+        return self._gateway_hub_url
+
+    @gateway_hub_url.setter
+    def gateway_hub_url(self, url: str) -> None:
+        try:
+            self._gateway_hub_path = gateway_hub_path(url)
+        except ValueError as exc:
+            raise OrchestrationError(str(exc), field="gateway_hub_url") from exc
+        self._gateway_hub_url = url
+
+    @property
+    def gateway_hub_path(self) -> str:
+        """The path at which this process serves the gateway hub, without a trailing slash."""
+        return self._gateway_hub_path
+
+
+def _checked_flag(value: object, field_name: str) -> bool:
+    if not isinstance(value, bool):
+        problem = f"must be True or False, not {type(value).__name__}"
+        raise OrchestrationError(problem, field=field_name)
+    return value
+
+
+def _check_hub(
+    api: str,
+    build_hub_connection: object,
+    receive_key: object,
+    maximum_message_size: object,
+    invoke_timeout: object,
+) -> None:
+    def problems() -> Iterator[tuple[str, str]]:
+        if not callable(build_hub_connection):
+            yield "build_hub_connection", "must be a function that takes a HubConnectionBuilder"
+        if receive_key is not None and not is_name(receive_key):
+            yield "receive_key", "must be non-empty text, or None when no key is needed"
+        if maximum_message_size is not None and not is_positive(maximum_message_size, int):
+            yield "maximum_message_size", "must be a positive number of bytes, or None"
+        if not is_positive(invoke_timeout, int, float):
+            yield "invoke_timeout", "must be a positive number of seconds"
+
+    for field_name, problem in problems():
+        raise OrchestrationError(problem, hub=api, field=field_name)

@@ -1,0 +1,325 @@
+"""What a route's ``receive_parameter_types`` mean: their .NET names and what fits them (GW-6).
+
+A check and nothing else: it looks at the raw JSON of a downstream event and answers whether the
+original's lenient conversions would have taken it. What passes is forwarded as it came, never
+converted, so nothing here returns a value. An event of a MessagePack hub is looked at as the JSON
+that it becomes; where MessagePack has a form of its own for a type, that counts as well. Which
+route an event belongs to is `relay`'s business.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Union
+from uuid import UUID
+
+import msgspec
+
+from protocol import Payload, TranscodingError
+from protocol.errors import ArgumentBindingError
+from protocol.json.binding import BINDER
+from protocol.json.scanner import split_array
+
+Fits = Callable[[msgspec.Raw], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveType:
+    """One declared parameter type: how it is shown (GW-11) and what fits it (GW-6).
+
+    Two of them are equal when they were declared alike; that is what routes sharing a receive
+    method must agree in (GW-2).
+    """
+
+    name: str
+    """The .NET name: ``String``, ``Int64``, ``Byte[]``, a class by its own name."""
+    fits: Fits = field(compare=False, repr=False)
+    declared: object = field(default=None, repr=False)
+    nullable: bool = False
+    fits_transcoded: Fits | None = field(default=None, compare=False, repr=False)
+    """What fits of a MessagePack hub's events, as JSON; None: the same."""
+
+    def check(self, *, transcoded: bool) -> Fits:
+        """What decides over an event that was written as JSON, or that was `transcoded` to it."""
+        return self.fits_transcoded if transcoded and self.fits_transcoded else self.fits
+
+
+class UnknownReceiveType(TypeError):
+    """A declared type that this table does not know; the text lists those it does."""
+
+    def __init__(self, declared: object) -> None:
+        super().__init__(
+            f"{declared!r} is not a receive parameter type; known are {_known_types()}"
+        )
+        self.declared = declared
+
+
+def receive_type(declared: object) -> ReceiveType:
+    """Look up what was written in ``receive_parameter_types``.
+
+    `declared` is a Python type (``str``, ``list[int]``, ``int | None``, a Struct, dataclass or
+    TypedDict class), or the C# keyword or .NET name of a leaf as text, in any case (``"int"`` is
+    Int32 as in C#, while ``int`` is Int64). Raises `UnknownReceiveType`.
+    """
+    if isinstance(declared, str):
+        leaf = _BY_NAME.get(declared.lower().removeprefix("system."))
+    else:
+        leaf = _by_python_type(declared)
+    if leaf is not None:
+        return leaf
+    if typing.get_origin(declared) in (Union, types.UnionType):
+        return _optional(declared)
+    if declared is list:
+        return ReceiveType("Object[]", _is_array, list)
+    if typing.get_origin(declared) is list:
+        return _array_of(declared)
+    if isinstance(declared, type) and _has_members(declared):
+        try:
+            return ReceiveType(declared.__name__, _reads_object(declared), declared)
+        except TypeError as exc:
+            raise UnknownReceiveType(declared) from exc
+    raise UnknownReceiveType(declared)
+
+
+def misfit(declared: Sequence[ReceiveType], arguments: Payload) -> str | None:
+    """Why `arguments` do not fit the `declared` types, in names and counts; None when they do."""
+    try:
+        items = split_array(arguments.form("json"))
+    except TranscodingError as exc:
+        return str(exc)
+    if len(items) != len(declared):
+        return f"expected {len(declared)} arguments, got {len(items)}"
+    transcoded = arguments.origin != "json"
+    for position, (expected, argument) in enumerate(zip(declared, items, strict=True), 1):
+        if not expected.check(transcoded=transcoded)(argument):
+            return f"argument {position} is no {expected.name} but {_kind(argument)}"
+    return None
+
+
+# --- kinds of JSON value -------------------------------------------------------------------
+
+_KINDS = {
+    ord('"'): "text",
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord("t"): "true",
+    ord("f"): "false",
+    ord("n"): "null",
+}
+
+
+def _first(value: msgspec.Raw) -> int:
+    return memoryview(value)[0]
+
+
+def _kind(value: msgspec.Raw) -> str:
+    return _KINDS.get(_first(value), "a number")
+
+
+def _is_anything(value: msgspec.Raw) -> bool:
+    return True
+
+
+def _is_array(value: msgspec.Raw) -> bool:
+    return _first(value) == ord("[")
+
+
+def _is_scalar(value: msgspec.Raw) -> bool:
+    # String takes text, numbers, true, false and null, as the original's converter did.
+    return _first(value) not in b"[{"
+
+
+def _is_number(value: msgspec.Raw) -> bool:
+    return _first(value) in b"-0123456789"
+
+
+def _is_boolean(value: msgspec.Raw) -> bool:
+    return _first(value) in b"tf"
+
+
+_LONGEST_WHOLE_NUMBER = 64
+"""More than any sensible spelling of a 64-bit integer has; longer ones are refused unread."""
+
+
+def _is_whole_number(bits: int) -> Fits:
+    lowest, highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+    def fits(value: msgspec.Raw) -> bool:
+        text = bytes(value)
+        if not _is_number(value) or len(text) > _LONGEST_WHOLE_NUMBER:
+            return False
+        try:
+            number = Decimal(text.decode("ascii"))
+        except ArithmeticError:
+            return False
+        # The range first: asking 1e999999999 for its integral value would write out its zeros.
+        return lowest <= number <= highest and number == number.to_integral_value()
+
+    return fits
+
+
+def _reads(declared: type) -> Fits:
+    """Fits what the library reads into `declared`, with .NET's rules (J-14 … J-18)."""
+    read = BINDER.value_reader(declared)
+
+    def fits(value: msgspec.Raw) -> bool:
+        try:
+            read(value)
+        except ArgumentBindingError:
+            return False
+        return True
+
+    return fits
+
+
+def _reads_object(declared: type) -> Fits:
+    reads = _reads(declared)
+    _require_readable_members(declared, {declared})
+    return lambda value: _first(value) == ord("{") and reads(value)
+
+
+def _require_readable_members(declared: type, seen: set[type]) -> None:
+    """Raises TypeError for a member that no JSON fits, which readers would only find on the way."""
+    for annotation in typing.get_type_hints(declared).values():
+        if typing.get_origin(annotation) is typing.ClassVar:
+            continue
+        BINDER.value_reader(annotation)
+        for part in (annotation, *typing.get_args(annotation)):
+            if isinstance(part, type) and _has_members(part) and part not in seen:
+                seen.add(part)
+                _require_readable_members(part, seen)
+
+
+# --- of a MessagePack hub, as JSON (M-15) ----------------------------------------------------
+
+
+def _is_decimal_text(value: msgspec.Raw) -> bool:
+    if _first(value) != ord('"'):
+        return _is_number(value)
+    try:
+        return Decimal(bytes(value)[1:-1].decode("ascii")).is_finite()
+    except (ArithmeticError, ValueError):
+        return False
+
+
+_is_moment = _reads(datetime)
+_is_minutes = _is_whole_number(16)
+
+
+def _is_clock_and_offset(value: msgspec.Raw) -> bool:
+    if not _is_array(value):
+        return _is_moment(value)
+    parts = split_array(value)
+    return len(parts) == 2 and _is_moment(parts[0]) and _is_minutes(parts[1])
+
+
+# --- the table -----------------------------------------------------------------------------
+
+_STRING = ReceiveType("String", _is_scalar)
+_INT32 = ReceiveType("Int32", _is_whole_number(32))
+_INT64 = ReceiveType("Int64", _is_whole_number(64))
+_SINGLE = ReceiveType("Single", _is_number)
+_DOUBLE = ReceiveType("Double", _is_number)
+_DECIMAL = ReceiveType("Decimal", _is_number, fits_transcoded=_is_decimal_text)
+_BOOLEAN = ReceiveType("Boolean", _is_boolean)
+_DATETIME = ReceiveType("DateTime", _reads(datetime))
+_DATETIME_OFFSET = ReceiveType(
+    "DateTimeOffset", _reads(datetime), fits_transcoded=_is_clock_and_offset
+)
+_GUID = ReceiveType("Guid", _reads(UUID))
+_BYTES = ReceiveType("Byte[]", _reads(bytes))
+_OBJECT = ReceiveType("Object", _is_anything)
+
+_BY_PYTHON_TYPE: tuple[tuple[object, ReceiveType], ...] = (
+    (str, _STRING),
+    (int, _INT64),
+    (float, _DOUBLE),
+    (bool, _BOOLEAN),
+    (Decimal, _DECIMAL),
+    (datetime, _DATETIME),
+    (UUID, _GUID),
+    (bytes, _BYTES),
+    (Any, _OBJECT),
+    (object, _OBJECT),
+)
+
+_KEYWORDS: Mapping[str, ReceiveType] = {  # where C#'s keyword is not the .NET name in lower case
+    "int": _INT32,
+    "long": _INT64,
+    "float": _SINGLE,
+    "bool": _BOOLEAN,
+}
+_BY_NAME: Mapping[str, ReceiveType] = {
+    **{
+        leaf.name.lower(): leaf
+        for leaf in (
+            *(_STRING, _INT32, _INT64, _SINGLE, _DOUBLE, _DECIMAL, _BOOLEAN),
+            *(_DATETIME, _DATETIME_OFFSET, _GUID, _BYTES, _OBJECT),
+        )
+    },
+    **_KEYWORDS,
+}
+
+
+def _by_python_type(declared: object) -> ReceiveType | None:
+    # A walk instead of a dict: what a user wrote there by mistake may not be hashable.
+    return next((leaf for python_type, leaf in _BY_PYTHON_TYPE if declared is python_type), None)
+
+
+def _known_types() -> str:
+    python_types = ", ".join(
+        getattr(python_type, "__name__", str(python_type)) for python_type, _ in _BY_PYTHON_TYPE
+    )
+    return (
+        f"the types {python_types}, list, list[…], … | None, a Struct, dataclass or TypedDict class"
+        f" and the names {', '.join(sorted(_BY_NAME))}"
+    )
+
+
+# --- composed types ------------------------------------------------------------------------
+
+
+def _optional(declared: object) -> ReceiveType:
+    members = [member for member in typing.get_args(declared) if member is not types.NoneType]
+    if len(members) != 1:
+        raise UnknownReceiveType(declared)
+    inner = receive_type(members[0])
+
+    def fits(check: Fits) -> Fits:
+        return lambda value: _first(value) == ord("n") or check(value)
+
+    return ReceiveType(
+        inner.name,
+        fits(inner.fits),
+        declared,
+        nullable=True,
+        fits_transcoded=fits(inner.check(transcoded=True)),
+    )
+
+
+def _array_of(declared: object) -> ReceiveType:
+    (item_type,) = typing.get_args(declared)
+    item = receive_type(item_type)
+
+    def fits(check: Fits) -> Fits:
+        return lambda value: _is_array(value) and all(map(check, split_array(value)))
+
+    return ReceiveType(
+        f"{item.name}[]",
+        fits(item.fits),
+        declared,
+        fits_transcoded=fits(item.check(transcoded=True)),
+    )
+
+
+def _has_members(declared: type) -> bool:
+    return (
+        issubclass(declared, msgspec.Struct)
+        or is_dataclass(declared)
+        or typing.is_typeddict(declared)
+    )

@@ -1,0 +1,202 @@
+"""One route of a hub: as its author writes it, and checked (GW-2).
+
+Pure data. What a route means for a call or an event is `relay`'s decision, which keys are taken
+already `orchestrator`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from protocol.errors import DECODING_FAILURES
+
+from ..routing.arguments import MAXIMUM_ARGUMENTS
+from .checks import OrchestrationError, is_list, is_name, is_positive
+from .receive_types import ReceiveType, UnknownReceiveType, receive_type
+
+
+class BroadcastType(Enum):
+    """Who gets a route's events (GW-15); the values are .NET's names, as GW-11 shows them."""
+
+    ALL = "All"
+    GROUP = "Group"
+    INDIVIDUAL = "Individual"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubRouteInfo:
+    """What a route does, as its author writes it (GW-2).
+
+    Either method may be left out: a route without `receive_method` only sends, one without
+    `invoke_method` only receives.
+    """
+
+    invoke_method: str | None = None
+    """The method of the downstream hub that a call through this route invokes."""
+    receive_method: str | None = None
+    """The event of the downstream hub that this route passes on, and its name for the clients."""
+    receive_parameter_types: Sequence[object] | None = None
+    """When given, events that do not fit are not passed on (GW-6); see `receive_types`."""
+    broadcast_type: BroadcastType = BroadcastType.ALL
+    receive_group: str | None = None
+    """The group that gets the events of a `BroadcastType.GROUP` route; case matters."""
+    spread: bool = False
+    """Clients get the downstream arguments as they came instead of the envelope of GW-14."""
+    invoke_timeout: float | None = None
+    """Seconds that a call waits for the hub's completion (GW-9); None: as the hub says."""
+    maximum_body_size: int | None = None
+    """Bytes of a call's arguments (GW-9); None: as the whole gateway has it."""
+    summary: str | None = None
+    """One line about the call for its readers in the OpenAPI document (GW-12)."""
+    examples: Sequence[Sequence[object]] | None = None
+    """Bodies that a caller may try (GW-12), each the list of a call's arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubRoute:
+    """A checked route. `api` and `key` are in lower case: both ignore case (GW-1)."""
+
+    api: str
+    key: str
+    invoke_method: str | None
+    receive_method: str | None
+    receive_parameters: tuple[ReceiveType, ...] | None
+    broadcast_type: BroadcastType
+    receive_group: str | None
+    spread: bool
+    invoke_timeout: float
+    """Seconds: the route's own, else its hub's."""
+    maximum_body_size: int | None
+    summary: str | None
+    examples: tuple[msgspec.Raw, ...]
+    """JSON arrays."""
+
+    @property
+    def receive_parameter_names(self) -> list[str] | None:
+        """The declared types by their .NET names (GW-11); None when none were declared."""
+        if self.receive_parameters is None:
+            return None
+        return [parameter.name for parameter in self.receive_parameters]
+
+
+def _is_body(value: object) -> bool:
+    return is_list(value) and len(value) <= MAXIMUM_ARGUMENTS
+
+
+def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float) -> HubRoute:
+    """The route `key` of the hub `api`, which has `invoke_timeout`. Raises `OrchestrationError`."""
+
+    def error(field_name: str, problem: str) -> OrchestrationError:
+        return OrchestrationError(problem, hub=api, route=key, field=field_name)
+
+    if not isinstance(info, HubRouteInfo):
+        raise error("info", f"must be a HubRouteInfo, not {type(info).__name__}")
+    for field_name, problem in _route_problems(info):
+        raise error(field_name, problem)
+    return HubRoute(
+        api=api,
+        key=key,
+        invoke_method=info.invoke_method,
+        receive_method=info.receive_method,
+        receive_parameters=_receive_parameters(info.receive_parameter_types, error),
+        broadcast_type=info.broadcast_type,
+        receive_group=info.receive_group,
+        spread=info.spread,
+        invoke_timeout=invoke_timeout if info.invoke_timeout is None else info.invoke_timeout,
+        maximum_body_size=info.maximum_body_size,
+        summary=info.summary,
+        examples=_examples(info.examples, error),
+    )
+
+
+def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
+    """What is wrong with a route by itself, as (field, problem)."""
+    for name in ("invoke_method", "receive_method", "receive_group", "summary"):
+        value = getattr(info, name)
+        if value is not None and not is_name(value):
+            yield name, "must be non-empty text, or left out"
+    for name, expected in (("broadcast_type", BroadcastType), ("spread", bool)):
+        if not isinstance(getattr(info, name), expected):
+            yield name, f"must be a {expected.__name__}"
+    if info.invoke_method is None and info.receive_method is None:
+        yield "invoke_method", "a route needs an invoke_method, a receive_method or both"
+    if info.broadcast_type is BroadcastType.GROUP and info.receive_group is None:
+        yield "receive_group", "a group route needs one"
+    if info.broadcast_type is not BroadcastType.GROUP and info.receive_group is not None:
+        yield "receive_group", "belongs to a route whose broadcast_type is GROUP only"
+    if info.receive_method is None:
+        for name, unset in (
+            ("receive_parameter_types", info.receive_parameter_types is None),
+            ("broadcast_type", info.broadcast_type is BroadcastType.ALL),
+            ("spread", not info.spread),
+        ):
+            if not unset:
+                yield name, "has no meaning without a receive_method"
+    if info.invoke_method is None:
+        for name in ("invoke_timeout", "maximum_body_size", "summary", "examples"):
+            if getattr(info, name) is not None:
+                yield name, "has no meaning without an invoke_method"
+    yield from _call_limit_problems(info)
+
+
+def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
+    for name, allowed, unit in (
+        ("invoke_timeout", (int, float), "seconds"),
+        ("maximum_body_size", (int,), "bytes"),
+    ):
+        value = getattr(info, name)
+        if value is not None and not is_positive(value, *allowed):
+            yield name, f"must be a positive number of {unit}"
+
+
+def _receive_parameters(
+    declared: object, error: Callable[[str, str], OrchestrationError]
+) -> tuple[ReceiveType, ...] | None:
+    if declared is None:
+        return None
+    if not is_list(declared):
+        raise error("receive_parameter_types", "must be a list of types")
+    try:
+        return tuple(receive_type(each) for each in declared)
+    except UnknownReceiveType as exc:
+        raise error("receive_parameter_types", str(exc)) from exc
+
+
+def _examples(
+    bodies: object, error: Callable[[str, str], OrchestrationError]
+) -> tuple[msgspec.Raw, ...]:
+    """The bodies as JSON, so that what their author changes later cannot change them."""
+    if bodies is None:
+        return ()
+    if not is_list(bodies) or not all(map(_is_body, bodies)):
+        problem = f"must be a list of bodies, each a list of at most {MAXIMUM_ARGUMENTS} arguments"
+        raise error("examples", problem)
+    try:
+        return tuple(msgspec.Raw(msgspec.json.encode(list(body))) for body in bodies)
+    except (TypeError, OverflowError, *DECODING_FAILURES) as exc:
+        raise error("examples", "must be of values that can be written as JSON") from exc
+
+
+def check_shared_receive_method(route: HubRoute, other: HubRoute) -> None:
+    """GW-2: an event goes out once, so the routes that share it must agree in its shape.
+
+    Raises `OrchestrationError`.
+    """
+    if route.receive_method is None or route.receive_method != other.receive_method:
+        return
+    for field_name, agree in (
+        ("receive_parameter_types", route.receive_parameters == other.receive_parameters),
+        ("spread", route.spread == other.spread),
+    ):
+        if not agree:
+            raise OrchestrationError(
+                f"must be the same as in route {other.key!r},"
+                f" which shares the receive_method {route.receive_method!r}",
+                hub=route.api,
+                route=route.key,
+                field=field_name,
+            )

@@ -1,0 +1,112 @@
+"""The arguments of an invocation: split but never decoded (GW-7).
+
+Numbers, dates and key order reach the hub exactly as the caller wrote them, so nothing here changes
+a byte; it only refuses what could harm the one connection that all callers of a hub share. A caller
+over HTTP writes strict JSON, one of the gateway hub JSON or MessagePack. What a refusal looks like
+to the caller is `problem`'s business.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocol import Payload
+from protocol.errors import DECODING_FAILURES
+from protocol.json.scanner import split_array
+from protocol.messagepack.scanner import is_too_deep
+
+from ..http.problem import ProblemCode
+
+MAXIMUM_ARGUMENTS = 10
+DEFAULT_MAXIMUM_DEPTH = 32
+
+
+class InvalidArguments(ValueError):
+    """The text is no list of arguments; `code` says which rule it broke, `str()` explains it."""
+
+    def __init__(self, code: ProblemCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def split_arguments(
+    text: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH, protocol_name: str = "json"
+) -> list[Payload]:
+    """Split an array into its items, each with its bytes as written.
+
+    The array itself is the first level of `maximum_depth`. Raises `InvalidArguments`.
+    """
+    if not text:
+        raise InvalidArguments(
+            ProblemCode.EMPTY_BODY, "The body is empty; it must be a JSON array of arguments."
+        )
+    items = _split_json(text) if protocol_name == "json" else _split_messagepack(text)
+    if len(items) > MAXIMUM_ARGUMENTS:
+        raise InvalidArguments(
+            ProblemCode.TOO_MANY_ARGUMENTS,
+            f"There are {len(items)} arguments; at most {MAXIMUM_ARGUMENTS} are allowed.",
+        )
+    is_deep = exceeds_depth if protocol_name == "json" else is_too_deep
+    if is_deep(text, maximum_depth):
+        raise InvalidArguments(
+            ProblemCode.TOO_DEEP,
+            f"The arguments nest arrays and objects deeper than {maximum_depth} levels.",
+        )
+    return [Payload({protocol_name: item}) for item in items]
+
+
+def _split_json(text: bytes) -> list[msgspec.Raw]:
+    # msgspec takes any bytes inside what it leaves undecoded, and such bytes would be put into a
+    # text frame of the shared connection.
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as exc:
+            raise InvalidArguments(
+                ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
+            ) from exc
+    try:
+        return split_array(text)
+    except msgspec.ValidationError as exc:
+        raise InvalidArguments(
+            ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."
+        ) from exc
+    except RecursionError as exc:
+        raise InvalidArguments(ProblemCode.TOO_DEEP, "The arguments nest far too deeply.") from exc
+    except DECODING_FAILURES as exc:
+        raise InvalidArguments(
+            ProblemCode.INVALID_JSON, f"The arguments are not JSON: {exc}."
+        ) from exc
+
+
+_split_binary_array = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+
+
+def _split_messagepack(data: bytes) -> list[msgspec.Raw]:
+    try:
+        return _split_binary_array(data)
+    except DECODING_FAILURES as exc:
+        raise InvalidArguments(ProblemCode.NOT_AN_ARRAY, "The arguments must be an array.") from exc
+
+
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def exceeds_depth(text: bytes, maximum_depth: int) -> bool:
+    """Whether valid JSON `text` nests arrays and objects deeper than `maximum_depth`.
+
+    Works on whole byte strings, never recursively and never character by character: nearly all text
+    has too few brackets to be deep; for the rest each pass strikes out the innermost pairs, so the
+    number of passes is the depth.
+    """
+    if text.count(b"[") + text.count(b"{") <= maximum_depth:
+        return False
+    if b"\\" in text:  # only inside strings; without escapes, every quote opens or closes one
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    skeleton = b"".join(text.split(b'"')[::2]).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(maximum_depth):
+        if not skeleton:
+            break
+        skeleton = skeleton.replace(b"[]", b"")
+    return skeleton != b""

@@ -1,0 +1,1 @@
+"""A running gateway: how its parts are put together, served and stopped."""

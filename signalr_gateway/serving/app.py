@@ -1,0 +1,149 @@
+"""The composition root: builds the gateway's parts, gives them addresses, starts and stops them.
+
+Start: downstream connections are built with their handlers, then connect in the background; the
+gateway serves at once. Stop: new calls are refused while those under way get time to end
+(`runner`), clients are told, and only then the downstream connections close.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import replace
+
+from aiohttp import web
+
+from protocol import EndpointOptions, HubOptions, map_hub
+
+from ..clients.broadcast import Broadcaster
+from ..clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS, GatewayHub, GatewayServices
+from ..downstream.connection import Downstream, Downstreams, MakeDownstream
+from ..http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
+from ..http.console_page import add_console
+from ..http.cors import OriginGuard
+from ..http.openapi import openapi_document
+from ..http.swagger_page import add_swagger
+from ..orchestration.checks import is_positive
+from ..orchestration.orchestrator import DownstreamHub, Orchestrator
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH
+from ..routing.relay import Relay
+from .draining import Gate
+from .gateway import Gateway, GatewayHubParts
+
+log = logging.getLogger(__name__)
+
+GATEWAY = web.AppKey("gateway", Gateway)
+"""Where an application made here keeps its parts."""
+
+
+def create_app(
+    orchestrator: Orchestrator,
+    *,
+    maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
+    maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+    body_timeout: float = DEFAULT_BODY_TIMEOUT,
+    maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS,
+    hub_options: HubOptions | None = None,
+    console: bool = True,
+    swagger: bool = True,
+    make_downstream: MakeDownstream = Downstream,
+) -> web.Application:
+    """The gateway of a finished orchestration as an aiohttp application; see `runner`.
+
+    `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
+    bound a POST's body (GW-7, GW-9); a route may have a size of its own. `maximum_connections`
+    bounds the clients of the gateway hub, `hub_options` are its others. Raises ValueError for a
+    limit that is none; starting the application raises `OrchestrationError` when a hub's
+    `build_hub_connection` fails.
+    """
+    _require_whole_number("maximum_body_size", maximum_body_size)
+    _require_whole_number("maximum_depth", maximum_depth)
+    _require_whole_number("maximum_connections", maximum_connections)
+    if not is_positive(body_timeout, int, float):
+        raise ValueError("body_timeout must be a number of seconds above 0")
+    app = web.Application()
+    gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
+    gate.guard(app)
+    OriginGuard(orchestrator.allowed_origins).guard(app)
+    app.on_shutdown.append(_drain)  # before the hub's clients are told, which may take a while
+    hubs = dict(orchestrator.hubs)
+    relay = Relay(hubs)
+    downstreams = Downstreams(hubs, make_downstream)
+    HttpApi(  # first, since addresses are tried in order and its calls are the busiest
+        relay,
+        downstreams,
+        maximum_body_size=maximum_body_size,
+        maximum_depth=maximum_depth,
+        body_timeout=body_timeout,
+    ).add_to(app)
+    hub: GatewayHubParts | None = None
+    if orchestrator.start_gateway_hub:
+        services = GatewayServices(relay, downstreams, maximum_depth)
+        hub = _map_gateway_hub(
+            app,
+            orchestrator.gateway_hub_path,
+            services,
+            hubs,
+            hub_options or HubOptions(),
+            EndpointOptions(maximum_connections=maximum_connections),
+        )
+    gateway = Gateway(relay, downstreams, gate, hub)
+    app[GATEWAY] = gateway
+    if console:
+        add_console(app, gateway)
+    if swagger:
+        add_swagger(app, openapi_document(orchestrator))
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+def _require_whole_number(name: str, value: object) -> None:
+    if not is_positive(value, int):
+        raise ValueError(f"{name} must be a whole number above 0")
+
+
+def _map_gateway_hub(
+    app: web.Application,
+    path: str,
+    services: GatewayServices,
+    hubs: Mapping[str, DownstreamHub],
+    hub_options: HubOptions,
+    endpoint_options: EndpointOptions,
+) -> GatewayHubParts:
+    context = map_hub(
+        app,
+        path,
+        GatewayHub,
+        hub_options=_gateway_hub_options(services.relay.all_channels, hub_options),
+        endpoint_options=endpoint_options,
+        hub_factory=lambda: GatewayHub(services),
+    )
+    return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))
+
+
+def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
+    """The orchestration bounds the groups of the gateway hub, which are channels, and no client."""
+    return replace(
+        options,
+        maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
+        maximum_group_name_length=max(
+            options.maximum_group_name_length, *(len(channel) for channel in channels), 1
+        ),
+    )
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    gateway = app[GATEWAY]
+    gateway.downstreams.start(None if gateway.hub is None else gateway.hub.broadcaster.on_event)
+    hubs = [downstream.hub for downstream in gateway.downstreams.values()]
+    routes = sum(len(hub.routes) for hub in hubs)
+    log.info("gateway started, number of hubs: %d, of routes: %d", len(hubs), routes)
+    yield
+    await gateway.downstreams.stop()
+    log.info("gateway stopped")
+
+
+async def _drain(app: web.Application) -> None:
+    log.info("gateway stops: no more calls are taken")
+    app[GATEWAY].gate.close()
+    app[GATEWAY].downstreams.drain()

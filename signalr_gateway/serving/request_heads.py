@@ -1,0 +1,134 @@
+"""Closes connections that do not send a complete request head in time.
+
+aiohttp has no such deadline: a silent connection would stay open for ever, and many of them use up
+the file descriptors of the process. The deadline runs from the moment a connection is accepted, and
+again from the first byte of each later request, until the request head is complete. The body has a
+deadline of its own (`http.api`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import web
+
+from ..downstream.clock import Clock, Timer
+
+DEFAULT_HEADERS_TIMEOUT = 30.0
+
+
+class RequestHeads:
+    """The deadlines of all connections, with one timer. `timeout` is in seconds."""
+
+    def __init__(self, timeout: float, clock: Clock | None = None) -> None:
+        self._timeout = timeout
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        self._since: dict[WatchedConnection, float] = {}  # the oldest first
+        self._timer: Timer | None = None
+
+    def guard(self, app: web.Application) -> None:
+        """Add a middleware to `app` that stops the deadline while a request is served."""
+
+        @web.middleware
+        async def middleware(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            transport = request.transport
+            watched = None if transport is None else transport.get_protocol()
+            if not isinstance(watched, WatchedConnection):
+                return await handler(request)
+            watched.suspend()
+            try:
+                return await handler(request)
+            finally:
+                watched.resume()
+
+        app.middlewares.insert(0, middleware)
+
+    def watch(self, protocol: asyncio.Protocol) -> WatchedConnection:
+        """Return the protocol that a listener uses in place of `protocol`."""
+        return WatchedConnection(self, protocol)
+
+    def begin(self, connection: WatchedConnection) -> None:
+        """Start the deadline of `connection`, unless it runs already."""
+        self._since.setdefault(connection, self._clock.time())
+        if self._timer is None:
+            self._set_timer()
+
+    def end(self, connection: WatchedConnection) -> None:
+        """Stop the deadline: the head is complete, or the connection is lost."""
+        self._since.pop(connection, None)
+
+    def close(self) -> None:
+        """Stop all deadlines."""
+        self._since.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        oldest = next(iter(self._since.values()))
+        self._timer = self._clock.call_at(oldest + self._timeout, self._close_overdue)
+
+    def _close_overdue(self) -> None:
+        self._timer = None
+        now = self._clock.time()
+        for connection, since in list(self._since.items()):
+            if since + self._timeout > now:
+                break
+            del self._since[connection]
+            connection.abort()
+        if self._since:
+            self._set_timer()
+
+
+class WatchedConnection(asyncio.Protocol):
+    """A protocol that passes everything on to aiohttp's, and starts the deadline of each head.
+
+    It is the transport's protocol only while no request is served.
+    """
+
+    def __init__(self, heads: RequestHeads, protocol: asyncio.Protocol) -> None:
+        self._heads = heads
+        self._protocol = protocol
+        self._transport: asyncio.Transport | None = None
+
+    def suspend(self) -> None:
+        """Let the transport call aiohttp's protocol directly, while a request is served."""
+        self._heads.end(self)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.set_protocol(self._protocol)
+
+    def resume(self) -> None:
+        """Become the transport's protocol again, once the request has been served."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.set_protocol(self)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._heads.begin(self)
+        self._protocol.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heads.begin(self)
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heads.end(self)
+        self._transport = None
+        self._protocol.connection_lost(exc)
