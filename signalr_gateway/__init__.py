@@ -1,15 +1,16 @@
 """An API gateway for SignalR hubs: HTTP calls in, hub invocations out, events back to all clients.
 
-The walk of a call: `http.api` (or `gateway_hub`) checks it, `relay` finds its route, `downstream`
-carries it to the hub. The walk of an event: `downstream` hears it, `relay` names its audience,
-`broadcast` sends it to the clients of `gateway_hub`. `orchestrator` says what there is, `app` puts
-it together, `cli` starts it.
+A call: `http.api` or `clients.gateway_hub` checks it, `routing.relay` finds its route, and
+`downstream.connection` invokes the method of the downstream hub. An event: `downstream.connection`
+receives it, `routing.relay` finds its audience, and `clients.broadcast` sends it to the clients of
+the gateway hub. `orchestration` holds what is configured, `serving` puts the parts together.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .orchestration.checks import OrchestrationError
 from .orchestration.orchestrator import Orchestrator
@@ -17,6 +18,7 @@ from .orchestration.route import BroadcastType, HubRouteInfo
 
 if TYPE_CHECKING:
     from .serving.app import create_app
+    from .serving.runner import GatewayRunner
 
 try:
     __version__ = version("signalr-gateway")
@@ -25,6 +27,7 @@ except PackageNotFoundError:  # run from a checkout that nobody installed
 
 __all__ = [
     "BroadcastType",
+    "GatewayRunner",
     "HubRouteInfo",
     "OrchestrationError",
     "Orchestrator",
@@ -32,10 +35,14 @@ __all__ = [
     "create_app",
 ]
 
+# Only these need aiohttp and the library's server.
+_LOADED_WHEN_USED = {"GatewayRunner": ".serving.runner", "create_app": ".serving.app"}
 
-def __getattr__(name: str) -> object:
-    if name == "create_app":  # the only one that needs aiohttp and the library's server
-        from .serving.app import create_app
 
-        return create_app
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    module = _LOADED_WHEN_USED.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value

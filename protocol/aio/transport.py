@@ -10,6 +10,9 @@ from typing import Protocol
 
 from ..hub_protocol import TransferFormat
 
+SLICE = 256
+"""Connections that are written to before the event loop gets a chance to do something else."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportLimits:

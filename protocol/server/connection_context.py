@@ -19,10 +19,6 @@ from .options import HubOptions, SlowClientPolicy
 logger = logging.getLogger(__name__)
 
 
-SLICE = 256
-"""Connections whose sockets are written to before the loop gets a chance to do something else."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Why a connection ends: what the client and OnDisconnected get (L-4, L-5)."""

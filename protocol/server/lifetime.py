@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from ..aio.transport import SLICE
 from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
-from .connection_context import SLICE, HubConnectionContext
+from .connection_context import HubConnectionContext
 from .options import HubOptions
 
 NOBODY: Final[Collection[str]] = ()

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from ..server.connection_context import SLICE
+from ..aio.transport import SLICE
 
 logger = logging.getLogger(__name__)
 

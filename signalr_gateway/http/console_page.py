@@ -15,8 +15,9 @@ from aiohttp import web
 
 from .. import __version__
 from ..clients.broadcast import EventCounts
+from ..clients.parts import GatewayHubParts
+from ..downstream.connection import Downstream, Downstreams
 from ..orchestration.route import HubRoute
-from ..serving.gateway import Gateway
 from .health import hub_health, overall_status
 
 _SECURITY_HEADERS = {
@@ -71,7 +72,9 @@ class _Status(msgspec.Struct, rename="camel"):
     hubs: list[_HubStatus]
 
 
-def add_console(app: web.Application, gateway: Gateway) -> None:
+def add_console(
+    app: web.Application, downstreams: Downstreams, hub: GatewayHubParts | None
+) -> None:
     """Serve the page at ``/``, its files and its status below ``/console``."""
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
@@ -79,7 +82,7 @@ def add_console(app: web.Application, gateway: Gateway) -> None:
 
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
-        return web.Response(body=msgspec.json.encode(_status(gateway)), headers=headers)
+        return web.Response(body=msgspec.json.encode(_status(downstreams, hub)), headers=headers)
 
     app.router.add_get("/console/status.json", status)
 
@@ -91,21 +94,20 @@ def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[w
     return handler
 
 
-def _status(gateway: Gateway) -> _Status:
-    hub = gateway.hub
+def _status(downstreams: Downstreams, hub: GatewayHubParts | None) -> _Status:
     return _Status(
         version=__version__,
-        status=overall_status(gateway.downstreams.statuses),
+        status=overall_status(downstreams.statuses),
         gateway_hub=None if hub is None else hub.path,
         clients=0 if hub is None else hub.context.connection_count,
-        hubs=[_hub_status(gateway, api) for api in gateway.downstreams],
+        hubs=[_hub_status(each, hub) for each in downstreams.values()],
     )
 
 
-def _hub_status(gateway: Gateway, api: str) -> _HubStatus:
-    downstream = gateway.downstreams[api]
+def _hub_status(downstream: Downstream, hub: GatewayHubParts | None) -> _HubStatus:
+    api = downstream.hub.api
     shown = hub_health(downstream.status)
-    counts = EventCounts() if gateway.hub is None else gateway.hub.broadcaster.counts[api]
+    counts = EventCounts() if hub is None else hub.broadcaster.counts[api]
     return _HubStatus(
         api=api,
         state=shown.state,

@@ -17,6 +17,7 @@ from protocol import EndpointOptions, HubOptions, map_hub
 
 from ..clients.broadcast import Broadcaster
 from ..clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS, GatewayHub, GatewayServices
+from ..clients.parts import GatewayHubParts
 from ..downstream.connection import Downstream, Downstreams, MakeDownstream
 from ..http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
 from ..http.console_page import add_console
@@ -28,7 +29,7 @@ from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH
 from ..routing.relay import Relay
 from .draining import Gate
-from .gateway import Gateway, GatewayHubParts
+from .gateway import Gateway
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def create_app(
     gateway = Gateway(relay, downstreams, gate, hub)
     app[GATEWAY] = gateway
     if console:
-        add_console(app, gateway)
+        add_console(app, downstreams, hub)
     if swagger:
         add_swagger(app, openapi_document(orchestrator))
     app.cleanup_ctx.append(_running)

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from ..logs.thinning import ServerLog
 from .app import GATEWAY
+from .server_log import ServerLog
 
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds that requests under way get to end when the gateway stops."""

@@ -7,7 +7,8 @@ import logging
 import pytest
 from aiohttp.http import HttpProcessingError
 
-from signalr_gateway.logs.thinning import ServerLog, thinned
+from signalr_gateway.logs.thinning import thinned
+from signalr_gateway.serving.server_log import ServerLog
 
 
 @pytest.mark.parametrize("count", [1, 10, 100, 10_000])

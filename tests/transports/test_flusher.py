@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from protocol.aio.transport import TransportLimits
+from protocol.aio.transport import SLICE, TransportLimits
 from protocol.hub_protocol import TransferFormat
 from protocol.json.protocol import JsonHubProtocol
-from protocol.server.connection_context import SLICE, HubConnectionContext
+from protocol.server.connection_context import HubConnectionContext
 from protocol.server.context import HttpRequestData
 from protocol.server.lifetime import DefaultHubLifetimeManager
 from protocol.server.options import HubOptions

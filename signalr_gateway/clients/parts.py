@@ -1,0 +1,18 @@
+"""The parts of a running gateway hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol import HubContext
+
+from .broadcast import Broadcaster
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHubParts:
+    """What exists only while the gateway hub is switched on (GW-4)."""
+
+    path: str
+    context: HubContext
+    broadcaster: Broadcaster

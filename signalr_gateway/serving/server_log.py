@@ -1,0 +1,33 @@
+"""The log of aiohttp's server, without values of requests (GW-28)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiohttp.http import HttpProcessingError
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _Adapter = logging.LoggerAdapter
+
+
+class ServerLog(_Adapter):
+    """The HTTP server's log, without what it quotes of requests that it cannot read.
+
+    The parser's errors show the line they failed on, be it an Authorization header or an address
+    with a token in its query.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(log, {})
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            self.logger.debug("refused what is no HTTP request: %s", type(error).__name__)
+        else:
+            super().log(level, msg, *args, **kwargs)
