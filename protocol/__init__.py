@@ -1,9 +1,9 @@
 """SignalR for asyncio: a client (``HubConnection``) and a hub server (``Hub``, ``map_hub``).
 
-Rings, imports only inwards: the modules here are pure (bytes ↔ messages, rules, no clock, no I/O),
-``protocol.aio`` adds asyncio, ``protocol.hosting`` decides what an HTTP host answers, and
-``protocol.transports`` adds aiohttp. The names below are loaded when first used, so that ``import
-protocol`` needs none of the outer rings.
+The modules of this folder, ``values``, ``json`` and ``messagepack`` are pure: bytes ↔ messages, and
+rules; no clock, no I/O. ``aio``, ``client`` and ``server`` add asyncio, ``hosting`` decides what an
+HTTP host answers, and ``transports`` adds aiohttp. Imports go in this order only. The names below
+are loaded when they are first used, so that ``import protocol`` loads only pure modules.
 """
 
 from importlib import import_module

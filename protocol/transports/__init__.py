@@ -1,1 +1,4 @@
-"""The only modules of the library that know aiohttp: hosts of hubs, clients, and the transports."""
+"""The transports on aiohttp: what both sides share is here, the rest in ``client`` and ``server``.
+
+No other folder of the library imports aiohttp.
+"""
