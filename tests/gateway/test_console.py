@@ -13,7 +13,7 @@ from signalr_gateway.orchestration.orchestrator import Orchestrator
 
 from .lab import Lab, RunningGateway, lab_routes, running_gateway
 
-CONSOLE = resources.files("signalr_gateway") / "console"
+CONSOLE = resources.files("signalr_gateway.http") / "console"
 
 
 class Page(HTMLParser):
