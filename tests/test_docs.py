@@ -105,9 +105,19 @@ def documented_defaults(document: Path, heading: str) -> dict[str, object]:
 
 @each_document
 def test_links_lead_somewhere(document: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)\)", prose(document)):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
         if not link.startswith("https://"):
-            assert (document.parent / link).exists(), link
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    kept = (re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
 
 
 @each_document
