@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from signalr_gateway.config_hub import HUB_KEYS
 
 from protocol import (
     EndpointOptions,
@@ -32,7 +33,6 @@ from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_ap
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config import Limits, Listen, load_config
-from signalr_gateway.config_hub import HUB_KEYS
 from signalr_gateway.http.problem import ProblemCode
 from signalr_gateway.orchestration.receive_types import receive_type
 from signalr_gateway.serving.listener import serving

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from protocol.errors import DECODING_FAILURES
 
 from ..routing.arguments import MAXIMUM_ARGUMENTS
 from .checks import OrchestrationError, is_list, is_name, is_positive
+from .option_types import Bytes, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 
@@ -27,33 +29,56 @@ class BroadcastType(Enum):
     INDIVIDUAL = "Individual"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubRouteInfo:
+class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a route does, as its author writes it (GW-2).
 
     Either method may be left out: a route without `receive_method` only sends, one without
     `invoke_method` only receives.
     """
 
-    invoke_method: str | None = None
-    """The method of the downstream hub that a call through this route invokes."""
-    receive_method: str | None = None
-    """The event of the downstream hub that this route passes on, and its name for the clients."""
-    receive_parameter_types: Sequence[object] | None = None
-    """When given, events that do not fit are not passed on (GW-6); see `receive_types`."""
-    broadcast_type: BroadcastType = BroadcastType.ALL
-    receive_group: str | None = None
-    """The group that gets the events of a `BroadcastType.GROUP` route; case matters."""
-    spread: bool = False
-    """Clients get the downstream arguments as they came instead of the envelope of GW-14."""
-    invoke_timeout: float | None = None
-    """Seconds that a call waits for the hub's completion (GW-9); None: as the hub says."""
-    maximum_body_size: int | None = None
-    """Bytes of a call's arguments (GW-9); None: as the whole gateway has it."""
-    summary: str | None = None
-    """One line about the call for its readers in the OpenAPI document (GW-12)."""
-    examples: Sequence[Sequence[object]] | None = None
-    """Bodies that a caller may try (GW-12), each the list of a call's arguments."""
+    invoke_method: Annotated[
+        Text | None,
+        option("Hub method that a call invokes; without it the route only receives."),
+    ] = None
+    receive_method: Annotated[
+        Text | None,
+        option(
+            "Event that the route passes on, by its exact name; without it the route only sends."
+        ),
+    ] = None
+    receive_parameter_types: Annotated[
+        Sequence[object] | None,
+        option(
+            "Types that the event's arguments must fit to be passed on; any arguments if not set.",
+            in_file=list[str],
+        ),
+    ] = None
+    broadcast_type: Annotated[
+        BroadcastType,
+        option(
+            "Connections that receive the events: `all`, those that subscribed to the route's"
+            " `group`, or those that subscribed to this route (`individual`)."
+        ),
+    ] = BroadcastType.ALL
+    receive_group: Annotated[
+        Text | None, option("Group of a `group` route; letter case matters.")
+    ] = None
+    spread: Annotated[
+        bool, option("Send the event's arguments as they came, without the envelope.")
+    ] = False
+    invoke_timeout: Annotated[
+        Seconds | None, option("How long a call waits for the hub; as in the hub if not set.")
+    ] = None
+    maximum_body_size: Annotated[
+        Bytes | None, option("Largest arguments of a call; as in the gateway if not set.")
+    ] = None
+    summary: Annotated[
+        Text | None, option("One line about the call, for the OpenAPI document.")
+    ] = None
+    examples: Annotated[
+        Sequence[Sequence[Any]] | None,
+        option("Bodies to try, each a list of at most 10 arguments, for the OpenAPI document."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

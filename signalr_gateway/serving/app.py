@@ -45,6 +45,7 @@ def create_app(
     body_timeout: float = DEFAULT_BODY_TIMEOUT,
     maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS,
     hub_options: HubOptions | None = None,
+    endpoint_options: EndpointOptions | None = None,
     console: bool = True,
     swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
@@ -86,7 +87,7 @@ def create_app(
             services,
             hubs,
             hub_options or HubOptions(),
-            EndpointOptions(maximum_connections=maximum_connections),
+            replace(endpoint_options or EndpointOptions(), maximum_connections=maximum_connections),
         )
     gateway = Gateway(relay, downstreams, gate, hub)
     app[GATEWAY] = gateway

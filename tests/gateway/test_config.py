@@ -9,7 +9,8 @@ import pytest
 
 from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway.config import ConfigError, GatewayConfig, Limits, Listen, load_config
+from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
+from signalr_gateway.config.schema import Limits, Listen
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.serving.tls import CertificatePair
@@ -138,7 +139,8 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
     assert config.listen == Listen(
         host="0.0.0.0",
         port=8443,
-        pair=CertificatePair(tmp_path / "tls" / "certificate.pem", Path("/etc/key.pem")),
+        certificate=tmp_path / "tls" / "certificate.pem",
+        key=Path("/etc/key.pem"),
     )
     assert config.limits == Limits(
         maximum_body_size=2000,
@@ -154,7 +156,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
 def test_defaults(tmp_path: Path) -> None:
     """GW-2, GW-4, GW-5, GW-9: those of Python."""
     config = loaded(tmp_path, '[hubs.h]\nurl = "http://h/hub"\n')
-    assert config.listen == Listen(host="127.0.0.1", port=8080, pair=None)
+    assert config.listen == Listen(host="127.0.0.1", port=8080, certificate=None, key=None)
     assert config.limits == Limits(
         maximum_body_size=1048576,
         maximum_depth=32,
@@ -231,7 +233,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[limits]\nbody_timeout = nan", "limits.body_timeout: must be a number of seconds above"),
         ("[limits]\nbody_timeout = 10:00:00", "limits.body_timeout: must be a number of seconds,"),
         # a hub
-        ("[hubs.Chat]", IN_HUB + "url: missing; it says where the hub is"),
+        ("[hubs.Chat]", IN_HUB + "url: missing; expected the hub's URL, http or https"),
         ("[hubs.Chat]\nurl = 5", IN_HUB + "url: must be text, not a whole number"),
         ("[hubs.Chat]\nurl = 'chathub'", IN_HUB + "url: must be an absolute http or https URL"),
         ("[hubs.Chat]\nurl = 'http://h h/'", IN_HUB + "url: must not hold blanks"),

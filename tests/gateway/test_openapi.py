@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import HubRouteInfo, Orchestrator, __version__
-from signalr_gateway import demo as demo_module
+from signalr_gateway.cli import demo as demo_module
 from signalr_gateway.http.openapi import openapi_document
 from signalr_gateway.http.problem import ProblemCode
 

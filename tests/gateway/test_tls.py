@@ -26,7 +26,7 @@ from protocol import (
     map_hub,
 )
 from protocol.http_transport_type import TRANSPORT_NAMES
-from signalr_gateway.config import load_config
+from signalr_gateway.config.file import load_config
 from signalr_gateway.downstream.connection import HubState
 from signalr_gateway.serving.app import GATEWAY, create_app
 from signalr_gateway.serving.listener import serving

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .config import GatewayConfig, load_config
-from .logs.redaction import describe_failure
-from .orchestration.checks import OrchestrationError
-from .orchestration.orchestrator import Orchestrator
+from ..logs.redaction import describe_failure
+from ..orchestration.checks import OrchestrationError
+from ..orchestration.orchestrator import Orchestrator
+from .file import GatewayConfig, load_config
 
 log = logging.getLogger(__name__)
 

@@ -5,16 +5,23 @@ That the orchestration is valid has been decided before, where it was read.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from protocol import HubConnection
 from protocol.http_transport_type import TRANSPORT_NAMES
 
-from .downstream.building import build_connections
-from .logs.redaction import describe_error
-from .orchestration.orchestrator import DownstreamHub, Orchestrator
-from .orchestration.route import BroadcastType, HubRoute
+from ..config.file import GatewayConfig
+from ..config.options import as_toml, options_of
+from ..config.schema import File
+from ..config.sources import load_orchestration
+from ..downstream.building import build_connections
+from ..logs.redaction import describe_error
+from ..orchestration.orchestrator import DownstreamHub, Orchestrator
+from ..orchestration.route import BroadcastType, HubRoute
+from ..serving.tls import server_context
+from .running import pair_of
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that each hub gets to accept a connection."""
@@ -111,6 +118,15 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def changed_options(config: GatewayConfig) -> Iterator[str]:
+    """The options of the gateway that differ from their defaults, as lines of TOML."""
+    for table in options_of(File):
+        for option in table.options:
+            value = getattr(getattr(config, table.name), option.name)
+            if value != option.default:
+                yield f"{table.name}.{option.name} = {as_toml(value)}"
+
+
 async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]:
     """Connect to all hubs once, side by side, and hang up: by api None, or why it failed.
 
@@ -129,3 +145,23 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
 
     reasons = await asyncio.gather(*map(reach, connections.values()))
     return dict(zip(hubs, reasons, strict=True))
+
+
+async def check(arguments: argparse.Namespace) -> int:
+    """Print the routes, connect to the hubs if asked to, and return the exit code."""
+    config = await load_orchestration(arguments.orchestration)
+    hubs = config.orchestrator.hubs
+    pair = pair_of(config.listen)
+    if pair is not None:
+        server_context(pair)
+    connections = build_connections(hubs)  # finds a function that returns no connection
+    print(routes_table(config.orchestrator, connections))
+    for line in changed_options(config):
+        print(line)
+    if not arguments.connect:
+        return 0
+    failures = await reach_hubs(hubs)
+    print()
+    for api, reason in failures.items():
+        print(f"hub {api!r}: {'connected' if reason is None else f'cannot connect: {reason}'}")
+    return 0 if not any(failures.values()) else 1

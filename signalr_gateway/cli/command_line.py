@@ -1,0 +1,105 @@
+"""The command line: ``signalr-gateway`` ``demo``, ``run`` and ``check``.
+
+Exit codes: 0 after Ctrl-C or SIGTERM, 1 when an address cannot be bound or ``check --connect`` does
+not reach a hub, 2 when the command, the orchestration or a certificate is wrong. What goes wrong is
+one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from .. import __version__
+from ..config.file import ConfigError
+from ..config.schema import CheckCommand, DemoCommand, EveryCommand
+from ..config.sources import UsageError
+from ..logs.foreign import ForeignLogFilter
+from ..orchestration.checks import OrchestrationError
+from ..serving.listener import CannotListen
+from ..serving.tls import UnusableCertificate
+from .check import check
+from .demo import demo
+from .flags import add_command_flags, add_file_flags
+from .running import run
+
+PROGRAM = "signalr-gateway"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.addFilter(ForeignLogFilter())
+    logging.basicConfig(
+        level=options.log_level.name,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        handlers=[handler],
+    )
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory(options.uvloop)) as runner:
+            exit_code: int = runner.run(options.command(options))
+    except KeyboardInterrupt:
+        return 0
+    except CannotListen as exc:
+        return _fail(1, exc)
+    except (UsageError, OrchestrationError, ConfigError, UnusableCertificate) as exc:
+        return _fail(2, exc)
+    return exit_code
+
+
+def _fail(exit_code: int, error: Exception) -> int:
+    print(f"{PROGRAM}: {error}", file=sys.stderr)
+    return exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="An API gateway for SignalR hubs.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    parsers = {
+        demo: commands.add_parser("demo", help="run the documentation's chat behind a gateway"),
+        run: commands.add_parser(
+            "run",
+            help="run a gateway of your own",
+            description="Runs the gateway of a TOML file, or of a Python function: imports the"
+            " module (the current folder counts) and calls function(orchestrator), which may be"
+            " async. Options given here win over the file.",
+        ),
+        check: commands.add_parser(
+            "check",
+            help="validate an orchestration and show its routes",
+            description="Validates an orchestration and shows its routes, without serving"
+            " anything.",
+        ),
+    }
+    for command in (demo, run):
+        add_file_flags(parsers[command])
+    add_command_flags(parsers[demo], DemoCommand)
+    add_command_flags(parsers[check], CheckCommand)
+    for command, command_parser in parsers.items():
+        add_command_flags(command_parser, EveryCommand)
+        if command is not demo:
+            command_parser.add_argument(
+                "orchestration", metavar="FILE.toml|module:function", help="hubs and routes"
+            )
+        command_parser.set_defaults(command=command)
+    return parser
+
+
+def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if not uvloop:
+        return None
+    try:
+        module = importlib.import_module("uvloop")
+    except ImportError as exc:
+        raise UsageError(
+            f'--uvloop needs the package uvloop: pip install "{PROGRAM}[uvloop]"'
+        ) from exc
+    factory: Callable[[], asyncio.AbstractEventLoop] = module.new_event_loop
+    return factory

@@ -1,0 +1,129 @@
+"""``signalr-gateway demo``: the documentation's own example, a ChatHub behind a gateway."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from aiohttp import web
+
+from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_hub
+
+from ..config.file import GatewayConfig
+from ..config.schema import Listen
+from ..config.sources import UsageError
+from ..http.swagger_page import SWAGGER_PATH
+from ..orchestration.orchestrator import Orchestrator
+from ..orchestration.route import HubRouteInfo
+from ..serving.listener import stop_signals, taken
+from ..serving.open_files import raise_limit
+from ..serving.tls import CertificatePair, self_signed_pair, server_context
+from .flags import with_flags
+from .running import app_of, pair_of
+
+CHAT_HUB_PATH = "/chathub"
+EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
+
+
+class Request(msgspec.Struct):
+    """What a caller of the chat posts: ``{"name":"John","message":"Hello!"}``."""
+
+    name: str | None = None
+    message: str | None = None
+
+
+class ChatHub(Hub):
+    """Tells everybody what one says."""
+
+    @hub_method
+    async def send_message(self, request: Request) -> None:
+        await self.clients.all.send("ReceiveMessage", request.name, request.message)
+
+
+def create_chat_app() -> web.Application:
+    """An application that serves the ChatHub at `CHAT_HUB_PATH`."""
+    app = web.Application()
+    map_hub(app, CHAT_HUB_PATH, ChatHub)
+    return app
+
+
+def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
+    """Put the ChatHub at `chat_hub_url` behind the gateway, as the documentation does."""
+
+    def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
+        return builder.with_url(chat_hub_url).build()
+
+    orchestrator.add_hub("chatservice", build_hub_connection).add_route(
+        "room",
+        HubRouteInfo(
+            invoke_method="SendMessage",
+            receive_method="ReceiveMessage",
+            receive_parameter_types=[str, str],
+            summary="Say something to everybody",
+            examples=[[{"name": "John", "message": "Hello!"}]],
+        ),
+    )
+
+
+# --- the command ---------------------------------------------------------------------------
+
+
+async def demo(arguments: argparse.Namespace) -> int:
+    """Serve the chat hub and a gateway for it until a signal stops them; return the exit code."""
+    orchestrator = Orchestrator()
+    raise_limit()
+    config = with_flags(GatewayConfig(orchestrator=orchestrator), arguments)
+    with _pair(config.listen, https=arguments.https) as pair, stop_signals() as stopped:
+        ssl_context = None if pair is None else server_context(pair)
+        listen = config.listen
+        async with (
+            taken("127.0.0.1", arguments.hub_port) as chat_address,
+            taken(
+                listen.host,
+                listen.port,
+                ssl_context,
+                headers_timeout=config.limits.headers_timeout,
+            ) as address,
+            chat_address.serving(create_chat_app()) as chat_url,
+        ):
+            orchestrate(orchestrator, chat_url + CHAT_HUB_PATH)
+            async with address.serving(app_of(config)) as url:
+                print(
+                    f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
+                    f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
+                    f"swagger      {url}{SWAGGER_PATH}\n"
+                    f"console      {url}/   <- open this, then say something:\n\n"
+                    + _call(url, pair if arguments.https else None),
+                    flush=True,
+                )
+                await stopped.wait()
+    return 0
+
+
+@contextmanager
+def _pair(listen: Listen, *, https: bool) -> Iterator[CertificatePair | None]:
+    pair = pair_of(listen)
+    if not https:
+        yield pair
+    elif pair is not None:
+        raise UsageError("--https makes a certificate itself; leave out --certificate and --key")
+    else:
+        with self_signed_pair() as pair:
+            yield pair
+
+
+def _call(url: str, self_signed: CertificatePair | None) -> str:
+    """The curl line to try, and how clients come to trust a self-signed certificate."""
+    trust, hint = "", ""
+    if self_signed is not None:
+        trust = f" --cacert {self_signed.certificate}"
+        hint = (
+            "\nClients that use OpenSSL, .NET on Linux among them, trust the certificate with\n\n"
+            f"export SSL_CERT_FILE={self_signed.certificate}\n"
+        )
+    return (
+        f"curl{trust} -X POST {url}/api/Gateway/hub/chatservice/room"
+        f" -H 'Content-Type: application/json' -d '{EXAMPLE_BODY}'\n{hint}"
+    )

@@ -1,0 +1,62 @@
+"""``signalr-gateway run``, and what the demo has in common with it."""
+
+from __future__ import annotations
+
+import argparse
+
+from aiohttp import web
+
+from ..config.file import GatewayConfig
+from ..config.gateway_hub import endpoint_options, hub_options
+from ..config.schema import Listen
+from ..config.sources import load_orchestration
+from ..http.swagger_page import SWAGGER_PATH
+from ..serving.app import create_app
+from ..serving.listener import serving, stop_signals
+from ..serving.open_files import check_limit, raise_limit
+from ..serving.tls import CertificatePair, server_context
+from .flags import with_flags
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Serve the gateway until a signal stops it, and return the exit code."""
+    config = with_flags(await load_orchestration(arguments.orchestration), arguments)
+    orchestrator, listen = config.orchestrator, config.listen
+    descriptors = raise_limit()
+    pair = pair_of(listen)
+    ssl_context = None if pair is None else server_context(pair)
+    with stop_signals() as stopped:
+        async with serving(
+            app_of(config),
+            listen.host,
+            listen.port,
+            ssl_context,
+            headers_timeout=config.limits.headers_timeout,
+        ) as url:
+            check_limit(descriptors, config.limits.maximum_connections)
+            if orchestrator.start_gateway_hub:
+                print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
+            print(f"swagger      {url}{SWAGGER_PATH}\nconsole      {url}/", flush=True)
+            await stopped.wait()
+    return 0
+
+
+def pair_of(listen: Listen) -> CertificatePair | None:
+    """The certificate to serve https with; None for http."""
+    if listen.certificate is None or listen.key is None:
+        return None
+    return CertificatePair(listen.certificate, listen.key)
+
+
+def app_of(config: GatewayConfig) -> web.Application:
+    """The application of a configuration."""
+    limits = config.limits
+    return create_app(
+        config.orchestrator,
+        maximum_body_size=limits.maximum_body_size,
+        maximum_depth=limits.maximum_depth,
+        body_timeout=limits.body_timeout,
+        maximum_connections=limits.maximum_connections,
+        hub_options=hub_options(config.gateway_hub, limits),
+        endpoint_options=endpoint_options(config.gateway_hub, limits),
+    )

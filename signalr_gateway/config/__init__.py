@@ -1,0 +1,1 @@
+"""The options of the gateway, defined once, and how a file sets them."""

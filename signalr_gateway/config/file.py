@@ -1,0 +1,108 @@
+"""The orchestration as a TOML file: the same hubs and routes as in Python, and no Python (GW-3).
+
+    start_gateway_hub = true
+    gateway_hub_url = "https://localhost:44360/GatewayHub"
+
+    [listen]
+    port = 8443
+    certificate = "certificate.pem"
+    key = "key.pem"
+
+    [hubs.chatservice]
+    url = "http://localhost:53353/ChatHub"
+
+    [hubs.chatservice.routes.room]
+    invoke_method = "SendMessage"
+    receive_method = "ReceiveMessage"
+    receive_parameter_types = ["string", "string"]
+
+`schema` defines what may be in it. The file is read strictly (`reading`), then goes through the
+same checks as an orchestration in Python. `hubs` decides how a hub's table becomes a connection.
+"""
+
+from __future__ import annotations
+
+import codecs
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..orchestration.checks import OrchestrationError
+from ..orchestration.orchestrator import Orchestrator
+from .gateway_hub import check_transports
+from .hubs import hub_arguments
+from .reading import Place, read_table
+from .schema import File, GatewayHubTable, Limits, Listen
+
+
+class ConfigError(Exception):
+    """The file cannot be used; `str()` is one line: the file, the place in it, what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayConfig:
+    """Everything that is needed to run a gateway; the tables have their names of `File`."""
+
+    orchestrator: Orchestrator
+    listen: Listen = field(default_factory=Listen)
+    limits: Limits = field(default_factory=Limits)
+    gateway_hub: GatewayHubTable = field(default_factory=GatewayHubTable)
+
+
+def load_config(path: str | Path) -> GatewayConfig:
+    """Read and check the file. Raises `ConfigError`.
+
+    Paths in it begin in its own folder. The files and environment variables with secrets that it
+    names must exist; the hubs need not be reachable.
+    """
+    file = Path(path)
+    try:
+        # Editors on Windows put a byte order mark first.
+        document = tomllib.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8).decode())
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path}: is no TOML: {exc}") from exc
+    try:
+        return _config(document, Place(file.parent))
+    except OrchestrationError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
+
+
+def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
+    file = read_table(File, document, place)
+    _check_pair(file.listen, place.at("listen"))
+    check_transports(
+        file.gateway_hub.transports,
+        file.gateway_hub.supported_protocols,
+        place.at("gateway_hub").at("transports"),
+    )
+    return GatewayConfig(
+        orchestrator=_orchestrator(file, place),
+        listen=file.listen,
+        limits=file.limits,
+        gateway_hub=file.gateway_hub,
+    )
+
+
+def _check_pair(listen: Listen, place: Place) -> None:
+    if listen.certificate is not None and listen.key is None:
+        raise place.at("key").error("needed beside the certificate")
+    if listen.key is not None and listen.certificate is None:
+        raise place.at("certificate").error("needed beside the key")
+
+
+def _orchestrator(file: File, place: Place) -> Orchestrator:
+    orchestrator = Orchestrator()
+    orchestrator.start_gateway_hub = file.start_gateway_hub
+    orchestrator.gateway_hub_url = file.gateway_hub_url
+    orchestrator.allowed_origins = file.allowed_origins
+    if not file.hubs:
+        problem = "there is none; a hub is a table such as [hubs.chatservice]"
+        raise place.at("hubs").error(problem)
+    for api, table in file.hubs.items():
+        builder = orchestrator.add_hub(api, **hub_arguments(table, place.entry(api)))
+        for key, route in table.routes.items():
+            builder.add_route(key, route)
+    return orchestrator

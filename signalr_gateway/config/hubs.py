@@ -1,0 +1,114 @@
+"""A hub of an orchestration file: how its connection is built, with which key it is protected."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+from urllib.parse import urlsplit
+
+from protocol import HubConnection, HubConnectionBuilder
+
+from ..orchestration.option_types import no_limit
+from .gateway_hub import HUB_PROTOCOLS, check_transports, transport_types
+from .reading import Place
+from .schema import HubTable
+from .secrets import secret
+
+if TYPE_CHECKING:
+    from ..orchestration.orchestrator import BuildHubConnection
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class HubArguments(TypedDict):
+    """The arguments of `Orchestrator.add_hub` besides the key."""
+
+    build_hub_connection: BuildHubConnection
+    receive_key: str | None
+    maximum_message_size: int | None
+    invoke_timeout: float
+
+
+def hub_arguments(table: HubTable, place: Place) -> HubArguments:
+    """What the table of a hub says. Raises `OrchestrationError`."""
+    named_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
+    if table.receive_key is not None and named_key is not None:
+        raise place.at("receive_key").error("is given twice; name it in one way only")
+    return {
+        "build_hub_connection": _connection(table, place).build,
+        "receive_key": table.receive_key if named_key is None else named_key(),
+        "maximum_message_size": no_limit(table.maximum_message_size),
+        "invoke_timeout": table.invoke_timeout,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Connection:
+    table: HubTable
+    access_token: Callable[[], str] | None
+    trust: ssl.SSLContext | bool
+
+    def build(self, builder: HubConnectionBuilder) -> HubConnection:
+        table = self.table
+        builder.with_hub_protocol(HUB_PROTOCOLS[table.protocol]).with_url(
+            table.url,
+            transports=transport_types(table.transports),
+            headers=table.headers,
+            access_token_factory=self.access_token,
+            ssl=self.trust,
+        )
+        if table.server_timeout is not None:
+            builder.with_server_timeout(table.server_timeout)
+        if table.keep_alive_interval is not None:
+            builder.with_keep_alive_interval(table.keep_alive_interval)
+        if table.handshake_timeout is not None:
+            builder.with_handshake_timeout(table.handshake_timeout)
+        return builder.build()
+
+
+def _connection(table: HubTable, place: Place) -> _Connection:
+    _check_url(table.url, place.at("url"))
+    access_token = secret("access_token", table.access_token_file, table.access_token_env, place)
+    if access_token is not None and urlsplit(table.url).username is not None:
+        problem = "holds credentials, which cannot go with an access token"
+        raise place.at("url").error(problem)
+    check_transports(table.transports, [table.protocol], place.at("transports"))
+    for name, value in table.headers.items():
+        _check_header(name, value, place.at("headers").at(name))
+    return _Connection(table=table, access_token=access_token, trust=_trust(table, place))
+
+
+def _check_url(url: str, place: Place) -> None:
+    if any(character.isspace() for character in url):
+        raise place.error("must not hold blanks")
+    try:
+        HubConnectionBuilder().with_url(url)
+    except ValueError as exc:
+        problem = "must be an absolute http or https URL, its port, if any, from 1 to 65535"
+        raise place.error(problem) from exc
+
+
+def _check_header(name: str, value: str, place: Place) -> None:
+    if not _HEADER_NAME.fullmatch(name):
+        raise place.error("is no name of an HTTP header")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise place.error("holds characters that an HTTP header cannot")
+
+
+def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:
+    """What `HubConnectionBuilder.with_url` takes as ``ssl``."""
+    if table.ca_file is None:
+        return table.verify_tls
+    place = place.at("ca_file")
+    if not table.verify_tls:
+        raise place.error("has no meaning when verify_tls is false")
+    try:
+        return ssl.create_default_context(cafile=table.ca_file)
+    except ssl.SSLError as exc:
+        raise place.error("holds no certificates in PEM form") from exc
+    except OSError as exc:
+        raise place.error(f"cannot be read: {exc.strerror}") from exc

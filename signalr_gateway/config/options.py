@@ -1,0 +1,163 @@
+"""The options of a Struct as data, for everything that is made from them: readers, flags, tables.
+
+A `Kind` is the type of a value as msgspec describes it, with the unit and the bounds that
+`option_types` gives it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, inspect
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the types that the value of an option may have."""
+
+    type: inspect.Type
+    unit: str | None = None
+    metavar: str | None = None
+
+    @staticmethod
+    def of(declared: inspect.Type) -> Kind:
+        """The kind of a declared type, which may be annotated with a unit."""
+        if not isinstance(declared, inspect.Metadata):
+            return Kind(declared)
+        extra = declared.extra or {}
+        return Kind(declared.type, extra.get("unit"), extra.get("metavar"))
+
+    @property
+    def item(self) -> Kind | None:
+        """The kind of a list's items or of a table's values; None for all other kinds."""
+        match self.type:
+            case inspect.ListType(item_type=item) | inspect.DictType(value_type=item):
+                return Kind.of(item)
+            case _:
+                return None
+
+    @property
+    def words(self) -> Mapping[str, object]:
+        """The words that are valid, with their meaning; empty if the kind is not a choice."""
+        match self.type:
+            case inspect.LiteralType(values=words):
+                return {str(word): word for word in words}
+            case inspect.EnumType(cls=enum):
+                return {str(member.value).lower(): member for member in enum}
+            case _:
+                return {}
+
+    def meaning(self, text: str) -> object:
+        """What one of the `words` means, in any letter case; `NODEFAULT` for other text."""
+        meanings = {word.lower(): meaning for word, meaning in self.words.items()}
+        return meanings.get(text.lower(), NODEFAULT)
+
+    @property
+    def noun(self) -> str:
+        """What the kind is called in error messages, without its bounds."""
+        of_unit = f" of {self.unit}" if self.unit else ""
+        match self.type:
+            case inspect.BoolType():
+                return "true or false"
+            case inspect.IntType():
+                return f"a whole number{of_unit}"
+            case inspect.FloatType():
+                return f"a number{of_unit}"
+            case inspect.ListType():
+                return "a list of lists" if self.item and self.item.item else "a list of texts"
+            case inspect.DictType() | inspect.StructType():
+                return "a table"
+            case inspect.LiteralType(values=[word]):
+                return repr(word)
+            case inspect.CustomType(cls=cls) if cls is Path:
+                return "a path"
+            case _:
+                return "text"
+
+    @property
+    def expected(self) -> str:
+        """The valid values in words: ``a whole number from 0 to 65535``."""
+        match self.type:
+            case inspect.IntType(ge=int(lowest), le=int(highest)):
+                return f"{self.noun} from {lowest} to {highest}"
+            case inspect.IntType(ge=int(lowest)):
+                return f"{self.noun} from {lowest} on"
+            case inspect.FloatType(gt=(int() | float()) as limit):
+                return f"{self.noun} above {limit:g}"
+            case _:
+                return alternatives(map(repr, self.words)) if self.words else self.noun
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a Struct."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    """What its value may be in a file. An option that is None by default can only be left out."""
+    default: Any
+    """`NODEFAULT` if the option is required."""
+    sentence: str
+    flag: str | None
+    """Its name on the command line, if it has one."""
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options in it, if it is a table; a table of tables has none itself."""
+        [kind, *_] = self.kinds
+        return options_of(kind.type.cls) if isinstance(kind.type, inspect.StructType) else ()
+
+    @property
+    def expected(self) -> str:
+        """The valid values in words."""
+        return alternatives(kind.expected for kind in self.kinds)
+
+
+@cache
+def options_of(table: type[Struct]) -> tuple[Option, ...]:
+    """The options of a Struct, in their order."""
+    described = inspect.type_info(table)
+    assert isinstance(described, inspect.StructType)
+    return tuple(map(_option, described.fields))
+
+
+def _option(field: inspect.Field) -> Option:
+    assert isinstance(field.type, inspect.Metadata)  # every option has a sentence
+    extra = field.type.extra or {}
+    declared = inspect.type_info(extra["in_file"]) if "in_file" in extra else field.type
+    kind = Kind.of(declared)
+    kinds = (
+        [Kind.of(each) for each in kind.type.types if not isinstance(each, inspect.NoneType)]
+        if isinstance(kind.type, inspect.UnionType)
+        else [kind]
+    )
+    return Option(
+        name=field.name,
+        kinds=tuple(kinds),
+        default=field.default if field.default_factory is NODEFAULT else field.default_factory(),
+        sentence=(field.type.extra_json_schema or {})["description"],
+        flag=extra.get("flag"),
+    )
+
+
+def alternatives(texts: Iterable[str]) -> str:
+    """The texts as one: ``a, b or c``."""
+    *others, last = texts
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def as_toml(value: object) -> str:
+    """The value as a file has it; empty for a table and for one that can only be left out."""
+    if value is None or value is NODEFAULT or isinstance(value, Struct | dict):
+        return ""
+    if isinstance(value, Enum):
+        value = str(value.value).lower()
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,167 @@
+"""Reads the tables of a file into the Structs of `schema`, strictly.
+
+Each key must be known, and each value of its kind and within its bounds. A mistake is an
+`OrchestrationError` that names hub, route and field, never a value, which may be a secret.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import NODEFAULT, Struct, inspect
+
+from ..orchestration.checks import OrchestrationError, suggestion
+from .options import Kind, alternatives, options_of
+
+TableT = TypeVar("TableT", bound=Struct)
+
+_HIGHEST = 2**62
+_TOML_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),  # before int, its base class
+    (str, "text"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (list, "a list"),
+    (dict, "a table"),
+)
+_EXPECTED_TYPES: Mapping[type[inspect.Type], tuple[type, ...]] = {
+    inspect.AnyType: (object,),
+    inspect.BoolType: (bool,),
+    inspect.IntType: (int,),
+    inspect.FloatType: (int, float),
+    inspect.ListType: (list,),
+    inspect.DictType: (dict,),
+    inspect.StructType: (dict,),
+}
+_TEXT = (str,)  # all other kinds: words and paths are written as text
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value is in the file, for errors; `folder` is where relative paths begin."""
+
+    folder: Path
+    hub: str | None = None
+    route: str | None = None
+    field: str = ""
+
+    def at(self, key: str) -> Place:
+        """The place of `key` in the table at this place."""
+        return replace(self, field=f"{self.field}.{key}" if self.field else key)
+
+    def entry(self, key: str) -> Place:
+        """The place of the hub `key`, or within a hub that of the route `key`."""
+        if self.hub is None:
+            return Place(self.folder, hub=key)
+        return Place(self.folder, hub=self.hub, route=key)
+
+    def error(self, problem: str) -> OrchestrationError:
+        """An error at this place, to be raised."""
+        return OrchestrationError(problem, hub=self.hub, route=self.route, field=self.field)
+
+
+def read_table(table: type[TableT], values: Mapping[str, object], place: Place) -> TableT:
+    """Read the values of a table. Raises `OrchestrationError`."""
+    known = {option.name: option for option in options_of(table)}
+    for key in values:
+        if key not in known:
+            raise place.at(key).error(f"unknown; {suggestion(key, known)}")
+    for name, option in known.items():
+        if option.default is NODEFAULT and name not in values:
+            sentence = option.sentence[0].lower() + option.sentence[1:].rstrip(".")
+            raise place.at(name).error(f"missing; expected {sentence}")
+    return table(
+        **{name: read_value(known[name].kinds, values[name], place.at(name)) for name in values}
+    )
+
+
+def read_value(kinds: Sequence[Kind], value: object, place: Place) -> object:
+    """Read a value that is of one of these kinds. Raises `OrchestrationError`."""
+    nouns = alternatives(kind.noun for kind in kinds)
+    for kind in kinds:
+        if _has_type_of(kind, value):
+            if isinstance(value, str) and len(kinds) > 1 and kind.meaning(value) is NODEFAULT:
+                raise place.error(f"must be {nouns}, not other text")
+            return _read(kind, value, place)
+    raise place.error(f"must be {nouns}, not {type_name(value)}")
+
+
+def type_name(value: object) -> str:
+    """The type of a TOML value, in words."""
+    return next((name for each, name in _TOML_TYPES if isinstance(value, each)), "a date or a time")
+
+
+def _has_type_of(kind: Kind, value: object) -> bool:
+    expected = _EXPECTED_TYPES.get(type(kind.type), _TEXT)
+    is_other_number = isinstance(value, bool) and expected not in ((bool,), (object,))
+    return isinstance(value, expected) and not is_other_number
+
+
+def _read(kind: Kind, value: Any, place: Place) -> object:
+    """Read a value that has the type of its kind."""
+    match kind.type:
+        case inspect.AnyType() | inspect.BoolType():
+            return value
+        case inspect.IntType(ge=lowest, le=highest):
+            return _whole_number(value, lowest, _HIGHEST if highest is None else highest, place)
+        case inspect.FloatType(gt=limit):
+            if limit is not None and not limit < value <= sys.float_info.max:
+                raise place.error(f"must be {kind.expected}")
+            return value
+        case inspect.ListType(item_type=item, min_length=min_length):
+            if len(value) < (min_length or 0):
+                raise place.error("must not be empty")
+            items = Kind.of(item)
+            return [_read_item(kind, items, each, place) for each in value]
+        case inspect.DictType(value_type=item):
+            return {
+                key: _read_entry(Kind.of(item), key, each, place) for key, each in value.items()
+            }
+        case inspect.StructType(cls=table):
+            return read_table(table, value, place)
+        case inspect.CustomType(cls=cls) if cls is Path:
+            return place.folder / _text(value, 1, place)
+        case inspect.StrType(min_length=min_length):
+            return _text(value, min_length, place)
+        case _:
+            return _word(kind, value, place, "unknown")
+
+
+def _whole_number(value: int, lowest: int | None, highest: int, place: Place) -> int:
+    if lowest is not None and value < lowest:
+        raise place.error(f"must be at least {lowest}")
+    if value > highest:
+        raise place.error(f"must be at most {highest}")
+    return value
+
+
+def _text(value: str, min_length: int | None, place: Place) -> str:
+    if len(value) < (min_length or 0):
+        raise place.error("must not be empty")
+    return value
+
+
+def _word(kind: Kind, value: str, place: Place, problem: str) -> object:
+    meaning = kind.meaning(value)
+    if meaning is NODEFAULT:
+        raise place.error(f"{problem}; {suggestion(value, tuple(kind.words))}")
+    return meaning
+
+
+def _read_item(kind: Kind, item: Kind, value: object, place: Place) -> object:
+    if not _has_type_of(item, value):
+        raise place.error(f"must be {kind.noun}, but holds {type_name(value)}")
+    if item.words:
+        return _word(item, str(value), place, "holds an unknown one")
+    return _read(item, value, place)
+
+
+def _read_entry(kind: Kind, key: str, value: object, place: Place) -> object:
+    if not _has_type_of(kind, value):
+        raise place.at(key).error(f"must be {kind.noun}, not {type_name(value)}")
+    is_table = isinstance(kind.type, inspect.StructType)
+    return _read(kind, value, place.entry(key) if is_table else place.at(key))

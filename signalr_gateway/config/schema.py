@@ -1,0 +1,293 @@
+"""Every option of the gateway: one field each, with type, unit, bounds, default and sentence.
+
+To add an option, add a field here and write the tables of the documents anew, as CONTRIBUTING.md
+says. `File` is the file as a whole; each Struct is one of its tables, except for the routes, which
+are `HubRouteInfo` as in Python. Options of the command line that no file has are at the end.
+
+Defaults of the library's options are the library's own.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from protocol import EndpointOptions, HubOptions, SlowClientPolicy
+
+from ..clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
+from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH
+from ..http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
+from ..orchestration.option_types import (
+    UNLIMITED,
+    Bytes,
+    Count,
+    Origin,
+    PemFile,
+    Port,
+    Seconds,
+    Text,
+    Unlimited,
+    option,
+)
+from ..orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
+from ..orchestration.route import HubRouteInfo
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH
+from ..serving.request_heads import DEFAULT_HEADERS_TIMEOUT
+
+HubProtocolName = Literal["json", "messagepack"]
+TransportName = Literal["WebSockets", "ServerSentEvents", "LongPolling"]
+
+_HUB = HubOptions()
+_ENDPOINT = EndpointOptions()
+_ALL_PROTOCOLS: tuple[HubProtocolName, ...] = ("json", "messagepack")
+_ALL_TRANSPORTS: tuple[TransportName, ...] = ("WebSockets", "ServerSentEvents", "LongPolling")
+
+
+# --- the gateway itself --------------------------------------------------------------------
+
+
+class Listen(Struct, frozen=True, kw_only=True):
+    """[listen]: where the gateway serves, and with which certificate."""
+
+    host: Annotated[Text, option("Address to listen on.", "--host")] = "127.0.0.1"
+    port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
+    certificate: Annotated[
+        PemFile | None,
+        option("PEM file with the certificate for https; needs the key as well.", "--certificate"),
+    ] = None
+    key: Annotated[
+        PemFile | None, option("PEM file with the private key of the certificate.", "--key")
+    ] = None
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """[limits]: what bounds requests and clients."""
+
+    maximum_body_size: Annotated[
+        Bytes, option("Largest body of a POST; a route may have its own.", "--maximum-body-size")
+    ] = DEFAULT_MAXIMUM_BODY_SIZE
+    maximum_depth: Annotated[
+        Count, option("How deep the arguments of a call may nest arrays and objects.")
+    ] = DEFAULT_MAXIMUM_DEPTH
+    body_timeout: Annotated[Seconds, option("Time in which the body of a POST has to arrive.")] = (
+        DEFAULT_BODY_TIMEOUT
+    )
+    headers_timeout: Annotated[
+        Seconds,
+        option(
+            "Time in which a request's head has to arrive, from the accept or from its first byte;"
+            " then the connection is closed. A TLS handshake has the same time."
+        ),
+    ] = DEFAULT_HEADERS_TIMEOUT
+    maximum_connections: Annotated[
+        Count,
+        option("Clients of the gateway hub at a time; further ones are answered with 503."),
+    ] = DEFAULT_MAXIMUM_CONNECTIONS
+    maximum_outbound_buffer_size: Annotated[
+        Bytes, option("What may wait to be sent to one client of the gateway hub.")
+    ] = _HUB.maximum_outbound_buffer_size
+    slow_client_policy: Annotated[
+        SlowClientPolicy,
+        option(
+            "What happens to a client for which more waits: `close` ends its connection, `drop`"
+            " discards events for it until it has read."
+        ),
+    ] = _HUB.slow_client_policy
+
+
+class GatewayHubTable(Struct, frozen=True, kw_only=True):
+    """[gateway_hub]: the library's options of the hub that clients connect to.
+
+    Fields have the names of `HubOptions` and `EndpointOptions`. What those two have beside them is
+    set elsewhere: some are in `Limits`, `allowed_origins` is in `File`, `services` and
+    `authenticate` are functions, and the bounds of groups follow from the orchestration.
+    """
+
+    supported_protocols: Annotated[
+        Annotated[list[HubProtocolName], Meta(min_length=1)],
+        option("Hub protocols from which clients may choose."),
+    ] = field(default_factory=lambda: list(_ALL_PROTOCOLS))
+    transports: Annotated[
+        list[TransportName], option("Transports over which clients may connect.")
+    ] = field(default_factory=lambda: list(_ALL_TRANSPORTS))
+    handshake_timeout: Annotated[
+        Seconds, option("Time in which a client has to complete the handshake.")
+    ] = _HUB.handshake_timeout
+    keep_alive_interval: Annotated[
+        Seconds, option("The gateway pings a client this long after its last ping.")
+    ] = _HUB.keep_alive_interval
+    client_timeout_interval: Annotated[
+        Seconds, option("A client that has pinged once and is silent for longer is disconnected.")
+    ] = _HUB.client_timeout_interval
+    disconnect_timeout: Annotated[
+        Seconds, option("A negotiated connection that no client opens is dropped after this.")
+    ] = _ENDPOINT.disconnect_timeout
+    close_timeout: Annotated[
+        Seconds, option("How long the gateway waits for the Close frame of a client's WebSocket.")
+    ] = _ENDPOINT.close_timeout
+    long_polling_poll_timeout: Annotated[
+        Seconds, option("How long a poll waits for something to deliver.")
+    ] = _ENDPOINT.long_polling_poll_timeout
+    transport_send_timeout: Annotated[
+        Seconds,
+        option(
+            "A client that reads nothing for this long, while a call or a poll waits for it, is"
+            " disconnected."
+        ),
+    ] = _ENDPOINT.transport_send_timeout
+    maximum_receive_message_size: Annotated[
+        Bytes | Unlimited, option("Largest message of a client.")
+    ] = _HUB.maximum_receive_message_size or UNLIMITED
+    application_max_buffer_size: Annotated[
+        Bytes,
+        option("What may be received from one client and wait; beyond it nothing more is read."),
+    ] = _ENDPOINT.application_max_buffer_size
+    transport_max_buffer_size: Annotated[
+        Bytes,
+        option("What may wait to be sent to one client before calls that send to it alone wait."),
+    ] = _ENDPOINT.transport_max_buffer_size
+    maximum_parallel_invocations_per_client: Annotated[
+        Count, option("How many calls of one client run at the same time.")
+    ] = _HUB.maximum_parallel_invocations_per_client
+    maximum_negotiated_connections: Annotated[
+        Count,
+        option("Negotiated connections that are not open yet; further ones are answered with 503."),
+    ] = _ENDPOINT.maximum_negotiated_connections
+    minimum_protocol_version: Annotated[
+        Annotated[int, Meta(ge=0)], option("Lowest version of negotiate that a client may use.")
+    ] = _ENDPOINT.minimum_protocol_version
+    enable_detailed_errors: Annotated[
+        bool, option("Whether clients see the texts of the gateway's unexpected errors.")
+    ] = _HUB.enable_detailed_errors
+
+
+# --- hubs behind it ------------------------------------------------------------------------
+
+
+class HubTable(Struct, frozen=True, kw_only=True):
+    """[hubs.KEY]: a hub behind the gateway, how to connect to it, and its routes."""
+
+    url: Annotated[Text, option("The hub's URL, http or https.")]
+    protocol: Annotated[HubProtocolName, option("Hub protocol to use with the hub.")] = "json"
+    transports: Annotated[
+        list[TransportName], option("Transports over which the hub may be reached.")
+    ] = field(default_factory=lambda: list(_ALL_TRANSPORTS))
+    headers: Annotated[dict[str, str], option("Headers of each request to the hub, by name.")] = (
+        field(default_factory=dict)
+    )
+    access_token_file: Annotated[
+        Path | None, option("File with the access token for the hub; read again for each request.")
+    ] = None
+    access_token_env: Annotated[
+        Text | None, option("Environment variable with the access token for the hub.")
+    ] = None
+    verify_tls: Annotated[
+        bool, option("Whether the hub's certificate is verified; `false` trusts any.")
+    ] = True
+    ca_file: Annotated[
+        PemFile | None,
+        option("PEM file with the authorities to trust instead of the system's."),
+    ] = None
+    server_timeout: Annotated[
+        Seconds | None, option("The hub's connection counts as lost after this long in silence.")
+    ] = None
+    keep_alive_interval: Annotated[
+        Seconds | None, option("The gateway pings the hub after this long without sending.")
+    ] = None
+    handshake_timeout: Annotated[
+        Seconds | None, option("Time in which the hub has to answer the handshake.")
+    ] = None
+    maximum_message_size: Annotated[
+        Bytes | Unlimited, option("Largest invocation that the hub accepts.")
+    ] = DEFAULT_MAXIMUM_MESSAGE_SIZE
+    invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
+        DEFAULT_INVOKE_TIMEOUT
+    )
+    receive_key: Annotated[
+        Text | None,
+        option("What clients of the gateway hub must send to subscribe to the hub or to call it."),
+    ] = None
+    receive_key_file: Annotated[Path | None, option("File that holds the receive key.")] = None
+    receive_key_env: Annotated[
+        Text | None, option("Environment variable that holds the receive key.")
+    ] = None
+    routes: Annotated[dict[str, HubRouteInfo], option("The routes of the hub, by key.")] = field(
+        default_factory=dict
+    )
+
+    def __repr__(self) -> str:
+        return "HubTable(...)"  # the URL, the headers and the receive key may be secrets
+
+
+# --- the file ------------------------------------------------------------------------------
+
+
+class File(Struct, frozen=True, kw_only=True):
+    """The file as a whole; the attributes of `Orchestrator` are at its top."""
+
+    start_gateway_hub: Annotated[
+        bool, option("`false`: no gateway hub and no events; POSTs still work.")
+    ] = True
+    gateway_hub_url: Annotated[
+        Text,
+        option("URL or path at which the gateway serves its hub; host and port have no effect."),
+    ] = DEFAULT_GATEWAY_HUB_PATH
+    allowed_origins: Annotated[
+        list[Origin],
+        option(
+            "Origins of web pages that may use the gateway, beside its own pages.",
+            "--allowed-origin",
+        ),
+    ] = field(default_factory=list)
+    listen: Annotated[Listen, option("Where the gateway serves.")] = Listen()
+    limits: Annotated[Limits, option("What bounds requests and clients.")] = Limits()
+    gateway_hub: Annotated[GatewayHubTable, option("The hub that clients connect to.")] = (
+        GatewayHubTable()
+    )
+    hubs: Annotated[dict[str, HubTable], option("The hubs behind the gateway, by key.")] = field(
+        default_factory=dict
+    )
+
+
+# --- the command line ----------------------------------------------------------------------
+
+
+class LogLevel(Enum):
+    """The levels of Python's `logging` that the command line knows."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class EveryCommand(Struct, frozen=True, kw_only=True):
+    """Options of all commands."""
+
+    uvloop: Annotated[
+        bool, option("Run on uvloop, which is faster; needs the extra `uvloop`.", "--uvloop")
+    ] = False
+    log_level: Annotated[LogLevel, option("What is logged to standard error.", "--log-level")] = (
+        LogLevel.INFO
+    )
+
+
+class DemoCommand(Struct, frozen=True, kw_only=True):
+    """Options of ``demo``."""
+
+    hub_port: Annotated[Port, option("Port of the demo's chat hub.", "--hub-port")] = 8081
+    https: Annotated[
+        bool, option("Serve https with a certificate that openssl makes for it.", "--https")
+    ] = False
+
+
+class CheckCommand(Struct, frozen=True, kw_only=True):
+    """Options of ``check``."""
+
+    connect: Annotated[
+        bool,
+        option("Connect to each hub; exit code 1 if one cannot be reached.", "--connect"),
+    ] = False

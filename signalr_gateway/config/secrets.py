@@ -1,0 +1,73 @@
+"""Secrets that a file names instead of holding them: in files and in environment variables.
+
+An access token is read again for each request that needs one, so that it can be renewed while the
+gateway runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .reading import Place
+
+
+def secret(
+    name: str, path: Path | None, variable: str | None, place: Place
+) -> Callable[[], str] | None:
+    """How to read the secret that ``<name>_file`` or ``<name>_env`` names; it is read once here.
+
+    `place` is the table's. Raises `OrchestrationError`.
+    """
+    if path is not None and variable is not None:
+        raise place.at(f"{name}_env").error(f"has no meaning beside {name}_file")
+    if path is not None:
+        source: Callable[[], str] = _FileSecret(path)
+        place = place.at(f"{name}_file")
+    elif variable is not None:
+        source, place = _EnvironmentSecret(variable), place.at(f"{name}_env")
+    else:
+        return None
+    try:
+        source()
+    except SecretUnavailable as exc:
+        raise place.error(str(exc)) from exc
+    return source
+
+
+class SecretUnavailable(Exception):
+    """A secret is not where it should be; the text names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileSecret:
+    path: Path
+
+    def __call__(self) -> str:
+        """The file's text without the blanks and line ends around it."""
+        try:
+            text = self.path.read_text(encoding="utf-8").strip()
+        except OSError as exc:
+            raise SecretUnavailable(f"cannot read {str(self.path)!r}: {exc.strerror}") from exc
+        except UnicodeDecodeError as exc:
+            raise SecretUnavailable(f"{str(self.path)!r} is not UTF-8 text") from exc
+        return _one_line(text, repr(str(self.path)))
+
+
+@dataclass(frozen=True, slots=True)
+class _EnvironmentSecret:
+    variable: str
+
+    def __call__(self) -> str:
+        text = os.environ.get(self.variable, "").strip()
+        if not text:
+            raise SecretUnavailable(f"the environment variable {self.variable!r} is not set")
+        return _one_line(text, f"the environment variable {self.variable!r}")
+
+
+def _one_line(text: str, place: str) -> str:
+    if not text or not text.isprintable():
+        raise SecretUnavailable(f"{place} does not hold one line of printable text")
+    return text
