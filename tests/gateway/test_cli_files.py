@@ -146,8 +146,8 @@ async def test_an_unusable_pair_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("run", "x:y", "--maximum-body-size", "0"), "must be a whole number from 1 on, not '0'"),
-        (("run", "x:y", "--maximum-body-size", "1k"), "must be a whole number from 1 on, not '1k'"),
+        (("run", "x:y", "--maximum-body-size", "0"), "must be a whole number of bytes from 1 on, "),
+        (("run", "x:y", "--maximum-body-size", "1k"), "number of bytes from 1 on, not '1k'"),
         (("check",), "required: FILE.toml|module:function"),
         (("check", "x:y", "--port", "1"), "unrecognized arguments: --port 1"),
     ],
@@ -188,6 +188,7 @@ lab  nothing  Nothing      -               -               -                rece
 lab  group    -            ToGroup         any             group ChatGroup  receive key, spread
 
 1 hub, 4 routes, gateway hub at /gatewayhub
+listen.port = 0
 """  # noqa: E501 - as it is printed
 
 
@@ -206,6 +207,45 @@ def test_check_shows_the_routes(here: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr()
     assert printed.out == TABLE
     assert printed.err == ""
+
+
+def test_check_shows_the_options_that_are_not_default(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "gateway.toml").write_text(
+        """\
+allowed_origins = ["https://app.example"]
+[listen]
+host = "127.0.0.1"
+port = 8443
+[limits]
+body_timeout = 2.5
+slow_client_policy = "drop"
+[gateway_hub]
+supported_protocols = ["json"]
+maximum_receive_message_size = "unlimited"
+enable_detailed_errors = true
+[hubs.chat]
+url = "http://127.0.0.1:1/chat"
+receive_key = "hush-hush"
+""",
+        encoding="utf-8",
+    )
+    assert main(["check", "gateway.toml"]) == 0
+    printed = capsys.readouterr().out
+    assert "hush" not in printed
+    assert printed.endswith(
+        """\
+1 hub, 0 routes, gateway hub at /gatewayhub
+allowed origins: https://app.example
+listen.port = 8443
+limits.body_timeout = 2.5
+limits.slow_client_policy = "drop"
+gateway_hub.supported_protocols = ["json"]
+gateway_hub.maximum_receive_message_size = "unlimited"
+gateway_hub.enable_detailed_errors = true
+"""
+    )
 
 
 def test_check_of_a_function(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
