@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct, inspect
+from msgspec import NODEFAULT, Struct, inspect
 
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import file_flags
@@ -69,12 +69,10 @@ def _file_table(heading: str, table: type[Struct]) -> Callable[[], Iterator[Row]
     def rows() -> Iterator[Row]:
         yield heading, "value", "default", "meaning"
         for option in options_of(table):
-            yield (
-                _code(option.name),
-                _values(option),
-                _code(as_toml(option.default)),
-                option.sentence,
-            )
+            default = _code(as_toml(option.default))
+            if option.default is NODEFAULT:
+                default = "required"
+            yield _code(option.name), _values(option), default, option.sentence
 
     return rows
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from signalr_gateway.config_hub import HUB_KEYS
 
 from protocol import (
     EndpointOptions,
@@ -29,13 +28,15 @@ from protocol import (
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
+from signalr_gateway import BroadcastType, Orchestrator, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
-from signalr_gateway.config import Limits, Listen, load_config
+from signalr_gateway.config.file import load_config
+from signalr_gateway.config.schema import Listen
 from signalr_gateway.http.problem import ProblemCode
 from signalr_gateway.orchestration.receive_types import receive_type
 from signalr_gateway.serving.listener import serving
+from tests import option_tables
 from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table
 
 API: Final = ROOT / "docs" / "api.md"
@@ -164,10 +165,6 @@ def test_parameters_of_add_hub() -> None:
     assert documented_defaults(GATEWAY, "add_hub") == parameter_defaults(Orchestrator.add_hub)
 
 
-def test_route_fields() -> None:
-    assert documented_defaults(GATEWAY, "HubRouteInfo") == field_defaults(HubRouteInfo)
-
-
 def test_attributes_of_the_orchestrator() -> None:
     documented = documented_defaults(GATEWAY, "Orchestrator")
     orchestrator = Orchestrator()
@@ -207,31 +204,27 @@ def test_hub_methods() -> None:
     assert documented == {"".join(map(str.capitalize, name.split("_"))) for name in methods}
 
 
+@pytest.mark.parametrize("heading", option_tables.TABLES)
+def test_tables_of_options_are_current(heading: str) -> None:
+    """`python -m tests.option_tables` writes them."""
+    assert list(option_tables.found(heading).values()) == [option_tables.written(heading)]
+
+
 COMMANDS: Final = ("demo", "run", "check")
 
 
-def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    documented = {row[0]: row[1:3] for row in table(OPERATING, "option", "default", "of")}
+def test_the_table_of_flags_lists_those_of_each_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    documented = {row[0]: row[3] for row in table(OPERATING, "option", "value", "default", "of")}
     takers: dict[str, list[str]] = {option: [] for option in documented}
     for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        text = re.sub(r"\s+", " ", capsys.readouterr().out.partition("options:")[2])
-        for option, explanation in re.findall(r"(--[a-z-]+)(.*?)(?=--|$)", text):
-            if option != "--help":
-                takers[option].append(command)
-                assert f"({documented[option][0]})" in f"{explanation}()"
-    for option, (_, of) in documented.items():
+        for option in re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE):
+            takers[option].append(command)
+    for option, of in documented.items():
         assert takers[option] == (list(COMMANDS) if of == "all" else of.split(", ")), option
-
-
-def test_keys_of_the_toml_file() -> None:
-    listen = {name: value for name, value in field_defaults(Listen).items() if name != "pair"}
-    pair = dict.fromkeys(("certificate", "key"), inspect.Parameter.empty)
-    assert documented_defaults(GATEWAY, "[listen]") == {**listen, **pair}
-    limits = {**field_defaults(Limits), "slow_client_policy": Limits().slow_client_policy.value}
-    assert documented_defaults(GATEWAY, "[limits]") == limits
-    assert [row[0] for row in table(GATEWAY, "[hubs.KEY]")] == list(HUB_KEYS)
 
 
 def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None:

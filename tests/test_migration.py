@@ -16,7 +16,7 @@ import pytest
 
 from protocol import HubConnectionBuilder
 from signalr_gateway import Orchestrator
-from signalr_gateway.config import load_config
+from signalr_gateway.config.file import load_config
 from signalr_gateway.serving.tls import CertificatePair, server_context
 from tests.documented_programs import Addresses, chat_chain, run_curl
 from tests.documents import ROOT, code_blocks, code_files

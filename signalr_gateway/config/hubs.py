@@ -15,7 +15,7 @@ from ..orchestration.option_types import no_limit
 from .gateway_hub import HUB_PROTOCOLS, check_transports, transport_types
 from .reading import Place
 from .schema import HubTable
-from .secrets import secret
+from .stored_secrets import secret
 
 if TYPE_CHECKING:
     from ..orchestration.orchestrator import BuildHubConnection

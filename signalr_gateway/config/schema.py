@@ -67,18 +67,21 @@ class Limits(Struct, frozen=True, kw_only=True):
     """[limits]: what bounds requests and clients."""
 
     maximum_body_size: Annotated[
-        Bytes, option("Largest body of a POST; a route may have its own.", "--maximum-body-size")
+        Bytes,
+        option(
+            "Largest body of a POST; a route may have a limit of its own.", "--maximum-body-size"
+        ),
     ] = DEFAULT_MAXIMUM_BODY_SIZE
     maximum_depth: Annotated[
-        Count, option("How deep the arguments of a call may nest arrays and objects.")
+        Count, option("Levels that arrays and objects in the arguments of a call may be nested.")
     ] = DEFAULT_MAXIMUM_DEPTH
-    body_timeout: Annotated[Seconds, option("Time in which the body of a POST has to arrive.")] = (
+    body_timeout: Annotated[Seconds, option("Time in which the body of a POST must arrive.")] = (
         DEFAULT_BODY_TIMEOUT
     )
     headers_timeout: Annotated[
         Seconds,
         option(
-            "Time in which a request's head has to arrive, from the accept or from its first byte;"
+            "Time in which the head of a request must arrive, from the accept or its first byte;"
             " then the connection is closed. A TLS handshake has the same time."
         ),
     ] = DEFAULT_HEADERS_TIMEOUT
@@ -87,13 +90,13 @@ class Limits(Struct, frozen=True, kw_only=True):
         option("Clients of the gateway hub at a time; further ones are answered with 503."),
     ] = DEFAULT_MAXIMUM_CONNECTIONS
     maximum_outbound_buffer_size: Annotated[
-        Bytes, option("What may wait to be sent to one client of the gateway hub.")
+        Bytes, option("Size of the send queue of one client of the gateway hub.")
     ] = _HUB.maximum_outbound_buffer_size
     slow_client_policy: Annotated[
         SlowClientPolicy,
         option(
-            "What happens to a client for which more waits: `close` ends its connection, `drop`"
-            " discards events for it until it has read."
+            "What happens when the send queue of a client is full: `close` disconnects the client,"
+            " `drop` makes it miss events until it has read."
         ),
     ] = _HUB.slow_client_policy
 
@@ -114,7 +117,7 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         list[TransportName], option("Transports over which clients may connect.")
     ] = field(default_factory=lambda: list(_ALL_TRANSPORTS))
     handshake_timeout: Annotated[
-        Seconds, option("Time in which a client has to complete the handshake.")
+        Seconds, option("Time in which a client must complete the handshake.")
     ] = _HUB.handshake_timeout
     keep_alive_interval: Annotated[
         Seconds, option("The gateway pings a client this long after its last ping.")
@@ -143,11 +146,11 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     ] = _HUB.maximum_receive_message_size or UNLIMITED
     application_max_buffer_size: Annotated[
         Bytes,
-        option("What may be received from one client and wait; beyond it nothing more is read."),
+        option("Size of the receive queue of one client; while it is full, nothing more is read."),
     ] = _ENDPOINT.application_max_buffer_size
     transport_max_buffer_size: Annotated[
         Bytes,
-        option("What may wait to be sent to one client before calls that send to it alone wait."),
+        option("Bytes in the send queue of one client above which calls that answer it wait."),
     ] = _ENDPOINT.transport_max_buffer_size
     maximum_parallel_invocations_per_client: Annotated[
         Count, option("How many calls of one client run at the same time.")
@@ -179,10 +182,11 @@ class HubTable(Struct, frozen=True, kw_only=True):
         field(default_factory=dict)
     )
     access_token_file: Annotated[
-        Path | None, option("File with the access token for the hub; read again for each request.")
+        Path | None,
+        option("File that holds the access token for the hub; read again for each request."),
     ] = None
     access_token_env: Annotated[
-        Text | None, option("Environment variable with the access token for the hub.")
+        Text | None, option("Environment variable that holds the access token.")
     ] = None
     verify_tls: Annotated[
         bool, option("Whether the hub's certificate is verified; `false` trusts any.")
@@ -192,13 +196,15 @@ class HubTable(Struct, frozen=True, kw_only=True):
         option("PEM file with the authorities to trust instead of the system's."),
     ] = None
     server_timeout: Annotated[
-        Seconds | None, option("The hub's connection counts as lost after this long in silence.")
+        Seconds | None,
+        option("Time without a message from the hub after which the connection is closed."),
     ] = None
     keep_alive_interval: Annotated[
-        Seconds | None, option("The gateway pings the hub after this long without sending.")
+        Seconds | None,
+        option("Time without a message to the hub after which the gateway sends a ping."),
     ] = None
     handshake_timeout: Annotated[
-        Seconds | None, option("Time in which the hub has to answer the handshake.")
+        Seconds | None, option("Time in which the hub must answer the handshake.")
     ] = None
     maximum_message_size: Annotated[
         Bytes | Unlimited, option("Largest invocation that the hub accepts.")
@@ -208,7 +214,9 @@ class HubTable(Struct, frozen=True, kw_only=True):
     )
     receive_key: Annotated[
         Text | None,
-        option("What clients of the gateway hub must send to subscribe to the hub or to call it."),
+        option(
+            "Key that clients of the gateway hub must send to subscribe to the hub or to call it."
+        ),
     ] = None
     receive_key_file: Annotated[Path | None, option("File that holds the receive key.")] = None
     receive_key_env: Annotated[
@@ -238,7 +246,7 @@ class File(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         list[Origin],
         option(
-            "Origins of web pages that may use the gateway, beside its own pages.",
+            "Origins of web pages that may use the gateway, in addition to its own pages.",
             "--allowed-origin",
         ),
     ] = field(default_factory=list)
@@ -270,9 +278,9 @@ class EveryCommand(Struct, frozen=True, kw_only=True):
     uvloop: Annotated[
         bool, option("Run on uvloop, which is faster; needs the extra `uvloop`.", "--uvloop")
     ] = False
-    log_level: Annotated[LogLevel, option("What is logged to standard error.", "--log-level")] = (
-        LogLevel.INFO
-    )
+    log_level: Annotated[
+        LogLevel, option("Least severe level that is logged to standard error.", "--log-level")
+    ] = LogLevel.INFO
 
 
 class DemoCommand(Struct, frozen=True, kw_only=True):
@@ -280,7 +288,7 @@ class DemoCommand(Struct, frozen=True, kw_only=True):
 
     hub_port: Annotated[Port, option("Port of the demo's chat hub.", "--hub-port")] = 8081
     https: Annotated[
-        bool, option("Serve https with a certificate that openssl makes for it.", "--https")
+        bool, option("Serve https with a certificate that `openssl` generates.", "--https")
     ] = False
 
 

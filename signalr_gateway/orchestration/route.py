@@ -43,13 +43,13 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     receive_method: Annotated[
         Text | None,
         option(
-            "Event that the route passes on, by its exact name; without it the route only sends."
+            "Event that the route forwards, by its exact name; without it the route only sends."
         ),
     ] = None
     receive_parameter_types: Annotated[
         Sequence[object] | None,
         option(
-            "Types that the event's arguments must fit to be passed on; any arguments if not set.",
+            "Types that the arguments of an event must fit to be forwarded; any if not set.",
             in_file=list[str],
         ),
     ] = None
@@ -64,7 +64,7 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
         Text | None, option("Group of a `group` route; letter case matters.")
     ] = None
     spread: Annotated[
-        bool, option("Send the event's arguments as they came, without the envelope.")
+        bool, option("Forward the arguments of an event as they came, without the envelope.")
     ] = False
     invoke_timeout: Annotated[
         Seconds | None, option("How long a call waits for the hub; as in the hub if not set.")
