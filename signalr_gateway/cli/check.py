@@ -1,6 +1,6 @@
-"""What ``signalr-gateway check`` finds out: the routes as a table, and whether hubs can be reached.
+"""``signalr-gateway check``: the routes as a table, the options, and whether hubs can be reached.
 
-That the orchestration is valid has been decided before, where it was read.
+Reading the orchestration has checked it already.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..serving.tls import server_context
 from .running import pair_of
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds that each hub gets to accept a connection."""
+"""Seconds in which each hub must accept a connection."""
 
 _HEADINGS = ("HUB", "ROUTE", "INVOKES", "RECEIVES", "TYPES", "AUDIENCE", "OPTIONS")
 _NOTHING = "-"
@@ -128,9 +128,10 @@ def changed_options(config: GatewayConfig) -> Iterator[str]:
 
 
 async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]:
-    """Connect to all hubs once, side by side, and hang up: by api None, or why it failed.
+    """Connect to all hubs once, at the same time, and disconnect.
 
-    Raises `OrchestrationError` when a connection cannot even be built.
+    Returns None or the reason of the failure, by api. Raises `OrchestrationError` if a connection
+    cannot be built.
     """
     connections = build_connections(hubs)
 
@@ -140,7 +141,7 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
                 return None
         except TimeoutError:
             return f"no answer within {CONNECT_TIMEOUT:g} seconds"
-        except Exception as exc:  # whatever it is, it is the answer
+        except Exception as exc:  # any failure is a result of the check
             return describe_error(exc)
 
     reasons = await asyncio.gather(*map(reach, connections.values()))
@@ -154,7 +155,7 @@ async def check(arguments: argparse.Namespace) -> int:
     pair = pair_of(config.listen)
     if pair is not None:
         server_context(pair)
-    connections = build_connections(hubs)  # finds a function that returns no connection
+    connections = build_connections(hubs)  # raises if a function returns no connection
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):
         print(line)

@@ -28,14 +28,14 @@ EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
 
 
 class Request(msgspec.Struct):
-    """What a caller of the chat posts: ``{"name":"John","message":"Hello!"}``."""
+    """The argument of a call: ``{"name":"John","message":"Hello!"}``."""
 
     name: str | None = None
     message: str | None = None
 
 
 class ChatHub(Hub):
-    """Tells everybody what one says."""
+    """Sends each message to all clients."""
 
     @hub_method
     async def send_message(self, request: Request) -> None:
@@ -115,7 +115,7 @@ def _pair(listen: Listen, *, https: bool) -> Iterator[CertificatePair | None]:
 
 
 def _call(url: str, self_signed: CertificatePair | None) -> str:
-    """The curl line to try, and how clients come to trust a self-signed certificate."""
+    """The curl line to try, and how clients trust a self-signed certificate."""
     trust, hint = "", ""
     if self_signed is not None:
         trust = f" --cacert {self_signed.certificate}"

@@ -63,7 +63,7 @@ def load_config(path: str | Path) -> GatewayConfig:
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
     except (ValueError, RecursionError) as exc:
-        raise ConfigError(f"{path}: is no TOML: {exc}") from exc
+        raise ConfigError(f"{path}: invalid TOML: {exc}") from exc
     try:
         return _config(document, Place(file.parent))
     except OrchestrationError as exc:
@@ -88,9 +88,9 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
 
 def _check_pair(listen: Listen, place: Place) -> None:
     if listen.certificate is not None and listen.key is None:
-        raise place.at("key").error("needed beside the certificate")
+        raise place.at("key").error("required together with certificate")
     if listen.key is not None and listen.certificate is None:
-        raise place.at("certificate").error("needed beside the key")
+        raise place.at("certificate").error("required together with key")
 
 
 def _orchestrator(file: File, place: Place) -> Orchestrator:
@@ -99,7 +99,7 @@ def _orchestrator(file: File, place: Place) -> Orchestrator:
     orchestrator.gateway_hub_url = file.gateway_hub_url
     orchestrator.allowed_origins = file.allowed_origins
     if not file.hubs:
-        problem = "there is none; a hub is a table such as [hubs.chatservice]"
+        problem = "no hub; add a table such as [hubs.chatservice]"
         raise place.at("hubs").error(problem)
     for api, table in file.hubs.items():
         builder = orchestrator.add_hub(api, **hub_arguments(table, place.entry(api)))

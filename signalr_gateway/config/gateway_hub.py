@@ -57,7 +57,7 @@ def check_transports(names: Sequence[str], protocols: Sequence[str], place: Plac
     ]
     if not set(names).intersection(carrying):
         carried = " or ".join(protocols)
-        problem = f"must name one that carries {carried}: {' or '.join(carrying)}"
+        problem = f"must include one that carries {carried}: {' or '.join(carrying)}"
         raise place.error(problem)
 
 

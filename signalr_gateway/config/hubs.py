@@ -37,7 +37,9 @@ def hub_arguments(table: HubTable, place: Place) -> HubArguments:
     """What the table of a hub says. Raises `OrchestrationError`."""
     named_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
     if table.receive_key is not None and named_key is not None:
-        raise place.at("receive_key").error("is given twice; name it in one way only")
+        raise place.at("receive_key").error(
+            "is set twice; use one of receive_key, receive_key_file and receive_key_env"
+        )
     return {
         "build_hub_connection": _connection(table, place).build,
         "receive_key": table.receive_key if named_key is None else named_key(),
@@ -74,7 +76,7 @@ def _connection(table: HubTable, place: Place) -> _Connection:
     _check_url(table.url, place.at("url"))
     access_token = secret("access_token", table.access_token_file, table.access_token_env, place)
     if access_token is not None and urlsplit(table.url).username is not None:
-        problem = "holds credentials, which cannot go with an access token"
+        problem = "contains credentials, which cannot be combined with an access token"
         raise place.at("url").error(problem)
     check_transports(table.transports, [table.protocol], place.at("transports"))
     for name, value in table.headers.items():
@@ -84,7 +86,7 @@ def _connection(table: HubTable, place: Place) -> _Connection:
 
 def _check_url(url: str, place: Place) -> None:
     if any(character.isspace() for character in url):
-        raise place.error("must not hold blanks")
+        raise place.error("must not contain spaces")
     try:
         HubConnectionBuilder().with_url(url)
     except ValueError as exc:
@@ -94,9 +96,9 @@ def _check_url(url: str, place: Place) -> None:
 
 def _check_header(name: str, value: str, place: Place) -> None:
     if not _HEADER_NAME.fullmatch(name):
-        raise place.error("is no name of an HTTP header")
+        raise place.error("not a valid name of an HTTP header")
     if not _HEADER_VALUE.fullmatch(value):
-        raise place.error("holds characters that an HTTP header cannot")
+        raise place.error("contains characters that an HTTP header cannot have")
 
 
 def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:
@@ -105,10 +107,10 @@ def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:
         return table.verify_tls
     place = place.at("ca_file")
     if not table.verify_tls:
-        raise place.error("has no meaning when verify_tls is false")
+        raise place.error("has no effect when verify_tls is false")
     try:
         return ssl.create_default_context(cafile=table.ca_file)
     except ssl.SSLError as exc:
-        raise place.error("holds no certificates in PEM form") from exc
+        raise place.error("contains no certificate in PEM format") from exc
     except OSError as exc:
         raise place.error(f"cannot be read: {exc.strerror}") from exc

@@ -154,9 +154,9 @@ def _word(kind: Kind, value: str, place: Place, problem: str) -> object:
 
 def _read_item(kind: Kind, item: Kind, value: object, place: Place) -> object:
     if not _has_type_of(item, value):
-        raise place.error(f"must be {kind.noun}, but holds {type_name(value)}")
+        raise place.error(f"must be {kind.noun}, but contains {type_name(value)}")
     if item.words:
-        return _word(item, str(value), place, "holds an unknown one")
+        return _word(item, str(value), place, "unknown item")
     return _read(item, value, place)
 
 

@@ -1,10 +1,10 @@
 """Every option of the gateway: one field each, with type, unit, bounds, default and sentence.
 
-To add an option, add a field here and write the tables of the documents anew, as CONTRIBUTING.md
-says. `File` is the file as a whole; each Struct is one of its tables, except for the routes, which
-are `HubRouteInfo` as in Python. Options of the command line that no file has are at the end.
+To add an option, add a field here and run ``python -m tests.option_tables``, which writes the
+tables of the documents. `File` is the whole file, and each Struct is one of its tables. The table
+of a route is `HubRouteInfo`, as in Python. Options that only the command line has are at the end.
 
-Defaults of the library's options are the library's own.
+The defaults of the library's options are those of the library.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 class GatewayHubTable(Struct, frozen=True, kw_only=True):
     """[gateway_hub]: the library's options of the hub that clients connect to.
 
-    Fields have the names of `HubOptions` and `EndpointOptions`. What those two have beside them is
-    set elsewhere: some are in `Limits`, `allowed_origins` is in `File`, `services` and
-    `authenticate` are functions, and the bounds of groups follow from the orchestration.
+    Fields have the names of `HubOptions` and `EndpointOptions`. The other options of these two are
+    set elsewhere: some in `Limits`, `allowed_origins` in `File`. `services` and `authenticate` are
+    functions, and the limits of groups follow from the orchestration.
     """
 
     supported_protocols: Annotated[
@@ -183,10 +183,10 @@ class HubTable(Struct, frozen=True, kw_only=True):
     )
     access_token_file: Annotated[
         Path | None,
-        option("File that holds the access token for the hub; read again for each request."),
+        option("File that contains the access token for the hub; read again for each request."),
     ] = None
     access_token_env: Annotated[
-        Text | None, option("Environment variable that holds the access token.")
+        Text | None, option("Environment variable that contains the access token.")
     ] = None
     verify_tls: Annotated[
         bool, option("Whether the hub's certificate is verified; `false` trusts any.")
@@ -218,9 +218,9 @@ class HubTable(Struct, frozen=True, kw_only=True):
             "Key that clients of the gateway hub must send to subscribe to the hub or to call it."
         ),
     ] = None
-    receive_key_file: Annotated[Path | None, option("File that holds the receive key.")] = None
+    receive_key_file: Annotated[Path | None, option("File that contains the receive key.")] = None
     receive_key_env: Annotated[
-        Text | None, option("Environment variable that holds the receive key.")
+        Text | None, option("Environment variable that contains the receive key.")
     ] = None
     routes: Annotated[dict[str, HubRouteInfo], option("The routes of the hub, by key.")] = field(
         default_factory=dict

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class UsageError(Exception):
-    """The command cannot be carried out as given; `str()` is one line for its user."""
+    """The command cannot run as given; `str()` is one line for its user."""
 
 
 async def load_orchestration(name: str) -> GatewayConfig:

@@ -22,7 +22,7 @@ def secret(
     `place` is the table's. Raises `OrchestrationError`.
     """
     if path is not None and variable is not None:
-        raise place.at(f"{name}_env").error(f"has no meaning beside {name}_file")
+        raise place.at(f"{name}_env").error(f"cannot be combined with {name}_file")
     if path is not None:
         source: Callable[[], str] = _FileSecret(path)
         place = place.at(f"{name}_file")
@@ -69,5 +69,5 @@ class _EnvironmentSecret:
 
 def _one_line(text: str, place: str) -> str:
     if not text or not text.isprintable():
-        raise SecretUnavailable(f"{place} does not hold one line of printable text")
+        raise SecretUnavailable(f"{place} does not contain one line of printable text")
     return text

@@ -210,7 +210,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
     ("text", "error"),
     [
         # the file
-        ("", "hubs: there is none; a hub is a table such as [hubs.chatservice]"),
+        ("", "hubs: no hub; add a table such as [hubs.chatservice]"),
         ("hubs = 5", "hubs: must be a table, not a whole number"),
         ("[hubs]\nchat = 'x'", "hubs.chat: must be a table, not text"),
         ("[hub.chat]\n" + HUB, "hub: unknown; did you mean 'hubs'?"),
@@ -226,8 +226,8 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[listen]\nport = 65536", "listen.port: must be at most 65535"),
         ("[listen]\nport = -1", "listen.port: must be at least 0"),
         ("[listen]\nport = true", "listen.port: must be a whole number, not true or false"),
-        ("[listen]\nkey = 'k'", "listen.certificate: needed beside the key"),
-        ("[listen]\ncertificate = 'c'", "listen.key: needed beside the certificate"),
+        ("[listen]\nkey = 'k'", "listen.certificate: required together with key"),
+        ("[listen]\ncertificate = 'c'", "listen.key: required together with certificate"),
         ("[limits]\nmaximum_depth = 0", "limits.maximum_depth: must be at least 1"),
         ("[limits]\nbody_timeout = 0", "limits.body_timeout: must be a number of seconds above 0"),
         ("[limits]\nbody_timeout = nan", "limits.body_timeout: must be a number of seconds above"),
@@ -236,7 +236,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[hubs.Chat]", IN_HUB + "url: missing; expected the hub's URL, http or https"),
         ("[hubs.Chat]\nurl = 5", IN_HUB + "url: must be text, not a whole number"),
         ("[hubs.Chat]\nurl = 'chathub'", IN_HUB + "url: must be an absolute http or https URL"),
-        ("[hubs.Chat]\nurl = 'http://h h/'", IN_HUB + "url: must not hold blanks"),
+        ("[hubs.Chat]\nurl = 'http://h h/'", IN_HUB + "url: must not contain spaces"),
         ("[hubs.Chat]\nurl = 'http://h:99999'", IN_HUB + "url: must be an absolute http or https"),
         ("[hubs.Chat]\nURL = 'http://h'", IN_HUB + "URL: unknown; did you mean 'url'?"),
         (HUB + "recieve_key = 'x'", IN_HUB + "recieve_key: unknown; did you mean 'receive_key'?"),
@@ -248,17 +248,20 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "transports = 'WebSockets'", IN_HUB + "transports: must be a list of texts, not t"),
         (
             HUB + "transports = ['WebSocket']",
-            IN_HUB + "transports: holds an unknown one; did you mean 'WebSockets'?",
+            IN_HUB + "transports: unknown item; did you mean 'WebSockets'?",
         ),
-        (HUB + "transports = []", IN_HUB + "transports: must name one that carries json: WebS"),
+        (HUB + "transports = []", IN_HUB + "transports: must include one that carries json: WebS"),
         (
             HUB + "transports = ['ServerSentEvents']\nprotocol = 'messagepack'",
-            IN_HUB + "transports: must name one that carries messagepack: WebSockets or Long",
+            IN_HUB + "transports: must include one that carries messagepack: WebSockets or Long",
         ),
         (HUB + "headers = ['x']", IN_HUB + "headers: must be a table, not a list"),
         (HUB + "headers = { X = 5 }", IN_HUB + "headers.X: must be text, not a whole number"),
-        (HUB + "headers = { 'X Y' = '' }", IN_HUB + "headers.X Y: is no name of an HTTP header"),
-        (HUB + 'headers = { X = "a\\nb" }', IN_HUB + "headers.X: holds characters that an HTTP"),
+        (
+            HUB + "headers = { 'X Y' = '' }",
+            IN_HUB + "headers.X Y: not a valid name of an HTTP header",
+        ),
+        (HUB + 'headers = { X = "a\\nb" }', IN_HUB + "headers.X: contains characters that an"),
         (HUB + "maximum_message_size = 0", IN_HUB + "maximum_message_size: must be at least 1"),
         (HUB + "maximum_message_size = 'none'", IN_HUB + "maximum_message_size: must be a whole"),
         (HUB + "server_timeout = '30'", IN_HUB + "server_timeout: must be a number of seconds, no"),
@@ -268,10 +271,13 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "invoke_timeout = -1", IN_HUB + "invoke_timeout: must be a number of seconds above"),
         (HUB + "verify_tls = 'off'", IN_HUB + "verify_tls: must be true or false, not text"),
         (HUB + "ca_file = 'none.pem'", IN_HUB + "ca_file: cannot be read: No such file"),
-        (HUB + "ca_file = 'gateway.toml'", IN_HUB + "ca_file: holds no certificates in PEM form"),
+        (
+            HUB + "ca_file = 'gateway.toml'",
+            IN_HUB + "ca_file: contains no certificate in PEM format",
+        ),
         (
             HUB + "ca_file = 'x'\nverify_tls = false",
-            IN_HUB + "ca_file: has no meaning when verify_tls is false",
+            IN_HUB + "ca_file: has no effect when verify_tls is false",
         ),
         (HUB + "[hubs.Chat.routes]\nroom = 1", IN_HUB + "routes.room: must be a table, not a who"),
         (HUB + "[hubs.chat]\nurl = 'http://h'", "hub 'chat', api: a hub of that key is registered"),
@@ -305,7 +311,8 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ),
         (
             ROUTE + "receive_method = 'R'\nreceive_parameter_types = [1]",
-            IN_ROUTE + "receive_parameter_types: must be a list of texts, but holds a whole number",
+            IN_ROUTE
+            + "receive_parameter_types: must be a list of texts, but contains a whole number",
         ),
         (
             ROUTE + "receive_method = 'R'\nreceive_parameter_types = ['strng']",
@@ -342,10 +349,10 @@ def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
     ("content", "error"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"[hubs", "is no TOML: Expected ']'"),
-        (b"a = 1\na = 2\n", "is no TOML: Cannot overwrite a value (at line 2"),
-        (b"\xff", "is no TOML: 'utf-8' codec can't decode"),
-        (b"a = " + b"[" * 5000, "is no TOML: "),
+        (b"[hubs", "invalid TOML: Expected ']'"),
+        (b"a = 1\na = 2\n", "invalid TOML: Cannot overwrite a value (at line 2"),
+        (b"\xff", "invalid TOML: 'utf-8' codec can't decode"),
+        (b"a = " + b"[" * 5000, "invalid TOML: "),
     ],
 )
 def test_what_is_no_toml_file(tmp_path: Path, content: bytes | None, error: str) -> None:
@@ -379,20 +386,20 @@ def test_a_receive_key_may_be_named_instead_of_written(
     ("lines", "error"),
     [
         ("access_token_file = 'none'", "access_token_file: cannot read '{folder}/none': No such"),
-        ("access_token_file = 'empty'", "access_token_file: '{folder}/empty' does not hold one"),
-        ("access_token_file = 'lines'", "access_token_file: '{folder}/lines' does not hold one"),
+        ("access_token_file = 'empty'", "access_token_file: '{folder}/empty' does not contain"),
+        ("access_token_file = 'lines'", "access_token_file: '{folder}/lines' does not contain"),
         ("access_token_file = 'bytes'", "access_token_file: '{folder}/bytes' is not UTF-8 text"),
         ("access_token_env = 'UNSET'", "access_token_env: the environment variable 'UNSET' is not"),
         ("access_token_env = 'EMPTY'", "access_token_env: the environment variable 'EMPTY' is not"),
         (
             "access_token_env = 'SET'\naccess_token_file = 'good'",
-            "access_token_env: has no meaning beside access_token_file",
+            "access_token_env: cannot be combined with access_token_file",
         ),
         ("receive_key_file = 'none'", "receive_key_file: cannot read '{folder}/none': No such"),
-        ("receive_key = 'x'\nreceive_key_env = 'SET'", "receive_key: is given twice; name it in"),
+        ("receive_key = 'x'\nreceive_key_env = 'SET'", "receive_key: is set twice; use one of"),
         (
             "access_token_env = 'SET'\nurl = 'http://john:secret@h/hub'",
-            "url: holds credentials, which cannot go with an access token",
+            "url: contains credentials, which cannot be combined with an access token",
         ),
         (f"access_token = '{HUSH}'", "access_token: unknown; did you mean 'access_token_"),
     ],

@@ -214,11 +214,11 @@ def test_by_default_they_are_those_of_the_library() -> None:
         ("handshake_timout = 1", "handshake_timout: unknown; did you mean 'handshake_timeout'?"),
         ("handshake_timeout = 0", "handshake_timeout: must be a number of seconds above 0"),
         ("supported_protocols = []", "supported_protocols: must not be empty"),
-        ("supported_protocols = ['xml']", "supported_protocols: holds an unknown one; known are j"),
-        ("transports = []", "transports: must name one that carries json or messagepack: WebS"),
+        ("supported_protocols = ['xml']", "supported_protocols: unknown item; known are j"),
+        ("transports = []", "transports: must include one that carries json or messagepack: WebS"),
         (
             "supported_protocols = ['messagepack']\ntransports = ['ServerSentEvents']",
-            "transports: must name one that carries messagepack: WebSockets or LongPolling",
+            "transports: must include one that carries messagepack: WebSockets or LongPolling",
         ),
         (
             "maximum_receive_message_size = 'none'",
@@ -308,8 +308,8 @@ def test_a_made_up_option_is_read_from_a_file(tmp_path: Path) -> None:
         ({"colour": "bleu"}, "colour: unknown; did you mean 'blue'?"),
         ({"folder": 1}, "folder: must be a path, not a whole number"),
         ({"folder": ""}, "folder: must not be empty"),
-        ({"names": ["c"]}, "names: holds an unknown one; known are a, b"),
-        ({"bodies": ["x"]}, "bodies: must be a list of lists, but holds text"),
+        ({"names": ["c"]}, "names: unknown item; known are a, b"),
+        ({"bodies": ["x"]}, "bodies: must be a list of lists, but contains text"),
     ],
 )
 def test_mistakes_with_a_made_up_option(values: dict[str, object], error: str) -> None:
