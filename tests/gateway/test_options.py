@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import date
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -134,6 +136,22 @@ def test_a_file_with_all_defaults_is_an_empty_file(tmp_path: Path) -> None:
     assert complete.limits == empty.limits == Limits()
     assert complete.gateway_hub == empty.gateway_hub == GatewayHubTable()
     assert complete.orchestrator.hubs["h"].routes == empty.orchestrator.hubs["h"].routes
+
+
+def test_a_wrong_value_is_an_error_that_does_not_show_it() -> None:
+    hush = "hush-hush"
+    values: list[object] = [hush, [hush], [[hush]], [1], {"x": hush}, {"x": [hush]}, 1, 1.5, True]
+    values += [date(2026, 11, 30), [date(2026, 11, 30)], float("nan"), -(2**70), 2**70, "", [], {}]
+    errors: list[tuple[str, str]] = []
+    for table in TABLES:
+        required = {"url": "http://h/hub"} if table is HubTable else {}
+        for name, value in product([each.name for each in options_of(table)], values):
+            try:
+                read_table(table, {**required, name: value}, Place(Path()))
+            except OrchestrationError as error:
+                errors.append((name, str(error)))
+    assert len(errors) > 500
+    assert [text for name, text in errors if hush in text or not text.startswith(name)] == []
 
 
 def test_a_table_of_a_hub_shows_no_secrets() -> None:
