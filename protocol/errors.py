@@ -61,8 +61,8 @@ class LocalProtocolError(ProtocolError):
 class MessageTooLargeError(LocalProtocolError):
     """A message is larger than the limit set for sending.
 
-    ``size`` and ``limit`` are bytes of the whole frame, terminator included (F-4).
-    """
+    ``size`` and ``limit`` are bytes of the whole frame, terminator included.
+    """  # F-4
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"The message has {size} bytes, more than the {limit} allowed.")
@@ -78,8 +78,8 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke a rule of the protocol.
 
     ``str()`` is the text .NET uses; ``exception_name`` is the .NET exception that carries it, as
-    detailed errors show it (S-20).
-    """
+    detailed errors show it.
+    """  # S-20
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class RemoteProtocolError(ProtocolError):
 
 
 class TransportViolationError(RemoteProtocolError):
-    """The peer broke a rule of the transport, as by a Text message that is not UTF-8 (TW-3)."""
+    """The peer broke a rule of the transport, as by a Text message that is not UTF-8."""  # TW-3
 
     def __init__(self, message: str, *, summary: str | None = None) -> None:
         super().__init__(message, "WebSocketException", summary=summary)
 
 
 class ArgumentBindingError(SignalRError):
-    """Arguments, a result or an item do not fit the declared types (S-5, S-6)."""
+    """Arguments, a result or an item do not fit the declared types."""  # S-5, S-6
 
     exception_name: ClassVar[str] = "InvalidDataException"
 
@@ -116,7 +116,7 @@ class NegotiationError(SignalRError):
 
 
 class HandshakeError(SignalRError):
-    """The handshake failed; on a client ``str()`` holds the server's text (H-12)."""
+    """The handshake failed; on a client ``str()`` holds the server's text."""  # H-12
 
 
 class NotConnectedError(SignalRError):
@@ -126,9 +126,9 @@ class NotConnectedError(SignalRError):
 class ConnectionClosed(SignalRError):
     """The connection has ended.
 
-    ``allow_reconnect`` is False if the client must not reconnect: the server's Close said so (L-5),
+    ``allow_reconnect`` is False if the client must not reconnect: the server's Close said so,
     or the connection was stopped.
-    """
+    """  # L-5
 
     def __init__(
         self, message: str, allow_reconnect: bool = True, *, summary: str | None = None
@@ -138,15 +138,15 @@ class ConnectionClosed(SignalRError):
 
 
 class ServerTimeoutError(ConnectionClosed):
-    """The server was silent for longer than the server timeout (K-2)."""
+    """The server was silent for longer than the server timeout."""  # K-2
 
 
 class HubException(SignalRError):
     """An error that is meant for the other side.
 
-    Raised by a hub method, its text reaches the caller even without detailed errors (S-8). Raised
+    Raised by a hub method, its text reaches the caller even without detailed errors. Raised
     by ``invoke``, ``str()`` is the text the hub answered with.
-    """
+    """  # S-8
 
     @property
     def summary(self) -> str:

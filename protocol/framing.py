@@ -19,15 +19,14 @@ class Framer(Protocol):
 
     @property
     def has_partial(self) -> bool:
-        """Whether the stream stands in the middle of a message (F-3)."""
+        """Whether the stream stands in the middle of a message."""  # F-3
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """The messages that ``data`` completes.
 
         The answer must be iterated to its end, or the connection given up. Iterating raises
-        RemoteProtocolError at what is no message or over the limit, after the messages before it
-        (S-20).
-        """
+        RemoteProtocolError at what is no message or over the limit, after the messages before it.
+        """  # S-20
 
 
 class RecordFramer:

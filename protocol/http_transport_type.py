@@ -1,4 +1,4 @@
-"""``HttpTransportType``: the three ways over which a hub can be reached (0-4, N-14).
+"""``HttpTransportType``: the three ways over which a hub can be reached (LA-4, N-14).
 
 Decides their names on the wire and which transfer formats each can carry. Used by both sides: what
 an endpoint offers, and what a client is willing to use.

@@ -17,7 +17,7 @@ from .messages import HubMessage, Invocation, ReceivedMessage
 
 
 class TransferFormat(Enum):
-    """What a transport has to be able to carry (0-4)."""
+    """What a transport has to be able to carry."""  # LA-4
 
     TEXT = "Text"
     BINARY = "Binary"
@@ -36,12 +36,12 @@ class HubProtocol(ABC):
 
     @abstractmethod
     def decode(self, record: bytes, /) -> ReceivedMessage | None:
-        """The message in one record, or None for a type that is to be ignored (J-9).
+        """The message in one record, or None for a type that is to be ignored.
 
         Raises RemoteProtocolError with .NET's text when the record is no hub message. Whether the
         arguments of an invocation are an array may be left to ``require_arguments`` and the
         arguments readers.
-        """
+        """  # J-9
 
     def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
         """``decode`` of each record, in turn, as far as the iterator is advanced."""
@@ -49,10 +49,10 @@ class HubProtocol(ABC):
 
     @abstractmethod
     def require_arguments(self, arguments: Raw) -> None:
-        """Raises RemoteProtocolError when arguments are no array (J-3).
+        """Raises RemoteProtocolError when arguments are no array.
 
         For callers that pass arguments on or drop them without reading them.
-        """
+        """  # J-3
 
     @abstractmethod
     def encode(self, message: HubMessage) -> bytes:
@@ -97,7 +97,7 @@ ValueReader = Callable[[Raw], Any]
 
 
 class SerializedHubMessage:
-    """An invocation that goes to many connections, encoded once per hub protocol in use (G-8)."""
+    """An invocation that goes to many connections, encoded once per hub protocol in use."""  # G-8
 
     __slots__ = ("_arguments", "_frames", "target")
 

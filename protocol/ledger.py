@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from .errors import ConnectionClosed, LocalProtocolError, SignalRError
 from .messages import Completion, StreamItem
 
-_NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."  # C-10
+# For a call that is answered with a stream item (C-10).
+_NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."
 
 
 class PendingCall(Protocol):

@@ -84,7 +84,7 @@ def answer_to(vector: HandshakeRequestVector, *, detailed_errors: bool = False) 
     except HandshakeError as error:
         return handshake.write_response(str(error)).removesuffix(RECORD_SEPARATOR)
     assert agreed is not None
-    assert agreed[1] == behind  # H-3
+    assert agreed[1] == behind  # left for the hub protocol (H-3)
     return handshake.write_response().removesuffix(RECORD_SEPARATOR)
 
 
@@ -135,7 +135,7 @@ def test_handshake_response_read(vector: HandshakeResponseVector) -> None:
     client = handshake.ClientHandshake(PROTOCOL)
     data = raw_bytes(vector.bytes) + RECORD_SEPARATOR + b"behind"
     if vector.accepted is not UNSET:
-        assert client.receive(data) == (PROTOCOL, b"behind")  # H-3
+        assert client.receive(data) == (PROTOCOL, b"behind")  # left for the hub protocol (H-3)
         return
     with pytest.raises(HandshakeError) as caught:
         client.receive(data)

@@ -1,7 +1,7 @@
 """What the asyncio layer asks of a transport, in asyncio's vocabulary.
 
 A transport pushes what arrives to a ``Receiver`` and takes what is written. Message boundaries
-carry no meaning (0-1). How bytes become frames, events or polls, and when a flush happens, is
+carry no meaning (LA-1). How bytes become frames, events or polls, and when a flush happens, is
 decided by the transports.
 """
 

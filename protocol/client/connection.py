@@ -278,7 +278,8 @@ class ClientConnection:
                 return await call.answer
             except asyncio.CancelledError:
                 if calls.forget(invocation_id) and self.end is None:
-                    self._send(CancelInvocation(invocation_id=invocation_id))  # C-8, S-27
+                    # The hub may stop the method: its caller does not wait any more (C-8, S-27).
+                    self._send(CancelInvocation(invocation_id=invocation_id))
                 raise
 
     async def send(self, target: str, arguments: Sequence[Any]) -> None:

@@ -42,9 +42,9 @@ Connector = Callable[[], Awaitable[Connected]]
 class HubConnection:
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
-    Handlers stay registered over reconnects; group memberships and calls in flight do not (R-3,
-    R-4). All methods belong to one event loop.
-    """
+    Handlers stay registered over reconnects; group memberships and calls in flight do not. All
+    methods belong to one event loop.
+    """  # R-3, R-4
 
     def __init__(
         self,
@@ -90,12 +90,12 @@ class HubConnection:
         return self._transports
 
     async def start(self) -> None:
-        """Connects. Not retried: reconnecting begins with the first established connection (R-2).
+        """Connects. Not retried: reconnecting begins with the first established connection.
 
         Raises NegotiationError or HandshakeError when no connection can be opened,
         LocalProtocolError when it is started already, NotConnectedError when it is stopped
         meanwhile.
-        """
+        """  # R-2
         if self.state is not HubConnectionState.DISCONNECTED:
             raise LocalProtocolError(
                 "The HubConnection cannot be started if it is not in the Disconnected state."
@@ -175,10 +175,10 @@ class HubConnection:
         """Registers a handler, plain or async; without one, gives a decorator.
 
         Arguments are converted to the handler's annotations; a call that does not fit in number or
-        type is logged and dropped (C-14). Handlers run one after another in order of arrival.
+        type is logged and dropped. Handlers run one after another in order of arrival.
         Raises TypeError for a target that is no str, a handler that is no function, and an
         annotation that no message can be read into; ValueError for an empty target.
-        """
+        """  # C-14
         require_target(target, 'on("ReceiveMessage", handler)')
         if handler is None:
             return lambda function: self.on(target, function)
@@ -209,13 +209,13 @@ class HubConnection:
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
-        """``callback(error)`` when the connection was lost and will be tried again (R-3)."""
+        """``callback(error)`` when the connection was lost and will be tried again."""  # R-3
         require_function(callback, "A callback")
         self._callbacks.reconnecting.append(callback)
         return callback
 
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
-        """``callback(connection_id)`` when there is a connection again, a new one (R-4)."""
+        """``callback(connection_id)`` when there is a connection again, a new one."""  # R-4
         require_function(callback, "A callback")
         self._callbacks.reconnected.append(callback)
         return callback

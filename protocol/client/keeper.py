@@ -25,7 +25,7 @@ _STOP_TIMEOUT = 5.0  # seconds in which callbacks have to return
 
 
 class HubConnectionState(Enum):
-    """Where a HubConnection stands (C-20)."""
+    """Where a HubConnection stands."""  # C-20
 
     DISCONNECTED = "Disconnected"
     CONNECTING = "Connecting"

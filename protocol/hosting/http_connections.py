@@ -64,7 +64,8 @@ class HttpConnectionManager(Generic[ConnectionT]):
         if len(waiting) >= maximum:
             return None
         connection_id = negotiate.new_id()
-        token = negotiate.new_id() if version else connection_id  # N-12
+        # In version 0 the public id serves as the token (N-12).
+        token = negotiate.new_id() if version else connection_id
         connection = self._make_connection(connection_id, token, now + lifetime, path)
         waiting[token] = connection
         return connection

@@ -116,7 +116,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(403)
         found = self._admission.find_or_create(request)
         if isinstance(found, HttpAnswer):
-            return replace(found, content_type=None)  # TG-4
+            return replace(found, content_type=None)  # other than for a poll (TG-4)
         return await self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, request)
 
     async def _open_event_stream(

@@ -9,11 +9,11 @@ from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
 class PollEnd(Enum):
     """Why a poll ends without bytes."""
 
-    TIMED_OUT = auto()  # TL-5
+    TIMED_OUT = auto()  # nothing came within the poll timeout (TL-5)
     REPLACED = auto()  # by a newer one (TL-7)
     ABANDONED = auto()  # by its client (TL-8)
-    CONNECTION_ENDED = auto()  # TL-6
-    CONNECTION_FAILED = auto()  # TL-10
+    CONNECTION_ENDED = auto()  # and all its bytes are delivered (TL-6)
+    CONNECTION_FAILED = auto()  # on the server's side (TL-10)
 
 
 def poll_end_answer(end: PollEnd) -> HttpAnswer:

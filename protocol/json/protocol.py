@@ -84,7 +84,7 @@ class JsonHubProtocol(HubProtocol):
             and message.error is not UNSET
             and message.result is not VOID
         ):
-            return read_message(record)  # J-6
+            return read_message(record)  # which refuses an error beside a result (J-6)
         return message
 
     def require_arguments(self, arguments: Raw) -> None:
@@ -137,7 +137,7 @@ def _writable(completion: Completion) -> Completion:
     error = completion.error or UNSET
     result = VOID if completion.result == VOID else completion.result
     if error is not UNSET and result is not VOID:
-        raise LocalProtocolError("A completion has either an error or a result (J-6).")
+        raise LocalProtocolError("A completion has either an error or a result.")  # J-6
     return msgspec.structs.replace(completion, error=error, result=result)
 
 

@@ -298,7 +298,7 @@ class _MessageReader:
 
 
 def both_error_and_result() -> RemoteProtocolError:
-    """J-6."""
+    """What to raise for a Completion that has both (J-6)."""
     return RemoteProtocolError("The 'error' and 'result' properties are mutually exclusive.")
 
 

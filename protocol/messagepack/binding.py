@@ -109,7 +109,7 @@ def _read_raw(raw: Raw) -> Raw:
 
 
 def _require_shallow(raw: Raw) -> None:
-    """M-18."""
+    """Raises ValueError for an argument that is nested more deeply than .NET reads (M-18)."""
     if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_too_deep(bytes(raw)):
         raise ValueError("nested too deeply")
 

@@ -205,7 +205,7 @@ class MessagePackHubProtocol(HubProtocol):
         return message or read_message(record)
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. ``decode`` has made a binding failure of any others (M-10)."""
+        """See HubProtocol. ``decode`` has made a binding failure of any others."""  # M-10
 
     def encode(self, message: HubMessage) -> bytes:
         """See HubProtocol. Raises LocalProtocolError when a Raw in it is no MessagePack value."""
@@ -263,7 +263,7 @@ def _outcome(completion: Completion) -> tuple[Any, ...]:
     error, result = completion.error, completion.result
     if error is not UNSET:
         if result != VOID:
-            raise LocalProtocolError("A completion has either an error or a result (J-6).")
+            raise LocalProtocolError("A completion has either an error or a result.")  # J-6
         return (_ERROR, error)
     if result == VOID:
         return (_VOID,)

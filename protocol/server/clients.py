@@ -21,13 +21,13 @@ class ClientProxy:
         self._send = send
 
     async def send(self, target: str, *arguments: Any) -> None:
-        """Calls ``target`` on each of the clients, without an answer (G-1).
+        """Calls ``target`` on each of the clients, without an answer.
 
-        .NET clients find handlers by the exact name and number of arguments (G-2). Returns when
-        the message is queued, not when it has arrived (G-7); a ``msgspec.Raw`` goes out as it is.
+        .NET clients find handlers by the exact name and number of arguments. Returns when
+        the message is queued, not when it has arrived; a ``msgspec.Raw`` goes out as it is.
         Raises TypeError or ValueError for a target that is no name, and LocalProtocolError when an
         argument cannot be written; nothing is sent then.
-        """
+        """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
         await self._send(target, arguments)
 
@@ -63,7 +63,7 @@ class HubClients:
         return ClientProxy(partial(self._lifetime.send_connections, listed))
 
     def group(self, name: str) -> ClientProxy:
-        """The members of one group; names are case-sensitive and may be empty (G-3)."""
+        """The members of one group; names are case-sensitive and may be empty."""  # G-3
         require_name(name, "A group name")
         return ClientProxy(partial(self._lifetime.send_groups, (name,)))
 
@@ -74,10 +74,10 @@ class HubClients:
         return ClientProxy(partial(self._lifetime.send_groups, (name,), excluded=excluded))
 
     def groups(self, names: Iterable[str]) -> ClientProxy:
-        """The members of each group; who is in two gets two messages (G-6).
+        """The members of each group; who is in two gets two messages.
 
-        Raises LocalProtocolError for an empty name (G-3).
-        """
+        Raises LocalProtocolError for an empty name.
+        """  # G-6, G-3
         listed = names_of(names, "group names")
         if not all(listed):
             raise LocalProtocolError("Cannot send to an empty group name.")
@@ -118,7 +118,7 @@ class HubCallerClients(HubClients):
 
 
 class GroupManager:
-    """Changes memberships. They end with the connection (G-3)."""
+    """Changes memberships. They end with the connection."""  # G-3
 
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime

@@ -149,7 +149,7 @@ class ServerConnection:
             self.end(Ending(None, error))
         elif error is not None:
             self._fail(error)
-        elif self._peer.state is PeerState.HANDSHAKE:  # H-11
+        elif self._peer.state is PeerState.HANDSHAKE:  # nothing to answer (H-11)
             self.end(Ending(None))
         else:
             # Set before the calls that still wait are run: a method in front of them may run until
@@ -207,7 +207,7 @@ class ServerConnection:
     # ---- time
 
     def _give_up_handshake(self) -> None:
-        self._refusal = HANDSHAKE_CANCELED  # H-9
+        self._refusal = HANDSHAKE_CANCELED  # it took too long (H-9)
         self.end(Ending(None))
 
     def _ping(self) -> None:

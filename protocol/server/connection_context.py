@@ -47,10 +47,10 @@ class HubConnectionContext(HubCallerContext):
         self._transport = transport
         self._write = transport.write
         self.is_congested = False
-        """Whether more waits than senders to it alone should add to: let them ``drain`` (TG-8).
+        """Whether more waits than senders to it alone should add to: let them ``drain``.
 
         As of the last write; by now it may be less.
-        """
+        """  # TG-8
         self._hub_protocol: HubProtocol | None = None
         self.limits = limits or TransportLimits()
         self._high_water = self.limits.transport_max_buffer_size
@@ -105,10 +105,10 @@ class HubConnectionContext(HubCallerContext):
         return True
 
     def write(self, frame: bytes) -> bool:
-        """Queues a ready frame. To a gone connection it succeeds silently (G-7).
+        """Queues a ready frame. To a gone connection it succeeds silently.
 
         Whether so much was waiting that it has gone to the socket at once, which takes its time.
-        """
+        """  # G-7
         if self.ending is None:
             if self._write(frame) > self._relief_mark:
                 self._relieve(len(frame))
@@ -136,7 +136,7 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
-        """Waits while it ``is_congested``; cuts it off when nothing moves (TG-9)."""
+        """Waits while it ``is_congested``; cuts it off when nothing moves."""  # TG-9
         if not self.is_congested:
             return
         self.is_congested = self._transport.buffered > self._high_water

@@ -13,7 +13,7 @@ from ..hub_protocol import HubProtocol
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated user. ``user_id`` is what ``clients.user`` matches, ordinally (G-4)."""
+    """An authenticated user. ``user_id`` is what ``clients.user`` matches, ordinally."""  # G-4
 
     user_id: str | None = None
     roles: frozenset[str] = frozenset()
@@ -22,11 +22,11 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequestData:
-    """The HTTP request that opened the transport (TG-11).
+    """The HTTP request that opened the transport.
 
     ``headers`` is case-insensitive. ``query_string`` is the query as it was sent, without the
     question mark and still percent-encoded. It may contain tokens: keep it out of logs.
-    """
+    """  # TG-11
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class HttpRequestData:
     remote: str | None
 
     def query(self, name: str) -> str | None:
-        """Returns the first value of a query key, decoded, or None. Keys ignore case (0-3)."""
+        """Returns the first value of a query key, decoded, or None. Keys ignore case."""  # LA-3
         return next(iter(self.query_values(name)), None)
 
     def query_values(self, name: str) -> list[str]:
@@ -72,4 +72,4 @@ class HubCallerContext(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Ends the connection; nothing more is sent but the Close message (S-26)."""
+        """Ends the connection; nothing more is sent but the Close message."""  # S-26

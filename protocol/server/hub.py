@@ -22,24 +22,24 @@ _MARK = "__hub_method__"
 
 
 class Hub:
-    """Base of all hubs. A new instance serves each call (S-28); state belongs elsewhere.
+    """Base of all hubs. A new instance serves each call; state belongs elsewhere.
 
     ``context`` is the calling connection, ``clients`` chooses whom to send to, ``groups`` changes
     memberships. They are set before any method runs.
-    """
+    """  # S-28
 
     context: HubCallerContext
     clients: HubCallerClients
     groups: GroupManager
 
     async def on_connected(self) -> None:
-        """Called when a client has connected, before its first call runs (L-2).
+        """Called when a client has connected, before its first call runs.
 
-        An exception refuses the connection (L-3).
-        """
+        An exception refuses the connection.
+        """  # L-2, L-3
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Called when a client's connection has ended; None means in an orderly way (L-4)."""
+        """Called when a client's connection has ended; None means in an orderly way."""  # L-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ def hub_method(
 def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
     """Makes a method of a Hub callable by clients.
 
-    It is called by ``name``, by default its own in PascalCase, ignoring case (S-1). ``authorize``:
+    It is called by ``name``, by default its own in PascalCase, ignoring case. ``authorize``:
     True asks for any authenticated user, a collection of roles for a user in one of them, a
-    function of the HubCallerContext (plain or async) decides itself; a refusal answers S-9.
-    A plain (not async) method runs on the event loop and must not block. Raises TypeError when
-    ``authorize`` is none of these, or the name is none.
-    """
+    function of the HubCallerContext (plain or async) decides itself; a refused call fails in the
+    words of .NET. A plain (not async) method runs on the event loop and must not block. Raises
+    TypeError when ``authorize`` is none of these, or the name is none.
+    """  # S-1, S-9
     if callable(name):
         setattr(name, _MARK, _Mark(None, authorize))
         return name

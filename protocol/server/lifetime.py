@@ -48,7 +48,7 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def on_connected(self, connection: HubConnectionContext) -> None:
-        """Makes a connection visible to sends (L-1)."""
+        """Makes a connection visible to sends."""  # L-1
 
     @abstractmethod
     async def on_disconnected(self, connection: HubConnectionContext) -> None:
@@ -64,7 +64,7 @@ class HubLifetimeManager(ABC):
     async def send_connections(
         self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
-        """To these connections, once each (G-6). To a single one that reads slowly it waits."""
+        """To these connections, once each. To a single one that reads slowly it waits."""  # G-6
 
     @abstractmethod
     async def send_groups(
@@ -74,24 +74,24 @@ class HubLifetimeManager(ABC):
         arguments: Sequence[Any],
         excluded: Collection[str] = NOBODY,
     ) -> None:
-        """To the members of each group in turn: who is in two gets two (G-6)."""
+        """To the members of each group in turn: who is in two gets two."""  # G-6
 
     @abstractmethod
     async def send_users(
         self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
-        """To all connections of these users, compared ordinally (G-4)."""
+        """To all connections of these users, compared ordinally."""  # G-4
 
     @abstractmethod
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Idempotent; an unknown connection is ignored (G-3).
+        """Idempotent; an unknown connection is ignored.
 
         Raises GroupLimitError where the connection's HubOptions allow no such group, or no more.
-        """
+        """  # G-3
 
     @abstractmethod
     async def remove_from_group(self, connection_id: str, group: str) -> None:
-        """Idempotent; an unknown connection or group is ignored (G-3)."""
+        """Idempotent; an unknown connection or group is ignored."""  # G-3
 
 
 class DefaultHubLifetimeManager(HubLifetimeManager):

@@ -40,19 +40,19 @@ class HubOptions:
     """Limits and behaviour of one hub class. Times in seconds, sizes in bytes."""
 
     handshake_timeout: float = 15.0
-    """A connection without a complete handshake by then is refused (H-9)."""
+    """A connection without a complete handshake by then is refused."""  # H-9
 
     keep_alive_interval: float = 15.0
-    """The server pings this long after its last ping (K-1)."""
+    """The server pings this long after its last ping."""  # K-1
 
     client_timeout_interval: float = 30.0
-    """A client that has pinged once and is silent for longer is closed (K-3)."""
+    """A client that has pinged once and is silent for longer is closed."""  # K-3
 
     maximum_receive_message_size: int | None = 32 * 1024
-    """Of one hub message, terminator included (F-4); None means no limit."""
+    """Of one hub message, terminator included; None means no limit."""  # F-4
 
     maximum_parallel_invocations_per_client: int = 1
-    """How many methods run at once for one connection (P-2)."""
+    """How many methods run at once for one connection."""  # P-2
 
     enable_detailed_errors: bool = False
     """Whether the texts of exceptions other than HubException reach clients."""
@@ -70,12 +70,12 @@ class HubOptions:
     """Characters; ``groups.add`` raises GroupLimitError for a longer name."""
 
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
-    """The hub protocols that clients may choose from in the handshake (H-6)."""
+    """The hub protocols that clients may choose from in the handshake."""  # H-6
 
     services: Services = field(default_factory=dict)
     """Values of hub method parameters that no client sends: by the parameter's type, a function
     that gives one for each call. Like .NET's injected parameters they are not counted among a
-    call's arguments (S-2)."""
+    call's arguments."""  # S-2
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -96,35 +96,35 @@ class EndpointOptions:
 
     authenticate: Authenticate | None = None
     """Who a request is: a Principal, or None for nobody. Called for the request that opens the
-    transport (A-6); an exception it raises refuses the request with 500."""
+    transport; an exception it raises refuses the request with 500."""  # A-6
 
     transports: HttpTransportType = HttpTransportType.ALL
-    """Which transports there are; negotiate lists them in ASP.NET Core's order (N-14)."""
+    """Which transports there are; negotiate lists them in ASP.NET Core's order."""  # N-14
 
     allowed_origins: Collection[str] | None = None
     """Origins like ``https://app.example`` whose pages may use the hub with the user's credentials,
-    beside those of the hub's own origin (TC-1). WebSockets that pages of other origins open are
-    refused with 403. None: no CORS headers, and WebSockets are open to all origins."""
+    beside those of the hub's own origin. WebSockets that pages of other origins open are
+    refused with 403. None: no CORS headers, and WebSockets are open to all origins."""  # TC-1
 
     minimum_protocol_version: int = 0
-    """Of negotiate (N-8)."""
+    """The lowest negotiate version that a client may ask for."""  # N-8
 
     long_polling_poll_timeout: float = 90.0
-    """How long a poll waits for something to deliver (TL-5)."""
+    """How long a poll waits for something to deliver."""  # TL-5
 
     application_max_buffer_size: int = _LIMITS.application_max_buffer_size
     """Received from one client and not yet served; beyond it nothing more is read, and POSTs wait
-    for their answers (TG-8)."""
+    for their answers."""  # TG-8
 
     transport_max_buffer_size: int = _LIMITS.transport_max_buffer_size
-    """Sent to one client and not yet taken; beyond it methods that send to it alone wait (TG-8)."""
+    """Sent to one client, not yet taken; beyond it methods that send to it alone wait."""  # TG-8
 
     transport_send_timeout: float = _LIMITS.transport_send_timeout
     """A client that takes nothing for this long, while a method waits for it, is cut off, and one
-    that takes longer to read the answer to a poll (TG-9, TL-10)."""
+    that takes longer to read the answer to a poll."""  # TG-9, TL-10
 
     disconnect_timeout: float = 15.0
-    """A negotiated connection that nothing picks up is dropped after this (N-27)."""
+    """A negotiated connection that nothing picks up is dropped after this."""  # N-27
 
     maximum_negotiated_connections: int = 10_000
     """How many may wait to be picked up; further negotiates are answered with 503."""
@@ -134,7 +134,7 @@ class EndpointOptions:
     503. Each of them may make the process hold what HubOptions allow."""
 
     close_timeout: float = 5.0
-    """How long the server waits for the client's Close frame (TW-6)."""
+    """How long the server waits for the client's Close frame."""  # TW-6
 
     def __post_init__(self) -> None:
         check_options(self, of_any_sign=("minimum_protocol_version",))

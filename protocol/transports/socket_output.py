@@ -117,7 +117,8 @@ class SocketOutput:
         """Waits with aiohttp's writer, which waits for bytes that were written past it as well."""
         socket = self._owner.transport
         if socket is not None:
-            socket.set_write_buffer_limits(self._high_water, self._high_water // 2)  # TG-8
+            # Writers continue when half is left (TG-8).
+            socket.set_write_buffer_limits(self._high_water, self._high_water // 2)
         try:
             await self._owner.writer.drain()
         except (ClientError, ConnectionError):

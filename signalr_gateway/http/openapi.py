@@ -84,7 +84,7 @@ def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
 
 
 def _call(route: HubRoute) -> Node:
-    """GW-7, GW-8, GW-9."""
+    """A POST to one route: its arguments, result and problems (GW-7, GW-8, GW-9)."""
     return {
         "tags": [route.api],
         "summary": route.summary or f"Calls {route.invoke_method}",
@@ -124,7 +124,7 @@ def _body_examples(route: HubRoute) -> Node:
 
 
 def _listing() -> Node:
-    """GW-11."""
+    """The list of hubs and routes (GW-11)."""
     filters = {"apiKey": "api", "routeKey": "key"}
     return {
         "tags": [_GATEWAY_TAG],
@@ -147,7 +147,7 @@ def _listing() -> Node:
 
 
 def _health() -> Node:
-    """GW-28."""
+    """The health answer (GW-28)."""
     return {
         "tags": [_GATEWAY_TAG],
         "summary": "Tells whether the hubs are connected",

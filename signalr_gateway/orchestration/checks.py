@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 
 class OrchestrationError(ValueError):
-    """The orchestration contradicts itself or a rule of GW-1 … GW-5.
+    """The orchestration contradicts itself, or asks for what no gateway can do.
 
     `hub`, `route` and `field` say where (None where they do not apply), `problem` says what.
     """

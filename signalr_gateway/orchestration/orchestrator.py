@@ -94,10 +94,9 @@ class Orchestrator:
     """Collects the hubs; what it holds is valid at any time.
 
     `start_gateway_hub` switches the hub endpoint for clients and all fan-out off when False; calls
-    still work (GW-4). Of `gateway_hub_url` the path counts: where this process serves that hub
-    (GW-5). `allowed_origins` are those of web pages that may use the gateway, beside its own pages
-    (GW-26a).
-    """
+    still work. Of `gateway_hub_url` the path counts: where this process serves that hub.
+    `allowed_origins` are those of web pages that may use the gateway, beside its own pages.
+    """  # GW-4, GW-5, GW-26a
 
     def __init__(self) -> None:
         self._hubs: dict[str, DownstreamHub] = {}
@@ -123,9 +122,9 @@ class Orchestrator:
         """Register the hub `api` and return the builder that takes its routes.
 
         `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
-        Without a `receive_key` nobody needs one (GW-18). `maximum_message_size` is in bytes, None
+        Without a `receive_key` nobody needs one. `maximum_message_size` is in bytes, None
         for no limit; `invoke_timeout` in seconds. Raises `OrchestrationError`.
-        """
+        """  # GW-18
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(

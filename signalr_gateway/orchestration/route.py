@@ -30,11 +30,11 @@ class BroadcastType(Enum):
 
 
 class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route does, as its author writes it (GW-2).
+    """What a route does, as its author writes it.
 
     Either method may be left out: a route without `receive_method` only sends, one without
     `invoke_method` only receives.
-    """
+    """  # GW-2
 
     invoke_method: Annotated[
         Text | None,

@@ -53,11 +53,11 @@ def create_app(
     """The gateway of a finished orchestration as an aiohttp application; see `runner`.
 
     `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
-    bound a POST's body (GW-7, GW-9); a route may have a size of its own. `maximum_connections`
+    bound a POST's body; a route may have a size of its own. `maximum_connections`
     bounds the clients of the gateway hub, `hub_options` are its others. Raises ValueError for a
     limit that is none; starting the application raises `OrchestrationError` when a hub's
     `build_hub_connection` fails.
-    """
+    """  # GW-7, GW-9
     _require_whole_number("maximum_body_size", maximum_body_size)
     _require_whole_number("maximum_depth", maximum_depth)
     _require_whole_number("maximum_connections", maximum_connections)

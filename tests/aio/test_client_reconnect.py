@@ -70,7 +70,7 @@ async def test_reconnect(client_lab: ClientLab) -> None:
     assert await client_lab.server.take() == [REQUEST, PING]
     client_lab.server.send({"type": 1, "target": "News", "arguments": [1]})
     calling = asyncio.create_task(connection.invoke("X"))
-    assert (await client_lab.server.take())[-1]["invocationId"] == "1"  # C-6
+    assert (await client_lab.server.take())[-1]["invocationId"] == "1"  # counted anew (C-6)
     client_lab.server.send({"type": 3, "invocationId": "1", "result": 5})
     assert await calling == 5
     assert heard == [1]

@@ -84,7 +84,7 @@ async def test_messages_that_ask_for_nothing(serve: MakeServer, message: Any) ->
 
 
 async def test_records_in_any_slices(serve: MakeServer) -> None:
-    """0-1: message boundaries of the transport mean nothing."""
+    """LA-1: message boundaries of the transport mean nothing."""
     client = await serve(CallsHub).connect()
     for byte in b'{"type":1,"invocationId":"1","target":"Echo","arguments":["\xc3\xbc"]}\x1e':
         client.send_bytes(bytes([byte]))

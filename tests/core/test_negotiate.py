@@ -45,6 +45,12 @@ def test_the_limit_of_redirects_is_dotnets() -> None:
     assert MAXIMUM_REDIRECTS == 100
 
 
+def test_transports_have_dotnets_numbers() -> None:
+    """LA-4."""
+    numbers = {it.name: it.value for it in HttpTransportType}
+    assert numbers == {"WEB_SOCKETS": 1, "SERVER_SENT_EVENTS": 2, "LONG_POLLING": 4}
+
+
 def test_what_is_allowed_is_offered_in_one_order() -> None:
     """N-11, N-14."""
     assert available_transports(HttpTransportType.NONE) == ()

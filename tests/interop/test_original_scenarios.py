@@ -82,7 +82,7 @@ def check(outcomes: Outcomes, name: str, *, strict: bool = False, own: bool = Fa
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_before_the_recorded_hub(newtonsoft: Outcomes, name: str) -> None:
     """As the original does or better: GW-1, GW-2, GW-3, GW-4, GW-6, GW-7, GW-8, GW-9, GW-10, GW-11,
-    GW-12, GW-13, GW-14, GW-15, GW-16, GW-17, GW-18, GW-19, GW-20, GW-21, GW-22, GW-25.
+    GW-12, GW-13, GW-14, GW-15, GW-16, GW-17, GW-18, GW-19, GW-20, GW-21, GW-22, GW-25, GW-26.
     """
     check(newtonsoft, name)
 

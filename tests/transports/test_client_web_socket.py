@@ -117,7 +117,7 @@ async def test_fragments(pair: Pair, cuts: int) -> None:
 
 
 async def test_records_and_messages(pair: Pair) -> None:
-    """0-1: several records in a message, one record over several."""
+    """LA-1: several records in a message, one record over several."""
     pair.far.send(TEXT, NEWS + NEWS + NEWS[:10])
     pair.far.send(TEXT, NEWS[10:])
     await pair.hears("é", "é", "é")

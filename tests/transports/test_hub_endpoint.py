@@ -73,7 +73,7 @@ async def test_version_0_uses_the_id(
 
 @pytest.mark.parametrize("path", ["/hub/", "/HUB", "/Hub/"])
 async def test_upgrade_paths(host: Host, upgrade: Connect, path: str) -> None:
-    """0-3."""
+    """LA-3."""
     assert (await upgrade(host.url + path)).head.status == 101
 
 
@@ -239,7 +239,7 @@ async def test_authentication(
 async def test_query_values_are_decoded_once(
     connect: Connect, query: str, user: str | None
 ) -> None:
-    """0-3, A-6: a token with a plus sign in it arrives as it was sent."""
+    """LA-3, A-6: a token with a plus sign in it arrives as it was sent."""
     authentication = Authentication()
     host = Host()
     host.map(

@@ -1,4 +1,4 @@
-"""map_hub: paths, several hubs and paths in one application, what cannot be, and the end (0-3)."""
+"""map_hub: paths, several hubs and paths in one application, what cannot be, and the end (LA-3)."""
 
 import asyncio
 from typing import Any
@@ -143,7 +143,7 @@ async def test_a_class_that_cannot_be_served() -> None:
 async def test_paths(
     http: aiohttp.ClientSession, path: str, urls: list[str], others: list[str]
 ) -> None:
-    """0-3: every character stands for itself, letters for both their cases."""
+    """LA-3: every character stands for itself, letters for both their cases."""
     host = Host()
     host.map(path)
     async with host.run():

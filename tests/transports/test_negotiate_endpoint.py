@@ -152,7 +152,7 @@ async def test_other_methods(host: Host, http: aiohttp.ClientSession, method: st
     ["/hub/negotiate", "/hub/negotiate/", "/HUB/negotiate", "/Hub/NEGOTIATE", "/hUb/Negotiate/"],
 )
 async def test_paths(host: Host, http: aiohttp.ClientSession, path: str) -> None:
-    """0-3: in any letter case, with a slash at the end or without."""
+    """LA-3: in any letter case, with a slash at the end or without."""
     body = await negotiate(http, f"{host.url}{path}?negotiateVersion=1")
     assert body["availableTransports"] == TRANSPORTS
 

@@ -92,13 +92,13 @@ async def test_fragments(client: RawWebSocket, cuts: int) -> None:
 
 
 async def test_several_records_in_a_frame(client: RawWebSocket) -> None:
-    """0-1."""
+    """LA-1."""
     client.send_records(call("Echo", 1), {"type": 6}, call("Echo", 2, id="2"))
     assert await client.records(2) == [answer(1), answer(2, "2")]
 
 
 async def test_a_record_over_several_messages(client: RawWebSocket) -> None:
-    """0-1, TW-3: between messages of the WebSocket, if not inside a character."""
+    """LA-1, TW-3: between messages of the WebSocket, if not inside a character."""
     for part in (ECHO[:20], ECHO[20:21], b"", ECHO[21:], ECHO[:5]):
         client.send(TEXT, part)
     assert await client.record() == answer("é")

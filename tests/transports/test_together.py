@@ -86,7 +86,7 @@ async def test_a_conversation(transports: HttpTransportType) -> None:
 @pytest.mark.parametrize("path", ["/HUB", "/hub/", "/Hub?a=1"])
 @pytest.mark.parametrize("skip", [False, True])
 async def test_urls(host: Host, path: str, skip: bool) -> None:
-    """0-3, N-2, N-26: with and without negotiate."""
+    """LA-3, N-2, N-26: with and without negotiate."""
     async with builder(host, path, skip_negotiation=skip).build() as connection:
         who = await connection.invoke("Who")
         assert (who[0] == connection.connection_id) == (not skip)

@@ -39,19 +39,19 @@ class HubConnectionBuilder:
     ) -> "HubConnectionBuilder":
         """Where the hub is; http, https, ws or wss. Its query goes along on every request.
 
-        Of ``transports`` the first that the server lists and that works is taken (N-24).
+        Of ``transports`` the first that the server lists and that works is taken.
         ``headers`` and ``cookies`` go on every request, the WebSocket's too; cookies that the
         server sets are kept for as long as the connection lives, through reconnects.
 
         ``access_token_factory``, plain or async, is asked for each negotiate, again for a
-        WebSocket, and when a token is refused with 401 later (A-5). ``skip_negotiation`` opens the
-        WebSocket at once, which has to be the only transport; there is no connection id then
-        (N-26). ``ssl`` is a context with the CA to trust, or False to trust anybody.
+        WebSocket, and when a token is refused with 401 later. ``skip_negotiation`` opens the
+        WebSocket at once, which has to be the only transport; there is no connection id then.
+        ``ssl`` is a context with the CA to trust, or False to trust anybody.
         ``close_timeout``: seconds that what is queued may take to leave when the connection ends.
 
         Raises ValueError for a URL that is none, for options that exclude each other and for
         headers that no request can carry, TypeError for what is of another type.
-        """
+        """  # N-24, A-5, N-26
         self._http = HttpConnectionOptions(
             url=url,
             transports=transports,
@@ -67,7 +67,7 @@ class HubConnectionBuilder:
     def with_automatic_reconnect(
         self, retry: "RetryPolicy | Sequence[float]" = DEFAULT_RETRY_DELAYS
     ) -> "HubConnectionBuilder":
-        """Connects again after a loss: delays in seconds, or a policy (R-1)."""
+        """Connects again after a loss: delays in seconds, or a policy."""  # R-1
         self._retry_policy = retry if callable(retry) else retry_delays(retry)
         return self
 
@@ -79,15 +79,15 @@ class HubConnectionBuilder:
         return self
 
     def with_server_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """How long the server may be silent (K-2); at least twice its ping interval (K-6)."""
+        """How long the server may be silent; at least twice its ping interval."""  # K-2
         return self._with(server_timeout=seconds)
 
     def with_keep_alive_interval(self, seconds: float) -> "HubConnectionBuilder":
-        """How long we may be silent before a Ping is sent (K-4)."""
+        """How long we may be silent before a Ping is sent."""  # K-4
         return self._with(keep_alive_interval=seconds)
 
     def with_handshake_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """How long the server may take to answer the handshake (H-12)."""
+        """How long the server may take to answer the handshake."""  # H-12
         return self._with(handshake_timeout=seconds)
 
     def with_maximum_send_message_size(self, size: int | None) -> "HubConnectionBuilder":

@@ -53,7 +53,7 @@ class HttpConnector:
             raise
 
     async def _connect_directly(self, http: HttpClient) -> Connected:
-        """N-26: no negotiate, no connection id."""
+        """Opens the WebSocket without negotiate and without a connection id (N-26)."""
         try:
             transport = await self._start(
                 http, HttpTransportType.WEB_SOCKETS, self._options.url, None

@@ -26,12 +26,13 @@ from .access_tokens import AccessTokens
 from .options import HttpConnectionOptions
 
 _VERSION: Final = "0.1.0"
-USER_AGENT: Final = (  # C-2
+USER_AGENT: Final = (  # of the same form as that of the .NET client (C-2)
     f"Microsoft SignalR/{_VERSION.rpartition('.')[0]} ({_VERSION}; {platform.system()}; Python; "
     f"{platform.python_implementation()} {platform.python_version()})"
 )
-_OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}  # C-2
-_TIMEOUT: Final = 120.0  # seconds, for the answer to any request (D)
+# On every request, the WebSocket upgrade included (C-2).
+_OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}
+_TIMEOUT: Final = 120.0  # seconds, for the answer to any request, as the .NET client waits
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
 _SWITCHING_PROTOCOLS: Final = 101
 _NO_HTTP: Final = "The server returned an invalid or unrecognized response."

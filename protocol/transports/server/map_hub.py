@@ -32,7 +32,7 @@ def map_hub(
     hub_factory: Callable[[], Hub] | None = None,
     lifetime: HubLifetimeManager | None = None,
 ) -> HubContext:
-    """Serves ``hub_class`` at ``path`` of ``app``, in any letter case (0-3).
+    """Serves ``hub_class`` at ``path`` of ``app``, in any letter case.
 
     ``path`` begins with a slash. A class may be mapped at several paths, which then share clients,
     groups and users; its ``hub_options``, ``hub_factory`` and ``lifetime`` are given once.
@@ -46,7 +46,7 @@ def map_hub(
 
     Raises ValueError for a path or a combination that cannot be, TypeError for a hub class that
     cannot be served and for what is of another type.
-    """
+    """  # LA-3
     require_hub_path(path)
     if not isinstance(endpoint_options, EndpointOptions | None):
         raise TypeError(

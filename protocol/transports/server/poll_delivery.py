@@ -29,7 +29,7 @@ async def deliver(
                 await response.write_eof()
             delivered = True
             polls.delivered()
-    except TimeoutError:  # TL-10
+    except TimeoutError:  # the client reads too slowly (TL-10)
         logger.warning("A connection is cut off: its poll took too long to read.")
         polls.abort()
         if request.transport is not None:

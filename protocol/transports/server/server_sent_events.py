@@ -17,7 +17,7 @@ from ..flusher import Flusher
 from ..socket_output import SocketOutput
 from .inbound_pipe import InboundPipe
 
-HEADERS: Final = {  # TS_-2
+HEADERS: Final = {  # as ASP.NET Core writes them (TS_-2)
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache,no-store",
     "Pragma": "no-cache",

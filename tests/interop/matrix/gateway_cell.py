@@ -87,7 +87,8 @@ async def _events(scene: Scene, *clients: DrivenConnection) -> None:
     for client, count in zip(clients, counts, strict=True):
         events = (await client.events.wait(count + 2, is_own))[count:]
         told = [[Value(**argument).plain for argument in event.detail["args"]] for event in events]
-        state: object = [] if scene.cell.hub_protocol == "messagepack" else {}  # GW-14
+        # The handler state behind the arguments, empty (GW-14).
+        state: object = [] if scene.cell.hub_protocol == "messagepack" else {}
         assert told == [[[scene.token, text], state] for text in (FOREIGN, LARGE)]
     for client in clients:
         await client.invoke("UnsubscribeFromGroup", GROUP)

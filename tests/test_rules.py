@@ -1,0 +1,265 @@
+"""Every cited rule is defined in ``docs/spec``, once, and a test or a fixture covers it.
+
+A rule's id is a prefix, a hyphen and a number, perhaps with a letter. Each test below lists all its
+offenders in one failure.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from .documents import ROOT, table
+
+SPEC: Final = sorted((ROOT / "docs" / "spec").glob("*.md"))
+DIVERGENCES: Final = ROOT / "docs" / "divergences.md"
+PRODUCT: Final = ("protocol", "signalr_gateway")
+CITING: Final = (*PRODUCT, "tests", "spec-fixtures", "benchmarks", "docs")
+SUFFIXES: Final = {".py", ".md", ".json", ".toml", ".js", ".html", ".cs"}
+PUBLIC: Final = ("protocol", "protocol.testing", "signalr_gateway")
+"""Packages whose names users import and look up with ``help``."""
+
+RULE: Final = re.compile(r"(?<![\w-])((?:[A-Z]{1,3}|TS_)-\d+[a-z]?)(?!\w)")
+DEFINITION: Final = re.compile(r"^- \*\*(\S+)\*\* ", re.MULTILINE)
+MODULE_DOCSTRING: Final = re.compile(r'\A""".*?"""', re.DOTALL)
+NO_RULES: Final = {"UTF-8", "UTF-16", "BSD-2", "BSD-3"}
+"""Other words of the same form."""
+
+
+def prefix(rule: str) -> str:
+    return rule.rpartition("-")[0]
+
+
+def rules_in(text: str) -> set[str]:
+    return set(RULE.findall(text)) - NO_RULES
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def where(rules: Iterable[str], places: Mapping[str, set[str]]) -> list[str]:
+    """The offenders, each with the first few files that it occurs in."""
+    return [f"{rule}: {', '.join(sorted(places[rule])[:3])}" for rule in sorted(rules)]
+
+
+def assert_none(offenders: Iterable[str]) -> None:
+    """Fail with all offenders, a line each."""
+    lines = "\n".join(offenders)
+    assert not lines, lines
+
+
+@cache
+def defined() -> Counter[str]:
+    """How often each rule is defined."""
+    return Counter(rule for page in SPEC for rule in DEFINITION.findall(page.read_text("utf-8")))
+
+
+@cache
+def listed_prefixes() -> dict[str, set[str]]:
+    """The prefixes that each page lists."""
+    return {name_of(page): {row[0] for row in table(page, "prefix")} for page in SPEC}
+
+
+@cache
+def citations() -> dict[str, set[str]]:
+    """The rules that occur anywhere, with the files; definitions do not count."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (*ROOT.glob("*.md"), *files(*CITING)):
+        text = path.read_text("utf-8")
+        if path in SPEC:
+            text = DEFINITION.sub("", text)
+        for rule in rules_in(text):
+            found[rule].add(name_of(path))
+    return found
+
+
+@cache
+def coverage() -> dict[str, set[str]]:
+    """The rules that a fixture or a test names; what a module says of itself does not count."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in files("spec-fixtures"):
+        for rule in rules_in(path.read_text("utf-8")):
+            found[rule].add(name_of(path))
+    for path in modules_of_tests():
+        for rule in rules_in(MODULE_DOCSTRING.sub("", path.read_text("utf-8"))):
+            found[rule].add(name_of(path))
+    return found
+
+
+@cache
+def modules_of_tests() -> tuple[Path, ...]:
+    contracts = (ROOT / "protocol" / "testing").glob("*_contract.py")
+    return (*(ROOT / "tests").rglob("test_*.py"), *contracts)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def sources() -> Iterator[Path]:
+    return (path for path in files(*PRODUCT) if path.suffix == ".py")
+
+
+def files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in SUFFIXES and path.is_file():
+                yield path
+
+
+# ---- definitions
+
+
+def test_every_rule_is_defined_once() -> None:
+    assert_none(rule for rule, times in defined().items() if times > 1)
+
+
+def test_every_definition_has_the_form_of_a_rule() -> None:
+    assert_none(rule for rule in defined() if rules_in(rule) != {rule})
+
+
+def test_every_prefix_is_listed() -> None:
+    """On the page that defines its rules; and a prefix that is listed has rules."""
+    pages = {
+        name_of(page): {prefix(rule) for rule in DEFINITION.findall(page.read_text("utf-8"))}
+        for page in SPEC
+    }
+    assert pages == listed_prefixes()
+    known = set().union(*listed_prefixes().values())
+    unknown = {rule for rule in citations() if prefix(rule) not in known}
+    assert_none(where(unknown, citations()))
+
+
+# ---- citations
+
+
+def test_every_cited_rule_is_defined() -> None:
+    assert_none(where(set(citations()) - set(defined()), citations()))
+
+
+def test_every_defined_rule_is_cited() -> None:
+    """By something else than the pages that define the rules."""
+    pages = {name_of(page) for page in SPEC}
+    assert_none(rule for rule in defined() if not citations().get(rule, set()) - pages)
+
+
+def test_every_rule_is_covered() -> None:
+    assert_none(rule for rule in defined() if rule not in coverage())
+
+
+def test_rules_that_differ_here_say_so() -> None:
+    """Those that the list of divergences cites, and no others."""
+    differing = {
+        rule
+        for page in SPEC
+        for rule, text in definitions(page)
+        if f"[Differs](../{DIVERGENCES.name})" in text
+    }
+    assert differing == rules_in(DIVERGENCES.read_text("utf-8"))
+
+
+def definitions(page: Path) -> Iterator[tuple[str, str]]:
+    """The rules of a page, each with its text."""
+    _, *parts = DEFINITION.split(page.read_text("utf-8"))
+    yield from zip(parts[::2], parts[1::2], strict=True)
+
+
+# ---- what users read
+
+
+def test_public_docstrings_cite_no_rules() -> None:
+    """Users see them in ``help`` and do not know the rules; comments may cite them."""
+    assert_none(
+        sorted(
+            {
+                f"{place}: {rule}"
+                for package in PUBLIC
+                for place, text in public_docstrings(importlib.import_module(package))
+                for rule in rules_in(text)
+            }
+        )
+    )
+
+
+def test_texts_cite_no_rules() -> None:
+    """Error texts, log texts and answers; docstrings are no such texts."""
+    assert_none(
+        f"{name_of(path)}:{node.lineno}: {node.value}"
+        for path in sources()
+        for node in texts(tree_of(path))
+        if rules_in(node.value)
+    )
+
+
+def public_docstrings(package: ModuleType) -> Iterator[tuple[str, str]]:
+    """Every docstring of a package's public names, of their public members and attributes."""
+    yield package.__name__, package.__doc__ or ""
+    for name in package.__all__:
+        value = getattr(package, name)
+        definitions = [
+            it
+            for it in getattr(value, "__mro__", [value])
+            if inspect.isroutine(it) or isinstance(it, type)
+        ]
+        for definition in definitions:
+            if definition.__module__.startswith(PRODUCT):
+                yield from docstrings_of(definition.__name__, Path(inspect.getfile(definition)))
+        if not definitions:  # a type alias: nothing says in which module it is
+            for path in sources():
+                yield from docstrings_of(name, path)
+
+
+def docstrings_of(name: str, path: Path) -> Iterator[tuple[str, str]]:
+    """The docstrings of what a module defines as ``name``: a class, a function or a value."""
+    body = tree_of(path).body
+    for node, below in zip_longest(body, body[1:]):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if node.name == name:
+                yield from docstrings_in(name, node)
+            case ast.Assign() | ast.AnnAssign() if name in targets(node):
+                if text := bare_string(below):
+                    yield name, text
+
+
+def docstrings_in(
+    name: str, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+) -> Iterator[tuple[str, str]]:
+    """Those of the definition itself, of its public methods and of its attributes."""
+    for part in node.body:
+        if text := bare_string(part):
+            yield name, text
+        elif isinstance(node, ast.ClassDef) and isinstance(
+            part, ast.FunctionDef | ast.AsyncFunctionDef
+        ):
+            if not part.name.startswith("_") or part.name.endswith("__"):
+                yield from docstrings_in(f"{name}.{part.name}", part)
+
+
+def bare_string(node: ast.stmt | None) -> str | None:
+    match node:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return text
+    return None
+
+
+def targets(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    nodes = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {it.id for it in nodes if isinstance(it, ast.Name)}
+
+
+def texts(tree: ast.Module) -> Iterator[ast.Constant]:
+    """The strings of a module that are values rather than docstrings."""
+    documentation = {id(it.value) for it in ast.walk(tree) if isinstance(it, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in documentation:
+                yield node
