@@ -89,8 +89,8 @@ class HubProtocol(ABC):
 
 
 ArgumentsReader = Callable[[Raw], Sequence[Any]]
-"""Payload → one value per declared parameter. Raises ArgumentBindingError (S-5, S-6), or
-RemoteProtocolError where the payload is no array (J-3)."""
+"""Payload → one value per declared parameter. Raises ArgumentBindingError, or
+RemoteProtocolError where the payload is no array."""  # S-5, S-6, J-3
 
 ValueReader = Callable[[Raw], Any]
 """Payload → value. Raises ArgumentBindingError."""

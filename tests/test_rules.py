@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from .documents import ROOT, table
+from tests.documents import ROOT, table
 
 SPEC: Final = sorted((ROOT / "docs" / "spec").glob("*.md"))
 DIVERGENCES: Final = ROOT / "docs" / "divergences.md"
@@ -59,13 +59,13 @@ def assert_none(offenders: Iterable[str]) -> None:
 @cache
 def defined() -> Counter[str]:
     """How often each rule is defined."""
-    return Counter(rule for page in SPEC for rule in DEFINITION.findall(page.read_text("utf-8")))
+    return Counter(rule for page in SPEC for rule, _ in definitions(page))
 
 
-@cache
-def listed_prefixes() -> dict[str, set[str]]:
-    """The prefixes that each page lists."""
-    return {name_of(page): {row[0] for row in table(page, "prefix")} for page in SPEC}
+def definitions(page: Path) -> Iterator[tuple[str, str]]:
+    """The rules of a page, each with its text."""
+    _, *parts = DEFINITION.split(page.read_text("utf-8"))
+    yield from zip(parts[::2], parts[1::2], strict=True)
 
 
 @cache
@@ -129,14 +129,11 @@ def test_every_definition_has_the_form_of_a_rule() -> None:
 
 def test_every_prefix_is_listed() -> None:
     """On the page that defines its rules; and a prefix that is listed has rules."""
-    pages = {
-        name_of(page): {prefix(rule) for rule in DEFINITION.findall(page.read_text("utf-8"))}
-        for page in SPEC
-    }
-    assert pages == listed_prefixes()
-    known = set().union(*listed_prefixes().values())
-    unknown = {rule for rule in citations() if prefix(rule) not in known}
-    assert_none(where(unknown, citations()))
+    listed = {(name_of(page), row[0]) for page in SPEC for row in table(page, "prefix")}
+    used = {(name_of(page), prefix(rule)) for page in SPEC for rule, _ in definitions(page)}
+    assert_none(" ".join(each) for each in sorted(listed ^ used))
+    known = {each for _, each in listed}
+    assert_none(where({rule for rule in citations() if prefix(rule) not in known}, citations()))
 
 
 # ---- citations
@@ -158,19 +155,9 @@ def test_every_rule_is_covered() -> None:
 
 def test_rules_that_differ_here_say_so() -> None:
     """Those that the list of divergences cites, and no others."""
-    differing = {
-        rule
-        for page in SPEC
-        for rule, text in definitions(page)
-        if f"[Differs](../{DIVERGENCES.name})" in text
-    }
-    assert differing == rules_in(DIVERGENCES.read_text("utf-8"))
-
-
-def definitions(page: Path) -> Iterator[tuple[str, str]]:
-    """The rules of a page, each with its text."""
-    _, *parts = DEFINITION.split(page.read_text("utf-8"))
-    yield from zip(parts[::2], parts[1::2], strict=True)
+    mark = f"[Differs](../{DIVERGENCES.name})"
+    differing = {rule for page in SPEC for rule, text in definitions(page) if mark in text}
+    assert_none(sorted(differing ^ rules_in(DIVERGENCES.read_text("utf-8"))))
 
 
 # ---- what users read
@@ -193,10 +180,10 @@ def test_public_docstrings_cite_no_rules() -> None:
 def test_texts_cite_no_rules() -> None:
     """Error texts, log texts and answers; docstrings are no such texts."""
     assert_none(
-        f"{name_of(path)}:{node.lineno}: {node.value}"
+        f"{name_of(path)}:{line}: {text}"
         for path in sources()
-        for node in texts(tree_of(path))
-        if rules_in(node.value)
+        for line, text in texts(tree_of(path))
+        if rules_in(text)
     )
 
 
@@ -205,15 +192,11 @@ def public_docstrings(package: ModuleType) -> Iterator[tuple[str, str]]:
     yield package.__name__, package.__doc__ or ""
     for name in package.__all__:
         value = getattr(package, name)
-        definitions = [
-            it
-            for it in getattr(value, "__mro__", [value])
-            if inspect.isroutine(it) or isinstance(it, type)
-        ]
-        for definition in definitions:
-            if definition.__module__.startswith(PRODUCT):
-                yield from docstrings_of(definition.__name__, Path(inspect.getfile(definition)))
-        if not definitions:  # a type alias: nothing says in which module it is
+        if isinstance(value, type):
+            for each in value.__mro__:
+                if each.__module__.startswith(PRODUCT):
+                    yield from docstrings_of(each.__name__, Path(inspect.getfile(each)))
+        else:  # a type alias does not say in which module it is
             for path in sources():
                 yield from docstrings_of(name, path)
 
@@ -245,9 +228,8 @@ def docstrings_in(
 
 
 def bare_string(node: ast.stmt | None) -> str | None:
-    match node:
-        case ast.Expr(value=ast.Constant(value=str(text))):
-            return text
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return node.value.value if isinstance(node.value.value, str) else None
     return None
 
 
@@ -256,10 +238,10 @@ def targets(node: ast.Assign | ast.AnnAssign) -> set[str]:
     return {it.id for it in nodes if isinstance(it, ast.Name)}
 
 
-def texts(tree: ast.Module) -> Iterator[ast.Constant]:
-    """The strings of a module that are values rather than docstrings."""
+def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The strings of a module that are values rather than docstrings, with their lines."""
     documentation = {id(it.value) for it in ast.walk(tree) if isinstance(it, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in documentation:
-                yield node
+        if isinstance(node, ast.Constant) and id(node) not in documentation:
+            if isinstance(node.value, str):
+                yield node.lineno, node.value
