@@ -23,10 +23,10 @@ _CUT_OFF_TIMEOUT = 0.1
 
 
 class GatewayRunner(web.AppRunner):
-    """A runner with what the gateway needs: a caller that goes away cancels its call (GW-10).
+    """A runner with what the gateway needs: a caller that goes away cancels its call.
 
     No access log: a line per request costs more than the request, and addresses may hold tokens.
-    """
+    """  # GW-10
 
     def __init__(self, app: web.Application, *, shutdown_timeout: float = SHUTDOWN_TIMEOUT) -> None:
         super().__init__(
