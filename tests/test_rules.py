@@ -7,6 +7,7 @@ offenders in one failure.
 import ast
 import importlib
 import inspect
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,9 +60,10 @@ def defined() -> Counter[str]:
     return Counter(rule for page in SPEC for rule, _ in definitions(page))
 
 
-def definitions(page: Path) -> Iterator[tuple[str, str]]:
-    """The rules of a page, each with its text."""
-    _, *parts = DEFINITION.split(page.read_text("utf-8"))
+def definitions(page: Path | str) -> Iterator[tuple[str, str]]:
+    """The rules of a page or of a part of one, each with its text."""
+    text = page if isinstance(page, str) else page.read_text("utf-8")
+    _, *parts = DEFINITION.split(text)
     yield from zip(parts[::2], parts[1::2], strict=True)
 
 
@@ -148,6 +150,32 @@ def test_every_defined_rule_is_cited() -> None:
 
 def test_every_rule_is_covered() -> None:
     assert_none(rule for rule in defined() if rule not in coverage())
+
+
+def test_rules_that_are_only_recorded_say_so() -> None:
+    """A rule that only recordings left for later cover is marked, or its whole section is.
+
+    Once all recordings of a rule pass, its mark has to go.
+    """
+    waiting = {rule for rule, places in coverage().items() if places & left_for_later()}
+    recorded = {rule for rule in waiting if coverage()[rule] <= left_for_later()}
+    pages = "".join(page.read_text("utf-8") for page in SPEC)
+    marked = {rule for rule, text in definitions(pages) if "*Not built yet.*" in text}
+    sections = [it for it in pages.split("\n## ") if "(not built yet)" in it.partition("\n")[0]]
+    unbuilt = {rule for section in sections for rule, _ in definitions(section)}
+    assert_none(sorted((recorded - unbuilt - marked) | (marked - waiting)))
+
+
+def left_for_later() -> set[str]:
+    """The recordings that do not pass yet, and the scripts with which clients are recorded."""
+    fixtures = ROOT / "spec-fixtures"
+    lists = {"wire": fixtures / "wire", "client-lab": fixtures / "client-lab" / "dotnet-10.0.15"}
+    return {"spec-fixtures/client-lab/scenarios.py"} | {
+        name_of(recordings / f"{scenario}.json")
+        for folder, recordings in lists.items()
+        for each in json.loads((fixtures / folder / "left_for_later.json").read_bytes())
+        for scenario in each["scenarios"]
+    }
 
 
 def test_rules_that_differ_here_say_so() -> None:

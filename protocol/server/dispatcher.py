@@ -1,4 +1,4 @@
-"""Which tasks run a connection's calls: at most as many workers as calls may run at once (P-1).
+"""Which tasks run a connection's calls: at most as many workers as calls may run at once (P-2).
 
 A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
 started when they are needed and kept. Decides which worker runs when, and replaces a worker whose

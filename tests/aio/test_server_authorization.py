@@ -87,7 +87,7 @@ def unauthorized(name: str, id: str = "1") -> Any:
 async def test_who_may(
     serve: MakeServer, target: str, welcome: list[Principal | None], user: Principal | None
 ) -> None:
-    """S-9: True, roles, a function of the context, plain or async."""
+    """S-9, A-10: True, roles, a function of the context, plain or async."""
     client = await serve(GuardedHub).connect(user)
     (answer,) = await client.ask(call(target.lower()))
     if user in welcome:

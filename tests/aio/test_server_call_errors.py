@@ -173,7 +173,7 @@ async def test_results_that_cannot_be_written(serve: MakeServer, what: str) -> N
     "arguments", ['["\\ud800",1]', "[1,2,]", "[1,[2]"], ids=["surrogate", "comma", "bracket"]
 )
 async def test_arguments_that_are_broken_inside(serve: MakeServer, arguments: str) -> None:
-    """J-8: a lone surrogate or a trailing comma fails the call; other broken JSON closes."""
+    """J-8, S-21: a lone surrogate or a trailing comma fails the call; other broken JSON closes."""
     client = await serve(CallsHub).connect()
     message = f'{{"type":1,"invocationId":"1","target":"Add","arguments":{arguments}}}'
     (answer,) = await client.ask(message)

@@ -1,4 +1,4 @@
-"""HubConnectionBuilder: what it takes, what it refuses (N-26, R-1, D)."""
+"""HubConnectionBuilder: what it takes, what it refuses (N-26, R-1)."""
 
 import math
 import ssl

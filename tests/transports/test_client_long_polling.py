@@ -81,7 +81,7 @@ async def test_nothing_before_the_first_poll_is_answered(http_hub: HttpHub) -> N
 
 
 async def test_bodies(ear: Ear, http_hub: HttpHub) -> None:
-    """TL-4, TL-5, 0-1: many records in a poll, one over many, none at all."""
+    """TL-4, TL-5, LA-1: many records in a poll, one over many, none at all."""
     record = json.dumps(NEWS, ensure_ascii=False).encode() + RS
     cut = record.index("é".encode()) + 1
     for body in (record + record, b"", record[:cut], b"", record[cut:] + record):

@@ -63,7 +63,7 @@ async def test_heads(http_hub: HttpHub) -> None:
 
 
 async def test_events(ear: Ear, http_hub: HttpHub) -> None:
-    """TS_-4, 0-1: many records in an event, one over many, other fields and line ends."""
+    """TS_-4, LA-1: many records in an event, one over many, other fields and line ends."""
     cut = RECORD.index("é".encode()) + 1
     stream = b"data: %b\r\n\r\n" % (RECORD + RECORD)
     stream += b"data: %b\r\n\r\ndata: %b\r\n\r\n" % (RECORD[:cut], RECORD[cut:])

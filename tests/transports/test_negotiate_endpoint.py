@@ -76,7 +76,7 @@ async def test_transports(
     ],
 )
 async def test_versions(host: Host, http: aiohttp.ClientSession, query: str, version: int) -> None:
-    """N-5, N-6, N-12, 0-3: version 0 has no token; the key ignores case; no reconnect offered."""
+    """N-5, N-6, N-12, LA-3: version 0 has no token; the key ignores case; no reconnect offered."""
     body = await negotiate(http, f"{host.url}/hub/negotiate?{query}")
     assert body["negotiateVersion"] == version
     assert ("connectionToken" in body) == (version == 1)
