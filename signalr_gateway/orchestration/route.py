@@ -22,7 +22,7 @@ from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 
 class BroadcastType(Enum):
-    """Who gets a route's events (GW-15); the values are .NET's names, as GW-11 shows them."""
+    """Who gets a route's events; the values are .NET's names."""  # GW-15, GW-11
 
     ALL = "All"
     GROUP = "Group"
