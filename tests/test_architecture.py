@@ -17,7 +17,7 @@ import pytest
 
 import protocol
 import signalr_gateway
-from protocol import testing
+from protocol import relaying, testing
 
 ROOT: Final = Path(__file__).parent.parent
 LIBRARY: Final = ROOT / "protocol"
@@ -27,7 +27,7 @@ CORE: Final = frozenset({"protocol", "protocol/values", "protocol/json", "protoc
 """The pure folders: bytes, messages, and rules."""
 
 LIBRARY_LAYERS: Final[Mapping[str, frozenset[str]]] = {
-    "protocol": frozenset({"protocol/json"}),  # a handshake and a negotiate answer are JSON
+    "protocol": CORE,  # a handshake and a negotiate answer are JSON
     "protocol/values": CORE,
     "protocol/json": frozenset({"protocol", "protocol/values"}),
     "protocol/messagepack": CORE,
@@ -217,12 +217,12 @@ def relative_imports(path: Path) -> set[Path]:
     return modules
 
 
-def imports(path: Path) -> Iterator[tuple[str, list[str]]]:
+def imports(path: Path, *, for_checkers: bool = False) -> Iterator[tuple[str, list[str]]]:
     """Each import's module, dots in front where it is relative, and the names taken from it.
 
-    Those for type checkers alone are left out.
+    Those for type checkers alone are included with `for_checkers`.
     """
-    for node in _executed(tree(path)):
+    for node in ast.walk(tree(path)) if for_checkers else _executed(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -356,19 +356,19 @@ def _absolute_packages(node: ast.AST) -> set[str]:
     return set()
 
 
-class TestPrivateNames:
-    def test_are_not_imported_from_the_library(self) -> None:
+class TestGateway:
+    def test_imports_public_names_of_the_library_only(self) -> None:
+        public = {"protocol": set(protocol.__all__), "protocol.relaying": set(relaying.__all__)}
         offenders = [
-            f"{shown(path)} imports {part} of {name}"
+            f"{shown(path)} imports {', '.join(imported)} from {name}"
             for path in modules_of(GATEWAY)
-            for name, imported in imports(path)
+            for name, imported in imports(path, for_checkers=True)
             if name.partition(".")[0] == "protocol"
-            for part in (*name.split("."), *imported)
-            if part.startswith("_")
+            if name not in public or not set(imported) <= public[name]
         ]
         assert offenders == []
 
-    def test_are_used_by_their_own_objects_only(self) -> None:
+    def test_uses_no_private_names_of_other_objects(self) -> None:
         offenders = [
             f"{shown(path)}, line {node.lineno}: {ast.unparse(node)}"
             for path in modules_of(GATEWAY)
@@ -412,10 +412,17 @@ class TestPublicNames:
         with pytest.raises(AttributeError, match="no attribute 'create_ap'"):
             signalr_gateway.create_ap  # noqa: B018
 
+    def test_for_relaying_can_be_loaded(self) -> None:
+        for name in relaying.__all__:
+            assert getattr(relaying, name) is not None
+        with pytest.raises(AttributeError, match="no attribute 'split'"):
+            relaying.split  # noqa: B018
+
     def test_are_all_typed(self) -> None:
         """What a type checker sees is what ``__getattr__`` finds."""
         assert declared_names(LIBRARY / "__init__.py") == PUBLIC_NAMES
         assert declared_names(LIBRARY / "testing" / "__init__.py") == set(testing.__all__)
+        assert declared_names(LIBRARY / "relaying.py") == set(relaying.__all__)
         assert (LIBRARY / "py.typed").exists()
 
 

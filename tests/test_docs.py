@@ -4,6 +4,7 @@
 """
 
 import ast
+import doctest
 import importlib.util
 import inspect
 import re
@@ -24,6 +25,7 @@ from protocol import (
     HubConnectionBuilder,
     HubOptions,
     SlowClientPolicy,
+    relaying,
 )
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
@@ -265,6 +267,17 @@ def test_errors() -> None:
     bases = {"SignalRError", "ProtocolError"}
     defined = {name for name, each in vars(library_errors).items() if isinstance(each, type)}
     assert documented == defined - bases
+
+
+def test_names_for_relaying() -> None:
+    rows = table(LIBRARY, "protocol.relaying")
+    assert {name for row in rows for name in row[0].split(", ")} == set(relaying.__all__)
+
+
+def test_the_example_of_relaying_runs() -> None:
+    [example] = code_blocks(LIBRARY, "pycon")
+    parsed = doctest.DocTestParser().get_doctest(example, {}, "relaying", str(LIBRARY), 0)
+    assert doctest.DocTestRunner(verbose=False).run(parsed).failed == 0
 
 
 def test_the_example_of_the_deployment_runs(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from .scanner import (
     ARRAY,
     MAP,
     MAXIMUM_DEPTH,
-    is_too_deep,
+    is_deeper,
     scan_header,
     scan_text,
     scan_value,
@@ -110,7 +110,7 @@ def _read_raw(raw: Raw) -> Raw:
 
 def _require_shallow(raw: Raw) -> None:
     """Raises ValueError for an argument that is nested more deeply than .NET reads (M-18)."""
-    if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_too_deep(bytes(raw)):
+    if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_deeper(bytes(raw)):
         raise ValueError("nested too deeply")
 
 

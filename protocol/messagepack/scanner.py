@@ -149,9 +149,9 @@ def scan_value(data: bytes, position: int) -> int:
     return position
 
 
-def is_too_deep(data: bytes, maximum: int = MAXIMUM_DEPTH) -> bool:
-    """Whether containers in the one whole value ``data`` nest deeper than ``maximum``."""
-    if len(data) <= maximum or _possible_containers(data) <= maximum:
+def is_deeper(data: bytes, limit: int = MAXIMUM_DEPTH) -> bool:
+    """Whether containers in the one whole value ``data`` nest more than ``limit`` deep."""
+    if len(data) <= limit or _possible_containers(data) <= limit:
         return False
     open_counts: list[int] = []  # values that each open container still waits for
     position = 0
@@ -165,7 +165,7 @@ def is_too_deep(data: bytes, maximum: int = MAXIMUM_DEPTH) -> bool:
             count, position = scan_header(data, position, kind)
             if count:
                 open_counts.append(count * kind)
-                if len(open_counts) > maximum:
+                if len(open_counts) > limit:
                     return True
         else:
             position = scan_value(data, position)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from protocol import HubConnection
-from protocol.http_transport_type import TRANSPORT_NAMES
+from protocol.relaying import TRANSPORT_NAMES
 
 from ..config.file import GatewayConfig
 from ..config.options import as_toml, options_of

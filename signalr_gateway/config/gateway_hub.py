@@ -19,7 +19,7 @@ from protocol import (
     JsonHubProtocol,
     MessagePackHubProtocol,
 )
-from protocol.http_transport_type import TRANSFER_FORMATS, TRANSPORT_NAMES
+from protocol.relaying import TRANSFER_FORMATS, TRANSPORT_NAMES
 
 from ..orchestration.option_types import no_limit
 from .reading import Place

@@ -16,8 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from protocol import is_own_origin
-from protocol.hosting.cors import CorsPolicy
-from protocol.transports.server.aiohttp_conversion import mark_origin, response_of
+from protocol.relaying import CorsPolicy, mark_origin, response_of
 
 from ..logs.redaction import shortened
 from ..logs.thinning import thinned

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import protocol
 from protocol import SignalRError
-from protocol.transports.client.http_client import system_reason
+from protocol.relaying import system_reason
 
 MAXIMUM_LENGTH = 200
 

@@ -20,10 +20,10 @@ from uuid import UUID
 
 import msgspec
 
-from protocol import Payload, TranscodingError
-from protocol.errors import ArgumentBindingError
-from protocol.json.binding import BINDER
-from protocol.json.scanner import split_array
+from protocol import ArgumentBindingError, JsonHubProtocol, Payload, TranscodingError
+from protocol.relaying import split_json_array
+
+_value_reader = JsonHubProtocol().value_reader
 
 Fits = Callable[[msgspec.Raw], bool]
 
@@ -89,7 +89,7 @@ def receive_type(declared: object) -> ReceiveType:
 def misfit(declared: Sequence[ReceiveType], arguments: Payload) -> str | None:
     """Why `arguments` do not fit the `declared` types, in names and counts; None when they do."""
     try:
-        items = split_array(arguments.form("json"))
+        items = split_json_array(arguments.form("json"))
     except TranscodingError as exc:
         return str(exc)
     if len(items) != len(declared):
@@ -165,7 +165,7 @@ def _is_whole_number(bits: int) -> Fits:
 
 def _reads(declared: type) -> Fits:
     """Fits what the library reads into `declared`, with .NET's rules (J-14 … J-18)."""
-    read = BINDER.value_reader(declared)
+    read = _value_reader(declared)
 
     def fits(value: msgspec.Raw) -> bool:
         try:
@@ -188,7 +188,7 @@ def _require_readable_members(declared: type, seen: set[type]) -> None:
     for annotation in typing.get_type_hints(declared).values():
         if typing.get_origin(annotation) is typing.ClassVar:
             continue
-        BINDER.value_reader(annotation)
+        _value_reader(annotation)
         for part in (annotation, *typing.get_args(annotation)):
             if isinstance(part, type) and _has_members(part) and part not in seen:
                 seen.add(part)
@@ -214,7 +214,7 @@ _is_minutes = _is_whole_number(16)
 def _is_clock_and_offset(value: msgspec.Raw) -> bool:
     if not _is_array(value):
         return _is_moment(value)
-    parts = split_array(value)
+    parts = split_json_array(value)
     return len(parts) == 2 and _is_moment(parts[0]) and _is_minutes(parts[1])
 
 
@@ -307,7 +307,7 @@ def _array_of(declared: object) -> ReceiveType:
     item = receive_type(item_type)
 
     def fits(check: Fits) -> Fits:
-        return lambda value: _is_array(value) and all(map(check, split_array(value)))
+        return lambda value: _is_array(value) and all(map(check, split_json_array(value)))
 
     return ReceiveType(
         f"{item.name}[]",

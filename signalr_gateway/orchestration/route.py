@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from protocol.errors import DECODING_FAILURES
+from protocol.relaying import DECODING_FAILURES
 
 from ..routing.arguments import MAXIMUM_ARGUMENTS
 from .checks import OrchestrationError, is_list, is_name, is_positive

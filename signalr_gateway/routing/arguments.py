@@ -11,9 +11,12 @@ from __future__ import annotations
 import msgspec
 
 from protocol import Payload
-from protocol.errors import DECODING_FAILURES
-from protocol.json.scanner import split_array
-from protocol.messagepack.scanner import is_too_deep
+from protocol.relaying import (
+    DECODING_FAILURES,
+    is_json_deeper,
+    is_messagepack_deeper,
+    split_json_array,
+)
 
 from ..http.problem import ProblemCode
 
@@ -46,8 +49,8 @@ def split_arguments(
             ProblemCode.TOO_MANY_ARGUMENTS,
             f"There are {len(items)} arguments; at most {MAXIMUM_ARGUMENTS} are allowed.",
         )
-    is_deep = exceeds_depth if protocol_name == "json" else is_too_deep
-    if is_deep(text, maximum_depth):
+    is_deeper = is_json_deeper if protocol_name == "json" else is_messagepack_deeper
+    if is_deeper(text, maximum_depth):
         raise InvalidArguments(
             ProblemCode.TOO_DEEP,
             f"The arguments nest arrays and objects deeper than {maximum_depth} levels.",
@@ -66,7 +69,7 @@ def _split_json(text: bytes) -> list[msgspec.Raw]:
                 ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
             ) from exc
     try:
-        return split_array(text)
+        return split_json_array(text)
     except msgspec.ValidationError as exc:
         raise InvalidArguments(
             ProblemCode.NOT_AN_ARRAY, "The arguments must be a JSON array."
@@ -87,26 +90,3 @@ def _split_messagepack(data: bytes) -> list[msgspec.Raw]:
         return _split_binary_array(data)
     except DECODING_FAILURES as exc:
         raise InvalidArguments(ProblemCode.NOT_AN_ARRAY, "The arguments must be an array.") from exc
-
-
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def exceeds_depth(text: bytes, maximum_depth: int) -> bool:
-    """Whether valid JSON `text` nests arrays and objects deeper than `maximum_depth`.
-
-    Works on whole byte strings, never recursively and never character by character: nearly all text
-    has too few brackets to be deep; for the rest each pass strikes out the innermost pairs, so the
-    number of passes is the depth.
-    """
-    if text.count(b"[") + text.count(b"{") <= maximum_depth:
-        return False
-    if b"\\" in text:  # only inside strings; without escapes, every quote opens or closes one
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    skeleton = b"".join(text.split(b'"')[::2]).translate(_BRACKETS, _NO_BRACKETS)
-    for _ in range(maximum_depth):
-        if not skeleton:
-            break
-        skeleton = skeleton.replace(b"[]", b"")
-    return skeleton != b""

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import msgspec
 
 from protocol import Payload
-from protocol.values.transcoding import MAXIMUM_JSON_DEPTH
+from protocol.relaying import MAXIMUM_JSON_DEPTH, is_json_deeper
 
 from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.receive_types import ReceiveType, misfit
 from ..orchestration.route import BroadcastType, HubRoute
-from .arguments import exceeds_depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class Relay:
 
 def _is_too_deep(arguments: Payload) -> bool:
     """One level more is around what is passed on, and clients of .NET read no more than 64."""
-    return exceeds_depth(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
+    return is_json_deeper(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 
 
 def _event_rules(hub: DownstreamHub) -> dict[str, _EventRule]:

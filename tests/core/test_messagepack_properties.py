@@ -18,7 +18,7 @@ from protocol import (
 from protocol.json.protocol import JsonHubProtocol
 from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.messagepack.reader import read_message
-from protocol.messagepack.scanner import MAXIMUM_DEPTH, is_too_deep, scan_value
+from protocol.messagepack.scanner import MAXIMUM_DEPTH, is_deeper, scan_value
 from protocol.messages import (
     VOID,
     Close,
@@ -202,7 +202,7 @@ def levels(value: Any) -> int:
 def test_depth(count: int, opening: bytes, is_empty: bool) -> None:
     """M-18: so many containers that hold something, of whatever kind; an empty one is none."""
     payload = opening * count + (b"\x90" if is_empty else b"\x01")
-    assert is_too_deep(payload) is (count > MAXIMUM_DEPTH)
+    assert is_deeper(payload) is (count > MAXIMUM_DEPTH)
     for annotation in (Any, Raw):
         read = PROTOCOL.arguments_reader([annotation])
         if count > MAXIMUM_DEPTH:
@@ -217,7 +217,7 @@ def test_what_is_not_deep_is_not_called_so(value: Any) -> None:
     """Bytes of texts and numbers may look like containers."""
     padded = [value, "\u0401" * 600, b"\x91\x81" * 600]
     assert levels(padded) <= MAXIMUM_DEPTH
-    assert not is_too_deep(msgspec.msgpack.encode(padded))
+    assert not is_deeper(msgspec.msgpack.encode(padded))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.relaying import is_json_deeper
 from signalr_gateway.http.problem import ProblemCode
-from signalr_gateway.routing.arguments import InvalidArguments, exceeds_depth, split_arguments
+from signalr_gateway.routing.arguments import InvalidArguments, split_arguments
 
 from .payloads import json_text
 
@@ -125,7 +126,7 @@ def test_depth_is_exact_whatever_the_strings_hold(
     value: object, maximum: int, indent: int | None
 ) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
-    assert exceeds_depth(text, maximum) == (depth_of(value) > maximum)
+    assert is_json_deeper(text, maximum) == (depth_of(value) > maximum)
 
 
 @given(st.lists(VALUES, max_size=10))

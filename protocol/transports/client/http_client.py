@@ -5,12 +5,8 @@ the transports decide what to request and what a response means.
 """
 
 import asyncio
-import errno
 import io
-import os
 import platform
-import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +17,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
+from ...aio.system_errors import system_reason
 from ...errors import SignalRError
 from .access_tokens import AccessTokens
 from .options import HttpConnectionOptions
@@ -273,22 +270,6 @@ def _refused(status: int, reason: str | None) -> HttpRequestError:
     return HttpRequestError(
         f"{text} ({reason})." if reason else f"{text}.", status, summary=f"{text}."
     )
-
-
-def system_reason(error: OSError) -> str:
-    """The operating system's text for the errno of ``error``, or the name of its type.
-
-    The text that ``error`` itself carries is not used: another library may have written it.
-    """
-    if isinstance(error, socket.gaierror):
-        return "the host name cannot be resolved"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "the certificate is not trusted"
-    number = error.errno
-    # A user's function may raise an OSError with any object as its errno.
-    if isinstance(error, ssl.SSLError) or not isinstance(number, int):
-        return type(error).__name__
-    return os.strerror(number) if number in errno.errorcode else type(error).__name__
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,22 @@
+"""Texts for errors of the operating system that show no address and no secret."""
+
+import errno
+import os
+import socket
+import ssl
+
+
+def system_reason(error: OSError) -> str:
+    """The operating system's text for the errno of ``error``, or the name of its type.
+
+    The text that ``error`` itself carries is not used: another library may have written it.
+    """
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not trusted"
+    number = error.errno
+    # A user's function may raise an OSError with any object as its errno.
+    if isinstance(error, ssl.SSLError) or not isinstance(number, int):
+        return type(error).__name__
+    return os.strerror(number) if number in errno.errorcode else type(error).__name__

@@ -1,0 +1,56 @@
+"""For programs that pass values on without decoding them: scanning, transcoding, origins.
+
+A gateway or a proxy needs these beside ``Payload``. The pure names are imported here; those of the
+outer rings are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import DECODING_FAILURES as DECODING_FAILURES
+from .http_transport_type import TRANSFER_FORMATS as TRANSFER_FORMATS
+from .http_transport_type import TRANSPORT_NAMES as TRANSPORT_NAMES
+from .json.scanner import is_deeper as is_json_deeper
+from .json.scanner import split_array as split_json_array
+from .messagepack.scanner import is_deeper as is_messagepack_deeper
+from .values.transcoding import MAXIMUM_JSON_DEPTH as MAXIMUM_JSON_DEPTH
+from .values.transcoding import json_to_messagepack as json_to_messagepack
+from .values.transcoding import messagepack_to_json as messagepack_to_json
+
+if TYPE_CHECKING:
+    from .aio.system_errors import system_reason as system_reason
+    from .hosting.cors import CorsPolicy as CorsPolicy
+    from .transports.server.aiohttp_conversion import mark_origin as mark_origin
+    from .transports.server.aiohttp_conversion import response_of as response_of
+
+_HOMES: Final = {
+    "CorsPolicy": ".hosting.cors",
+    "mark_origin": ".transports.server.aiohttp_conversion",
+    "response_of": ".transports.server.aiohttp_conversion",
+    "system_reason": ".aio.system_errors",
+}
+
+__all__ = [
+    "DECODING_FAILURES",
+    "MAXIMUM_JSON_DEPTH",
+    "TRANSFER_FORMATS",
+    "TRANSPORT_NAMES",
+    "CorsPolicy",
+    "is_json_deeper",
+    "is_messagepack_deeper",
+    "json_to_messagepack",
+    "mark_origin",
+    "messagepack_to_json",
+    "response_of",
+    "split_json_array",
+    "system_reason",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOMES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module, __package__), name)
+    globals()[name] = value
+    return value
