@@ -35,6 +35,7 @@ from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
 from signalr_gateway.config.schema import Listen
+from signalr_gateway.http.addresses import RESERVED
 from signalr_gateway.http.problem import ProblemCode
 from signalr_gateway.orchestration.receive_types import receive_type
 from signalr_gateway.serving.listener import serving
@@ -176,6 +177,11 @@ def test_attributes_of_the_orchestrator() -> None:
         for name, each in vars(Orchestrator).items()
         if isinstance(each, property) and each.fset is not None
     }
+
+
+def test_reserved_paths() -> None:
+    [listed] = re.findall(r"^Reserved paths: (.*)\.", GATEWAY.read_text(), re.MULTILINE)
+    assert [path.strip("`") for path in listed.split(", ")] == list(RESERVED)
 
 
 def test_parameters_of_create_app() -> None:

@@ -14,7 +14,7 @@ from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_h
 from ..config.file import GatewayConfig
 from ..config.schema import Listen
 from ..config.sources import UsageError
-from ..http.swagger_page import SWAGGER_PATH
+from ..http.addresses import CONSOLE_PAGE, SWAGGER, call_path
 from ..orchestration.orchestrator import Orchestrator
 from ..orchestration.route import HubRouteInfo
 from ..serving.listener import stop_signals, taken
@@ -93,8 +93,8 @@ async def demo(arguments: argparse.Namespace) -> int:
                 print(
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
-                    f"swagger      {url}{SWAGGER_PATH}\n"
-                    f"console      {url}/   <- open this, then say something:\n\n"
+                    f"swagger      {url}{SWAGGER}\n"
+                    f"console      {url}{CONSOLE_PAGE}   <- open this, then say something:\n\n"
                     + _call(url, pair if arguments.https else None),
                     flush=True,
                 )
@@ -124,6 +124,6 @@ def _call(url: str, self_signed: CertificatePair | None) -> str:
             f"export SSL_CERT_FILE={self_signed.certificate}\n"
         )
     return (
-        f"curl{trust} -X POST {url}/api/Gateway/hub/chatservice/room"
+        f"curl{trust} -X POST {url}{call_path('chatservice', 'room')}"
         f" -H 'Content-Type: application/json' -d '{EXAMPLE_BODY}'\n{hint}"
     )

@@ -10,7 +10,7 @@ from ..config.file import GatewayConfig
 from ..config.gateway_hub import endpoint_options, hub_options
 from ..config.schema import Listen
 from ..config.sources import load_orchestration
-from ..http.swagger_page import SWAGGER_PATH
+from ..http.addresses import CONSOLE_PAGE, SWAGGER
 from ..serving.app import create_app
 from ..serving.listener import serving, stop_signals
 from ..serving.open_files import check_limit, raise_limit
@@ -36,7 +36,7 @@ async def run(arguments: argparse.Namespace) -> int:
             check_limit(descriptors, config.limits.maximum_connections)
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
-            print(f"swagger      {url}{SWAGGER_PATH}\nconsole      {url}/", flush=True)
+            print(f"swagger      {url}{SWAGGER}\nconsole      {url}{CONSOLE_PAGE}", flush=True)
             await stopped.wait()
     return 0
 

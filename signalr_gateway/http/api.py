@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Awaitable, Iterable, Mapping
 from email.message import Message
 from functools import lru_cache
-from urllib.parse import unquote
 
 from aiohttp import HttpVersion11, web
 
@@ -32,6 +31,7 @@ from ..orchestration.listing import list_orchestration
 from ..orchestration.route import HubRoute
 from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
 from ..routing.relay import Relay
+from . import addresses
 from .health import health
 from .problem import CONTENT_TYPE, Problem, ProblemCode
 
@@ -43,7 +43,6 @@ RETRY_AFTER = ("Retry-After", "1")
 REQUEST_ID = "X-Request-Id"
 
 _JSON = "application/json; charset=utf-8"
-_OWN_PATHS = r"/{path:(?i:api/gateway|healthz)(?:/[\s\S]*)?}"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
@@ -74,8 +73,9 @@ class HttpApi:
         self._body_timeout = body_timeout
 
     def add_to(self, app: web.Application) -> None:
-        """Serve everything below /api/Gateway, and /healthz."""
-        app.router.add_route("*", _OWN_PATHS, self._handle, expect_handler=_expect_later)
+        """Serve the addresses of the API and of health, and all below them."""
+        paths = addresses.at_or_below(addresses.API, addresses.HEALTH)
+        app.router.add_route("*", paths, self._handle, expect_handler=_expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
@@ -94,20 +94,19 @@ class HttpApi:
         return response
 
     async def _dispatch(self, request: web.Request) -> web.Response:
-        segments = path_segments(request.rel_url.raw_path)
-        match [segment.lower() for segment in segments]:
-            case ["api", "gateway", "hub", _, _]:
-                return await self._call(request, *segments[-2:])
-            case ["api", "gateway", "orchestration"]:
+        match addresses.find_endpoint(request.rel_url.raw_path):
+            case addresses.Call(api, key):
+                return await self._call(request, api, key)
+            case addresses.Endpoint.ORCHESTRATION:
                 _require_method(request, "GET")
                 return self._list_orchestration(request)
-            case ["healthz"]:
+            case addresses.Endpoint.HEALTH:
                 _require_method(request, "GET", "HEAD")
                 return self._health()
-            case _:
+            case None:
                 raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
 
-    # --- POST /api/Gateway/hub/{api}/{key} --------------------------------------------------
+    # --- calls -----------------------------------------------------------------------------
 
     async def _call(self, request: web.Request, api: str, key: str) -> web.Response:
         route, method = self._callable_route(api, key)
@@ -194,20 +193,6 @@ def _result_response(result: Payload | None) -> web.Response:
 
 
 # --- requests ------------------------------------------------------------------------------
-
-
-def path_segments(raw_path: str) -> list[str]:
-    """The segments of a request's raw path, each decoded by itself: ``%2F`` is part of one (GW-7).
-
-    One trailing slash is tolerated. What does not decode gives no segments, which match nothing.
-    """
-    raw_segments = raw_path.split("/")[1:]
-    if len(raw_segments) > 1 and raw_segments[-1] == "":
-        raw_segments.pop()
-    try:
-        return [unquote(segment, errors="strict") for segment in raw_segments]
-    except UnicodeDecodeError:
-        return []
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from ..clients.broadcast import EventCounts
 from ..clients.parts import GatewayHubParts
 from ..downstream.connection import Downstream, Downstreams
 from ..orchestration.route import HubRoute
+from .addresses import CONSOLE, CONSOLE_PAGE, CONSOLE_STATUS
 from .health import hub_health, overall_status
 
 _SECURITY_HEADERS = {
@@ -30,10 +31,10 @@ _SECURITY_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/console/console.js": ("console.js", "text/javascript; charset=utf-8"),
-    "/console/console.css": ("console.css", "text/css; charset=utf-8"),
-    "/console/icon.svg": ("icon.svg", "image/svg+xml"),
+    CONSOLE_PAGE: ("index.html", "text/html; charset=utf-8"),
+    f"{CONSOLE}/console.js": ("console.js", "text/javascript; charset=utf-8"),
+    f"{CONSOLE}/console.css": ("console.css", "text/css; charset=utf-8"),
+    f"{CONSOLE}/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
 
@@ -75,7 +76,7 @@ class _Status(msgspec.Struct, rename="camel"):
 def add_console(
     app: web.Application, downstreams: Downstreams, hub: GatewayHubParts | None
 ) -> None:
-    """Serve the page at ``/``, its files and its status below ``/console``."""
+    """Serve the page, its files and its status."""
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
         app.router.add_get(path, _file((directory / name).read_bytes(), content_type))
@@ -84,7 +85,7 @@ def add_console(
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
         return web.Response(body=msgspec.json.encode(_status(downstreams, hub)), headers=headers)
 
-    app.router.add_get("/console/status.json", status)
+    app.router.add_get(CONSOLE_STATUS, status)
 
 
 def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -20,14 +20,12 @@ from ..orchestration.listing import ListedHub
 from ..orchestration.orchestrator import Orchestrator
 from ..orchestration.route import HubRoute
 from ..routing.arguments import MAXIMUM_ARGUMENTS
+from . import addresses
 from .health import Health
 from .problem import CONTENT_TYPE, Problem, ProblemBody, ProblemCode
 
 Node = dict[str, Any]
 """A JSON object of the document."""
-
-_SERVER = "../.."
-"""From the document's address to the gateway's root, so that a proxy's prefix stays (GW-12)."""
 
 _GATEWAY_TAG = "gateway"
 _EXAMPLE_REQUEST_ID = "6f3c1a52e0b94d7c8a1f0b2d3e4c5a69"
@@ -38,7 +36,7 @@ _ANY_OPERATION = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
 
 
 def openapi_document(orchestrator: Orchestrator) -> bytes:
-    """The JSON text of the OpenAPI 3.1 document, for the address ``/swagger/v1/swagger.json``."""
+    """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`."""
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -47,7 +45,7 @@ def openapi_document(orchestrator: Orchestrator) -> bytes:
                 "version": __version__,
                 "description": _description(orchestrator),
             },
-            "servers": [{"url": _SERVER, "description": "this gateway"}],
+            "servers": [{"url": addresses.ROOT_FROM_DOCUMENT, "description": "this gateway"}],
             "paths": dict(_paths(orchestrator)),
             "components": {
                 "headers": _headers(),
@@ -74,10 +72,9 @@ def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
     for hub in orchestrator.hubs.values():
         for route in hub.routes.values():
             if route.invoke_method is not None:
-                address = "/".join(quote(key, safe="") for key in (route.api, route.key))
-                yield f"/api/Gateway/hub/{address}", {"post": _call(route)}
-    yield "/api/Gateway/orchestration", {"get": _listing()}
-    yield "/healthz", {"get": _health()}
+                yield addresses.call_path(route.api, route.key), {"post": _call(route)}
+    yield addresses.ORCHESTRATION, {"get": _listing()}
+    yield addresses.HEALTH, {"get": _health()}
 
 
 # --- operations ----------------------------------------------------------------------------

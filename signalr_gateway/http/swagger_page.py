@@ -15,8 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-SWAGGER_PATH = "/swagger"
-"""Leads to the page."""
+from .addresses import OPENAPI_DOCUMENT, SWAGGER, SWAGGER_PAGE, at
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,25 +39,24 @@ _ASSETS = {
 
 
 def add_swagger(app: web.Application, document: bytes) -> None:
-    """Serve `document` at ``/swagger/v1/swagger.json``, and the page that shows it."""
+    """Serve `document`, and the page that shows it."""
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
     else:
         page = _text(_own("index.html"), _HTML)
     handlers = {
-        "swagger": _redirect("swagger/index.html"),
-        "swagger/": _redirect("index.html"),
-        "swagger/v1/swagger.json": _text(document, "application/json; charset=utf-8"),
-        "swagger/index.html": page,
-        "swagger/initializer.js": _text(_own("initializer.js"), _SCRIPT),
+        SWAGGER: _redirect(SWAGGER_PAGE.removeprefix("/")),
+        f"{SWAGGER}/": _redirect(SWAGGER_PAGE.removeprefix(f"{SWAGGER}/")),
+        OPENAPI_DOCUMENT: _text(document, "application/json; charset=utf-8"),
+        SWAGGER_PAGE: page,
+        f"{SWAGGER}/initializer.js": _text(_own("initializer.js"), _SCRIPT),
     }
     if assets is not None:
         for name, content_type in _ASSETS.items():
-            handlers[f"swagger/{name}"] = _file(assets / name, content_type)
+            handlers[f"{SWAGGER}/{name}"] = _file(assets / name, content_type)
     for path, handler in handlers.items():
-        pattern = path.replace(".", r"\.")
-        app.router.add_get(f"/{{path:(?i:{pattern})}}", handler)
+        app.router.add_get(at(path), handler)
 
 
 def _assets() -> Path | None:

@@ -13,6 +13,7 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from ..http.addresses import HEALTH
 from ..http.api import RETRY_AFTER, problem_response, request_id_of
 from ..http.problem import Problem, ProblemCode
 
@@ -63,7 +64,7 @@ class Gate:
     def _may_pass(self, request: web.Request) -> bool:
         path = request.path.lower().rstrip("/")
         # Clients that poll or post for a connection they have must hear how it ends.
-        return path == "/healthz" or (path == self._hub_path and "id" in request.query)
+        return path == HEALTH or (path == self._hub_path and "id" in request.query)
 
 
 def _refusal(request: web.Request) -> web.Response:

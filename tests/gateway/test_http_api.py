@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from signalr_gateway.http.api import is_json, path_segments
+from signalr_gateway.http.addresses import path_segments
+from signalr_gateway.http.api import is_json
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 
