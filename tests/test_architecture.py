@@ -66,7 +66,6 @@ SINGLE_MODULES: Final = frozenset(
     {
         ("signalr_gateway/orchestration", "signalr_gateway/http/addresses.py"),
         ("signalr_gateway/orchestration", "signalr_gateway/routing/arguments.py"),
-        ("signalr_gateway/routing", "signalr_gateway/http/problem.py"),
     }
 )
 """Modules of an outer folder that an inner one may import: they are plain data."""

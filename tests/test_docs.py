@@ -36,8 +36,8 @@ from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
 from signalr_gateway.config.schema import Listen
 from signalr_gateway.http.addresses import RESERVED
-from signalr_gateway.http.problem import ProblemCode
 from signalr_gateway.orchestration.receive_types import receive_type
+from signalr_gateway.routing.problem_code import ProblemCode
 from signalr_gateway.serving.listener import serving
 from tests import option_tables
 from tests.documents import DOCUMENTS, README, ROOT, code_blocks, code_names, prose, table

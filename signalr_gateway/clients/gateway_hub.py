@@ -16,23 +16,16 @@ from typing import ClassVar
 
 import msgspec
 
-from protocol import (
-    ConnectionClosed,
-    Hub,
-    HubException,
-    MessageTooLargeError,
-    Payload,
-    TranscodingError,
-    hub_method,
-)
+from protocol import Hub, HubException, Payload, hub_method
 
-from ..downstream.connection import Downstream, HubTimeout, HubUnavailable
+from ..downstream.connection import Downstream
+from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route
 from ..logs.thinning import thinned
 from ..orchestration.checks import fold
 from ..orchestration.route import BroadcastType, HubRoute
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
-from ..routing.relay import Relay, Subscription
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, split_arguments
+from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
@@ -157,21 +150,19 @@ class GatewayHub(Hub):
         call = call or DownstreamCall()
         protocol_name = self.context.hub_protocol.name
         route = self._services.authorized_route(call)
-        if route.invoke_method is None:
-            raise HubException(f"The route '{route.api}/{route.key}' has no invoke method.")
         try:
+            method = require_invoke_method(route)
             written = _written_arguments(call, protocol_name, route.maximum_body_size)
             arguments = split_arguments(written, self._services.maximum_depth, protocol_name)
             downstream = self._services.downstreams[route.api]
-            result = await downstream.invoke(route.invoke_method, arguments, route.invoke_timeout)
+            result = await downstream.invoke(method, arguments, route.invoke_timeout)
             if result is not None:
-                result.form(protocol_name)  # whether it has one is found out while it can be said
-        except (InvalidArguments, HubUnavailable, HubTimeout) as exc:
-            raise HubException(str(exc)) from exc
-        except (MessageTooLargeError, TranscodingError) as exc:
-            raise HubException(str(exc)) from exc
-        except ConnectionClosed as exc:
-            raise HubException(f"The connection to hub '{route.api}' was lost.") from exc
+                require_form(result, protocol_name)  # now, when a failure can still be reported
+        except Exception as exc:
+            failure = call_failure(exc, route.api)
+            if failure is None:
+                raise
+            raise HubException(failure.text) from exc
         return result
 
     def _group_subscription(self, call: GroupCall) -> Subscription | None:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_WAIT = 5.0
 """Seconds that a call waits for a hub that is down (GW-9)."""
+DRAINING = "The gateway is shutting down."
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt that goes nowhere is given up."""
 
@@ -66,6 +67,9 @@ class HubUnavailable(Exception):
 
 class GatewayDraining(HubUnavailable):
     """The gateway is shutting down and takes no more calls; nothing was sent."""
+
+    def __str__(self) -> str:
+        return DRAINING
 
 
 class HubTimeout(Exception):

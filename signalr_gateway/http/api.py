@@ -11,35 +11,30 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from email.message import Message
 from functools import lru_cache
 
 from aiohttp import HttpVersion11, web
 
-from protocol import (
-    ConnectionClosed,
-    HubException,
-    MessageTooLargeError,
-    Payload,
-    TranscodingError,
-)
+from protocol import Payload
 
-from ..downstream.connection import Downstreams, GatewayDraining, HubTimeout, HubUnavailable
+from ..downstream.connection import Downstreams
+from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route, shortened
 from ..orchestration.listing import list_orchestration
 from ..orchestration.route import HubRoute
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, InvalidArguments, split_arguments
-from ..routing.relay import Relay
+from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, split_arguments
+from ..routing.problem_code import ProblemCode
+from ..routing.relay import Relay, require_invoke_method
 from . import addresses
 from .health import health
-from .problem import CONTENT_TYPE, Problem, ProblemCode
+from .problem import CONTENT_TYPE, Problem
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAXIMUM_BODY_SIZE = 1024 * 1024
 DEFAULT_BODY_TIMEOUT = 30.0
-RETRY_AFTER = ("Retry-After", "1")
 REQUEST_ID = "X-Request-Id"
 
 _JSON = "application/json; charset=utf-8"
@@ -109,28 +104,28 @@ class HttpApi:
     # --- calls -----------------------------------------------------------------------------
 
     async def _call(self, request: web.Request, api: str, key: str) -> web.Response:
-        route, method = self._callable_route(api, key)
+        route = self._relay.find_route(api, key)
+        if route is None:
+            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+        try:
+            return await self._call_route(request, route)
+        except Refusal:
+            raise
+        except Exception as exc:
+            failure = call_failure(exc, route.api)
+            if failure is None:
+                raise
+            raise Refusal(failure.code, failure.text) from exc
+
+    async def _call_route(self, request: web.Request, route: HubRoute) -> web.Response:
+        method = require_invoke_method(route)
         _require_method(request, "POST")
         _require_json(request)
         limit = route.maximum_body_size or self._maximum_body_size
         body = await _read_body(request, limit, self._body_timeout)
-        try:
-            arguments = split_arguments(body, self._maximum_depth)
-        except InvalidArguments as exc:
-            raise Refusal(exc.code, str(exc)) from exc
-        invocation = self._downstreams[route.api].invoke(method, arguments, route.invoke_timeout)
-        return _result_response(await _outcome(invocation, route))
-
-    def _callable_route(self, api: str, key: str) -> tuple[HubRoute, str]:
-        route = self._relay.find_route(api, key)
-        if route is None:
-            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
-        if route.invoke_method is None:
-            raise Refusal(
-                ProblemCode.ROUTE_ONLY_RECEIVES,
-                f"The route '{route.api}/{route.key}' has no invoke method; it only receives.",
-            )
-        return route, route.invoke_method
+        arguments = split_arguments(body, self._maximum_depth)
+        downstream = self._downstreams[route.api]
+        return _result_response(await downstream.invoke(method, arguments, route.invoke_timeout))
 
     # --- the GETs --------------------------------------------------------------------------
 
@@ -150,43 +145,9 @@ class HttpApi:
         )
 
 
-async def _outcome(invocation: Awaitable[Payload | None], route: HubRoute) -> Payload | None:
-    """The result, or the refusal that GW-9 has for what went wrong."""
-    try:
-        return await invocation
-    except HubException as exc:
-        raise Refusal(ProblemCode.HUB_ERROR, str(exc)) from exc
-    except GatewayDraining as exc:
-        detail = "The gateway is shutting down."
-        raise Refusal(ProblemCode.GATEWAY_DRAINING, detail, RETRY_AFTER) from exc
-    except HubUnavailable as exc:
-        raise Refusal(ProblemCode.HUB_UNAVAILABLE, str(exc), RETRY_AFTER) from exc
-    except HubTimeout as exc:
-        raise Refusal(ProblemCode.HUB_TIMEOUT, str(exc)) from exc
-    except ConnectionClosed as exc:
-        # No Retry-After: the hub may have run it, so nobody should send it again unthinkingly.
-        detail = (
-            f"The connection to hub '{route.api}' was lost before it answered;"
-            " it may or may not have run the call."
-        )
-        raise Refusal(ProblemCode.HUB_CONNECTION_LOST, detail) from exc
-    except MessageTooLargeError as exc:
-        detail = (
-            f"The invocation has {exc.size} bytes, hub '{route.api}' takes {exc.limit};"
-            " the option maximum_message_size of the hub sets this."
-        )
-        raise Refusal(ProblemCode.INVOCATION_TOO_LARGE, detail) from exc
-    except TranscodingError as exc:
-        raise Refusal(ProblemCode.INVALID_JSON, str(exc)) from exc
-
-
 def _result_response(result: Payload | None) -> web.Response:
     """GW-8: nothing and null are an empty body, as callers of the original know it."""
-    try:
-        text = b"" if result is None else bytes(result.form("json"))
-    except TranscodingError as exc:
-        detail = f"The hub ran the call, but its result cannot be written as JSON: {exc}"
-        raise Refusal(ProblemCode.RESULT_NOT_JSON, detail) from exc
+    text = b"" if result is None else bytes(require_form(result, "json"))
     if text in (b"", b"null"):
         return web.Response()
     return web.Response(body=text, content_type="application/json")
@@ -290,12 +251,19 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 # --- answers -------------------------------------------------------------------------------
 
 
+_NOTHING_WAS_SENT = frozenset({ProblemCode.HUB_UNAVAILABLE, ProblemCode.GATEWAY_DRAINING})
+"""The caller may send it again. After a lost connection it may not: the hub may have run it."""
+
+
 def problem_response(problem: Problem, request_id: str) -> web.Response:
     """The whole answer."""
+    headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)}
+    if problem.code in _NOTHING_WAS_SENT:
+        headers["Retry-After"] = "1"
     response = web.Response(
         status=problem.code.status,
         body=problem.body(request_id),
-        headers={"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)},
+        headers=headers,
     )
     if problem.code is ProblemCode.BODY_TIMEOUT:
         response.force_close()  # where the rest of that body ends, nobody knows

@@ -20,8 +20,9 @@ from protocol.relaying import CorsPolicy, mark_origin, response_of
 
 from ..logs.redaction import shortened
 from ..logs.thinning import thinned
+from ..routing.problem_code import ProblemCode
 from .api import REQUEST_ID, problem_response, request_id_of
-from .problem import Problem, ProblemCode
+from .problem import Problem
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,10 @@ from ..orchestration.listing import ListedHub
 from ..orchestration.orchestrator import Orchestrator
 from ..orchestration.route import HubRoute
 from ..routing.arguments import MAXIMUM_ARGUMENTS
+from ..routing.problem_code import ProblemCode
 from . import addresses
 from .health import Health
-from .problem import CONTENT_TYPE, Problem, ProblemBody, ProblemCode
+from .problem import CONTENT_TYPE, Problem, ProblemBody
 
 Node = dict[str, Any]
 """A JSON object of the document."""

@@ -1,56 +1,15 @@
-"""What a refused or failed call looks like: RFC 9457 problem details with stable codes (GW-9).
-
-One table holds every code; callers may rely on them, while `detail` is written for people. Whether
-something is a problem is decided elsewhere.
-"""
+"""What a refused or failed call looks like: RFC 9457 problem details with stable codes (GW-9)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from http import HTTPStatus
 
 import msgspec
 
+from ..routing.problem_code import ProblemCode
+
 CONTENT_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:signalr-gateway:problem:"
-
-
-class ProblemCode(Enum):
-    """Every problem the API answers with: (code, HTTP status, title)."""
-
-    EMPTY_BODY = ("empty-body", 400, "The body is empty")
-    INVALID_JSON = ("invalid-json", 400, "The body is not valid JSON")
-    NOT_UTF8 = ("not-utf8", 400, "The body is not UTF-8")
-    NOT_AN_ARRAY = ("not-an-array", 400, "The body is not a JSON array")
-    TOO_MANY_ARGUMENTS = ("too-many-arguments", 400, "Too many arguments")
-    TOO_DEEP = ("too-deep", 400, "The body is nested too deeply")
-    ORIGIN_NOT_ALLOWED = ("origin-not-allowed", 403, "The origin is not allowed")
-    NOT_FOUND = ("not-found", 404, "There is nothing at this address")
-    ROUTE_NOT_FOUND = ("route-not-found", 404, "No such hub or route")
-    ROUTE_ONLY_RECEIVES = ("route-only-receives", 404, "The route takes no calls")
-    METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method not allowed")
-    BODY_TIMEOUT = ("body-timeout", 408, "The body did not arrive in time")
-    BODY_TOO_LARGE = ("body-too-large", 413, "The body is too large")
-    INVOCATION_TOO_LARGE = ("invocation-too-large", 413, "The invocation is too large for the hub")
-    UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "Unsupported media type")
-    UNSUPPORTED_CONTENT_ENCODING = (
-        "unsupported-content-encoding",
-        415,
-        "Unsupported content encoding",
-    )
-    INTERNAL_ERROR = ("internal-error", 500, "The gateway failed")
-    HUB_ERROR = ("hub-error", 502, "The hub answered with an error")
-    HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")
-    RESULT_NOT_JSON = ("result-not-json", 502, "The hub's result has no JSON form")
-    HUB_UNAVAILABLE = ("hub-unavailable", 503, "The hub is not connected")
-    GATEWAY_DRAINING = ("gateway-draining", 503, "The gateway is shutting down")
-    HUB_TIMEOUT = ("hub-timeout", 504, "The hub did not answer in time")
-
-    def __init__(self, code: str, status: int, title: str) -> None:
-        self.code = code
-        self.status = HTTPStatus(status)
-        self.title = title
 
 
 class ProblemBody(msgspec.Struct, rename="camel"):

@@ -18,18 +18,14 @@ from protocol.relaying import (
     split_json_array,
 )
 
-from ..http.problem import ProblemCode
+from .problem_code import ProblemCode, RefusedCall
 
 MAXIMUM_ARGUMENTS = 10
 DEFAULT_MAXIMUM_DEPTH = 32
 
 
-class InvalidArguments(ValueError):
+class InvalidArguments(RefusedCall):
     """The text is no list of arguments; `code` says which rule it broke, `str()` explains it."""
-
-    def __init__(self, code: ProblemCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 def split_arguments(

@@ -19,6 +19,7 @@ from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.receive_types import ReceiveType, misfit
 from ..orchestration.route import BroadcastType, HubRoute
+from .problem_code import ProblemCode, RefusedCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,14 @@ class Relay:
             if subscription.group in rule.audience.groups
             or subscription.route in rule.audience.routes
         )
+
+
+def require_invoke_method(route: HubRoute) -> str:
+    """The method that calls through `route` invoke. Raises `RefusedCall` if it only receives."""
+    if route.invoke_method is None:
+        text = f"The route '{route.api}/{route.key}' has no invoke method; it only receives."
+        raise RefusedCall(ProblemCode.ROUTE_ONLY_RECEIVES, text)
+    return route.invoke_method
 
 
 def _is_too_deep(arguments: Payload) -> bool:

@@ -13,9 +13,11 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from ..downstream.connection import DRAINING
 from ..http.addresses import HEALTH
-from ..http.api import RETRY_AFTER, problem_response, request_id_of
-from ..http.problem import Problem, ProblemCode
+from ..http.api import problem_response, request_id_of
+from ..http.problem import Problem
+from ..routing.problem_code import ProblemCode
 
 
 class Gate:
@@ -68,5 +70,5 @@ class Gate:
 
 
 def _refusal(request: web.Request) -> web.Response:
-    problem = Problem(ProblemCode.GATEWAY_DRAINING, "The gateway is shutting down.", (RETRY_AFTER,))
+    problem = Problem(ProblemCode.GATEWAY_DRAINING, DRAINING)
     return problem_response(problem, request_id_of(request))

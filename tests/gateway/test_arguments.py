@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.relaying import is_json_deeper
-from signalr_gateway.http.problem import ProblemCode
 from signalr_gateway.routing.arguments import InvalidArguments, split_arguments
+from signalr_gateway.routing.problem_code import ProblemCode
 
 from .payloads import json_text
 

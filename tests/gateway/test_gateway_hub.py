@@ -419,7 +419,7 @@ async def test_subscribing_twice_is_harmless(gateway: RunningGateway, lab: Lab) 
         (
             "InvokeDownstreamHub",
             {"Api": "lab", "Key": "listen", "Data": 1},
-            "The route 'lab/listen' has no invoke method.",
+            "The route 'lab/listen' has no invoke method; it only receives.",
         ),
         (
             "InvokeDownstreamHub",
@@ -593,7 +593,7 @@ async def test_a_hub_that_is_silent_or_gone(lab: Lab) -> None:
         with pytest.raises(HubException, match=r"Hub 'lab' did not answer within 30 seconds\.$"):
             await holding
         lab.release.set()
-        with pytest.raises(HubException, match=r"The connection to hub 'lab' was lost\.$"):
+        with pytest.raises(HubException, match="may or may not have run the call"):
             await call(connection, "abort", DataArray=[])
 
 
@@ -603,7 +603,7 @@ async def test_limits_are_those_of_the_post(lab: Lab) -> None:
         running_gateway(lambda o: lab_routes(o, lab.url, maximum_message_size=200)) as gateway,
         gateway.client() as connection,
     ):
-        with pytest.raises(HubException, match="more than the 200 allowed"):
+        with pytest.raises(HubException, match="bytes, hub 'lab' takes 200;"):
             await call(connection, "echo", Data="x" * 300)
         deep = msgspec.Raw(b"[" * 32 + b"]" * 32)
         with pytest.raises(HubException, match="deeper than 32 levels"):

@@ -12,7 +12,7 @@ from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway import HubRouteInfo, Orchestrator, __version__
 from signalr_gateway.cli import demo as demo_module
 from signalr_gateway.http.openapi import openapi_document
-from signalr_gateway.http.problem import ProblemCode
+from signalr_gateway.routing.problem_code import ProblemCode
 
 from .lab import RECEIVE_KEY, lab_routes
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from signalr_gateway.http.problem import Problem, ProblemCode
+from signalr_gateway.http.problem import Problem
+from signalr_gateway.routing.problem_code import ProblemCode
 
 
 def test_the_members() -> None:

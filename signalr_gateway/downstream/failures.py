@@ -1,0 +1,74 @@
+"""What a failed call is for its caller: the one mapping to a problem code and a text (GW-9, GW-17).
+
+The HTTP API answers with both, the gateway hub with the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Raw
+
+from protocol import ConnectionClosed, HubException, MessageTooLargeError, Payload, TranscodingError
+
+from ..routing.problem_code import ProblemCode, RefusedCall
+from .connection import GatewayDraining, HubTimeout, HubUnavailable
+
+_FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """`text` is for the caller, it may quote the hub."""
+
+    code: ProblemCode
+    text: str
+
+
+class UnwritableResult(Exception):
+    """The hub ran the call, but its result has no form in the caller's hub protocol."""
+
+
+def require_form(result: Payload, protocol_name: str) -> Raw:
+    """The form of a result in the caller's hub protocol. Raises `UnwritableResult`."""
+    try:
+        return result.form(protocol_name)
+    except TranscodingError as exc:
+        written = f"its result cannot be written as {_FORMATS[protocol_name]}"
+        raise UnwritableResult(f"The hub ran the call, but {written}: {exc}") from exc
+
+
+def call_failure(error: Exception, api: str) -> CallFailure | None:
+    """What `error` is for the caller of a method of the hub `api`.
+
+    None for an exception that calls do not raise: the gateway itself is at fault.
+    """
+    match error:
+        case RefusedCall():
+            return CallFailure(error.code, str(error))
+        case HubException():
+            return CallFailure(ProblemCode.HUB_ERROR, str(error))
+        case GatewayDraining():
+            return CallFailure(ProblemCode.GATEWAY_DRAINING, str(error))
+        case HubUnavailable():
+            return CallFailure(ProblemCode.HUB_UNAVAILABLE, str(error))
+        case HubTimeout():
+            return CallFailure(ProblemCode.HUB_TIMEOUT, str(error))
+        case ConnectionClosed():
+            text = (
+                f"The connection to hub '{api}' was lost before it answered;"
+                " it may or may not have run the call."
+            )
+            return CallFailure(ProblemCode.HUB_CONNECTION_LOST, text)
+        case MessageTooLargeError():
+            text = (
+                f"The invocation has {error.size} bytes, hub '{api}' takes {error.limit};"
+                " the option maximum_message_size of the hub sets this."
+            )
+            return CallFailure(ProblemCode.INVOCATION_TOO_LARGE, text)
+        case TranscodingError():
+            return CallFailure(ProblemCode.INVALID_JSON, str(error))
+        case UnwritableResult():
+            return CallFailure(ProblemCode.RESULT_NOT_JSON, str(error))
+        case _:
+            return None
