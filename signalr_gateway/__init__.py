@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from .orchestration.checks import OrchestrationError
+from .orchestration.limits import Limits
 from .orchestration.orchestrator import Orchestrator
 from .orchestration.route import BroadcastType, HubRouteInfo
 
@@ -29,6 +30,7 @@ __all__ = [
     "BroadcastType",
     "GatewayRunner",
     "HubRouteInfo",
+    "Limits",
     "OrchestrationError",
     "Orchestrator",
     "__version__",

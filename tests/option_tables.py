@@ -23,9 +23,9 @@ from signalr_gateway.config.schema import (
     File,
     GatewayHubTable,
     HubTable,
-    Limits,
     Listen,
 )
+from signalr_gateway.orchestration.limits import Limits
 from tests.documents import DOCUMENTS
 
 Row = tuple[str, ...]

@@ -30,7 +30,7 @@ from protocol import (
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
-from signalr_gateway import BroadcastType, Orchestrator, create_app
+from signalr_gateway import BroadcastType, Limits, Orchestrator, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
@@ -68,6 +68,8 @@ def value_of(text: str) -> object:
     """A default as the tables write it; nothing where there is none."""
     if not text:
         return inspect.Parameter.empty
+    if text == "Limits()":
+        return Limits()
     if "HubProtocol()" in text or text.startswith("HttpTransportType."):
         return text
     for kind in (BroadcastType, SlowClientPolicy):

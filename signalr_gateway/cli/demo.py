@@ -84,7 +84,7 @@ async def demo(arguments: argparse.Namespace) -> int:
                 listen.host,
                 listen.port,
                 ssl_context,
-                headers_timeout=config.limits.headers_timeout,
+                limits=config.limits,
             ) as address,
             chat_address.serving(create_chat_app()) as chat_url,
         ):

@@ -31,7 +31,7 @@ async def run(arguments: argparse.Namespace) -> int:
             listen.host,
             listen.port,
             ssl_context,
-            headers_timeout=config.limits.headers_timeout,
+            limits=config.limits,
         ) as url:
             check_limit(descriptors, config.limits.maximum_connections)
             if orchestrator.start_gateway_hub:
@@ -50,13 +50,9 @@ def pair_of(listen: Listen) -> CertificatePair | None:
 
 def app_of(config: GatewayConfig) -> web.Application:
     """The application of a configuration."""
-    limits = config.limits
     return create_app(
         config.orchestrator,
-        maximum_body_size=limits.maximum_body_size,
-        maximum_depth=limits.maximum_depth,
-        body_timeout=limits.body_timeout,
-        maximum_connections=limits.maximum_connections,
-        hub_options=hub_options(config.gateway_hub, limits),
-        endpoint_options=endpoint_options(config.gateway_hub, limits),
+        limits=config.limits,
+        hub_options=hub_options(config.gateway_hub),
+        endpoint_options=endpoint_options(config.gateway_hub),
     )

@@ -23,8 +23,9 @@ from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route
 from ..logs.thinning import thinned
 from ..orchestration.checks import fold
+from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.route import BroadcastType, HubRoute
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, split_arguments
+from ..routing.arguments import split_arguments
 from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
 
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 Text = str | int | float | None
 """Text, for which clients of the original may also send a number."""
 
-DEFAULT_MAXIMUM_CONNECTIONS = 20_000
-"""Clients of the gateway hub at a time."""
 MAXIMUM_USER_ID_LENGTH = 256
 """Characters of a `UserId`, which is kept as long as its subscription."""
 
@@ -72,11 +71,11 @@ class GatewayServices:
         self,
         relay: Relay,
         downstreams: Mapping[str, Downstream],
-        maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.relay = relay
         self.downstreams = downstreams
-        self.maximum_depth = maximum_depth
+        self.limits = limits
         self._noted: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
 
@@ -153,7 +152,7 @@ class GatewayHub(Hub):
         try:
             method = require_invoke_method(route)
             written = _written_arguments(call, protocol_name, route.maximum_body_size)
-            arguments = split_arguments(written, self._services.maximum_depth, protocol_name)
+            arguments = split_arguments(written, self._services.limits.maximum_depth, protocol_name)
             downstream = self._services.downstreams[route.api]
             result = await downstream.invoke(method, arguments, route.invoke_timeout)
             if result is not None:

@@ -29,11 +29,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..orchestration.checks import OrchestrationError
+from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
 from .gateway_hub import check_transports
 from .hubs import hub_arguments
 from .reading import Place, read_table
-from .schema import File, GatewayHubTable, Limits, Listen
+from .schema import File, GatewayHubTable, Listen
 
 
 class ConfigError(Exception):

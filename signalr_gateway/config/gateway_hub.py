@@ -1,7 +1,7 @@
 """From the words of a file to what the library takes: hub protocols, transports, its options.
 
-An option of `Limits` or `GatewayHubTable` that has the name of one of the library's `HubOptions` or
-`EndpointOptions` becomes that one.
+An option of `GatewayHubTable` that has the name of one of the library's `HubOptions` or
+`EndpointOptions` becomes that one. Those in `Limits` are added by `create_app`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from protocol.relaying import TRANSFER_FORMATS, TRANSPORT_NAMES
 
 from ..orchestration.option_types import no_limit
 from .reading import Place
-from .schema import GatewayHubTable, Limits
+from .schema import GatewayHubTable
 
 HUB_PROTOCOLS = {each.name: each for each in (JsonHubProtocol(), MessagePackHubProtocol())}
 _TRANSPORTS = {name: each for each, name in TRANSPORT_NAMES.items()}
 
 
-def hub_options(table: GatewayHubTable, limits: Limits) -> HubOptions:
-    """The options of the gateway hub."""
-    return HubOptions(**_values(table, limits, HubOptions))
+def hub_options(table: GatewayHubTable) -> HubOptions:
+    """The options of the gateway hub, except for those in `Limits`."""
+    return HubOptions(**_values(table, HubOptions))
 
 
-def endpoint_options(table: GatewayHubTable, limits: Limits) -> EndpointOptions:
-    """The options of the path at which the gateway hub is served."""
-    return EndpointOptions(**_values(table, limits, EndpointOptions))
+def endpoint_options(table: GatewayHubTable) -> EndpointOptions:
+    """The options of the path of the gateway hub, except for those in `Limits`."""
+    return EndpointOptions(**_values(table, EndpointOptions))
 
 
 def transport_types(names: Iterable[str]) -> HttpTransportType:
@@ -61,10 +61,8 @@ def check_transports(names: Sequence[str], protocols: Sequence[str], place: Plac
         raise place.error(problem)
 
 
-def _values(
-    table: GatewayHubTable, limits: Limits, options: type[HubOptions | EndpointOptions]
-) -> dict[str, Any]:
-    given = {**structs.asdict(limits), **structs.asdict(table)}
+def _values(table: GatewayHubTable, options: type[HubOptions | EndpointOptions]) -> dict[str, Any]:
+    given = structs.asdict(table)
     names = [each.name for each in fields(options) if each.name in given]
     return {name: _value(name, given[name]) for name in names}
 

@@ -15,11 +15,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from protocol import EndpointOptions, HubOptions, SlowClientPolicy
+from protocol import EndpointOptions, HubOptions
 
-from ..clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH
-from ..http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE
+from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.option_types import (
     UNLIMITED,
     Bytes,
@@ -34,8 +33,6 @@ from ..orchestration.option_types import (
 )
 from ..orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
 from ..orchestration.route import HubRouteInfo
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH
-from ..serving.request_heads import DEFAULT_HEADERS_TIMEOUT
 
 HubProtocolName = Literal["json", "messagepack"]
 TransportName = Literal["WebSockets", "ServerSentEvents", "LongPolling"]
@@ -61,44 +58,6 @@ class Listen(Struct, frozen=True, kw_only=True):
     key: Annotated[
         PemFile | None, option("PEM file with the private key of the certificate.", "--key")
     ] = None
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """[limits]: what bounds requests and clients."""
-
-    maximum_body_size: Annotated[
-        Bytes,
-        option(
-            "Largest body of a POST; a route may have a limit of its own.", "--maximum-body-size"
-        ),
-    ] = DEFAULT_MAXIMUM_BODY_SIZE
-    maximum_depth: Annotated[
-        Count, option("Levels that arrays and objects in the arguments of a call may be nested.")
-    ] = DEFAULT_MAXIMUM_DEPTH
-    body_timeout: Annotated[Seconds, option("Time in which the body of a POST must arrive.")] = (
-        DEFAULT_BODY_TIMEOUT
-    )
-    headers_timeout: Annotated[
-        Seconds,
-        option(
-            "Time in which the head of a request must arrive, from the accept or its first byte;"
-            " then the connection is closed. A TLS handshake has the same time."
-        ),
-    ] = DEFAULT_HEADERS_TIMEOUT
-    maximum_connections: Annotated[
-        Count,
-        option("Clients of the gateway hub at a time; further ones are answered with 503."),
-    ] = DEFAULT_MAXIMUM_CONNECTIONS
-    maximum_outbound_buffer_size: Annotated[
-        Bytes, option("Size of the send queue of one client of the gateway hub.")
-    ] = _HUB.maximum_outbound_buffer_size
-    slow_client_policy: Annotated[
-        SlowClientPolicy,
-        option(
-            "What happens when the send queue of a client is full: `close` disconnects the client,"
-            " `drop` makes it miss events until it has read."
-        ),
-    ] = _HUB.slow_client_policy
 
 
 class GatewayHubTable(Struct, frozen=True, kw_only=True):
@@ -251,7 +210,7 @@ class File(Struct, frozen=True, kw_only=True):
         ),
     ] = field(default_factory=list)
     listen: Annotated[Listen, option("Where the gateway serves.")] = Listen()
-    limits: Annotated[Limits, option("What bounds requests and clients.")] = Limits()
+    limits: Annotated[Limits, option("What bounds requests and clients.")] = DEFAULT_LIMITS
     gateway_hub: Annotated[GatewayHubTable, option("The hub that clients connect to.")] = (
         GatewayHubTable()
     )

@@ -22,9 +22,10 @@ from protocol import Payload
 from ..downstream.connection import Downstreams
 from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route, shortened
+from ..orchestration.limits import Limits
 from ..orchestration.listing import list_orchestration
 from ..orchestration.route import HubRoute
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH, split_arguments
+from ..routing.arguments import split_arguments
 from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, require_invoke_method
 from . import addresses
@@ -33,8 +34,6 @@ from .problem import CONTENT_TYPE, Problem
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MAXIMUM_BODY_SIZE = 1024 * 1024
-DEFAULT_BODY_TIMEOUT = 30.0
 REQUEST_ID = "X-Request-Id"
 
 _JSON = "application/json; charset=utf-8"
@@ -56,16 +55,11 @@ class HttpApi:
         self,
         relay: Relay,
         downstreams: Downstreams,
-        *,
-        maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
-        maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
-        body_timeout: float = DEFAULT_BODY_TIMEOUT,
+        limits: Limits,
     ) -> None:
         self._relay = relay
         self._downstreams = downstreams
-        self._maximum_body_size = maximum_body_size
-        self._maximum_depth = maximum_depth
-        self._body_timeout = body_timeout
+        self._limits = limits
 
     def add_to(self, app: web.Application) -> None:
         """Serve the addresses of the API and of health, and all below them."""
@@ -121,9 +115,9 @@ class HttpApi:
         method = require_invoke_method(route)
         _require_method(request, "POST")
         _require_json(request)
-        limit = route.maximum_body_size or self._maximum_body_size
-        body = await _read_body(request, limit, self._body_timeout)
-        arguments = split_arguments(body, self._maximum_depth)
+        limit = route.maximum_body_size or self._limits.maximum_body_size
+        body = await _read_body(request, limit, self._limits.body_timeout)
+        arguments = split_arguments(body, self._limits.maximum_depth)
         downstream = self._downstreams[route.api]
         return _result_response(await downstream.invoke(method, arguments, route.invoke_timeout))
 

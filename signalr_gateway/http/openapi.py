@@ -16,10 +16,10 @@ from urllib.parse import quote
 import msgspec
 
 from .. import __version__
+from ..orchestration.limits import MAXIMUM_ARGUMENTS
 from ..orchestration.listing import ListedHub
 from ..orchestration.orchestrator import Orchestrator
 from ..orchestration.route import HubRoute
-from ..routing.arguments import MAXIMUM_ARGUMENTS
 from ..routing.problem_code import ProblemCode
 from . import addresses
 from .health import Health

@@ -15,8 +15,8 @@ import msgspec
 
 from protocol.relaying import DECODING_FAILURES
 
-from ..routing.arguments import MAXIMUM_ARGUMENTS
 from .checks import OrchestrationError, is_list, is_name, is_positive
+from .limits import MAXIMUM_ARGUMENTS
 from .option_types import Bytes, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 

@@ -18,10 +18,8 @@ from protocol.relaying import (
     split_json_array,
 )
 
+from ..orchestration.limits import DEFAULT_LIMITS, MAXIMUM_ARGUMENTS
 from .problem_code import ProblemCode, RefusedCall
-
-MAXIMUM_ARGUMENTS = 10
-DEFAULT_MAXIMUM_DEPTH = 32
 
 
 class InvalidArguments(RefusedCall):
@@ -29,7 +27,7 @@ class InvalidArguments(RefusedCall):
 
 
 def split_arguments(
-    text: bytes, maximum_depth: int = DEFAULT_MAXIMUM_DEPTH, protocol_name: str = "json"
+    text: bytes, maximum_depth: int = DEFAULT_LIMITS.maximum_depth, protocol_name: str = "json"
 ) -> list[Payload]:
     """Split an array into its items, each with its bytes as written.
 

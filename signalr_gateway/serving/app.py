@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import TypeVar
 
 from aiohttp import web
 
 from protocol import EndpointOptions, HubOptions, map_hub
 
 from ..clients.broadcast import Broadcaster
-from ..clients.gateway_hub import DEFAULT_MAXIMUM_CONNECTIONS, GatewayHub, GatewayServices
+from ..clients.gateway_hub import GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
 from ..downstream.connection import Downstream, Downstreams, MakeDownstream
-from ..http.api import DEFAULT_BODY_TIMEOUT, DEFAULT_MAXIMUM_BODY_SIZE, HttpApi
+from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
 from ..http.openapi import openapi_document
 from ..http.swagger_page import add_swagger
-from ..orchestration.checks import is_positive
+from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
-from ..routing.arguments import DEFAULT_MAXIMUM_DEPTH
 from ..routing.relay import Relay
 from .draining import Gate
 from .gateway import Gateway
 
 log = logging.getLogger(__name__)
+
+OptionsT = TypeVar("OptionsT", HubOptions, EndpointOptions)
 
 GATEWAY = web.AppKey("gateway", Gateway)
 """Where an application made here keeps its parts."""
@@ -40,10 +42,7 @@ GATEWAY = web.AppKey("gateway", Gateway)
 def create_app(
     orchestrator: Orchestrator,
     *,
-    maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
-    maximum_depth: int = DEFAULT_MAXIMUM_DEPTH,
-    body_timeout: float = DEFAULT_BODY_TIMEOUT,
-    maximum_connections: int = DEFAULT_MAXIMUM_CONNECTIONS,
+    limits: Limits = DEFAULT_LIMITS,
     hub_options: HubOptions | None = None,
     endpoint_options: EndpointOptions | None = None,
     console: bool = True,
@@ -52,17 +51,11 @@ def create_app(
 ) -> web.Application:
     """The gateway of a finished orchestration as an aiohttp application; see `runner`.
 
-    `maximum_body_size` (bytes), `maximum_depth` and `body_timeout` (seconds until it has arrived)
-    bound a POST's body; a route may have a size of its own. `maximum_connections`
-    bounds the clients of the gateway hub, `hub_options` are its others. Raises ValueError for a
-    limit that is none; starting the application raises `OrchestrationError` when a hub's
+    `limits` bounds requests and clients. `hub_options` and `endpoint_options` are the other options
+    of the gateway hub and of its path. Raises ValueError when one of them has a value for what
+    `limits` sets. Starting the application raises `OrchestrationError` when a hub's
     `build_hub_connection` fails.
-    """  # GW-7, GW-9
-    _require_whole_number("maximum_body_size", maximum_body_size)
-    _require_whole_number("maximum_depth", maximum_depth)
-    _require_whole_number("maximum_connections", maximum_connections)
-    if not is_positive(body_timeout, int, float):
-        raise ValueError("body_timeout must be a number of seconds above 0")
+    """
     app = web.Application()
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
@@ -71,23 +64,18 @@ def create_app(
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
-    HttpApi(  # first, since addresses are tried in order and its calls are the busiest
-        relay,
-        downstreams,
-        maximum_body_size=maximum_body_size,
-        maximum_depth=maximum_depth,
-        body_timeout=body_timeout,
-    ).add_to(app)
+    # First, since addresses are tried in order and its calls are the busiest.
+    HttpApi(relay, downstreams, limits).add_to(app)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
-        services = GatewayServices(relay, downstreams, maximum_depth)
+        services = GatewayServices(relay, downstreams, limits)
         hub = _map_gateway_hub(
             app,
             orchestrator.gateway_hub_path,
             services,
             hubs,
-            hub_options or HubOptions(),
-            replace(endpoint_options or EndpointOptions(), maximum_connections=maximum_connections),
+            _limited(hub_options or HubOptions(), limits),
+            _limited(endpoint_options or EndpointOptions(), limits),
         )
     gateway = Gateway(relay, downstreams, gate, hub)
     app[GATEWAY] = gateway
@@ -99,9 +87,22 @@ def create_app(
     return app
 
 
-def _require_whole_number(name: str, value: object) -> None:
-    if not is_positive(value, int):
-        raise ValueError(f"{name} must be a whole number above 0")
+def _limited(options: OptionsT, limits: Limits) -> OptionsT:
+    """The options with the values that `limits` has for them.
+
+    Raises ValueError when they have a value of their own for one of these.
+    """
+    kind = type(options)
+    default = kind()
+    values = {
+        each.name: getattr(limits, each.name)
+        for each in fields(kind)
+        if each.name in limits.__struct_fields__
+    }
+    for name, value in values.items():
+        if getattr(options, name) not in (value, getattr(default, name)):
+            raise ValueError(f"{name} belongs in limits, not in {kind.__name__}")
+    return replace(options, **values)
 
 
 def _map_gateway_hub(

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 
+from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from .open_files import exhaustion_logged
-from .request_heads import DEFAULT_HEADERS_TIMEOUT, RequestHeads
+from .request_heads import RequestHeads
 from .runner import GatewayRunner
 
 log = logging.getLogger(__name__)
@@ -113,15 +114,15 @@ async def taken(
     port: int,
     ssl_context: ssl.SSLContext | None = None,
     *,
-    headers_timeout: float = DEFAULT_HEADERS_TIMEOUT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[Address]:
     """Bind an address while the context lasts; connections are accepted once it serves.
 
     Port 0 binds a free port; with an `ssl_context` the scheme is https. A connection is closed that
-    has not completed its TLS handshake, or after that its request head, within `headers_timeout`
-    seconds. Raises `CannotListen`.
+    has not completed its TLS handshake, or after that its request head, within
+    `limits.headers_timeout`. Raises `CannotListen`.
     """
-    address = Address("http" if ssl_context is None else "https", headers_timeout)
+    address = Address("http" if ssl_context is None else "https", limits.headers_timeout)
     with _bind_failures_reported(f"{host}:{port}"):
         await address.take(host, port, ssl_context)
     try:
@@ -137,11 +138,11 @@ async def serving(
     port: int,
     ssl_context: ssl.SSLContext | None = None,
     *,
-    headers_timeout: float = DEFAULT_HEADERS_TIMEOUT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[str]:
     """Both steps at once: see `taken` and `Address.serving`."""
     async with (
-        taken(host, port, ssl_context, headers_timeout=headers_timeout) as address,
+        taken(host, port, ssl_context, limits=limits) as address,
         address.serving(app) as url,
     ):
         yield url

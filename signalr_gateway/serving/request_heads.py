@@ -16,8 +16,6 @@ from aiohttp import web
 
 from ..downstream.clock import Clock, Timer
 
-DEFAULT_HEADERS_TIMEOUT = 30.0
-
 
 class RequestHeads:
     """The deadlines of all connections, with one timer. `timeout` is in seconds."""

@@ -14,9 +14,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import HubConnection, HubConnectionBuilder, HubOptions
 from signalr_gateway import Orchestrator, create_app
 from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.route import HubRouteInfo
 from signalr_gateway.serving.listener import CannotListen, serving
 from signalr_gateway.serving.runner import GatewayRunner
@@ -228,6 +229,7 @@ async def test_an_address_that_is_none(host: str, port: int) -> None:
         ("maximum_body_size", [0, -1, 1.5, True, "1"], "a whole number above 0"),
         ("maximum_depth", [0, -1, None], "a whole number above 0"),
         ("maximum_connections", [0, 1.5, None], "a whole number above 0"),
+        ("slow_client_policy", ["close", None], "a SlowClientPolicy"),
         (
             "body_timeout",
             [0, -1, math.nan, math.inf, 10**309, "1", None],
@@ -238,7 +240,16 @@ async def test_an_address_that_is_none(host: str, port: int) -> None:
 def test_limits_that_are_none(option: str, values: list[Any], expected: str) -> None:
     for value in values:
         with pytest.raises(ValueError, match=f"^{option} must be {expected}$"):
-            create_app(Orchestrator(), **{option: value})
+            Limits(**{option: value})
+
+
+def test_an_option_that_belongs_in_limits() -> None:
+    """It would have no effect where it is."""
+    options = HubOptions(maximum_outbound_buffer_size=100)
+    with pytest.raises(ValueError, match=r"^maximum_outbound_buffer_size belongs in limits"):
+        create_app(Orchestrator(), hub_options=options)
+    limits = Limits(maximum_outbound_buffer_size=100)
+    assert create_app(Orchestrator(), hub_options=options, limits=limits)
 
 
 async def test_several_hubs_are_independent(lab: Lab) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from protocol import HubException
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 
@@ -37,7 +38,7 @@ def body_of(size: int) -> bytes:
     [("small", 20), ("usual", 50), ("large", 100)],
 )
 async def test_each_route_has_its_own_limit(lab: Lab, key: str, limit: int) -> None:
-    async with running_gateway(limited(lab), maximum_body_size=50) as gateway:
+    async with running_gateway(limited(lab), limits=Limits(maximum_body_size=50)) as gateway:
         exact = await gateway.post(f"lab/{key}", body_of(limit))
         assert exact.status == 200
         larger = await gateway.post(f"lab/{key}", body_of(limit + 1))
@@ -82,7 +83,7 @@ HEAD = "POST /api/Gateway/hub/lab/usual HTTP/1.1\r\nHost: gateway\r\n"
 )
 async def test_a_body_that_never_ends_is_given_up(lab: Lab, announced: str, body: bytes) -> None:
     """GW-9: 408 with a code of its own, and the connection, of no use any more, is closed."""
-    async with running_gateway(limited(lab), body_timeout=0.2) as gateway:
+    async with running_gateway(limited(lab), limits=Limits(body_timeout=0.2)) as gateway:
         status, headers, answer = await exchange(gateway, announced, body)
         assert (await gateway.post("lab/usual", b"[1]")).status == 200
     assert status == "HTTP/1.1 408 Request Timeout"
@@ -112,7 +113,7 @@ async def exchange(
 
 async def test_an_announced_body_may_come_late(lab: Lab) -> None:
     """The time counts from the request, not per piece; within it, pieces may come as they like."""
-    async with running_gateway(limited(lab), body_timeout=30) as gateway:
+    async with running_gateway(limited(lab), limits=Limits(body_timeout=30)) as gateway:
         host, _, port = gateway.url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"{HEAD}Content-Length: 7\r\n\r\n".encode())

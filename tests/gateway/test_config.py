@@ -10,7 +10,8 @@ import pytest
 from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
-from signalr_gateway.config.schema import Limits, Listen
+from signalr_gateway.config.schema import Listen
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.serving.tls import CertificatePair

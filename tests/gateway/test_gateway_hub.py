@@ -12,6 +12,7 @@ import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
 from signalr_gateway.clients.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 from signalr_gateway.routing.relay import Relay
@@ -242,7 +243,7 @@ async def test_a_client_whose_connection_breaks_is_forgotten(gateway: RunningGat
 async def test_more_clients_than_may_be(lab: Lab) -> None:
     """Who is one too many is refused; calls go on."""
     async with running_gateway(
-        lambda orchestrator: lab_routes(orchestrator, lab.url), maximum_connections=1
+        lambda orchestrator: lab_routes(orchestrator, lab.url), limits=Limits(maximum_connections=1)
     ) as gateway:
         first, second = gateway.client(), gateway.client()
         async with first:

@@ -12,6 +12,7 @@ import pytest
 
 from signalr_gateway.http.addresses import path_segments
 from signalr_gateway.http.api import is_json
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 
@@ -270,7 +271,9 @@ async def test_the_order_of_the_checks(gateway: RunningGateway) -> None:
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_body_over_the_limit(lab: Lab, announced: bool) -> None:
     """GW-9: whether its length is announced or not."""
-    async with running_gateway(lambda o: lab_routes(o, lab.url), maximum_body_size=100) as gateway:
+    async with running_gateway(
+        lambda o: lab_routes(o, lab.url), limits=Limits(maximum_body_size=100)
+    ) as gateway:
         body = b"[" + b" " * 99 + b"]"
 
         async def pieces() -> AsyncIterator[bytes]:

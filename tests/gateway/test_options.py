@@ -26,6 +26,7 @@ from protocol import (
     HubConnectionBuilder,
     HubOptions,
     MessagePackHubProtocol,
+    SlowClientPolicy,
 )
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import add_command_flags
@@ -41,10 +42,10 @@ from signalr_gateway.config.schema import (
     File,
     GatewayHubTable,
     HubTable,
-    Limits,
     Listen,
 )
 from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.option_types import Bytes, Seconds, Unlimited, option
 
 TABLES: tuple[type[Struct], ...] = (File, Listen, Limits, GatewayHubTable, HubTable, HubRouteInfo)
@@ -198,32 +199,36 @@ enable_detailed_errors = true
 
 def test_all_options_of_the_library_can_be_set(tmp_path: Path) -> None:
     config = loaded(tmp_path, HUB + GATEWAY_HUB)
-    hub = hub_options(config.gateway_hub, config.limits)
-    endpoint = endpoint_options(config.gateway_hub, config.limits)
+    hub = hub_options(config.gateway_hub)
+    endpoint = endpoint_options(config.gateway_hub)
     unchanged = {
         each.name
         for options, default in ((hub, HubOptions()), (endpoint, EndpointOptions()))
         for each in fields(options)
         if getattr(options, each.name) == getattr(default, each.name)
     }
-    assert unchanged == SET_ELSEWHERE
+    assert unchanged - set(Limits.__struct_fields__) == SET_ELSEWHERE
+    assert config.limits == Limits(
+        maximum_connections=1,
+        maximum_outbound_buffer_size=2,
+        slow_client_policy=SlowClientPolicy.DROP,
+    )
     assert [each.name for each in hub.supported_protocols] == ["messagepack"]
     assert hub.maximum_receive_message_size is None
     assert hub.keep_alive_interval == 4.5
     assert endpoint.transports == HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING
-    assert endpoint.maximum_connections == 1
 
 
 def test_by_default_they_are_those_of_the_library() -> None:
     """`HubOptions` compare their hub protocols by identity."""
-    hub = hub_options(GatewayHubTable(), Limits())
+    hub = hub_options(GatewayHubTable())
     names = [each.name for each in fields(HubOptions) if each.name != "supported_protocols"]
     default = HubOptions()
     assert {name: getattr(hub, name) for name in names} == {
         name: getattr(default, name) for name in names
     }
     assert [each.name for each in hub.supported_protocols] == ["json", "messagepack"]
-    assert endpoint_options(GatewayHubTable(), Limits()) == EndpointOptions()
+    assert endpoint_options(GatewayHubTable()) == EndpointOptions()
 
 
 @pytest.mark.parametrize(

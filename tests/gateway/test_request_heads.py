@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.serving import runner
 from signalr_gateway.serving.listener import serving
 from signalr_gateway.serving.request_heads import RequestHeads
@@ -19,6 +20,8 @@ from signalr_gateway.serving.tls import CertificatePair, server_context
 from tests.loop_time import LoopTime
 
 from .hand_clock import HandClock
+
+BRIEF = Limits(headers_timeout=0.05)
 
 
 class StubTransport(asyncio.Transport):
@@ -189,7 +192,7 @@ async def ends(reader: asyncio.StreamReader) -> bool:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_over_a_socket(sent: bytes) -> None:
-    async with serving(application(), "127.0.0.1", 0, headers_timeout=0.05) as url:
+    async with serving(application(), "127.0.0.1", 0, limits=BRIEF) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(sent)
@@ -200,7 +203,7 @@ async def test_over_a_socket(sent: bytes) -> None:
 @pytest.mark.timeout(20)  # far below asyncio's own timeout of a handshake
 async def test_a_tls_handshake_that_does_not_begin(certificate: CertificatePair) -> None:
     context = server_context(certificate)
-    async with serving(application(), "127.0.0.1", 0, context, headers_timeout=0.05) as url:
+    async with serving(application(), "127.0.0.1", 0, context, limits=BRIEF) as url:
         host, port = url.removeprefix("https://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         assert await ends(reader)

@@ -18,7 +18,7 @@ import aiohttp
 
 from signalr_gateway.downstream.clock import Clock
 from signalr_gateway.downstream.connection import Downstream
-from signalr_gateway.http.api import DEFAULT_MAXIMUM_BODY_SIZE
+from signalr_gateway.orchestration.limits import DEFAULT_LIMITS, Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.app import create_app
 from signalr_gateway.serving.listener import serving
@@ -266,13 +266,13 @@ class GatewayServer(GatewayCaller):
 async def gateway_of(
     orchestrator: Orchestrator,
     *,
-    maximum_body_size: int = DEFAULT_MAXIMUM_BODY_SIZE,
+    limits: Limits = DEFAULT_LIMITS,
     clock: Clock | None = None,
 ) -> AsyncIterator[GatewayCaller]:
     """The gateway of this orchestration, in this process; waits for hubs are timed by `clock`."""
     app = create_app(
         orchestrator,
-        maximum_body_size=maximum_body_size,
+        limits=limits,
         make_downstream=partial(Downstream, clock=clock),
     )
     async with serving(app, "127.0.0.1", 0) as address, GatewayCaller(address) as gateway:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.interop.drivers import ClientDriver, Value
 from tests.interop.orchestrations import add_chat_routes, connect_to
@@ -84,7 +85,7 @@ async def test_a_large_argument_where_the_limits_are_raised(dotnet_driver: Clien
         add_chat_routes(
             orchestrator.add_hub("chatservice", connect_to(hub.url), maximum_message_size=limit)
         )
-        async with gateway_of(orchestrator, maximum_body_size=limit) as gateway:
+        async with gateway_of(orchestrator, limits=Limits(maximum_body_size=limit)) as gateway:
             answer = await gateway.post("chatservice", "echo", f"[{text}]")
             assert (answer.status, answer.body == text.encode()) == (200, True)
             arguments = await relayed(dotnet_driver, gateway, f"[{text}]")

@@ -1,0 +1,72 @@
+"""What bounds requests and clients: one object, handed whole to the parts of the gateway."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Struct, structs
+
+from protocol import HubOptions, SlowClientPolicy
+
+from .checks import is_positive
+from .option_types import Bytes, Count, Seconds, option
+
+MAXIMUM_ARGUMENTS: Final = 10
+"""Arguments of one call (GW-7)."""
+
+_HUB = HubOptions()
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """[limits]: what bounds requests and clients.
+
+    Raises ValueError for a value that is not positive or of another type.
+    """
+
+    maximum_body_size: Annotated[
+        Bytes,
+        option(
+            "Largest body of a POST; a route may have a limit of its own.", "--maximum-body-size"
+        ),
+    ] = 1024 * 1024
+    maximum_depth: Annotated[
+        Count, option("Levels that arrays and objects in the arguments of a call may be nested.")
+    ] = 32
+    body_timeout: Annotated[Seconds, option("Time in which the body of a POST must arrive.")] = 30.0
+    headers_timeout: Annotated[
+        Seconds,
+        option(
+            "Time in which the head of a request must arrive, from the accept or its first byte;"
+            " then the connection is closed. A TLS handshake has the same time."
+        ),
+    ] = 30.0
+    maximum_connections: Annotated[
+        Count,
+        option("Clients of the gateway hub at a time; further ones are answered with 503."),
+    ] = 20_000
+    maximum_outbound_buffer_size: Annotated[
+        Bytes, option("Size of the send queue of one client of the gateway hub.")
+    ] = _HUB.maximum_outbound_buffer_size
+    slow_client_policy: Annotated[
+        SlowClientPolicy,
+        option(
+            "What happens when the send queue of a client is full: `close` disconnects the client,"
+            " `drop` makes it miss events until it has read."
+        ),
+    ] = _HUB.slow_client_policy
+
+    def __post_init__(self) -> None:
+        for each in structs.fields(self):
+            value = getattr(self, each.name)
+            if isinstance(each.default, float):
+                is_limit, expected = is_positive(value, int, float), "a number of seconds above 0"
+            elif isinstance(each.default, int):
+                is_limit, expected = is_positive(value, int), "a whole number above 0"
+            else:
+                kind = type(each.default)
+                is_limit, expected = isinstance(value, kind), f"a {kind.__name__}"
+            if not is_limit:
+                raise ValueError(f"{each.name} must be {expected}")
+
+
+DEFAULT_LIMITS: Final = Limits()
