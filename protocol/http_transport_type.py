@@ -25,11 +25,11 @@ TRANSPORT_NAMES: Final = {
     HttpTransportType.SERVER_SENT_EVENTS: "ServerSentEvents",
     HttpTransportType.LONG_POLLING: "LongPolling",
 }
-"""The name of each single transport on the wire, in the order in which servers list them (N-14)."""
+"""The name of each single transport on the wire, in the order of servers' lists."""  # N-14
 
 TRANSFER_FORMATS: Final = {
     HttpTransportType.WEB_SOCKETS: (TransferFormat.TEXT, TransferFormat.BINARY),
     HttpTransportType.SERVER_SENT_EVENTS: (TransferFormat.TEXT,),
     HttpTransportType.LONG_POLLING: (TransferFormat.TEXT, TransferFormat.BINARY),
 }
-"""What each single transport can carry, in the order in which servers list it (N-11)."""
+"""What each single transport can carry, in the order in which servers list it."""  # N-11

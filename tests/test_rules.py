@@ -15,7 +15,7 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from tests.documents import ROOT, table
 
@@ -140,6 +140,25 @@ def test_every_prefix_is_listed() -> None:
 
 def test_every_cited_rule_is_defined() -> None:
     assert_none(where(set(citations()) - set(defined()), citations()))
+
+
+def test_every_fixture_names_rules() -> None:
+    """Where a fixture says what it exercises, it says nothing but defined rules."""
+    assert_none(
+        f"{name_of(path)}: {rule}"
+        for path in files("spec-fixtures")
+        if path.suffix == ".json"
+        for rule in exercised(json.loads(path.read_bytes()))
+        if rule not in defined()
+    )
+
+
+def exercised(fixture: Any) -> Iterator[str]:
+    """The rules of a recording or of the vectors of a file."""
+    if isinstance(fixture, dict):
+        yield from fixture.get("rules", ())
+        for vector in fixture.get("vectors", ()):
+            yield vector["rule"]
 
 
 def test_every_defined_rule_is_cited() -> None:

@@ -33,10 +33,10 @@ class CorsPolicy:
         return self._allowed is not None and headers.get("Origin") in self._allowed
 
     def preflight(self, method: str, headers: Mapping[str, str]) -> HttpAnswer | None:
-        """The answer to a preflight (TC-5).
+        """The answer to a preflight.
 
         None for any other request, and where there is no policy.
-        """
+        """  # TC-5
         if (
             self._allowed is None
             or method != "OPTIONS"
@@ -54,10 +54,10 @@ class CorsPolicy:
         return HttpAnswer(204, headers=granted)
 
     def admits_web_socket(self, headers: Mapping[str, str]) -> bool:
-        """Whether this request may open a WebSocket (TC-3).
+        """Whether this request may open a WebSocket.
 
         A request without an Origin header does not come from a browser.
-        """
+        """  # TC-3
         origin = headers.get("Origin")
         if self._allowed is None or origin is None or self.allows(headers):
             return True
@@ -68,7 +68,7 @@ class CorsPolicy:
         return self._allowed is not None and len(self._allowed) > 1
 
     def permissions(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Headers that let the page read the answer, an error as well (TC-1, TC-5)."""
+        """Headers that let the page read the answer, an error as well."""  # TC-1, TC-5
         if not self.allows(headers):
             return {}
         granted = {

@@ -192,8 +192,8 @@ def split_array(data: bytes | Raw) -> list[Raw]:
     """The elements of the JSON array that is all of ``data``, each a slice with its text as it is.
 
     Raises msgspec.ValidationError for another kind of value, msgspec.DecodeError for what is no
-    JSON. A lone surrogate in a string is JSON (J-8), which msgspec alone would refuse.
-    """
+    JSON. A lone surrogate in a string is JSON, which msgspec alone would refuse.
+    """  # J-8
     try:
         return _split(data)
     except msgspec.ValidationError:

@@ -28,9 +28,9 @@ from ..messagepack.scanner import (
 from .number_types import Single
 
 MAXIMUM_JSON_DEPTH: Final = 62
-"""Containers, one inside the other, that fit into a message of 64 levels and one more array (J-11).
+"""Containers, one inside the other, that fit into a message of 64 levels and one more array.
 
-A payload that is deeper would make each .NET client that gets it close its connection."""
+A payload that is deeper would make each .NET client that gets it close its connection."""  # J-11
 
 # ---- JSON → MessagePack
 
@@ -43,10 +43,10 @@ def json_to_messagepack(payload: bytes | Raw) -> Raw:
     """A JSON value as MessagePack.
 
     Whole numbers that fit 64 bits become the shortest integers, all other numbers float 64: those
-    that are too large for one an infinity, as in .NET (J-15). Objects become maps with their keys
+    that are too large for one an infinity, as in .NET. Objects become maps with their keys
     as they are, of a key given twice the last value counts, lone surrogates become U+FFFD. Raises
     TranscodingError for what is no JSON and for nesting that Python cannot follow.
-    """
+    """  # J-15
     try:
         return Raw(_write_messagepack(_read_json(payload)))
     except _FAILURES:
@@ -110,11 +110,11 @@ _TIMESTAMP: Final = -1
 def messagepack_to_json(payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_DEPTH) -> Raw:
     """A MessagePack value as JSON.
 
-    bin becomes base64, a timestamp ISO 8601 with up to seven digits of a second (J-17), bad UTF-8
+    bin becomes base64, a timestamp ISO 8601 with up to seven digits of a second, bad UTF-8
     U+FFFD; keys that are no texts become those that .NET makes of a dictionary's. Raises
     TranscodingError for what has no JSON form (NaN, infinities, other extensions, containers as
     keys), for nesting beyond ``maximum_depth``, and for what is no MessagePack.
-    """
+    """  # J-17
     data = bytes(payload)
     writer = _JsonWriter(data, maximum_depth)
     try:
