@@ -219,6 +219,12 @@ def test_all_options_of_the_library_can_be_set(tmp_path: Path) -> None:
     assert endpoint.transports == HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING
 
 
+def test_a_hub_protocol_named_twice_counts_once(tmp_path: Path) -> None:
+    config = loaded(tmp_path, '[gateway_hub]\nsupported_protocols = ["json", "JSON"]\n' + HUB)
+    hub = hub_options(config.gateway_hub, config.limits)
+    assert [each.name for each in hub.supported_protocols] == ["json"]
+
+
 def test_by_default_they_are_those_of_the_library() -> None:
     """`HubOptions` compare their hub protocols by identity."""
     hub = hub_options(GatewayHubTable())
