@@ -445,7 +445,8 @@ class TestFreshInterpreter:
         assert run(f"import sys; import {modules}; print({loaded})") == "[]"
 
     def test_configuring_the_gateway_needs_no_aiohttp(self) -> None:
-        modules = names_of(in_folders("signalr_gateway/orchestration"))
+        schema = [GATEWAY / "config" / f"{stem}.py" for stem in ("schema", "options", "reading")]
+        modules = names_of([*in_folders("signalr_gateway/orchestration"), *schema])
         assert run(f"import sys; import {modules}; print('aiohttp' in sys.modules)") == "False"
 
     def test_tools_for_tests_without_pytest(self) -> None:

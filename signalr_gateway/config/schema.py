@@ -1,8 +1,9 @@
 """Every option of the gateway: one field each, with type, unit, bounds, default and sentence.
 
 To add an option, add a field here and run ``python -m tests.option_tables``, which writes the
-tables of the documents. `File` is the whole file, and each Struct is one of its tables. The table
-of a route is `HubRouteInfo`, as in Python. Options that only the command line has are at the end.
+tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
+them, `Limits` and `HubRouteInfo`, are in `orchestration`, because Python takes them as well.
+Options that only the command line has are at the end.
 
 The defaults of the library's options are those of the library.
 """

@@ -221,7 +221,7 @@ def test_all_options_of_the_library_can_be_set(tmp_path: Path) -> None:
 
 def test_a_hub_protocol_named_twice_counts_once(tmp_path: Path) -> None:
     config = loaded(tmp_path, '[gateway_hub]\nsupported_protocols = ["json", "JSON"]\n' + HUB)
-    hub = hub_options(config.gateway_hub, config.limits)
+    hub = hub_options(config.gateway_hub)
     assert [each.name for each in hub.supported_protocols] == ["json"]
 
 
