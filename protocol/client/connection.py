@@ -269,7 +269,8 @@ class ClientConnection:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type)
         calls = self._peer.calls
-        with self._events.reading_kept_on():
+        self._events.add_caller()
+        try:
             await self._wait_for_room()
             invocation_id = calls.next_id()
             self._send_invocation(target, arguments, invocation_id)
@@ -281,11 +282,16 @@ class ClientConnection:
                     # The hub may stop the method: its caller does not wait any more (C-8, S-27).
                     self._send(CancelInvocation(invocation_id=invocation_id))
                 raise
+        finally:
+            self._events.remove_caller()
 
     async def send(self, target: str, arguments: Sequence[Any]) -> None:
         """See HubConnection.send."""
-        with self._events.reading_kept_on():
+        self._events.add_caller()
+        try:
             await self._wait_for_room()
+        finally:
+            self._events.remove_caller()
         self._send_invocation(target, arguments, "")
 
     async def _wait_for_room(self) -> None:

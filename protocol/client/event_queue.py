@@ -8,8 +8,6 @@ when no more may be read. ``handlers`` chooses the handlers of an event.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Raw
@@ -77,15 +75,14 @@ class EventQueue:
             self._progress.clear()
             await self._progress.wait()
 
-    @contextmanager
-    def reading_kept_on(self) -> Iterator[None]:
-        """Reading does not pause inside this context, in which a caller waits for the server."""
+    def add_caller(self) -> None:
+        """Keeps reading on, since a caller waits for the server, until ``remove_caller``."""
         self._callers += 1
         self._progress.set()
-        try:
-            yield
-        finally:
-            self._callers -= 1
+
+    def remove_caller(self) -> None:
+        """Ends what ``add_caller`` began."""
+        self._callers -= 1
 
     # ---- the end
 

@@ -22,7 +22,8 @@ from ..logs.redaction import describe_error
 from ..orchestration.orchestrator import DownstreamHub
 from .backoff import AttemptSchedule, Backoff
 from .building import build_connections
-from .clock import Clock, Timer
+from .clock import Clock
+from .deadlines import Deadlines
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Downstream:
         self._closed = asyncio.Event()
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
+        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}
         self._connection = connection
         self._protocol_name = connection.hub_protocol.name
         # All before the connection starts, so that no event can come too early (GW-27).
@@ -141,6 +143,8 @@ class Downstream:
             await asyncio.wait([self._supervisor])
         self._enter(HubState.STOPPED, None)
         await self._connection.stop()
+        for deadlines in self._deadlines.values():
+            deadlines.close()
 
     async def invoke(
         self, method: str, arguments: Sequence[Payload], timeout: float | None = None
@@ -170,25 +174,31 @@ class Downstream:
         self, method: str, arguments: Sequence[Payload], timeout: float
     ) -> Payload | None:
         limit = asyncio.timeout(None)
+        deadlines = self._deadlines_of(timeout)
         try:
             async with limit:
-                timer = self._expire(limit, timeout)
+                deadlines.start(limit)
                 try:
                     result = await self._connection.invoke(
                         method, *arguments, result_type=msgspec.Raw
                     )
                 finally:
-                    timer.cancel()
+                    deadlines.stop(limit)
                 return Payload({self._protocol_name: result}) if bytes(result) else None
         except TimeoutError as exc:
             if not limit.expired():
                 raise
             raise HubTimeout(self._hub.api, timeout) from exc
 
-    def _expire(self, limit: asyncio.Timeout, seconds: float) -> Timer:
-        """Let `limit` expire when that many seconds have passed by the clock."""
-        now = asyncio.get_running_loop().time
-        return self._clock.call_at(self._clock.time() + seconds, lambda: limit.reschedule(now()))
+    def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
+        """Return the deadlines of all calls that have `seconds`: few different ones."""
+        deadlines = self._deadlines.get(seconds)
+        if deadlines is None:
+            now = asyncio.get_running_loop().time
+            deadlines = self._deadlines[seconds] = Deadlines(
+                seconds, lambda limit: limit.reschedule(now()), self._clock
+            )
+        return deadlines
 
     async def _until_connected(self, deadline: float) -> None:
         if self._draining:
@@ -247,11 +257,12 @@ class Downstream:
 
     async def _start_connection(self) -> None:
         async with asyncio.timeout(None) as limit:
-            timer = self._expire(limit, ATTEMPT_TIMEOUT)
+            deadlines = self._deadlines_of(ATTEMPT_TIMEOUT)
+            deadlines.start(limit)
             try:
                 await self._connection.start()
             finally:
-                timer.cancel()
+                deadlines.stop(limit)
 
     def _attempt_failed(self, error: BaseException) -> None:
         previous = self._status

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from email.message import Message
 from functools import lru_cache
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-Id"
 
+_random = random.Random()  # seeded by the operating system; ids are no secrets
 _JSON = "application/json; charset=utf-8"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
@@ -171,7 +172,7 @@ def is_json(content_type: str) -> bool:
 def request_id_of(request: web.Request) -> str:
     """The caller's id when it is short and harmless to log and echo, else a new one."""
     given = request.headers.get(REQUEST_ID, "")
-    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else f"{_random.getrandbits(128):032x}"
 
 
 def _require_method(request: web.Request, *allowed: str) -> None:
@@ -185,18 +186,23 @@ def _require_method(request: web.Request, *allowed: str) -> None:
 
 def _require_json(request: web.Request) -> None:
     content_types = request.headers.getall("Content-Type", [])
-    if len(content_types) > 1 or not all(is_json(each) for each in content_types):
+    if len(content_types) > 1 or (content_types and not is_json(content_types[0])):
         raise Refusal(
             ProblemCode.UNSUPPORTED_MEDIA_TYPE,
             "The body must be JSON in UTF-8; send it as application/json.",
         )
-    encodings = ",".join(request.headers.getall("Content-Encoding", [])).lower().split(",")
-    if any(encoding.strip() not in ("", "identity") for encoding in encodings):
+    encodings = request.headers.getall("Content-Encoding", [])
+    if encodings and not _are_identity(encodings):
         raise Refusal(
             ProblemCode.UNSUPPORTED_CONTENT_ENCODING,
             "The body must be sent without a content encoding.",
             ("Accept-Encoding", "identity"),
         )
+
+
+def _are_identity(encodings: Iterable[str]) -> bool:
+    names = ",".join(encodings).lower().split(",")
+    return all(name.strip() in ("", "identity") for name in names)
 
 
 async def _expect_later(_request: web.Request) -> None:
@@ -220,8 +226,14 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
             ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed."
         )
 
-    if request.content_length is not None and request.content_length > limit:
+    size = request.content_length
+    if size is not None and size > limit:
         raise too_large()
+    if request.content.is_eof():
+        whole = request.content.read_nowait()
+        if len(whole) > limit:
+            raise too_large()
+        return whole
     if _awaits_permission(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # nothing of the answer itself

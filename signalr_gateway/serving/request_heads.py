@@ -14,17 +14,17 @@ from typing import cast
 
 from aiohttp import web
 
-from ..downstream.clock import Clock, Timer
+from ..downstream.clock import Clock
+from ..downstream.deadlines import Deadlines
 
 
 class RequestHeads:
     """The deadlines of all connections, with one timer. `timeout` is in seconds."""
 
     def __init__(self, timeout: float, clock: Clock | None = None) -> None:
-        self._timeout = timeout
-        self._clock: Clock = clock or asyncio.get_running_loop()
-        self._since: dict[WatchedConnection, float] = {}  # the oldest first
-        self._timer: Timer | None = None
+        self._deadlines: Deadlines[WatchedConnection] = Deadlines(
+            timeout, WatchedConnection.abort, clock or asyncio.get_running_loop()
+        )
 
     def guard(self, app: web.Application) -> None:
         """Add a middleware to `app` that stops the deadline while a request is served."""
@@ -47,38 +47,11 @@ class RequestHeads:
 
     def watch(self, protocol: asyncio.Protocol) -> WatchedConnection:
         """Return the protocol that a listener uses in place of `protocol`."""
-        return WatchedConnection(self, protocol)
-
-    def begin(self, connection: WatchedConnection) -> None:
-        """Start the deadline of `connection`, unless it runs already."""
-        self._since.setdefault(connection, self._clock.time())
-        if self._timer is None:
-            self._set_timer()
-
-    def end(self, connection: WatchedConnection) -> None:
-        """Stop the deadline: the head is complete, or the connection is lost."""
-        self._since.pop(connection, None)
+        return WatchedConnection(self._deadlines, protocol)
 
     def close(self) -> None:
         """Stop all deadlines."""
-        self._since.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _set_timer(self) -> None:
-        oldest = next(iter(self._since.values()))
-        self._timer = self._clock.call_at(oldest + self._timeout, self._close_overdue)
-
-    def _close_overdue(self) -> None:
-        self._timer = None
-        now = self._clock.time()
-        for connection, since in list(self._since.items()):
-            if since + self._timeout > now:
-                break
-            del self._since[connection]
-            connection.abort()
-        if self._since:
-            self._set_timer()
+        self._deadlines.close()
 
 
 class WatchedConnection(asyncio.Protocol):
@@ -87,14 +60,14 @@ class WatchedConnection(asyncio.Protocol):
     It is the transport's protocol only while no request is served.
     """
 
-    def __init__(self, heads: RequestHeads, protocol: asyncio.Protocol) -> None:
-        self._heads = heads
+    def __init__(self, deadlines: Deadlines[WatchedConnection], protocol: asyncio.Protocol) -> None:
+        self._deadlines = deadlines
         self._protocol = protocol
         self._transport: asyncio.Transport | None = None
 
     def suspend(self) -> None:
         """Let the transport call aiohttp's protocol directly, while a request is served."""
-        self._heads.end(self)
+        self._deadlines.stop(self)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.set_protocol(self._protocol)
 
@@ -110,11 +83,11 @@ class WatchedConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        self._heads.begin(self)
+        self._deadlines.start(self)
         self._protocol.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self._heads.begin(self)
+        self._deadlines.start(self)
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -127,6 +100,6 @@ class WatchedConnection(asyncio.Protocol):
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._heads.end(self)
+        self._deadlines.stop(self)
         self._transport = None
         self._protocol.connection_lost(exc)

@@ -1,0 +1,57 @@
+"""Deadlines of equal length that share one timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from .clock import Clock, Timer
+
+Key = TypeVar("Key")
+
+
+class Deadlines(Generic[Key]):
+    """Calls ``expire(key)`` for each key that was started ``seconds`` ago and is not stopped.
+
+    The oldest key is the first that is due, so one timer serves all keys. On uvloop, a timer
+    for each POST takes 15 % of the CPU time of the POST.
+    """
+
+    def __init__(self, seconds: float, expire: Callable[[Key], object], clock: Clock) -> None:
+        self._seconds = seconds
+        self._expire = expire
+        self._clock = clock
+        self._started: dict[Key, float] = {}  # the oldest first
+        self._timer: Timer | None = None
+
+    def start(self, key: Key) -> None:
+        """Start the deadline of `key`, unless it runs already."""
+        self._started.setdefault(key, self._clock.time())
+        if self._timer is None:
+            self._set_timer()
+
+    def stop(self, key: Key) -> None:
+        """Stop the deadline of `key`, if it runs."""
+        self._started.pop(key, None)
+
+    def close(self) -> None:
+        """Stop all deadlines."""
+        self._started.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        oldest = next(iter(self._started.values()))
+        self._timer = self._clock.call_at(oldest + self._seconds, self._expire_overdue)
+
+    def _expire_overdue(self) -> None:
+        self._timer = None
+        now = self._clock.time()
+        for key, started in list(self._started.items()):
+            if started + self._seconds > now:
+                break
+            del self._started[key]
+            self._expire(key)
+        if self._started and self._timer is None:
+            self._set_timer()
