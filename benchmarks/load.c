@@ -1,12 +1,14 @@
-/* The load generator: WebSocket clients of a SignalR hub on 127.0.0.1.
+/* The load generator: WebSocket clients of a SignalR hub, or HTTP clients, on 127.0.0.1.
  *
  *   load echo    PORT PATH PID CONNECTIONS DEPTH JOINED SECONDS  -> answers, CPU seconds
- *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS         -> deliveries, CPU seconds
+ *   load post    PORT PATH PID CONNECTIONS SECONDS               -> answers, CPU seconds
+ *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS HUB     -> deliveries, CPU seconds
  *   load idle    PORT PATH CONNECTIONS                           -> "ready"
  *   load stall   PORT PATH PROTOCOL                              -> the longest wait in seconds
  *
  * PID is the server's process. Its CPU time, user and system, of all threads, is read directly
- * before and after the measured part. `idle` holds its connections until standard input ends.
+ * before and after the measured part. HUB is the port of the hub behind a gateway, or 0 where the
+ * server is the hub. `idle` holds its connections until standard input ends.
  * `stall` reads a message from standard input; see the function. An unexpected reply or a closed
  * connection ends the program with a text on standard error and status 1.
  */
@@ -195,15 +197,19 @@ static unsigned take_replies(struct connection *c) {
     return replies;
 }
 
-static void connect_to(struct connection *c, int port, const char *path, const char *protocol) {
+static void open_socket(struct connection *c, int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int on = 1;
-    c->is_binary = strcmp(protocol, "json") != 0;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) ||
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on))
         fail("cannot connect: %s", strerror(errno));
+}
+
+static void connect_to(struct connection *c, int port, const char *path, const char *protocol) {
+    c->is_binary = strcmp(protocol, "json") != 0;
+    open_socket(c, port);
     char text[RECORD];
     int size = snprintf(text, sizeof text,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -217,14 +223,21 @@ static void connect_to(struct connection *c, int port, const char *path, const c
     while (c->phase == SHAKING_HANDS) receive(c);
 }
 
-static void connect_all(int count, int port, const char *path) {
-    if (count < 1 || count > CONNECTIONS) fail("%d connections are out of range", count);
+static void watch(struct connection *c) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll: %s", strerror(errno));
+}
+
+static void create_epoll(int count) {
+    if (count < 1 || count >= CONNECTIONS) fail("%d connections are out of range", count);
     epoll = epoll_create1(EPOLL_CLOEXEC);
+}
+
+static void connect_all(int count, int port, const char *path) {
+    create_epoll(count);
     for (int i = 0; i < count; i++) {
-        struct connection *c = &connections[i];
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-        connect_to(c, port, path, "json");
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll: %s", strerror(errno));
+        connect_to(&connections[i], port, path, "json");
+        watch(&connections[i]);
     }
 }
 
@@ -289,22 +302,90 @@ static void echo(int port, const char *path, int pid, int count, int depth, int 
     printf("%lu %.9f\n", answers, seconds_of(clock) - before);
 }
 
-/* In each round the first connection calls Broadcast, which sends `events` events to all in one
- * go, and all have to receive them. */
-static void fan_out(int port, const char *path, int pid, int count, int events, int rounds) {
+static void post(struct connection *c, const char *path) {
+    static const char body[] = "[\"" ARGUMENT "\"]";
+    char text[RECORD];
+    int size = snprintf(text, sizeof text,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: load\r\n"
+                        "Accept: */*\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %zu\r\n\r\n%s",
+                        path, sizeof body - 1, body);
+    send_all(c, text, (size_t)size);
+}
+
+/* Whether all of a response has arrived. It has the status 200 and holds `expected`. */
+static int receive_response(struct connection *c) {
+    static const char length[] = "Content-Length: ";
+    ssize_t got = recv(c->fd, c->record + c->record_size, RECORD - 1 - c->record_size, 0);
+    if (got <= 0) fail_at_close();
+    c->record_size += (size_t)got;
+    c->record[c->record_size] = 0;
+    const char *end = strstr(c->record, "\r\n\r\n"), *field = strcasestr(c->record, length);
+    if (!end) return 0;
+    if (!field || field > end || strncmp(c->record, "HTTP/1.1 200", 12))
+        fail("unexpected: %s", c->record);
+    if (c->record + c->record_size < end + 4 + atoi(field + sizeof length - 1)) return 0;
+    if (!strstr(end, expected)) fail("unexpected: %s", c->record);
+    c->record_size = 0;
+    return 1;
+}
+
+/* As `echo_for`, with one POST in flight on each connection. */
+static unsigned long post_for(double seconds, int count, const char *path) {
+    struct epoll_event events[256];
+    unsigned long sent = 0, answered = 0;
+    double deadline = wall() + seconds;
+    for (int i = 0; i < count; i++, sent++) post(&connections[i], path);
+    while (answered < sent) {
+        int ready = wait_for(events, 256);
+        int goes_on = wall() < deadline;
+        for (int i = 0; i < ready; i++) {
+            if (!receive_response(events[i].data.ptr)) continue;
+            answered++;
+            if (!goes_on) continue;
+            post(events[i].data.ptr, path);
+            sent++;
+        }
+    }
+    return answered;
+}
+
+static void posts(int port, const char *path, int pid, int count, double seconds) {
+    clockid_t clock = cpu_clock_of(pid);
+    create_epoll(count);
+    for (int i = 0; i < count; i++) {
+        open_socket(&connections[i], port);
+        watch(&connections[i]);
+    }
+    post_for(seconds / 10, count, path);
+    double before = seconds_of(clock);
+    unsigned long answers = post_for(seconds, count, path);
+    printf("%lu %.9f\n", answers, seconds_of(clock) - before);
+}
+
+/* In each round a connection calls Broadcast of the hub, which sends `events` events to all in one
+ * go, and all have to receive them. It is the first connection, or one more to the hub behind a
+ * gateway, whose own events do not count. */
+static void fan_out(int port, const char *path, int pid, int count, int events, int rounds,
+                    int hub_port) {
     struct epoll_event ready[256];
     clockid_t clock = cpu_clock_of(pid);
-    long deliveries = (long)count * events;
+    struct connection *caller = &connections[hub_port ? count : 0];
+    long expected_events = (long)(hub_port ? count + 1 : count) * events;
     double before = 0;
     char text[RECORD];
     snprintf(text, sizeof text,
              "{\"type\":1,\"target\":\"Broadcast\",\"arguments\":[\"" EVENT "\",%d]}\x1e", events);
     expected = EVENT;
     connect_all(count, port, path);
+    if (hub_port) {
+        connect_to(caller, hub_port, "/hub", "json");
+        watch(caller);
+    }
     for (int round = -1; round < rounds; round++) { /* the first one warms up */
         if (round == 0) before = seconds_of(clock);
-        send_message(&connections[0], text);
-        for (long received = 0; received < deliveries;) {
+        send_message(caller, text);
+        for (long received = 0; received < expected_events;) {
             for (int i = wait_for(ready, 256); i > 0; i--) {
                 struct connection *c = ready[i - 1].data.ptr;
                 receive(c);
@@ -312,7 +393,7 @@ static void fan_out(int port, const char *path, int pid, int count, int events, 
             }
         }
     }
-    printf("%ld %.9f\n", deliveries * rounds, seconds_of(clock) - before);
+    printf("%ld %.9f\n", (long)count * events * rounds, seconds_of(clock) - before);
 }
 
 static void idle(int port, const char *path, int count) {
@@ -381,8 +462,11 @@ int main(int count, char **arguments) {
     char **rest = arguments + 4;
     if (!strcmp(mode, "echo") && count == 9)
         echo(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]), atof(rest[4]));
-    else if (!strcmp(mode, "fan-out") && count == 8)
-        fan_out(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]));
+    else if (!strcmp(mode, "post") && count == 7)
+        posts(port, path, atoi(rest[0]), atoi(rest[1]), atof(rest[2]));
+    else if (!strcmp(mode, "fan-out") && count == 9)
+        fan_out(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]),
+                atoi(rest[4]));
     else if (!strcmp(mode, "idle") && count == 5)
         idle(port, path, atoi(rest[0]));
     else if (!strcmp(mode, "stall") && count == 5)
