@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import decode, echo, fan_out, growth, load, memory, peers, stall
+from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall
 from .processes import SERVER_CORE, Program, Server, Unavailable, on_core
 from .rounds import Row, interleaved, table
 
@@ -73,6 +74,44 @@ def _fan_out(compared: Comparison) -> str:
     return compared.table("Server CPU in µs per delivery of an event", rows, scale=1e6)
 
 
+def _post(compared: Comparison) -> str:
+    title = "CPU of the gateway in µs per POST"
+    plain = {f"aiohttp alone ({loop})": gateway.running_plain(loop) for loop in peers.LOOPS}
+    ratios = [(f"this ({loop})", f"aiohttp alone ({loop})") for loop in peers.LOOPS]
+    return _through_gateway(
+        compared, title, plain, ratios, gateway.measure_posts, list(gateway.CALLERS)
+    )
+
+
+def _gateway_fan_out(compared: Comparison) -> str:
+    title = "CPU of the gateway in µs per delivery of an event"
+    hubs = {f"hub alone ({loop})": gateway.running_hub(loop) for loop in peers.LOOPS}
+    ratios = [(f"this ({loop})", f"hub alone ({loop})") for loop in peers.LOOPS]
+    return _through_gateway(
+        compared, title, hubs, ratios, gateway.measure_fan_out, list(gateway.CLIENTS)
+    )
+
+
+def _through_gateway(
+    compared: Comparison,
+    title: str,
+    others: Mapping[str, AbstractContextManager[gateway.Target]],
+    ratios: list[tuple[str, str]],
+    measure: Callable[[Mapping[str, gateway.Target], str, int], list[Row]],
+    cases: Iterable[str],
+) -> str:
+    starting = {
+        f"{name} ({loop})": gateway.running(loop, root)
+        for loop in peers.LOOPS
+        for name, root in compared.checkouts.items()
+    }
+    ratios = [*ratios, *(it for it in compared.ratios if it[1].startswith("before"))]
+    with ExitStack() as stack:
+        targets = {name: stack.enter_context(it) for name, it in (starting | dict(others)).items()}
+        rows = [row for case in cases for row in measure(targets, case, compared.rounds)]
+    return table(title, rows, list(targets), ratios, scale=1e6)
+
+
 def _memory(compared: Comparison) -> str:
     rows = memory.measure(compared.programs, compared.rounds)
     return compared.table("Resident memory in KiB per connection", rows)
@@ -121,6 +160,8 @@ def _growth(_compared: Comparison) -> str:
 PARTS: dict[str, Callable[[Comparison], str]] = {
     "echo": _echo,
     "fan-out": _fan_out,
+    "post": _post,
+    "gateway-fan-out": _gateway_fan_out,
     "memory": _memory,
     "stall": _stall,
     "decode": _decode,

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from . import decode, echo, fan_out, growth, load, peers
+from . import decode, echo, fan_out, gateway, growth, load, peers
 from .rounds import Row, interleaved
 
 _TRIES = 5
 _ROUNDS = 20
 _DECODE_ROUNDS = 100
 _RECEIVERS = 500
-_HUB, _PARSER = "the hub", "orjson.loads"
+_HUB, _GATEWAY, _PARSER = "the hub", "the gateway", "orjson.loads"
+_POST_BOUND = 1.9
 _USUAL_BOUNDS = {"json": 1.0, "messagepack": 2.5}
 _OTHERS_BOUND = 1.1  # they cost no more than the usual message; the rest is noise
 
@@ -83,6 +84,13 @@ def _servers() -> list[Ratio]:
         return [*ratios, _ratio(what, row, _HUB, peers.PLAIN, 2.0, "µs")]
 
 
+def _posts() -> list[Ratio]:
+    with gateway.running("asyncio") as ours, gateway.running_plain("asyncio") as plain:
+        targets = {_GATEWAY: ours, peers.PLAIN: plain}
+        (row,) = gateway.measure_posts(targets, "64 callers", _ROUNDS)
+    return [_ratio("POST, 64 callers, CPU", row, _GATEWAY, peers.PLAIN, _POST_BOUND, "µs")]
+
+
 def _settled(measure: Callable[[], list[Ratio]]) -> list[Ratio]:
     """Return the best of up to five measurements: noise passes, a regression stays."""
     best: dict[str, Ratio] = {}
@@ -100,7 +108,7 @@ def run() -> bool:
     """Print the ratios; return whether all of them hold. Raises Unavailable."""
     load.program()
     good = True
-    for measure in (_growth, _decode, _servers):
+    for measure in (_growth, _decode, _servers, _posts):
         for ratio in _settled(measure):
             good &= ratio.holds
             mark = " " if ratio.holds else "!"

@@ -22,12 +22,19 @@ def echo(server: Server, connections: int, depth: int, joined: bool, seconds: fl
     return cpu / answers
 
 
-def fan_out(server: Server, connections: int, events: int, rounds: int) -> float:
+def post(server: Server, callers: int, seconds: float) -> float:
+    """Return the server's CPU time per POST, in seconds. Each caller keeps its connection."""
+    answers, cpu = _run("post", server, server.pid, callers, seconds)
+    return cpu / answers
+
+
+def fan_out(server: Server, connections: int, events: int, rounds: int, hub_port: int = 0) -> float:
     """Return the server's CPU time per event and connection, in seconds.
 
-    Each round is one call of Broadcast, which sends ``events`` events to all connections.
+    Each round is one call of Broadcast, which sends ``events`` events to all connections. It is
+    called at ``server``, or at the hub that listens on ``hub_port``, where ``server`` is a gateway.
     """
-    deliveries, cpu = _run("fan-out", server, server.pid, connections, events, rounds)
+    deliveries, cpu = _run("fan-out", server, server.pid, connections, events, rounds, hub_port)
     return cpu / deliveries
 
 

@@ -36,6 +36,18 @@ def plain(loop: str) -> Program:
     return dataclasses.replace(library(loop), path="/plain")
 
 
+def plain_post(loop: str) -> Program:
+    """Return the POST handler on aiohttp alone."""
+    command = (sys.executable, str(_HERE / "servers.py"), loop, "post")
+    return Program(command, environment(ROOT), "/post")
+
+
+def gateway(loop: str, hub_port: int, root: Path = ROOT) -> Program:
+    """Return the gateway of the checkout ``root``, in front of the hub on ``hub_port``."""
+    command = (sys.executable, str(_HERE / "gateway_server.py"), loop, str(hub_port))
+    return Program(command, environment(root))
+
+
 def kestrel() -> Program:
     """Return the hub on ASP.NET Core SignalR and Kestrel, built once per version of its source.
 

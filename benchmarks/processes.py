@@ -18,7 +18,8 @@ class Unavailable(Exception):
 class Program:
     """A server that can be started.
 
-    It prints its port as soon as it serves, and ends when its standard input ends.
+    It prints its port, or a URL with it, as soon as it serves, and ends when its standard input
+    ends.
     """
 
     command: tuple[str, ...]
@@ -57,15 +58,15 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving(program: Program) -> Iterator[Server]:
-    """Run a server for the duration of the block.
+def serving(program: Program, core: int = SERVER_CORE) -> Iterator[Server]:
+    """Run a server on ``core`` for the duration of the block.
 
     The process is killed when it does not end within ten seconds after the block. It, and all
     programs that start later, may open as many files as the hard limit allows.
     """
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-    with on_core(SERVER_CORE):
+    with on_core(core):
         process = subprocess.Popen(
             program.command,
             env={**os.environ, **program.environment},
@@ -78,9 +79,10 @@ def serving(program: Program) -> Iterator[Server]:
     with process:
         try:
             line = process.stdout.readline()
-            if not line:
+            port = re.search(r"(\d+)(?:/\S*)?$", line.rstrip())
+            if port is None:
                 raise RuntimeError(f"the server ended before it served: {program.command}")
-            yield Server(process.pid, int(line), program.path)
+            yield Server(process.pid, int(port[1]), program.path)
         finally:
             process.stdin.close()
             try:

@@ -1,4 +1,7 @@
-"""A server under load, a program of its own: ``python servers.py asyncio|uvloop``.
+"""A server under load, a program of its own: ``python servers.py asyncio|uvloop [post]``.
+
+It serves the hub and the WebSockets on aiohttp alone, or with ``post`` only POSTs, by a handler
+that aiohttp calls without middlewares.
 
 It imports ``protocol`` from the path that its starter sets, so that it serves any version of the
 library, and uses only names that every version has. It prints its port as soon as it serves, and
@@ -64,6 +67,11 @@ class PlainSockets:
             os.write(descriptor, frames)
 
 
+async def answer_post(request: web.Request) -> web.Response:
+    """Answer a POST with its body."""
+    return web.Response(body=await request.read(), content_type="application/json")
+
+
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     """Return what makes an event loop of asyncio or uvloop."""
     if name == "uvloop":
@@ -73,11 +81,14 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-async def main() -> None:
+async def main(*, only_post: bool) -> None:
     """Serve until standard input ends."""
     app = web.Application()
-    map_hub(app, "/hub", EchoHub)
-    app.router.add_get("/plain", PlainSockets().serve)
+    if only_post:
+        app.router.add_post("/post", answer_post)
+    else:
+        map_hub(app, "/hub", EchoHub)
+        app.router.add_get("/plain", PlainSockets().serve)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
@@ -89,4 +100,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as loop_runner:
-        loop_runner.run(main())
+        loop_runner.run(main(only_post=sys.argv[2:] == ["post"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import decode, fan_out, load, peers, stall
+from benchmarks import decode, fan_out, gateway, load, peers, stall
 from benchmarks.processes import serving
 from benchmarks.rounds import Row, interleaved, table
 from protocol import JsonHubProtocol, MessagePackHubProtocol
@@ -109,3 +109,24 @@ def test_the_load_generator_drives_hubs() -> None:
         assert math.isnan(load.longest_wait(hub, "json", b"x" * (stall.SIZE + 1)))
         with load.idle(hub, 10):
             assert hub.resident_kib() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler named cc on PATH")
+def test_the_load_generator_drives_a_gateway() -> None:
+    with (
+        gateway.running("asyncio") as ours,
+        gateway.running_plain("asyncio") as plain,
+        gateway.running_hub("asyncio") as hub,
+    ):
+        (row,) = gateway.measure_posts({"ours": ours, "plain": plain}, "64 callers", rounds=1)
+        assert min(row.typical("ours"), row.typical("plain")) > 0
+        (row,) = gateway.measure_fan_out({"ours": ours, "hub": hub}, "100 clients", rounds=1)
+        assert min(row.typical("ours"), row.typical("hub")) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler named cc on PATH")
+def test_an_answer_that_is_not_200_ends_the_load_generator() -> None:
+    with gateway.running_plain("asyncio") as plain, pytest.raises(RuntimeError, match="404"):
+        load.post(plain.at("/nowhere"), callers=1, seconds=0.05)

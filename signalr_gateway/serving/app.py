@@ -7,6 +7,7 @@ gateway serves at once. Stop: new calls are refused while those under way get ti
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import fields, replace
@@ -140,7 +141,9 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     gateway.downstreams.start(None if gateway.hub is None else gateway.hub.broadcaster.on_event)
     hubs = [downstream.hub for downstream in gateway.downstreams.values()]
     routes = sum(len(hub.routes) for hub in hubs)
-    log.info("gateway started, number of hubs: %d, of routes: %d", len(hubs), routes)
+    event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    text = "gateway started on %s, number of hubs: %d, of routes: %d"
+    log.info(text, event_loop, len(hubs), routes)
     yield
     await gateway.downstreams.stop()
     log.info("gateway stopped")

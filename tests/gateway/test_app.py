@@ -275,7 +275,7 @@ async def test_what_happens_is_logged_once_and_by_name(
     routes = len(gateway.parts.downstreams["lab"].hub.routes)
     hub_place = f"listening on {lab.url.removesuffix('/labhub')}"  # also served by `serving`
     assert [line for line in logged if line != hub_place] == [
-        f"gateway started, number of hubs: 1, of routes: {routes}",
+        f"gateway started on asyncio, number of hubs: 1, of routes: {routes}",
         f"listening on {gateway.url}",
         "hub 'lab': connected",
         "gateway stops: no more calls are taken",

@@ -93,10 +93,10 @@ async def test_a_key_may_be_started_while_another_expires(clock: HandClock) -> N
     def expire(key: int) -> None:
         expired.append((key, clock.time()))
         if key < 3:
-            deadlines.start(key + 1)
+            chain.start(key + 1)
 
-    deadlines: Deadlines[int] = Deadlines(10.0, expire, clock)
-    deadlines.start(1)
+    chain: Deadlines[int] = Deadlines(10.0, expire, clock)
+    chain.start(1)
     await clock.advance(100)
     assert expired == [(1, 1010.0), (2, 1020.0), (3, 1030.0)]
 

@@ -357,7 +357,7 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         output = await running.stop_and_read()
     for event in (
         "listening on http://127.0.0.1:",
-        "gateway started, number of hubs: 8",
+        ", number of hubs: 8",
         "hub 'talk': connected",
         "hub 'talk': connection lost: ",
         "hub 'gone': cannot connect: ",
