@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handlers=[handler],
     )
     try:
-        with asyncio.Runner(loop_factory=_loop_factory(options.uvloop)) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:
             exit_code: int = runner.run(options.command(options))
     except KeyboardInterrupt:
         return 0
@@ -92,12 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if not uvloop:
+def _loop_factory(
+    options: argparse.Namespace,
+) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The factory of uvloop's event loops, or None for asyncio's own."""
+    if options.uvloop and options.no_uvloop:
+        raise UsageError("--uvloop and --no-uvloop exclude each other")
+    if options.no_uvloop:
         return None
     try:
         module = importlib.import_module("uvloop")
     except ImportError as exc:
+        if not options.uvloop:
+            return None
         raise UsageError(
             f'--uvloop needs the package uvloop: pip install "{PROGRAM}[uvloop]"'
         ) from exc

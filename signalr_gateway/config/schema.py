@@ -236,7 +236,14 @@ class EveryCommand(Struct, frozen=True, kw_only=True):
     """Options of all commands."""
 
     uvloop: Annotated[
-        bool, option("Run on uvloop, which is faster; needs the extra `uvloop`.", "--uvloop")
+        bool,
+        option(
+            "Fail if uvloop is not installed; without this option, uvloop is used if it is.",
+            "--uvloop",
+        ),
+    ] = False
+    no_uvloop: Annotated[
+        bool, option("Run on asyncio's own event loop, even if uvloop is installed.", "--no-uvloop")
     ] = False
     log_level: Annotated[
         LogLevel, option("Least severe level that is logged to standard error.", "--log-level")

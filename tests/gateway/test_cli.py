@@ -15,7 +15,7 @@ import pytest
 from signalr_gateway import __version__
 from signalr_gateway.cli import main
 
-from .command import command, failure
+from .command import ROOT, command, failure
 
 pytestmark = pytest.mark.slow
 
@@ -199,19 +199,39 @@ def test_a_wrong_command_is_exit_code_2(
 async def test_uvloop_where_it_is_absent(tmp_path: Path) -> None:
     """The current folder counts before what is installed: what lies here is found instead."""
     (tmp_path / "uvloop.py").write_text("raise ImportError", encoding="utf-8")
-    exit_code, errors = await failure(
-        "demo", "--port", "0", "--hub-port", "0", "--uvloop", cwd=tmp_path
-    )
+    exit_code, errors = await failure("demo", "--uvloop", cwd=tmp_path)
     assert exit_code == 2
     assert errors == (
         "signalr-gateway: --uvloop needs the package uvloop:"
         ' pip install "signalr-gateway[uvloop]"\n'
     )
+    assert await event_loop_of_the_demo(cwd=tmp_path) == "asyncio"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-async def test_uvloop() -> None:
-    async with command("demo", "--port", "0", "--hub-port", "0", "--uvloop") as demo:
+@pytest.mark.parametrize(
+    ("flags", "event_loop"),
+    [((), "uvloop"), (("--uvloop",), "uvloop"), (("--no-uvloop",), "asyncio")],
+)
+async def test_uvloop_where_it_is_installed(flags: tuple[str, ...], event_loop: str) -> None:
+    assert await event_loop_of_the_demo(*flags) == event_loop
+
+
+async def test_uvloop_cannot_be_both_wanted_and_not() -> None:
+    exit_code, errors = await failure("demo", "--uvloop", "--no-uvloop")
+    assert (exit_code, errors) == (
+        2,
+        "signalr-gateway: --uvloop and --no-uvloop exclude each other\n",
+    )
+
+
+async def event_loop_of_the_demo(*flags: str, cwd: Path = ROOT) -> str:
+    """The event loop that the demo names when it starts; nothing else is said about event loops."""
+    arguments = ("demo", "--port", "0", "--hub-port", "0", *flags)
+    async with command(*arguments, cwd=cwd, merged=True) as demo:
         await demo.line("^curl")
-        exit_code, _ = await demo.stop()
-    assert exit_code == 0
+        output = await demo.stop_and_read()
+    (line,) = (line for line in output.splitlines() if "loop" in line or "gateway started" in line)
+    found = re.search(r"gateway started on (\w+), number of hubs: 1, of routes: 1$", line)
+    assert found is not None
+    return found[1]
