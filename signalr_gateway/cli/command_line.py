@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib
 import logging
 import sys
@@ -28,6 +29,12 @@ from .flags import add_command_flags, add_file_flags
 from .running import run
 
 PROGRAM = "signalr-gateway"
+_GARBAGE_THRESHOLD = 10_000
+"""Objects allocated and not freed at which Python looks for garbage.
+
+With the default of 700, the objects of 64 POSTs under way suffice to start a collection, which finds
+nothing. Collections then take 14 % of the CPU time of a POST.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)-7s %(message)s",
         handlers=[handler],
     )
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:
             exit_code: int = runner.run(options.command(options))

@@ -159,16 +159,18 @@ class Downstream:
         Cancelling it cancels the invocation.
         """
         timeout = self._hub.invoke_timeout if timeout is None else timeout
-        deadline = self._clock.time() + CONNECT_WAIT
-        while True:
-            await self._until_connected(deadline)
+        deadline: float | None = None
+        while not self._draining:
             try:
                 return await self._invoke_once(method, arguments, timeout)
-            except NotConnectedError as exc:
-                # Lost between the look and the call. Nothing was sent, so it may wait again.
-                if self._clock.time() >= deadline:
+            except NotConnectedError as exc:  # nothing was sent
+                now = self._clock.time()
+                if deadline is None:
+                    deadline = now + CONNECT_WAIT
+                elif now >= deadline:
                     raise HubUnavailable(self._hub.api) from exc
-                await asyncio.sleep(0)
+                await self._until_connected(deadline)
+        raise GatewayDraining(self._hub.api)
 
     async def _invoke_once(
         self, method: str, arguments: Sequence[Payload], timeout: float
@@ -201,9 +203,8 @@ class Downstream:
         return deadlines
 
     async def _until_connected(self, deadline: float) -> None:
-        if self._draining:
-            raise GatewayDraining(self._hub.api)
         if self._connection.state is HubConnectionState.CONNECTED:
+            await asyncio.sleep(0)  # it was lost during the call, or has come back since
             return
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)

@@ -45,7 +45,8 @@ class OriginGuard:
     def guard(self, app: web.Application) -> None:
         """Apply it to every request of `app`."""
         app.middlewares.append(self._middleware())
-        app.on_response_prepare.append(self._prepare)
+        if self._has_list:
+            app.on_response_prepare.append(self._prepare)
 
     def _middleware(self) -> Middleware:
         @web.middleware
@@ -79,7 +80,7 @@ class OriginGuard:
         if response.status == 101:
             return
         mark_origin(self._policy, request, response)
-        if self._has_list and "Origin" not in response.headers.getall("Vary", []):
+        if "Origin" not in response.headers.getall("Vary", []):
             response.headers.add("Vary", "Origin")  # also where a cache asks first, and no page
 
 

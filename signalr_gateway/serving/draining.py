@@ -29,7 +29,6 @@ class Gate:
         self._inside = 0
         self._closed = False
         self._empty = asyncio.Event()
-        self._empty.set()
 
     def close(self) -> None:
         """From now on only those pass who belong to something under way."""
@@ -37,7 +36,9 @@ class Gate:
 
     async def wait_until_empty(self) -> None:
         """Until no request is under way, of those that came before it was closed or after."""
-        await self._empty.wait()
+        while self._inside:
+            self._empty.clear()
+            await self._empty.wait()
 
     def guard(self, app: web.Application) -> None:
         """Make every request of `app` pass here first."""
@@ -50,7 +51,6 @@ class Gate:
                 response: web.StreamResponse = _refusal(request)
             else:
                 self._inside += 1
-                self._empty.clear()
                 try:
                     response = await handler(request)
                 finally:

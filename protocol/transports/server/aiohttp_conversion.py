@@ -10,7 +10,10 @@ from ...server.context import HttpRequestData
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 """The policy for the answer to a request; see ``mark_response``."""
-_UNTYPED: Final = web.ResponseKey("signalr_untyped", bool)
+
+
+class _UntypedResponse(web.Response):
+    """A response without a Content-Type."""
 
 
 def request_data(request: web.Request) -> HttpRequestData:
@@ -46,9 +49,8 @@ def response_of(answer: HttpAnswer) -> web.Response:
     headers = dict(answer.headers)
     if answer.content_type is not None:
         headers = {"Content-Type": answer.content_type, **headers}
-    response = web.Response(status=answer.status, body=answer.body, headers=headers)
-    if answer.content_type is None:
-        response[_UNTYPED] = True
+    kind = _UntypedResponse if answer.content_type is None else web.Response
+    response = kind(status=answer.status, body=answer.body, headers=headers)
     if answer.is_chunked:
         response.enable_chunked_encoding()
     return response
@@ -56,7 +58,7 @@ def response_of(answer: HttpAnswer) -> web.Response:
 
 async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
     """For ``on_response_prepare``: aiohttp gives every body a type."""
-    if response.get(_UNTYPED):
+    if type(response) is _UntypedResponse:
         response.headers.popall("Content-Type", None)
 
 
