@@ -32,8 +32,8 @@ PROGRAM = "signalr-gateway"
 _GARBAGE_THRESHOLD = 10_000
 """Objects allocated and not freed at which Python looks for garbage.
 
-With the default of 700, the objects of 64 POSTs under way suffice to start a collection, which finds
-nothing. Collections then take 14 % of the CPU time of a POST.
+With the default of 700, the objects of 64 POSTs under way start a collection, which finds nothing.
+Collections then take 14 % of the CPU time of a POST.
 """
 
 
