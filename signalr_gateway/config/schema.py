@@ -1,7 +1,7 @@
 """Every option of the gateway: one field each, with type, unit, bounds, default and sentence.
 
-To add an option, add a field here and run ``python -m tests.option_tables``, which writes the
-tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
+To add an option, add a field here and run ``python -m tests.project.option_tables``, which writes
+the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
 them, `Limits` and `HubRouteInfo`, are in `orchestration`, because Python takes them as well.
 Options that only the command line has are at the end.
 

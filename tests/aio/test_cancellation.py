@@ -9,11 +9,11 @@ import pytest
 
 from protocol import Hub, HubConnectionState, HubOptions, SignalRError, hub_method
 from protocol.client.retry import retry_delays
-
-from .client_lab import CLOSE, PING, REQUEST, ClientLab, RawServer, be_silent, refusal
-from .conftest import MakeServer
-from .server_lab import HANDSHAKE, call
-from .task_age import age
+from tests.support.client_harness import ClientHarness, be_silent, refusal
+from tests.support.hub_messages import CLOSE, HANDSHAKE, PING, call
+from tests.support.memory_peer import MemoryPeer
+from tests.support.server_harness import MakeServer
+from tests.support.task_age import age
 
 DISCONNECTED = HubConnectionState.DISCONNECTED
 CONNECTED = HubConnectionState.CONNECTED
@@ -41,7 +41,7 @@ async def at_every_moment(attempt: Callable[[int], Awaitable[bool]]) -> int:
     return rounds
 
 
-def in_slices(server: RawServer) -> None:
+def in_slices(server: MemoryPeer) -> None:
     """A handshake response that takes its time."""
     loop = asyncio.get_running_loop()
     loop.call_soon(server.send_bytes, b"{")
@@ -51,21 +51,21 @@ def in_slices(server: RawServer) -> None:
 @pytest.mark.parametrize(
     "answer", [in_slices, refusal(), lambda server: server.vanish()], ids=["yes", "no", "gone"]
 )
-async def test_start(client_lab: ClientLab, answer: Any) -> None:
+async def test_start(harness: ClientHarness, answer: Any) -> None:
     """C-20: a start that is cancelled leaves a connection that can be started."""
 
     async def attempt(rounds: int) -> bool:
-        connection = client_lab.connection()
-        client_lab.answers.append(answer)
+        connection = harness.connection()
+        harness.answers.append(answer)
         over = await cancelled_after(rounds, connection.start())
         if connection.state is CONNECTED:
             assert over
             await connection.stop()
         assert connection.state is DISCONNECTED
-        await client_lab.clock.settle()
-        assert client_lab.clock.leftovers() == []
-        assert all(end.ended for end in client_lab.near_ends)
-        client_lab.answers.clear()
+        await harness.clock.settle()
+        assert harness.clock.leftovers() == []
+        assert all(end.ended for end in harness.near_ends)
+        harness.answers.clear()
         await connection.start()
         assert connection.state is CONNECTED
         await connection.stop()
@@ -74,68 +74,68 @@ async def test_start(client_lab: ClientLab, answer: Any) -> None:
     assert await at_every_moment(attempt) > 1
 
 
-async def test_start_in_a_timeout(client_lab: ClientLab) -> None:
+async def test_start_in_a_timeout(harness: ClientHarness) -> None:
     """C-20: the timeout of a caller, while the handshake's own runs."""
-    connection = client_lab.connection()
-    client_lab.answers.append(be_silent)
+    connection = harness.connection()
+    harness.answers.append(be_silent)
 
     async def impatient() -> None:
         async with asyncio.timeout(2):
             await connection.start()
 
     starting = asyncio.create_task(impatient())
-    await client_lab.clock.advance(2)
+    await harness.clock.advance(2)
     with pytest.raises(TimeoutError):
         await starting
     assert connection.state is DISCONNECTED
-    assert client_lab.clock.leftovers() == []
+    assert harness.clock.leftovers() == []
 
 
-async def test_stop(client_lab: ClientLab) -> None:
+async def test_stop(harness: ClientHarness) -> None:
     """C-17: a stop that is cancelled is done all the same, if a little later."""
 
     async def attempt(rounds: int) -> bool:
-        connection = await client_lab.started()
+        connection = await harness.started()
         closed: list[Exception | None] = []
         connection.on_closed(closed.append)
         calling = asyncio.create_task(connection.invoke("X"))
-        await client_lab.clock.settle()
+        await harness.clock.settle()
         over = await cancelled_after(rounds, connection.stop())
-        await client_lab.clock.settle()
+        await harness.clock.settle()
         if rounds == 0:  # not even begun
             await connection.stop()
         assert connection.state is DISCONNECTED
         assert closed == [None]
-        assert client_lab.near_ends[-1].ended == "closed"
-        assert (await client_lab.server.take())[-1] == CLOSE
+        assert harness.near_ends[-1].ended == "closed"
+        assert (await harness.server.take())[-1] == CLOSE
         assert isinstance(calling.exception(), SignalRError)
-        assert client_lab.clock.leftovers() == []
+        assert harness.clock.leftovers() == []
         return over
 
     assert await at_every_moment(attempt) > 1
 
 
-async def test_stop_while_reconnecting(client_lab: ClientLab) -> None:
+async def test_stop_while_reconnecting(harness: ClientHarness) -> None:
     """R-5: the same between two attempts."""
 
     async def attempt(rounds: int) -> bool:
-        connection = await client_lab.started(retry_delays([5]))
-        client_lab.server.vanish()
-        await client_lab.clock.settle()
+        connection = await harness.started(retry_delays([5]))
+        harness.server.vanish()
+        await harness.clock.settle()
         over = await cancelled_after(rounds, connection.stop())
-        await client_lab.clock.settle()
+        await harness.clock.settle()
         if rounds == 0:
             await connection.stop()
         assert connection.state is DISCONNECTED
-        assert client_lab.clock.leftovers() == []
+        assert harness.clock.leftovers() == []
         return over
 
     assert await at_every_moment(attempt) > 0
 
 
-async def test_invoke(client_lab: ClientLab) -> None:
+async def test_invoke(harness: ClientHarness) -> None:
     """C-8: cancelled before it was sent, nothing is; later, CancelInvocation follows, once."""
-    connection = await client_lab.started()
+    connection = await harness.started()
 
     async def answer_soon() -> Any:
         return await connection.invoke("X")
@@ -146,11 +146,11 @@ async def test_invoke(client_lab: ClientLab) -> None:
         number = rounds or 1  # ids count what was sent; round 0 sends nothing
         loop.call_soon(
             lambda: loop.call_soon(
-                client_lab.server.send, {"type": 3, "invocationId": str(number), "result": 1}
+                harness.server.send, {"type": 3, "invocationId": str(number), "result": 1}
             )
         )
         over = await cancelled_after(rounds, scenario)
-        types = [message["type"] for message in await client_lab.server.take()]
+        types = [message["type"] for message in await harness.server.take()]
         if rounds == 0 or over:
             assert types == [1] * over
         else:  # the answer may have come in the very tick of the cancellation
@@ -162,39 +162,39 @@ async def test_invoke(client_lab: ClientLab) -> None:
     assert await at_every_moment(attempt) > 1
 
 
-async def test_invoke_that_waits_for_room(client_lab: ClientLab) -> None:
+async def test_invoke_that_waits_for_room(harness: ClientHarness) -> None:
     """C-21, C-8: cancelled while it waits, nothing of it is sent."""
-    connection = await client_lab.started()
-    client_lab.server.transport.pause_reading()
+    connection = await harness.started()
+    harness.server.transport.pause_reading()
     await connection.send("Large", "x" * 1024 * 1024)
     assert not await cancelled_after(5, connection.invoke("X"))
-    client_lab.server.transport.resume_reading()
-    assert [message["target"] for message in await client_lab.server.take()] == ["Large"]
+    harness.server.transport.resume_reading()
+    assert [message["target"] for message in await harness.server.take()] == ["Large"]
 
 
-async def test_a_call_that_is_answered_and_cancelled_at_once(client_lab: ClientLab) -> None:
+async def test_a_call_that_is_answered_and_cancelled_at_once(harness: ClientHarness) -> None:
     """C-8: in the same tick; the answer is lost, nothing is sent for a call that has ended."""
-    connection = await client_lab.started()
+    connection = await harness.started()
     calling = asyncio.create_task(connection.invoke("X"))
-    await client_lab.server.take()
-    client_lab.server.send({"type": 3, "invocationId": "1", "result": 1})
+    await harness.server.take()
+    harness.server.send({"type": 3, "invocationId": "1", "result": 1})
     await asyncio.sleep(0)
     calling.cancel()
     await asyncio.wait({calling})
-    assert {"type": 5, "invocationId": "1"} not in (await client_lab.server.take())[1:]
+    assert {"type": 5, "invocationId": "1"} not in (await harness.server.take())[1:]
     await connection.send("Y")
-    assert (await client_lab.server.take())[-1]["target"] == "Y"
+    assert (await harness.server.take())[-1]["target"] == "Y"
 
 
-async def test_the_loop_is_torn_down(client_lab: ClientLab) -> None:
+async def test_the_loop_is_torn_down(harness: ClientHarness) -> None:
     """As at the end of ``asyncio.run``: every task is cancelled, and ends."""
-    connection = await client_lab.started(retry_delays([1]))
+    connection = await harness.started(retry_delays([1]))
     calling = asyncio.create_task(connection.invoke("X"))
-    await client_lab.clock.settle()
+    await harness.clock.settle()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    await client_lab.clock.settle()
+    await harness.clock.settle()
     assert all(task.done() for task in tasks)
     assert calling.done()
     assert connection.state is not CONNECTED
@@ -221,10 +221,10 @@ async def test_clients_that_leave_at_every_moment(
     serve: MakeServer, slots: int, goodbye: Any
 ) -> None:
     """L-1: wherever a client leaves, the server is done with it."""
-    lab = serve(SlowHub, HubOptions(maximum_parallel_invocations_per_client=slots))
+    harness = serve(SlowHub, HubOptions(maximum_parallel_invocations_per_client=slots))
 
     async def attempt(rounds: int) -> bool:
-        client = await lab.open()
+        client = await harness.open()
         client.send(HANDSHAKE, call("Work"), call("Work", id="2"), PING, call("Work", id="3"))
         for _ in range(rounds):
             await asyncio.sleep(0)
@@ -233,7 +233,7 @@ async def test_clients_that_leave_at_every_moment(
         else:
             client.vanish()
         assert await client.has_ended()
-        assert lab.server.context.connection_count == 0
+        assert harness.server.context.connection_count == 0
         return rounds == 20
 
     await at_every_moment(attempt)
@@ -243,13 +243,13 @@ async def test_a_close_that_is_cancelled_at_every_moment(serve: MakeServer) -> N
     """L-6: a shutdown that is cut short has told everybody; asking again finishes it."""
 
     async def attempt(rounds: int) -> bool:
-        lab = serve(SlowHub)
-        client = await lab.connect()
-        over = await cancelled_after(rounds, lab.server.close())
-        await lab.server.close()
+        harness = serve(SlowHub)
+        client = await harness.connect()
+        over = await cancelled_after(rounds, harness.server.close())
+        await harness.server.close()
         assert (await client.take())[-1] == {"type": 7, "allowReconnect": True}
         assert await client.has_ended()
-        assert lab.clock.leftovers() == []
+        assert harness.clock.leftovers() == []
         return over
 
     assert await at_every_moment(attempt) > 1
@@ -267,31 +267,31 @@ async def test_a_server_s_loop_is_torn_down(
         async def last(self) -> None:
             await asyncio.Event().wait()
 
-    lab = serve(EndlessHub, HubOptions(maximum_parallel_invocations_per_client=2))
-    client = await lab.open()
+    harness = serve(EndlessHub, HubOptions(maximum_parallel_invocations_per_client=2))
+    client = await harness.open()
     client.send(HANDSHAKE, call("Work"), call("Last"))
     for _ in range(rounds):
         await asyncio.sleep(0)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in sorted(tasks, key=age, reverse=last_first):
         task.cancel()
-    await lab.clock.settle()
+    await harness.clock.settle()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_requests_of_a_start(client_lab: ClientLab) -> None:
+async def test_requests_of_a_start(harness: ClientHarness) -> None:
     """C-1: of a start that was cancelled, the server sees a beginning, and no more than that."""
 
     async def attempt(rounds: int) -> bool:
-        connection = client_lab.connection()
-        client_lab.answers.append(in_slices)
+        connection = harness.connection()
+        harness.answers.append(in_slices)
         over = await cancelled_after(rounds, connection.start())
-        client_lab.answers.clear()
-        for server in client_lab.servers:
+        harness.answers.clear()
+        for server in harness.servers:
             taken = await server.take()
-            assert taken in ([], [REQUEST], [REQUEST, PING])
+            assert taken in ([], [HANDSHAKE], [HANDSHAKE, PING])
         await connection.stop()
-        client_lab.servers.clear()
+        harness.servers.clear()
         return over
 
     assert await at_every_moment(attempt) > 1

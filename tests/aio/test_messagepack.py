@@ -19,14 +19,14 @@ from protocol import (
 )
 from protocol.hub_protocol import TransferFormat
 from protocol.messages import Close, Completion, Invocation, Ping, ReceivedMessage
-
-from .client_lab import ClientLab, RawServer
-from .conftest import MakeServer
-from .server_lab import RawClient, call, invocation, result
+from tests.support.client_harness import ClientHarness
+from tests.support.hub_messages import call, event, result
+from tests.support.memory_peer import MemoryPeer
+from tests.support.server_harness import MakeServer, MemoryClient
 
 PROTOCOL: Final = MessagePackHubProtocol()
 TEXT, BINARY = TransferFormat.TEXT, TransferFormat.BINARY
-REQUEST: Final = b'{"protocol":"messagepack","version":1}\x1e'
+HANDSHAKE: Final = b'{"protocol":"messagepack","version":1}\x1e'
 SUCCESS: Final = b"{}\x1e"
 
 
@@ -57,8 +57,8 @@ def unframed(stream: bytes) -> list[ReceivedMessage | None]:
 # ---- the server
 
 
-async def connected(client: RawClient) -> RawClient:
-    client.send_bytes(REQUEST)
+async def connected(client: MemoryClient) -> MemoryClient:
+    client.send_bytes(HANDSHAKE)
     assert await client.arrived() == SUCCESS
     return client
 
@@ -77,7 +77,7 @@ async def test_the_answer_is_binary_and_so_is_all_that_follows(serve: MakeServer
 async def test_a_call_behind_the_handshake(serve: MakeServer) -> None:
     """H-3: in the same bytes, and in two pieces."""
     client = await serve(TalkHub).open()
-    stream = REQUEST + called("Add", 1, 2)
+    stream = HANDSHAKE + called("Add", 1, 2)
     client.send_bytes(stream[:-3])
     assert await client.arrived() == SUCCESS
     client.send_bytes(stream[-3:])
@@ -87,7 +87,7 @@ async def test_a_call_behind_the_handshake(serve: MakeServer) -> None:
 async def test_refusals_are_text(serve: MakeServer) -> None:
     """H-8: the client cannot know yet that it is to be binary."""
     client = await serve(TalkHub).open()
-    client.send_bytes(REQUEST.replace(b"1}", b"9}"))
+    client.send_bytes(HANDSHAKE.replace(b"1}", b"9}"))
     assert b"does not support version 9 of the 'messagepack' protocol" in await client.arrived()
     assert client.transport.peer.formats == [TEXT]
 
@@ -96,7 +96,7 @@ async def test_a_hub_that_does_not_offer_it(serve: MakeServer) -> None:
     """H-6: HubOptions.supported_protocols."""
     options = HubOptions(supported_protocols=(JsonHubProtocol(),))
     client = await serve(TalkHub, options).open()
-    client.send_bytes(REQUEST)
+    client.send_bytes(HANDSHAKE)
     assert await client.arrived() == (
         b'{"error":"The protocol \'messagepack\' is not supported."}\x1e'
     )
@@ -104,14 +104,14 @@ async def test_a_hub_that_does_not_offer_it(serve: MakeServer) -> None:
 
 async def test_each_client_is_told_in_its_own_protocol(serve: MakeServer) -> None:
     """G-8: and the clients of one protocol get the very same bytes."""
-    lab = serve(TalkHub)
-    speakers = [await connected(await lab.open()) for _ in range(2)]
-    reader = await lab.connect()
+    harness = serve(TalkHub)
+    speakers = [await connected(await harness.open()) for _ in range(2)]
+    reader = await harness.connect()
     speakers[0].send_bytes(called("Tell", {"a": [1, None]}, id=""))
     told = Invocation(target="Told", arguments=Raw(b"\x91\x81\xa1a\x92\x01\xc0"))
     for speaker in speakers:
         assert unframed(await speaker.arrived()) == [told]
-    assert await reader.take() == [invocation("Told", {"a": [1, None]})]
+    assert await reader.take() == [event("Told", {"a": [1, None]})]
     assert await reader.ask(call("Add", 1, 2)) == [result(3)]
     assert set(reader.transport.peer.formats) == {TEXT}
     first, second = (speaker.transport.peer.pieces[-1] for speaker in speakers)
@@ -131,9 +131,9 @@ async def test_a_violation_ends_the_connection_in_its_own_words(serve: MakeServe
 
 async def test_pings_are_messagepack(serve: MakeServer) -> None:
     """K-1, M-8."""
-    lab = serve(TalkHub, HubOptions(keep_alive_interval=1))
-    client = await connected(await lab.open())
-    await lab.clock.advance(3)
+    harness = serve(TalkHub, HubOptions(keep_alive_interval=1))
+    client = await connected(await harness.open())
+    await harness.clock.advance(3)
     assert set(map(type, unframed(await client.arrived()))) == {Ping}
 
 
@@ -143,25 +143,25 @@ async def test_pings_are_messagepack(serve: MakeServer) -> None:
 class Speaker:
     """A connection that speaks MessagePack, and its far end."""
 
-    def __init__(self, lab: ClientLab) -> None:
-        self.lab = lab
-        self.connection = lab.connection(hub_protocol=PROTOCOL)
+    def __init__(self, harness: ClientHarness) -> None:
+        self.harness = harness
+        self.connection = harness.connection(hub_protocol=PROTOCOL)
 
     @property
-    def server(self) -> RawServer:
-        return self.lab.server
+    def server(self) -> MemoryPeer:
+        return self.harness.server
 
     async def start(self) -> HubConnection:
         await self.connection.start()
         request, _, rest = (await self.server.arrived()).partition(b"\x1e")
-        assert request + b"\x1e" == REQUEST
+        assert request + b"\x1e" == HANDSHAKE
         assert unframed(rest) == [Ping()]
         return self.connection
 
 
 @pytest.fixture
-async def speaker(client_lab: ClientLab) -> Speaker:
-    speaker = Speaker(client_lab)
+async def speaker(harness: ClientHarness) -> Speaker:
+    speaker = Speaker(harness)
     await speaker.start()
     return speaker
 
@@ -216,7 +216,7 @@ async def test_handlers(speaker: Speaker) -> None:
         speaker.server.send_bytes(called("Said", *arguments, id=""))
     speaker.server.send_bytes(bytes([len(broken)]) + broken)
     speaker.server.send_bytes(called("Other", None, id=""))
-    await speaker.lab.clock.settle()
+    await speaker.harness.clock.settle()
     typed = [entry for entry in heard if entry[0] == "typed"]
     assert typed == [("typed", "a", 1)]
     assert heard[-1] == ("Other", msgspec.msgpack.encode([None]))

@@ -7,10 +7,9 @@ import pytest
 
 from protocol import Hub, HubContext, Principal, hub_method
 from protocol.server.clients import ClientProxy, HubClients
-
-from .client_lab import ClientLab
-from .conftest import MakeServer
-from .server_lab import call, failure, invocation
+from tests.support.client_harness import ClientHarness
+from tests.support.hub_messages import call, event, failure
+from tests.support.server_harness import MakeServer
 
 NO_NAMES = [{"x": 1}, None, 5, b"Name", ["Name"]]
 
@@ -24,23 +23,23 @@ class SendingHub(Hub):
 @pytest.mark.parametrize("target", [{"x": 1}, None, 5, []])
 async def test_a_hub_that_forgets_the_target(serve: MakeServer, target: Any) -> None:
     """Its caller gets an error; every client stays connected and gets what comes next."""
-    lab = serve(SendingHub)
-    caller, other = await lab.connect(), await lab.connect()
+    harness = serve(SendingHub)
+    caller, other = await harness.connect(), await harness.connect()
     answer = await caller.ask(call("ForgetTheTarget", target))
     text = "An unexpected error occurred invoking 'ForgetTheTarget' on the server."
     assert answer == [failure(text)]
     assert await other.take() == []
-    await lab.server.context.clients.all.send("News", 1)
+    await harness.server.context.clients.all.send("News", 1)
     for client in (caller, other):
-        assert await client.take() == [invocation("News", 1)]
+        assert await client.take() == [event("News", 1)]
         assert not await client.has_ended()
 
 
 @pytest.mark.parametrize("target", NO_NAMES)
 async def test_targets_of_a_hub_context(serve: MakeServer, target: Any) -> None:
-    lab = serve(Hub)
-    client = await lab.connect()
-    clients = lab.server.context.clients
+    harness = serve(Hub)
+    client = await harness.connect()
+    clients = harness.server.context.clients
     for proxy in (clients.all, clients.client("c1"), clients.group("a"), clients.user("u")):
         with pytest.raises(TypeError, match=r'target is a str.*: send\("ReceiveMessage", value\)'):
             await proxy.send(target)
@@ -92,9 +91,9 @@ async def test_names_may_come_from_any_iterable(
     serve: MakeServer, choose: Callable[[HubClients], ClientProxy]
 ) -> None:
     """Each of these names the first two of three clients, and can be used more than once."""
-    lab = serve(Hub)
-    context = lab.server.context
-    clients = [await lab.connect(Principal(user)) for user in ("ann", "bob", "cem")]
+    harness = serve(Hub)
+    context = harness.server.context
+    clients = [await harness.connect(Principal(user)) for user in ("ann", "bob", "cem")]
     for client, group in zip(clients, ("a", "b", "c"), strict=True):
         await context.groups.add(client.connection_id, group)
         await context.groups.add(client.connection_id, "all")
@@ -102,7 +101,7 @@ async def test_names_may_come_from_any_iterable(
     for number in (1, 2):
         await proxy.send("News", number)
         taken = [await client.take() for client in clients]
-        assert taken == [[invocation("News", number)], [invocation("News", number)], []]
+        assert taken == [[event("News", number)], [event("News", number)], []]
 
 
 @pytest.mark.parametrize(("connection_id", "group"), [(5, "a"), ("c1", None), ("c1", 5)])
@@ -115,9 +114,9 @@ async def test_names_of_memberships(serve: MakeServer, connection_id: Any, group
 
 
 @pytest.mark.parametrize("target", NO_NAMES)
-async def test_targets_of_a_client(client_lab: ClientLab, target: Any) -> None:
+async def test_targets_of_a_client(harness: ClientHarness, target: Any) -> None:
     """Nothing is sent, and the connection goes on."""
-    connection = await client_lab.started()
+    connection = await harness.started()
     with pytest.raises(TypeError, match=r'invoke\("SendMessage", value\)'):
         await connection.invoke(target)
     with pytest.raises(TypeError, match=r'send\("SendMessage", value\)'):
@@ -126,16 +125,16 @@ async def test_targets_of_a_client(client_lab: ClientLab, target: Any) -> None:
         connection.on(target, print)
     with pytest.raises(TypeError, match=r'off\("ReceiveMessage"\)'):
         connection.off(target)
-    assert await client_lab.server.take() == []
+    assert await harness.server.take() == []
 
 
-async def test_a_handler_that_is_no_function(client_lab: ClientLab) -> None:
-    connection = client_lab.connection()
+async def test_a_handler_that_is_no_function(harness: ClientHarness) -> None:
+    connection = harness.connection()
     with pytest.raises(TypeError, match="A handler is a function, not int"):
         connection.on("News", 5)  # type: ignore[call-overload]
 
 
-async def test_a_decorator_without_its_target(client_lab: ClientLab) -> None:
-    connection = client_lab.connection()
+async def test_a_decorator_without_its_target(harness: ClientHarness) -> None:
+    connection = harness.connection()
     with pytest.raises(TypeError, match="not function"):
         connection.on(lambda: None)  # type: ignore[call-overload]

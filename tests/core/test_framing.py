@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import RemoteProtocolError
 from protocol.framing import RecordFramer
-from tests.strategies import slices
+from tests.support.strategies import slices
 
 RECORDS = st.lists(st.binary(max_size=12).map(lambda data: data.replace(b"\x1e", b"\x1f")))
 

@@ -21,7 +21,7 @@ from protocol.handshake import (
 )
 from protocol.hub_protocol import TransferFormat
 from protocol.json.protocol import JsonHubProtocol
-from tests.strategies import damaged, near_records, slices
+from tests.support.strategies import damaged, near_records, slices
 
 PROTOCOL: Final = JsonHubProtocol()
 REQUEST: Final = b'{"protocol":"json","version":1}\x1e'

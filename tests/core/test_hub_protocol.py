@@ -11,9 +11,8 @@ from protocol.hub_protocol import SerializedHubMessage
 from protocol.json.protocol import JsonHubProtocol
 from protocol.messages import VOID, Completion, HubMessage, Invocation, Role
 from protocol.peer_state import MAY_SEND, PeerState
-from tests.strategies import IDS, PLAIN_VALUES, messages
-
-from .shapes import Color, Person
+from tests.support.application_types import Color, Person
+from tests.support.strategies import IDS, PLAIN_VALUES, messages
 
 PROTOCOL: Final = JsonHubProtocol()
 

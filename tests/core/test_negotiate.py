@@ -27,7 +27,7 @@ from protocol.negotiate import (
     write_error,
     write_offer,
 )
-from tests.strategies import damaged
+from tests.support.strategies import damaged
 
 OFFER: Final = write_offer(1, "pub", "sec", available_transports(HttpTransportType.ALL))
 REDIRECT: Final = b'{"url":"https://h.example/hub","accessToken":"t"}'

@@ -44,9 +44,9 @@ from protocol.messages import (
 )
 from protocol.peer import HubPeer
 from protocol.peer_state import MAY_SEND, PeerState
-from tests.strategies import messages, slices
-from tests.vector_parameters import JSON, MESSAGEPACK, REQUESTS, directed, each
-from tests.vectors import HandshakeRequestVector, JsonVector, MessageVector, raw_bytes
+from tests.support.strategies import messages, slices
+from tests.vectors.parameters import JSON, MESSAGEPACK, REQUESTS, directed, each
+from tests.vectors.schema import HandshakeRequestVector, JsonVector, MessageVector, raw_bytes
 
 from .pending_calls import Call
 

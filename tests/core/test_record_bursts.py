@@ -37,8 +37,8 @@ from protocol.messages import (
 )
 from protocol.peer import HubPeer
 from protocol.peer_state import MAY_SEND, PeerState
-from tests import strategies
-from tests.vector_parameters import JSON, directed
+from tests.support import strategies
+from tests.vectors.parameters import JSON, directed
 
 PROTOCOL: Final = JsonHubProtocol()
 VALUE: Final = Raw(b"[...]")

@@ -1,4 +1,4 @@
-"""A lab hub and a gateway in front of it, made anew for each test."""
+"""A sample hub and a gateway in front of it, made anew for each test."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import pytest
 
 from signalr_gateway.serving.tls import CertificatePair, self_signed_pair
 
-from .lab import Lab, RunningGateway, lab_routes, running_gateway, running_lab
+from .running_gateway import RunningGateway, running_gateway
+from .sample_hub import RunningHub, running_hub, sample_routes
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[Lab]:
-    async with running_lab() as lab:
-        yield lab
+async def hub() -> AsyncIterator[RunningHub]:
+    async with running_hub() as hub:
+        yield hub
 
 
 @pytest.fixture
-async def gateway(lab: Lab) -> AsyncIterator[RunningGateway]:
-    async with running_gateway(lambda orchestrator: lab_routes(orchestrator, lab.url)) as gateway:
+async def gateway(hub: RunningHub) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url)
+    ) as gateway:
         yield gateway
 
 

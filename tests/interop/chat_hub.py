@@ -28,7 +28,7 @@ from protocol import (
     map_hub,
 )
 from tests.interop.values_hub import ValuesHub
-from tests.value_types import Person
+from tests.vectors.value_types import Person
 
 
 class Request(msgspec.Struct):

@@ -8,9 +8,10 @@ from getpass import getuser
 from pathlib import Path
 from typing import Final
 
-from tests.documents import ROOT, code_blocks
 from tests.interop.builds import require
 from tests.interop.processes import LineProcess, free_port
+from tests.support.checkout import ROOT
+from tests.support.documents import code_blocks
 
 # What Debian's nginx.conf sets within http, but for files that are the system's.
 _MAIN: Final = """

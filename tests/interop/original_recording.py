@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-RECORDINGS = Path(__file__).resolve().parents[2] / "spec-fixtures" / "original-gateway"
+from tests.support.checkout import ROOT
+
+RECORDINGS = ROOT / "spec-fixtures" / "original-gateway"
 SEPARATOR = "\x1e"
 PING = '{"type":6}'
 

@@ -25,7 +25,6 @@ from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.serving.app import GATEWAY, create_app
 from signalr_gateway.serving.gateway import Gateway
 from signalr_gateway.serving.listener import serving
-from tests.gateway.lab import until
 from tests.interop.hub_leg import HubLeg
 from tests.interop.journal import Journal
 from tests.interop.orchestrations import connect_to
@@ -46,12 +45,14 @@ from tests.interop.original_recording import (
     tidy,
 )
 from tests.interop.raw_http import raw_request
+from tests.support.waiting import until
 
 BARRIER = "ReceiveRelay"
 """An event of the hub that no recorded route receives; its method is Relay."""
+_INTERVAL = 0.002  # between two looks at the gateway: the hub needs the processor, too
 
 
-class LabMessage(msgspec.Struct):
+class OriginalMessage(msgspec.Struct):
     """The class that one of the recorded routes declares."""
 
     name: str
@@ -62,7 +63,7 @@ TYPES: Mapping[str, object] = {
     "string": str,
     "object": Any,
     "int": int,
-    "LabMsg {Name, Message}": LabMessage,
+    "LabMsg {Name, Message}": OriginalMessage,
 }
 
 
@@ -217,12 +218,18 @@ class Replay:
     async def connected(self) -> None:
         """Waits until the gateway has a connection to every hub."""
         downstreams = self._parts.downstreams.values()
-        await until(lambda: all(it.status.state is HubState.CONNECTED for it in downstreams))
+        await until(
+            lambda: all(it.status.state is HubState.CONNECTED for it in downstreams),
+            interval=_INTERVAL,
+        )
 
     async def disconnected(self) -> None:
         """Waits until the gateway has noticed that it has no connection to any hub."""
         downstreams = self._parts.downstreams.values()
-        await until(lambda: all(it.status.state is not HubState.CONNECTED for it in downstreams))
+        await until(
+            lambda: all(it.status.state is not HubState.CONNECTED for it in downstreams),
+            interval=_INTERVAL,
+        )
 
     def url(self, path: str) -> str:
         return str(self._address.with_path(path))

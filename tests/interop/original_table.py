@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.interop.original_recording import RECORDINGS, Outcome, scenarios
+from tests.support.checkout import ROOT
 
-TABLE = Path(__file__).resolve().parents[2] / "docs" / "improvements.md"
+TABLE = ROOT / "docs" / "improvements.md"
 
 RECORDED: Mapping[str, Outcome] = {
     step.id: step.outcome for scenario in scenarios().values() for step in scenario.steps

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.interop.journal import PATIENCE, Journal
+from tests.support.checkout import ROOT
 
 LONGEST_LINE = 16 * 1024 * 1024
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class LineProcess:
@@ -37,7 +36,7 @@ class LineProcess:
         cls,
         *argv: str,
         env: Mapping[str, str] | None = None,
-        cwd: Path = CHECKOUT,
+        cwd: Path = ROOT,
         on_line: Callable[[str], None] | None = None,
     ) -> "LineProcess":
         """Starts `argv` in the folder `cwd`, with `env` added to the environment.

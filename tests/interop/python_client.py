@@ -20,7 +20,7 @@ from tests.interop.servers import HubServer
 
 
 @dataclass(frozen=True)
-class Way:
+class Combination:
     """How a connection gets to the hub, and what it speaks there."""
 
     transport: HttpTransportType
@@ -31,20 +31,22 @@ class Way:
         return builder.with_hub_protocol(self.hub_protocol)
 
 
-def all_ways() -> Iterator[object]:
+def all_combinations() -> Iterator[object]:
     """Each with the JSON protocol of the hub's, which makes no difference to MessagePack."""
     for transport, name in TRANSPORT_NAMES.items():
         for program in ("newtonsoft", "system-text-json"):
-            yield pytest.param(program, Way(transport, JsonHubProtocol()), id=f"{name}-{program}")
+            yield pytest.param(
+                program, Combination(transport, JsonHubProtocol()), id=f"{name}-{program}"
+            )
         if TransferFormat.BINARY in TRANSFER_FORMATS[transport]:
-            way = Way(transport, MessagePackHubProtocol())
-            yield pytest.param("system-text-json", way, id=f"{name}-messagepack")
+            combination = Combination(transport, MessagePackHubProtocol())
+            yield pytest.param("system-text-json", combination, id=f"{name}-messagepack")
 
 
 def each_transport() -> Iterator[object]:
-    """A way over each, where it makes no difference what is spoken there."""
+    """One for each transport, where the hub protocol makes no difference."""
     for transport, name in TRANSPORT_NAMES.items():
-        yield pytest.param("system-text-json", Way(transport, JsonHubProtocol()), id=name)
+        yield pytest.param("system-text-json", Combination(transport, JsonHubProtocol()), id=name)
 
 
 class Diary:

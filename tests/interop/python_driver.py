@@ -18,7 +18,7 @@ from protocol import (
     MessagePackHubProtocol,
 )
 from tests.interop.drivers import ClientDriver
-from tests.value_types import Person
+from tests.vectors.value_types import Person
 
 _TRANSPORTS: Final = {
     "WebSockets": HttpTransportType.WEB_SOCKETS,

@@ -41,7 +41,7 @@ from tests.interop.drivers import (
 from tests.interop.expectations import REFUSALS
 from tests.interop.servers import HubServer
 from tests.interop.versions import CLIENTS
-from tests.value_types import Color, Person
+from tests.vectors.value_types import Color, Person
 
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
 

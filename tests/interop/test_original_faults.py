@@ -33,7 +33,7 @@ SCENARIOS = scenarios()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def lab() -> AsyncIterator[HubServer]:
+async def hub() -> AsyncIterator[HubServer]:
     """The hub of the recordings, which the test may stop, kill and start again."""
     async with running(recorded_hub()) as hub:
         yield hub
@@ -65,53 +65,53 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 async def test_h1_the_hub_is_down_when_the_gateway_starts(
-    lab: HubServer, impatient: pytest.MonkeyPatch
+    hub: HubServer, impatient: pytest.MonkeyPatch
 ) -> None:
     """GW-9, GW-16, GW-27."""
-    await lab.kill()
-    async with Replay.of("docs", [lab.url], connected=False) as replay:
+    await hub.kill()
+    async with Replay.of("docs", [hub.url], connected=False) as replay:
         away = await replay.play(part("H1", 0, 4))
         impatient.undo()
-        await lab.start()
+        await hub.start()
         check_all("H1", away, await replay.play(part("H1", 5, 9)))
 
 
 async def test_h2_the_hub_restarts_while_the_gateway_runs(
-    lab: HubServer, impatient: pytest.MonkeyPatch
+    hub: HubServer, impatient: pytest.MonkeyPatch
 ) -> None:
     """GW-9, GW-27: the gateway needs no POST to come back."""
-    async with Replay.of("docs", [lab.url]) as replay:
+    async with Replay.of("docs", [hub.url]) as replay:
         await replay.join("A")
-        await lab.kill()
+        await hub.kill()
         await replay.disconnected()  # a call sent before that is lost, not refused
         away = await replay.play(part("H2", 0, 0))
         impatient.undo()
-        await lab.start()
+        await hub.start()
         await replay.connected()
         check_all("H2", away, await replay.play(part("H2", 1, 4)))
 
 
-async def test_h3_ten_posts_at_once_after_a_restart(lab: HubServer) -> None:
+async def test_h3_ten_posts_at_once_after_a_restart(hub: HubServer) -> None:
     """GW-10: they share one attempt."""
-    async with Replay.of("docs", [lab.url]) as replay:
-        await lab.kill()
-        await lab.start()
+    async with Replay.of("docs", [hub.url]) as replay:
+        await hub.kill()
+        await hub.start()
         at_once = part("H3", 0, 9).steps
         answers = await asyncio.gather(*(replay.request(step) for step in at_once))
         ten = {step.id: {"http": it} for step, it in zip(at_once, answers, strict=True)}
         check_all("H3", ten, await replay.play(part("H3", 10, 10)))
 
 
-async def test_h4_a_frozen_hub(lab: HubServer) -> None:
+async def test_h4_a_frozen_hub(hub: HubServer) -> None:
     """GW-9: a call ends with the invoke timeout, and costs the others nothing."""
     clock = HandClock()
-    async with Replay.of("docs", [lab.url], clock=clock) as replay:
-        lab.freeze()
+    async with Replay.of("docs", [hub.url], clock=clock) as replay:
+        hub.freeze()
         [step] = part("H4", 0, 0).steps
         request = await replay.request_under_way(step)
         await clock.advance(DEFAULT_INVOKE_TIMEOUT)
         answer = await request
-        lab.thaw()
+        hub.thaw()
         check_all("H4", {step.id: {"http": answer}}, await replay.play(part("H4", 1, 1)))
 
 
@@ -134,11 +134,11 @@ async def run_client(replay: Replay, step: Step) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["I1", "I2", "I3"])
-async def test_i_unchanged_clients(lab: HubServer, name: str) -> None:
+async def test_i_unchanged_clients(hub: HubServer, name: str) -> None:
     """The documentation's client, one after the other.
 
     GW-13, GW-14, GW-15, GW-16, GW-17, GW-20, GW-21.
     """
-    async with Replay.of(SCENARIOS[name].mode, [lab.url]) as replay:
+    async with Replay.of(SCENARIOS[name].mode, [hub.url]) as replay:
         for step in SCENARIOS[name].steps:
             check({step.id: {"output": await run_client(replay, step)}})

@@ -70,7 +70,7 @@ async def system_text_json() -> AsyncIterator[Outcomes]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def python() -> AsyncIterator[Outcomes]:
-    yield await play_all(HubProgram((sys.executable, "-m", "tests.interop.lab_hub")))
+    yield await play_all(HubProgram((sys.executable, "-m", "tests.interop.original_hub")))
 
 
 def check(outcomes: Outcomes, name: str, *, strict: bool = False, own: bool = False) -> None:

@@ -11,10 +11,12 @@ import pytest_asyncio
 from protocol import HubConnection, HubConnectionState, HubException, NotConnectedError
 from tests.interop.expectations import REFUSALS
 from tests.interop.journal import Journal
-from tests.interop.python_client import Diary, Way, all_ways
+from tests.interop.python_client import Combination, Diary, all_combinations
 from tests.interop.servers import HubServer
 
-pytestmark = pytest.mark.parametrize(("program", "way"), [*all_ways()], indirect=["program"])
+pytestmark = pytest.mark.parametrize(
+    ("program", "combination"), [*all_combinations()], indirect=["program"]
+)
 
 
 class Request(msgspec.Struct):
@@ -23,8 +25,8 @@ class Request(msgspec.Struct):
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def connection(hub: HubServer, way: Way) -> AsyncIterator[HubConnection]:
-    async with way.to(hub).build() as connection:
+async def connection(hub: HubServer, combination: Combination) -> AsyncIterator[HubConnection]:
+    async with combination.to(hub).build() as connection:
         yield connection
 
 
@@ -56,11 +58,11 @@ async def test_errors_of_the_hub_are_hub_exceptions(
     assert await connection.invoke("Add", 1, 1) == 2  # the connection lives on
 
 
-async def test_events_arrive_in_order(hub: HubServer, way: Way) -> None:
-    connection = way.to(hub).build()
+async def test_events_arrive_in_order(hub: HubServer, combination: Combination) -> None:
+    connection = combination.to(hub).build()
     diary = Diary(connection)
     everything = Journal[tuple[str, Any]]("all events")
-    read = way.hub_protocol.value_reader(list[Any])
+    read = combination.hub_protocol.value_reader(list[Any])
     connection.on_any(lambda target, arguments: everything.add((target, read(arguments))))
     async with connection:
         await connection.send("SendMessage", Request("John", "Hello!"))
@@ -77,8 +79,10 @@ async def test_a_large_payload_in_both_directions(connection: HubConnection) -> 
     assert await connection.invoke("Echo", text, result_type=str) == text
 
 
-async def test_stop_ends_the_connection_on_both_sides(hub: HubServer, way: Way) -> None:
-    connection = way.to(hub).with_automatic_reconnect().build()
+async def test_stop_ends_the_connection_on_both_sides(
+    hub: HubServer, combination: Combination
+) -> None:
+    connection = combination.to(hub).with_automatic_reconnect().build()
     diary = Diary(connection)
     await connection.start()
     connection_id = connection.connection_id
@@ -92,9 +96,9 @@ async def test_stop_ends_the_connection_on_both_sides(hub: HubServer, way: Way) 
 
 
 async def test_a_connection_that_the_hub_aborts_does_not_come_back(
-    hub: HubServer, way: Way
+    hub: HubServer, combination: Combination
 ) -> None:
-    connection = way.to(hub).with_automatic_reconnect().build()
+    connection = combination.to(hub).with_automatic_reconnect().build()
     diary = Diary(connection)
     await connection.start()
     await connection.send("Abort")

@@ -15,10 +15,12 @@ from protocol import (
     ServerTimeoutError,
 )
 from tests.interop.journal import REPEATEDLY
-from tests.interop.python_client import Diary, Way, each_transport
+from tests.interop.python_client import Combination, Diary, each_transport
 from tests.interop.servers import HubProgram, HubServer, running
 
-pytestmark = pytest.mark.parametrize(("program", "way"), [*each_transport()], indirect=["program"])
+pytestmark = pytest.mark.parametrize(
+    ("program", "combination"), [*each_transport()], indirect=["program"]
+)
 
 """Delays between attempts to reconnect, in seconds."""
 
@@ -35,8 +37,12 @@ async def invoke_when_reconnected(
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-async def test_reconnect_after_a_restart(own_hub: HubServer, way: Way, how: str) -> None:
-    builder = way.to(own_hub).with_automatic_reconnect([delay / 1000 for delay in REPEATEDLY])
+async def test_reconnect_after_a_restart(
+    own_hub: HubServer, combination: Combination, how: str
+) -> None:
+    builder = combination.to(own_hub).with_automatic_reconnect(
+        [delay / 1000 for delay in REPEATEDLY]
+    )
     connection = builder.build()
     diary = Diary(connection)
     async with connection:
@@ -49,8 +55,10 @@ async def test_reconnect_after_a_restart(own_hub: HubServer, way: Way, how: str)
         assert connection.connection_id not in {first_id, None}
 
 
-async def test_a_call_in_flight_fails_when_the_hub_dies(own_hub: HubServer, way: Way) -> None:
-    connection = way.to(own_hub).build()
+async def test_a_call_in_flight_fails_when_the_hub_dies(
+    own_hub: HubServer, combination: Combination
+) -> None:
+    connection = combination.to(own_hub).build()
     diary = Diary(connection)
     await connection.start()
     call = asyncio.create_task(connection.invoke("Hold", "call"))
@@ -62,11 +70,13 @@ async def test_a_call_in_flight_fails_when_the_hub_dies(own_hub: HubServer, way:
     assert connection.state is HubConnectionState.DISCONNECTED
 
 
-async def test_pings_of_both_sides_keep_an_idle_connection(program: HubProgram, way: Way) -> None:
+async def test_pings_of_both_sides_keep_an_idle_connection(
+    program: HubProgram, combination: Combination
+) -> None:
     # Both look once a second, so what is promised every second comes every two at the latest.
     program = program.with_environment(HUB_KEEPALIVE="1000", HUB_TIMEOUT="4000")
     async with running(program) as hub:
-        builder = way.to(hub)
+        builder = combination.to(hub)
         connection = builder.with_keep_alive_interval(1).with_server_timeout(4).build()
         diary = Diary(connection)
         async with connection:
@@ -75,14 +85,14 @@ async def test_pings_of_both_sides_keep_an_idle_connection(program: HubProgram, 
             assert diary.changes.entries == []
 
 
-async def test_a_frozen_hub_is_missed(own_hub: HubServer, way: Way) -> None:
+async def test_a_frozen_hub_is_missed(own_hub: HubServer, combination: Combination) -> None:
     """But over long polling, which has no server timeout (TL-11): there it may thaw."""
-    builder = way.to(own_hub)
+    builder = combination.to(own_hub)
     connection = builder.with_keep_alive_interval(0.1).with_server_timeout(0.5).build()
     diary = Diary(connection)
     await connection.start()
     own_hub.freeze()
-    if way.transport is HttpTransportType.LONG_POLLING:
+    if combination.transport is HttpTransportType.LONG_POLLING:
         calling = asyncio.create_task(connection.invoke("Add", 1, 2))
         await asyncio.wait({calling}, timeout=2)  # as long as it takes the others to miss it
         own_hub.thaw()

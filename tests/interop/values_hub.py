@@ -20,7 +20,7 @@ from protocol import (
     UInt64,
     hub_method,
 )
-from tests.value_types import Color, Person
+from tests.vectors.value_types import Color, Person
 
 
 class ValuesHub(Hub):

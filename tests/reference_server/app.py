@@ -8,7 +8,7 @@
 ``/testhub-small``    messages of at most 1000 bytes, detailed errors
 ``/testhub-unlimited`` messages of any size
 ``/testhub-fast``     handshake 1 s, client timeout 2 s, keep-alive 1 s, detailed errors
-all others            the connection lab, see ``_map_lab``
+all others            those of the connection scenarios, see ``_map_connection_endpoints``
 ===================== ==========================================================================
 """
 
@@ -29,18 +29,18 @@ from .conformance_hubs import (
     SmallHub,
     UnlimitedHub,
 )
-from .journal import Journal, LaterSender
-from .lab_hubs import (
+from .connection_hubs import (
     ClientTimeoutHub,
+    ConnectionHub,
+    DetailedConnectionHub,
     FailingHub,
     KeepAliveHub,
-    LabDetailedHub,
-    LabHub,
     ShortHandshakeHub,
     SlowEndHub,
     SlowStartHub,
     SmallMessageHub,
 )
+from .journal import Journal, LaterSender
 from .pages import add_pages
 from .values import Greeter
 
@@ -51,7 +51,7 @@ def create_app(stop: Callable[[], None]) -> web.Application:
     journal = Journal()
     add_pages(app, journal, stop)
     _map_conformance(app)
-    _map_lab(app, journal)
+    _map_connection_endpoints(app, journal)
     return app
 
 
@@ -106,14 +106,14 @@ def _map_conformance(app: web.Application) -> None:
         )
 
 
-def _map_lab(app: web.Application, journal: Journal) -> None:
+def _map_connection_endpoints(app: web.Application, journal: Journal) -> None:
     later = LaterSender(journal)
     app.on_cleanup.append(later.close)
-    mapped: set[type[LabHub]] = set()
+    mapped: set[type[ConnectionHub]] = set()
 
-    def map_lab(
+    def map_endpoint(
         path: str,
-        hub_class: type[LabHub],
+        hub_class: type[ConnectionHub],
         endpoint_options: EndpointOptions | None = None,
         hub_options: HubOptions | None = None,
     ) -> None:
@@ -130,56 +130,58 @@ def _map_lab(app: web.Application, journal: Journal) -> None:
         if is_first:
             later.contexts.append(context)
 
-    map_lab("/lab", LabHub, _endpoint(long_polling_poll_timeout=2))
+    map_endpoint("/lab", ConnectionHub, _endpoint(long_polling_poll_timeout=2))
     for path in ("/defaults", "/subprotocol", "/auth/optional"):
-        map_lab(path, LabHub)
-    map_lab("/websockets", LabHub, _endpoint(transports=HttpTransportType.WEB_SOCKETS))
-    map_lab("/sse", LabHub, _endpoint(transports=HttpTransportType.SERVER_SENT_EVENTS))
-    map_lab(
+        map_endpoint(path, ConnectionHub)
+    map_endpoint("/websockets", ConnectionHub, _endpoint(transports=HttpTransportType.WEB_SOCKETS))
+    map_endpoint("/sse", ConnectionHub, _endpoint(transports=HttpTransportType.SERVER_SENT_EVENTS))
+    map_endpoint(
         "/longpolling",
-        LabHub,
+        ConnectionHub,
         _endpoint(transports=HttpTransportType.LONG_POLLING, long_polling_poll_timeout=2),
     )
-    map_lab("/no-transports", LabHub, _endpoint(transports=HttpTransportType.NONE))
-    map_lab("/minimum-version", LabHub, _endpoint(minimum_protocol_version=1))
-    map_lab("/close-timeout", LabHub, _endpoint(close_timeout=1))
-    map_lab(
+    map_endpoint("/no-transports", ConnectionHub, _endpoint(transports=HttpTransportType.NONE))
+    map_endpoint("/minimum-version", ConnectionHub, _endpoint(minimum_protocol_version=1))
+    map_endpoint("/close-timeout", ConnectionHub, _endpoint(close_timeout=1))
+    map_endpoint(
         "/small-buffers",
-        LabHub,
+        ConnectionHub,
         _endpoint(
             application_max_buffer_size=1024,
             transport_max_buffer_size=1024,
             long_polling_poll_timeout=2,
         ),
     )
-    map_lab(
+    map_endpoint(
         "/send-timeout",
-        LabHub,
+        ConnectionHub,
         _endpoint(transport_send_timeout=1, transport_max_buffer_size=1024),
     )
-    map_lab(
+    map_endpoint(
         "/cors",
-        LabHub,
+        ConnectionHub,
         _endpoint(allowed_origins=["http://app.example"], long_polling_poll_timeout=2),
     )
-    map_lab("/detailed", LabDetailedHub, hub_options=HubOptions(enable_detailed_errors=True))
-    map_lab("/short-handshake", ShortHandshakeHub, hub_options=HubOptions(handshake_timeout=1))
-    map_lab("/keep-alive", KeepAliveHub, hub_options=HubOptions(keep_alive_interval=2))
-    map_lab(
+    map_endpoint(
+        "/detailed", DetailedConnectionHub, hub_options=HubOptions(enable_detailed_errors=True)
+    )
+    map_endpoint("/short-handshake", ShortHandshakeHub, hub_options=HubOptions(handshake_timeout=1))
+    map_endpoint("/keep-alive", KeepAliveHub, hub_options=HubOptions(keep_alive_interval=2))
+    map_endpoint(
         "/client-timeout",
         ClientTimeoutHub,
         hub_options=HubOptions(enable_detailed_errors=True, client_timeout_interval=2),
     )
-    map_lab(
+    map_endpoint(
         "/small-messages",
         SmallMessageHub,
         hub_options=HubOptions(enable_detailed_errors=True, maximum_receive_message_size=64),
     )
-    map_lab("/slow-end", SlowEndHub)
+    map_endpoint("/slow-end", SlowEndHub)
     map_hub(app, "/failing", FailingHub)
     map_hub(app, "/slow-start", SlowStartHub)
 
 
 def _endpoint(**options: Any) -> EndpointOptions:
-    """An endpoint of the lab: all of them know bearer tokens."""
+    """An endpoint of the connection scenarios: all of them read bearer tokens."""
     return EndpointOptions(authenticate=bearer_user, **options)

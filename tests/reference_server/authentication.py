@@ -1,4 +1,4 @@
-"""Who a request is: by its query on the conformance hubs, by a bearer token in the lab."""
+"""Authentication: the conformance hubs' by query, the connection endpoints' by bearer token."""
 
 import base64
 import hashlib
@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 from protocol import HttpRequestData, Principal
 
-_ISSUER = "connection-lab"
-_KEY = b"a signing key that is only good for this lab"
+_ISSUER = "reference-server"
+_KEY = b"a signing key that only the reference server uses"
 
 
 def query_user(request: HttpRequestData) -> Principal | None:

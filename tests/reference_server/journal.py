@@ -1,4 +1,4 @@
-"""What the lab's hubs note and send apart from answering calls."""
+"""What the connection hubs record, and what they send outside of hub methods."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -25,7 +25,7 @@ class Journal:
 
 
 class LaterSender:
-    """Sends from outside of hub methods, to whichever of the lab's hubs has the connection."""
+    """Sends from outside of hub methods, through the hub that has the connection."""
 
     def __init__(self, journal: Journal) -> None:
         self.contexts: list[HubContext] = []

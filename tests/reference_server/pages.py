@@ -1,4 +1,7 @@
-"""The lab's plain HTTP endpoints: tokens, the journal, hand-written negotiate answers."""
+"""The plain HTTP endpoints of the connection scenarios.
+
+Tokens, the journal, hand-written negotiate answers.
+"""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Types that hub methods of the twin take and give, and the exceptions they raise.
+"""Types that hub methods of the reference server take and give, and the exceptions they raise.
 
 Names are those of the recorded programs, for clients see them in detailed errors.
 """

@@ -23,7 +23,7 @@ from protocol import (
     hub_method,
 )
 from protocol.testing import HubProtocolContract
-from tests.transports.hosting import Host
+from tests.transports.host import Host
 
 HEADER = 4  # bytes with the length of what follows them
 

@@ -12,7 +12,7 @@ from protocol.transports.server import http_dispatcher as http_connection_dispat
 from protocol.transports.server.web_socket_push import PushingWebSocketResponse
 
 from .end_host import EndHost
-from .hosting import Host
+from .host import Host
 from .http_hub import HttpHub
 from .raw_server import RawServer
 from .raw_web_socket import RawWebSocket, connect_raw, open_raw
@@ -39,7 +39,7 @@ async def empty_loop() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def host() -> AsyncIterator[Host]:
-    """``LabHub`` at /hub."""
+    """``BasicHub`` at /hub."""
     host = Host()
     host.map()
     async with host.run():
@@ -53,7 +53,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture(params=["pushed", "read in a loop"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def reading_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of the server's WebSocket, of which aiohttp's inside decides."""
     response = PushingWebSocketResponse if request.param == "pushed" else web.WebSocketResponse
     monkeypatch.setattr(http_connection_dispatcher, "_WEB_SOCKET_RESPONSE", response)

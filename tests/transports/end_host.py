@@ -4,14 +4,15 @@ import asyncio
 from typing import Any
 
 from protocol import HubOptions, hub_method
+from tests.support.waiting import until
 
-from .hosting import Host, LabHub, until
+from .host import BasicHub, Host
 from .raw_web_socket import (
     RawWebSocket,
 )
 
 
-class EndHub(LabHub):
+class EndHub(BasicHub):
     ended: list[Exception | None]
     gate: asyncio.Event
     served: list[str]
@@ -71,14 +72,6 @@ class EndHost(Host):
         await until(lambda: self.ended)
         (error,) = self.ended
         return error
-
-
-def call(target: str, *arguments: Any, id: str = "1") -> dict[str, Any]:
-    return {"type": 1, "invocationId": id, "target": target, "arguments": list(arguments)}
-
-
-def answer(value: Any, id: str = "1") -> dict[str, Any]:
-    return {"type": 3, "invocationId": id, "result": value}
 
 
 ECHO = b'{"type":1,"invocationId":"1","target":"Echo","arguments":["\xc3\xa9"]}\x1e'

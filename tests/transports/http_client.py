@@ -8,14 +8,14 @@ from typing import Any
 
 import aiohttp
 
-from .asking import negotiate
-from .raw_web_socket import HANDSHAKE
+from tests.support.hub_messages import RECORD_SEPARATOR, joined
 
-RS = "\x1e"
+from .negotiation import negotiate
+from .raw_web_socket import HANDSHAKE
 
 
 def records(text: str) -> list[Any]:
-    *complete, rest = text.split(RS)
+    *complete, rest = text.split(RECORD_SEPARATOR)
     assert rest == "", "a record was cut"
     return [json.loads(record) for record in complete]
 
@@ -41,7 +41,7 @@ class HttpClient:
         client = await cls.negotiated(http, url, query)
         assert await client.poll() == (200, "")
         await client.post(HANDSHAKE)
-        assert await client.poll() == (200, "{}" + RS)
+        assert await client.poll() == (200, "{}" + RECORD_SEPARATOR)
         return client
 
     async def poll(self) -> tuple[int, str]:
@@ -58,7 +58,7 @@ class HttpClient:
             return response.status
 
     async def send(self, *sent: Any) -> int:
-        return await self.post("".join(json.dumps(record) + RS for record in sent))
+        return await self.post(joined(*sent))
 
     async def delete(self) -> int:
         async with self._http.delete(self.url) as response:

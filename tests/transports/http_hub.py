@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-RS: Final = b"\x1e"
+from tests.support.hub_messages import RECORD_SEPARATOR, joined
+
 _FORMATS: Final = {"ServerSentEvents": ["Text"]}
 
 
@@ -76,7 +77,7 @@ class HttpHub:
 
     async def say(self, *records: Any) -> None:
         """Sends records, in one event or as the answer to one poll."""
-        await self.say_bytes(b"".join(json.dumps(it).encode() + RS for it in records))
+        await self.say_bytes(joined(*records))
 
     async def say_bytes(self, data: bytes) -> None:
         if self._events is not None:
@@ -118,8 +119,8 @@ class HttpHub:
     @property
     def records(self) -> list[Any]:
         """All records that were posted, beside handshakes and pings."""
-        texts = b"".join(it.body for it in self.asked if it.kind == "post").split(RS)[:-1]
-        records = [json.loads(text) for text in texts]
+        posted = b"".join(it.body for it in self.asked if it.kind == "post").decode()
+        records = [json.loads(text) for text in posted.split(RECORD_SEPARATOR)[:-1]]
         return [it for it in records if "protocol" not in it and it != {"type": 6}]
 
     @property
@@ -148,7 +149,7 @@ class HttpHub:
             case "post":
                 await self.posts_may_end.wait()
                 if b'"protocol"' in asked.body:
-                    await self.say_bytes(b"{}" + RS)
+                    await self.say_bytes(joined({}))
                 return web.Response()
             case "delete":
                 return web.Response(status=202)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from .raw_web_socket import CLOSE, RS, RawWebSocket, accept_key, read_head
+from tests.support.hub_messages import RECORD_SEPARATOR
+
+from .raw_web_socket import CLOSE, RawWebSocket, accept_key, read_head
 
 OFFER: dict[str, Any] = {
     "negotiateVersion": 1,
@@ -126,7 +128,7 @@ class RawServer:
         web_socket = RawWebSocket(reader, writer, is_client=False)
         if self.shakes_hands:
             assert await web_socket.record() == {"protocol": "json", "version": 1}
-            web_socket.send_text("{}" + RS)
+            web_socket.send_text("{}" + RECORD_SEPARATOR)
         if self.hands_over:
             self.sockets.put_nowait(web_socket)
         else:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tests.support.hub_messages import RECORD_SEPARATOR, joined
+
 CONTINUATION: Final = 0
 TEXT: Final = 1
 BINARY: Final = 2
@@ -16,8 +18,7 @@ CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10
 
-RS: Final = "\x1e"
-HANDSHAKE: Final = '{"protocol":"json","version":1}' + RS
+HANDSHAKE: Final = '{"protocol":"json","version":1}' + RECORD_SEPARATOR
 _KEY: Final = "AAAAAAAAAAAAAAAAAAAAAA=="
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MASK: Final = b"\x11\x22\x33\x44"
@@ -92,7 +93,7 @@ class RawWebSocket:
 
     def send_records(self, *records: Any) -> None:
         """All in one frame."""
-        self.send_text("".join(json.dumps(record) + RS for record in records))
+        self.send_text(joined(*records).decode())
 
     async def frame(self) -> Frame:
         """The next frame; raises IncompleteReadError at the end of TCP."""
@@ -110,11 +111,11 @@ class RawWebSocket:
 
     async def record(self) -> Any:
         """The next record, decoded."""
-        while RS not in self._text:
+        while RECORD_SEPARATOR not in self._text:
             frame = await self.frame()
             assert frame.opcode == TEXT, frame
             self._text += frame.payload.decode()
-        record, _, self._text = self._text.partition(RS)
+        record, _, self._text = self._text.partition(RECORD_SEPARATOR)
         return json.loads(record)
 
     async def records(self, count: int) -> list[Any]:

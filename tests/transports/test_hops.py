@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.documents import ROOT
+from tests.support.checkout import ROOT
+from tests.support.hub_messages import call, result
 
-from .end_host import EndHost, answer, call
+from .end_host import EndHost
 from .raw_web_socket import RawWebSocket
 
 DRAWN: Final = re.findall(
@@ -21,7 +22,7 @@ async def test_a_call_takes_the_drawn_steps(
     end_host: EndHost, client: RawWebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.send_records(call("Echo", "first"))  # starts the worker
-    assert await client.record() == answer("first")
+    assert await client.record() == result("first")
     steps = [(name, file) for name, file in DRAWN]
     taken: list[tuple[str, str]] = []
 
@@ -35,7 +36,7 @@ async def test_a_call_takes_the_drawn_steps(
     client.send_records(call("Echo", "second"))
     sys.setprofile(note)
     try:
-        assert await client.record() == answer("second")
+        assert await client.record() == result("second")
     finally:
         sys.setprofile(None)
     assert taken == steps

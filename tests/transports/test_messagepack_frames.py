@@ -7,10 +7,11 @@ from typing import Any, Final
 import pytest
 
 from protocol import HubConnectionBuilder, MessagePackHubProtocol
+from tests.support.waiting import until
 
 from .conftest import Connect
 from .end_host import EndHost
-from .hosting import Host, until
+from .host import Host
 from .raw_server import RawServer
 from .raw_web_socket import BINARY, CLOSE, TEXT, RawWebSocket, close_payload
 
@@ -56,11 +57,11 @@ class Far:
     """A connection of our client, and its far end."""
 
     def __init__(self, server: RawServer) -> None:
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
         self.closed: asyncio.Queue[Exception | None] = asyncio.Queue()
         builder = HubConnectionBuilder().with_url(server.url)
         self.connection = builder.with_hub_protocol(MessagePackHubProtocol()).build()
-        self.connection.on("News", self.heard.append)
+        self.connection.on("News", self.received.append)
         self.connection.on_closed(self.closed.put_nowait)
         self._server = server
 
@@ -88,7 +89,7 @@ async def test_a_client(far_server: RawServer, answer_in: int) -> None:
     sent = await web_socket.frame()
     assert (sent.opcode, sent.fin, sent.masked) == (BINARY, True, True)
     assert sent.payload == bytes.fromhex("0b960180c0a15891c401ff90")
-    await until(lambda: far.heard == [200])
+    await until(lambda: far.received == [200])
     stopping = asyncio.create_task(far.connection.stop())
     web_socket.send(CLOSE, (await web_socket.closing()).payload)
     web_socket.writer.close()
@@ -106,10 +107,10 @@ async def test_a_client_that_gets_text(far_server: RawServer) -> None:
     web_socket.send(CLOSE, closing.payload)
     web_socket.writer.close()
     assert "UTF-8" in str(await far.closed.get())
-    assert far.heard == []
+    assert far.received == []
 
 
-def ear(name: str, told: "asyncio.Queue[tuple[str, str]]") -> Callable[[str], None]:
+def handler(name: str, told: "asyncio.Queue[tuple[str, str]]") -> Callable[[str], None]:
     return lambda text: told.put_nowait((name, text))
 
 
@@ -124,7 +125,7 @@ async def test_both_ends_together(host: Host) -> None:
     }
     connections = {name: builder.build() for name, builder in builders.items()}
     for name, connection in connections.items():
-        connection.on("News", ear(name, told))
+        connection.on("News", handler(name, told))
         await connection.start()
     for name, connection in connections.items():
         value = {"a": [1, None, "é"], "b": True}

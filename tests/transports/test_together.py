@@ -18,11 +18,11 @@ from protocol import (
     hub_method,
 )
 from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
+from tests.transports.client import builders
 
-from . import reaching
-from .hosting import Host, LabHub
+from .host import BasicHub, Host
 
-pytestmark = pytest.mark.usefixtures("way")
+pytestmark = pytest.mark.usefixtures("reading_mode")
 
 
 class Message(msgspec.Struct):
@@ -30,7 +30,7 @@ class Message(msgspec.Struct):
     sent_at: float = 0.0
 
 
-class ChatHub(LabHub):
+class ChatHub(BasicHub):
     async def on_connected(self) -> None:
         await self.clients.caller.send("Welcome", self.context.connection_id)
 
@@ -49,7 +49,7 @@ class ChatHub(LabHub):
 
 
 def builder(host: Host, path: str = "/hub", **more: Any) -> HubConnectionBuilder:
-    return reaching.builder(host.url + path, **more)
+    return builders.builder(host.url + path, **more)
 
 
 EACH = pytest.mark.parametrize(
@@ -180,4 +180,4 @@ async def test_hub_keeps_serving_others_when_one_client_misbehaves(host: Host) -
 
 def test_hub_is_exported() -> None:
     """The names that users need are the package's own."""
-    assert issubclass(LabHub, Hub)
+    assert issubclass(BasicHub, Hub)

@@ -1,0 +1,339 @@
+"""Memory stays flat, whatever a peer piles up: the tables and buffers that strangers can fill.
+
+Each act fills one of them a number of times. Once the bound is reached, ten times as much must take
+no more memory; the bounds themselves are tested where they belong. What ends leaves nothing behind.
+"""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+from msgspec import Raw
+from yarl import URL
+
+from protocol import (
+    GroupLimitError,
+    HttpTransportType,
+    HubConnection,
+    HubException,
+    RemoteProtocolError,
+    TransportViolationError,
+)
+from protocol.aio.transport import Receiver
+from protocol.client.hub_connection import Connected
+from protocol.client.options import HubConnectionOptions
+from protocol.framing import RecordFramer
+from protocol.hosting.http_connections import HttpConnectionManager
+from protocol.json.protocol import JsonHubProtocol
+from protocol.messagepack.framing import LengthPrefixFramer, frame
+from protocol.messagepack.protocol import MessagePackHubProtocol
+from protocol.server.lifetime import DefaultHubLifetimeManager
+from protocol.server_sent_events import ServerSentEventsParser
+from protocol.transports.client.cookies import HubCookieJar
+from protocol.transports.client.options import HttpConnectionOptions
+from protocol.transports.server.hosted_connection import HostedConnection
+from signalr_gateway.clients.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.http.api import is_json
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Relay, Subscription
+from signalr_gateway.routing.subscriptions import Subscriptions
+from tests.support.idle_connection import IdleTransport, hub_connection
+
+pytestmark = pytest.mark.slow
+
+MIB = 1024 * 1024
+
+Act = Callable[[int], Any]
+
+
+class FloodingServer(IdleTransport):
+    """What a client sees of a server that sends one message over and over and reads nothing."""
+
+    def __init__(self, message: bytes, times: int) -> None:
+        super().__init__()
+        self.taken = 0
+        self.waiting: list[bytes] = []
+        self._message = message
+        self._times = times
+        self._receiver: Receiver | None = None
+        self._is_paused = False
+
+    def set_receiver(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        receiver.data_received(b"{}\x1e")
+        asyncio.get_running_loop().call_soon(self._send)
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        if not self._is_paused and self.taken < self._times and not self._closed.is_set():
+            self.taken += 1
+            assert self._receiver is not None
+            self._receiver.data_received(self._message)
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def write(self, data: bytes) -> int:
+        self.waiting.append(data)
+        return super().write(data)
+
+
+# ---- acts
+
+
+def negotiate(times: int) -> None:
+    """N-27: nobody ever comes back."""
+    manager = HttpConnectionManager(HostedConnection)
+    for number in range(times):
+        manager.create("/hub", 1, now=number / 1000, lifetime=1.0, maximum=500)
+
+
+def connect(times: int) -> None:
+    """Nobody ever leaves."""
+    manager = HttpConnectionManager(HostedConnection)
+    for _ in range(times):
+        connection = manager.create("/hub", 1, now=0.0, lifetime=1.0, maximum=500)
+        if connection is not None:
+            manager.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 500)
+
+
+def unfinished_records(times: int) -> None:
+    """F-4."""
+    for _ in range(times // 100):
+        with pytest.raises(RemoteProtocolError):
+            overfill(RecordFramer(32 * 1024))
+
+
+def overfill(framer: RecordFramer) -> None:
+    while True:
+        for _ in framer.feed(b"x" * 1024):
+            pass
+
+
+def unfinished_messages(times: int) -> None:
+    """Messages of MessagePack that come byte by byte, with nothing in between."""
+    framer = LengthPrefixFramer(32 * 1024)
+    stream = frame(bytes(30_000))
+    for number in range(times):
+        place = number % (len(stream) - 1)
+        list(framer.feed(stream[place : place + 1]))
+        list(framer.feed(b""))
+        if place == len(stream) - 2:
+            list(framer.feed(stream[-1:]))
+
+
+def hostile_messages(times: int) -> None:
+    """MessagePack that announces much, nests deeply, is of no type, or of names never seen."""
+    protocol = MessagePackHubProtocol()
+    bind = protocol.arguments_reader((Any,))
+    deep = b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600  # takes its time
+    for number in range(times // 10):
+        records = [b"\xdd\xff\xff\xff\xff", b"\x92\x63\xa8%08x" % number]
+        for record in (*records, *[deep] * (number % 20 == 0)):
+            try:
+                protocol.decode(record)
+            except RemoteProtocolError:
+                pass
+        bind(Raw(b"\x91\x81\xa8%08x\xc0" % number))
+
+
+async def join_groups(times: int) -> None:
+    """A hub method that lets its callers choose groups."""
+    manager = DefaultHubLifetimeManager()
+    connection = hub_connection("c")
+    await manager.on_connected(connection)
+    for number in range(times):
+        for name in (f"group {number}", f"{number}" * 1000):
+            try:
+                await manager.add_to_group("c", name)
+            except GroupLimitError:
+                pass
+
+
+def subscribe(times: int) -> None:
+    """GW-16: to one route, under ever new names."""
+    subscriptions = Subscriptions(Relay(orchestration().hubs))
+    for number in range(times):
+        try:
+            subscriptions.add(Subscription("hub", route="route", user=f"user {number}"))
+        except HubException:
+            pass
+
+
+async def call_a_busy_client(times: int) -> None:
+    """C-21: a handler that does not end, and many small calls behind it."""
+    await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e', times)
+
+
+async def call_a_busy_client_at_once(times: int) -> None:
+    """C-21: the same in large pieces."""
+    await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e' * 1000, times // 1000)
+
+
+async def call_a_busy_client_by_long_names(times: int) -> None:
+    """C-21: not only arguments take room."""
+    headers = b",".join(b'"%d":""' % number for number in range(100))
+    message = b'{"type":1,"target":"%b","headers":{%b},"arguments":[]}\x1e'
+    await flood_client(message % (b"x" * 1000, headers), times)
+
+
+async def call_a_busy_client_with_much_around(times: int) -> None:
+    """C-21: what came with the arguments is not kept with them."""
+    blanks = b" " * 10_000
+    await flood_client(b'{"type":1,"target":"Busy",%b"arguments":[]}\x1e' % blanks, times)
+
+
+async def ask_a_client_for_results(times: int) -> None:
+    """CR-3: each of them is answered, but the answers are not read."""
+    message = b'{"type":1,"invocationId":"%b","target":"X","arguments":[]}\x1e'
+    await flood_client(message % (b"1" * 500), times)
+
+
+def unfinished_events(times: int) -> None:
+    """TS_: an event that never ends, among comments and fields that nobody knows."""
+    parser = ServerSentEventsParser(32 * 1024)
+    for number in range(times):
+        parser.feed(b": %d\nid: %d\nretry: 1\n" % (number, number))
+        if number % 100 == 0:
+            parser.feed(b"data:%0100d\n" % number)
+            if number % 20_000 == 0:
+                parser.feed(b"\n")
+    with pytest.raises(TransportViolationError):
+        parser.feed(b"data:%032768d" % 0)
+
+
+async def set_cookies(times: int) -> None:
+    """C-2: a server that sets ever new ones, for ever new paths."""
+    url = "http://hub.example/"
+    jar = HubCookieJar(HttpConnectionOptions(url=url))
+    for number in range(times // 10):
+        header = f"name{number}=value; Path=/{number % 100}; Max-Age=1000"
+        jar.update_cookies(SimpleCookie(header), URL(url))
+
+
+def name_content_types(times: int) -> None:
+    """GW-9: what is remembered of them is no more than a few."""
+    for number in range(times // 10):
+        assert is_json(f"application/json;a={number}")
+
+
+def name_routes(times: int) -> None:
+    """GW-16: routes that are none, under ever new names."""
+    services = GatewayServices(Relay(orchestration().hubs), {})
+    for number in range(times):
+        with pytest.raises(HubException):
+            services.authorized_route(RouteCall(api=f"hub {number}", key=f"route {number}"))
+
+
+async def connect_and_leave(times: int) -> None:
+    """Connect, join, leave, disconnect: nothing is left."""
+    connections, lifetime = HttpConnectionManager(HostedConnection), DefaultHubLifetimeManager()
+    for number in range(times // 5):
+        connection = connections.create("/hub", 1, now=0.0, lifetime=1.0, maximum=1)
+        assert connection is not None
+        assert connections.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 1)
+        context = hub_connection(connection.connection_id)
+        await lifetime.on_connected(context)
+        for group in (f"kept {number}", f"left {number}"):
+            await lifetime.add_to_group(context.connection_id, group)
+        await lifetime.remove_from_group(context.connection_id, f"left {number}")
+        await lifetime.on_disconnected(context)
+        connections.remove(connection)
+    assert not any(tables(lifetime))
+    assert [table for table in tables(connections) if table] == [{"/hub": 0}, {"/hub": {}}]
+
+
+ACTS = [
+    negotiate,
+    connect,
+    unfinished_records,
+    unfinished_messages,
+    hostile_messages,
+    join_groups,
+    subscribe,
+    call_a_busy_client,
+    call_a_busy_client_at_once,
+    call_a_busy_client_by_long_names,
+    call_a_busy_client_with_much_around,
+    ask_a_client_for_results,
+    unfinished_events,
+    set_cookies,
+    name_content_types,
+    name_routes,
+    connect_and_leave,
+]
+
+
+# ---- what they need
+
+
+def tables(manager: object) -> list[dict[str, Any]]:
+    return [value for value in vars(manager).values() if isinstance(value, dict)]
+
+
+def orchestration() -> Orchestrator:
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("hub", lambda builder: builder.build()).add_route(
+        "route", HubRouteInfo(receive_method="R", broadcast_type=BroadcastType.INDIVIDUAL)
+    )
+    return orchestrator
+
+
+async def flood_client(message: bytes, times: int) -> None:
+    """Until the client takes no more."""
+    server = FloodingServer(message, times)
+
+    async def connector() -> Connected:
+        return Connected(server, None)
+
+    connection = HubConnection(connector, JsonHubProtocol(), HubConnectionOptions(), None)
+    release = asyncio.Event()
+    connection.on("Busy", release.wait)
+    connection.on("x" * 1000, release.wait)
+    await connection.start()
+    taken = -1
+    while taken != server.taken:
+        taken = server.taken
+        for _ in range(10):
+            await asyncio.sleep(0)
+    await connection.stop()
+    release.set()
+
+
+def peak(act: Act, times: int) -> int:
+    """Bytes at the highest point, above what there was before."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        perform(act, times)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def perform(act: Act, times: int) -> None:
+    doing = act(times)
+    if isinstance(doing, Awaitable):
+        asyncio.run(wait_for(doing))
+
+
+async def wait_for(doing: Awaitable[Any]) -> None:
+    await doing
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_memory_is_flat(act: Act) -> None:
+    """Ten times as much of it takes no more memory, and it takes little."""
+    perform(act, 1000)  # what is made once
+    most = peak(act, 50_000)
+    assert most < peak(act, 5_000) + MIB // 4
+    assert most < 2 * MIB

@@ -1,0 +1,340 @@
+"""Which handler is called with what (C-12, C-14, CR-3, G-1)."""
+
+import asyncio
+import functools
+import logging
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from tests.support.client_harness import ClientHarness
+from tests.support.hub_messages import event
+
+
+class Point(msgspec.Struct):
+    x: int
+    y: int = 0
+
+
+async def test_ways_to_register(harness: ClientHarness) -> None:
+    """``on`` with a handler and as a decorator; both give the function back."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def decorated(text: str) -> None:
+        heard.append(("decorated", text))
+
+    assert connection.on("News", heard.append) == heard.append
+    decorated("direct")
+    harness.server.send(event("News", "x"))
+    await harness.clock.settle()
+    assert heard == [("decorated", "direct"), ("decorated", "x"), "x"]
+
+
+async def test_names_are_case_sensitive(harness: ClientHarness) -> None:
+    """G-1: as in .NET, unlike hub methods."""
+    connection = await harness.started()
+    heard: list[str] = []
+    connection.on("News", lambda: heard.append("News"))
+    connection.on("news", lambda: heard.append("news"))
+    harness.server.send(event("News"), event("NEWS"), event("news"))
+    await harness.clock.settle()
+    assert heard == ["News", "news"]
+
+
+async def test_off(harness: ClientHarness) -> None:
+    """One handler, or all of a name; what is not registered is no error."""
+    connection = await harness.started()
+    heard: list[str] = []
+
+    def one() -> None:
+        heard.append("one")
+
+    def two() -> None:
+        heard.append("two")
+
+    for handler in (one, two, one):
+        connection.on("News", handler)
+    connection.off("News", one)
+    connection.off("News", lambda: None)
+    connection.off("Other")
+    harness.server.send(event("News"))
+    await harness.clock.settle()
+    assert heard == ["two"]
+    connection.on("News", one)
+    connection.off("News")
+    harness.server.send(event("News"))
+    await harness.clock.settle()
+    assert heard == ["two"]
+
+
+async def test_handlers_before_start(harness: ClientHarness) -> None:
+    """Registered at any time; a message right behind the handshake response finds them."""
+    connection = harness.connection()
+    heard: list[str] = []
+    connection.on("Hello", heard.append)
+    harness.answers.append(lambda server: server.send({}, event("Hello", "you")))
+    await connection.start()
+    await harness.clock.settle()
+    assert heard == ["you"]
+
+
+async def test_conversion(harness: ClientHarness) -> None:
+    """Annotated parameters are converted; without an annotation they take anything."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def news(  # type: ignore[no-untyped-def]
+        point: Point,
+        names: list[str],
+        maybe: float | None,
+        raw: Raw,
+        limited: Annotated[int, msgspec.Meta(ge=0)],
+        anything,
+    ) -> None:
+        heard.append([point, names, maybe, bytes(raw), limited, anything])
+
+    harness.server.send(event("News", {"X": 1, "Y": 2}, ["a"], None, {"A": 1}, 3, {"b": [1]}))
+    await harness.clock.settle()
+    assert heard == [[Point(1, 2), ["a"], None, b'{"A": 1}', 3, {"b": [1]}]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "Invocation provides 0 argument(s) but target expects 2."),
+        ([1], "Invocation provides 1 argument(s) but target expects 2."),
+        ([1, "a", 2], "Invocation provides 3 argument(s) but target expects 2."),
+        (["a", 1], "Error binding arguments."),
+        ([1, 2], "Error binding arguments."),
+        ([1, None], "Error binding arguments."),
+    ],
+)
+async def test_calls_that_do_not_fit(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture, arguments: list[Any], text: str
+) -> None:
+    """C-14: logged and dropped, no handler of that name runs; the connection lives."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def first(number: int, text: str) -> None:
+        heard.append((number, text))
+
+    @connection.on("News")
+    def second(*anything: Any) -> None:
+        heard.append(anything)
+
+    with caplog.at_level(logging.WARNING):
+        harness.server.send(event("News", *arguments))
+        await harness.clock.settle()
+    assert heard == []
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"An invocation of 'News' was not handled: {text}")
+    harness.server.send(event("News", 1, "a"))
+    await harness.clock.settle()
+    assert heard == [(1, "a"), (1, "a")]
+
+
+async def test_a_call_that_does_not_fit_a_later_handler(harness: ClientHarness) -> None:
+    """C-14: the first handler's parameters decide; a later one that differs is left out alone."""
+    connection = await harness.started()
+    heard: list[str] = []
+
+    @connection.on("News")
+    def first(text: Any) -> None:
+        heard.append("first")
+
+    @connection.on("News")
+    def second(number: int) -> None:
+        heard.append("second")
+
+    connection.on("News", lambda _: heard.append("third"))
+    harness.server.send(event("News", "text"))
+    await harness.clock.settle()
+    assert heard == ["first", "third"]
+
+
+async def test_variable_parameters(harness: ClientHarness) -> None:
+    """``*args`` takes any number, converted; parameters with defaults that are keywords stay."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("Any")
+    def anything(*arguments: Any) -> None:
+        heard.append(arguments)
+
+    @connection.on("Numbers")
+    def numbers(*arguments: int, extra: str = "default") -> None:
+        heard.append((arguments, extra))
+
+    harness.server.send(
+        event("Any"), event("Any", 1, "a"), event("Numbers", 1, 2), event("Numbers", "a")
+    )
+    await harness.clock.settle()
+    assert heard == [(), (1, "a"), ((1, 2), "default")]
+
+
+async def test_parameters_that_cannot_be(harness: ClientHarness) -> None:
+    """TypeError when it is registered, not when the message comes."""
+    connection = harness.connection()
+
+    def both(first: int, *rest: int) -> None: ...
+
+    def keyword(*, text: str) -> None: ...
+
+    def unreadable(event: asyncio.Event) -> None: ...
+
+    for handler, text in (
+        (both, r"either named parameters or \*args"),
+        (keyword, "Parameter 'text' of a handler is not positional"),
+        (unreadable, "Event"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            connection.on("News", handler)
+
+
+class Listener:
+    """Handlers of other kinds than functions."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def method(self, number: int) -> None:
+        self.heard.append(("method", number))
+
+    async def async_method(self, number: int) -> None:
+        self.heard.append(("async method", number))
+
+    def __call__(self, number: int) -> None:
+        self.heard.append(("call", number))
+
+
+async def test_handlers_of_other_kinds(harness: ClientHarness) -> None:
+    """Bound methods, callable objects and partial functions are handlers, too."""
+    connection = await harness.started()
+    listener = Listener()
+    for handler in (listener.method, listener.async_method, listener):
+        connection.on("News", handler)
+    connection.on("News", functools.partial(Listener.method, listener))
+    harness.server.send(event("News", 1))
+    await harness.clock.settle()
+    kinds = ["method", "async method", "call", "method"]
+    assert listener.heard == [(kind, 1) for kind in kinds]
+    connection.off("News", listener.method)
+    harness.server.send(event("News", 2))
+    await harness.clock.settle()
+    assert listener.heard[4:] == [(kind, 2) for kind in kinds[1:]]
+
+
+async def test_catch_all(harness: ClientHarness) -> None:
+    """on_any gets everything, undecoded and after the handlers of its name; there is one, and it
+    can be taken away."""
+    connection = await harness.started()
+    heard: list[Any] = []
+    connection.on_any(lambda target, arguments: heard.append((target, bytes(arguments))))
+    connection.on("News", lambda _: heard.append("own"))
+    harness.server.send('{"type":1,"target":"News","arguments":[1.0]}')
+    harness.server.send('{"type":1,"target":"Other","arguments":[1, {"A_b":1.50}]}')
+    await harness.clock.settle()
+    assert heard == ["own", ("News", b"[1.0]"), ("Other", b'[1, {"A_b":1.50}]')]
+    connection.on_any(None)
+    harness.server.send(event("News", 1), event("Other"))
+    await harness.clock.settle()
+    assert heard[3:] == ["own"]
+
+
+async def test_catch_all_takes_what_the_handlers_cannot(harness: ClientHarness) -> None:
+    """C-14 drops a call for the handlers that it does not fit, not for one that takes anything."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def news(number: int) -> None:
+        heard.append(number)
+
+    connection.on_any(lambda target, arguments: heard.append(bytes(arguments)))
+    harness.server.send(event("News", "x"), event("News", 2))
+    await harness.clock.settle()
+    assert heard == [b'["x"]', 2, b"[2]"]
+
+
+@pytest.mark.parametrize("target", ["News", "Nobody"])
+async def test_a_server_that_asks_for_a_result(harness: ClientHarness, target: str) -> None:
+    """CR-3: handlers run, and give none."""
+    connection = await harness.started()
+    heard: list[str] = []
+    connection.on("News", lambda: heard.append("News"))
+    harness.server.send(event(target, invocationId="s1"))
+    assert await harness.server.take() == [
+        {"type": 3, "invocationId": "s1", "error": "Client didn't provide a result."}
+    ]
+    assert heard == ["News"] * (target == "News")
+
+
+async def test_a_server_that_asks_for_a_result_with_arguments_that_do_not_fit(
+    harness: ClientHarness,
+) -> None:
+    """CR-3, C-14: that is told to the server."""
+    connection = await harness.started()
+
+    @connection.on("News")
+    def news(number: int) -> None: ...
+
+    expected = {"type": 3, "error": "Client failed to parse argument(s)."}
+    harness.server.send(event("News", "x", invocationId="s1"))
+    harness.server.send(event("Nobody", 1, invocationId="s2"))
+    assert await harness.server.take() == [
+        expected | {"invocationId": "s1"},
+        expected | {"invocationId": "s2"},
+    ]
+
+
+async def test_a_server_that_asks_the_catch_all_for_a_result(harness: ClientHarness) -> None:
+    """CR-3: it takes whatever comes, and gives no result either."""
+    connection = await harness.started()
+    heard: list[str] = []
+    connection.on_any(lambda target, _: heard.append(target))
+    harness.server.send(event("Nobody", 1, invocationId="s1"))
+    assert await harness.server.take() == [
+        {"type": 3, "invocationId": "s1", "error": "Client didn't provide a result."}
+    ]
+    assert heard == ["Nobody"]
+
+
+def test_an_annotation_that_does_not_exist(harness: ClientHarness) -> None:
+    """A misspelled name is told with the parameter that it stands at, however it is called."""
+
+    def handler(fine: "int", text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    connection = harness.connection()
+    for each in (handler, functools.partial(handler, 1)):
+        with pytest.raises(TypeError, match="annotation of parameter 'text' cannot be resolved"):
+            connection.on("Misspelled", each)
+
+
+async def test_annotations_of_what_is_no_function(harness: ClientHarness) -> None:
+    """Texts are looked up where they were written: in partial functions, methods and objects."""
+    heard: list[Any] = []
+
+    class Listener:
+        def __call__(self, number: "Decimal") -> None:
+            heard.append(number)
+
+        def method(self, number: "Decimal") -> None:
+            heard.append(number)
+
+    def two(text: str, number: "Decimal") -> None:
+        heard.append(number)
+
+    connection = await harness.started()
+    for each in (Listener(), Listener().method, functools.partial(two, "x")):
+        connection.on("Number", each)
+    harness.server.send({"type": 1, "target": "Number", "arguments": [1]})
+    await harness.clock.settle()
+    assert [type(number) for number in heard] == [Decimal] * 3

@@ -1,0 +1,236 @@
+"""The command line, run as its users run it: as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from signalr_gateway import __version__
+from signalr_gateway.cli import main
+from tests.gateway.command import ROOT, command, failure
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_demo(number: signal.Signals) -> None:
+    """The printed curl line reaches the chat hub, and its event a client of the gateway hub."""
+    async with command("demo", "--port", "0", "--hub-port", "0") as demo:
+        hub_url = (await demo.line(r"gateway hub  (\S+)"))[1]
+        curl = await demo.line(r"^curl -X POST (\S+) -H '([^:]+): ([^']+)' -d '([^']+)'")
+        url, name, value, body = curl.groups()
+        assert body == '[{"name":"John","message":"Hello!"}]'
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(hub_url) as socket,
+        ):
+            await socket.send_str('{"protocol":"json","version":1}\x1e')
+            assert await socket.receive_str() == "{}\x1e"
+            async with session.post(url, data=body, headers={name: value}) as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
+            event = json.loads((await socket.receive_str()).rstrip("\x1e"))
+            assert event["arguments"] == [["John", "Hello!"], {}]
+        exit_code, errors = await demo.stop(number)
+    assert exit_code == 0
+    assert "Traceback" not in errors
+    assert "ERROR" not in errors
+
+
+async def test_the_demo_stops_while_clients_are_connected() -> None:
+    async with command("demo", "--port", "0", "--hub-port", "0") as demo:
+        hub_url = (await demo.line(r"gateway hub  (\S+)"))[1]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(hub_url) as socket,
+        ):
+            await socket.send_str('{"protocol":"json","version":1}\x1e')
+            assert await socket.receive_str() == "{}\x1e"
+            await demo.line("^curl")
+            ended = asyncio.create_task(demo.stop())
+            close = json.loads((await socket.receive_str()).rstrip("\x1e"))
+            assert close["type"] == 7
+            assert (await socket.receive()).data == 1000
+            assert (await ended)[0] == 0
+
+
+async def test_origins_given_on_the_command_line() -> None:
+    """GW-26a: several, and a wrong one is one line and exit code 2."""
+    origins = ("--allowed-origin", "https://a.example", "--allowed-origin", "http://b.example")
+    async with command("demo", "--port", "0", "--hub-port", "0", *origins) as demo:
+        url = (await demo.line(r"console      (\S+)/ "))[1]
+        for origin in ("https://a.example", "http://b.example"):
+            async with (
+                aiohttp.ClientSession(headers={"Origin": origin}) as session,
+                session.get(f"{url}/healthz") as answer,
+            ):
+                assert answer.headers["Access-Control-Allow-Origin"] == origin
+    exit_code, errors = await failure("demo", "--port", "0", "--allowed-origin", "a.example")
+    assert exit_code == 2
+    assert errors.startswith("signalr-gateway: allowed_origins: each origin must be of the form ")
+
+
+ORCHESTRATION = """
+from signalr_gateway import HubRouteInfo
+
+def build(builder):
+    return builder.with_url("http://127.0.0.1:9/hub").build()
+
+def plain(orchestrator):
+    orchestrator.add_hub("h", build).add_route("r", HubRouteInfo(invoke_method="I"))
+
+async def asynchronous(orchestrator):
+    plain(orchestrator)
+
+def off(orchestrator):
+    plain(orchestrator)
+    orchestrator.start_gateway_hub = False
+
+def wrong(orchestrator):
+    orchestrator.add_hub("h", build).add_route("r", HubRouteInfo())
+
+def crashes(orchestrator):
+    raise LookupError("no such setting")
+
+def empty(orchestrator):
+    pass
+
+def forgot_build(orchestrator):
+    orchestrator.add_hub("h", lambda builder: builder)
+
+number = 5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mygateway.py").write_text(ORCHESTRATION, encoding="utf-8")
+    (tmp_path / "broken.py").write_text("import nosuchmodule\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("function", ["plain", "asynchronous", "off"])
+async def test_run(folder: Path, function: str) -> None:
+    """GW-3: the current folder counts, the function may be async."""
+    async with command("run", f"mygateway:{function}", "--port", "0", cwd=folder) as running:
+        url = (await running.line(r"console      (\S+)/$"))[1]
+        assert ("gateway hub" in running.output) is (function != "off")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/api/Gateway/orchestration") as answer,
+        ):
+            assert [hub["api"] for hub in await answer.json()] == ["h"]
+        exit_code, errors = await running.stop()
+    assert (exit_code, "Traceback" in errors) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("orchestration", "text"),
+    [
+        ("mygateway", "'mygateway' is not of the form module:function"),
+        (":plain", "':plain' is not of the form module:function"),
+        ("nosuch:plain", "cannot import 'nosuch': ModuleNotFoundError: no module named 'nosuch'"),
+        ("broken:plain", "cannot import 'broken': ModuleNotFoundError: no module named"),
+        ("mygateway:nosuch", "module 'mygateway' has no function 'nosuch'"),
+        ("mygateway:number", "module 'mygateway' has no function 'number'"),
+        ("mygateway:wrong", "hub 'h', route 'r', invoke_method: a route needs"),
+        ("mygateway:crashes", "mygateway:crashes failed: LookupError (mygateway.py, line "),
+        ("mygateway:empty", "mygateway:empty adds no hub"),
+        ("mygateway:forgot_build", "hub 'h', build_hub_connection: must return the built Hub"),
+    ],
+)
+async def test_a_bad_orchestration_is_one_line_and_exit_code_2(
+    folder: Path, orchestration: str, text: str
+) -> None:
+    exit_code, errors = await failure("run", orchestration, "--port", "0", cwd=folder)
+    assert exit_code == 2
+    assert errors.startswith(f"signalr-gateway: {text}")
+    assert errors.count("\n") == 1
+
+
+async def test_a_port_in_use_is_one_line_and_exit_code_1(folder: Path) -> None:
+    async with command("run", "mygateway:plain", "--port", "0", cwd=folder) as first:
+        port = (await first.line(r"console .*:(\d+)/$"))[1]
+        exit_code, errors = await failure("run", "mygateway:off", "--port", port, cwd=folder)
+        line = rf"signalr-gateway: cannot listen on 127\.0\.0\.1:{port}: [^\n]*in use[^\n]*\n"
+        assert exit_code == 1
+        assert re.fullmatch(line, errors)
+        for taken, other in (("--port", "--hub-port"), ("--hub-port", "--port")):
+            exit_code, errors = await failure("demo", taken, port, other, "0")
+            assert exit_code == 1
+            assert re.fullmatch(line, errors)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"signalr-gateway {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nosuch"],
+        ["run"],
+        ["demo", "--port", "x"],
+        ["demo", "--port", "65536"],
+        ["demo", "--hub-port", "-1"],
+        ["demo", "--maximum-body-size", "-5"],
+    ],
+)
+def test_a_wrong_command_is_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+async def test_uvloop_where_it_is_absent(tmp_path: Path) -> None:
+    """The current folder counts before what is installed: what lies here is found instead."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError", encoding="utf-8")
+    exit_code, errors = await failure("demo", "--uvloop", cwd=tmp_path)
+    assert exit_code == 2
+    assert errors == (
+        "signalr-gateway: --uvloop needs the package uvloop:"
+        ' pip install "signalr-gateway[uvloop]"\n'
+    )
+    assert await event_loop_of_the_demo(cwd=tmp_path) == "asyncio"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
+@pytest.mark.parametrize(
+    ("flags", "event_loop"),
+    [((), "uvloop"), (("--uvloop",), "uvloop"), (("--no-uvloop",), "asyncio")],
+)
+async def test_uvloop_where_it_is_installed(flags: tuple[str, ...], event_loop: str) -> None:
+    assert await event_loop_of_the_demo(*flags) == event_loop
+
+
+async def test_uvloop_cannot_be_both_wanted_and_not() -> None:
+    exit_code, errors = await failure("demo", "--uvloop", "--no-uvloop")
+    assert (exit_code, errors) == (
+        2,
+        "signalr-gateway: --uvloop and --no-uvloop exclude each other\n",
+    )
+
+
+async def event_loop_of_the_demo(*flags: str, cwd: Path = ROOT) -> str:
+    """The event loop that the demo names when it starts; nothing else is said about event loops."""
+    arguments = ("demo", "--port", "0", "--hub-port", "0", *flags)
+    async with command(*arguments, cwd=cwd, merged=True) as demo:
+        await demo.line("^curl")
+        output = await demo.stop_and_read()
+    (line,) = (line for line in output.splitlines() if "loop" in line or "gateway started" in line)
+    found = re.search(r"gateway started on (\w+), number of hubs: 1, of routes: 1$", line)
+    assert found is not None
+    return found[1]

@@ -1,0 +1,203 @@
+"""The OpenAPI document that an orchestration makes (GW-12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from protocol import HubConnection, HubConnectionBuilder
+from signalr_gateway import HubRouteInfo, Orchestrator, __version__
+from signalr_gateway.cli import demo as demo_module
+from signalr_gateway.http.openapi import openapi_document
+from signalr_gateway.routing.problem_code import ProblemCode
+from tests.gateway.sample_hub import RECEIVE_KEY, sample_routes
+
+Document = dict[str, Any]
+
+ROOM = "/api/Gateway/hub/sample/room"
+OTHERS = {"/api/Gateway/orchestration", "/healthz"}
+
+
+def never_built(builder: HubConnectionBuilder) -> HubConnection:
+    raise AssertionError("a document needs no connection")
+
+
+def document_of(orchestrator: Orchestrator) -> Document:
+    document: Document = msgspec.json.decode(openapi_document(orchestrator))
+    return document
+
+
+@pytest.fixture
+def document() -> Document:
+    """Of a hub with routes of every kind."""
+    orchestrator = Orchestrator()
+    sample_routes(orchestrator, "http://127.0.0.1:9/samplehub", receive_key=RECEIVE_KEY)
+    return document_of(orchestrator)
+
+
+def resolved(document: Document, node: Document) -> Document:
+    """What a node refers to, if it does."""
+    while "$ref" in node:
+        found: Any = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        node = found
+    return node
+
+
+def problem_codes(document: Document, operation: Document) -> dict[str, int]:
+    """Every code that an operation's answers name, with its status."""
+    codes: dict[str, int] = {}
+    for status, reference in operation["responses"].items():
+        content = resolved(document, reference)["content"]
+        if "application/problem+json" in content:
+            schema = content["application/problem+json"]["schema"]
+            assert schema["properties"]["status"] == {"const": int(status)}
+            codes |= dict.fromkeys(schema["properties"]["code"]["enum"], int(status))
+    return codes
+
+
+def test_is_valid_openapi(document: Document) -> None:
+    """GW-12."""
+    assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == __version__
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_is_valid_when_there_is_no_hub() -> None:
+    document = document_of(Orchestrator())
+    OpenAPIV31SpecValidator(document).validate()
+    assert set(document["paths"]) == OTHERS
+
+
+def test_every_route_that_takes_calls_has_a_path(document: Document) -> None:
+    """GW-12: with its real keys; those that only receive have none."""
+    keys = "room echo ten nothing fail crash hold abort nosuchmethod one two".split()
+    assert set(document["paths"]) - OTHERS == {f"/api/Gateway/hub/sample/{key}" for key in keys}
+
+
+def test_keys_are_escaped_one_by_one() -> None:
+    """GW-7: so that the address leads to the route, and no part looks like a parameter."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("a/b", never_built).add_route("c", HubRouteInfo(invoke_method="I"))
+    orchestrator.add_hub("a", never_built).add_route("b/c", HubRouteInfo(invoke_method="I"))
+    orchestrator.add_hub("ü {x}?", never_built).add_route("%:", HubRouteInfo(invoke_method="I"))
+    document = document_of(orchestrator)
+    OpenAPIV31SpecValidator(document).validate()
+    assert set(document["paths"]) - OTHERS == {
+        "/api/Gateway/hub/a%2Fb/c",
+        "/api/Gateway/hub/a/b%2Fc",
+        "/api/Gateway/hub/%C3%BC%20%7Bx%7D%3F/%25%3A",
+    }
+
+
+def test_operation_ids_differ_whatever_the_keys() -> None:
+    orchestrator = Orchestrator()
+    for api, key in (("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c")):
+        orchestrator.add_hub(api, never_built).add_route(key, HubRouteInfo(invoke_method="I"))
+    paths = document_of(orchestrator)["paths"].values()
+    ids = [operation["operationId"] for path in paths for operation in path.values()]
+    assert len(set(ids)) == 5
+
+
+def test_the_server_is_relative_to_the_document(document: Document) -> None:
+    """So that what a proxy puts before /swagger/v1/swagger.json stays before the paths."""
+    assert [server["url"] for server in document["servers"]] == ["../.."]
+
+
+def test_the_body_is_a_list_of_at_most_ten_values(document: Document) -> None:
+    body = document["paths"][ROOM]["post"]["requestBody"]
+    assert body["required"] is True
+    schema = body["content"]["application/json"]["schema"]
+    assert schema == {"type": "array", "maxItems": 10, "items": {}}
+
+
+def test_the_demos_route_shows_the_documentations_call() -> None:
+    orchestrator = Orchestrator()
+    demo_module.orchestrate(orchestrator, "http://127.0.0.1:9/chathub")
+    operation = document_of(orchestrator)["paths"]["/api/Gateway/hub/chatservice/room"]["post"]
+    assert operation["summary"] == "Say something to everybody"
+    assert bodies(operation) == [[{"name": "John", "message": "Hello!"}]]
+
+
+def test_summary_and_examples_are_the_authors() -> None:
+    info = HubRouteInfo(invoke_method="Add", summary="Adds", examples=[[1, 2], [0.5, -1]])
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", never_built).add_route("add", info)
+    operation = document_of(orchestrator)["paths"]["/api/Gateway/hub/h/add"]["post"]
+    assert operation["summary"] == "Adds"
+    assert bodies(operation) == [[1, 2], [0.5, -1]]
+
+
+def test_a_route_without_examples_shows_what_a_body_looks_like(document: Document) -> None:
+    operation = document["paths"][ROOM]["post"]
+    assert operation["summary"] == "Calls SendMessage"
+    assert bodies(operation) == [[], ["text", 1]]
+
+
+def bodies(operation: Document) -> list[Any]:
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    return [example["value"] for example in examples.values()]
+
+
+def test_calls_name_every_problem_of_the_table(document: Document) -> None:
+    """GW-9: all codes, each under its own status, and answers that can be told apart by them."""
+    expected = {code.code: code.status.value for code in ProblemCode}
+    for path in set(document["paths"]) - OTHERS:
+        assert problem_codes(document, document["paths"][path]["post"]) == expected
+
+
+@pytest.mark.parametrize("path", sorted(OTHERS))
+def test_the_gets_name_theirs(document: Document, path: str) -> None:
+    codes = problem_codes(document, document["paths"][path]["get"])
+    assert codes == {"method-not-allowed": 405, "internal-error": 500}
+
+
+@pytest.mark.parametrize("code", list(ProblemCode))
+def test_problems_are_shown_as_they_are_sent(document: Document, code: ProblemCode) -> None:
+    answer = document["components"]["responses"][f"Problem{code.status.value}"]
+    assert f"`{code.code}`: {code.title}" in answer["description"]
+    example = answer["content"]["application/problem+json"]["examples"][code.code]["value"]
+    assert example["code"] == code.code
+    assert example["status"] == code.status.value
+    assert set(example) == set(document["components"]["schemas"]["ProblemBody"]["required"])
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (405, {"X-Request-Id", "Allow"}),
+        (502, {"X-Request-Id"}),
+        (503, {"X-Request-Id", "Retry-After"}),
+    ],
+)
+def test_headers_of_problems(document: Document, status: int, headers: set[str]) -> None:
+    assert set(document["components"]["responses"][f"Problem{status}"]["headers"]) == headers
+
+
+def test_success_may_have_a_result_or_none(document: Document) -> None:
+    """GW-8."""
+    answer = document["paths"][ROOM]["post"]["responses"]["200"]
+    assert "empty body" in answer["description"]
+    assert set(answer["content"]["application/json"]["examples"]) == {"result", "nothing"}
+
+
+def test_the_gateway_hub_is_mentioned_while_there_is_one() -> None:
+    orchestrator = Orchestrator()
+    orchestrator.gateway_hub_url = "https://localhost:44360/Events"
+    assert "`/Events`" in document_of(orchestrator)["info"]["description"]
+    orchestrator.start_gateway_hub = False
+    assert "`/Events`" not in document_of(orchestrator)["info"]["description"]
+
+
+def test_no_secret_is_in_it() -> None:
+    orchestrator = Orchestrator()
+    sample_routes(
+        orchestrator, "http://127.0.0.1:9/samplehub?access_token=HUSH", receive_key=RECEIVE_KEY
+    )
+    text = openapi_document(orchestrator)
+    for secret in (RECEIVE_KEY, "HUSH", "127.0.0.1"):
+        assert secret.encode() not in text

@@ -1,0 +1,195 @@
+"""GW-14, GW-15, GW-2, GW-6: where calls and events go."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Raw
+
+from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, Payload
+from protocol.json.scanner import is_deeper
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Audience, Delivery, Misfit, Relay, Unrouted
+from tests.gateway.payloads import json_payload
+
+TEXT = b'["John", 0.10,{"z":1e400 ,"a":null}]'
+
+
+def written(delivery: Delivery) -> bytes:
+    """The arguments as a JSON client gets them."""
+    return bytes(JsonHubProtocol().encode_arguments(delivery.arguments))
+
+
+def never_built(builder: HubConnectionBuilder) -> HubConnection:
+    raise AssertionError("the relay needs no connection")
+
+
+def relay_of(**hubs: dict[str, HubRouteInfo]) -> Relay:
+    orchestrator = Orchestrator()
+    for api, routes in hubs.items():
+        builder = orchestrator.add_hub(api, never_built)
+        for key, info in routes.items():
+            builder.add_route(key, info)
+    return Relay(orchestrator.hubs)
+
+
+def receives(
+    method: str = "R", to: BroadcastType = BroadcastType.ALL, group: str | None = None
+) -> HubRouteInfo:
+    return HubRouteInfo(receive_method=method, broadcast_type=to, receive_group=group)
+
+
+@pytest.mark.parametrize(
+    ("api", "key", "found"),
+    [
+        ("alpha", "room", ("alpha", "room")),
+        ("ALPHA", "Room", ("alpha", "room")),
+        ("alpha", "other", None),
+        ("beta", "OTHER", ("beta", "other")),
+        ("beta", "room", None),
+        ("gamma", "room", None),
+        ("", "", None),
+        ("alpha ", "room", None),
+    ],
+)
+def test_routes_are_found_in_their_own_hub_ignoring_case(
+    api: str, key: str, found: tuple[str, str] | None
+) -> None:
+    """GW-1."""
+    relay = relay_of(alpha={"Room": receives()}, Beta={"other": receives()})
+    route = relay.find_route(api, key)
+    assert (route and (route.api, route.key)) == found
+
+
+def test_the_envelope_holds_all_arguments_unchanged_and_an_empty_state() -> None:
+    """GW-14."""
+    delivery = relay_of(h={"r": receives()}).route_event("h", "R", json_payload(TEXT))
+    assert isinstance(delivery, Delivery)
+    assert (delivery.target, delivery.audience) == ("R", Audience(everyone=True))
+    assert written(delivery) == b"[" + TEXT + b",{}]"
+
+
+def test_a_spread_route_sends_the_arguments_as_they_came() -> None:
+    """GW-14."""
+    relay = relay_of(h={"r": HubRouteInfo(receive_method="R", spread=True)})
+    delivery = relay.route_event("h", "R", json_payload(TEXT))
+    assert isinstance(delivery, Delivery)
+    assert len(delivery.arguments) == 3
+    assert written(delivery) == b'["John",0.10,{"z":1e400 ,"a":null}]'
+
+
+@pytest.mark.parametrize("target", ["r", "R ", "Other", ""])
+def test_events_are_matched_exactly(target: str) -> None:
+    """GW-27: as in .NET, upper and lower case count."""
+    relay = relay_of(h={"r": receives()})
+    assert relay.route_event("h", target, json_payload(TEXT)) == Unrouted(target)
+
+
+def test_events_stay_with_the_routes_of_their_hub() -> None:
+    """GW-1."""
+    relay = relay_of(alpha={"a": receives("A")}, beta={"b": receives("B")})
+    assert isinstance(relay.route_event("alpha", "B", json_payload(TEXT)), Unrouted)
+    assert isinstance(relay.route_event("beta", "B", json_payload(TEXT)), Delivery)
+
+
+def test_a_send_only_route_receives_nothing() -> None:
+    """GW-2."""
+    relay = relay_of(h={"r": HubRouteInfo(invoke_method="I")})
+    assert isinstance(relay.route_event("h", "I", json_payload(TEXT)), Unrouted)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (b'["John",1]', None),
+        (b'["John"]', "expected 2 arguments, got 1"),
+        (b'["John",1,2]', "expected 2 arguments, got 3"),
+        (b'["John","1"]', "argument 2 is no Int64 but text"),
+        (b"[{},1]", "argument 1 is no String but an object"),
+    ],
+)
+def test_events_that_do_not_fit_are_kept_back(
+    arguments: bytes, reason: str | None, spread: bool
+) -> None:
+    """GW-6."""
+    relay = relay_of(
+        h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[str, int], spread=spread)}
+    )
+    outcome = relay.route_event("h", "R", json_payload(arguments))
+    if reason is None:
+        assert isinstance(outcome, Delivery)
+    else:
+        assert outcome == Misfit("R", reason)
+
+
+def test_no_declared_types_let_anything_pass_and_an_empty_list_nothing_but_no_arguments() -> None:
+    """GW-6."""
+    untyped = relay_of(h={"r": receives()})
+    assert isinstance(untyped.route_event("h", "R", json_payload(b"[]")), Delivery)
+    none = relay_of(h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[])})
+    assert isinstance(none.route_event("h", "R", json_payload(b"[]")), Delivery)
+    assert isinstance(none.route_event("h", "R", json_payload(b"[1]")), Misfit)
+
+
+def test_what_clients_could_not_read_is_kept_back() -> None:
+    """J-11: around the arguments there is one level more than the hub sent, and 64 is the limit."""
+    for route in (receives(), HubRouteInfo(receive_method="R", spread=True)):
+        relay = relay_of(h={"r": route})
+        deep = relay.route_event("h", "R", json_payload(b"[" * 62 + b"]" * 62))
+        assert isinstance(deep, Delivery)
+        assert not is_deeper(written(deep), 63)
+        outcome = relay.route_event("h", "R", json_payload(b"[" * 63 + b"]" * 63))
+        assert outcome == Misfit("R", "nests deeper than 62 levels")
+
+
+def test_events_of_a_messagepack_hub() -> None:
+    """GW-6, GW-14: checked as the JSON they become, passed on as they came."""
+    route = HubRouteInfo(receive_method="R", receive_parameter_types=[str, bytes])
+    relay = relay_of(h={"r": route})
+    event = b"\x92\xa1x\xc4\x01\xff"
+    delivery = relay.route_event("h", "R", Payload({"messagepack": Raw(event)}))
+    assert isinstance(delivery, Delivery)
+    assert written(delivery) == b'[["x","/w=="],{}]'
+    assert bytes(delivery.arguments[0].form("messagepack")) == event
+    for unfit, reason in (
+        (b"\x91\xa1x", "expected 2 arguments, got 1"),
+        (b"\x92\xa1x\x01", "argument 2 is no Byte[] but a number"),
+        (b"\x92\xa1x\xd4\x05\x00", "An extension of type 5 has no JSON form."),
+    ):
+        outcome = relay.route_event("h", "R", Payload({"messagepack": Raw(unfit)}))
+        assert outcome == Misfit("R", reason)
+
+
+ALL, GROUP, INDIVIDUAL = BroadcastType.ALL, BroadcastType.GROUP, BroadcastType.INDIVIDUAL
+
+
+@pytest.mark.parametrize(
+    ("routes", "audience"),
+    [
+        ({"a": receives()}, Audience(everyone=True)),
+        ({"a": receives(to=GROUP, group="G")}, Audience(False, groups=frozenset({"G"}))),
+        ({"A": receives(to=INDIVIDUAL)}, Audience(False, routes=frozenset({"a"}))),
+        (
+            {
+                "a": receives(to=GROUP, group="G"),
+                "b": receives(to=GROUP, group="g"),
+                "c": receives(to=INDIVIDUAL),
+                "d": receives(to=GROUP, group="G"),
+                "x": receives("Other", to=GROUP, group="not this one"),
+            },
+            Audience(False, groups=frozenset({"G", "g"}), routes=frozenset({"c"})),
+        ),
+        (
+            {"a": receives(to=GROUP, group="G"), "b": receives(), "c": receives(to=INDIVIDUAL)},
+            Audience(everyone=True),
+        ),
+    ],
+)
+def test_an_event_goes_to_the_union_of_its_routes_audiences(
+    routes: dict[str, HubRouteInfo], audience: Audience
+) -> None:
+    """GW-15, GW-2."""
+    outcome = relay_of(h=routes).route_event("h", "R", json_payload(TEXT))
+    assert isinstance(outcome, Delivery)
+    assert outcome.audience == audience

@@ -1,0 +1,224 @@
+"""The relay against a model that only says what is meant: which route, which audience (GW-15).
+
+Orchestrations, subscriptions and events of all kinds are drawn from few names, so that they meet.
+The model goes through all routes and all that was subscribed, each time; the relay has tables, and
+counts what a connection holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from hypothesis import event as classify
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import Payload
+from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Delivery, Misfit, Relay, Subscription, Unrouted
+from signalr_gateway.routing.subscriptions import Subscriptions
+from tests.gateway.sample_hub import connecting_to
+
+APIS = ("alpha", "Beta")
+KEYS = ("one", "ONE", "Two")
+METHODS = ("Event", "event")
+GROUPS = ("g", "G")
+USERS = ("john", "jane")
+CONNECTIONS = range(2)
+
+
+@dataclass(frozen=True)
+class Route:
+    """As it was written; whatever ignores case is compared by the model."""
+
+    api: str
+    key: str
+    info: HubRouteInfo
+
+    def is_called(self, api: str, key: str) -> bool:
+        return (self.api.lower(), self.key.lower()) == (api.lower(), key.lower())
+
+    def receives(self, api: str, target: str) -> bool:
+        return self.api.lower() == api.lower() and self.info.receive_method == target
+
+
+@dataclass(frozen=True)
+class Change:
+    """A connection subscribes to a route, or ends that, as a user where it is individual."""
+
+    subscribe: bool
+    connection: int
+    route: Route
+    user: str
+
+
+def route_infos() -> st.SearchStrategy[HubRouteInfo]:
+    def info(
+        kind: BroadcastType, method: str | None, group: str, types: list[type] | None, spread: bool
+    ) -> HubRouteInfo:
+        if method is None:
+            return HubRouteInfo(invoke_method="Invoke")
+        return HubRouteInfo(
+            receive_method=method,
+            receive_parameter_types=types,
+            broadcast_type=kind,
+            receive_group=group if kind is BroadcastType.GROUP else None,
+            spread=spread,
+        )
+
+    return st.builds(
+        info,
+        st.sampled_from((*BroadcastType, BroadcastType.GROUP, BroadcastType.INDIVIDUAL)),
+        st.sampled_from(("Event", "Event", "event", None)),
+        st.sampled_from(GROUPS),
+        st.sampled_from((None, None, None, [int])),
+        st.sampled_from((False, False, False, True)),
+    )
+
+
+@st.composite
+def orchestrations(draw: st.DrawFn) -> tuple[list[Route], Orchestrator]:
+    """What the orchestrator takes of it: routes that do not go together are refused (GW-2)."""
+    orchestrator = Orchestrator()
+    routes = []
+    for api in APIS:
+        builder = orchestrator.add_hub(api, connecting_to("http://127.0.0.1:1/hub"))
+        for key in draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=4)):
+            info = draw(route_infos())
+            try:
+                builder.add_route(key, info)
+            except OrchestrationError:
+                continue
+            routes.append(Route(api, key, info))
+    return routes, orchestrator
+
+
+class Relayed:
+    """The relay, and connections in the channels that it tells them to join."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self.relay = Relay(orchestrator.hubs)
+        self._held = [Subscriptions(self.relay) for _ in CONNECTIONS]
+        self._channels: list[set[str]] = [set() for _ in CONNECTIONS]
+
+    def make(self, change: Change) -> None:
+        held, channels = self._held[change.connection], self._channels[change.connection]
+        api = change.route.api.lower()
+        if change.route.info.broadcast_type is BroadcastType.GROUP:
+            subscription = Subscription(api, group=change.route.info.receive_group)
+        else:
+            subscription = Subscription(api, route=change.route.key.lower(), user=change.user)
+        if change.subscribe:
+            joined = held.add(subscription) or []
+            assert channels.isdisjoint(joined)
+            channels.update(joined)
+        else:
+            left = held.remove(subscription) or []
+            assert channels.issuperset(left)
+            channels.difference_update(left)
+
+    def audience(self, delivery: Delivery) -> set[int]:
+        if delivery.audience.everyone:
+            return set(CONNECTIONS)
+        return {each for each in CONNECTIONS if delivery.channel in self._channels[each]}
+
+
+def still_subscribed(changes: list[Change]) -> set[tuple[int, str, str, str]]:
+    """Connection, hub, what of it, and as whom; the last word on each counts."""
+    held = set()
+    for change in changes:
+        in_group = change.route.info.broadcast_type is BroadcastType.GROUP
+        user = "" if in_group else change.user
+        subscription = (change.connection, change.route.api, what(change.route), user)
+        held.add(subscription) if change.subscribe else held.discard(subscription)
+    return held
+
+
+def entitled(routes: list[Route], changes: list[Change]) -> set[int]:
+    """GW-15: who gets an event that these routes of one hub receive."""
+    held = {subscription[:3] for subscription in still_subscribed(changes)}
+    reached = set()
+    for route in routes:
+        if route.info.broadcast_type is BroadcastType.ALL:
+            return set(CONNECTIONS)
+        reached |= {it for it in CONNECTIONS if (it, route.api, what(route)) in held}
+    return reached
+
+
+def what(route: Route) -> str:
+    """What a subscription to this route is for."""
+    if route.info.broadcast_type is BroadcastType.GROUP:
+        return f"group {route.info.receive_group}"
+    return f"route {route.key.lower()}"
+
+
+@given(orchestrations(), st.sampled_from((*APIS, "ALPHA", "gamma")), st.sampled_from((*KEYS, "x")))
+def test_which_route(drawn: tuple[list[Route], Orchestrator], api: str, key: str) -> None:
+    """GW-1: that of its own hub, both keys ignoring case, or none."""
+    routes, orchestrator = drawn
+    found = Relay(orchestrator.hubs).find_route(api, key)
+    named = [route for route in routes if route.is_called(api, key)]
+    assert (found is None) is (not named)
+    if found is not None:
+        [route] = named
+        assert (found.api, found.key) == (route.api.lower(), route.key.lower())
+        assert found.receive_method == route.info.receive_method
+
+
+@given(orchestrations(), st.data())
+def test_which_audience(drawn: tuple[list[Route], Orchestrator], data: st.DataObject) -> None:
+    """GW-2, GW-6, GW-15, GW-20: the union of what the routes of an event ask for, once each."""
+    routes, orchestrator = drawn
+    limited = [it for it in routes if it.info.broadcast_type is not BroadcastType.ALL]
+    changes = data.draw(st.lists(changes_of(limited), max_size=12)) if limited else []
+    relayed = Relayed(orchestrator)
+    for count in range(len(changes) + 1):
+        for api, target, arguments in itertools.product(APIS, METHODS, ([], [1])):
+            receiving = [route for route in routes if route.receives(api, target)]
+            audience = entitled(receiving, changes[:count])
+            check(relayed, api, target, arguments, receiving, audience)
+        if count < len(changes):
+            relayed.make(changes[count])
+
+
+def changes_of(routes: list[Route]) -> st.SearchStrategy[Change]:
+    return st.builds(
+        Change,
+        st.sampled_from((True, True, False)),
+        st.sampled_from(CONNECTIONS),
+        st.sampled_from(routes),
+        st.sampled_from(USERS),
+    )
+
+
+def check(
+    relayed: Relayed,
+    api: str,
+    target: str,
+    arguments: list[int],
+    receiving: list[Route],
+    audience: set[int],
+) -> None:
+    """That an event reaches this audience, if routes receive it and it fits what they declare."""
+    text = msgspec.json.encode(arguments)
+    payload = Payload({"json": msgspec.Raw(text)})
+    outcome = relayed.relay.route_event(api.lower(), target, payload)
+    classify(type(outcome).__name__)
+    if not receiving:
+        assert outcome == Unrouted(target)
+        return
+    info = receiving[0].info
+    types = info.receive_parameter_types
+    if types is not None and len(types) != len(arguments):
+        assert isinstance(outcome, Misfit)
+        return
+    assert isinstance(outcome, Delivery)
+    assert outcome.target == target
+    assert relayed.audience(outcome) == audience
+    sent: list[Any] = [msgspec.json.decode(bytes(each.form("json"))) for each in outcome.arguments]
+    assert sent == (arguments if info.spread else [arguments, {}])

@@ -1,0 +1,259 @@
+"""Connections that send no complete request head in time are closed; others are not."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from signalr_gateway.orchestration.limits import Limits
+from signalr_gateway.serving import runner
+from signalr_gateway.serving.listener import serving
+from signalr_gateway.serving.request_heads import RequestHeads
+from signalr_gateway.serving.tls import CertificatePair, server_context
+from tests.gateway.hand_clock import HandClock
+from tests.support.loop_time import LoopTime
+
+BRIEF = Limits(headers_timeout=0.05)
+
+
+class StubTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+        self.protocol: Any = None
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+
+class StubProtocol(asyncio.Protocol):
+    """Stands in for aiohttp's protocol and notes what it gets."""
+
+    def __init__(self) -> None:
+        self.journal: list[object] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.journal.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.journal.append(data)
+
+    def pause_writing(self) -> None:
+        self.journal.append("pause")
+
+    def resume_writing(self) -> None:
+        self.journal.append("resume")
+
+    def eof_received(self) -> bool:
+        self.journal.append("eof")
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.journal.append(exc)
+
+
+class Connection:
+    """An accepted connection of which the deadline of its head runs."""
+
+    def __init__(self, heads: RequestHeads) -> None:
+        self.transport = StubTransport()
+        self.protocol = StubProtocol()
+        self.watched = heads.watch(self.protocol)
+        self.transport.set_protocol(self.watched)
+        self.watched.connection_made(self.transport)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.transport.aborted
+
+
+@pytest.fixture
+async def loop_time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
+    return LoopTime(monkeypatch)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def heads(clock: HandClock) -> RequestHeads:
+    return RequestHeads(30.0, clock)
+
+
+async def test_a_silent_connection(heads: RequestHeads, clock: HandClock) -> None:
+    early = Connection(heads)
+    await clock.advance(10)
+    late = Connection(heads)
+    await clock.advance(19.9)
+    assert not early.is_closed
+    await clock.advance(0.1)
+    assert (early.is_closed, late.is_closed) == (True, False)
+    await clock.advance(10)
+    assert late.is_closed
+
+
+async def test_bytes_of_an_unfinished_head_win_no_time(
+    heads: RequestHeads, clock: HandClock
+) -> None:
+    slow = Connection(heads)
+    for _ in range(3):
+        await clock.advance(9)
+        slow.watched.data_received(b"G")
+    await clock.advance(3)
+    assert slow.is_closed
+
+
+async def test_a_request_that_is_served_has_any_time(heads: RequestHeads, clock: HandClock) -> None:
+    """And so have the bytes that arrive meanwhile, such as frames of a WebSocket."""
+    busy = Connection(heads)
+    busy.watched.suspend()
+    busy.transport.protocol.data_received(b"frame")
+    await clock.advance(1000)
+    busy.watched.resume()
+    await clock.advance(1000)
+    assert not busy.is_closed
+    busy.transport.protocol.data_received(b"G")
+    await clock.advance(30)
+    assert busy.is_closed
+
+
+def test_a_lost_connection_is_forgotten_at_once(heads: RequestHeads) -> None:
+    lost = Connection(heads)
+    watched = weakref.ref(lost.watched)
+    lost.watched.connection_lost(None)
+    del lost
+    gc.collect()
+    assert watched() is None
+
+
+async def test_no_connection_is_closed_after_the_end(heads: RequestHeads, clock: HandClock) -> None:
+    silent = Connection(heads)
+    heads.close()
+    await clock.advance(30)
+    assert not silent.is_closed
+
+
+def test_everything_is_handed_on(heads: RequestHeads) -> None:
+    connection = Connection(heads)
+    connection.watched.data_received(b"data")
+    connection.watched.pause_writing()
+    connection.watched.resume_writing()
+    assert connection.watched.eof_received()
+    error = ConnectionResetError()
+    connection.watched.connection_lost(error)
+    assert connection.protocol.journal == ["made", b"data", "pause", "resume", "eof", error]
+
+
+async def test_a_request_that_another_listener_accepted(heads: RequestHeads) -> None:
+    """Its connection is not watched; the request is served."""
+    app = web.Application()
+    heads.guard(app)
+    request = make_mocked_request("GET", "/", transport=StubTransport())
+    [middleware] = app.middlewares
+    assert (await middleware(request, answer)).status == 200
+
+
+async def answer(_: web.Request) -> web.Response:
+    return web.Response(text="here")
+
+
+def application() -> web.Application:
+    app = web.Application()
+    app.router.add_get("/", answer)
+    return app
+
+
+async def ends(reader: asyncio.StreamReader) -> bool:
+    """Whether the server ends the connection, however it does; this waits for it."""
+    try:
+        return await reader.read() is not None
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_over_a_socket(sent: bytes) -> None:
+    async with serving(application(), "127.0.0.1", 0, limits=BRIEF) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent)
+        assert await ends(reader)
+        writer.close()
+
+
+@pytest.mark.timeout(20)  # far below asyncio's own timeout of a handshake
+async def test_a_tls_handshake_that_does_not_begin(certificate: CertificatePair) -> None:
+    context = server_context(certificate)
+    async with serving(application(), "127.0.0.1", 0, context, limits=BRIEF) as url:
+        host, port = url.removeprefix("https://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert await ends(reader)
+        writer.close()
+
+
+async def test_later_requests_have_a_deadline_too(loop_time: LoopTime) -> None:
+    async with serving(application(), "127.0.0.1", 0) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+        writer.write(b"GET / HTTP/1.1\r\n")
+        ending = asyncio.create_task(ends(reader))
+        await loop_time.pass_until_done(ending)
+        assert ending.result()
+        writer.close()
+
+
+async def test_idle_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "KEEP_ALIVE_TIMEOUT", 0.05)
+    async with serving(application(), "127.0.0.1", 0) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+        assert await ends(reader)
+        writer.close()
+
+
+async def test_a_web_socket_outlives_the_deadline(loop_time: LoopTime) -> None:
+    """The connection of a served request is not watched."""
+
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+    app = application()
+    app.router.add_get("/echo", echo)
+    async with (
+        serving(app, "127.0.0.1", 0) as url,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url + "/echo") as socket,
+    ):
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        ending = asyncio.create_task(ends(reader))
+        await loop_time.pass_until_done(ending)  # a deadline has passed
+        writer.close()
+        await socket.send_str("still here")
+        assert (await socket.receive()).data == "still here"

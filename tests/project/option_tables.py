@@ -1,0 +1,139 @@
+"""The tables of options in the documents, written from the gateway's schema.
+
+``python -m tests.project.option_tables`` writes them into the documents; a test checks that they
+are current. A table is recognized by its first heading.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from msgspec import NODEFAULT, Struct, inspect
+
+from signalr_gateway import HubRouteInfo
+from signalr_gateway.cli.flags import file_flags
+from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
+from signalr_gateway.config.schema import (
+    CheckCommand,
+    DemoCommand,
+    EveryCommand,
+    File,
+    GatewayHubTable,
+    HubTable,
+    Listen,
+)
+from signalr_gateway.orchestration.limits import Limits
+from tests.support.documents import DOCUMENTS
+
+Row = tuple[str, ...]
+
+
+def main() -> None:
+    """Write the tables into the documents."""
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for heading in TABLES:
+            table = written(heading).replace("\\", "\\\\")
+            text = _pattern(heading).sub(table, text)
+        document.write_text(text, encoding="utf-8")
+
+
+def written(heading: str) -> str:
+    """The table with this first heading, as Markdown."""
+    header, *rows = TABLES[heading]()
+    rule = f"|{'---|' * len(header)}\n"
+    return _line(header) + rule + "".join(map(_line, rows))
+
+
+def _line(cells: Row) -> str:
+    return f"| {' | '.join(cells)} |\n".replace("|  |", "| |")
+
+
+def found(heading: str) -> dict[Path, str]:
+    """The tables with this first heading in the documents."""
+    return {
+        document: text
+        for document in DOCUMENTS
+        for text in _pattern(heading).findall(document.read_text(encoding="utf-8"))
+    }
+
+
+def _pattern(heading: str) -> re.Pattern[str]:
+    return re.compile(rf"^\| {re.escape(heading)} \|.*\n(?:\|.*\n)*", re.MULTILINE)
+
+
+def _file_table(heading: str, table: type[Struct]) -> Callable[[], Iterator[Row]]:
+    def rows() -> Iterator[Row]:
+        yield heading, "value", "default", "meaning"
+        for option in options_of(table):
+            default = _code(as_toml(option.default))
+            if option.default is NODEFAULT:
+                default = "required"
+            yield _code(option.name), _values(option), default, option.sentence
+
+    return rows
+
+
+def _values(option: Option) -> str:
+    [kind, *_] = option.kinds
+    words = (kind.item or kind).words
+    if words:
+        of = "list of " if kind.item else ""
+        return of + alternatives(_code(json.dumps(word)) for word in words)
+    if isinstance(kind.type, inspect.BoolType):
+        return "`true` or `false`"
+    return alternatives(
+        _code(json.dumps(*kind.words)) if kind.words else kind.expected.removeprefix("a ")
+        for kind in option.kinds
+    )
+
+
+def _python_rows() -> Iterator[Row]:
+    yield "HubRouteInfo", "default", "meaning"
+    for option in options_of(HubRouteInfo):
+        default = option.default
+        shown = str(default) if isinstance(default, Enum) else repr(default)
+        yield _code(option.name), _code(shown), option.sentence
+
+
+def _flag_rows() -> Iterator[Row]:
+    yield "option", "value", "default", "of", "meaning"
+    for _, option in file_flags():
+        yield _flag_row(option, "`demo`, `run`")
+    for command, of in ((DemoCommand, "`demo`"), (CheckCommand, "`check`"), (EveryCommand, "all")):
+        for option in options_of(command):
+            yield _flag_row(option, of)
+
+
+def _flag_row(option: Option, of: str) -> Row:
+    default = as_toml(option.default).strip('"')
+    is_switch = default == "false"
+    return (
+        _code(option.flag or ""),
+        "" if is_switch else _values(option).replace('"', ""),
+        "" if is_switch or default == "[]" else _code(default),
+        of,
+        option.sentence,
+    )
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
+    "HubRouteInfo": _python_rows,
+    "option": _flag_rows,
+    "[hubs.KEY.routes.KEY]": _file_table("[hubs.KEY.routes.KEY]", HubRouteInfo),
+    "top level": _file_table("top level", File),
+    "[listen]": _file_table("[listen]", Listen),
+    "[limits]": _file_table("[limits]", Limits),
+    "[gateway_hub]": _file_table("[gateway_hub]", GatewayHubTable),
+    "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The README is true: what it says to copy is copied from it and run, as real processes.
+
+Only ports are exchanged, so that other programs on the machine do not matter. That names and files
+exist is checked in `test_docs`.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from protocol import HubConnectionBuilder
+from tests.interop.processes import LineProcess
+from tests.project.documented_programs import (
+    ENVIRONMENT,
+    Addresses,
+    chat_chain,
+    gateway_argv,
+    run_curl,
+    started,
+)
+from tests.support.checkout import ROOT
+from tests.support.documents import README, code_blocks, code_files
+
+DEMO, TESTS, CURL = code_blocks(README, "sh")
+FILES: Final = {**code_files(README, "python"), **code_files(README, "toml")}
+RUNS: Final = re.findall(r"`signalr-gateway (run [^`]+)`", README.read_text())
+LIBRARY: Final = code_files(ROOT / "docs" / "library.md", "python")
+PROGRAM: Final = ".venv/bin/signalr-gateway "
+
+
+async def test_the_demo(tmp_path: Path) -> None:
+    """It prints the README's curl line, which works, and serves the page it names."""
+    at = Addresses()
+    arguments = DEMO.strip().partition(PROGRAM)[2].split()
+    demo = gateway_argv(*arguments, "--port", str(at.gateway), "--hub-port", str(at.hub))
+    async with started(*demo, ready="^curl ", cwd=tmp_path) as process:
+        assert at.moved(CURL).strip() in process.lines.entries
+        await run_curl(at, CURL, tmp_path)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{at.gateway}/") as page:
+                assert page.content_type == "text/html"
+            async with session.get(f"http://127.0.0.1:{at.gateway}/healthz") as health:
+                assert (await health.json())["status"] == "ok"
+        assert await process.interrupt() == 0
+
+
+def test_the_gateway_is_written_in_toml_and_in_python() -> None:
+    assert RUNS == ["run gateway.toml", "run gateway:configure"]
+    assert sorted(FILES) == ["gateway.py", "gateway.toml"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+async def test_gateway_hub_and_client(tmp_path: Path, run: str) -> None:
+    """What curl posts comes out of the gateway hub; the library's client prints what it should."""
+    at = Addresses()
+    for name, source in FILES.items():
+        (tmp_path / name).write_text(at.moved(source), encoding="utf-8")
+    (tmp_path / "client.py").write_text(at.moved(LIBRARY["client.py"]), encoding="utf-8")
+    events: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
+    listener = HubConnectionBuilder().with_url(f"http://127.0.0.1:{at.gateway}/gatewayhub").build()
+    listener.on("ReceiveMessage", lambda given, state: events.put_nowait((given, state)))
+    async with (
+        chat_chain(at, tmp_path, *run.split(), "--port", str(at.gateway)),
+        listener,
+    ):
+        await run_curl(at, CURL, tmp_path)
+        assert await events.get() == (["John", "Hello!"], {})
+        client = await LineProcess.start(sys.executable, "client.py", env=ENVIRONMENT, cwd=tmp_path)
+        assert await client.end_input() == 0
+        assert client.lines.entries == ["3", "Ada: Hi"]
+        assert await events.get() == (["Ada", "Hi"], {})
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first_screen = "\n".join(README.read_text().splitlines()[:30])
+    assert DEMO in first_screen
+    assert TESTS in first_screen
+    assert CURL not in first_screen
+
+
+@pytest.mark.parametrize("command", [DEMO, TESTS], ids=["demo", "tests"])
+def test_ci_runs_what_the_readme_says(command: str) -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert command.strip() in script.read_text()
+
+
+def test_the_api_page_shows_the_same_call() -> None:
+    assert code_blocks(ROOT / "docs" / "api.md", "sh") == [CURL]
+
+
+def test_the_picture_is_small() -> None:
+    [picture] = re.findall(r"!\[[^\]]+\]\((docs/[^)]+\.png)\)", README.read_text())
+    content = (ROOT / picture).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert len(content) < 150_000

@@ -1,0 +1,42 @@
+"""Hub messages as the JSON hub protocol has them, before they are written as text."""
+
+import json
+from typing import Any, Final
+
+RECORD_SEPARATOR: Final = "\x1e"
+HANDSHAKE: Final = {"protocol": "json", "version": 1}
+PING: Final = {"type": 6}
+CLOSE: Final = {"type": 7}
+CLOSE_AND_RECONNECT: Final = {"type": 7, "allowReconnect": True}
+
+
+def call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> dict[str, Any]:
+    """An Invocation; with ``id`` None no Completion answers it."""
+    wanted = {} if id is None else {"invocationId": id}
+    return {"type": 1, **wanted, "target": target, "arguments": list(arguments), **more}
+
+
+def event(target: str, *arguments: Any, **more: Any) -> dict[str, Any]:
+    """An Invocation that no Completion answers."""
+    return call(target, *arguments, id=None, **more)
+
+
+def completion(id: str = "1", **outcome: Any) -> dict[str, Any]:
+    """A Completion with an ``error``, a ``result`` or neither."""
+    return {"type": 3, "invocationId": id, **outcome}
+
+
+def result(value: Any = None, id: str = "1") -> dict[str, Any]:
+    """A Completion with a result; a void method's is null (S-18)."""
+    return completion(id, result=value)
+
+
+def failure(text: str, id: str = "1") -> dict[str, Any]:
+    """A Completion with an error."""
+    return completion(id, error=text)
+
+
+def joined(*records: Any) -> bytes:
+    """Records as they are on the wire: text as it is, the rest as JSON."""
+    texts = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    return "".join(text + RECORD_SEPARATOR for text in texts).encode()

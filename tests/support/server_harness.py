@@ -1,0 +1,84 @@
+"""A hub server without sockets: a test plays its clients."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from protocol import Hub, HubOptions, Principal
+from protocol.aio.transport import TransportLimits
+from protocol.server.connection import ServerConnection
+from protocol.server.context import HttpRequestData
+from protocol.server.hub_server import HubServer
+from protocol.server.lifetime import HubLifetimeManager
+from protocol.testing import LoopClock, MemoryTransport, memory_pair
+from tests.support.hub_messages import HANDSHAKE
+from tests.support.memory_peer import MemoryPeer
+
+
+class MemoryClient(MemoryPeer):
+    """The far end of one connection of a server."""
+
+    def __init__(
+        self,
+        clock: LoopClock,
+        transport: MemoryTransport,
+        connection_id: str,
+        connection: ServerConnection,
+    ) -> None:
+        super().__init__(clock, transport)
+        self.connection_id = connection_id
+        self.connection = connection
+
+    async def has_ended(self) -> bool:
+        """Whether the server has ended the connection, and is done with it."""
+        await self._clock.settle()
+        return self.transport.peer.ended is not None and self.connection.closed.done()
+
+
+class ServerHarness:
+    """One hub class in service."""
+
+    def __init__(
+        self,
+        clock: LoopClock,
+        hub_class: type[Hub],
+        options: HubOptions | None = None,
+        *,
+        hub_factory: Callable[[], Hub] | None = None,
+        lifetime: HubLifetimeManager | None = None,
+        limits: TransportLimits | None = None,
+    ) -> None:
+        self._limits = limits or TransportLimits()
+        self.clock = clock
+        self.server = HubServer(hub_class, options, hub_factory=hub_factory, lifetime=lifetime)
+        self._count = 0
+
+    async def open(self, user: Principal | None = None, query: str = "") -> MemoryClient:
+        """A connection of which nothing but the transport is there yet; ids are c1, c2, …"""
+        await self.server.start()
+        self._count += 1
+        connection_id = f"c{self._count}"
+        near, far = memory_pair()
+        near.limits = self._limits
+        request = HttpRequestData("GET", "/hub", query, {}, "127.0.0.1")
+        connection = self.server.open(near, connection_id, request, user)
+        await self.clock.settle()
+        return MemoryClient(self.clock, far, connection_id, connection)
+
+    async def connect(self, user: Principal | None = None, query: str = "") -> MemoryClient:
+        """A client whose handshake is done."""
+        client = await self.open(user, query)
+        assert await client.ask(HANDSHAKE) == [{}]
+        return client
+
+    async def close(self) -> None:
+        """Ends the service; whatever hangs is given the time that ``HubServer.close`` allows."""
+        closing = asyncio.create_task(self.server.close())
+        await self.clock.advance(20)
+        await closing
+
+
+class MakeServer(Protocol):
+    def __call__(
+        self, hub_class: type[Hub], options: HubOptions | None = None, **more: Any
+    ) -> ServerHarness: ...

@@ -1,0 +1,157 @@
+"""Why there is no connection, in words (N-4, N-9, N-15 … N-25)."""
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from protocol.transports.client import http_client
+from tests.transports.raw_server import OFFER, RawServer, Reply
+
+from .builders import builder, refused
+
+NONE_FITS = (
+    "Unable to connect to the server with any of the available transports. "
+    "(Pigeon failed: The transport is not supported by the client.) "
+    "(WebSockets failed: The transport does not support the 'Text' transfer format.)"
+)
+MALFORMED = "Invalid negotiation response received."
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"error": "Not today."}, "Not today."),
+        ({**OFFER, "error": "Not at all."}, "Not at all."),
+        ("nonsense", MALFORMED),
+        ([], MALFORMED),
+        ({}, MALFORMED),
+        ({**OFFER, "connectionId": None}, MALFORMED),
+        ({**OFFER, "availableTransports": None}, MALFORMED),
+        ({key: OFFER[key] for key in OFFER if key != "connectionToken"}, MALFORMED),
+        ({**OFFER, "connectionToken": "  "}, "Invalid connection id."),
+        (
+            {**OFFER, "availableTransports": []},
+            "None of the transports supported by the client are supported by the server.",
+        ),
+        (
+            {
+                **OFFER,
+                "availableTransports": [
+                    {"transport": "Pigeon", "transferFormats": ["Text"]},
+                    {"transport": "WebSockets", "transferFormats": ["Binary"]},
+                ],
+            },
+            NONE_FITS,
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_answers_that_are_no_offer(raw_server: RawServer, body: Any, text: str) -> None:
+    """N-9, N-15, N-17, N-24, N-25: the reason is the exception's text."""
+    raw_server.replies.append(Reply(body=json.dumps(body).encode()))
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == text
+
+
+async def test_an_endless_answer(raw_server: RawServer) -> None:
+    """N-15: no more is read than any honest answer has."""
+    raw_server.replies.append(Reply(body=b" " * 1_000_000))
+    assert str(await refused(builder(raw_server.url).build())) == MALFORMED
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 503])
+async def test_statuses_of_negotiate(raw_server: RawServer, status: int) -> None:
+    """N-4, A-5: told with its number; not retried."""
+    raw_server.reply(status)
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == f"Response status code does not indicate success: {status} (Said)."
+    assert error.status == status
+    assert len(raw_server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 409, 503])
+async def test_statuses_of_the_upgrade(raw_server: RawServer, status: int) -> None:
+    """A-5: counts as a failed transport."""
+    raw_server.upgrade_replies.append(Reply(status))
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == (
+        "Unable to connect to the server with any of the available transports. "
+        f"(WebSockets failed: The server returned status code '{status}' when status code '101' "
+        "was expected.)"
+    )
+    assert error.status == status
+
+
+@pytest.mark.parametrize("skip", [False, True])
+async def test_nobody_listens(skip: bool) -> None:
+    """N-25: which host and port, and why."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    connection = builder(
+        f"http://127.0.0.1:{port}/hub?access_token=s3cret", skip_negotiation=skip
+    ).build()
+    error = await refused(connection)
+    assert f"cannot connect to 127.0.0.1:{port}: " in str(error)
+    assert error.status is None
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"220 smtp ready s3cret\r\n",
+        b"HTTP/1.1 200 OK\r\nX s3cret: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"s3cret" * 10_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: s3cret\r\n" * 10_000,
+    ],
+    ids=["smtp", "header", "long header", "headers without end"],
+)
+async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
+    """It has no status, whatever answers in another language; what it said is not repeated."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(
+            builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
+        )
+    text = "The server returned an invalid or unrecognized response."
+    assert str(error) == (text if skip else f"Negotiate failed: {text}")
+    assert error.status is None
+
+
+async def test_a_server_that_hangs_up() -> None:
+    """N-4: between request and answer."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
+        assert str(error) == "Negotiate failed: The response ended prematurely."
+
+
+async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D: after the HTTP timeout of two minutes, here a moment."""
+    monkeypatch.setattr(http_client, "_TIMEOUT", 0.05)
+    arrived = asyncio.Event()
+
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(think, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
+        assert str(error) == "Negotiate failed: no answer in time"
+        assert arrived.is_set()

@@ -1,0 +1,347 @@
+"""Who asks for what at ``{hub}``, and as whom (TG, A-6)."""
+
+import asyncio
+import logging
+
+import aiohttp
+import pytest
+
+from protocol import EndpointOptions, HttpRequestData, HttpTransportType, Principal
+from tests.transports.conftest import Connect
+from tests.transports.host import CLOSE_TIMEOUT, Host
+from tests.transports.http_client import HttpClient, raw_request
+from tests.transports.negotiation import negotiate
+from tests.transports.raw_web_socket import HANDSHAKE
+
+
+async def test_a_token_is_spent(host: Host, http: aiohttp.ClientSession, upgrade: Connect) -> None:
+    """TG-4, TG-5: a second socket gets 409 while the first lives, 404 afterwards."""
+    body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+    url = f"{host.url}/hub?id={body['connectionToken']}"
+    first = await upgrade(url)
+    first.send_text(HANDSHAKE)
+    assert await first.record() == {}
+    second = await upgrade(url)
+    assert (second.head.status, second.head.headers["content-type"]) == (409, "text/plain")
+    first.send_records({"type": 1, "invocationId": "1", "target": "Who", "arguments": []})
+    assert (await first.record())["result"] == [body["connectionId"], None, "/hub"]
+    first.send_records({"type": 7})
+    assert await first.record() == {"type": 7}
+    first.send(8, b"")
+    await first.closing()
+    await first.end()
+    third = await upgrade(url)
+    assert third.head.status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("id={token}", 101),
+        ("ID={token}", 101),
+        ("a=b&Id={token}", 101),
+        ("", 101),
+        ("id=", 101),
+        ("id=unknown", 404),
+        ("id={id}", 404),
+        ("id={token}&id={token}", 404),
+        ("id={token}&ID={token}", 404),
+        ("id=&id={token}", 404),
+    ],
+)
+async def test_id(
+    host: Host, http: aiohttp.ClientSession, upgrade: Connect, query: str, status: int
+) -> None:
+    """N-13, TG-3, TG-4: the token and nothing else; without an id a connection is made."""
+    body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+    query = query.format(token=body["connectionToken"], id=body["connectionId"])
+    web_socket = await upgrade(f"{host.url}/hub?{query}")
+    assert web_socket.head.status == status
+    if status == 404:
+        assert "content-type" not in web_socket.head.headers
+
+
+async def test_version_0_uses_the_id(
+    host: Host, http: aiohttp.ClientSession, upgrade: Connect
+) -> None:
+    """N-12."""
+    body = await negotiate(http, f"{host.url}/hub/negotiate")
+    web_socket = await upgrade(f"{host.url}/hub?id={body['connectionId']}")
+    assert web_socket.head.status == 101
+
+
+@pytest.mark.parametrize("path", ["/hub/", "/HUB", "/Hub/"])
+async def test_upgrade_paths(host: Host, upgrade: Connect, path: str) -> None:
+    """LA-3."""
+    assert (await upgrade(host.url + path)).head.status == 101
+
+
+async def test_subprotocols_are_ignored_and_not_logged(
+    host: Host, upgrade: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TG-2: clients put tokens there; a header that is not UTF-8 makes no difference."""
+    with caplog.at_level(logging.DEBUG):
+        web_socket = await upgrade(
+            f"{host.url}/hub", Sec_WebSocket_Protocol="bearer, hush", X_Name="\udcff"
+        )
+    assert web_socket.head.status == 101
+    assert "sec-websocket-protocol" not in web_socket.head.headers
+    assert "hush" not in caplog.text
+
+
+REQUIRED = (400, "Connection ID required")
+UNKNOWN = (404, "No Connection with that ID")
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "expected"),
+    [
+        ("POST", "", REQUIRED),
+        ("POST", "id=x", UNKNOWN),
+        ("POST", "id={token}", (200, "")),
+        ("DELETE", "", REQUIRED),
+        ("DELETE", "id=x", UNKNOWN),
+        (
+            "DELETE",
+            "id={token}",
+            (400, "Cannot terminate this connection using the DELETE endpoint."),
+        ),
+        ("GET", "", REQUIRED),
+        ("GET", "id=x", UNKNOWN),
+        (
+            "GET",
+            "id={token}",
+            (404, "LongPolling transport not supported by this end point type"),
+        ),
+        ("PUT", "id={token}", (405, "")),
+        ("OPTIONS", "", (405, "")),
+    ],
+)
+async def test_where_there_are_only_web_sockets(
+    http: aiohttp.ClientSession, method: str, query: str, expected: tuple[int, str]
+) -> None:
+    """TG-1 … TG-6: refusals, text/plain; a POST does not ask which transports there are."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(transports=HttpTransportType.WEB_SOCKETS))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?{query.format(token=body['connectionToken'])}"
+        async with http.request(method, url) as response:
+            assert (response.status, await response.text()) == expected
+            assert response.headers["Content-Type"] == "text/plain"
+            assert ("Cache-Control" in response.headers) == (method == "GET")
+
+
+@pytest.mark.parametrize(
+    ("accept", "transport"),
+    [
+        ("text/event-stream", "ServerSentEvents"),
+        ("TEXT/Event-Stream", "ServerSentEvents"),
+        ("application/json, text/event-stream", "ServerSentEvents"),
+        ("text/event-stream;q=0.5", "LongPolling"),
+        ("*/*", "LongPolling"),
+        (None, "LongPolling"),
+    ],
+)
+async def test_what_a_get_opens(
+    http: aiohttp.ClientSession, accept: str | None, transport: str
+) -> None:
+    """TG-2: events by the Accept header alone; without one it is a poll."""
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(transports=HttpTransportType.WEB_SOCKETS))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?id={body['connectionToken']}"
+        headers = {} if accept is None else {"Accept": accept}
+        async with http.get(url, headers=headers, skip_auto_headers=["Accept"]) as response:
+            assert response.status == 404
+            assert (await response.text()).startswith(f"{transport} transport not supported")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_WebSocket_Version": "12"},
+        {"Sec_WebSocket_Version": None},
+        {"Sec_WebSocket_Key": None},
+        {"Sec_WebSocket_Key": "short"},
+        {"Upgrade": "h2c"},
+        {"Connection": "keep-alive"},
+    ],
+    ids=str,
+)
+async def test_a_defective_upgrade_is_a_poll(
+    host: Host, upgrade: Connect, headers: dict[str, str | None]
+) -> None:
+    """TG-2."""
+    web_socket = await upgrade(f"{host.url}/hub", **headers)
+    assert web_socket.head.status == 400
+    assert web_socket.head.headers["cache-control"] == "no-cache, no-store"
+
+
+class Authentication:
+    """Knows users by a query key; fails where it is asked to."""
+
+    def __init__(self) -> None:
+        self.requests: list[HttpRequestData] = []
+
+    def plain(self, request: HttpRequestData) -> Principal | None:
+        self.requests.append(request)
+        name = request.query("user")
+        if name == "crash":
+            raise LookupError("no directory")
+        return None if name is None else Principal(name)
+
+    async def later(self, request: HttpRequestData) -> Principal | None:
+        await asyncio.sleep(0)
+        return self.plain(request)
+
+
+@pytest.mark.parametrize("kind", ["plain", "later"])
+async def test_authentication(
+    http: aiohttp.ClientSession, connect: Connect, upgrade: Connect, kind: str
+) -> None:
+    """A-6, TG-11: asked once, for the request that opens the transport."""
+    authentication = Authentication()
+    host = Host()
+    host.map(
+        endpoint_options=EndpointOptions(
+            authenticate=getattr(authentication, kind), close_timeout=CLOSE_TIMEOUT
+        )
+    )
+    async with host.run():
+        await negotiate(http, f"{host.url}/hub/negotiate?user=ann")
+        assert authentication.requests == []
+        for query, user in (("?User=ann", "ann"), ("", None)):
+            web_socket = await connect(f"{host.url}/hub{query}")
+            web_socket.send_records(
+                {"type": 1, "invocationId": "1", "target": "Who", "arguments": []}
+            )
+            assert (await web_socket.record())["result"][1] == user
+        first = authentication.requests[0]
+        assert (first.method, first.path, first.query_string) == ("GET", "/hub", "User=ann")
+        assert first.headers["upgrade"] == first.headers["Upgrade"] == "websocket"
+        assert first.remote == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("query", "user"),
+    [
+        ("user=%2B+%26%3D", "+ &="),
+        ("user=a%2526b", "a%26b"),
+        ("user=%C3%A9", "\u00e9"),
+        ("USER=", ""),
+        ("&&User=a&user=b", "a"),
+        ("a=user%3Dx", None),
+    ],
+)
+async def test_query_values_are_decoded_once(
+    connect: Connect, query: str, user: str | None
+) -> None:
+    """LA-3, A-6: a token with a plus sign in it arrives as it was sent."""
+    authentication = Authentication()
+    host = Host()
+    host.map(
+        endpoint_options=EndpointOptions(
+            authenticate=authentication.plain, close_timeout=CLOSE_TIMEOUT
+        )
+    )
+    async with host.run():
+        web_socket = await connect(f"{host.url}/hub?{query}")
+        web_socket.send_records({"type": 1, "invocationId": "1", "target": "Who", "arguments": []})
+        assert (await web_socket.record())["result"][1] == user
+    [request] = authentication.requests
+    assert request.query_string == query
+
+
+async def test_authentication_that_fails(http: aiohttp.ClientSession, upgrade: Connect) -> None:
+    """A-6: 500, and the token may be used again."""
+    host = Host()
+    host.map(
+        endpoint_options=EndpointOptions(
+            authenticate=Authentication().plain, close_timeout=CLOSE_TIMEOUT
+        )
+    )
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?id={body['connectionToken']}"
+        assert (await upgrade(f"{url}&user=crash")).head.status == 500
+        assert (await upgrade(f"{url}&user=ann")).head.status == 101
+
+
+async def test_two_sockets_while_the_user_is_found_out(
+    http: aiohttp.ClientSession, upgrade: Connect
+) -> None:
+    """TG-5, TG-7: one token, two upgrades at once: one wins, the other gets 409."""
+    asked = asyncio.Semaphore(0)
+    gate = asyncio.Event()
+
+    async def slow(_: HttpRequestData) -> Principal:
+        asked.release()
+        await gate.wait()
+        return Principal("ann")
+
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(authenticate=slow, close_timeout=CLOSE_TIMEOUT))
+    async with host.run():
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
+        url = f"{host.url}/hub?id={body['connectionToken']}"
+        upgrades = [asyncio.ensure_future(upgrade(url)) for _ in range(2)]
+        await asked.acquire()
+        await asked.acquire()
+        gate.set()
+        statuses = [web_socket.head.status for web_socket in await asyncio.gather(*upgrades)]
+        assert sorted(statuses) == [101, 409]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Accept: text/event-stream",
+        (
+            "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+        ),
+    ],
+)
+async def test_a_client_that_leaves_while_the_user_is_found_out(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    """A-6: nothing is left of it, and nobody is told."""
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: HttpRequestData) -> None:
+        asked.set()
+        await gate.wait()
+
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(authenticate=slow))
+    async with host.run():
+        client = await HttpClient.negotiated(http, f"{host.url}/hub")
+        async with raw_request(client.url, "GET {target} HTTP/1.1\n" + head):
+            await asked.wait()
+        asyncio.get_running_loop().call_later(0.05, gate.set)  # when that has been noticed
+        await gate.wait()
+        while await client.post("") != 404:
+            pass
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_nothing_secret_is_logged(
+    host: Host,
+    http: aiohttp.ClientSession,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """N-13: neither tokens nor query strings nor payloads, at any level."""
+    with caplog.at_level(logging.DEBUG, "protocol"):
+        body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1&access_token=s3")
+        web_socket = await connect(f"{host.url}/hub?id={body['connectionToken']}&access_token=s3")
+        web_socket.send_records(
+            {"type": 1, "invocationId": "1", "target": "Echo", "arguments": ["payload"]},
+            {"type": 1, "invocationId": "2", "target": "Add", "arguments": ["payload"]},
+            {"type": 3, "payload": 1},
+        )
+        await web_socket.closing()
+    for secret in (body["connectionToken"], "s3", "payload"):
+        assert secret not in caplog.text
