@@ -611,7 +611,7 @@ async def test_limits_are_those_of_the_post(hub: RunningHub) -> None:
         running_gateway(lambda o: sample_routes(o, hub.url, maximum_message_size=200)) as gateway,
         gateway.client() as connection,
     ):
-        with pytest.raises(HubException, match="bytes, hub 'lab' takes 200;"):
+        with pytest.raises(HubException, match="bytes, hub 'sample' takes 200;"):
             await call(connection, "echo", Data="x" * 300)
         deep = msgspec.Raw(b"[" * 32 + b"]" * 32)
         with pytest.raises(HubException, match="deeper than 32 levels"):
