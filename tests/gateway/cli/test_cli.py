@@ -14,7 +14,8 @@ import pytest
 
 from signalr_gateway import __version__
 from signalr_gateway.cli import main
-from tests.gateway.command import ROOT, command, failure
+from tests.gateway.command import command, failure
+from tests.support.checkout import ROOT
 
 pytestmark = pytest.mark.slow
 
