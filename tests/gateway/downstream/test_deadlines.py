@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from signalr_gateway.downstream.deadlines import Deadlines
-
-from .hand_clock import HandClock, HandTimer
+from tests.gateway.hand_clock import HandClock, HandTimer
 
 
 @pytest.fixture
