@@ -49,7 +49,7 @@ def written(heading: str) -> str:
 
 
 def _line(cells: Row) -> str:
-    return f"| {' | '.join(cells)} |\n".replace("|  |", "| |")
+    return f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in cells)}|\n"
 
 
 def found(heading: str) -> dict[Path, str]:
