@@ -220,34 +220,32 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     Neither a caller that sends drop by drop nor a chunk that breaks off, after which the parser
     reports no end, may hold its handler for ever.
     """
-
-    def too_large() -> Refusal:
-        return Refusal(
-            ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed."
-        )
-
-    size = request.content_length
+    content, size = request.content, request.content_length
     if size is not None and size > limit:
-        raise too_large()
-    if request.content.is_eof():
-        whole = request.content.read_nowait()
+        raise _too_large(limit)
+    if content.is_eof():  # the body has arrived with the head
+        whole = content.read_nowait()
         if len(whole) > limit:
-            raise too_large()
+            raise _too_large(limit)
         return whole
     if _awaits_permission(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # nothing of the answer itself
     body = bytearray()
     try:
-        async with asyncio.timeout(None if request.content.is_eof() else seconds):
-            while chunk := await request.content.readany():
+        async with asyncio.timeout(seconds):
+            while chunk := await content.readany():
                 body += chunk
                 if len(body) > limit:
-                    raise too_large()
+                    raise _too_large(limit)
     except TimeoutError as exc:
         detail = f"The body did not arrive within {seconds:g} seconds."
         raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
     return bytes(body)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed.")
 
 
 def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
