@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall
@@ -173,6 +175,7 @@ def run(parts: list[str], against: Path | None, rounds: int) -> None:
     """Print the tables. Raises Unavailable where they cannot be measured."""
     load.program()
     compared = comparison(against, rounds)
-    print(f"Medians of {rounds} rounds\n")
+    versions = " · ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec"))
+    print(f"Medians of {rounds} rounds · Python {platform.python_version()} · {versions}\n")
     for part in parts:
         print(PARTS[part](compared), flush=True)
