@@ -1,4 +1,5 @@
 """What client and server share on asyncio: the interface of a transport, the pump, and timers.
 
-Knows no HTTP: connections come as ``Transport`` objects from ``protocol.transports``.
+Nothing here depends on HTTP: ``protocol.transports`` supplies the connections as ``Transport``
+objects.
 """

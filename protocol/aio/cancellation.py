@@ -1,4 +1,4 @@
-"""Which task was cancelled: the current one, or one that a user's code waited for."""
+"""Distinguishes a cancellation of the current task from one inside the code that the task runs."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ import asyncio
 def is_being_cancelled() -> bool:
     """Whether the current task itself is being cancelled.
 
-    If not, a CancelledError comes from inside, as when a method awaits a task that was cancelled,
-    and is a failure like any other.
+    If it is not, a CancelledError was raised by the code that the task runs, for example because a
+    hub method awaited another task that was cancelled. That is a failure like any other.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,6 +1,7 @@
-"""One loop timer for one connection's keep-alive, so that nothing polls.
+"""Runs the keep-alive of one connection on one timer of the event loop, without polling.
 
-When something is due is decided by ``keepalive``; what happens then, by the connection.
+``protocol.keepalive`` decides when a ping or a timeout is due; the connection decides what to do
+then.
 """
 
 import asyncio
@@ -12,8 +13,8 @@ from ..keepalive import KeepAlive, KeepAliveAction
 class KeepAliveTimer:
     """Calls ``ping`` or ``time_out`` when they are due.
 
-    Traffic moves deadlines to a later time, and the timer is not moved with them: when it fires and
-    nothing is due, it is set again.
+    Traffic postpones the deadlines but does not reset the timer: a timer that fires before anything
+    is due is set again.
     """
 
     __slots__ = ("_keep_alive", "_loop", "_ping", "_time_out", "_timer")
@@ -28,13 +29,13 @@ class KeepAliveTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Sets the timer for the next deadline of the keep-alive, which has started."""
+        """Sets the timer for the next deadline. The keep-alive itself has to be started before."""
         deadline = self._keep_alive.next_deadline()
         if deadline is not None:
             self._timer = self._loop.call_at(deadline, self._fire)
 
     def stop(self) -> None:
-        """Neither function is called afterwards."""
+        """Cancels the timer; neither function is called afterwards."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

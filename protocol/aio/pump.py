@@ -1,7 +1,7 @@
 """From received bytes to handled messages: one synchronous pump per connection.
 
-Decides how much may wait, when reading pauses, and how much is handled in one turn of the event
-loop. What happens with a message is decided by ``handle`` of the pump's owner.
+Decides how many bytes may wait, when reading pauses, and how much is handled in one turn of the
+event loop. The connection that owns the pump passes the function that handles a message.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,22 +15,22 @@ Work = TypeVar("Work")
 _SLICE: Final = 16 * 1024
 """Bytes that are split into messages at a time; the rest stays one compact buffer."""
 
-# What one turn of the event loop may spend. With the slowest input, odd spellings that only the
-# full reader accepts, a turn takes about ten milliseconds; with pings half a millisecond. A message
-# costs 1, unless it is listed here, and its bytes.
+# How much is handled in one turn of the event loop. The slowest input is JSON that only the full
+# reader accepts: a turn of it takes about ten milliseconds. A turn of pings takes half of one.
+# A message costs 1 unless its kind is listed here, and 1 more for every _BYTES_PER_UNIT bytes.
 _TURN_BUDGET: Final = 512
-_BYTES_FOR_ONE: Final = _SLICE // _TURN_BUDGET
+_BYTES_PER_UNIT: Final = _SLICE // _TURN_BUDGET
 _INVOCATION_COST: Final = 4
-_ODD_COST: Final = 16
+_UNKNOWN_TYPE_COST: Final = 16
 
 
 class MessagePump(Generic[Work]):
-    """One connection's received bytes, handled in order as their owner asks for the next work.
+    """The received bytes of one connection, handled in order whenever the owner calls ``pull``.
 
-    ``decode`` splits bytes into messages, None for one of an unknown type; it raises an error after
-    the messages before the fault. ``on_end`` is called when the stream has ended and everything
-    received before its end is handled or handed out. ``fail`` gets what ``decode``, ``handle`` or
-    ``on_end`` raises.
+    ``decode`` splits bytes into messages, with None for a message of an unknown type. When it finds
+    invalid data, it first yields the messages before it and then raises. ``on_end`` is called when
+    the stream has ended and ``pull`` has handled or returned everything received before its end.
+    ``fail`` is called with any exception that ``decode``, ``handle`` or ``on_end`` raises.
     """
 
     __slots__ = (
@@ -66,21 +66,21 @@ class MessagePump(Generic[Work]):
         self._handle: Callable[[ReceivedMessage], Work | None] | None = None
         self._unread = bytearray()
         self._messages: Iterator[ReceivedMessage | None] = iter(())
-        self._held = 0  # bytes received since nothing was held
+        self._held = 0  # bytes received since the pump was last empty
         self._is_paused = False
         self._budget = _TURN_BUDGET
         self._stream_has_ended = False
         self.has_stopped = False
 
     def start(self, handle: Callable[[ReceivedMessage], Work | None]) -> None:
-        """Handles messages from now on; what was received before comes first (L-2).
+        """Lets ``pull`` handle messages, beginning with those received before this call (L-2).
 
-        ``handle`` handles a message at once, or returns the work that it asks for.
+        ``handle`` handles a message at once and returns None, or returns work for the owner to do.
         """
         self._handle = handle
 
     def stop(self) -> None:
-        """Drops what is held, and all that is fed afterwards."""
+        """Drops the bytes that are held, and all bytes that are fed afterwards."""
         self.has_stopped = True
         self._unread.clear()
         self._messages = iter(())
@@ -96,19 +96,20 @@ class MessagePump(Generic[Work]):
                 self._transport.pause_reading()
 
     def feed_end(self) -> None:
-        """Adds the end of the stream, which comes behind everything that was received."""
+        """Marks the end of the stream, which is handled after everything that was received."""
         self._stream_has_ended = True
 
     @property
     def is_ready(self) -> bool:
-        """Whether ``pull`` may find more."""
+        """Whether ``pull`` may find a message."""
         return self._held > 0 and self._handle is not None
 
     def pull(self) -> Work | None:
-        """Handles messages up to the next one that asks for work, and returns that.
+        """Handles messages up to the first one that gives work, and returns that work.
 
-        Returns None when there is no work, or when the budget of this turn is spent. The pump still
-        ``is_ready`` then, and has to be pulled again in a later turn of the loop.
+        Returns None when all messages are handled, or when the budget of this turn is spent. In the
+        second case ``is_ready`` is still true, and the owner has to call ``pull`` again in a later
+        turn of the event loop.
         """
         handle = self._handle
         try:
@@ -119,7 +120,7 @@ class MessagePump(Generic[Work]):
             while self._may_continue():
                 for message in self._messages:
                     if message is None:
-                        self._budget -= _ODD_COST
+                        self._budget -= _UNKNOWN_TYPE_COST
                     elif type(message) is Invocation:  # isinstance would cost as much as decoding
                         self._budget -= _INVOCATION_COST
                         work = handle(message)
@@ -149,11 +150,11 @@ class MessagePump(Generic[Work]):
     def _open_slice(self) -> None:
         data = bytes(self._unread[:_SLICE])
         del self._unread[:_SLICE]
-        self._budget -= len(data) // _BYTES_FOR_ONE
+        self._budget -= len(data) // _BYTES_PER_UNIT
         self._messages = self._decode(data)
 
     def _on_empty(self) -> None:
-        """Everything has been handled or handed out."""
+        """Resumes reading, and reports the end of the stream if it was reached."""
         self._held = 0
         self._budget = _TURN_BUDGET
         if self._is_paused:

@@ -1,6 +1,6 @@
-"""The parameters of users' functions, and what their annotations mean.
+"""Resolves the annotations of users' functions: hub methods and handlers.
 
-What may be annotated, and which kinds of parameters there may be, is decided by those who ask.
+``server.hub`` and ``client.handlers`` decide which types and kinds of parameters they accept.
 """
 
 import functools
@@ -12,29 +12,29 @@ from typing import Any, get_type_hints
 
 
 def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
-    """The type that a parameter of ``function`` is declared as; without any it is Any.
+    """Returns the type that a parameter of ``function`` is annotated with, or Any without one.
 
-    Raises TypeError that calls the function ``name`` for an annotation that means nothing where
-    the function is defined.
+    Raises TypeError if the annotation cannot be resolved in the module that defines the function.
+    ``name`` is how the error text calls the function.
     """
     if parameter.annotation is parameter.empty:
         return Any
-    # By itself: what the others mean, and what is returned, is of no interest here.
+    # Only this annotation is resolved, so that another one that cannot be does no harm.
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
         return get_type_hints(holder, _names(function), include_extras=True)[parameter.name]
-    except Exception as error:  # whatever evaluating it comes to
+    except Exception as error:  # an annotation is evaluated, so it can raise anything
         raise TypeError(
             f"{name}: the annotation of parameter '{parameter.name}' cannot be resolved: {error}"
         ) from error
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:
-    """What annotations that are texts may mention: the names of the module they were written in."""
+    """The global names of the function's module, which annotations that are strings may use."""
     while isinstance(function, functools.partial):
         function = function.func
     if not inspect.isroutine(function) and not isinstance(function, type):
-        function = type(function).__call__  # an object that can be called
+        function = type(function).__call__  # a callable object
     function = inspect.unwrap(function)
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     return getattr(function, "__globals__", None) or (vars(module) if module else {})

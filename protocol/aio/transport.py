@@ -1,8 +1,8 @@
-"""What the asyncio layer asks of a transport, in asyncio's vocabulary.
+"""The interface between connections and transports, in asyncio's vocabulary.
 
-A transport pushes what arrives to a ``Receiver`` and takes what is written. Message boundaries
-carry no meaning (LA-1). How bytes become frames, events or polls, and when a flush happens, is
-decided by the transports.
+A transport pushes received bytes to a ``Receiver`` and takes the bytes that are written. It is a
+byte stream: message boundaries carry no meaning (LA-1). ``protocol.transports`` decides how bytes
+become frames, events or polls, and when a flush happens.
 """
 
 from dataclasses import dataclass
@@ -10,35 +10,36 @@ from typing import Protocol
 
 from ..hub_protocol import TransferFormat
 
-SLICE = 256
-"""Connections that are written to before the event loop gets a chance to do something else."""
+CONNECTIONS_PER_TURN = 256
+"""The number of connections that are written to in one turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportLimits:
-    """How much may lie between a client and its hub (TG-8), and for how long (TG-9)."""
+    """How many bytes may wait in each direction (TG-8), and how long a write may take (TG-9)."""
 
     application_max_buffer_size: int = 64 * 1024
-    """Bytes received and not yet served; beyond it nothing more is read."""
+    """Bytes received and not yet handled; while there are more, reading pauses."""
 
     transport_max_buffer_size: int = 64 * 1024
-    """Bytes sent and not yet taken by the client; beyond it, senders to it alone wait."""
+    """Bytes written and not yet taken by the client; while there are more, senders that send to
+    this client alone wait."""
 
     transport_send_timeout: float = 10.0
-    """Seconds for which a client may take nothing of them."""
+    """Seconds in which a client may take none of the waiting bytes before it is disconnected."""
 
 
 class Receiver(Protocol):
-    """Gets what a transport receives, in order. Neither method raises."""
+    """Gets what a transport receives, in order. Neither method raises an exception."""
 
     def data_received(self, data: bytes) -> None:
-        """Takes the next bytes of the stream, as many as one read has brought."""
+        """Takes the next bytes of the stream: all bytes of one read."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """Ends the stream; called once, and never before ``set_receiver`` returns.
 
-        ``error`` is None when the peer has ended the stream or its connection was lost, and a
-        TransportViolationError when the peer broke the transport's own rules.
+        ``error`` is None when the peer has ended the stream or the connection was lost, and a
+        TransportViolationError when the peer broke the rules of the transport.
         """
 
 
@@ -53,63 +54,63 @@ class Transport(Protocol):
         """
 
     def write(self, data: bytes) -> int:
-        """Queues ``data``; everything queued in one tick of the loop leaves together.
+        """Queues ``data``; everything queued in one turn of the event loop is sent together.
 
-        Never blocks and never raises; what is written to a dead connection is dropped. Returns no
-        less than what is ``buffered`` now.
+        Never blocks and never raises; bytes written to a dead connection are dropped. Returns at
+        least the number of bytes that are ``buffered`` now.
         """
 
     def flush(self) -> None:
-        """Hands over now what is queued."""
+        """Sends at once what is queued."""
 
     @property
     def buffered(self) -> int:
-        """Bytes written and not yet taken by the operating system."""
+        """The number of bytes written and not yet taken by the operating system."""
 
     def set_receiver(self, receiver: Receiver) -> None:
         """Pushes all bytes to ``receiver`` from now on.
 
-        Bytes that came before are pushed at once, inside this call. Called once.
+        Bytes received before are pushed inside this call. Called once.
         """
 
     def pause_reading(self) -> None:
-        """Asks for no more bytes; what one read has already brought may still be pushed."""
+        """Stops reading; the bytes of a read that is already complete may still be pushed."""
 
     def resume_reading(self) -> None:
         """Allows reading again. Nothing is pushed inside this call."""
 
     async def drain(self) -> None:
-        """Returns once half of what may be buffered is left, or the connection is dead (TG-8)."""
+        """Returns when at most half of the buffer is full, or the connection is dead (TG-8)."""
 
     async def close(self, *, failed: bool = False) -> None:
-        """Flushes and ends the connection in an orderly way; waits a little for the peer.
+        """Flushes and closes the connection in an orderly way; waits a short time for the peer.
 
-        Reading resumes for the peer's answer; its bytes are dropped.
+        Reading resumes for the peer's answer, whose bytes are dropped.
 
-        ``failed``: it ends because something failed on our side.
+        ``failed`` is true when the connection ends because of an error on this side.
         """
 
     def abort(self) -> None:
-        """Cuts the connection at once; what is buffered is lost."""
+        """Cuts the connection at once; bytes that are buffered are lost."""
 
 
 class ServerTransport(Transport, Protocol):
-    """A server's end. The handshake decides the format of what it sends."""
+    """The server's end of a transport. The handshake decides the format of what it sends."""
 
     @property
     def limits(self) -> TransportLimits:
-        """The limits that its endpoint sets for transports of its kind."""
+        """The limits that the hub's endpoint sets for this kind of transport."""
 
     @property
     def transfer_formats(self) -> frozenset[TransferFormat]:
-        """What it can carry; the handshake refuses hub protocols of another format (H-7)."""
+        """The formats it can carry; the handshake refuses hub protocols of another one (H-7)."""
 
     def stop_receiving(self) -> None:
-        """Drops what arrives from now on, although the connection has not ended yet (TG-6)."""
+        """Drops bytes that arrive from now on; the connection has not ended yet (TG-6)."""
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
-        """Sets the format of what is written from now on; until then all is text (TW-3, H-8).
+        """Sets the format of all later writes; earlier writes are text (TW-3, H-8).
 
-        It is the opcode of WebSockets; other transports ignore it. What was written before keeps
-        its format: no flush mixes the two.
+        Over WebSockets the format is the opcode of the frames; other transports ignore it. Bytes
+        written before this call keep their format: no flush mixes the two.
         """

@@ -1,4 +1,4 @@
-"""A call that a client waits for; what its caller gets for an answer (C-8 to C-11)."""
+"""A pending call of a client: its completion becomes a result or an error (C-8 to C-11)."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from ..messages import VOID, Completion
 class ClientCall:
     """A ``PendingCall`` whose caller awaits ``answer``.
 
-    Raises TypeError for a ``result_type`` that no result can be read into.
+    Raises TypeError if no result can be read into ``result_type``.
     """
 
     def __init__(self, hub_protocol: HubProtocol, result_type: Any) -> None:
@@ -28,7 +28,7 @@ class ClientCall:
             self.fail(HubException(completion.error))
             return
         result = completion.result
-        if result == VOID:  # a void completion is as good as null (C-25)
+        if result == VOID:  # a completion without a result is read like null (C-25)
             if self._result_type is Raw:
                 self._set_result(VOID)
                 return

@@ -1,4 +1,4 @@
-"""One call of a function that a user has registered: a handler or a callback, plain or async."""
+"""Calls a function that a user has registered, a handler or a callback, and logs its failure."""
 
 import asyncio
 import inspect
@@ -14,10 +14,11 @@ logger = logging.getLogger(__name__)
 async def call_logged(
     function: Callable[..., Any], arguments: Sequence[Any], failure: str, *names: object
 ) -> None:
-    """Calls ``function`` and awaits its result if that is awaitable.
+    """Calls ``function``, which is plain or async, with ``arguments``.
 
-    What it raises is logged as ``failure``, a format for ``names``. Raises only what ends the event
-    loop, and CancelledError when the current task itself is cancelled.
+    An exception is logged with the message ``failure``, a format string for ``names``. Only two
+    kinds are raised: those that end the event loop, and CancelledError when the current task itself
+    is cancelled.
     """
     try:
         result = function(*arguments)

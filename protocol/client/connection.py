@@ -1,7 +1,7 @@
 """One physical connection of a client: handshake, calls and answers, pings, and why it ended.
 
-It does not call its owner: its end is a future that the owner awaits. A reconnect opens another
-connection, and is left to ``keeper``.
+It does not call its owner: its end is a future that the owner awaits. ``keeper`` reconnects, by
+opening another connection.
 """
 
 import asyncio
@@ -42,20 +42,21 @@ from .options import HubConnectionOptions
 
 logger = logging.getLogger(__name__)
 
-_CONGESTED: Final = 1024 * 1024  # bytes waiting to be sent from which on callers wait (C-21)
-_UNREAD: Final = 64 * 1024  # bytes received and not handled, from which on reading pauses
-# A lone small piece is handled at once, for a turn costs a pass of the event loop. A read may bring
-# many such pieces in one pass, so their number is limited.
-_SMALL: Final = 1024
-_DIRECT: Final = 16
+_SEND_HIGH_WATER: Final = 1024 * 1024  # bytes waiting to be sent; above it, callers wait (C-21)
+_RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; above it, reading pauses
+# A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
+# event loop. One read may push many such pieces, so only this many are handled without a turn.
+_SMALL_PIECE: Final = 1024  # bytes
+_PIECES_WITHOUT_TURN: Final = 16
 
 Wait = Callable[[], Coroutine[Any, Any, None]]
 
 
 class ClientConnection:
-    """The ``Receiver`` of one transport. Used until it ends, and never again.
+    """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    ``handlers`` answers a server that asks for a result; events go to ``events``.
+    Invocations from the server go to ``events``; ``handlers`` gives the answer if the server asks
+    for a result.
     """
 
     def __init__(
@@ -80,30 +81,30 @@ class ClientConnection:
         self._pump: MessagePump[Wait] = MessagePump(
             transport,
             self._decode,
-            limit=_UNREAD,
+            limit=_RECEIVE_LIMIT,
             on_end=self._end_of_stream,
             fail=lambda error: self._finish(_ended_by(error)),
         )
         self._handshake: asyncio.Future[None] = self._loop.create_future()
-        self._loss: Exception | None = None  # why nothing more will arrive
-        self._direct = _DIRECT  # pieces that may still be handled without a turn of their own
+        self._loss: Exception | None = None  # the error that the transport ended with
+        self._pieces_left = _PIECES_WITHOUT_TURN
         self._is_turn_due = True  # ``start`` schedules the first one
         self._waiting: asyncio.Task[None] | None = None  # until messages may be handled again
         self._closing: asyncio.Task[None] | None = None
         self.end: ConnectionClosed | None = None
-        """Why it has ended; None while it has not."""
+        """Why the connection has ended; None while it is open."""
         self.ended: Final[asyncio.Future[ConnectionClosed]] = self._loop.create_future()
-        """Done with ``end`` before the calls in flight fail with it."""
+        """Its result is ``end``; it is set before the calls in flight fail."""
 
-    # ---- begin and end
+    # ---- start and end
 
     async def start(self) -> None:
         """Performs the handshake (C-1).
 
-        Raises HandshakeError when the server refuses, or sends no valid answer in time; the
-        transport is closed then.
+        Raises HandshakeError when the server refuses the handshake, or sends no valid answer in
+        time. The transport is closed then.
         """
-        request = self._peer.request_handshake()  # first: the answer may be there already
+        request = self._peer.request_handshake()  # before set_receiver, which may push the answer
         self._transport.set_receiver(self)
         self._transport.write(request)
         try:
@@ -128,7 +129,7 @@ class ClientConnection:
     async def wait_until_closed(self) -> None:
         """Returns when the transport of an ended connection is closed.
 
-        A server that has timed out is not waited for, because it may be silent still.
+        After a server timeout it returns at once, because the server may never answer.
         """
         if self._closing is not None and not isinstance(self.end, ServerTimeoutError):
             await asyncio.wait({self._closing})
@@ -148,14 +149,14 @@ class ClientConnection:
         self._finish(end, closes_transport=False)
 
     def _finish(self, end: ConnectionClosed, *, closes_transport: bool = True) -> None:
-        """The first reason counts; calls in flight end now (R-3)."""
+        """Ends the connection and its calls in flight; only the first reason counts (R-3)."""
         if self.end is not None:
             return
         self.end = end
         self._timer.stop()
         if self._waiting is not None:
             self._waiting.cancel()
-        if not self.ended.done():  # as it is when the wait for it was cancelled
+        if not self.ended.done():  # it is done if the owner's wait for it was cancelled
             self.ended.set_result(end)
         self._peer.close(end)
         if closes_transport:
@@ -172,8 +173,9 @@ class ClientConnection:
         if self._handshake.done():
             is_first = not self._is_turn_due and not self._pump.is_ready
             self._pump.feed(data)
-            if is_first and self._waiting is None and len(data) <= _SMALL and self._direct > 0:
-                self._direct -= 1
+            is_small = len(data) <= _SMALL_PIECE
+            if is_first and is_small and self._waiting is None and self._pieces_left > 0:
+                self._pieces_left -= 1
                 self._turn()
             else:
                 self._schedule_turn()
@@ -197,16 +199,16 @@ class ClientConnection:
         if self._pump.is_ready:
             self._schedule_turn()
         elif not self._is_turn_due and self._waiting is None:
-            self._turn()  # at once, so that callers that wait for room send nothing any more
+            self._turn()  # at once, so that callers that wait for room send nothing after the end
 
     def _schedule_turn(self) -> None:
         if not self._is_turn_due and self._waiting is None:
             self._is_turn_due = True
-            self._direct = _DIRECT
+            self._pieces_left = _PIECES_WITHOUT_TURN
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Handles what has arrived, as far as one turn of the event loop allows."""
+        """Handles received messages, as many as one turn of the event loop allows."""
         self._is_turn_due = False
         wait = self._pump.pull()
         if self.end is not None:
@@ -230,7 +232,7 @@ class ClientConnection:
         return self._peer.receive_data(data, self._loop.time())
 
     def _handle(self, message: ReceivedMessage) -> Wait | None:
-        """Returns what to wait for before the next message is handled."""
+        """Returns what has to be awaited before the next message is handled, or None."""
         match message:
             case Completion() | StreamItem():
                 self._peer.calls.settle(message)
@@ -239,7 +241,7 @@ class ClientConnection:
             case Close():
                 self._finish(_closed_by(message))
             case _:
-                pass  # no streams are open, and acks were not agreed on
+                pass  # the client opens no streams and does not negotiate acks
         return None
 
     def _handle_invocation(self, invocation: Invocation) -> Wait | None:
@@ -248,9 +250,10 @@ class ClientConnection:
         if invocation.invocation_id:
             error = self._handlers.refusal(invocation)
             self._send(Completion(invocation_id=invocation.invocation_id, error=error))
-            # Only answers that the server does not read pause reading. Our own calls do not: a
-            # server that cannot write may read nothing before we read.
-            if self._transport.buffered > _CONGESTED:
+            # Reading pauses only for answers that the server does not read. It does not pause for
+            # the client's own calls: a server that is blocked in a write may not read before its
+            # messages are read.
+            if self._transport.buffered > _SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_handlers if self._events.is_full else None
 
@@ -261,7 +264,7 @@ class ClientConnection:
         self._finish(ConnectionClosed("The server ended the connection."))
 
     def _time_out(self) -> None:
-        self._finish(_silent_for(self._options.server_timeout))
+        self._finish(_no_message_within(self._options.server_timeout))
 
     # ---- sending
 
@@ -279,7 +282,7 @@ class ClientConnection:
                 return await call.answer
             except asyncio.CancelledError:
                 if calls.forget(invocation_id) and self.end is None:
-                    # The hub may stop the method: its caller does not wait any more (C-8, S-27).
+                    # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
                     self._send(CancelInvocation(invocation_id=invocation_id))
                 raise
         finally:
@@ -295,7 +298,7 @@ class ClientConnection:
         self._send_invocation(target, arguments, "")
 
     async def _wait_for_room(self) -> None:
-        if self._transport.buffered > _CONGESTED:
+        if self._transport.buffered > _SEND_HIGH_WATER:
             await self._transport.drain()
         if self.end is not None:
             raise NotConnectedError("The connection is not active.") from self.end
@@ -328,7 +331,7 @@ def _new_peer(
 
 
 def _ended_by(error: Exception) -> ConnectionClosed:
-    """Logs an error that the server did not cause."""
+    """The reason of an end by ``error``. An error that the server did not cause is logged."""
     if isinstance(error, ConnectionClosed):
         return error
     if isinstance(error, ProtocolError):
@@ -362,7 +365,7 @@ def _closed_by(close: Close) -> ConnectionClosed:
     return ConnectionClosed(text, close.allow_reconnect, summary=summary)
 
 
-def _silent_for(seconds: float) -> ServerTimeoutError:
+def _no_message_within(seconds: float) -> ServerTimeoutError:
     return ServerTimeoutError(
         f"Server timeout ({seconds * 1000:.2f}ms) elapsed without receiving a message from the "
         "server."

@@ -1,8 +1,8 @@
 """Events of a client on their way to their handlers (C-21, CR-8).
 
-The handlers run one after another, in order of arrival, in a task of the queue. A handler that
-cancels its task ends only itself. The queue counts the bytes of the events that wait, and decides
-when no more may be read. ``handlers`` chooses the handlers of an event.
+The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
+cancels this task ends only itself. The queue counts the bytes of the events that wait, and decides
+when reading pauses. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio
@@ -19,17 +19,18 @@ from .handlers import HandlerCall, HandlerRegistry, shown
 
 logger = logging.getLogger(__name__)
 
-_EVENT_OVERHEAD: Final = 256  # bytes of memory for an event, beside its arguments and its name
-_PAUSE: Final = 1024 * 1024  # bytes of waiting events from which on nothing more is read (C-21)
-_TURN: Final = 128  # calls of plain handlers after which the event loop gets a turn
-_STOP_TIMEOUT: Final = 5.0  # seconds in which a cancelled handler has to end
+_EVENT_OVERHEAD: Final = 256  # bytes of memory for an event, in addition to its arguments and name
+_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting events; above it, reading pauses (C-21)
+_CALLS_PER_TURN: Final = 128  # calls of plain handlers in one turn of the event loop
+_STOP_TIMEOUT: Final = 5.0  # seconds to wait for a cancelled handler
 
 
 class EventQueue:
-    """The waiting events of all connections that one ``HubConnection`` has in one event loop.
+    """The waiting events of one ``HubConnection``, on all its physical connections.
 
-    Up to ``maximum_size`` bytes wait while a caller waits for an answer: a handler may wait for
-    this caller, and the answer arrives behind the events.
+    It belongs to one event loop. While a caller waits for an answer, up to ``maximum_size`` bytes
+    of events are queued: the answer arrives behind the events, and a handler may wait for this
+    caller.
     """
 
     def __init__(self, handlers: HandlerRegistry, maximum_size: int) -> None:
@@ -37,20 +38,20 @@ class EventQueue:
         self._handlers = handlers
         self._maximum_size = maximum_size
         self._waiting: deque[tuple[str, Raw, int]] = deque()
-        self._size = 0  # about the bytes of memory that waiting events take
-        self._target = ""  # of the event that was taken
-        self._calls: deque[HandlerCall] = deque()  # its handlers that have not been called
+        self._size = 0  # about how many bytes of memory the waiting events take
+        self._target = ""  # of the event that is being handled
+        self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
-        self._callers = 0
+        self._callers = 0  # that wait for the server
         self._progress = asyncio.Event()
 
-    # ---- what arrives
+    # ---- received events
 
     def put(self, invocation: Invocation) -> None:
-        """Adds an event; its handlers are called in its turn.
+        """Adds an event; its handlers are called in order of arrival.
 
-        Raises ConnectionClosed when more wait than may while a caller waits.
+        Raises ConnectionClosed when a caller waits and more than ``maximum_size`` bytes are queued.
         """
         # A copy, because the payload is a view of all bytes that were received with it.
         arguments = invocation.arguments.copy()
@@ -67,10 +68,10 @@ class EventQueue:
     @property
     def is_full(self) -> bool:
         """Whether reading has to pause until ``wait_for_room`` returns."""
-        return self._size > _PAUSE and not self._callers
+        return self._size > _HIGH_WATER and not self._callers
 
     async def wait_for_room(self) -> None:
-        """Returns when handlers have caught up, or a caller begins to wait."""
+        """Returns when the queue is not full, because of its handlers or because a caller waits."""
         while self.is_full:
             self._progress.clear()
             await self._progress.wait()
@@ -87,7 +88,7 @@ class EventQueue:
     # ---- the end
 
     def drop(self) -> None:
-        """Drops the waiting events and cancels the running handler, unless that calls this."""
+        """Drops the waiting events and cancels the running handler, unless it is the caller."""
         self._waiting.clear()
         self._calls.clear()
         self._size = 0
@@ -110,12 +111,15 @@ class EventQueue:
             self._worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: "asyncio.Task[None]") -> None:
-        """Starts another worker if events are left, as after a handler has cancelled this one."""
+        """Starts another worker if events are left, for example when a handler cancelled this one.
+
+        A failure of the worker is logged, except for those that leave the event loop.
+        """
         self._worker = None
         if worker is self._cancelled:
             self._cancelled = None
         error = None if worker.cancelled() else worker.exception()
-        # KeyboardInterrupt and SystemExit leave the event loop, which reports them.
+
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
             logger.error("An event '%s' was not handled.", shown(self._target), exc_info=error)
         if (self._calls or self._waiting) and not self.loop.is_closed():
@@ -127,9 +131,9 @@ class EventQueue:
         count = 0
         while self._take_event():
             count += 1
-            if count % _TURN == 0:
+            if count % _CALLS_PER_TURN == 0:
                 await asyncio.sleep(0)
-                continue  # events may have been dropped meanwhile
+                continue  # the event may have been dropped meanwhile
             handler, values = self._calls.popleft()
             target = shown(self._target)
             try:
@@ -138,11 +142,11 @@ class EventQueue:
                 if task is not self._cancelled:
                     logger.warning("A handler of '%s' was cancelled.", target)
                 raise
-            if task.cancelling():  # a handler has cancelled it; the others run in another one
+            if task.cancelling():  # a handler has cancelled it; another worker runs the others
                 return
 
     def _take_event(self) -> bool:
-        """Takes events until one has a handler that was not called; whether there is one."""
+        """Takes events up to one that has a handler to call. Returns False if there is none."""
         while not self._calls and self._waiting:
             self._target, arguments, weight = self._waiting.popleft()
             self._size -= weight

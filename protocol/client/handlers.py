@@ -1,6 +1,6 @@
 """A client's handlers: which function gets which invocation, with which types.
 
-Names match exactly, as in .NET (G-1). When handlers run is decided by ``event_queue``.
+Names match exactly, as in .NET (G-1). ``event_queue`` decides when handlers run.
 """
 
 import inspect
@@ -24,7 +24,7 @@ HandlerCall = tuple[Handler, Sequence[Any]]
 
 _NO_RESULT: Final = "Client didn't provide a result."
 _UNREADABLE: Final = "Client failed to parse argument(s)."
-_SHOWN: Final = 64  # characters of a name that the peer has chosen
+_SHOWN_CHARACTERS: Final = 64  # of a target, which the server chooses
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class HandlerRegistry:
         self._any: AnyHandler | None = None
 
     def add(self, target: str, handler: Handler) -> None:
-        """Registers a handler. Raises TypeError if a parameter has a type that cannot be read."""
+        """Registers a handler. Raises TypeError for a parameter of a type that cannot be read."""
         reader = _arguments_reader(self._hub_protocol, handler)
         self._registrations.setdefault(target, []).append(_Registration(handler, reader))
 
     def remove(self, target: str, handler: Handler | None) -> None:
-        """Removes one handler, or all of them if it is None. Unknown handlers are ignored."""
+        """Removes one handler of ``target``, or all if it is None. Unknown ones are ignored."""
         kept = [
             registration
             for registration in self._registrations.pop(target, [])
@@ -57,11 +57,11 @@ class HandlerRegistry:
             self._registrations[target] = kept
 
     def set_any(self, handler: AnyHandler | None) -> None:
-        """Sets or removes the catch-all, which is called after the handlers of the target."""
+        """Sets or removes the catch-all handler, which is called after those of the target."""
         self._any = handler
 
     def refusal(self, invocation: Invocation) -> str:
-        """The error to answer a server that asks for a result; no handler gives one (CR-3)."""
+        """The error that answers a request for a result, which no handler can give (CR-3)."""
         registrations = self._registrations.get(invocation.target)
         if registrations is not None:
             read_arguments = registrations[0].read_arguments
@@ -76,9 +76,10 @@ class HandlerRegistry:
         return _NO_RESULT
 
     def calls(self, target: str, arguments: Raw) -> Sequence[HandlerCall]:
-        """Returns each handler with its arguments; the catch-all is last and gets them undecoded.
+        """Returns the handlers to call, each with its arguments.
 
-        If the arguments do not fit the first handler of the target, none of them is called (C-14).
+        The catch-all handler is last and gets the arguments undecoded. If they do not fit the first
+        handler of the target, no other handler of this target is called (C-14).
         """
         registrations = self._registrations.get(target)
         if registrations is None:
@@ -86,18 +87,18 @@ class HandlerRegistry:
                 logger.debug("No handler for '%s'.", shown(target))
                 return ()
             return ((self._any, (target, arguments)),)
-        calls = _bound(registrations, target, arguments)
+        calls = _bind(registrations, target, arguments)
         if self._any is not None:
             calls.append((self._any, (target, arguments)))
         return calls
 
 
 def shown(target: str) -> str:
-    """The first characters of a name that the peer has chosen, for a log."""
-    return target[:_SHOWN]
+    """The first characters of a target, for a log: the server chooses it and its length."""
+    return target[:_SHOWN_CHARACTERS]
 
 
-def _bound(registrations: Iterable[_Registration], target: str, payload: Raw) -> list[HandlerCall]:
+def _bind(registrations: Iterable[_Registration], target: str, payload: Raw) -> list[HandlerCall]:
     calls: list[HandlerCall] = []
     for registration in registrations:
         try:
@@ -112,7 +113,11 @@ def _bound(registrations: Iterable[_Registration], target: str, payload: Raw) ->
 
 
 def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
-    """By the handler's annotations; a parameter without one takes anything, ``*args`` the rest."""
+    """Reads the types that the handler's parameters are annotated with.
+
+    A parameter without an annotation takes any value. A handler with ``*args`` takes any number of
+    arguments.
+    """
     annotations: list[Any] = []
     for parameter in inspect.signature(handler).parameters.values():
         annotation = annotation_of(handler, parameter, "A handler")

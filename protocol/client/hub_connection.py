@@ -1,7 +1,7 @@
 """``HubConnection``: the object through which a program uses a hub (sections C and R).
 
-Decides what a user sees. Its states and reconnecting are left to ``keeper``, one
-physical connection to ``connection``, opening its transport to the connector.
+This is the public interface of the client. ``keeper`` decides states and reconnects, ``connection``
+runs one physical connection, and a ``Connector`` opens its transport.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What a connector brings: an open transport, and the id the server gave it, if it did."""
+    """What a connector returns: an open transport, and the server's id for it, if it gave one."""
 
     transport: Transport
     connection_id: str | None
@@ -42,8 +42,8 @@ Connector = Callable[[], Awaitable[Connected]]
 class HubConnection:
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
-    Handlers stay registered over reconnects; group memberships and calls in flight do not. All
-    methods belong to one event loop.
+    Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
+    in flight fail. All methods are called in the event loop that ``start`` was called in.
     """  # R-3, R-4
 
     def __init__(
@@ -68,20 +68,20 @@ class HubConnection:
 
     @property
     def state(self) -> HubConnectionState:
-        """Where the connection stands."""
+        """The state of the connection."""
         if self._keeper is None or self._keeper.loop.is_closed():
             return HubConnectionState.DISCONNECTED
         return self._keeper.state
 
     @property
     def connection_id(self) -> str | None:
-        """The server's public name for this connection; None while there is none."""
+        """The id that the server gave the open connection; None if there is none."""
         connection = None if self._keeper is None else self._keeper.connection
         return None if connection is None else connection.connection_id
 
     @property
     def hub_protocol(self) -> HubProtocol:
-        """What is spoken with the hub."""
+        """The hub protocol that messages are written in."""
         return self._hub_protocol
 
     @property
@@ -90,11 +90,11 @@ class HubConnection:
         return self._transports
 
     async def start(self) -> None:
-        """Connects. Not retried: reconnecting begins with the first established connection.
+        """Connects to the hub, in one attempt: automatic reconnects begin once it is connected.
 
         Raises NegotiationError or HandshakeError when no connection can be opened,
-        LocalProtocolError when it is started already, NotConnectedError when it is stopped
-        meanwhile.
+        LocalProtocolError when the connection is already started, and NotConnectedError when
+        ``stop`` is called meanwhile.
         """  # R-2
         if self.state is not HubConnectionState.DISCONNECTED:
             raise LocalProtocolError(
@@ -107,10 +107,10 @@ class HubConnection:
         await self._keeper.start()
 
     async def stop(self) -> None:
-        """Ends the connection, or the attempt to get one. Harmless when there is none.
+        """Ends the connection, or the attempt to connect. Does nothing if there is neither.
 
-        Events that wait for their handlers are dropped, and a handler that is running is cancelled,
-        unless it is the one that calls this.
+        Events that wait for their handlers are dropped. A running handler is cancelled, unless it
+        is the caller of ``stop``.
         """
         if self._keeper is None or self._keeper.loop.is_closed():
             return
@@ -137,14 +137,15 @@ class HubConnection:
     async def invoke(self, target: str, *arguments: Any, result_type: Any = Any) -> Any:
         """Calls a hub method and waits for its result, converted to ``result_type``.
 
-        A ``msgspec.Raw`` among the arguments is sent as it is. As ``result_type`` it gives the
-        result's bytes untouched: empty when the hub completed without a result, ``null`` for null.
+        An argument of type ``msgspec.Raw`` is sent unchanged. With ``result_type=msgspec.Raw`` the
+        result is its undecoded bytes: empty when the hub completed the call without a result.
 
-        Raises TypeError or ValueError for a target that is no name, NotConnectedError when nothing
-        was sent, HubException with the hub's text, ConnectionClosed when the connection ended first
-        (the method may have run), and LocalProtocolError when the call cannot be written
-        (MessageTooLargeError when it is over ``maximum_send_message_size``). Cancelling the wait
-        sends a CancelInvocation, which the hub may ignore.
+        Raises TypeError for a target that is no str, ValueError for an empty target,
+        NotConnectedError when nothing was sent, HubException with the error text of the hub,
+        ConnectionClosed when the connection ended before the answer (the method may have run), and
+        LocalProtocolError when the call cannot be written (MessageTooLargeError when it exceeds
+        ``maximum_send_message_size``). Cancelling the wait sends a CancelInvocation, which the hub
+        may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
         return await self._active("invoke").invoke(target, arguments, result_type)
@@ -152,7 +153,7 @@ class HubConnection:
     async def send(self, target: str, *arguments: Any) -> None:
         """Calls a hub method without asking for an answer; returns when the call is queued.
 
-        Raises TypeError, ValueError, NotConnectedError or LocalProtocolError, as ``invoke`` does.
+        Raises TypeError, ValueError, NotConnectedError and LocalProtocolError, as ``invoke`` does.
         """
         require_target(target, 'send("SendMessage", value)')
         await self._active("send").send(target, arguments)
@@ -172,12 +173,13 @@ class HubConnection:
     @overload
     def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
     def on(self, target: str, handler: Handler | None = None) -> Any:
-        """Registers a handler, plain or async; without one, gives a decorator.
+        """Registers a handler, plain or async, for ``target``. Without one, returns a decorator.
 
-        Arguments are converted to the handler's annotations; a call that does not fit in number or
-        type is logged and dropped. Handlers run one after another in order of arrival.
-        Raises TypeError for a target that is no str, a handler that is no function, and an
-        annotation that no message can be read into; ValueError for an empty target.
+        Arguments are converted to the handler's annotations. A call whose arguments do not fit in
+        number or type is logged and dropped. Handlers run one after another in order of arrival.
+
+        Raises TypeError for a target that is no str, a handler that is no function, or an
+        annotation that no argument can be read into, and ValueError for an empty target.
         """  # C-14
         require_target(target, 'on("ReceiveMessage", handler)')
         if handler is None:
@@ -187,35 +189,48 @@ class HubConnection:
         return handler
 
     def off(self, target: str, handler: Handler | None = None) -> None:
-        """Forgets one handler of ``target``, or all of them. Raises TypeError, as ``on`` does."""
+        """Removes one handler of ``target``, or all of them if ``handler`` is None.
+
+        A handler that is not registered is ignored. Raises TypeError for a target that is no str,
+        and ValueError for an empty target.
+        """
         require_target(target, 'off("ReceiveMessage")')
         self._handlers.remove(target, handler)
 
     def on_any(self, handler: Callable[[str, Raw], Any] | None) -> None:
-        """Sets the one handler, plain or async, for calls of every name.
+        """Sets the catch-all handler, plain or async; None removes it.
 
-        It runs after the handlers of the call's own name, whether these could take the arguments
-        or not. It gets the target and the undecoded arguments, an array (``.copy()`` what is
-        kept: it is a view of all that arrived with it).
+        ``handler(target, arguments)`` is called for every call from the server, after the handlers
+        of its target, even if the arguments do not fit these. ``arguments`` is the undecoded array
+        of arguments. It is a view of a larger buffer: keep ``arguments.copy()``, not the view.
         """
         if handler is not None:
             require_function(handler, "A handler")
         self._handlers.set_any(handler)
 
     def on_closed(self, callback: AnyCallback) -> AnyCallback:
-        """``callback(error)`` when the connection has ended for good; None: as asked for."""
+        """Registers ``callback(error)``, plain or async, for the final end of the connection.
+
+        ``error`` is None when ``stop`` has ended an open connection. Usable as a decorator.
+        """
         require_function(callback, "A callback")
         self._callbacks.closed.append(callback)
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
-        """``callback(error)`` when the connection was lost and will be tried again."""  # R-3
+        """Registers ``callback(error)``, plain or async, for a lost connection that reconnects.
+
+        ``error`` is why the connection was lost. Usable as a decorator.
+        """  # R-3
         require_function(callback, "A callback")
         self._callbacks.reconnecting.append(callback)
         return callback
 
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
-        """``callback(connection_id)`` when there is a connection again, a new one."""  # R-4
+        """Registers ``callback(connection_id)``, plain or async, for a successful reconnect.
+
+        The new connection has another id, or None if it has none. Usable as a decorator.
+        """  # R-4
         require_function(callback, "A callback")
         self._callbacks.reconnected.append(callback)
         return callback

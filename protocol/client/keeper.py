@@ -1,9 +1,8 @@
-"""A client's connection from one start to its final end: the states between, and reconnecting.
+"""A client's connection from one start to its final end: its states, and when it reconnects.
 
-The keeper owns physical connections, one after another: it opens one, awaits its end and opens
-the next. Nothing calls it back. Each start has a keeper of its own, so that a new start never
-meets what is left of the old connection. What happens on one physical connection is left to
-``connection``, what users see to ``client``.
+The keeper owns physical connections, one after another: it opens one, awaits its end and opens the
+next. Each start has a keeper of its own, so that a new start does not share state with the old
+connection. ``connection`` runs one physical connection; ``hub_connection`` is what users call.
 """
 
 import asyncio
@@ -21,11 +20,11 @@ from .retry import RetryContext, RetryPolicy, checked_delay
 
 logger = logging.getLogger(__name__)
 
-_STOP_TIMEOUT = 5.0  # seconds in which callbacks have to return
+_STOP_TIMEOUT: Final = 5.0  # seconds to wait for callbacks
 
 
 class HubConnectionState(Enum):
-    """Where a HubConnection stands."""  # C-20
+    """The states of a HubConnection."""  # C-20
 
     DISCONNECTED = "Disconnected"
     CONNECTING = "Connecting"
@@ -35,7 +34,7 @@ class HubConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCallbacks:
-    """What users have registered, plain or async, in order of registration."""
+    """The callbacks that users have registered, plain or async, in order of registration."""
 
     closed: list[Callable[[Exception | None], Any]] = field(default_factory=list)
     reconnecting: list[Callable[[Exception | None], Any]] = field(default_factory=list)
@@ -60,16 +59,16 @@ class ConnectionKeeper:
         self._connection: ClientConnection | None = None  # the last one, which may have ended
         self._open_connection = open_connection
         self._retry_policy = retry_policy
-        self._registered = callbacks
-        self._stopping = False
+        self._callbacks = callbacks
+        self._is_stopping = False
         self._lost_at = 0.0
         self._first_delay: float | None = None  # before the first attempt to reconnect
-        self._attempt: asyncio.Task[None] | None = None  # the first, which may fail
+        self._first_attempt: asyncio.Task[None] | None = None  # that of ``start``
         self._task: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None  # the user's callback that is running
-        self._reconnected: asyncio.Task[None] | None = None  # calls those of ``on_reconnected``
-        self._stopped_by: asyncio.Task[Any] | None = None
-        self._has_ended = False  # for good; callbacks of ``on_closed`` may still run
+        self._reconnected: asyncio.Task[None] | None = None  # runs the ``on_reconnected`` callbacks
+        self._stopped_by: asyncio.Task[Any] | None = None  # the task that has called ``stop``
+        self._has_ended = False  # finally, although ``on_closed`` callbacks may still run
 
     @property
     def state(self) -> HubConnectionState:
@@ -84,7 +83,10 @@ class ConnectionKeeper:
         return None if connection is None or connection.end is not None else connection
 
     def _note_end(self) -> None:
-        """Decides once what follows the end of the connection, on the first call after it."""
+        """Changes the state if the connection has ended, and asks the policy for a first delay.
+
+        The first call after the end decides, so that ``state`` is never outdated.
+        """
         if self._state is not HubConnectionState.CONNECTED:
             return
         assert self._connection is not None
@@ -93,7 +95,7 @@ class ConnectionKeeper:
             return
         self._lost_at = self.loop.time()
         self._first_delay = None
-        if end.allow_reconnect and not self._stopping:
+        if end.allow_reconnect and not self._is_stopping:
             self._first_delay = self._next_delay(0, 0.0, end)
         self._state = (
             HubConnectionState.DISCONNECTED
@@ -102,39 +104,39 @@ class ConnectionKeeper:
         )
 
     async def start(self) -> None:
-        """See HubConnection.start. A ``stop`` meanwhile ends it with NotConnectedError."""
-        self._attempt = asyncio.create_task(self._open())
+        """See HubConnection.start."""
+        self._first_attempt = asyncio.create_task(self._open())
         try:
-            await self._attempt
+            await self._first_attempt
         except BaseException as error:
-            if self.connection is not None:  # cancelled when the connection was open already
-                self._stopping = True
+            if self.connection is not None:  # cancelled after the connection was opened
+                self._is_stopping = True
                 self.connection.abort()
             self._state = HubConnectionState.DISCONNECTED
             if isinstance(error, asyncio.CancelledError) and not is_being_cancelled():
                 raise _stopped_while_starting() from None
             raise
         self._task = asyncio.create_task(self._keep())
-        if self._stopping:
+        if self._is_stopping:
             raise _stopped_while_starting()
 
     async def stop(self) -> None:
         """See HubConnection.stop."""
-        self._stopping = True
+        self._is_stopping = True
         self._stopped_by = asyncio.current_task()
-        if self._attempt is not None and not self._attempt.done():
-            self._attempt.cancel()
-            await asyncio.wait({self._attempt})
+        if self._first_attempt is not None and not self._first_attempt.done():
+            self._first_attempt.cancel()
+            await asyncio.wait({self._first_attempt})
         if self.connection is not None:
             await self.connection.stop()
         if self._task is None or asyncio.current_task() in (self._task, self._callback):
             return
-        if self._has_ended:  # a callback of ``on_closed`` may wait for this very call
+        if self._has_ended:  # an ``on_closed`` callback may wait for this call
             return
         if self.state is HubConnectionState.RECONNECTING:
             self._task.cancel()
         _, running = await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
-        if running:  # in a callback that does not return
+        if running:  # a callback does not return
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
 
@@ -143,33 +145,36 @@ class ConnectionKeeper:
         self._state = HubConnectionState.CONNECTED
 
     async def _keep(self) -> None:
-        """Owns connections one after another until the last one has ended."""
+        """Awaits the end of each connection and reconnects, until the last one has ended."""
         error: Exception | None = None
         try:
             while (connection := self._connection) is not None:
                 end = await connection.ended
                 self._note_end()
                 await connection.wait_until_closed()
-                await self._end_reconnected()
-                if self._stopping:
+                await self._cancel_reconnected()
+                if self._is_stopping:
                     break
                 error = await self._reconnect(end)
                 if error is not None:
                     break
         except asyncio.CancelledError:
             error = _stopped_while_reconnecting()
-            if not self._stopping:  # the loop is being torn down, say
-                self._stopping = True
+            if not self._is_stopping:  # for example because asyncio.run ends
+                self._is_stopping = True
                 if self.connection is not None:
                     self.connection.abort()
                 error = ConnectionClosed("The connection was cancelled.", allow_reconnect=False)
         finally:
             self._has_ended = True
             self._state = HubConnectionState.DISCONNECTED
-        await self._notify(self._registered.closed, error)
+        await self._notify(self._callbacks.closed, error)
 
-    async def _end_reconnected(self) -> None:
-        """Cancels what the last reconnect still calls, unless that is what stops the connection."""
+    async def _cancel_reconnected(self) -> None:
+        """Ends the ``on_reconnected`` callbacks of the last reconnect.
+
+        They are cancelled, unless the one that is running has called ``stop``.
+        """
         task, self._reconnected = self._reconnected, None
         if task is not None and not task.done():
             if self._callback is not self._stopped_by:
@@ -177,21 +182,21 @@ class ConnectionKeeper:
             await asyncio.wait({task})
 
     async def _reconnect(self, end: ConnectionClosed) -> Exception | None:
-        """Tries until there is a connection, or returns why there is no further attempt."""
+        """Opens a new connection and returns None, or returns why there is no further attempt."""
         count = 0
         delay = self._first_delay
         if delay is None:
             return end
-        await self._notify(self._registered.reconnecting, end)
+        await self._notify(self._callbacks.reconnecting, end)
         while delay is not None:
-            if self._stopping:  # by a callback
+            if self._is_stopping:  # by a callback
                 return _stopped_while_reconnecting()
             await asyncio.sleep(delay)
             try:
                 await self._open()
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
                 raise
-            except BaseException as error:  # a token factory may raise anything: it failed (R-5)
+            except BaseException as error:  # a token factory may raise anything (R-5)
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
                 count += 1
@@ -199,9 +204,9 @@ class ConnectionKeeper:
                 delay = self._next_delay(count, self.loop.time() - self._lost_at, reason)
                 continue
             assert self._connection is not None
-            # A task of its own, so that callbacks do not delay the end or the next reconnect.
+            # In a task of its own, so that callbacks do not delay the end or the next reconnect.
             self._reconnected = self.loop.create_task(
-                self._notify(self._registered.reconnected, self._connection.connection_id)
+                self._notify(self._callbacks.reconnected, self._connection.connection_id)
             )
             return None
         return ConnectionClosed(
@@ -211,7 +216,7 @@ class ConnectionKeeper:
         )
 
     async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
-        """Calls each in a task of its own, so that one that cancels its task ends only itself."""
+        """Runs each callback in a task of its own; one that cancels its task ends only itself."""
         for callback in list(callbacks):
             self._callback = self.loop.create_task(
                 call_logged(callback, (argument,), "A connection callback failed.")

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
-"""Seconds before attempts 1 to 4; then the client gives up (R-1)."""
+"""Seconds before attempts 1 to 4; there is no further attempt (R-1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryContext:
-    """What a policy is told.
+    """What a retry policy decides by.
 
-    ``previous_retry_count`` is 0 before the first attempt, ``elapsed`` is seconds since the
-    connection was lost, ``retry_reason`` the error of the loss or of the last attempt.
+    ``previous_retry_count`` is the number of failed attempts, 0 before the first. ``elapsed`` is
+    the number of seconds since the connection was lost. ``retry_reason`` is why it was lost, or why
+    the last attempt failed.
     """
 
     previous_retry_count: int
@@ -27,7 +28,7 @@ RetryPolicy: TypeAlias = Callable[[RetryContext], float | None]
 
 
 def checked_delay(seconds: float) -> float:
-    """``seconds``, when somebody can wait for that long. Raises TypeError or ValueError."""
+    """Returns ``seconds``, a finite number from 0 on. Raises TypeError or ValueError otherwise."""
     if not isinstance(seconds, int | float):
         raise TypeError(f"A retry delay is a number of seconds, not {type(seconds).__name__}.")
     if not 0 <= seconds < math.inf:
@@ -36,12 +37,16 @@ def checked_delay(seconds: float) -> float:
 
 
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:
-    """A policy that waits each of ``delays`` (seconds) in turn, then gives up."""
+    """Returns a policy that waits each of ``delays`` (in seconds) in turn, then gives up.
+
+    Raises TypeError if ``delays`` is not a sequence of numbers, and ValueError for a number that is
+    negative or not finite.
+    """
     given: object = delays
     if not isinstance(given, Iterable):
         raise TypeError(
-            "When to reconnect is said by a list of seconds or a function of a RetryContext, not "
-            f"by {type(given).__name__}."
+            "A retry policy is a list of seconds or a function of a RetryContext, not "
+            f"{type(given).__name__}."
         )
     fixed = tuple(map(checked_delay, delays))
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ..aio.transport import SLICE
+from ..aio.transport import CONNECTIONS_PER_TURN
 from ..errors import GroupLimitError, LocalProtocolError
 from ..hub_protocol import SerializedHubMessage
 from .connection_context import HubConnectionContext
@@ -187,7 +187,7 @@ async def _send(
             try:
                 if connection.send_serialized(message):
                     written += 1
-                    if written % SLICE == 0:
+                    if written % CONNECTIONS_PER_TURN == 0:
                         await asyncio.sleep(0)
             except LocalProtocolError as error:
                 failure = error  # in its hub protocol; those who speak another get it

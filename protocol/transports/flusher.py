@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from ..aio.transport import SLICE
+from ..aio.transport import CONNECTIONS_PER_TURN
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Flusher:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        batch = self._dirty[:SLICE]
-        del self._dirty[:SLICE]
+        batch = self._dirty[:CONNECTIONS_PER_TURN]
+        del self._dirty[:CONNECTIONS_PER_TURN]
         for flushable in batch:
             try:
                 flushable.flush()

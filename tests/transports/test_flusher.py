@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol.aio.transport import SLICE, TransportLimits
+from protocol.aio.transport import CONNECTIONS_PER_TURN, TransportLimits
 from protocol.hub_protocol import TransferFormat
 from protocol.json.protocol import JsonHubProtocol
 from protocol.server.connection_context import HubConnectionContext
@@ -106,14 +106,22 @@ async def test_asked_during_a_flush() -> None:
     assert len(order) == 2
 
 
-@pytest.mark.parametrize("count", [SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7])
+@pytest.mark.parametrize(
+    "count",
+    [
+        CONNECTIONS_PER_TURN - 1,
+        CONNECTIONS_PER_TURN,
+        CONNECTIONS_PER_TURN + 1,
+        3 * CONNECTIONS_PER_TURN + 7,
+    ],
+)
 async def test_slices(count: int) -> None:
     """Between two slices the loop does something else; order is kept."""
     flusher, order = Flusher(), list[Recorder]()
     recorders = [Recorder(order) for _ in range(count)]
     for recorder in recorders:
         flusher.schedule(recorder)
-    for done in range(SLICE, count + SLICE, SLICE):
+    for done in range(CONNECTIONS_PER_TURN, count + CONNECTIONS_PER_TURN, CONNECTIONS_PER_TURN):
         await asyncio.sleep(0)
         assert len(order) == min(done, count)
     assert order == recorders
@@ -202,21 +210,26 @@ async def test_a_broadcast_to_5000_connections_leaves_the_loop_its_turns(size: i
         await asyncio.sleep(0)
         reached.append(broadcast.reached)
     await sending
-    assert max(after - before for before, after in itertools.pairwise(reached)) <= SLICE
+    assert (
+        max(after - before for before, after in itertools.pairwise(reached)) <= CONNECTIONS_PER_TURN
+    )
 
 
 async def test_who_leaves_between_two_slices_gets_nothing_more() -> None:
     """GW-16: what is sent to a group after a member has left is not for it."""
     broadcast = Broadcast()
-    await broadcast.connect(SLICE + 2)
-    for number in range(SLICE + 2):
+    await broadcast.connect(CONNECTIONS_PER_TURN + 2)
+    for number in range(CONNECTIONS_PER_TURN + 2):
         await broadcast.manager.add_to_group(f"c{number}", "g")
     sending = asyncio.create_task(broadcast.manager.send_groups(["g"], "News", ["x" * 100_000]))
     await asyncio.sleep(0)
-    assert broadcast.reached == SLICE
-    await broadcast.manager.remove_from_group(f"c{SLICE}", "g")
+    assert broadcast.reached == CONNECTIONS_PER_TURN
+    await broadcast.manager.remove_from_group(f"c{CONNECTIONS_PER_TURN}", "g")
     await sending
-    assert [bool(socket.written) for socket in broadcast.sockets[SLICE:]] == [False, True]
+    assert [bool(socket.written) for socket in broadcast.sockets[CONNECTIONS_PER_TURN:]] == [
+        False,
+        True,
+    ]
 
 
 async def test_several_messages_of_one_tick() -> None:
