@@ -1,6 +1,6 @@
-"""Whom to send to: ``clients.all``, ``clients.group("a")`` and so on (G-5).
+"""Selects the clients to send to: ``clients.all``, ``clients.group("a")`` and so on (G-5).
 
-Thin names over the lifetime manager, for hub methods and for code outside of hubs.
+Used by hub methods and by code outside of hubs. ``lifetime`` does the sending.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -13,7 +13,7 @@ from .lifetime import HubLifetimeManager
 
 
 class ClientProxy:
-    """A chosen set of clients."""
+    """A selected set of clients."""
 
     __slots__ = ("_send",)
 
@@ -21,21 +21,25 @@ class ClientProxy:
         self._send = send
 
     async def send(self, target: str, *arguments: Any) -> None:
-        """Calls ``target`` on each of the clients, without an answer.
+        """Calls the handlers of ``target`` on each of the clients, without an answer.
 
-        .NET clients find handlers by the exact name and number of arguments. Returns when
-        the message is queued, not when it has arrived; a ``msgspec.Raw`` goes out as it is.
-        Raises TypeError or ValueError for a target that is no name, and LocalProtocolError when an
-        argument cannot be written; nothing is sent then.
+        .NET clients find handlers by the exact name and number of arguments. An argument of type
+        ``msgspec.Raw`` is sent unchanged. Returns when the message is queued, not when it has
+        arrived.
+
+        Raises TypeError for a target that is no str, ValueError for an empty target, and
+        LocalProtocolError when an argument cannot be written in the hub protocol of a client, which
+        then gets nothing.
         """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
         await self._send(target, arguments)
 
 
 class HubClients:
-    """Everybody connected to the hub class, and parts of them.
+    """Selects among all clients of the hub class.
 
-    Names are str: anything else is a TypeError, and so is a single str where several are expected.
+    Names and ids are str. All methods raise TypeError for other types, and for a single str where
+    several are expected.
     """
 
     __slots__ = ("_lifetime",)
@@ -49,12 +53,12 @@ class HubClients:
         return ClientProxy(self._lifetime.send_all)
 
     def all_except(self, connection_ids: Collection[str]) -> ClientProxy:
-        """Every connection but these."""
+        """Every connection except these."""
         excluded = names_of(connection_ids, "connection ids")
         return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(excluded)))
 
     def client(self, connection_id: str) -> ClientProxy:
-        """One connection; nobody when it is gone."""
+        """One connection. Sending does nothing if it has ended."""
         return self.clients((connection_id,))
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
@@ -68,13 +72,13 @@ class HubClients:
         return ClientProxy(partial(self._lifetime.send_groups, (name,)))
 
     def group_except(self, name: str, connection_ids: Collection[str]) -> ClientProxy:
-        """The members of one group but for these connections."""
+        """The members of one group except these connections."""
         require_name(name, "A group name")
         excluded = frozenset(names_of(connection_ids, "connection ids"))
         return ClientProxy(partial(self._lifetime.send_groups, (name,), excluded=excluded))
 
     def groups(self, names: Iterable[str]) -> ClientProxy:
-        """The members of each group; who is in two gets two messages.
+        """The members of each group. A member of two of them gets two messages.
 
         Raises LocalProtocolError for an empty name.
         """  # G-6, G-3
@@ -94,7 +98,7 @@ class HubClients:
 
 
 class HubCallerClients(HubClients):
-    """``HubClients`` as seen from a hub method, which has a caller."""
+    """Selects among all clients, relative to the caller of a hub method."""
 
     __slots__ = ("_connection_id",)
 
@@ -104,21 +108,21 @@ class HubCallerClients(HubClients):
 
     @property
     def caller(self) -> ClientProxy:
-        """The connection that called."""
+        """The connection that called the hub method."""
         return self.client(self._connection_id)
 
     @property
     def others(self) -> ClientProxy:
-        """Everybody but the caller."""
+        """Every connection except the caller's."""
         return self.all_except((self._connection_id,))
 
     def others_in_group(self, name: str) -> ClientProxy:
-        """The members of a group but for the caller."""
+        """The members of a group except the caller."""
         return self.group_except(name, (self._connection_id,))
 
 
 class GroupManager:
-    """Changes memberships. They end with the connection."""  # G-3
+    """Changes group memberships. They end with the connection."""  # G-3
 
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime
@@ -126,21 +130,22 @@ class GroupManager:
     async def add(self, connection_id: str, group: str) -> None:
         """Adds a connection to a group; an unknown connection is ignored.
 
-        Raises TypeError for a name that is no str, and GroupLimitError.
+        Raises TypeError for an id or a name that is no str, and GroupLimitError when HubOptions do
+        not allow the group.
         """
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")
         await self._lifetime.add_to_group(connection_id, group)
 
     async def remove(self, connection_id: str, group: str) -> None:
-        """Takes a connection out of a group, if it is in it. Raises TypeError, as ``add`` does."""
+        """Removes a connection from a group, if it is in it. Raises TypeError, as ``add`` does."""
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")
         await self._lifetime.remove_from_group(connection_id, group)
 
 
 class HubContext:
-    """Sends to the clients of a hub class from outside of its methods."""
+    """Sends to the clients of a hub class from outside of hub methods."""
 
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self.clients = HubClients(lifetime)
@@ -149,5 +154,5 @@ class HubContext:
 
     @property
     def connection_count(self) -> int:
-        """How many clients are connected to this process."""
+        """The number of clients that are connected to this process."""
         return len(self._lifetime.connections)

@@ -1,8 +1,8 @@
-"""The life of one connection on a server: handshake, service, and a proper end (section L).
+"""The life of one connection on a server: handshake, service and end (section L).
 
-The order at the end is fixed (TW-14): what is queued, the hub's Close, OnDisconnected, and only
-then the end of the transport. What is done with messages is left to ``pump``, ``dispatcher`` and
-``invoker``, the events of the hub to ``hub_events``.
+The end has a fixed order (TW-14): queued messages are sent, then the Close message, then
+OnDisconnected runs, then the transport closes. ``aio.pump``, ``dispatcher`` and ``invoker`` handle
+messages; ``hub_events`` calls the events of the hub.
 """
 
 import asyncio
@@ -46,10 +46,10 @@ class ClientTimeoutError(RemoteProtocolError):
 
 
 class ServerConnection:
-    """Drives one connection from its first byte to its last; the ``Receiver`` of its transport.
+    """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
-    ``activate`` returns a new instance of ``hub_class`` for this connection; ``protocols`` are
-    those on offer, by lower-case name.
+    ``activate`` returns a new instance of ``hub_class`` for this connection. ``protocols`` are the
+    hub protocols that the client may choose from, by lower-case name.
     """
 
     def __init__(
@@ -94,29 +94,29 @@ class ServerConnection:
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
-        """Done when hub and lifetime manager have been notified and the transport has ended."""
+        """Done when the last event of the connection and its transport have ended."""
         self.ended: asyncio.Future[None] = loop.create_future()
-        """Done when ``closed`` is, and the last method has ended as well."""
+        """Done after ``closed``, when the last hub method has ended as well."""
         connection.on_end = self._on_end
 
     def open(self) -> None:
-        """Serves what the transport receives."""
+        """Starts to receive from the transport, unless the connection has ended already."""
         if self.connection.ending is None:
             self._transport.set_receiver(self)
 
     def end(self, ending: Ending) -> None:
-        """Ends the connection for this reason; the first reason counts."""
+        """Ends the connection for this reason; only the first reason counts."""
         self.connection.end(ending)
 
     def cancel(self) -> None:
-        """Cancels the hub's code that still runs."""
+        """Cancels the hub code that still runs."""
         for task in self._dispatcher.workers:
             task.cancel()
         if not self._events.cancel() and self._accepting is not None:
             self._accepting.cancel()
 
     def abandon(self) -> None:
-        """Ends at once: cancels the hub's code, and starts no task, not even for OnDisconnected."""
+        """Ends at once: cancels hub code and starts no task, so OnDisconnected is not called."""
         self.connection.on_end = lambda: None
         self.end(Ending(None))
         self._stop_timers()
@@ -142,18 +142,18 @@ class ServerConnection:
             self._dispatcher.advance()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """See Receiver. What was sent before an orderly end is served before it."""
+        """See Receiver. Messages received before an orderly end are handled before it."""
         if self.connection.ending is not None:
             return
         if isinstance(error, TransportViolationError):
             self.end(Ending(None, error))
         elif error is not None:
             self._fail(error)
-        elif self._peer.state is PeerState.HANDSHAKE:  # nothing to answer (H-11)
+        elif self._peer.state is PeerState.HANDSHAKE:  # there is no request to answer (H-11)
             self.end(Ending(None))
         else:
-            # Set before the calls that still wait are run: a method in front of them may run until
-            # ``connection_aborted`` is set.
+            # The event is set before the calls that still wait have run: a method that runs before
+            # them may wait for this event.
             self._keep_alive_timer.stop()
             self.connection.connection_aborted.set()
             self._pump.feed_end()
@@ -198,7 +198,7 @@ class ServerConnection:
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None
         error = asyncio.CancelledError() if accepting.cancelled() else accepting.exception()
-        if error is not None:  # a fault of ours, or the hub has cancelled all tasks
+        if error is not None:  # an internal error, or hub code has cancelled all tasks
             self._fail(error)
 
     def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
@@ -207,14 +207,14 @@ class ServerConnection:
     # ---- time
 
     def _give_up_handshake(self) -> None:
-        self._refusal = HANDSHAKE_CANCELED  # it took too long (H-9)
+        self._refusal = HANDSHAKE_CANCELED  # H-9
         self.end(Ending(None))
 
     def _ping(self) -> None:
         try:
-            if not self._transport.buffered:  # buffered bytes are as good as a ping (K-1)
+            if not self._transport.buffered:  # the client will get these bytes instead (K-1)
                 self.connection.write(self._peer.send(Ping(), self._loop.time()))
-        except Exception as error:  # the hub protocol's
+        except Exception as error:  # a user's hub protocol can raise anything
             self._fail(error)
 
     def _time_out(self) -> None:
@@ -227,11 +227,14 @@ class ServerConnection:
     # ---- the end
 
     def _end_soon(self) -> None:
-        """Ends the connection when methods that end in this turn of the loop are answered."""
-        self._loop.call_soon(self._serve_end)
+        """Ends the connection in the next turn of the event loop.
 
-    def _serve_end(self) -> None:
-        """Ends the connection: the client sends no more, and all that it has sent is served."""
+        Calls that end in this turn are still answered.
+        """
+        self._loop.call_soon(self._end_orderly)
+
+    def _end_orderly(self) -> None:
+        """Ends the connection after the client has ended the stream and all of it is handled."""
         if self.connection.ending is not None:
             return
         try:
@@ -242,7 +245,7 @@ class ServerConnection:
             self.end(Ending(Close(allow_reconnect=True)))
 
     def _fail(self, error: BaseException) -> None:
-        """Ends the connection because of the client's mistake, or of an unexpected error."""
+        """Ends the connection because of an error of the client, or an unexpected one."""
         if isinstance(error, RemoteProtocolError):
             self._end_with_error(error)
         else:
@@ -253,14 +256,14 @@ class ServerConnection:
         self.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
 
     def _end_with_failure(self, error: BaseException) -> None:
-        """Does not invite the client to reconnect, as when OnConnected fails (L-3)."""
+        """Ends the connection and does not allow a reconnect, as when OnConnected fails (L-3)."""
         self.end(Ending(Close(error=self._text(error))))
 
     def _text(self, error: BaseException) -> str:
         return _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
 
     def _on_end(self) -> None:
-        """The part of the end that happens at once."""
+        """Sends the last message, stops everything and starts the task that finishes the end."""
         ending = self.connection.ending
         assert ending is not None
         self._stop_timers()
@@ -269,7 +272,7 @@ class ServerConnection:
                 self._transport.write(self._peer.refuse_handshake(self._refusal))
             elif ending.close is not None and self._peer.can_send:
                 self._transport.write(self._peer.send(ending.close, self._loop.time()))
-        except Exception:  # the hub protocol's
+        except Exception:  # a user's hub protocol can raise anything
             logger.exception("The last message to a client could not be written.")
         self._transport.flush()
         self._transport.stop_receiving()
@@ -281,7 +284,7 @@ class ServerConnection:
 
     async def _finish(self, error: Exception | None) -> None:
         try:
-            await self._leave(error)
+            await self._disconnect(error)
         finally:
             self.closed.set_result(None)
             try:
@@ -290,8 +293,8 @@ class ServerConnection:
             finally:
                 self.ended.set_result(None)
 
-    async def _leave(self, error: Exception | None) -> None:
-        """Finishes the events. The transport closes in any case."""
+    async def _disconnect(self, error: Exception | None) -> None:
+        """Calls the events of the end, then closes the transport, whatever the events raise."""
         failed = False
         try:
             if self._accepting is not None:
@@ -310,7 +313,7 @@ def _new_peer(
         maximum_size=options.maximum_receive_message_size,
         detailed_errors=options.enable_detailed_errors,
     )
-    # Over a transport that notices a lost peer itself nothing is pinged (TL-11).
+    # No pings over a transport that notices a lost peer by itself (TL-11).
     interval = math.inf if transport.has_inherent_keep_alive else options.keep_alive_interval
     keep_alive = KeepAlive(Role.SERVER, interval=interval, timeout=options.client_timeout_interval)
     return HubPeer(Role.SERVER, handshake, keep_alive, options.maximum_receive_message_size)

@@ -1,7 +1,8 @@
-"""The server's end of one connection: identity, and everything that is sent to it.
+"""The identity of one connection on the server, and the queue of messages sent to it.
 
-Decides what happens when a client does not read: its queue is bounded, and a client whose queue is
-full is cut off. Reading and dispatch are left to ``connection`` and ``dispatcher``.
+Decides what happens when a client does not read: its send buffer is bounded, and when that is full
+messages are dropped or the connection is cut. ``connection`` and ``dispatcher`` receive messages
+and run calls.
 """
 
 import asyncio
@@ -47,21 +48,21 @@ class HubConnectionContext(HubCallerContext):
         self._transport = transport
         self._write = transport.write
         self.is_congested = False
-        """Whether more waits than senders to it alone should add to: let them ``drain``.
+        """Whether the buffer was above its high-water mark after the last write.
 
-        As of the last write; by now it may be less.
+        Senders that send to this client alone then await ``drain``.
         """  # TG-8
         self._hub_protocol: HubProtocol | None = None
         self.limits = limits or TransportLimits()
         self._high_water = self.limits.transport_max_buffer_size
         self._maximum_buffered = options.maximum_outbound_buffer_size
-        self._relief_mark = min(self._high_water, self._maximum_buffered)
-        self._may_miss = options.slow_client_policy is SlowClientPolicy.DROP
-        self._missed = 0  # messages, since it was last seen to read
+        self._flush_mark = min(self._high_water, self._maximum_buffered)
+        self._may_drop = options.slow_client_policy is SlowClientPolicy.DROP
+        self._dropped = 0  # messages dropped since there was last room for one
 
     @property
     def hub_protocol(self) -> HubProtocol:
-        """What was agreed in the handshake."""
+        """See HubCallerContext."""
         assert self._hub_protocol is not None, "the handshake is not done"
         return self._hub_protocol
 
@@ -70,58 +71,63 @@ class HubConnectionContext(HubCallerContext):
         self._hub_protocol = hub_protocol
 
     def send(self, message: HubMessage) -> None:
-        """Queues a message for this connection alone."""
+        """Queues a message to this connection alone."""
         self.write(self.hub_protocol.encode(message))
 
     def send_serialized(self, message: SerializedHubMessage) -> bool:
-        """Queues a message that others get as well, unless it is missed; see ``write``."""
-        assert self._hub_protocol is not None  # the property would take its time at each receiver
+        """Queues a message to many connections, or drops it for this one; returns as ``write``.
+
+        It is dropped if the hub's SlowClientPolicy is DROP and the send buffer has no room.
+        """
+        assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
-        if self._may_miss and self.is_congested and self._misses(len(frame)):
+        if self._may_drop and self.is_congested and self._must_drop(len(frame)):
             return True
         return self.write(frame)
 
-    def _misses(self, size: int) -> bool:
-        """Whether so much is waiting that a message of ``size`` bytes has no room."""
+    def _must_drop(self, size: int) -> bool:
+        """Whether the send buffer has no room for ``size`` bytes; counts and logs the drops."""
         self._transport.flush()
         buffered = self._transport.buffered
         has_room = not buffered or buffered + size <= self._maximum_buffered
         if has_room:
-            if self._missed:
+            if self._dropped:
                 logger.info(
                     "Connection %s reads again; it has missed %d messages.",
                     self.connection_id,
-                    self._missed,
+                    self._dropped,
                 )
-                self._missed = 0
+                self._dropped = 0
             return False
-        if not self._missed:
+        if not self._dropped:
             logger.warning(
                 "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
                 self.connection_id,
                 buffered,
             )
-        self._missed += 1
+        self._dropped += 1
         return True
 
     def write(self, frame: bytes) -> bool:
-        """Queues a ready frame. To a gone connection it succeeds silently.
+        """Queues an encoded message. Does nothing if the connection has ended.
 
-        Whether so much was waiting that it has gone to the socket at once, which takes its time.
+        Returns whether the buffer was so full that it was flushed to the socket in this call, which
+        takes more time than queueing.
         """  # G-7
         if self.ending is None:
-            if self._write(frame) > self._relief_mark:
-                self._relieve(len(frame))
+            if self._write(frame) > self._flush_mark:
+                self._flush_full_buffer(len(frame))
                 return True
             if self.is_congested:
                 self.is_congested = False
         return False
 
-    def _relieve(self, last_frame: int) -> None:
-        """Hands over what waits, and cuts off a client for which more piles up than it may.
+    def _flush_full_buffer(self, last_frame: int) -> None:
+        """Flushes, and cuts the connection if more than the maximum is left.
 
-        Only what the socket does not take counts, so a burst within one tick cuts off no client.
-        One message larger than the bound may enter an empty queue, or it could never be sent.
+        Only bytes that the socket does not take count, so a burst in one turn of the event loop
+        cuts no client that reads. A message larger than the maximum may enter an empty buffer,
+        because it could never be sent otherwise.
         """
         self._transport.flush()
         buffered = self._transport.buffered
@@ -136,7 +142,7 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
-        """Waits while it ``is_congested``; cuts it off when nothing moves."""  # TG-9
+        """Waits while the connection ``is_congested``; cuts it if that takes too long."""  # TG-9
         if not self.is_congested:
             return
         self.is_congested = self._transport.buffered > self._high_water
@@ -150,13 +156,13 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client took too long to read."))
 
     def end(self, ending: Ending) -> None:
-        """Ends the connection for this reason; the first reason counts."""
+        """Ends the connection for this reason; only the first reason counts."""
         if self.ending is None:
             self.ending = ending
             self.on_end()
 
     def cut(self, error: Exception) -> None:
-        """Ends the connection without a Close, which would only wait behind what is buffered."""
+        """Ends the connection without a Close, which would wait behind the buffered bytes."""
         self.end(Ending(None, error))
         self._transport.abort()
 

@@ -1,4 +1,4 @@
-"""Who is connected: what hub methods see of a connection and of the request that opened it."""
+"""What hub methods see of a connection, of its user and of the request that opened it."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from ..hub_protocol import HubProtocol
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated user. ``user_id`` is what ``clients.user`` matches, ordinally."""  # G-4
+    """An authenticated user. ``clients.user`` matches ``user_id`` exactly, with its case."""  # G-4
 
     user_id: str | None = None
     roles: frozenset[str] = frozenset()
@@ -24,8 +24,9 @@ class Principal:
 class HttpRequestData:
     """The HTTP request that opened the transport.
 
-    ``headers`` is case-insensitive. ``query_string`` is the query as it was sent, without the
-    question mark and still percent-encoded. It may contain tokens: keep it out of logs.
+    ``headers`` ignores the case of its keys. ``query_string`` is the query as it was sent:
+    percent-encoded and without the question mark. It may contain tokens: do not log it. ``remote``
+    is the address of the client, if known.
     """  # TG-11
 
     method: str
@@ -46,9 +47,10 @@ class HttpRequestData:
 
 
 class HubCallerContext(ABC):
-    """The connection a hub method is called on.
+    """The connection that calls a hub method.
 
-    ``items`` is the application's, for as long as the connection lives.
+    ``user`` is None if the user is not authenticated; ``user_identifier`` is its ``user_id``.
+    ``items`` holds whatever the application stores for this connection.
     """
 
     def __init__(
@@ -62,14 +64,14 @@ class HubCallerContext(ABC):
 
     @cached_property
     def connection_aborted(self) -> asyncio.Event:
-        """Is set once the connection has ended; a method that runs for long should watch it."""
-        return asyncio.Event()  # 900 bytes, which an idle connection does without
+        """Set when the connection has ended; a long-running method should check it."""
+        return asyncio.Event()  # only on first use: it takes 900 bytes
 
     @property
     @abstractmethod
     def hub_protocol(self) -> HubProtocol:
-        """What was agreed in the handshake."""
+        """The hub protocol that the client has chosen in the handshake."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Ends the connection; nothing more is sent but the Close message."""  # S-26
+        """Ends the connection. Only a Close message is sent after this call."""  # S-26

@@ -1,9 +1,8 @@
 """Which tasks run a connection's calls: at most as many workers as calls may run at once (P-2).
 
 A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
-started when they are needed and kept. Decides which worker runs when, and replaces a worker whose
-task a method has changed. The order of messages is decided by ``pump``, the answer to a call by
-``invoker``.
+started when they are needed, and kept. A worker whose task was changed by a method is replaced.
+``aio.pump`` decides the order of messages, and ``invoker`` the answer to a call.
 """
 
 import asyncio
@@ -17,10 +16,10 @@ from .invoker import Call, HubInvoker
 
 
 class HubDispatcher:
-    """Runs the calls that ``pump`` hands out, up to ``slots`` of them at a time.
+    """Runs the calls that ``pump`` returns, up to ``slots`` of them at a time.
 
-    ``context`` is copied for each worker: no call sees the variables of another one. ``fail`` gets
-    an unexpected error of a worker, which ends the connection.
+    ``context`` is copied for each worker, so that no call sees the context variables of another.
+    ``fail`` is called with an unexpected error of a worker, and ends the connection.
     """
 
     __slots__ = (
@@ -57,7 +56,7 @@ class HubDispatcher:
         self._slots = slots
         self._fail = fail
         self._invoker: HubInvoker | None = None
-        self._next: Call | None = None  # waits for a worker, and all messages behind it
+        self._next: Call | None = None  # waits for a worker; later messages wait behind it
         self._is_stalled = False  # ``_next`` waits for a method to end
         self._is_scheduled = False
         self._idle: list[asyncio.Future[None]] = []
@@ -65,13 +64,13 @@ class HubDispatcher:
         """The tasks that have not ended."""
 
     def start(self, invoker: HubInvoker) -> None:
-        """Runs calls from now on; what was received before comes first (L-2)."""
+        """Starts to run calls, beginning with those received before (L-2)."""
         self._invoker = invoker
         self._pump.start(invoker.receive)
         self.advance()
 
     def stop(self) -> None:
-        """Runs no more calls. A method that is running is not interrupted.
+        """Runs no more calls. Methods that are running are not cancelled.
 
         Idle workers end at once, the others when their method has ended.
         """
@@ -82,7 +81,7 @@ class HubDispatcher:
         self._idle.clear()
 
     def advance(self) -> None:
-        """Handles what needs no worker, up to the next call, and wakes a worker for that."""
+        """Handles messages up to the next call, and wakes a worker for this call."""
         if self._next is None:
             self._next = self._pump.pull()
             if self._next is not None:
@@ -109,13 +108,13 @@ class HubDispatcher:
         if len(self.workers) < self._slots:
             worker = self._loop.create_task(self._work(), context=self._context.copy())
             self.workers.append(worker)
-            worker.add_done_callback(self._forget)
+            worker.add_done_callback(self._on_worker_end)
         else:
             self._is_stalled = True
             self._keep_alive.suspend()  # the call waits, and with it the client's messages (K-3)
 
-    def _forget(self, worker: asyncio.Task[None]) -> None:
-        """Replaces a worker that a method has changed, and reports one that has failed."""
+    def _on_worker_end(self, worker: asyncio.Task[None]) -> None:
+        """Replaces a worker whose task was changed by a method, and reports one that has failed."""
         self.workers.remove(worker)
         if not worker.cancelled() and (error := worker.exception()) is not None:
             self._fail(error)
@@ -137,7 +136,7 @@ class HubDispatcher:
                 if call is None:
                     if pump.is_ready:
                         await asyncio.sleep(0)  # the budget of this turn is spent
-                    elif not pump.has_stopped:  # as behind a Close, which this worker has handled
+                    elif not pump.has_stopped:  # a Close that this worker handled stops the pump
                         await self._become_idle()
                     continue
             else:
@@ -146,18 +145,18 @@ class HubDispatcher:
                     self._is_stalled = False
                     self._keep_alive.resume(self._loop.time())
             if not self._is_scheduled and pump.is_ready:
-                # The messages behind the call are handled if its method waits.
+                # The messages behind the call are handled when its method first waits.
                 self._schedule()
             await invoker.run(call)
-            # A task whose context variables a method has changed, or whose cancellation it has
-            # survived, runs no further calls: another worker takes them.
+            # A task runs no further calls if a method has changed its context variables, or has
+            # ignored its cancellation. Another worker runs them.
             try:
                 if task.cancelling() or copy_context() != context:
                     return
             except Exception:  # a value cannot be compared
                 return
             if connection.is_congested:
-                await connection.drain()  # a client that reads no answers gets no more calls
+                await connection.drain()  # no more calls for a client that does not read answers
 
     async def _become_idle(self) -> None:
         idle = self._loop.create_future()

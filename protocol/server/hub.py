@@ -1,6 +1,7 @@
-"""Hub classes: which methods clients may call, under which names, and who may.
+"""Hub classes: which methods clients may call, under which names, and which clients may.
 
-A method is callable only when ``hub_method`` marks it. Running methods is the dispatcher's.
+Clients can call only the methods that ``hub_method`` marks. ``dispatcher`` and ``invoker`` run
+them.
 """
 
 import inspect
@@ -22,10 +23,10 @@ _MARK = "__hub_method__"
 
 
 class Hub:
-    """Base of all hubs. A new instance serves each call; state belongs elsewhere.
+    """The base class of all hubs. Each call gets a new instance, so state is kept elsewhere.
 
-    ``context`` is the calling connection, ``clients`` chooses whom to send to, ``groups`` changes
-    memberships. They are set before any method runs.
+    ``context`` is the connection that calls, ``clients`` selects the clients to send to, and
+    ``groups`` changes group memberships. They are set before a method runs.
     """  # S-28
 
     context: HubCallerContext
@@ -35,11 +36,11 @@ class Hub:
     async def on_connected(self) -> None:
         """Called when a client has connected, before its first call runs.
 
-        An exception refuses the connection.
+        An exception ends the connection, and the client gets a Close message with an error.
         """  # L-2, L-3
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Called when a client's connection has ended; None means in an orderly way."""  # L-4
+        """Called when a connection has ended. ``error`` is None if the end was orderly."""  # L-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,28 @@ def hub_method(
 def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
     """Makes a method of a Hub callable by clients.
 
-    It is called by ``name``, by default its own in PascalCase, ignoring case. ``authorize``:
-    True asks for any authenticated user, a collection of roles for a user in one of them, a
-    function of the HubCallerContext (plain or async) decides itself; a refused call fails in the
-    words of .NET. A plain (not async) method runs on the event loop and must not block. Raises
-    TypeError when ``authorize`` is none of these, or the name is none.
+    Clients call it by ``name``, by default the name of the function in PascalCase. Case is ignored.
+
+    ``authorize`` restricts the callers. True allows any authenticated user, a collection of roles
+    allows users in at least one of them, and a function of the HubCallerContext, plain or async,
+    returns whether the call is allowed. A refused call fails with .NET's error text.
+
+    A plain (not async) method runs on the event loop and must not block. Raises TypeError when
+    ``name`` is not a non-empty str, or ``authorize`` is an empty collection or none of these.
     """  # S-1, S-9
     if callable(name):
         setattr(name, _MARK, _Mark(None, authorize))
         return name
 
     if name is not None and (not isinstance(name, str) or not name):
-        raise TypeError(f"The name of a hub method is text that is not empty, not {name!r}.")
-    if isinstance(authorize, str):
-        raise TypeError(f"authorize is a collection of roles, not the text {authorize!r}.")
-    if not isinstance(authorize, bool) and not callable(authorize) and not authorize:
-        raise TypeError("authorize names no role: nobody could ever call this method.")
+        raise TypeError(f"The name of a hub method is a non-empty str, not {name!r}.")
+    if not isinstance(authorize, bool) and not callable(authorize):
+        if isinstance(authorize, str) or not isinstance(authorize, Collection):
+            raise TypeError(
+                f"authorize is a bool, a collection of roles or a function, not {authorize!r}."
+            )
+        if not authorize:
+            raise TypeError("authorize contains no role: no client could call this method.")
 
     def mark(method: Method) -> Method:
         setattr(method, _MARK, _Mark(name, authorize))
@@ -83,7 +90,7 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class HubMethod:
-    """A callable method: its declared name, its function, and the types of its arguments."""
+    """A method that clients can call; ``annotations`` are the types of the arguments they send."""
 
     name: str
     function: Callable[..., Any]
@@ -101,12 +108,14 @@ class BoundHubMethod:
 
 
 class HubMethodTable:
-    """All callable methods of a hub class.
+    """All methods of a hub class that clients can call.
 
-    ``services`` gives, by type, the values of parameters that no client sends (S-2).
-    Raises TypeError for definitions that cannot work: two methods of one name, static methods and
-    generators, parameters that are not plain positional ones, types that no message can be read
-    into or that nobody knows.
+    ``services`` maps types to functions; each returns the value of a parameter of this type, which
+    no client sends (S-2).
+
+    Raises TypeError for definitions that cannot work: two methods with one name, static methods,
+    class methods and generators, parameters that are not positional, and annotations that cannot be
+    resolved. ``for_protocol`` raises TypeError for a type that no argument can be read into.
     """
 
     def __init__(self, hub_class: type[Hub], services: Services) -> None:
@@ -116,7 +125,7 @@ class HubMethodTable:
         for attribute in dir(hub_class):
             function = inspect.getattr_static(hub_class, attribute)
             is_wrapper = isinstance(function, staticmethod | classmethod)
-            inner = function.__func__ if is_wrapper else function  # which has the mark, or both
+            inner = function.__func__ if is_wrapper else function  # either may have the mark
             mark = getattr(function, _MARK, getattr(inner, _MARK, None))
             if mark is not None:
                 self._add(hub_class, function, cast("_Mark", mark))
@@ -142,9 +151,9 @@ class HubMethodTable:
         )
 
     def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
-        """The methods, ready for payloads of ``hub_protocol``.
+        """The methods with readers for payloads of ``hub_protocol``.
 
-        Found by lower-case name; also as declared, which is how most callers write them.
+        The keys are lower-case names, and also the declared names, which most clients use.
         """
         bound = self._bound.get(hub_protocol.name)
         if bound is None:
@@ -158,9 +167,10 @@ class HubMethodTable:
 def _parameters(
     name: str, function: Callable[..., Any], services: Services
 ) -> tuple[tuple[Any, ...], dict[int, Callable[[], Any]]]:
-    """The types of what clients send, and who gives the other values, by position after self.
+    """The types of the arguments that clients send, and the services for the other parameters.
 
-    A parameter without an annotation takes anything.
+    Services are keyed by the position of their parameter after self. A parameter without an
+    annotation takes any value.
     """
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
@@ -170,14 +180,15 @@ def _parameters(
                 "arguments only."
             )
     if not parameters:
-        raise TypeError(f"{name} has no parameter for the hub itself, which is called self.")
+        raise TypeError(f"{name} has no parameter for the hub itself (self).")
     annotations = [annotation_of(function, parameter, name) for parameter in parameters[1:]]
-    given = {
+    injected = {
         position: services[annotation]
         for position, annotation in enumerate(annotations)
         if isinstance(annotation, type) and annotation in services
     }
-    return tuple(a for position, a in enumerate(annotations) if position not in given), given
+    sent = (each for position, each in enumerate(annotations) if position not in injected)
+    return tuple(sent), injected
 
 
 def _require_plain_method(name: str, function: object) -> None:
@@ -188,9 +199,9 @@ def _require_plain_method(name: str, function: object) -> None:
 
 
 def require_hub_class(hub_class: object, hub_factory: object) -> None:
-    """Raises TypeError for what cannot be served: no hub class, or none that makes an instance.
+    """Raises TypeError if ``hub_class`` is no hub class, or no instance of it can be made.
 
-    ``hub_factory`` is None where the class itself makes them, without arguments.
+    ``hub_factory`` is None if instances are made by calling the class without arguments.
     """
     if not isinstance(hub_class, type) or not issubclass(hub_class, Hub):
         given = (
@@ -198,31 +209,31 @@ def require_hub_class(hub_class: object, hub_factory: object) -> None:
             if isinstance(hub_class, type)
             else f"an instance of {type(hub_class).__name__}"
         )
-        raise TypeError(f"A hub is a class derived from Hub, unlike {given}.")
+        raise TypeError(f"A hub is a class derived from Hub, not {given}.")
     if hub_factory is not None:
         if not callable(hub_factory):
             raise TypeError(f"hub_factory is a function, not {type(hub_factory).__name__}.")
         return
     if inspect.isabstract(hub_class):
-        raise TypeError(f"{hub_class.__name__} is abstract: no instance can be made of it.")
+        raise TypeError(f"{hub_class.__name__} is abstract: it cannot be instantiated.")
     try:
         inspect.signature(hub_class).bind()
     except TypeError as error:
         raise TypeError(
-            f"{hub_class.__name__} cannot be made without arguments ({error}); a hub_factory makes "
-            "it with them."
+            f"{hub_class.__name__} cannot be instantiated without arguments ({error}); pass a "
+            "hub_factory that does it."
         ) from error
 
 
 def _with_services(
     function: Callable[..., Any], services: Mapping[int, Callable[[], Any]]
 ) -> Callable[..., Any]:
-    """``function`` as called with what clients send alone."""
+    """``function`` with the services filled in: it is called with the arguments from the client."""
 
     def call(hub: Hub, *sent: Any) -> Any:
         arguments = list(sent)
-        for position, give in services.items():  # ascending, so that each finds its place
-            arguments.insert(position, give())
+        for position, make in services.items():  # ascending: an insertion shifts only later ones
+            arguments.insert(position, make())
         return function(hub, *arguments)
 
     return call

@@ -1,8 +1,8 @@
-"""What a connection's begin and end cause: the lifetime manager's two events, and the hub's.
+"""Calls ``on_connected`` and ``on_disconnected`` of the lifetime manager and of the hub.
 
-The hub's events, and the last one of the lifetime manager, run in tasks of their own, so that code
-of the application ends nothing but the event that it runs in, and a shutdown can cancel it. What a
-failure means for the connection is decided by ``connection``.
+All of them but ``on_connected`` of the lifetime manager run in tasks of their own. User code that
+cancels its task then ends only this event, and a shutdown can cancel the event. ``connection``
+decides what a failure means for the connection.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 class HubEvents:
-    """Calls the events of one connection, those of ``hub_class`` on new instances.
+    """Calls the events of one connection.
 
-    ``activate`` returns these. Calls at the end what the begin has made due.
+    ``activate`` returns a new instance of ``hub_class`` for each event of the hub. ``finish`` calls
+    the counterparts of those events that ``begin`` has called.
     """
 
     __slots__ = (
         "_activate",
         "_connection",
-        "_has_joined",
+        "_has_connected",
         "_hub_class",
         "_is_registered",
         "_lifetime",
@@ -45,31 +46,31 @@ class HubEvents:
         self._hub_class = hub_class
         self._activate = activate
         self._is_registered = False
-        self._has_joined = False  # on_connected has succeeded, so on_disconnected will be called
+        self._has_connected = False  # on_connected of the hub has succeeded
         self._running: asyncio.Task[None] | None = None
 
     async def begin(self) -> BaseException | None:
-        """Registers the connection, then calls ``on_connected``. Returns their error, or None."""
+        """Calls ``on_connected`` of the lifetime manager, then of the hub. Returns their error."""
         self._is_registered = True
         failure = await self._register()
         if failure is None:
             failure = await self._connect()
-        self._has_joined = failure is None
+        self._has_connected = failure is None
         return failure
 
     async def finish(self, error: Exception | None) -> bool:
-        """Calls ``on_disconnected``, then forgets the connection: what ``begin`` has made due.
+        """Calls ``on_disconnected`` of the hub, then of the lifetime manager.
 
-        Returns whether ``on_disconnected`` has failed.
+        The hub's is called only if its ``on_connected`` has succeeded, the lifetime manager's only
+        if its ``on_connected`` was called. Returns whether the hub's has failed.
         """
-        failed = self._has_joined and await self._disconnect(error) is not None
+        failed = self._has_connected and await self._disconnect(error) is not None
         if self._is_registered:
-            await self._forget()
+            await self._unregister()
         return failed
 
     async def _register(self) -> BaseException | None:
-        """It runs in the caller's task: another one would delay the first answer by two turns of
-        the event loop."""
+        # In the caller's task: a new one would delay the first answer by two turns of the loop.
         try:
             await self._lifetime.on_connected(self._connection)
         except (Exception, asyncio.CancelledError) as error:
@@ -87,12 +88,12 @@ class HubEvents:
             return None
         return await self._run_hub("on_disconnected", lambda hub: hub.on_disconnected(error))
 
-    async def _forget(self) -> None:
+    async def _unregister(self) -> None:
         lifetime, connection = self._lifetime, self._connection
         await self._run(lifetime, "on_disconnected", lambda: lifetime.on_disconnected(connection))
 
     def cancel(self) -> bool:
-        """Cancels the event that runs in a task of its own; whether there is one."""
+        """Cancels the event that is running in a task of its own. Returns whether there is one."""
         return self._running is not None and self._running.cancel()
 
     async def _run_hub(

@@ -1,7 +1,8 @@
-"""A hub class in service: its options and its connections.
+"""Serves one hub class: opens its connections, and ends them at a shutdown.
 
 One ``HubServer`` serves all paths that a class is mapped at in one application, so that
-``clients.all``, groups and users span them. How a transport comes about is left to its host.
+``clients.all``, groups and users span them. The host opens the transports; ``connection`` runs one
+connection.
 """
 
 import asyncio
@@ -25,13 +26,13 @@ logger = logging.getLogger(__name__)
 class HubServer:
     """Serves one hub class.
 
-    ``hub_factory`` makes a new instance for each call, by default the class itself without
-    arguments. A call for which it returns an instance that has served another one fails.
-    ``lifetime`` manages the connections of this server alone, by default in memory. Await ``start``
-    before the first ``open``, and ``close`` at the end.
+    ``hub_factory`` returns a new instance for each call; without it the class is called without
+    arguments. A call fails if ``hub_factory`` returns an instance that has served another call.
+    ``lifetime`` manages the connections of this server and of no other; by default it keeps them in
+    memory. Await ``start`` before the first ``open``, and ``close`` at the end.
 
-    Raises TypeError for a hub class that cannot be served (see HubMethodTable), and for a
-    ``lifetime`` of another type.
+    Raises TypeError for a hub class that cannot be served (see HubMethodTable), and for other
+    arguments of a wrong type.
     """
 
     def __init__(
@@ -60,14 +61,14 @@ class HubServer:
             self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
         self._groups = GroupManager(self.lifetime)
         self._connections: set[ServerConnection] = set()
-        self._guard: asyncio.Task[None] | None = None  # is cancelled when all tasks of the loop are
-        self._is_started = False  # the lifetime manager is
+        self._guard: asyncio.Task[None] | None = None  # cancelled when asyncio.run cancels all
+        self._is_started = False
         self._is_closing = False
 
     async def start(self) -> None:
-        """Starts the lifetime manager; what it raises is raised here.
+        """Starts the lifetime manager, whose exceptions are raised here.
 
-        A server that has been started is not started again.
+        Does nothing if the server is started or closed already.
         """
         if not self._is_started and not self._is_closing:
             await self.lifetime.start()
@@ -80,9 +81,9 @@ class HubServer:
         http_request: HttpRequestData,
         user: Principal | None,
     ) -> ServerConnection:
-        """Serves one connection to its end, in tasks of its own.
+        """Starts to serve a connection, which runs in tasks of its own until it ends.
 
-        Raises RuntimeError before ``start``.
+        Raises RuntimeError if the server is not started.
         """
         if not self._is_started and not self._is_closing:
             raise RuntimeError("The server is not started: await start() first.")
@@ -123,7 +124,7 @@ class HubServer:
         self._connections.discard(connection)
 
     def _abandon(self, guard: asyncio.Task[None]) -> None:
-        """Starts no more tasks once all are cancelled, as at the end of asyncio.run."""
+        """Abandons all connections: asyncio.run has cancelled all tasks, so no more are started."""
         for connection in self._connections:
             connection.abandon()
         self._connections.clear()
@@ -131,7 +132,7 @@ class HubServer:
     async def close(self, grace: float = 10.0) -> None:
         """Ends all connections as ``end_connections`` does, then closes the lifetime manager.
 
-        What the lifetime manager raises is raised here. It is closed once, if it was started.
+        Exceptions of the lifetime manager are raised here. It is closed once, if it was started.
         """
         await self.end_connections(grace)
         if self._is_started:
@@ -139,10 +140,10 @@ class HubServer:
             await self.lifetime.close()
 
     async def end_connections(self, grace: float = 10.0) -> None:
-        """Ends all connections, now and later, and invites their clients to reconnect (L-6).
+        """Ends all connections, and those opened later at once; clients may reconnect (L-6).
 
-        Hub code that still runs after ``grace`` seconds is cancelled. Code that does not end within
-        as many seconds again is logged and left running.
+        Hub code that still runs after ``grace`` seconds is cancelled. If it still runs after as
+        many seconds again, that is logged and the code is left running.
         """
         self._is_closing = True
         for connection in list(self._connections):
@@ -151,21 +152,24 @@ class HubServer:
             for connection in self._connections:
                 connection.cancel()
             if not await self._wait_for_end(grace):
-                logger.error("%d connections do not end.", len(self._connections))
+                logger.error(
+                    "%d connections have not ended: their hub code still runs.",
+                    len(self._connections),
+                )
         if self._guard is not None:
             self._guard.cancel()
             await asyncio.wait({self._guard})
             self._guard = None
 
     async def _wait_for_end(self, seconds: float) -> bool:
-        """Waits for the end of all connections. Returns False if some are left in the end."""
+        """Waits until all connections have ended. Returns False if some have not in this time."""
         if self._connections:
             await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
         return all(each.ended.done() for each in self._connections)
 
 
 def _checked(hub_factory: Callable[[], Hub]) -> Callable[[], Hub]:
-    """``hub_factory``, which raises TypeError for an instance that has served a call already."""
+    """Wraps ``hub_factory``: TypeError is raised for an instance that has served a call already."""
 
     def make() -> Hub:
         hub = hub_factory()

@@ -1,7 +1,7 @@
-"""What a received message asks of a hub, and the exact answers (section S).
+"""Runs the call that a received message asks for, with .NET's exact answers (section S).
 
-Binds arguments, checks who may call, runs the method, completes the call. In which order and how
-many at a time is left to ``dispatcher``.
+Binds arguments, checks authorization, runs the method, and sends the completion. ``dispatcher``
+decides the order of calls, and how many run at the same time.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from .hub import BoundHubMethod, Hub, HubMethod
 logger = logging.getLogger(__name__)
 
 Call: TypeAlias = tuple[HubMethod, Sequence[Any], str, tuple[str, ...]]
-"""A method with its arguments, ready to run; the invocation id, empty where no answer is expected;
-and the ids of the streams that come with it."""
+"""A call that is ready to run: method, arguments, invocation id (empty if no answer is expected),
+and the ids of the client's streams."""
 
 
 class _UnauthorizedError(Exception):
@@ -36,7 +36,7 @@ class _UnauthorizedError(Exception):
 
 
 class HubInvoker:
-    """Serves one connection's calls. ``activate`` gives a new hub instance for each."""
+    """Serves the calls of one connection. ``activate`` returns a new hub instance for each call."""
 
     __slots__ = (
         "_activate",
@@ -65,9 +65,9 @@ class HubInvoker:
         self._detailed_errors = detailed_errors
 
     def receive(self, message: ReceivedMessage) -> Call | None:
-        """Returns the call that ``message`` asks for; any other message is handled at once.
+        """Returns the call that ``message`` asks for. Other messages are handled at once.
 
-        Raises RemoteProtocolError when it ends the connection.
+        Raises RemoteProtocolError for a message that ends the connection.
         """
         if type(message) is Invocation:  # isinstance and match cost as much as decoding
             return self._bind(message)
@@ -80,13 +80,13 @@ class HubInvoker:
                 error = HubException(text) if isinstance(text, str) else None
                 self._connection.end(Ending(Close(), error))
             case _:
-                pass  # ignored: no stream and no call to this client is open (S-23, S-25, S-27)
+                pass  # ignored: no stream and no call to the client is open (S-23, S-25, S-27)
         return None
 
     def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
-        """Returns the call that ``message`` asks for, or None when it was refused.
+        """Returns the call that ``message`` asks for, or None if it was refused.
 
-        Unknown methods and arguments that do not bind are answered without waiting for a slot
+        A refusal, of an unknown method or of arguments that do not bind, does not wait for a slot
         (P-2).
         """
         target = message.target
@@ -105,7 +105,7 @@ class HubInvoker:
 
     def _refuse_stream(self, message: StreamInvocation) -> None:
         call = self._bind(message)
-        if call is not None:  # S-11: no hub method streams
+        if call is not None:  # no hub method returns a stream (S-11)
             self._fail(
                 message.invocation_id,
                 f"The client attempted to invoke the non-streaming '{call[0].name}' method "
@@ -129,13 +129,17 @@ class HubInvoker:
         )
 
     async def run(self, call: Call) -> None:
-        """Runs ``call`` and answers it. Raises nothing but the cancellation of the current task."""
+        """Runs ``call`` and sends its completion.
+
+        Raises only what ends the event loop, and CancelledError when the current task itself is
+        cancelled.
+        """
         method, arguments, invocation_id, stream_ids = call
         try:
             if method.authorize or stream_ids:
                 await self._require_permission(method, stream_ids)
             hub = self._activate()
-            if len(arguments) == 1:  # half the time of a call with a star
+            if len(arguments) == 1:  # takes half the time of a call with unpacked arguments
                 result = method.function(hub, arguments[0])
             else:
                 result = method.function(hub, *arguments)
@@ -155,7 +159,7 @@ class HubInvoker:
                 invocation_id,
                 f"Failed to invoke '{method.name}' because user is unauthorized",
             )
-        except BaseException as error:  # also a BaseExceptionGroup: each of them is answered
+        except BaseException as error:  # for example a BaseExceptionGroup of user code
             self._fail_unexpectedly(invocation_id, method.name, error)
 
     async def _require_permission(self, method: HubMethod, stream_ids: tuple[str, ...]) -> None:
@@ -186,6 +190,6 @@ class HubInvoker:
         return not user.roles.isdisjoint(method.authorize)
 
     def _fail(self, invocation_id: str, text: str) -> None:
-        """Answers with an error. A call without an id gets no answer."""
+        """Sends a completion with an error. A call without an invocation id gets no answer."""
         if invocation_id:
             self._connection.send(Completion(invocation_id=invocation_id, error=text))

@@ -1,7 +1,7 @@
-"""Who is connected, in which groups, as which user, and how messages reach them (section G).
+"""The connections of a hub class, their groups and users, and sends to them (section G).
 
-``HubLifetimeManager`` is the interface; one that spans several processes implements the same. The
-default one keeps everything in this process.
+``HubLifetimeManager`` is the interface, which a manager that spans several processes implements
+too. ``DefaultHubLifetimeManager`` keeps everything in this process.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ NOBODY: Final[Collection[str]] = ()
 
 
 class HubLifetimeManager(ABC):
-    """Connections of one hub class, wherever it is mapped.
+    """Manages the connections of one hub class, on all paths that it is mapped at.
 
-    Sends to what does not exist succeed silently. ``arguments`` are values as hub methods give
-    them; each send raises LocalProtocolError when one cannot be written in the hub protocol of a
-    receiver, after it has gone to the receivers that use another.
+    Sends to connections, groups and users that do not exist succeed silently. ``arguments`` are
+    Python values. A send raises LocalProtocolError when one of them cannot be written in the hub
+    protocol of a receiver; receivers with other hub protocols still get the message.
 
-    Names of groups, users and connections are str: HubClients and GroupManager have checked them.
-    An implementation overrides ``start`` and ``close`` only if it needs them.
+    Group names, user ids and connection ids are str: HubClients and GroupManager check them. A
+    subclass overrides ``start`` and ``close`` only if it needs them.
     """
 
     async def start(self) -> None:  # noqa: B027
@@ -44,7 +44,7 @@ class HubLifetimeManager(ABC):
     @property
     @abstractmethod
     def connections(self) -> Mapping[str, HubConnectionContext]:
-        """This process's connections by id."""
+        """The connections of this process, by id."""
 
     @abstractmethod
     async def on_connected(self, connection: HubConnectionContext) -> None:
@@ -52,19 +52,22 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def on_disconnected(self, connection: HubConnectionContext) -> None:
-        """Forgets a connection and its memberships."""
+        """Removes a connection and its group memberships."""
 
     @abstractmethod
     async def send_all(
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
     ) -> None:
-        """To every connection but those with the ids ``excluded``."""
+        """Sends to every connection, except those whose ids are ``excluded``."""
 
     @abstractmethod
     async def send_connections(
         self, connection_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
-        """To these connections, once each. To a single one that reads slowly it waits."""  # G-6
+        """Sends to these connections, once each.
+
+        A send to a single connection waits while its send buffer is full.
+        """  # G-6
 
     @abstractmethod
     async def send_groups(
@@ -74,28 +77,31 @@ class HubLifetimeManager(ABC):
         arguments: Sequence[Any],
         excluded: Collection[str] = NOBODY,
     ) -> None:
-        """To the members of each group in turn: who is in two gets two."""  # G-6
+        """Sends to the members of each group in turn. A member of two groups gets two messages."""
+        # G-6
 
     @abstractmethod
     async def send_users(
         self, user_ids: Iterable[str], target: str, arguments: Sequence[Any]
     ) -> None:
-        """To all connections of these users, compared ordinally."""  # G-4
+        """Sends to all connections of these users. User ids match exactly, with their case."""
+        # G-4
 
     @abstractmethod
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Idempotent; an unknown connection is ignored.
+        """Adds a connection to a group, if it is not in it. An unknown connection is ignored.
 
-        Raises GroupLimitError where the connection's HubOptions allow no such group, or no more.
+        Raises GroupLimitError when the HubOptions of the connection do not allow the group's name,
+        or another group.
         """  # G-3
 
     @abstractmethod
     async def remove_from_group(self, connection_id: str, group: str) -> None:
-        """Idempotent; an unknown connection or group is ignored."""  # G-3
+        """Removes a connection from a group, if it is in it. Unknown ones are ignored."""  # G-3
 
 
 class DefaultHubLifetimeManager(HubLifetimeManager):
-    """Everything in this process's memory."""
+    """Manages the connections of one process, in memory."""
 
     def __init__(self) -> None:
         self._connections: dict[str, HubConnectionContext] = {}
@@ -112,15 +118,15 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         """See HubLifetimeManager."""
         self._connections[connection.connection_id] = connection
         if connection.user_identifier is not None:
-            _enter(self._users, connection.user_identifier, connection)
+            _add(self._users, connection.user_identifier, connection)
 
     async def on_disconnected(self, connection: HubConnectionContext) -> None:
         """See HubLifetimeManager."""
         self._connections.pop(connection.connection_id, None)
         if connection.user_identifier is not None:
-            _leave(self._users, connection.user_identifier, connection.connection_id)
+            _remove(self._users, connection.user_identifier, connection.connection_id)
         for group in self._memberships.pop(connection.connection_id, ()):
-            _leave(self._groups, group, connection.connection_id)
+            _remove(self._groups, group, connection.connection_id)
 
     async def send_all(
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
@@ -164,11 +170,11 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
             if group not in memberships:
                 _require_room(group, memberships, connection.options)
                 memberships.add(group)
-                _enter(self._groups, group, connection)
+                _add(self._groups, group, connection)
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
-        _leave(self._groups, group, connection_id)
+        _remove(self._groups, group, connection_id)
         self._memberships.get(connection_id, set()).discard(group)
 
 
@@ -181,7 +187,7 @@ async def _send(
     for connections in tables:
         congested, written = False, 0
         for connection_id in list(connections):
-            connection = connections.get(connection_id)  # gone, maybe, since the last slice
+            connection = connections.get(connection_id)  # None if it ended since the last turn
             if connection is None or connection_id in excluded:
                 continue
             try:
@@ -190,23 +196,25 @@ async def _send(
                     if written % CONNECTIONS_PER_TURN == 0:
                         await asyncio.sleep(0)
             except LocalProtocolError as error:
-                failure = error  # in its hub protocol; those who speak another get it
+                failure = error  # receivers with another hub protocol still get the message
             congested |= connection.is_congested
         if congested:
-            # One turn of the loop, in which sockets that are being read take more: a burst of sends
-            # must not fill the queue of a client that reads. Nobody is waited for.
+            # In one turn of the event loop the sockets of clients that read take more bytes, so a
+            # burst of sends does not fill their buffers. The send does not wait for slow clients.
             await asyncio.sleep(0)
     if failure is not None:
         raise failure
 
 
-def _enter(
+def _add(
     table: dict[str, dict[str, HubConnectionContext]], key: str, connection: HubConnectionContext
 ) -> None:
     table.setdefault(key, {})[connection.connection_id] = connection
 
 
-def _leave(table: dict[str, dict[str, HubConnectionContext]], key: str, connection_id: str) -> None:
+def _remove(
+    table: dict[str, dict[str, HubConnectionContext]], key: str, connection_id: str
+) -> None:
     members = table.get(key)
     if members is not None:
         members.pop(connection_id, None)
@@ -215,7 +223,10 @@ def _leave(table: dict[str, dict[str, HubConnectionContext]], key: str, connecti
 
 
 def _require_room(group: str, memberships: Collection[str], options: HubOptions) -> None:
-    """A client that chooses its groups must not fill the table (G-3 knows no limit)."""
+    """Raises GroupLimitError, so that a client that chooses its groups cannot exhaust the memory.
+
+    .NET has no such limit (G-3).
+    """
     if len(group) > options.maximum_group_name_length:
         raise GroupLimitError(
             f"A group name has {len(group)} characters, more than the "
@@ -223,5 +234,5 @@ def _require_room(group: str, memberships: Collection[str], options: HubOptions)
         )
     if len(memberships) >= options.maximum_groups_per_connection:
         raise GroupLimitError(
-            f"The connection is in {len(memberships)} groups, as many as it may be in."
+            f"The connection is in {len(memberships)} groups, and no more are allowed."
         )

@@ -1,6 +1,6 @@
 """Options of a hub and of an endpoint, with ASP.NET Core's defaults (section D).
 
-Two scopes: hub options belong to the hub class wherever it is mapped, endpoint options to one path.
+Hub options apply to a hub class on all paths that it is mapped at, endpoint options to one path.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -25,113 +25,119 @@ _LIMITS: Final = TransportLimits()
 
 
 class SlowClientPolicy(Enum):
-    """What becomes of a client for which more piles up than may, because it does not read."""
+    """What happens to a client that reads so slowly that its outbound buffer is full."""
 
     CLOSE = "close"
-    """It is cut off."""
+    """Its connection is cut."""
 
     DROP = "drop"
-    """It misses what goes to all, to groups and to users until it has read enough. What is meant
-    for it alone, answers included, is no less than was promised: over that it is cut off."""
+    """Messages to all, to groups and to users are dropped for this client until it has read enough.
+    Messages to this client alone, such as answers, are never dropped: if one does not fit, the
+    connection is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubOptions:
-    """Limits and behaviour of one hub class. Times in seconds, sizes in bytes."""
+    """Limits and behaviour of one hub class. Times are in seconds, sizes in bytes."""
 
     handshake_timeout: float = 15.0
-    """A connection without a complete handshake by then is refused."""  # H-9
+    """A connection whose handshake takes longer is refused."""  # H-9
 
     keep_alive_interval: float = 15.0
-    """The server pings this long after its last ping."""  # K-1
+    """The time between two pings of the server."""  # K-1
 
     client_timeout_interval: float = 30.0
-    """A client that has pinged once and is silent for longer is closed."""  # K-3
+    """A client that has sent a ping and then nothing for this long is disconnected."""  # K-3
 
     maximum_receive_message_size: int | None = 32 * 1024
-    """Of one hub message, terminator included; None means no limit."""  # F-4
+    """The connection ends at a larger hub message, terminator included. None: no limit."""  # F-4
 
     maximum_parallel_invocations_per_client: int = 1
-    """How many methods run at once for one connection."""  # P-2
+    """The number of hub methods that run at the same time for one connection."""  # P-2
 
     enable_detailed_errors: bool = False
-    """Whether the texts of exceptions other than HubException reach clients."""
+    """Whether clients get the texts of exceptions other than HubException."""
 
     maximum_outbound_buffer_size: int = 1024 * 1024
-    """What may pile up for one client; the others notice nothing."""
+    """How much may wait to be sent to one client. Other clients are not affected."""
 
     slow_client_policy: SlowClientPolicy = SlowClientPolicy.CLOSE
-    """What becomes of a client that lets more pile up."""
+    """What happens to a client for which more would wait."""
 
     maximum_groups_per_connection: int = 1000
-    """How many groups one connection may be in; ``groups.add`` raises GroupLimitError beyond it."""
+    """The number of groups that a connection may be in; one more raises GroupLimitError."""
 
     maximum_group_name_length: int = 1024
-    """Characters; ``groups.add`` raises GroupLimitError for a longer name."""
+    """The number of characters of a group name; a longer name raises GroupLimitError."""
 
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
     """The hub protocols that clients may choose from in the handshake."""  # H-6
 
     services: Services = field(default_factory=dict)
-    """Values of hub method parameters that no client sends: by the parameter's type, a function
-    that gives one for each call. Like .NET's injected parameters they are not counted among a
-    call's arguments."""  # S-2
+    """Functions by type. A hub method's parameter of such a type is not sent by clients: its value
+    is what the function returns, called for each call. Like .NET's injected parameters, it does not
+    count as an argument of the call."""  # S-2
 
     def __post_init__(self) -> None:
         check_options(self)
         if not all(isinstance(each, HubProtocol) for each in self.supported_protocols):
-            raise TypeError("HubOptions.supported_protocols has something that is no HubProtocol.")
+            raise TypeError("HubOptions.supported_protocols contains an item of another type.")
         if not all(isinstance(key, type) and callable(it) for key, it in self.services.items()):
-            raise TypeError("HubOptions.services has functions by type, and nothing else.")
+            raise TypeError("HubOptions.services maps types to functions, and nothing else.")
         names = [hub_protocol.name.lower() for hub_protocol in self.supported_protocols]
         if not names or len(set(names)) != len(names):
             raise ValueError(
-                "HubOptions.supported_protocols has one hub protocol or more, each of its own name."
+                "HubOptions.supported_protocols needs at least one hub protocol, and no two with "
+                "the same name."
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOptions:
-    """What one path accepts, and who may come. Times in seconds."""
+    """What one path accepts, and from whom. Times are in seconds, sizes in bytes."""
 
     authenticate: Authenticate | None = None
-    """Who a request is: a Principal, or None for nobody. Called for the request that opens the
-    transport; an exception it raises refuses the request with 500."""  # A-6
+    """Returns the Principal of a request, or None for an anonymous one; plain or async. Called for
+    the request that opens the transport. If it raises an exception, the request is answered with
+    500."""  # A-6
 
     transports: HttpTransportType = HttpTransportType.ALL
-    """Which transports there are; negotiate lists them in ASP.NET Core's order."""  # N-14
+    """The transports that clients may use; negotiate lists them in ASP.NET Core's order."""  # N-14
 
     allowed_origins: Collection[str] | None = None
-    """Origins like ``https://app.example`` whose pages may use the hub with the user's credentials,
-    beside those of the hub's own origin. WebSockets that pages of other origins open are
-    refused with 403. None: no CORS headers, and WebSockets are open to all origins."""  # TC-1
+    """Origins such as ``https://app.example`` whose pages may use the hub with the user's
+    credentials; pages of the hub's own origin always may. WebSockets from pages of other origins
+    are refused with 403. None: no CORS headers are sent, and WebSockets are accepted from all
+    origins."""  # TC-1
 
     minimum_protocol_version: int = 0
     """The lowest negotiate version that a client may ask for."""  # N-8
 
     long_polling_poll_timeout: float = 90.0
-    """How long a poll waits for something to deliver."""  # TL-5
+    """How long a poll waits for bytes to deliver."""  # TL-5
 
     application_max_buffer_size: int = _LIMITS.application_max_buffer_size
-    """Received from one client and not yet served; beyond it nothing more is read, and POSTs wait
-    for their answers."""  # TG-8
+    """How much may be received from one client and not yet be handled. While there is more, reading
+    pauses, and POSTs wait for their answers."""  # TG-8
 
     transport_max_buffer_size: int = _LIMITS.transport_max_buffer_size
-    """Sent to one client, not yet taken; beyond it methods that send to it alone wait."""  # TG-8
+    """How much may be written to one client and not yet be taken by it. While there is more, hub
+    methods that send to this client alone wait."""  # TG-8
 
     transport_send_timeout: float = _LIMITS.transport_send_timeout
-    """A client that takes nothing for this long, while a method waits for it, is cut off, and one
-    that takes longer to read the answer to a poll."""  # TG-9, TL-10
+    """A client is cut off when it takes no bytes for this long while a hub method waits for it, or
+    when it needs longer to read the answer to a poll."""  # TG-9, TL-10
 
     disconnect_timeout: float = 15.0
-    """A negotiated connection that nothing picks up is dropped after this."""  # N-27
+    """A negotiated connection that no transport uses for this long is dropped."""  # N-27
 
     maximum_negotiated_connections: int = 10_000
-    """How many may wait to be picked up; further negotiates are answered with 503."""
+    """The number of negotiated connections that may wait for their transport; further negotiate
+    requests are answered with 503."""
 
     maximum_connections: int = 20_000
-    """How many may be connected at once; negotiates and connections beyond them are answered with
-    503. Each of them may make the process hold what HubOptions allow."""
+    """The number of connections at one time; further negotiate requests and connections are
+    answered with 503. Each connection can use as much memory as HubOptions allow."""
 
     close_timeout: float = 5.0
     """How long the server waits for the client's Close frame."""  # TW-6
@@ -143,12 +149,12 @@ class EndpointOptions:
                 normal_origin(origin)
             except ValueError as error:
                 raise ValueError(
-                    f"EndpointOptions.allowed_origins has {origin!r}: an origin {error}."
+                    f"EndpointOptions.allowed_origins contains {origin!r}: an origin {error}."
                 ) from None
 
     @property
     def transport_limits(self) -> TransportLimits:
-        """What a transport of this path has to know of them."""
+        """The options that limit the buffers of a transport."""
         return TransportLimits(
             application_max_buffer_size=self.application_max_buffer_size,
             transport_max_buffer_size=self.transport_max_buffer_size,

@@ -1,4 +1,4 @@
-"""The transports on aiohttp: what both sides share is here, the rest in ``client`` and ``server``.
+"""The transports on aiohttp. Code that both sides use is here; see also ``client`` and ``server``.
 
 No other folder of the library imports aiohttp.
 """

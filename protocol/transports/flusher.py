@@ -1,7 +1,7 @@
-"""One write per connection and tick of the event loop, however many messages it is made of.
+"""Flushes each connection once per turn of the event loop, however many messages were written.
 
-A system call costs more than everything else about a small message, and SignalR lets many records
-share one WebSocket message: so writes are collected and leave together.
+The system call takes most of the time of sending a small message. SignalR lets many records share
+one WebSocket message, so the writes of one turn are sent together.
 """
 
 import asyncio
@@ -14,39 +14,42 @@ logger = logging.getLogger(__name__)
 
 
 class Flushable(Protocol):
-    """What has something to flush."""
+    """A connection with written bytes that are not sent yet."""
 
     def flush(self) -> None:
-        """Writes what was collected."""
+        """Sends these bytes."""
 
     def abort(self) -> None:
-        """Ends it, for its flush has failed."""
+        """Ends the connection; called when ``flush`` has raised an exception."""
 
 
 class Flusher:
-    """Flushes all that asked for it, once, at the end of the current tick."""
+    """Flushes all scheduled connections in the next turn of the event loop.
+
+    It flushes up to CONNECTIONS_PER_TURN of them, and the rest in the turns after it.
+    """
 
     def __init__(self) -> None:
-        self._dirty: list[Flushable] = []
-        self._scheduled = False
+        self._waiting: list[Flushable] = []
+        self._is_scheduled = False
 
     def schedule(self, flushable: Flushable) -> None:
-        """Asks for a flush; once per tick and connection is enough."""
-        self._dirty.append(flushable)
-        if not self._scheduled:
-            self._scheduled = True
+        """Schedules one flush. A connection calls this when it has written its first bytes."""
+        self._waiting.append(flushable)
+        if not self._is_scheduled:
+            self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        batch = self._dirty[:CONNECTIONS_PER_TURN]
-        del self._dirty[:CONNECTIONS_PER_TURN]
+        batch = self._waiting[:CONNECTIONS_PER_TURN]
+        del self._waiting[:CONNECTIONS_PER_TURN]
         for flushable in batch:
             try:
                 flushable.flush()
             except Exception:
                 logger.exception("A connection could not be written to; it is cut off.")
                 flushable.abort()
-        if self._dirty:
+        if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         else:
-            self._scheduled = False
+            self._is_scheduled = False

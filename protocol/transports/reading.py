@@ -1,7 +1,7 @@
-"""The task of a transport that reads, and the receiver it pushes to.
+"""The task that reads from a transport and pushes bytes to the receiver.
 
-Decides when reading pauses, and that the end is reported exactly once, however the task ends. How
-bytes arrive is decided by each transport.
+It pauses and resumes reading, and reports the end exactly once, however the task ends. Each
+transport supplies the coroutine that reads.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from ..aio.transport import Receiver
 class Reading:
     """Runs ``read`` in a task of its own until it returns, raises or is cancelled.
 
-    ``read`` passes bytes to ``push``. What it raises is the reason that the receiver gets.
+    ``read`` passes bytes to ``push``. The receiver gets the exception that ``read`` raises.
     """
 
     __slots__ = ("_error", "_read", "_receiver", "_resumed", "_task", "has_ended")
@@ -29,13 +29,13 @@ class Reading:
         """Whether the end was reported to the receiver."""
 
     def start(self, receiver: Receiver) -> None:
-        """Begins to read; ``receiver`` is called after this call returns."""
+        """Begins to read. ``receiver`` is not called before this call returns."""
         self._receiver = receiver
         self._task = asyncio.get_running_loop().create_task(self._read())
         self._task.add_done_callback(self._report_end)
 
     async def push(self, data: bytes) -> None:
-        """Hands ``data`` over, then waits while reading is paused."""
+        """Passes ``data`` to the receiver, then waits while reading is paused."""
         assert self._receiver is not None
         if data:
             self._receiver.data_received(data)
@@ -43,24 +43,24 @@ class Reading:
             await self._resumed
 
     def pause(self) -> None:
-        """The next ``push`` does not return before ``resume``."""
+        """Pauses reading: ``push`` does not return before ``resume`` is called."""
         if self._resumed is None:
             self._resumed = asyncio.get_running_loop().create_future()
 
     def resume(self) -> None:
-        """Lets ``push`` return again."""
+        """Resumes reading."""
         resumed, self._resumed = self._resumed, None
         if resumed is not None and not resumed.done():
             resumed.set_result(None)
 
     def cancel(self, error: Exception | None = None) -> None:
-        """Ends reading, because of ``error``. The first reason counts."""
+        """Ends reading; the receiver gets ``error``. Only the first call counts."""
         if self._task is not None and not self._task.done() and not self._task.cancelling():
             self._error = error
             self._task.cancel()
 
     async def wait_until_ended(self) -> None:
-        """Returns when nothing is read any more."""
+        """Returns when the task has ended."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
@@ -69,5 +69,5 @@ class Reading:
         assert self._receiver is not None
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, Exception):
-            error = None  # it ends the event loop
+            error = None  # KeyboardInterrupt or SystemExit, which ends the event loop
         self._receiver.connection_lost(self._error or error)

@@ -1,7 +1,8 @@
-"""What is written to one socket: that of a WebSocket of either side, or of an event stream.
+"""Output to one socket, that of a WebSocket of either side or of an event stream.
 
-Collects what is written in one tick, so that it costs one system call, and counts the bytes that
-the peer has not taken yet. What the bytes look like on the wire is decided by the transports.
+Collects the bytes that are written in one turn of the event loop, so that they cost one system
+call, and counts the bytes that the operating system has not taken. The transports supply the
+function that turns payload into frames or events.
 """
 
 import asyncio
@@ -18,26 +19,29 @@ class Writer(Protocol):
     """aiohttp's writer of a socket, which waits until the socket takes bytes again."""
 
     async def drain(self) -> None:
-        """Returns when the socket holds little. Raises ConnectionError when it is lost."""
+        """Returns when the buffer is below its low-water mark. Raises ConnectionError if lost."""
 
 
-class Upgraded(Protocol):
-    """What owns a socket: a server's ``web.Request``, or a client's ``UpgradedConnection``."""
+class SocketOwner(Protocol):
+    """The owner of a socket: a server's ``web.Request``, or a client's ``UpgradedConnection``."""
 
     @property
     def transport(self) -> asyncio.Transport | None:
-        """The socket, None once it is lost."""
+        """The socket; None when it is lost."""
 
     @property
     def writer(self) -> Writer:
-        """What waits for the socket."""
+        """aiohttp's writer of the socket."""
 
 
 class SocketOutput:
-    """Writes to the socket of ``owner`` past aiohttp; ``frame`` makes wire bytes of payload."""
+    """Writes to the socket of ``owner`` directly, not through aiohttp's writer.
+
+    ``frame`` returns the bytes on the wire for a payload.
+    """
 
     __slots__ = (
-        "_clearing",
+        "_draining",
         "_flusher",
         "_high_water",
         "_in_socket",
@@ -51,13 +55,13 @@ class SocketOutput:
 
     def __init__(
         self,
-        owner: Upgraded,
+        owner: SocketOwner,
         flusher: Flusher,
         frame: Callable[[bytes], bytes],
         limits: TransportLimits,
     ) -> None:
         self._owner = owner
-        self._socket = owner.transport  # for ``flush``, which is all that is done often
+        self._socket = owner.transport  # for ``flush``, the hot path
         self._flusher = flusher
         self.frame = frame
         self._high_water = limits.transport_max_buffer_size
@@ -65,7 +69,7 @@ class SocketOutput:
         self._out_size = 0
         self._in_socket = 0
         self._is_ended = False
-        self._clearing: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> int:
         """See Transport."""
@@ -91,13 +95,13 @@ class SocketOutput:
         self._in_socket = socket.get_write_buffer_size()
 
     def end(self) -> None:
-        """What is written from now on is dropped."""
+        """Drops the bytes that are written from now on."""
         self._is_ended = True
 
     @property
     def buffered(self) -> int:
         """See Transport."""
-        if self._in_socket:  # as it was after the last write: it can only have shrunk
+        if self._in_socket:  # the size after the last write, which can only have shrunk since
             socket = self._owner.transport
             self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
         return self._out_size + self._in_socket
@@ -107,22 +111,22 @@ class SocketOutput:
         self.flush()
         if self._is_ended or not self.buffered:
             return
-        # All callers wait for one task: aiohttp shares one future among its own waiters, which a
-        # cancelled caller would cancel for all.
-        if self._clearing is None or self._clearing.done():
-            self._clearing = asyncio.get_running_loop().create_task(self._clear())
-        await asyncio.wait({self._clearing})
+        # All callers wait for one task. aiohttp shares one future among its waiters: a caller that
+        # awaited it directly and was cancelled would cancel the wait of all others.
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.get_running_loop().create_task(self._drain_socket())
+        await asyncio.wait({self._draining})
 
-    async def _clear(self) -> None:
-        """Waits with aiohttp's writer, which waits for bytes that were written past it as well."""
+    async def _drain_socket(self) -> None:
+        """Waits for aiohttp's writer, which counts all bytes of the socket, whoever wrote them."""
         socket = self._owner.transport
         if socket is not None:
-            # Writers continue when half is left (TG-8).
+            # Writers continue when half of the buffer is left (TG-8).
             socket.set_write_buffer_limits(self._high_water, self._high_water // 2)
         try:
             await self._owner.writer.drain()
         except (ClientError, ConnectionError):
-            pass  # reading reports the lost connection
+            pass  # the task that reads reports the lost connection
 
     def abort(self) -> None:
         """See Transport."""

@@ -1,7 +1,7 @@
-"""WebSocket frames of both ends (RFC 6455): what aiohttp does not build or check.
+"""WebSocket frames of both sides (RFC 6455): the parts that aiohttp does not build or check.
 
-A server's frames are built here once and written to any number of connections; a client's are
-masked, each with a key of its own. Received text is checked here, because aiohttp does not
+A server's frame is built once and written to any number of connections. A client's frames are
+masked, each with its own key. Received text is checked for UTF-8 here, because aiohttp does not
 decode it (``decode_text=False``).
 """
 
@@ -19,8 +19,8 @@ _TEXT: Final = TransferFormat.TEXT
 
 
 def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
-    """An unmasked, unfragmented Text or Binary message."""
-    first = 0x81 if transfer_format is _TEXT else 0x82  # FIN: whole messages only (TW-3)
+    """An unmasked, unfragmented Text or Binary message, as servers send it."""
+    first = 0x81 if transfer_format is _TEXT else 0x82  # with FIN: whole messages only (TW-3)
     size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
@@ -30,7 +30,7 @@ def data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
 
 
 def masked_data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
-    """A masked, unfragmented Text or Binary message, as clients send them (RFC 6455, 5.3)."""
+    """A masked, unfragmented Text or Binary message, as clients send it (RFC 6455, 5.3)."""
     first = 0x81 if transfer_format is _TEXT else 0x82
     size = len(payload)
     if size < 126:
@@ -44,21 +44,21 @@ def masked_data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
 
 
 def _masked(payload: bytes, key: bytes) -> bytes:
-    """As integers: whole machine words at a time, where a loop would take a byte at a time."""
+    """``payload`` with the mask applied, as one big integer: much faster than a loop over bytes."""
     size = len(payload)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
 
 
 def protocol_violation(error: object) -> TransportViolationError:
-    """What aiohttp's ``error`` means, which may quote what the peer has sent."""
+    """The error for the receiver, made from aiohttp's ``error``, which may quote received data."""
     code = getattr(error, "code", None)
     summary = "The WebSocket failed" + (f" with status {int(code)}." if code is not None else ".")
     return TransportViolationError(str(error), summary=summary)
 
 
 def require_utf8(text: bytes) -> None:
-    """Raises TransportViolationError for a Text message, taken whole, that is not UTF-8 (TW-3)."""
+    """Raises TransportViolationError if a complete Text message is not UTF-8 (TW-3)."""
     if not text.isascii():
         try:
             text.decode()
@@ -69,9 +69,9 @@ def require_utf8(text: bytes) -> None:
 
 
 class FrameCache:
-    """The frame of the last payload: a broadcast hands in the same object for each connection.
+    """The frame of the last payload, for broadcasts, which write one payload to many connections.
 
-    One for each transfer format: what is the same payload is not the same frame in the other.
+    There is one cache for each transfer format, because the same payload has different frames.
     """
 
     def __init__(self, transfer_format: TransferFormat) -> None:
@@ -80,7 +80,7 @@ class FrameCache:
         self._frame = data_frame(b"", transfer_format)
 
     def frame(self, payload: bytes) -> bytes:
-        """``data_frame``, the same object while the payload is the same object."""
+        """Returns the frame of ``payload``, built only if the last payload was another object."""
         if payload is not self._payload:
             self._frame = data_frame(payload, self._format)
             self._payload = payload

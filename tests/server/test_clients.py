@@ -193,7 +193,7 @@ async def test_a_client_that_joins_too_many_groups(
     client = await serve(TalkHub, HubOptions(maximum_groups_per_connection=2)).connect()
     refused = failure(
         "An unexpected error occurred invoking 'Join' on the server. HubException: "
-        "The connection is in 2 groups, as many as it may be in."
+        "The connection is in 2 groups, and no more are allowed."
     )
     assert await client.ask(call("Join", "g")) == [result()]
     for _ in range(3):

@@ -242,7 +242,7 @@ def abstract() -> type[Hub]:
         pytest.param(nameless, r"^NamelessHub\.__ needs a name", id="no name"),
         pytest.param(
             needy,
-            r"^NeedyHub cannot be made without arguments \(.*'dependency'\); a hub_factory",
+            r"^NeedyHub cannot be instantiated without arguments \(.*'dependency'\); pass a hub",
             id="constructor with arguments",
         ),
         pytest.param(abstract, "^AbstractHub is abstract", id="abstract"),
@@ -250,13 +250,13 @@ def abstract() -> type[Hub]:
     ],
 )
 async def test_definitions_that_cannot_work(make: Callable[[], type[Hub]], text: str) -> None:
-    """S-1, S-2: a TypeError when the class is taken into service, not at somebody's first call."""
+    """S-1, S-2: a TypeError when the server of the class is made, not at the first call."""
     with pytest.raises(TypeError, match=text):
         HubServer(make())
 
 
 def test_an_annotation_that_does_not_exist() -> None:
-    """A misspelled name is told with the method and the parameter that it stands at."""
+    """The error contains the misspelled name, the method and the parameter."""
 
     class MisspelledHub(Hub):
         @hub_method
@@ -268,10 +268,25 @@ def test_an_annotation_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("name", ["", 5, b"Send"])
-def test_names_that_are_none(name: Any) -> None:
-    """S-1: found out where it is written."""
-    with pytest.raises(TypeError, match="The name of a hub method is text that is not empty"):
+def test_invalid_names(name: Any) -> None:
+    """S-1: ``hub_method`` raises the error."""
+    with pytest.raises(TypeError, match="The name of a hub method is a non-empty str, not "):
         hub_method(name)
+
+
+@pytest.mark.parametrize(
+    ("authorize", "text"),
+    [
+        ("admin", "authorize is a bool, a collection of roles or a function, not 'admin'"),
+        (5, "authorize is a bool, a collection of roles or a function, not 5"),
+        (None, "authorize is a bool, a collection of roles or a function, not None"),
+        ((), "authorize contains no role"),
+    ],
+)
+def test_invalid_authorization(authorize: Any, text: str) -> None:
+    """S-9: ``hub_method`` raises the error."""
+    with pytest.raises(TypeError, match=text):
+        hub_method("Send", authorize=authorize)
 
 
 async def test_what_a_method_returns_need_not_be_known(serve: MakeServer) -> None:
@@ -340,10 +355,10 @@ def test_numbers_among_the_options(options: Any, option: str) -> None:
         (HubOptions, {"handshake_timeout": None}, "handshake_timeout is a number, not NoneType"),
         (HubOptions, {"maximum_receive_message_size": 1.5}, "is a whole number or None, not float"),
         (HubOptions, {"services": [int]}, "services is a Mapping, not list"),
-        (HubOptions, {"services": {"int": int}}, "services has functions by type"),
-        (HubOptions, {"services": {int: 5}}, "services has functions by type"),
+        (HubOptions, {"services": {"int": int}}, "services maps types to functions"),
+        (HubOptions, {"services": {int: 5}}, "services maps types to functions"),
         (HubOptions, {"supported_protocols": "json"}, "supported_protocols is a Sequence, not str"),
-        (HubOptions, {"supported_protocols": ["json"]}, "something that is no HubProtocol"),
+        (HubOptions, {"supported_protocols": ["json"]}, "contains an item of another type"),
         (HubOptions, {"supported_protocols": JsonHubProtocol()}, "supported_protocols is a Seq"),
         (EndpointOptions, {"authenticate": "me"}, "authenticate is a Callable or None, not str"),
         (EndpointOptions, {"minimum_protocol_version": "1"}, "is a whole number, not str"),

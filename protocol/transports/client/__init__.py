@@ -1,1 +1,1 @@
-"""The client's side of the transports, on aiohttp."""
+"""The client's transports on aiohttp, and ``HubConnectionBuilder``."""

@@ -1,4 +1,4 @@
-"""Which access token goes on which request (A-2, A-5, N-18)."""
+"""The access tokens of one connection, and when a new one is asked for (A-2, A-5, N-18)."""
 
 import inspect
 
@@ -6,38 +6,39 @@ from .options import AccessTokenFactory, is_field_value
 
 
 class AccessTokens:
-    """The tokens of one connection: a factory, and the token it gave last."""
+    """The user's token factory, and the token that it has returned last."""
 
     def __init__(self, factory: AccessTokenFactory | None) -> None:
         self._factory = factory
         self.cached: str | None = None
-        """For requests that do not ask anew; None or empty: there is none."""
+        """The token for requests that do not need a new one. None or empty: no token."""
 
     def replace(self, token: str) -> None:
-        """What a server gave in its answer to negotiate counts from now on (N-18, N-19)."""
+        """Uses a token from the server's negotiate response from now on (N-18, N-19)."""
         self._factory = lambda: token
         self.cached = token
 
     async def ask(self) -> str | None:
-        """A fresh one, not kept.
+        """Returns a new token from the factory, without caching it.
 
-        Raises what the factory raises, TypeError or ValueError for what is no token.
+        Raises the exceptions of the factory, TypeError if it does not return a str or None, and
+        ValueError for a token that no header can carry.
         """
         token = self._factory() if self._factory is not None else None
         if inspect.isawaitable(token):
             token = await token
         if token is not None and not isinstance(token, str):
             raise TypeError(
-                f"access_token_factory gave {type(token).__name__}; a token is text, or None."
+                f"access_token_factory returned {type(token).__name__}, not a str or None."
             )
         if token and not is_field_value(token):
             raise ValueError(
-                "The access token has a line break or another control character in it, which no "
+                "The access token contains a line break or another control character, which no "
                 "header can carry."
             )
         return token
 
     async def renew(self) -> str | None:
-        """A fresh one, kept."""
+        """Returns a new token from the factory, and caches it. Raises as ``ask`` does."""
         self.cached = await self.ask()
         return self.cached

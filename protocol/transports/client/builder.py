@@ -1,4 +1,4 @@
-"""``HubConnectionBuilder``: puts a client connection together."""
+"""``HubConnectionBuilder``: builds a client connection from its options."""
 
 import dataclasses
 import ssl as ssl_module
@@ -17,7 +17,11 @@ from .options import AccessTokenFactory, HttpConnectionOptions
 
 
 class HubConnectionBuilder:
-    """Each ``with_…`` returns the builder; ``build`` gives the connection, not yet started."""
+    """Collects the options of a client connection.
+
+    Each ``with_…`` method returns the builder, and raises TypeError or ValueError for an invalid
+    value. ``build`` returns the connection, which is not started.
+    """
 
     def __init__(self) -> None:
         self._http: HttpConnectionOptions | None = None
@@ -37,20 +41,22 @@ class HubConnectionBuilder:
         ssl: "ssl_module.SSLContext | bool" = True,
         close_timeout: float = 5.0,
     ) -> "HubConnectionBuilder":
-        """Where the hub is; http, https, ws or wss. Its query goes along on every request.
+        """Sets the URL of the hub, and how it is reached. Required.
 
-        Of ``transports`` the first that the server lists and that works is taken.
-        ``headers`` and ``cookies`` go on every request, the WebSocket's too; cookies that the
-        server sets are kept for as long as the connection lives, through reconnects.
+        ``url`` is absolute, with the scheme http, https, ws or wss. Its query is sent with every
+        request. ``transports`` may be used: the first one that the server lists and that can be
+        opened is taken. ``headers`` and ``cookies`` are sent with every request, the WebSocket's
+        included. Cookies that the server sets are kept across reconnects.
 
-        ``access_token_factory``, plain or async, is asked for each negotiate, again for a
-        WebSocket, and when a token is refused with 401 later. ``skip_negotiation`` opens the
-        WebSocket at once, which has to be the only transport; there is no connection id then.
-        ``ssl`` is a context with the CA to trust, or False to trust anybody.
-        ``close_timeout``: seconds that what is queued may take to leave when the connection ends.
+        ``access_token_factory``, plain or async, returns a token or None. It is called for each
+        negotiate request, for each WebSocket, and when a later request is answered with 401.
+        ``skip_negotiation`` opens a WebSocket without a negotiate request; ``transports`` has to
+        be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the
+        certificates to trust, or False to accept any certificate. ``close_timeout`` is how many
+        seconds sending what is queued may take when the connection ends.
 
-        Raises ValueError for a URL that is none, for options that exclude each other and for
-        headers that no request can carry, TypeError for what is of another type.
+        Raises ValueError for an invalid URL, for headers and cookies that no request can carry and
+        for options that exclude each other, and TypeError for a value of a wrong type.
         """  # N-24, A-5, N-26
         self._http = HttpConnectionOptions(
             url=url,
@@ -67,42 +73,56 @@ class HubConnectionBuilder:
     def with_automatic_reconnect(
         self, retry: "RetryPolicy | Sequence[float]" = DEFAULT_RETRY_DELAYS
     ) -> "HubConnectionBuilder":
-        """Connects again after a loss: delays in seconds, or a policy."""  # R-1
+        """Reconnects when the connection is lost. ``retry`` is a list of delays or a policy.
+
+        Delays are in seconds, one before each attempt. A policy is called with a RetryContext and
+        returns the next delay, or None to give up. Without this method there is no reconnect.
+        """  # R-1
         self._retry_policy = retry if callable(retry) else retry_delays(retry)
         return self
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
-        """What to speak with the hub: ``JsonHubProtocol()`` unless told otherwise."""
+        """Sets the hub protocol; the default is ``JsonHubProtocol()``."""
         if not isinstance(hub_protocol, HubProtocol):
             raise TypeError(f"A hub protocol is a HubProtocol, not {type(hub_protocol).__name__}.")
         self._hub_protocol = hub_protocol
         return self
 
     def with_server_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """How long the server may be silent; at least twice its ping interval."""  # K-2
+        """Ends the connection when nothing was received for this long; 30 seconds by default.
+
+        It should be at least twice the server's keep-alive interval.
+        """  # K-2
         return self._with(server_timeout=seconds)
 
     def with_keep_alive_interval(self, seconds: float) -> "HubConnectionBuilder":
-        """How long we may be silent before a Ping is sent."""  # K-4
+        """Sends a Ping when nothing was sent for this long; 15 seconds by default."""  # K-4
         return self._with(keep_alive_interval=seconds)
 
     def with_handshake_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """How long the server may take to answer the handshake."""  # H-12
+        """Sets how long the server may take to answer the handshake; 15 s by default."""  # H-12
         return self._with(handshake_timeout=seconds)
 
     def with_maximum_send_message_size(self, size: int | None) -> "HubConnectionBuilder":
-        """Refuses larger invocations with MessageTooLargeError; None: no limit."""
+        """Sets the size in bytes above which an invocation raises MessageTooLargeError.
+
+        None, the default, means no limit.
+        """
         return self._with(maximum_send_message_size=size)
 
     def with_maximum_receive_message_size(self, size: int | None) -> "HubConnectionBuilder":
-        """Ends a connection that brings a larger message; None: no limit."""
+        """Sets the size in bytes of a received message above which the connection ends.
+
+        None means no limit; the default is 64 MiB.
+        """
         return self._with(maximum_receive_message_size=size)
 
     def with_maximum_waiting_events_size(self, size: int) -> "HubConnectionBuilder":
-        """Bytes of events that may wait for their handlers while ``invoke`` waits for its answer.
+        """Sets how many bytes of events may wait for their handlers during an ``invoke``.
 
-        The answer comes behind them, so they have to be read; the connection ends beyond that size,
-        as by any loss. While no call waits, reading pauses at 1 MiB of events.
+        The answer arrives behind the events, so they have to be read and kept. If more wait, the
+        connection ends, and reconnects if it is configured to. The default is 64 MiB. While no call
+        waits, reading pauses at 1 MiB of events instead.
         """
         return self._with(maximum_waiting_events_size=size)
 
@@ -111,7 +131,7 @@ class HubConnectionBuilder:
         return self
 
     def build(self) -> HubConnection:
-        """Raises LocalProtocolError when there was no ``with_url``."""
+        """Returns the connection. Raises LocalProtocolError if ``with_url`` was not called."""
         if self._http is None:
             raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
         hub_protocol = self._hub_protocol

@@ -1,4 +1,4 @@
-"""A client's way to a hub: negotiate, redirects, and which transport is tried when (section N)."""
+"""Connects a client to a hub: negotiate, redirects, and the order of transports (section N)."""
 
 from typing import Final
 
@@ -18,14 +18,15 @@ from .server_sent_events import ServerSentEventsClientTransport
 from .web_socket import WebSocketClientTransport
 
 _MAXIMUM_NEGOTIATE_BODY: Final = 256 * 1024
-_MINIMUM_PIECE_LIMIT: Final = 64 * 1024 * 1024
+_MINIMUM_LIMIT: Final = 64 * 1024 * 1024
 
 
 class HttpConnector:
-    """Opens connections to one hub; a ``Connector``. Each attempt starts at its URL (N-20).
+    """Opens connections to one hub; a ``Connector``.
 
-    ``maximum_receive_message_size`` is the limit of a hub message in bytes; None means no limit.
-    Cookies that the server sets are kept from one attempt to the next.
+    Each attempt starts at the URL of the hub, not at a redirect's (N-20). Cookies that the server
+    sets are kept between attempts. ``maximum_receive_message_size`` is the limit of a hub message
+    in bytes; None means no limit.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class HttpConnector:
         self._cookies: aiohttp.CookieJar | None = None
 
     async def __call__(self) -> Connected:
-        """Opens a connection. Raises NegotiationError, whose text holds no URL and no token."""
+        """Opens a connection. Raises NegotiationError, whose text has no URL and no token."""
         if self._cookies is None:
             self._cookies = HubCookieJar(self._options)
         http = HttpClient(self._options, self._cookies)
@@ -65,7 +66,7 @@ class HttpConnector:
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
         """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
         url, offer = await self._negotiate(http, self._options.url)
-        is_offer_used = False  # an offer is valid for one attempt
+        is_offer_used = False  # an offer is valid for one transport only
         failures: list[tuple[str, SignalRError]] = []
         status = None
         for listed in (offer.available_transports or ())[: negotiate.MAXIMUM_TRANSPORTS]:
@@ -90,7 +91,7 @@ class HttpConnector:
     async def _negotiate(
         self, http: HttpClient, url: str
     ) -> tuple[str, negotiate.NegotiateResponse]:
-        """Returns the URL that made the offer, after all redirects, and the offer (N-18, N-19)."""
+        """Follows redirects. Returns the last URL, and the offer that it has sent (N-18, N-19)."""
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
             response = negotiate.read_response(await self._post_negotiate(http, url))
             if isinstance(response.access_token, str):
@@ -122,7 +123,7 @@ class HttpConnector:
     async def _start(
         self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None
     ) -> Transport:
-        """Raises HttpRequestError."""
+        """Opens a transport. Raises HttpRequestError."""
         close_timeout = self._options.close_timeout
         if transport_type is HttpTransportType.WEB_SOCKETS:
             return await WebSocketClientTransport.connect(
@@ -141,5 +142,5 @@ class HttpConnector:
 
 
 def _maximum_size(limit: int | None) -> int | None:
-    """The limit of a WebSocket message or an event, either of which may hold many hub messages."""
-    return None if limit is None else max(limit, _MINIMUM_PIECE_LIMIT)
+    """The limit of a WebSocket message or an event, each of which may contain many hub messages."""
+    return None if limit is None else max(limit, _MINIMUM_LIMIT)

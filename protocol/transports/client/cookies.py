@@ -1,4 +1,4 @@
-"""The cookies of a hub: kept for as long as it is connected to, sent back as they came (C-2)."""
+"""The cookies of one ``HubConnection``, sent back to the server unchanged (C-2)."""
 
 from http.cookies import BaseCookie
 
@@ -9,10 +9,10 @@ from .options import HttpConnectionOptions
 
 
 class HubCookieJar(aiohttp.CookieJar):
-    """Begins with the user's own; from then on those that any answer sets. Bounded by aiohttp.
+    """Starts with the user's cookies, and adds those that responses set. aiohttp limits their size.
 
-    They go to bare IP addresses too. aiohttp would put values into quotes, or would take them out
-    of theirs; .NET does neither, and who reads them may take quotes for a part of the value.
+    Cookies are also sent to IP addresses. aiohttp's own jar adds or removes quotes around values.
+    .NET does not, and a server may treat quotes as a part of the value.
     """
 
     def __init__(self, options: HttpConnectionOptions) -> None:
@@ -20,7 +20,7 @@ class HubCookieJar(aiohttp.CookieJar):
         self.update_cookies(options.cookies, URL(options.url))
 
     def filter_cookies(self, request_url: URL = URL()) -> "BaseCookie[str]":  # noqa: B008
-        """Those for a request, quotes as they were."""
+        """The cookies for a request, with their original quotes."""
         cookies = super().filter_cookies(request_url)
         quoted = {(it.key, it.value): it.coded_value for it in self if it.coded_value[:1] == '"'}
         for name, cookie in cookies.items():

@@ -1,7 +1,7 @@
 """The HTTP of one connection: session, headers, cookies, tokens, and errors without URLs.
 
-Every request of a connection is sent by this module, the WebSocket upgrade too. The connector and
-the transports decide what to request and what a response means.
+Every request of a connection is sent by this module, also the WebSocket upgrade. ``connector`` and
+the transports decide what to request, and what a response means.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ from .access_tokens import AccessTokens
 from .options import HttpConnectionOptions
 
 _VERSION: Final = "0.1.0"
-USER_AGENT: Final = (  # of the same form as that of the .NET client (C-2)
+USER_AGENT: Final = (  # in the form that the .NET client uses (C-2)
     f"Microsoft SignalR/{_VERSION.rpartition('.')[0]} ({_VERSION}; {platform.system()}; Python; "
     f"{platform.python_implementation()} {platform.python_version()})"
 )
 # On every request, the WebSocket upgrade included (C-2).
-_OWN_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}
-_TIMEOUT: Final = 120.0  # seconds, for the answer to any request, as the .NET client waits
-_MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as HttpClient has it
+_DEFAULT_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}
+_TIMEOUT: Final = 120.0  # seconds to wait for the answer to a request, as in the .NET client
+_MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as in .NET's HttpClient
 _SWITCHING_PROTOCOLS: Final = 101
-_NO_HTTP: Final = "The server returned an invalid or unrecognized response."
-_UNTOUCHED: Final = "".join(map(chr, range(0x21, 0x7F)))
+_INVALID_RESPONSE: Final = "The server returned an invalid or unrecognized response."
+_NOT_QUOTED: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class HttpRequestError(SignalRError):
-    """A request failed. ``status`` is the answer's, None when there was no usable one."""
+    """A request failed. ``status`` is that of the response, None if there was no valid response."""
 
     def __init__(
         self, message: str, status: int | None = None, *, summary: str | None = None
@@ -47,11 +47,11 @@ class HttpRequestError(SignalRError):
 
 
 class HttpRequestTimeout(HttpRequestError):
-    """There was no answer in time."""
+    """There was no response in time."""
 
 
 class UpgradedConnection:
-    """The socket under a client's WebSocket, which is written to past aiohttp."""
+    """The socket of a client's WebSocket, to which frames are written directly."""
 
     def __init__(self, connection: aiohttp.connector.Connection) -> None:
         assert connection.protocol is not None, "the connection is closed"
@@ -60,12 +60,12 @@ class UpgradedConnection:
 
     @property
     def transport(self) -> asyncio.Transport | None:
-        """None once the socket is lost."""
+        """The socket; None when it is lost."""
         return self._connection.transport
 
 
 class HttpClient:
-    """All requests of one connection; ``cookies`` outlive it."""
+    """Sends all requests of one connection. ``cookies`` is shared with later connections."""
 
     def __init__(self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar) -> None:
         self.tokens = AccessTokens(options.access_token_factory)
@@ -73,9 +73,9 @@ class HttpClient:
         self._ssl = options.ssl
         self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
-            headers=_with_own_headers(options.headers),
-            # What is sent is what is said, here and by the server that redirects: .NET's client has
-            # no encodings and no type (C-4), and leaves URLs as they are.
+            headers=_with_default_headers(options.headers),
+            # aiohttp adds no headers and does not rewrite URLs of redirects. .NET's client sends no
+            # Accept-Encoding and no Content-Type (C-4), and leaves URLs unchanged.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
             requote_redirect_url=False,
@@ -94,11 +94,14 @@ class HttpClient:
         asks_for_token: bool = False,
         is_endless: bool = False,
     ) -> aiohttp.ClientResponse:
-        """The head of a success, to be left with ``async with``; ``read`` gives the body.
+        """Sends a request and returns the response when its head has arrived.
 
-        Sends the token it has, and a fresh one if that is refused; negotiate ``asks_for_token``,
-        and is not sent again (A-5). The body of an answer that ``is_endless`` may pause for any
-        time. Raises HttpRequestError, also for a status that is no success.
+        Use the response with ``async with``; ``read`` returns its body. The request is sent with
+        the cached token, and once more with a new one if the answer is 401. With
+        ``asks_for_token``, as for negotiate, it is sent with a new token, and only once (A-5). The
+        body of a response that ``is_endless`` may pause for any time.
+
+        Raises HttpRequestError, also for a status other than 2xx.
         """
         may_retry = bool(self.tokens.cached) and not asks_for_token
         token = self.tokens.cached if may_retry else await self.tokens.renew()
@@ -130,7 +133,7 @@ class HttpClient:
                     method,
                     _url_as_written(url),
                     headers=headers,
-                    # As a file it is sent in parts, and never seen as a whole by the socket.
+                    # aiohttp sends a file in parts, so that the socket does not copy all of it.
                     data=None if body is None else io.BytesIO(body),
                     ssl=self._ssl,
                     max_redirects=_MAXIMUM_HTTP_REDIRECTS,
@@ -142,9 +145,9 @@ class HttpClient:
     async def upgrade(
         self, url: str, maximum_message_size: int, close_timeout: float
     ) -> "tuple[aiohttp.ClientWebSocketResponse[bool], UpgradedConnection]":
-        """A WebSocket at ``url``, with a fresh token (A-5), and its socket.
+        """Opens a WebSocket with a new token (A-5). Returns it and its socket.
 
-        Raises HttpRequestError.
+        ``maximum_message_size`` is in bytes; 0 means no limit. Raises HttpRequestError.
         """
         token = await self.tokens.ask()
         headers = _bearer(token, url) if token and token.strip() else None
@@ -166,33 +169,36 @@ class HttpClient:
     async def _note_upgrade(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """A middleware: the only public name under which aiohttp shows the upgraded connection."""
+        """A middleware, because that is the only public way to get the upgraded connection."""
         response = await handler(request)
         if response.status == _SWITCHING_PROTOCOLS and response.connection is not None:
             self._upgraded = UpgradedConnection(response.connection)
         return response
 
     async def close(self) -> None:
-        """Closes the session; requests under way fail."""
+        """Closes the session. Requests that are in flight fail."""
         await self._session.close()
 
 
-def _with_own_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """The headers of the user and those of ours that the user does not give, in any case."""
+def _with_default_headers(given: Mapping[str, str]) -> dict[str, str]:
+    """The user's headers, and the default headers that the user has not set. Case is ignored."""
     names = {name.lower() for name in given}
-    ours = {name: value for name, value in _OWN_HEADERS.items() if name.lower() not in names}
-    return {**ours, **given}
+    added = {name: value for name, value in _DEFAULT_HEADERS.items() if name.lower() not in names}
+    return {**added, **given}
 
 
 def _bearer(token: str, url: str) -> Mapping[str, str]:
-    """Raises HttpRequestError if the URL holds credentials: aiohttp would send those instead."""
+    """The Authorization header for ``token``.
+
+    Raises HttpRequestError if the URL holds credentials, because aiohttp would send those instead.
+    """
     if urlsplit(url).username is not None:
         raise HttpRequestError("the URL holds credentials, which cannot go with an access token")
     return {"Authorization": f"Bearer {token}"}
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
-    """The next part of a body, empty at its end. Raises HttpRequestError."""
+    """Returns the next part of a body, or b"" at its end. Raises HttpRequestError."""
     with _url_free_errors():
         return await response.content.readany()
 
@@ -200,7 +206,7 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
 async def _refuse_downgrade(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Refuses a redirect from https to http, as .NET does: it would send secrets unencrypted."""
+    """Refuses a redirect from https to http, as .NET does: secrets would be sent unencrypted."""
     response = await handler(request)
     if 300 <= response.status < 400 and request.url.scheme in ("https", "wss"):
         target = urljoin(str(request.url), response.headers.get("Location", ""))
@@ -226,18 +232,19 @@ def _url_as_written(url: str) -> URL:
     return URL.build(
         scheme=origin.scheme,
         authority=origin.raw_authority,
-        path=quote(parts.path or "/", safe=_UNTOUCHED),
-        query_string=quote(parts.query, safe=_UNTOUCHED),
+        path=quote(parts.path or "/", safe=_NOT_QUOTED),
+        query_string=quote(parts.query, safe=_NOT_QUOTED),
         encoded=True,
     )
 
 
 @contextmanager
 def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
-    """Replaces the exceptions of aiohttp by HttpRequestError, whose text holds no URL.
+    """Replaces the exceptions of aiohttp by HttpRequestError, whose text contains no URL.
 
-    URLs hold tokens. aiohttp's exception is not kept as the cause either. The summary names a host
-    only if it is that of ``configured_url``: any other is part of a redirect, which a server wrote.
+    URLs contain tokens, so aiohttp's exception is not kept as the cause either. The summary
+    contains a host only if it is that of ``configured_url``: the server chooses all other hosts, in
+    its redirects.
     """
     try:
         yield
@@ -250,8 +257,8 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
             error.status,
         ) from None
     except aiohttp.ClientResponseError as error:
-        if isinstance(error.__cause__, HttpProcessingError):  # no status, whatever aiohttp says
-            raise HttpRequestError(_NO_HTTP) from None
+        if isinstance(error.__cause__, HttpProcessingError):  # the status is aiohttp's invention
+            raise HttpRequestError(_INVALID_RESPONSE) from None
         if isinstance(error, aiohttp.TooManyRedirects):
             last = error.history[-1]
             raise _refused(last.status, last.reason) from None
@@ -275,10 +282,10 @@ def _refused(status: int, reason: str | None) -> HttpRequestError:
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect to {error.host}:{error.port}: {system_reason(error.os_error)}"
-    if isinstance(error, UnicodeError):  # of the codec that makes domain names of it
-        return "the URL's host is no domain name"
+    if isinstance(error, UnicodeError):  # of the codec for domain names
+        return "the URL's host is not a valid domain name"
     if isinstance(error, aiohttp.NonHttpUrlClientError):
-        return "the server redirects to what is no HTTP URL"
+        return "the server redirects to a URL that is not http or https"
     if isinstance(error, ValueError):  # InvalidURL is one
         return "the URL is not valid"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):

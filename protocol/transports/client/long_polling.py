@@ -9,7 +9,7 @@ _NO_CONTENT: Final = 204  # the server has ended the connection (TL-6)
 
 
 class LongPollingClientTransport(PostingClientTransport):
-    """Asks again and again, one poll at a time; made by ``connect``."""
+    """Sends one poll after another. Made by ``connect``."""
 
     has_inherent_keep_alive: Final = True
 
@@ -17,7 +17,7 @@ class LongPollingClientTransport(PostingClientTransport):
     async def connect(
         cls, http: HttpClient, url: str, close_timeout: float
     ) -> "LongPollingClientTransport":
-        """Waits for the first poll, whose body means nothing (TL-3). Raises HttpRequestError."""
+        """Sends the first poll and ignores its body (TL-3). Raises HttpRequestError."""
         async with await http.request("GET", url):
             pass
         return cls(http, url, close_timeout)
@@ -27,7 +27,7 @@ class LongPollingClientTransport(PostingClientTransport):
             try:
                 response = await self._http.request("GET", self._url)
             except HttpRequestTimeout:
-                continue  # held for longer than we wait for any answer (TL-11)
+                continue  # the server may hold a poll for longer than our timeout (TL-11)
             async with response:
                 if response.status == _NO_CONTENT:
                     return
@@ -35,6 +35,6 @@ class LongPollingClientTransport(PostingClientTransport):
                     await self._reading.push(data)
 
     async def _announce_end(self) -> None:
-        """TL-12. Any answer is as good as another, 404 too: the server knows no such connection."""
+        """Sends the DELETE request. All answers are accepted; 404 means it has ended (TL-12)."""
         async with await self._http.request("DELETE", self._url, accept=None):
             pass

@@ -1,4 +1,4 @@
-"""How to reach a hub: what users say with ``with_url``."""
+"""The options of ``HubConnectionBuilder.with_url``, checked."""
 
 import re
 import ssl as ssl_module
@@ -20,8 +20,8 @@ AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
 class HttpConnectionOptions:
     """See ``HubConnectionBuilder.with_url``.
 
-    Raises TypeError or ValueError for what cannot be meant. Headers and cookies are those of the
-    moment; errors repeat neither them nor the URL, which may hold secrets.
+    Raises TypeError or ValueError for invalid values; the texts do not quote the URL, header values
+    and cookie values, which may contain secrets. Headers and cookies are copied.
     """
 
     url: str = field(repr=False)
@@ -41,7 +41,9 @@ class HttpConnectionOptions:
         if urlsplit(self.url).username is not None and "authorization" in map(
             str.lower, self.headers
         ):
-            raise ValueError("Either the URL holds credentials or headers an Authorization.")
+            raise ValueError(
+                "The URL holds credentials and headers an Authorization; only one is possible."
+            )
         for name, value in self.cookies.items():
             _require_cookie(name, value)
         object.__setattr__(self, "headers", dict(self.headers))
@@ -56,53 +58,51 @@ class HttpConnectionOptions:
 
 
 def is_field_value(text: str) -> bool:
-    """Whether an HTTP header can carry it: no line breaks, no other control characters."""
+    """Whether an HTTP header can carry ``text``: it has no line breaks and control characters."""
     return _FIELD_VALUE.fullmatch(text) is not None
 
 
 def _require_header(name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"headers are text by text, not {_kinds(name, value)}.")
+        raise TypeError(f"headers maps str to str, not {_types(name, value)}.")
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"headers: {name!r} is no name of an HTTP header.")
+        raise ValueError(f"headers: {name!r} is not a valid name of an HTTP header.")
     if not is_field_value(value):
         raise ValueError(f"headers: the value of {name!r} holds control characters.")
 
 
 def _require_cookie(name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"cookies are text by text, not {_kinds(name, value)}.")
+        raise TypeError(f"cookies maps str to str, not {_types(name, value)}.")
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"cookies: {name!r} is no name of a cookie.")
+        raise ValueError(f"cookies: {name!r} is not a valid name of a cookie.")
     if not is_field_value(value) or ";" in value:
-        raise ValueError(f"cookies: the value of {name!r} holds characters that no cookie may.")
+        raise ValueError(f"cookies: the value of {name!r} holds a semicolon or control characters.")
 
 
-def _kinds(name: object, value: object) -> str:
-    return f"{type(name).__name__} by {type(value).__name__}"
+def _types(name: object, value: object) -> str:
+    return f"{type(name).__name__} to {type(value).__name__}"
 
 
 def _require_url(url: str) -> None:
-    if not url.isprintable():  # urlsplit would leave such characters out without a word
+    if not url.isprintable():  # urlsplit would silently remove such characters
         raise ValueError("The URL of a hub holds control characters.")
     if url != url.strip():
         raise ValueError("The URL of a hub begins or ends with blanks.")
     try:
         parts = urlsplit(url)
-    except ValueError:  # as for a bad IPv6 address; its text shows the host
-        raise ValueError("The URL of a hub has a host that is none.") from None
+    except ValueError:  # for example a bad IPv6 address; the text would quote the host
+        raise ValueError("The URL of a hub has an invalid host.") from None
     if parts.scheme.lower() not in ("http", "https", "ws", "wss") or not parts.hostname:
         raise ValueError(
-            "The URL of a hub is absolute and begins with http:// or https://, unlike the one "
-            "given."
+            "The URL of a hub has to be absolute and to begin with http://, https://, ws:// or "
+            "wss://."
         )
     if any(character.isspace() or character == "\\" for character in parts.netloc):
-        raise ValueError(
-            "The URL of a hub has a host without blanks and backslashes, unlike the one given."
-        )
+        raise ValueError("The URL of a hub has a host with blanks or backslashes.")
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise ValueError("The URL of a hub has a port from 1 to 65535, unlike the one given.")
+        raise ValueError("The URL of a hub has an invalid port; expected 1 to 65535.")

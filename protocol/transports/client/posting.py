@@ -1,7 +1,7 @@
-"""What Server-Sent Events and long polling have in common on a client.
+"""The base of the client's Server-Sent Events and long polling transports.
 
-What is written leaves by POST, one at a time (C-4); what arrives is read by a task. How it is read,
-and how the server is notified of the end, is decided by each transport.
+Written bytes are sent by POST requests, one at a time (C-4), and a task reads. Each transport
+decides how it reads, and how it announces the end to the server.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class PostingClientTransport(ABC):
-    """A ``protocol.aio.transport.Transport`` over requests of its own to ``url``.
+    """An ``aio.transport.Transport`` that sends POST requests to ``url``.
 
-    ``close_timeout`` bounds, in seconds, how long what is queued may take to leave, and the rest of
-    an orderly end.
+    At the end, sending what is queued may take ``close_timeout`` seconds, and announcing the end as
+    many again.
     """
 
     def __init__(self, http: HttpClient, url: str, close_timeout: float) -> None:
@@ -40,19 +40,19 @@ class PostingClientTransport(ABC):
 
     @abstractmethod
     async def _read(self) -> None:
-        """Pushes what the server sends; returns when the server has ended it.
+        """Pushes the bytes that the server sends. Returns when the server has ended the connection.
 
         Raises HttpRequestError or TransportViolationError.
         """
 
     @abstractmethod
     async def _announce_end(self) -> None:
-        """Ends the connection on the server, unless the end of requests does."""
+        """Requests the end of the connection, if closing the requests does not cause it."""
 
     # ---- Transport
 
     def set_receiver(self, receiver: Receiver) -> None:
-        """See Transport. A request that fails is the end of the connection (C-16, C-23)."""
+        """See Transport. A failed request ends the connection (C-16, C-23)."""
         self._reading.start(receiver)
 
     @property
@@ -62,22 +62,22 @@ class PostingClientTransport(ABC):
 
     async def close(self, *, failed: bool = False) -> None:
         """See Transport. What is queued is sent before the end is announced (TL-12)."""
-        await asyncio.shield(self._begin_to_end(self._close_timeout))
+        await asyncio.shield(self._start_end(self._close_timeout))
 
     def abort(self) -> None:
         """See Transport. The end is still announced, so that the server does not wait."""
         self._sender.cancel()
         self._reading.cancel()
-        _ = self._begin_to_end(0)
+        _ = self._start_end(0)
 
-    # ---- inside
+    # ---- private
 
     async def _post(self, payload: bytes) -> None:
         async with await self._http.request("POST", self._url, body=payload) as response:
-            if (
-                response.method != "POST"
-            ):  # its body was not read, as where a proxy redirects to a login
-                raise HttpRequestError("A POST was redirected to where it became a GET.")
+            # A redirect has turned it into a GET, so the hub did not get the body. A proxy that
+            # redirects to a login page does that.
+            if response.method != "POST":
+                raise HttpRequestError("A POST was redirected and became a GET.")
 
     def _post_failed(self, error: Exception) -> None:
         self._reading.cancel(_violation(error))
@@ -86,26 +86,25 @@ class PostingClientTransport(ABC):
         try:
             await self._read()
         except Exception as error:
-            self._server_has_ended()
+            self._on_server_end()
             raise _violation(error) from error
-        self._server_has_ended()
+        self._on_server_end()
 
-    def _server_has_ended(self) -> None:
+    def _on_server_end(self) -> None:
         self._is_ended_by_server = True
-        self._sender.cancel()  # there is nothing that takes it
+        self._sender.cancel()
 
-    def _begin_to_end(self, seconds_for_the_rest: float) -> "asyncio.Future[None]":
-        """Starts the end once; it continues when its callers are cancelled."""
+    def _start_end(self, send_timeout: float) -> "asyncio.Future[None]":
+        """Starts the task of the end, once; cancelling a caller does not cancel the task."""
         if self._ending is None:
-            end = self._end(seconds_for_the_rest)
-            self._ending = asyncio.get_running_loop().create_task(end)
+            self._ending = asyncio.get_running_loop().create_task(self._end(send_timeout))
         return self._ending
 
-    async def _end(self, seconds_for_the_rest: float) -> None:
+    async def _end(self, send_timeout: float) -> None:
         self._reading.resume()
         try:
             if not self._reading.has_ended:
-                await self._sender.finish(seconds_for_the_rest)
+                await self._sender.finish(send_timeout)
             self._sender.cancel()
             self._reading.cancel()
             await self._reading.wait_until_ended()
@@ -115,12 +114,12 @@ class PostingClientTransport(ABC):
         except (HttpRequestError, TimeoutError) as error:
             reason = getattr(error, "summary", "no answer in time")
             logger.debug("The end of a connection could not be announced: %s", reason)
-        finally:  # also when the loop is torn down in the midst of it
+        finally:  # also if this task is cancelled, as at the end of asyncio.run
             await self._http.close()
 
 
 def _violation(error: Exception) -> TransportViolationError:
-    """The error that the receiver gets, in place of an error of HTTP."""
+    """The error for the receiver, instead of an error of HTTP."""
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, HttpRequestError):

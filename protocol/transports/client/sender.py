@@ -1,20 +1,20 @@
-"""Sending one thing at a time: what is written meanwhile waits, and goes out together.
+"""A send queue for one request at a time: bytes written meanwhile are sent together in the next.
 
-How a piece goes out is decided by the transport.
+The transport supplies the function that sends.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-_LOW_WATER: Final = 64 * 1024
+_LOW_WATER: Final = 64 * 1024  # bytes
 
 
 class Sender:
-    """Queues what is written; a task awaits ``send`` again and again while something is queued.
+    """Queues written bytes; a task awaits ``send`` repeatedly while the queue is not empty.
 
-    The first error of ``send`` is the end: ``on_failure`` gets it, and what is written after that
-    is dropped.
+    The first exception of ``send`` ends the sender: ``on_failure`` is called with it, and bytes
+    written afterwards are dropped.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Sender:
         return self._buffered
 
     def flush(self) -> None:
-        """See Transport. The task sends as soon as the loop is free."""
+        """See Transport. Does nothing: the task sends in the next turn of the event loop."""
 
     @property
     def buffered(self) -> int:
@@ -53,14 +53,14 @@ class Sender:
             await drained
 
     async def finish(self, timeout: float) -> None:
-        """Returns when everything is sent, after ``timeout`` seconds at the latest."""
+        """Returns when everything is sent, or after ``timeout`` seconds, and ends the sender."""
         self._has_ended = True
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=timeout)
         self.cancel()
 
     def cancel(self) -> None:
-        """Ends at once; what is buffered is lost."""
+        """Ends at once; bytes that are buffered are lost."""
         self._end()
         if self._task is not None:
             self._task.cancel()

@@ -10,7 +10,10 @@ from .posting import PostingClientTransport
 
 
 class ServerSentEventsClientTransport(PostingClientTransport):
-    """Reads one endless answer; made by ``connect``. The end of either side ends it (TS_-6)."""
+    """Reads one endless response, whose end by either side ends the connection (TS_-6).
+
+    Made by ``connect``.
+    """
 
     has_inherent_keep_alive: Final = False
 
@@ -30,7 +33,10 @@ class ServerSentEventsClientTransport(PostingClientTransport):
     async def connect(
         cls, http: HttpClient, url: str, maximum_size: int | None, close_timeout: float
     ) -> "ServerSentEventsClientTransport":
-        """``maximum_size`` is that of an event, None: no limit. Raises HttpRequestError."""
+        """Opens the event stream. Raises HttpRequestError.
+
+        ``maximum_size`` is the limit of an event in bytes; None means no limit.
+        """
         response = await http.request("GET", url, accept="text/event-stream", is_endless=True)
         return cls(http, url, response, maximum_size, close_timeout)
 
@@ -41,4 +47,4 @@ class ServerSentEventsClientTransport(PostingClientTransport):
                     await self._reading.push(data)
 
     async def _announce_end(self) -> None:
-        """The request was given up; there is no DELETE for events (TS_-6)."""
+        """Does nothing: the request is closed already, and a DELETE is not sent (TS_-6)."""

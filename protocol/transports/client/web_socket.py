@@ -23,8 +23,8 @@ from ..web_socket_frame import (
 )
 from .http_client import HttpClient, UpgradedConnection
 
-_CLOSE_TIMEOUT: Final = 1.0  # seconds, for the server to end TCP (TW-5)
-_STATUS_NAMES: Final = {  # as .NET has them (TW-7)
+_CLOSE_TIMEOUT: Final = 1.0  # seconds to wait for the server to close the TCP connection (TW-5)
+_STATUS_NAMES: Final = {  # the names in .NET (TW-7)
     1001: "EndpointUnavailable",
     1002: "ProtocolError",
     1003: "InvalidMessageType",
@@ -38,10 +38,10 @@ _LIMITS: Final = TransportLimits(transport_max_buffer_size=128 * 1024)
 
 
 class WebSocketClientTransport:
-    """A ``protocol.aio.transport.Transport`` over a client's WebSocket; made by ``connect``.
+    """An ``aio.transport.Transport`` over a client's WebSocket; made by ``connect``.
 
-    All its frames are of one transfer format, the handshake's too (TW-3). It reads through aiohttp,
-    which answers Pings and checks frames, and writes whole frames to the socket itself.
+    All frames that it sends have one transfer format, also the handshake's (TW-3). It reads through
+    aiohttp, which answers Pings and checks frames, and writes complete frames to the socket itself.
     """
 
     has_inherent_keep_alive: Final = False
@@ -79,8 +79,11 @@ class WebSocketClientTransport:
         maximum_size: int | None,
         close_timeout: float,
     ) -> "WebSocketClientTransport":
-        """``maximum_size`` is that of a message, None: no limit. Raises HttpRequestError."""
-        # aiohttp takes 0 for no limit, and refuses a message of exactly the limit.
+        """Opens the WebSocket. Raises HttpRequestError.
+
+        ``maximum_size`` is the limit of a WebSocket message in bytes; None means no limit.
+        """
+        # For aiohttp 0 means no limit, and a message of exactly the limit is too large.
         limit = 0 if maximum_size is None else maximum_size + 1
         web_socket, connection = await http.upgrade(url, limit, _CLOSE_TIMEOUT)
         return cls(http, web_socket, connection, transfer_format, close_timeout)
@@ -93,7 +96,7 @@ class WebSocketClientTransport:
             await self._reading.push(data)
 
     async def _receive(self) -> bytes | None:
-        """A Close with another status than 1000 is an error (TW-7)."""
+        """Returns the next message, or None at the end. Only status 1000 is no error (TW-7)."""
         message = await self._web_socket.receive()
         match message.type:
             case WSMsgType.TEXT:
@@ -133,7 +136,7 @@ class WebSocketClientTransport:
                 await self._web_socket.close(code=INTERNAL_ERROR if failed else self._close_code)
         except TimeoutError:
             self._output.abort()
-        finally:  # also when the loop is torn down in the midst of it
+        finally:  # also if this task is cancelled, as at the end of asyncio.run
             await self._cut()
 
     def abort(self) -> None:
@@ -145,8 +148,8 @@ class WebSocketClientTransport:
             self._cutting = asyncio.get_running_loop().create_task(self._cut())
 
     async def _cut(self) -> None:
-        # The session is this connection's alone: closing it closes the socket, without a Close.
+        # The session has no other connection: closing it closes the socket, without a Close frame.
         try:
             await self._http.close()
         finally:
-            await self._web_socket.close()  # writes nothing, and releases what it holds
+            await self._web_socket.close()  # writes nothing, and releases resources

@@ -1,1 +1,1 @@
-"""The server's side of the transports, on aiohttp."""
+"""The server's transports on aiohttp, and ``map_hub``."""

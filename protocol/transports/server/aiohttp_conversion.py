@@ -9,7 +9,7 @@ from ...hosting.http_answer import HttpAnswer
 from ...server.context import HttpRequestData
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
-"""The policy for the answer to a request; see ``mark_response``."""
+"""The CORS policy for the answer to a request; see ``mark_response``."""
 
 
 class _UntypedResponse(web.Response):
@@ -17,7 +17,7 @@ class _UntypedResponse(web.Response):
 
 
 def request_data(request: web.Request) -> HttpRequestData:
-    """The request as hub methods see it. Only its headers are shared with aiohttp's request."""
+    """The request as plain data. Only the headers object is shared with aiohttp's request."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
@@ -30,7 +30,7 @@ def request_data(request: web.Request) -> HttpRequestData:
 def without_subprotocols(request: web.Request) -> web.Request:
     """The request without the WebSocket subprotocols that it offers; none is ever chosen.
 
-    aiohttp logs them, and clients put access tokens there.
+    aiohttp would log them, and some clients send access tokens there.
     """
     if "Sec-WebSocket-Protocol" not in request.headers:
         return request
@@ -38,14 +38,14 @@ def without_subprotocols(request: web.Request) -> web.Request:
         headers=[
             (name, value)
             for name, value in request.headers.items()
-            # clone cannot encode values that were not UTF-8, and an upgrade needs ASCII ones only.
+            # clone cannot encode values that were not UTF-8; an upgrade needs only ASCII values.
             if name.lower() != "sec-websocket-protocol" and value.isascii()
         ]
     )
 
 
 def response_of(answer: HttpAnswer) -> web.Response:
-    """``answer`` for aiohttp to send; its application needs ``drop_content_type``."""
+    """Converts an answer to a response of aiohttp. The application needs ``drop_content_type``."""
     headers = dict(answer.headers)
     if answer.content_type is not None:
         headers = {"Content-Type": answer.content_type, **headers}
@@ -57,12 +57,14 @@ def response_of(answer: HttpAnswer) -> web.Response:
 
 
 async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: aiohttp gives every body a type."""
+    """For ``on_response_prepare``: removes the Content-Type that aiohttp adds to every body."""
     if type(response) is _UntypedResponse:
         response.headers.popall("Content-Type", None)
 
 
-def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamResponse) -> None:
+def mark_origin(
+    policy: CorsPolicy, request: web.Request, response: web.StreamResponse
+) -> None:
     """Adds the headers of ``policy`` to the answer to ``request``."""
     if policy.varies():
         response.headers.add("Vary", "Origin")
@@ -70,7 +72,7 @@ def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamRe
 
 
 async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: so that no answer is forgotten, aiohttp's own 500 included."""
+    """For ``on_response_prepare``: adds CORS headers to every answer, also aiohttp's own 500."""
     policy = request.get(CORS)
     if policy is not None:
         mark_origin(policy, request, response)

@@ -1,7 +1,7 @@
-"""Notices that clients leave in the middle of an answer that lasts.
+"""Notices that a client disconnects during a long response.
 
-aiohttp tells a handler that its client is gone only by cancelling it, if the application was
-started so; there is no public event. So one task looks after all requests that want to know.
+aiohttp has no public event for that. It cancels the handler, but only if the application was
+started with ``handler_cancellation``. So one task checks all watched requests regularly.
 """
 
 import asyncio
@@ -11,17 +11,17 @@ from typing import Final
 
 from aiohttp import web
 
-_INTERVAL: Final = 0.1
+_INTERVAL: Final = 0.1  # seconds
 
 
 def is_gone(request: web.BaseRequest) -> bool:
-    """Whether the client of ``request`` has ended its connection, as far as is known."""
+    """Whether the client of ``request`` is known to have disconnected."""
     socket = request.transport
     return socket is None or socket.is_closing()
 
 
 class ClientWatch:
-    """Calls back, once, for each watched request whose client has gone."""
+    """Calls a function, once, for each watched request whose client has disconnected."""
 
     def __init__(self) -> None:
         self._watched: dict[int, tuple[web.BaseRequest, Callable[[], None]]] = {}
@@ -29,22 +29,22 @@ class ClientWatch:
 
     @contextmanager
     def watching(self, request: web.BaseRequest, gone: Callable[[], None]) -> Iterator[None]:
-        """Watches ``request`` for the time of the block; ``gone`` must not raise."""
+        """Watches ``request`` inside the context. ``gone`` is called; it must not raise."""
         self._watched[id(request)] = (request, gone)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._check_regularly())
         try:
             yield
         finally:
             self._watched.pop(id(request), None)
 
     async def close(self) -> None:
-        """Looks no more."""
+        """Ends the task."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def _look(self) -> None:
+    async def _check_regularly(self) -> None:
         while self._watched:
             await asyncio.sleep(_INTERVAL)
             for key, (request, gone) in list(self._watched.items()):

@@ -1,4 +1,4 @@
-"""A negotiated connection, with what its transports keep between requests."""
+"""A negotiated connection, with the state that its transports keep between requests."""
 
 from dataclasses import dataclass, field
 
@@ -9,15 +9,15 @@ from .long_polling import LongPollingServerTransport
 
 @dataclass(slots=True)
 class HostedConnection(HttpConnection):
-    """``inbound`` buffers POSTed bytes, also before a transport has picked the connection up."""
+    """A negotiated connection. ``inbound`` takes POSTs even before a transport has opened."""
 
     inbound: InboundPipe = field(init=False)
-    polls: LongPollingServerTransport | None = None  # once it polls
+    polls: LongPollingServerTransport | None = None  # set by the first poll
 
     def __post_init__(self) -> None:
         self.inbound = InboundPipe(expires_at=self.expires_at)
 
     def leave(self) -> None:
-        """The client has left: reading ends, and POSTs are refused."""
+        """Ends the connection's input when the client has disconnected. POSTs are refused."""
         self.is_disposed = True
         self.inbound.complete()

@@ -1,7 +1,6 @@
-"""What all hubs of one application share.
+"""The state that all hubs of one application share, and its start and end.
 
-Connections, one server per hub class, and the helpers that save work by being shared. Decides in
-which order an application's hubs end.
+It holds the negotiated connections, one server per hub class, and the helpers of the transports.
 """
 
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from .hosted_connection import HostedConnection
 
 
 class Hosting:
-    """One per application; see ``map_hub``."""
+    """The shared state of one application, made by the first ``map_hub``."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []  # in lower case
@@ -32,9 +31,9 @@ class Hosting:
 
     @asynccontextmanager
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
-        """Starts the servers, and closes them at the end, also when one of them fails to start.
+        """Starts the servers, and closes them at the end or when one of them fails to start.
 
-        All are closed, whatever one of them raises.
+        All of them are closed, also when closing one of them raises an exception.
         """
         async with AsyncExitStack() as started:
             for server in self.servers.values():
@@ -43,7 +42,10 @@ class Hosting:
             yield
 
     async def end_connections(self, _app: web.Application) -> None:
-        """Ends all connections; those between two polls are not waited for, they cannot poll."""
+        """Ends all connections.
+
+        Does not wait for the next poll of a long polling client: it cannot be answered any more.
+        """
         for connection in self.connections.active:
             if connection.polls is not None:
                 connection.polls.terminate()

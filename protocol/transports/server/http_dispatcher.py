@@ -1,7 +1,7 @@
-"""Hubs on aiohttp: takes the actions that ``hosting.hub_endpoint`` decides on.
+"""Handles the requests to one path of a hub on aiohttp.
 
-One dispatcher per path of a hub. Opens transports and gives them to the hub's server. How bytes
-travel is decided by the transports, what they mean by ``aio.server_connection``.
+``hosting.hub_endpoint`` decides what a request does. The dispatcher does it: it opens transports
+and passes them to the hub's ``HubServer``, receives POSTs, and answers polls.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ class HttpConnectionDispatcher:
         self._limits = options.transport_limits
 
     async def negotiate(self, request: web.Request) -> web.Response:
-        """``{path}/negotiate``."""
+        """Handles ``{path}/negotiate``."""
         request[CORS] = self._endpoint.cors
         return response_of(self._endpoint.negotiate(request_data(request)))
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
-        """``{path}`` itself: opens a transport, receives for it, ends it, or refuses."""
+        """Handles ``{path}``: opens a transport, receives a POST, answers a poll, or refuses."""
         request[CORS] = self._endpoint.cors
         data = request_data(request)
         decision = await self._endpoint.dispatch(
@@ -89,7 +89,7 @@ class HttpConnectionDispatcher:
             compress=False,
             decode_text=False,
             timeout=self._options.close_timeout,
-            # A WebSocket message may hold many hub messages; it is finite in any case.
+            # A WebSocket message may contain many hub messages. It always has a limit.
             max_msg_size=max(4 * limit, 1024 * 1024) if limit else 64 * 1024 * 1024,
         )
 
@@ -137,7 +137,7 @@ class HttpConnectionDispatcher:
         try:
             with self._hosting.watch.watching(request, connection.leave):
                 await asyncio.shield(self._serve(transport, data, admitted).closed)
-        finally:  # also where aiohttp cancels the handler of a client that has gone
+        finally:  # aiohttp may cancel the handler when the client disconnects
             connection.leave()
         return response
 
@@ -160,7 +160,7 @@ class HttpConnectionDispatcher:
         data: HttpRequestData,
         admitted: Admitted[HostedConnection],
     ) -> ServerConnection:
-        """Gives the transport to the hub."""
+        """Passes the transport to the hub's server, and the connection's end to its table."""
         connection = admitted.connection
         served = self._server.open(transport, connection.connection_id, data, admitted.user)
         served.closed.add_done_callback(partial(self._retire, connection))
@@ -174,13 +174,13 @@ class HttpConnectionDispatcher:
         self._connections.remove(connection)
 
     def _open(self, admitted: Admitted[HostedConnection]) -> HostedConnection:
-        """Opens the connection's pipe for POSTs with the room that an open transport has."""
+        """Gives the connection's pipe for POSTs the buffer size of an open transport."""
         admitted.connection.inbound.open(self._options.application_max_buffer_size)
         return admitted.connection
 
     @contextmanager
     def _opening(self, connection: HostedConnection) -> Iterator[None]:
-        """Lets nothing remain of a connection whose transport does not open."""
+        """Removes the connection if its transport cannot be opened."""
         try:
             yield
         except BaseException:

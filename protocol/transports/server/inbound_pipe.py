@@ -1,7 +1,7 @@
-"""What clients POST, on its way to the hub: a bounded byte pipe (TG-6, TG-8).
+"""A bounded byte pipe from the POSTs of one connection to the hub (TG-6, TG-8).
 
-Decides when a POST waits and when it is refused. How a body is read from a request is left to
-``inbound_posts``, and what the bytes mean to the hub.
+Decides when a POST waits, and when it is refused. ``inbound_posts`` reads the bodies of requests,
+and the receiver handles the bytes.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from ...errors import SignalRError
 
 
 class InboundPipeClosedError(SignalRError):
-    """The connection has ended, and what is written is not read (TG-5)."""
+    """The connection has ended, so the bytes of a POST are not handled (TG-5)."""
 
 
 EARLY_SIZE: Final = 4 * 1024
-"""Bytes that may come before a transport has picked the connection up."""
+"""The bytes that may be received before a transport has opened."""
 
 
 class InboundPipe:
-    """Bytes from any number of POSTs, which take turns, to one receiver.
+    """Passes bytes from any number of POSTs, one after another, to one receiver.
 
-    Writers wait while the receiver has paused reading (TG-8). Before there is a receiver,
-    ``maximum_size`` bytes have room: few until a transport has picked the connection up, because
-    a client can negotiate many connections; until then no POST waits beyond ``expires_at``, a time
-    of the loop (N-27).
+    Writers wait while the receiver has paused reading (TG-8). Before there is a receiver, up to
+    ``maximum_size`` bytes are kept. Until a transport has opened that is little, because a client
+    can negotiate many connections, and no POST waits beyond ``expires_at``, a time of the event
+    loop (N-27).
     """
 
     __slots__ = (
@@ -47,16 +47,16 @@ class InboundPipe:
         self.maximum_size = maximum_size
         self._lock = asyncio.Lock()
         self._expires_at = expires_at
-        self._turns: list[asyncio.Timeout] = []  # under way, or waited for
+        self._turns: list[asyncio.Timeout] = []  # of POSTs that are being read or wait for it
         self._receiver: Receiver | None = None
-        self._early = bytearray()  # before there is a receiver
+        self._early = bytearray()  # written before there was a receiver
         self._is_paused = False
         self._is_ignored = False
         self._is_complete = False
         self._writer: asyncio.Future[None] | None = None
 
     def open(self, maximum_size: int) -> None:
-        """A transport has picked the connection up: there is room for that much."""
+        """Makes room for ``maximum_size`` bytes; called when a transport has opened."""
         self.maximum_size = maximum_size
         self._limit_turns(None)
         if len(self._early) < maximum_size:
@@ -74,7 +74,7 @@ class InboundPipe:
             self._report_end()
 
     def pause_reading(self) -> None:
-        """See Transport. What is written is still pushed, and its writer waits."""
+        """See Transport. Bytes that are written are still pushed, but then the writer waits."""
         self._is_paused = True
 
     def resume_reading(self) -> None:
@@ -89,10 +89,10 @@ class InboundPipe:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """A POST from its first byte to its last: those of one connection do not mix (TG-6).
+        """Lets one POST at a time write its body, so that bodies do not mix (TG-6).
 
-        Raises InboundPipeClosedError when the connection ends, also while this waits, even if it is
-        for the POST's own body.
+        Raises InboundPipeClosedError if the connection has ended, or ends while the POST waits for
+        its turn or inside the context.
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
@@ -111,11 +111,11 @@ class InboundPipe:
             raise
 
     async def write(self, data: bytes) -> None:
-        """Appends ``data`` as a whole and returns when there is room for more.
+        """Appends all of ``data``, and returns when there is room for more.
 
-        Raises InboundPipeClosedError when the pipe is complete, also while this waits for room. A
-        writer that waits for a receiver that is gone waits until then: the hub's Close is sent
-        first (TG-6).
+        Raises InboundPipeClosedError if the pipe is complete, or becomes complete while the writer
+        waits for room. If the receiver ends meanwhile, the writer waits on until the pipe is
+        complete, so that the hub's Close is sent before the POST is answered (TG-6).
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
@@ -139,15 +139,15 @@ class InboundPipe:
         assert self._receiver is not None
         self._receiver.data_received(data)
         if self._is_ignored and len(data) >= self.maximum_size:
-            self._is_paused = True  # the hub has ended over it, and never made room
+            self._is_paused = True  # the connection has ended because of ``data``: see ``write``
 
     def ignore(self) -> None:
-        """The receiver is gone. What is written from now on succeeds and is dropped (TG-6)."""
+        """Drops the bytes that are written from now on; writing them succeeds (TG-6)."""
         self._is_ignored = True
         self._early.clear()
 
     def complete(self) -> None:
-        """Ends the pipe behind what was written; POSTs are refused from now on."""
+        """Ends the pipe after the bytes that were written. POSTs are refused from now on."""
         if not self._is_complete:
             self._is_complete = True
             _wake(self._writer)
@@ -156,7 +156,7 @@ class InboundPipe:
                 self._report_end()
 
     def _report_end(self) -> None:
-        """Reports later, because the caller may still end the connection for its own reason."""
+        """Reports the end in the next turn: the caller may first end the connection itself."""
         assert self._receiver is not None
         asyncio.get_running_loop().call_soon(self._receiver.connection_lost, None)
 

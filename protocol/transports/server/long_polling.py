@@ -1,7 +1,7 @@
 """The server's long polling transport (section TL).
 
-Decides what a poll gets and when; the answers' headers are the dispatcher's. It outlives each
-request: bytes wait here from one poll to the next.
+Decides what a poll gets, and when. It exists longer than one request: bytes wait here between two
+polls. ``http_dispatcher`` receives the polls, and ``poll_delivery`` sends their answers.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class LongPollingServerTransport:
-    """A ``protocol.aio.transport.ServerTransport`` over polls and POSTs."""
+    """An ``aio.transport.ServerTransport`` over polls and POSTs."""
 
     has_inherent_keep_alive: Final = True
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.LONG_POLLING])
@@ -38,7 +38,7 @@ class LongPollingServerTransport:
         self.pause_reading = inbound.pause_reading
         self.resume_reading = inbound.resume_reading
         self._flusher = flusher
-        # A client between two polls takes nothing, for up to the disconnect timeout (TG-10).
+        # Between two polls a client takes no bytes, for up to the disconnect timeout (TG-10).
         self.limits = replace(limits, transport_send_timeout=disconnect_timeout)
         self._poll_timeout = poll_timeout
         self._disconnect_timeout = disconnect_timeout
@@ -48,9 +48,9 @@ class LongPollingServerTransport:
         self._out_size = 0
         self._poll: asyncio.Future[PollEnd | None] | None = None
         self._owner: object = None  # of the waiting poll
-        self._is_delivering = False  # a poll has taken bytes that may still come back
-        self._end: PollEnd | None = None  # the hub's side has ended, and how
-        self._gone = asyncio.Event()  # nothing more will be asked for
+        self._is_delivering = False  # a poll has taken bytes, which ``put_back`` may return
+        self._end: PollEnd | None = None  # how the hub's side has ended
+        self._gone = asyncio.Event()  # there will be no further poll
         self._is_last_poll = False
         self._drained: list[asyncio.Future[None]] = []
 
@@ -70,16 +70,16 @@ class LongPollingServerTransport:
         return self._out_size
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
-        """See ServerTransport. Polls are bytes whatever they hold (TL-4)."""
+        """See ServerTransport. The answer to a poll has the same type for both formats (TL-4)."""
 
     def flush(self) -> None:
-        """See Transport. A waiting poll takes all there is, the others wait for the next."""
+        """See Transport. A waiting poll gets all bytes; without one they wait for the next."""
         if self._out:
             self._wake_poll_if_due()
 
     @property
     def buffered(self) -> int:
-        """See Transport. Counts the bytes that no poll has taken yet."""
+        """See Transport. The bytes that no poll has taken yet."""
         return self._out_size
 
     async def drain(self) -> None:
@@ -90,12 +90,12 @@ class LongPollingServerTransport:
             await drained
 
     async def close(self, *, failed: bool = False) -> None:
-        """See Transport. Waits until the client has polled the end, or has given up (TL-6)."""
+        """See Transport. Waits until a poll has got the end, or the client is gone (TL-6)."""
         self._end = PollEnd.CONNECTION_FAILED if failed else PollEnd.CONNECTION_ENDED
         self._wake_poll_if_due()
         if not self._is_last_poll:
             await self._gone.wait()
-        self._vanish()
+        self._set_gone()
         self._inbound.complete()
 
     def abort(self) -> None:
@@ -103,16 +103,16 @@ class LongPollingServerTransport:
         self._take()
         self._end = self._end or PollEnd.CONNECTION_ENDED
         self._inbound.complete()
-        self._vanish()
+        self._set_gone()
         self._wake(None)
 
     # ---- the client's side
 
     async def poll(self, owner: object) -> "bytes | PollEnd":
-        """What is there, as soon as there is something; or why there is nothing.
+        """Waits for bytes and returns all of them, or how the poll ends without bytes.
 
-        ``owner`` is the poll's identity, for ``abandon``. Who gets bytes says what became of them,
-        by ``delivered`` or ``put_back``; until then nobody gets what comes behind them.
+        ``owner`` identifies the poll, for ``abandon``. A caller that gets bytes has to call
+        ``delivered`` or ``put_back``; until then no other poll gets bytes.
         """
         self._wake(PollEnd.REPLACED)
         self._restart_idle_timer()
@@ -135,36 +135,35 @@ class LongPollingServerTransport:
         return self._take_outcome() if self._is_poll_due else PollEnd.REPLACED
 
     def abandon(self, owner: object) -> None:
-        """The client of that poll has gone. What comes is for the next one (TL-8)."""
+        """Ends the poll of a client that has disconnected; the next poll gets the bytes (TL-8)."""
         if self._owner is owner:
             self._wake(PollEnd.ABANDONED)
 
     def delivered(self) -> None:
-        """What a poll got is on its way to the client."""
+        """Confirms that the bytes of the last poll were sent."""
         self._is_delivering = False
         self._wake_poll_if_due()
 
     def put_back(self, data: bytes) -> None:
-        """A poll's answer that did not get through: the next one brings it (TL-8)."""
+        """Returns the bytes of a poll that could not be sent; the next poll gets them (TL-8)."""
         if not self._gone.is_set():
             self._out.insert(0, data)
             self._out_size += len(data)
         self.delivered()
 
     def terminate(self) -> None:
-        """The client sends no further poll, so that the end waits for none."""
+        """Lets ``close`` not wait for a poll, because the client sends no further one."""
         self._is_last_poll = True
         self._inbound.complete()
         if self._end is not None:
-            self._vanish()
+            self._set_gone()
 
-    def _vanish(self) -> None:
-        """Nothing more will be asked for."""
+    def _set_gone(self) -> None:
         self._gone.set()
         self._idle_timer.cancel()
 
     def _restart_idle_timer(self) -> None:
-        """A client that does not poll for too long is gone (TG-10)."""
+        """Aborts the connection if there is no poll within the disconnect timeout (TG-10)."""
         self._idle_timer.cancel()
         if not self._gone.is_set():
             self._idle_timer = self._loop.call_later(self._disconnect_timeout, self.abort)
@@ -181,7 +180,7 @@ class LongPollingServerTransport:
             self._is_delivering = True
             return self._take()
         assert self._end is not None
-        self._vanish()
+        self._set_gone()
         return self._end
 
     def _take(self) -> bytes:
@@ -198,7 +197,7 @@ class LongPollingServerTransport:
             self._wake(None)
 
     def _wake(self, end: PollEnd | None) -> None:
-        """Wakes the waiting poll: it ends with ``end``, or takes what is there if that is None."""
+        """Wakes the waiting poll: it ends with ``end``, or takes all bytes if ``end`` is None."""
         if self._poll is not None:
             _resolve(self._poll, end)
 

@@ -1,6 +1,6 @@
-"""Hubs on an aiohttp application: ``map_hub``.
+"""``map_hub``: serves a hub class at a path of an aiohttp application.
 
-Decides which requests reach a hub, by their path; what happens to them is left to the dispatcher.
+Decides which requests reach a hub, by their path. ``http_dispatcher`` handles them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from ...server.hub import Hub
 from ...server.hub_server import HubServer
 from ...server.lifetime import HubLifetimeManager
 from ...server.options import EndpointOptions, HubOptions
-from .aiohttp_conversion import drop_content_type, mark_response, response_of
+from .aiohttp_conversion import mark_response, drop_content_type, response_of
 from .hosted_hubs import Hosting
 from .http_dispatcher import HttpConnectionDispatcher
 
@@ -32,20 +32,23 @@ def map_hub(
     hub_factory: Callable[[], Hub] | None = None,
     lifetime: HubLifetimeManager | None = None,
 ) -> HubContext:
-    """Serves ``hub_class`` at ``path`` of ``app``, in any letter case.
+    """Serves ``hub_class`` at ``path`` of ``app``, and returns a HubContext to send to its clients.
 
-    ``path`` begins with a slash. A class may be mapped at several paths, which then share clients,
-    groups and users; its ``hub_options``, ``hub_factory`` and ``lifetime`` are given once.
-    Connections end in an orderly way when the application shuts down. Returns the way to send from
-    outside of the hub.
+    ``path`` begins with a slash; requests match it in any letter case. A class may be mapped at
+    several paths, which share clients, groups and users. Its ``hub_options``, ``hub_factory`` and
+    ``lifetime`` are passed with its first path only. All connections are closed when the
+    application shuts down.
 
-    ``lifetime`` manages the connections of this class, by default in memory. It is started with the
-    application and closed at its cleanup, after the last connection has ended. The first
-    ``map_hub`` adds this to ``app.cleanup_ctx``: what was added there before is available from
-    ``start`` to ``close``. An exception of ``start`` stops the application from starting.
+    ``hub_factory`` returns a new hub instance for each call; without it the class is called without
+    arguments. ``lifetime`` manages the connections of this class; by default they are kept in
+    memory. It is started with the application and closed at its cleanup, after the last connection
+    has ended. The first ``map_hub`` adds this to ``app.cleanup_ctx``: resources that were added
+    before are available from ``start`` to ``close``. An exception of ``start`` stops the
+    application from starting.
 
-    Raises ValueError for a path or a combination that cannot be, TypeError for a hub class that
-    cannot be served and for what is of another type.
+    Raises ValueError for an invalid path, for a path that has a hub already, and for options of a
+    class that is mapped already. Raises TypeError for a hub class that cannot be served, and for
+    arguments of a wrong type.
     """  # LA-3
     require_hub_path(path)
     if not isinstance(endpoint_options, EndpointOptions | None):
@@ -66,8 +69,8 @@ def map_hub(
         for other in hosting.servers.values():
             if other.lifetime is lifetime:
                 raise ValueError(
-                    f"{other.hub_class.__name__} has this lifetime already: each hub class needs a "
-                    "lifetime manager of its own."
+                    f"{other.hub_class.__name__} has this lifetime already: each hub class needs "
+                    "its own lifetime manager."
                 )
         server = HubServer(hub_class, hub_options, hub_factory=hub_factory, lifetime=lifetime)
         hosting.servers[hub_class] = server
@@ -80,7 +83,7 @@ def map_hub(
     dispatcher = HttpConnectionDispatcher(
         hosting, server, path.lower(), endpoint_options or EndpointOptions()
     )
-    # A parameter with a pattern is aiohttp's only way to a path that ignores case.
+    # In aiohttp only a parameter with a pattern can match a path regardless of case.
     pattern = "".join(
         f"/{{hub{number}:(?i:{_escaped(segment)})}}"
         for number, segment in enumerate(path[1:].split("/"))

@@ -1,4 +1,4 @@
-"""Delivers the bytes of a poll through aiohttp, and decides when they count as delivered (TL-8)."""
+"""Sends the bytes of a poll through aiohttp, and decides when they count as delivered (TL-8)."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 async def deliver(
     request: web.Request, polls: LongPollingServerTransport, data: bytes, timeout: float
 ) -> web.Response:
-    """Sends ``data`` as the answer to ``request``, which takes at most ``timeout`` seconds.
+    """Sends ``data`` as the answer to ``request``, within ``timeout`` seconds.
 
-    The answer is written here, not by aiohttp, because what does not get through is kept.
+    The answer is not left to aiohttp to write: if it cannot be sent, the next poll gets the bytes.
     """
     response = response_of(hub_bytes_answer(data))
     delivered = False

@@ -1,7 +1,7 @@
-"""The server's transport of Server-Sent Events (section TS_).
+"""The server's Server-Sent Events transport on aiohttp (section TS_).
 
-Decides how hub bytes become events on the socket of one request; what comes in are POSTs, through
-the pipe.
+Writes hub bytes as events to the socket of one request. ``inbound_posts`` and ``inbound_pipe``
+receive the bytes from the client.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from ..flusher import Flusher
 from ..socket_output import SocketOutput
 from .inbound_pipe import InboundPipe
 
-HEADERS: Final = {  # as ASP.NET Core writes them (TS_-2)
+HEADERS: Final = {  # all but the last as in ASP.NET Core (TS_-2)
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache,no-store",
     "Pragma": "no-cache",
     "Content-Encoding": "identity",
-    "X-Accel-Buffering": "no",  # nginx passes on what comes at once, whatever it is told otherwise
+    "X-Accel-Buffering": "no",  # makes nginx forward events at once, whatever its configuration
 }
 
 
 class ServerSentEventsServerTransport:
-    """A ``protocol.aio.transport.ServerTransport`` over one answer that lasts, and POSTs."""
+    """An ``aio.transport.ServerTransport`` over one endless response, and POSTs."""
 
     has_inherent_keep_alive: Final = False
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.SERVER_SENT_EVENTS])
@@ -69,7 +69,7 @@ class ServerSentEventsServerTransport:
         self._inbound.complete()
 
     def use_transfer_format(self, transfer_format: TransferFormat) -> None:
-        """See ServerTransport. Here all is text (TS_-1)."""
+        """See ServerTransport. Events are always text (TS_-1)."""
 
     @property
     def buffered(self) -> int:
@@ -77,7 +77,7 @@ class ServerSentEventsServerTransport:
         return self._output.buffered
 
     async def close(self, *, failed: bool = False) -> None:
-        """See Transport. The stream just ends, whatever the reason (TS_-6)."""
+        """See Transport. The stream ends in the same way in all cases (TS_-6)."""
         self._output.flush()
         self._output.end()
         self._inbound.complete()
@@ -87,7 +87,7 @@ class ServerSentEventsServerTransport:
         except TimeoutError:
             self.abort()
         except ConnectionError:
-            pass  # the client has left
+            pass  # the client has disconnected
 
     def abort(self) -> None:
         """See Transport."""

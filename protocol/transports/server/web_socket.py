@@ -1,8 +1,8 @@
 """The server's WebSocket transport on aiohttp (section TW).
 
-Messages are pushed as ``web_socket_push`` hands them over, or read in a loop where it cannot.
-aiohttp answers Pings and checks frames. Whole frames are written to the socket's transport itself,
-so that one tick costs one system call and a broadcast one frame.
+``web_socket_push`` pushes messages; where it does not work with the installed aiohttp, they are
+read in a loop. aiohttp answers Pings and checks frames. Complete frames are written to the socket
+directly, so that one turn of the event loop costs one system call, and a broadcast one frame.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _LEGAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015
 
 
 class WebSocketServerTransport:
-    """A ``protocol.aio.transport.ServerTransport`` over one upgraded request."""
+    """An ``aio.transport.ServerTransport`` over one upgraded request."""
 
     __slots__ = (
         "_close_code",
@@ -63,7 +63,7 @@ class WebSocketServerTransport:
         close_timeout: float,
         early: bytes = b"",
     ) -> None:
-        """``early`` was received before the WebSocket opened, and comes first (TG-6)."""
+        """``early`` is what POSTs sent before the WebSocket opened; it is pushed first (TG-6)."""
         self.limits = limits
         self._early = early
         self._web_socket = web_socket
@@ -84,12 +84,12 @@ class WebSocketServerTransport:
         if self._early:
             receiver.data_received(self._early)
             self._early = b""
-        self._reading.start(receiver)  # first: what has arrived may be a violation, which ends it
+        self._reading.start(receiver)  # before push_to, which may find a violation and cancel it
         if isinstance(self._web_socket, PushingWebSocketResponse):
             self._web_socket.push_to(self._push)
 
     def _push(self, messages: list[tuple[bool, bytes]]) -> None:
-        """Takes all that one read of the socket has brought."""
+        """Passes the messages of one read of the socket to the receiver."""
         assert self._receiver is not None
         if self._reading.has_ended or self._close_code != NORMAL:
             return
@@ -106,14 +106,14 @@ class WebSocketServerTransport:
             self._receiver.data_received(data)
 
     async def _read(self) -> None:
-        """Reads until the peer's Close or the loss of the connection."""
+        """Reads until the peer's Close, or until the connection is lost."""
         while True:
             message = await self._web_socket.receive()
             match message.type:
-                case WSMsgType.TEXT:  # as without ``web_socket_push``
+                case WSMsgType.TEXT:  # only where ``web_socket_push`` does not work
                     self._require_utf8(message.data)
                     await self._reading.push(message.data)
-                case WSMsgType.BINARY:  # the opcode says nothing about a hub message (TW-3)
+                case WSMsgType.BINARY:  # treated like text: the opcode has no meaning (TW-3)
                     await self._reading.push(message.data)
                 case WSMsgType.CLOSE:
                     await self._answer_close(message.data)
@@ -126,9 +126,9 @@ class WebSocketServerTransport:
                     return
 
     async def _answer_close(self, code: int) -> None:
-        """Answers at once, while methods may still be running. Nothing follows, no hub Close.
+        """Answers a Close at once, while methods may still run. No hub Close message is sent.
 
-        aiohttp lets through codes that must not be sent (TW-13); 0 is an empty Close.
+        aiohttp accepts codes that must not be sent (TW-13). 0 is a Close without a code.
         """
         is_legal = not code or code in _LEGAL_CLOSE_CODES or 3000 <= code < 5000
         if not is_legal:
@@ -162,7 +162,7 @@ class WebSocketServerTransport:
         self._output.frame = self._frames[transfer_format].frame
 
     def stop_receiving(self) -> None:
-        """See ServerTransport. What aiohttp still reads is dropped with the socket."""
+        """See ServerTransport. Does nothing: the receiver ignores messages after its end."""
 
     @property
     def buffered(self) -> int:
@@ -180,7 +180,7 @@ class WebSocketServerTransport:
         self.flush()
         self._output.end()
         try:
-            # aiohttp bounds the wait for the client's Close, but not the sending of ours.
+            # aiohttp limits the wait for the client's Close, but not the sending of this side's.
             async with asyncio.timeout(self._close_timeout):
                 await self._web_socket.close(code=code)
         except TimeoutError:

@@ -77,7 +77,7 @@ def test_is_one_short_line() -> None:
 def test_what_this_project_says_of_a_wrong_option_is_shown() -> None:
     with pytest.raises(ValueError, match="absolute") as caught:
         HubConnectionBuilder().with_url("localhost")
-    assert "is absolute and begins with http://" in describe_error(caught.value)
+    assert "has to be absolute and to begin with http://" in describe_error(caught.value)
 
 
 def test_what_a_c_function_says_that_this_project_calls_is_not_shown() -> None:

@@ -195,7 +195,7 @@ async def test_posts_that_become_gets(
     elsewhere = {"Location": f"{http_hub.url}/negotiate"}
     http_hub.answer("post", web.Response(status=status, headers=elsewhere))
     await client.connection.send("X")
-    assert str(await client.closed.get()) == "A POST was redirected to where it became a GET."
+    assert str(await client.closed.get()) == "A POST was redirected and became a GET."
     await http_hub.until("delete")
 
 

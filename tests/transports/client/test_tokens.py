@@ -271,10 +271,10 @@ async def test_a_token_factory_that_fails(raw_server: RawServer) -> None:
 @pytest.mark.parametrize(
     ("token", "error", "text"),
     [
-        ("s3cret\n", ValueError, "The access token has a line break or another control character"),
-        ("s3cret\ud800", ValueError, "The access token has a line break or another control"),
-        (5, TypeError, "access_token_factory gave int; a token is text, or None"),
-        (b"s3cret", TypeError, "access_token_factory gave bytes; a token is text, or None"),
+        ("s3cret\n", ValueError, "The access token contains a line break or another control"),
+        ("s3cret\ud800", ValueError, "The access token contains a line break or another control"),
+        (5, TypeError, "access_token_factory returned int, not a str or None"),
+        (b"s3cret", TypeError, "access_token_factory returned bytes, not a str or None"),
     ],
 )
 async def test_what_is_no_token(
