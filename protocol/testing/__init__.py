@@ -1,8 +1,7 @@
 """Tools for tests of code that uses or extends this library.
 
-A clock that a test moves by hand, a transport in memory, and contract suites: tests that every
-implementation of an extension point has to pass. The suites need pytest and no plugin; all else
-works without it.
+There are a clock that a test moves, a transport in memory, and contract suites: tests that every
+implementation of an extension point has to pass. Only the suites need pytest; they need no plugin.
 """
 
 import sys
@@ -52,6 +51,6 @@ def __dir__() -> list[str]:
 
 
 if (_pytest := sys.modules.get("pytest")) is not None:
-    # Lets pytest show the values of an assertion that fails in a suite. It has to know before the
-    # first of these modules is imported, by whichever name.
+    # Lets pytest show the values of a failed assertion in a suite. This call has to come before the
+    # first import of these modules.
     _pytest.register_assert_rewrite(*(__name__ + module for module in _CONTRACTS.values()))

@@ -1,7 +1,7 @@
-"""A clock of the running event loop that only the test moves.
+"""``LoopClock``: the time of the running event loop, moved only by the test.
 
-It also finds out when the loop has come to rest, so that a test asserts what has happened instead
-of waiting for it, and what is still alive in the loop at the end.
+It also waits until the loop has nothing to do, so that a test needs no sleeps, and finds the tasks
+and timers that are left at the end.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ _REPLACED: Final = ("time", "call_soon", "call_at")
 
 
 class LoopClock:
-    """Replaces the time of the running loop, from ``__enter__`` to ``__exit__``.
+    """Replaces the time of the running event loop, from ``__enter__`` to ``__exit__``.
 
-    Write ``with LoopClock() as clock`` in a coroutine. The loop has to be one of asyncio's own. A
-    timer that is set before ``__enter__``, or is left at ``__exit__``, keeps its time of the other
-    clock.
+    Use ``with LoopClock() as clock`` in a coroutine. The loop has to be one of asyncio's own. The
+    times of timers that are set before ``__enter__``, or left at ``__exit__``, are not converted.
     """
 
     def __init__(self) -> None:
@@ -25,9 +24,9 @@ class LoopClock:
         self._now = _START
         self._scheduled = 0
         self._timers: list[asyncio.TimerHandle] = []
-        self._handler: Any = None  # the loop's exception handler until now
+        self._handler: Any = None  # the loop's original exception handler
         self.unhandled: list[dict[str, Any]] = []
-        """What the loop's exception handler was called with."""
+        """The contexts that the loop's exception handler was called with."""
 
     def __enter__(self) -> "LoopClock":
         if self._loop is not None:
@@ -61,27 +60,27 @@ class LoopClock:
         loop.set_exception_handler(self._handler)
 
     def time(self) -> float:
-        """Seconds, as the loop sees them."""
+        """Returns the time of the loop in seconds."""
         return self._now
 
     async def settle(self) -> None:
         """Returns when nothing more happens without a timer or input from outside the loop.
 
-        Raises AssertionError when the loop does not come to rest.
+        Raises AssertionError when that is not the case after many turns of the loop.
         """
         quiet = 0
         for _ in range(_MAXIMUM_ROUNDS):
             before = self._scheduled
             await asyncio.sleep(0)
-            # A round in which only this method asked to be called again. Timers that are due enter
-            # without call_soon, so that it takes two such rounds to be sure.
+            # A round is quiet if only the sleep above has used call_soon. Timers that are due run
+            # without call_soon, so two quiet rounds are necessary.
             quiet = quiet + 1 if self._scheduled == before + 1 else 0
             if quiet == 2:
                 return
         raise AssertionError("The loop does not come to rest.")
 
     async def advance(self, seconds: float) -> None:
-        """Lets time pass, and stops at each timer on the way until all it causes has happened."""
+        """Moves the time by ``seconds``, and lets the loop settle at each timer on the way."""
         await self.settle()
         end = self._now + seconds
         while due := [timer.when() for timer in self.timers() if timer.when() <= end]:
@@ -91,13 +90,13 @@ class LoopClock:
         await self.settle()
 
     def timers(self) -> list[asyncio.TimerHandle]:
-        """The timers that are set and not yet due."""
+        """Returns the timers that are set and not yet due."""
         self._timers = [
             timer for timer in self._timers if not timer.cancelled() and timer.when() > self._now
         ]
         return self._timers
 
     def leftovers(self) -> list[object]:
-        """Tasks and timers that are alive, except the task that calls this."""
+        """Returns the tasks and timers that have not ended, except the current task."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         return [*tasks, *self.timers()]

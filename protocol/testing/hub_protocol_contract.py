@@ -94,14 +94,14 @@ _NOT_READ: Final = [(int, "a"), (str, 1), (list[int], ["a"]), (int, None), (bool
 
 
 class HubProtocolContract(ABC):
-    """Subclass it as ``Test…`` and implement ``make``."""
+    """The tests of a hub protocol. Subclass it as ``Test…`` and implement ``make``."""
 
     @abstractmethod
     def make(self) -> HubProtocol:
-        """The hub protocol."""
+        """Returns the hub protocol to test."""
 
     def test_description(self) -> None:
-        """What the handshake and the transports have to know."""
+        """It has the name, version and format that the handshake and the transports need."""
         protocol = self.make()
         assert isinstance(protocol.name, str)
         assert protocol.name
@@ -112,14 +112,14 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("kind", _MESSAGES)
     def test_messages(self, kind: str) -> None:
-        """Each message is read as it was written."""
+        """A message that is written and read is equal to the original."""
         protocol = self.make()
         message = _MESSAGES[kind](protocol)
         [record] = _records(protocol, protocol.encode(message))
         assert protocol.decode(record) == message
 
     def test_messages_in_one_go(self) -> None:
-        """``decode_all`` gives what ``decode`` gives for each record."""
+        """``decode_all`` yields what ``decode`` returns for each record."""
         protocol = self.make()
         records = _records(protocol, _stream(protocol))
         messages: list[ReceivedMessage | None] = list(protocol.decode_all(records))
@@ -129,7 +129,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("kind", _MESSAGES)
     def test_damaged_messages(self, kind: str) -> None:
-        """Bytes that are missing or changed are a RemoteProtocolError, or another message."""
+        """With missing or changed bytes it raises RemoteProtocolError, or reads another message."""
         protocol = self.make()
         [record] = _records(protocol, protocol.encode(_MESSAGES[kind](protocol)))
         for position in range(min(len(record), 200)):
@@ -146,7 +146,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
     def test_slices(self, size: int) -> None:
-        """The boundaries of what the transport delivers have no meaning."""
+        """Records are the same however the transport splits the stream."""
         protocol = self.make()
         stream = _stream(protocol)
         framer = protocol.framer(None)
@@ -158,7 +158,7 @@ class HubProtocolContract(ABC):
         assert not framer.has_partial
 
     def test_a_message_that_has_begun(self) -> None:
-        """It is reported, so that the end of the stream inside of it is noticed."""
+        """``has_partial`` is true, so that the end of the stream inside a message is noticed."""
         protocol = self.make()
         frame = protocol.encode(Ping())
         framer = protocol.framer(None)
@@ -168,7 +168,7 @@ class HubProtocolContract(ABC):
         assert not framer.has_partial
 
     def test_framers_are_independent(self) -> None:
-        """One hub protocol serves any number of connections."""
+        """One hub protocol is used by any number of connections at the same time."""
         protocol = self.make()
         frame = protocol.encode(Ping())
         one, other = protocol.framer(None), protocol.framer(None)
@@ -178,7 +178,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("sliced", [False, True], ids=["in one piece", "byte by byte"])
     def test_the_size_of_messages_is_limited(self, sliced: bool) -> None:
-        """The limit is for the whole frame; messages in front of a larger one are served."""
+        """The limit is for the whole frame; messages before one that is too large are read."""
         protocol = self.make()
         small = protocol.encode(Ping())
         large = protocol.encode(_MESSAGES["a call with all there is"](protocol))
@@ -195,7 +195,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("value", _VALUES, ids=lambda value: repr(value)[:20])
     def test_values(self, value: Any) -> None:
-        """Plain values are read as they were written, as a result and as an argument."""
+        """A plain value that is written and read is equal, as a result and as an argument."""
         protocol = self.make()
         assert protocol.value_reader(Any)(protocol.encode_value(value)) == value
         arguments = protocol.encode_arguments([value, "last"])
@@ -203,13 +203,13 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("value", [None, 1, "ü", True, [1], {"a": 1.5}], ids=repr)
     def test_results(self, value: Any) -> None:
-        """``encode_result`` is ``encode_value`` and ``encode`` in one."""
+        """``encode_result`` writes what ``encode_value`` and ``encode`` write together."""
         protocol = self.make()
         completion = Completion(invocation_id="1", result=protocol.encode_value(value))
         assert protocol.encode_result("1", value) == protocol.encode(completion)
 
     def test_raw_values(self) -> None:
-        """A Raw is written as it is, alone and among arguments."""
+        """A Raw is written unchanged, alone and among arguments."""
         protocol = self.make()
         raw = protocol.encode_value({"a": [1]})
         assert bytes(protocol.encode_value(raw)) == bytes(raw)
@@ -221,7 +221,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("value", [object(), [object()], {"a": object()}], ids=["", "[]", "{}"])
     def test_values_that_cannot_be_written(self, value: Any) -> None:
-        """They are the caller's mistake, whichever way they are written."""
+        """Each method that writes raises LocalProtocolError."""
         protocol = self.make()
         with pytest.raises(LocalProtocolError):
             protocol.encode_value(value)
@@ -242,7 +242,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize(("annotation", "value"), _NOT_READ, ids=repr)
     def test_values_of_other_types(self, annotation: Any, value: Any) -> None:
-        """They fail the one call, not the connection."""
+        """ArgumentBindingError is raised, which fails the call and not the connection."""
         protocol = self.make()
         with pytest.raises(ArgumentBindingError):
             protocol.value_reader(annotation)(protocol.encode_value(value))
@@ -251,14 +251,14 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("values", [[], [1], [1, 2, 3]], ids=len)
     def test_another_number_of_arguments(self, values: list[int]) -> None:
-        """Too few and too many fail the one call."""
+        """Too few or too many arguments fail the call and not the connection."""
         protocol = self.make()
         with pytest.raises(ArgumentBindingError):
             protocol.arguments_reader([int, int])(protocol.encode_arguments(values))
 
     @pytest.mark.parametrize("value", [None, 1, "a", {}], ids=repr)
     def test_arguments_that_are_no_array(self, value: Any) -> None:
-        """They fail the call when it is decoded, or the connection when they are used."""
+        """They fail the call when they are decoded, or the connection when they are used."""
         protocol = self.make()
         call = Invocation(target="M", arguments=protocol.encode_value(value))
         [record] = _records(protocol, protocol.encode(call))
@@ -272,7 +272,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("values", [[], [1, None], [[]]], ids=repr)
     def test_arguments_that_are_an_array(self, values: list[Any]) -> None:
-        """Any are accepted."""
+        """``require_arguments`` accepts any array."""
         protocol = self.make()
         protocol.require_arguments(protocol.encode_arguments(values))
 

@@ -25,7 +25,7 @@ _TURNS: Final = 20
 
 
 class Receiver:
-    """A connection, as a lifetime manager gets it, and what arrives at its far end."""
+    """A connection for a lifetime manager, and the client's end of its transport."""
 
     def __init__(self, connection_id: str, user_id: str | None = None) -> None:
         near, self.transport = memory_pair()
@@ -55,21 +55,21 @@ class Scene:
             await self.manager.add_to_group(connection_id, group)
 
     async def tear_down(self) -> None:
-        """Disconnects what is connected."""
+        """Disconnects all connections."""
         for connection in list(self.manager.connections.values()):
             await self.manager.on_disconnected(connection)
 
     async def targets(self, receiver: Receiver | str) -> list[str]:
-        """Targets of the invocations that have arrived at one receiver, in order."""
+        """Returns the targets of the invocations that a receiver has got, in order."""
         return [message["target"] for message in await self.messages(receiver)]
 
     async def messages(self, receiver: Receiver | str) -> list[Any]:
-        """The JSON messages that have arrived at one receiver."""
+        """Returns the JSON messages that a receiver has got."""
         records = (await self.received(receiver)).split(b"\x1e")[:-1]
         return [msgspec.json.decode(record) for record in records]
 
     async def received(self, receiver: Receiver | str) -> bytes:
-        """The bytes that have arrived at one receiver."""
+        """Returns the bytes that a receiver has got since the last call."""
         await self.settle()
         found = self.receivers[receiver] if isinstance(receiver, str) else receiver
         return found.transport.take()
@@ -83,7 +83,7 @@ _Parameters = ParamSpec("_Parameters")
 def _with_scene(
     test: Callable[Concatenate[_Contract, Scene, _Parameters], Awaitable[None]],
 ) -> Callable[Concatenate[_Contract, _Parameters], None]:
-    """Makes a plain test of a coroutine function, so that no plugin of pytest has to run it."""
+    """Turns a coroutine function into a plain test, which needs no plugin of pytest."""
 
     def run(self: _Contract, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
         async def play() -> None:
@@ -103,7 +103,7 @@ def _with_scene(
     parameters = [each for name, each in signature.parameters.items() if name != "scene"]
     update_wrapper(run, test)
     attributes = vars(run)
-    del attributes["__wrapped__"]  # pytest would look at the coroutine function
+    del attributes["__wrapped__"]  # with it pytest would inspect the coroutine function
     attributes["__signature__"] = signature.replace(parameters=parameters)
     return run
 
@@ -131,24 +131,24 @@ _SENDS: Final = [
     pytest.param(lambda it: it.send_users(["U", "U"], "X", []), "ab", id="a user named twice"),
     pytest.param(lambda it: it.send_users([""], "X", []), "", id="no such user"),
 ]
-"""Sends, and the connections that get them, each as often as it is named."""
+"""Sends, and the names of the connections that get them, once for each message."""
 
 
 class HubLifetimeContract(ABC):
-    """Subclass it as ``Test…`` and implement ``make``.
+    """The tests of a lifetime manager. Subclass it as ``Test…`` and implement ``make``.
 
     Each test runs in an event loop of its own, and starts and closes the manager.
     """
 
     @abstractmethod
     async def make(self) -> HubLifetimeManager:
-        """A manager without connections that has not been started."""
+        """Returns a manager without connections that is not started."""
 
     async def settle(self) -> None:
         """Returns when all that was sent has arrived.
 
-        The default lets the loop run for a few turns. Override it for a manager whose messages take
-        a detour through another process.
+        The default lets the loop run for a few turns. Override it for a manager that sends its
+        messages through another process.
         """
         for _ in range(_TURNS):
             await asyncio.sleep(0)
@@ -156,14 +156,15 @@ class HubLifetimeContract(ABC):
     @pytest.mark.parametrize(("send", "expected"), _SENDS)
     @_with_scene
     async def test_targets(self, scene: Scene, send: Send, expected: str) -> None:
-        """Each connection gets a message as often as the send addresses it."""  # G-3 … G-7
+        """Each connection gets one message for each time that the send addresses it."""
+        # G-3 … G-7
         await send(scene.manager)
         got = {name: len(await scene.targets(name)) for name in scene.receivers}
         assert got == {name: expected.count(name) for name in scene.receivers}
 
     @_with_scene
     async def test_message(self, scene: Scene) -> None:
-        """An Invocation without an id; its target and Raw arguments are unchanged."""  # G-1
+        """It is an Invocation without an id, with an unchanged target and arguments."""  # G-1
         await scene.manager.send_all("teXt", ["ü", None, msgspec.Raw(b'{"A_b":1}')])
         for receiver in scene.receivers.values():
             assert await scene.messages(receiver) == [
@@ -193,7 +194,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_unknown_members_are_ignored(self, scene: Scene) -> None:
-        """Neither is an error."""  # G-3
+        """Unknown connections and groups cause no error."""  # G-3
         await scene.manager.add_to_group("z", "g")
         await scene.manager.remove_from_group("z", "g")
         await scene.manager.remove_from_group("a", "none")
@@ -202,7 +203,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_everything_ends_with_the_connection(self, scene: Scene) -> None:
-        """A later connection with the same id inherits no membership."""  # G-3, G-7
+        """A later connection with the same id has none of its memberships."""  # G-3, G-7
         for _ in range(2):  # the second is ignored
             await scene.manager.on_disconnected(scene.receivers["b"].connection)
         assert set(scene.manager.connections) == set("acd")
@@ -229,7 +230,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_a_lost_transport_fails_no_send(self, scene: Scene) -> None:
-        """A transport that is lost, which the server has not noticed yet, is no error."""  # G-7
+        """A lost transport that the server has not noticed yet causes no error."""  # G-7
         scene.receivers["a"].transport.abort()
         await scene.manager.send_all("X", [])
         assert await scene.targets("d") == ["X"]
@@ -237,7 +238,7 @@ class HubLifetimeContract(ABC):
     @pytest.mark.parametrize("value", [object(), float("nan"), msgspec.Raw(b'"\x1e"')])
     @_with_scene
     async def test_arguments_that_cannot_be_written(self, scene: Scene, value: object) -> None:
-        """The sender gets an error; no connection gets anything, or ends."""  # J-21, done better
+        """The send raises LocalProtocolError; no connection gets a message or ends."""  # J-21
         sends: list[Callable[[], Awaitable[None]]] = [
             lambda: scene.manager.send_all("X", [value]),
             lambda: scene.manager.send_connections(["a"], "X", [value]),
@@ -253,7 +254,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_arguments_that_one_hub_protocol_cannot_write(self, scene: Scene) -> None:
-        """Receivers that use another one get them, whatever their place in the order."""  # J-21
+        """Receivers with another hub protocol get the message, in whatever order."""  # J-21
         extension = Payload({"messagepack": msgspec.Raw(b"\xd4\x05\x00")})
         speakers = [scene.receivers[name] for name in "bc"]
         for receiver in speakers:
@@ -293,7 +294,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_groups_of_one_connection_are_bounded(self, scene: Scene) -> None:
-        """A refused group changes nothing; the limit is for each connection."""
+        """A refused group changes nothing. Each connection has its own limit."""
         await scene.manager.add_to_group("b", "i")  # its third
         for _ in range(2):
             with pytest.raises(GroupLimitError):
@@ -319,6 +320,6 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_connections(self, scene: Scene) -> None:
-        """``connections`` are those of this process, by id."""
+        """``connections`` contains the connections of this process, by id."""
         expected = {name: it.connection for name, it in scene.receivers.items()}
         assert dict(scene.manager.connections) == expected

@@ -1,7 +1,7 @@
 """A transport without sockets: two ends in one process, and faults that a test injects.
 
-What is written in one tick arrives as one piece, as over a real one. An end that does not read
-leaves the bytes with the writer, which sees them as ``buffered``.
+The bytes that are written in one turn of the event loop arrive as one piece, as with a real
+transport. While an end has paused reading, the bytes stay ``buffered`` at the other end.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ..hub_protocol import TransferFormat
 class MemoryTransport:
     """One end of a pair that ``memory_pair`` makes; a ``ServerTransport``.
 
-    An end without a receiver belongs to the test: what arrives there waits for ``take``.
+    An end without a receiver is used by the test: received bytes wait for ``take``.
     """
 
     def __init__(self) -> None:
@@ -25,17 +25,17 @@ class MemoryTransport:
         self.limits = TransportLimits()
         self.transfer_formats = frozenset(TransferFormat)
         self.ended: Literal["closed", "failed", "aborted"] | None = None
-        """How this end was ended from this side."""
+        """How this end was closed on this side; None while it is open."""
         self.pieces: list[bytes] = []
-        """What has left this end, one element per flush."""
+        """The bytes that this end has sent, one element per flush."""
         self.formats: list[TransferFormat] = []
-        """In which format each of them did."""
+        """The transfer format of each of these elements."""
         self._format = TransferFormat.TEXT
         self._out: list[bytes] = []
         self._flush_scheduled = False
         self._receiver: Receiver | None = None
         self._in: deque[bytes] = deque()
-        self._lost: list[Exception | None] = []  # arguments for connection_lost; the first counts
+        self._lost: list[Exception | None] = []  # for connection_lost; only the first counts
         self._is_lost = False
         self._delivery_scheduled = False
         self._paused = False
@@ -51,7 +51,7 @@ class MemoryTransport:
     def write(self, data: bytes) -> int:
         """See Transport."""
         if self.peer.ended == "aborted":
-            self._in.clear()  # a socket that is not read notices by a write that its peer is gone
+            self._in.clear()  # like a socket: while reading pauses, a write notices the lost peer
             self._schedule_delivery()
         elif self.ended is None:
             self._out.append(data)
@@ -80,11 +80,11 @@ class MemoryTransport:
         self._format = transfer_format
 
     def pause_reading(self) -> None:
-        """See Transport. From now on the other side's bytes stay with it."""
+        """See Transport. Later bytes stay buffered at the other end."""
         self._paused = True
 
     def resume_reading(self) -> None:
-        """See Transport. Takes what has been held back."""
+        """See Transport. The other end then sends its buffered bytes."""
         self._paused = False
         self.peer._schedule_flush()
         self._schedule_delivery()
@@ -112,7 +112,7 @@ class MemoryTransport:
             self.peer._lose(None)
             self._lose(None)
         self._release()
-        await asyncio.sleep(0)  # a real one waits for its peer
+        await asyncio.sleep(0)  # a real transport waits for its peer
 
     def abort(self) -> None:
         """See Transport."""
@@ -126,26 +126,26 @@ class MemoryTransport:
     # ---- for tests
 
     def take(self) -> bytes:
-        """All that has arrived; does not wait."""
+        """Returns all received bytes, without waiting."""
         data = b"".join(self._in)
         self._in.clear()
         return data
 
     @property
     def unread(self) -> int:
-        """Bytes that were sent to this end and not yet taken or pushed."""
+        """The number of bytes sent to this end and not yet taken or pushed."""
         return sum(map(len, self._in)) + (self.peer.buffered if self._paused else 0)
 
     def violate(self, text: str) -> None:
-        """Breaks a rule of the transport, as the other side sees it."""
+        """Lets the other end see a TransportViolationError with ``text``."""
         self.fail(TransportViolationError(text))
 
     def finish(self) -> None:
-        """Ends the stream to the other side, and goes on receiving."""
+        """Ends the stream to the other end; this end still receives."""
         self.peer._lose(None)
 
     def fail(self, error: Exception) -> None:
-        """Lets the other side lose the connection with ``error``."""
+        """Lets the other end lose the connection with ``error``."""
         self.peer._lose(error)
 
     def _arrive(self, piece: bytes) -> None:
@@ -163,10 +163,10 @@ class MemoryTransport:
             asyncio.get_running_loop().call_soon(self._deliver)
 
     def _deliver(self) -> None:
-        """Pushes what has arrived, and behind it the loss, once."""
+        """Pushes received bytes, and after them the loss of the connection, once."""
         self._delivery_scheduled = False
         receiver = self._receiver
-        if receiver is None:  # it knows of the loss already
+        if receiver is None:  # the loss was reported already
             return
         while self._in and not self._paused and not self._is_lost:
             receiver.data_received(self._in.popleft())
@@ -184,7 +184,7 @@ class MemoryTransport:
 
 
 def memory_pair() -> tuple[MemoryTransport, MemoryTransport]:
-    """Two ends of one connection."""
+    """Returns the two ends of one connection."""
     one, other = MemoryTransport(), MemoryTransport()
     one.peer, other.peer = other, one
     return one, other

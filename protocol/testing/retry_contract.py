@@ -19,15 +19,15 @@ _REASONS: Final = (
 
 
 class RetryPolicyContract(ABC):
-    """Subclass it as ``Test…`` and implement ``make``."""
+    """The tests of a retry policy. Subclass it as ``Test…`` and implement ``make``."""
 
     @abstractmethod
     def make(self) -> RetryPolicy:
-        """The policy, as it is passed to ``with_automatic_reconnect``."""
+        """Returns the policy, as it is passed to ``with_automatic_reconnect``."""
 
     @pytest.mark.parametrize("reason", _REASONS, ids=lambda reason: type(reason).__name__)
     def test_answers_every_attempt(self, reason: Exception | None) -> None:
-        """With a finite number of seconds from 0 on, or None."""
+        """It returns a finite number of seconds from 0 on, or None."""
         policy = self.make()
         elapsed = 0.0
         for count in range(_ATTEMPTS):
@@ -38,13 +38,13 @@ class RetryPolicyContract(ABC):
 
     @pytest.mark.parametrize(("count", "elapsed"), [(10**6, 1e7), (10**9, 1e10)])
     def test_answers_late_attempts(self, count: int, elapsed: float) -> None:
-        """Counts and times of a connection that is lost for months."""
+        """It accepts the counts and times of a connection that is lost for months."""
         delay = self.make()(RetryContext(count, elapsed, None))
         if delay is not None:
             checked_delay(delay)
 
     def test_a_later_loss_begins_anew(self) -> None:
-        """Attempts after one loss do not use up those after the next one."""
+        """After another loss the policy starts again: it keeps no count of its own."""
         policy = self.make()
         first = policy(RetryContext(0, 0.0, None))
         for count in range(1, _ATTEMPTS):

@@ -62,9 +62,7 @@ async def drop_content_type(_request: web.Request, response: web.StreamResponse)
         response.headers.popall("Content-Type", None)
 
 
-def mark_origin(
-    policy: CorsPolicy, request: web.Request, response: web.StreamResponse
-) -> None:
+def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamResponse) -> None:
     """Adds the headers of ``policy`` to the answer to ``request``."""
     if policy.varies():
         response.headers.add("Vary", "Origin")

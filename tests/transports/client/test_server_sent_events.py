@@ -83,7 +83,7 @@ async def test_a_large_message(client: RecordingClient, http_hub: HttpHub) -> No
 
 async def test_an_event_without_end(http_hub: HttpHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """F-4: the memory for one is bounded."""
-    monkeypatch.setattr(http_connector, "_MINIMUM_PIECE_LIMIT", 1000)
+    monkeypatch.setattr(http_connector, "_MINIMUM_LIMIT", 1000)
     client = RecordingClient(http_hub)
     client.connection = builder(http_hub.url).with_maximum_receive_message_size(500).build()
     client.connection.on_closed(client.closed.put_nowait)

@@ -144,7 +144,7 @@ async def test_http_redirects(raw_server: RawServer) -> None:
 @pytest.mark.parametrize(
     ("location", "text"),
     [
-        ("ftp://h/s3cret", "the server redirects to what is no HTTP URL"),
+        ("ftp://h/s3cret", "the server redirects to a URL that is not http or https"),
         ("http://h:99999/s3cret", "the URL is not valid"),
         ("http://[s3cret", "the URL is not valid"),
     ],
@@ -309,4 +309,4 @@ async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skip
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
 async def test_hosts_that_are_no_names(host: str) -> None:
     error = await refused(builder(f"http://{host}/hub?s3cret").build())
-    assert str(error) == "Negotiate failed: the URL's host is no domain name"
+    assert str(error) == "Negotiate failed: the URL's host is not a valid domain name"

@@ -60,10 +60,10 @@ def test_paths_that_nobody_could_ask_for(path: str, text: str) -> None:
         ({"path": 5}, "A hub's path is text, not int"),
         (
             {"hub_class": BasicHub()},
-            "A hub is a class derived from Hub, unlike an instance of BasicHub",
+            "A hub is a class derived from Hub, not an instance of BasicHub",
         ),
-        ({"hub_class": dict}, "A hub is a class derived from Hub, unlike dict"),
-        ({"hub_class": "BasicHub"}, "A hub is a class derived from Hub, unlike an instance of str"),
+        ({"hub_class": dict}, "A hub is a class derived from Hub, not dict"),
+        ({"hub_class": "BasicHub"}, "A hub is a class derived from Hub, not an instance of str"),
         ({"hub_options": "x"}, "hub_options are HubOptions, not str"),
         ({"hub_options": QUICK}, "hub_options are HubOptions, not EndpointOptions"),
         (
