@@ -1,4 +1,4 @@
-"""Texts for errors of the operating system that show no address and no secret."""
+"""Texts for errors of the operating system, without addresses and secrets."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ import ssl
 def system_reason(error: OSError) -> str:
     """The operating system's text for the errno of ``error``, or the name of its type.
 
-    The text that ``error`` itself carries is not used: another library may have written it.
+    The text of ``error`` itself is not used, because another library may have written it.
     """
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"

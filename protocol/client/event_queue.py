@@ -77,12 +77,12 @@ class EventQueue:
             await self._progress.wait()
 
     def add_caller(self) -> None:
-        """Keeps reading on, since a caller waits for the server, until ``remove_caller``."""
+        """Registers a caller that waits for the server: reading does not pause meanwhile."""
         self._callers += 1
         self._progress.set()
 
     def remove_caller(self) -> None:
-        """Ends what ``add_caller`` began."""
+        """Removes a caller that ``add_caller`` has registered."""
         self._callers -= 1
 
     # ---- the end

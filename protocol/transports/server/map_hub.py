@@ -15,7 +15,7 @@ from ...server.hub import Hub
 from ...server.hub_server import HubServer
 from ...server.lifetime import HubLifetimeManager
 from ...server.options import EndpointOptions, HubOptions
-from .aiohttp_conversion import mark_response, drop_content_type, response_of
+from .aiohttp_conversion import drop_content_type, mark_response, response_of
 from .hosted_hubs import Hosting
 from .http_dispatcher import HttpConnectionDispatcher
 
