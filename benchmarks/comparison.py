@@ -1,4 +1,4 @@
-"""The tables: this library beside Kestrel, aiohttp alone and another checkout of itself."""
+"""The tables: compares this library with Kestrel, aiohttp alone and another checkout of itself."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from .rounds import Row, interleaved, table
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, and how often it is measured."""
+    """The programs to compare, and the number of rounds."""
 
     programs: dict[str, Program]
     checkouts: dict[str, Path]
@@ -38,7 +38,7 @@ class Comparison:
 
 
 def comparison(against: Path | None, rounds: int) -> Comparison:
-    """Return what this machine can compare; what it lacks is printed to standard error."""
+    """Return the programs that this machine can run; missing ones are printed to stderr."""
     checkouts = {"this": peers.ROOT} | ({} if against is None else {"before": against})
     programs = {
         f"{name} ({loop})": peers.library(loop, root)
@@ -129,7 +129,7 @@ def _stall(compared: Comparison) -> str:
 def _decode(compared: Comparison) -> str:
     rows = interleaved(compared.checkouts, _decode_times, compared.rounds)
     usual = {row.case: row for row in rows if row.case.endswith(decode.USUAL)}
-    for row in rows:  # a column that is not shown, for the ratio to it
+    for row in rows:  # a subject that is not shown as a column, only in the ratios
         hub_protocol = row.case.partition(" ")[0]
         row.values[decode.USUAL] = usual[f"{hub_protocol} {decode.USUAL}"].values["this"]
     ratios = [("this", decode.USUAL), *(("this", it) for it in compared.checkouts if it != "this")]

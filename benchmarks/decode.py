@@ -1,8 +1,8 @@
-"""Time to decode each type of hub message to an envelope, all checks included.
+"""The time to decode each type of hub message, with all checks but without reading its payloads.
 
-``python decode.py`` is a program of its own as well. It imports ``protocol`` from the path that its
-starter sets, so that it measures any version of the library. It prints one JSON object: nanoseconds
-per message by the name of the hub protocol and the type of message.
+``python decode.py`` is also a program. It imports ``protocol`` from PYTHONPATH, so that it can
+measure any version of the library. It prints one JSON object: the nanoseconds per message, by the
+name of the hub protocol and the type of message.
 """
 
 import json
@@ -52,7 +52,7 @@ MESSAGEPACK: dict[str, bytes] = {
 
 
 def numbered(record: bytes) -> list[bytes]:
-    """Return MESSAGES records that differ in their ids alone."""
+    """Return MESSAGES records that differ only in their ids."""
     return [record % number if b"%" in record else record for number in _NUMBERS]
 
 
@@ -72,7 +72,7 @@ USUAL_JSON = json_bytes(JSON[USUAL])
 def decoder(
     hub_protocol: JsonHubProtocol | MessagePackHubProtocol, data: bytes
 ) -> Callable[[], None]:
-    """Return what splits ``data`` and decodes each message."""
+    """Return a function that splits ``data`` and decodes each message."""
     framer = hub_protocol.framer(maximum_size=32 * 1024)
 
     def decode() -> None:
@@ -83,7 +83,7 @@ def decoder(
 
 
 def decoders() -> dict[str, dict[str, Callable[[], None]]]:
-    """Return what decodes MESSAGES messages, by hub protocol and type of message."""
+    """Return functions that decode MESSAGES messages, by hub protocol and type of message."""
     json_protocol, messagepack = JsonHubProtocol(), MessagePackHubProtocol()
     return {
         "json": {kind: decoder(json_protocol, json_bytes(record)) for kind, record in JSON.items()},

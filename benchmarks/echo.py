@@ -1,8 +1,8 @@
 """CPU time of a server per call of an ``async def`` method that returns its argument.
 
-The argument has 45 bytes of JSON. In flight are 64 calls of one connection, or one call of each of
-100 connections, or 16 of each. A client sends each call in a WebSocket message of its own, or joins
-in one message all that it sends at a time.
+The argument has 45 bytes of JSON. One connection has 64 calls in flight, or 100 connections have
+one or 16 calls in flight each. A client sends each call in its own WebSocket message, or all calls
+that it sends at one time in one message ("joined").
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ CASES: dict[str, tuple[int, int, bool]] = {
     "100×16": (100, 16, False),
     "100×16, joined": (100, 16, True),
 }
-"""Connections, calls in flight on each, and whether they are joined."""
+"""The number of connections, the calls in flight on each, and whether the calls are joined."""
 
 
 def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
-    """Return the seconds of CPU per call of one case."""
+    """Return the CPU time per call of one case, in seconds."""
     connections, depth, joined = CASES[case]
 
     def cost(server: Server) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """CPU time of a server per delivery of an event that one call sends to all connections.
 
-A call sends one event, or eight in a row. Everything that the server does for it counts: it reads
-the call, encodes the events and writes them to every connection.
+A call sends one event, or eight in a row. The time includes reading the call, encoding the events
+and writing them to every connection.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ CASES: dict[str, tuple[int, int]] = {
     for events in (1, 8)
     for connections in (100, 1000, 4000)
 }
-"""Connections, and events per call."""
+"""The number of connections, and the events per call."""
 
 
 def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
-    """Return the seconds of CPU per delivery of one case."""
+    """Return the CPU time per delivery of one case, in seconds."""
     return measured(servers, case, *CASES[case], rounds)
 
 
 def measured(
     servers: Mapping[str, Server], case: str, connections: int, events: int, rounds: int
 ) -> list[Row]:
-    """Return the seconds of CPU per delivery; one measurement is at least DELIVERIES of them."""
+    """Return the CPU time per delivery in seconds. A measurement has at least DELIVERIES."""
     calls = max(2, DELIVERIES // (connections * events))
 
     def cost(server: Server) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""CPU time of a gateway per POST, and per delivery of an event, in front of a hub.
+"""CPU time of a gateway per POST, and per delivery of an event.
 
-The hub is another process, on the core of the load generator, and only the gateway's process
-counts. A POST has the argument of ``echo``; the hub returns it, and the gateway answers with it.
-The hub sends each event to the gateway, and the gateway sends it to all of its clients.
+The downstream hub is another process, on the core of the load generator; only the CPU time of the
+gateway's process is measured. A POST has the same argument as in ``echo``; the hub returns it, and
+the gateway answers with it. The hub sends each event to the gateway, and the gateway sends it to
+all of its clients.
 """
 
 import contextlib
@@ -17,12 +18,12 @@ from .rounds import Row, interleaved
 SECONDS = 0.25
 CALLERS = {"1 caller": 1, "64 callers": 64}
 CLIENTS = {"1 client": (1, 400), "100 clients": (100, 40), "500 clients": (500, 16)}
-"""Clients, and events one after the other."""
+"""The number of clients, and of events that are sent one after another."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A server, and the port of the hub behind it, or 0 where it is the hub."""
+    """A server, and the port of the hub behind it; 0 if the server is the hub."""
 
     server: Server
     hub_port: int = 0

@@ -1,7 +1,7 @@
-"""Time against size for hostile input: the time may grow no faster than the size.
+"""The time to process hostile input must not grow faster than its size.
 
-Each case is measured at one size and at four times that size. A quadratic step anywhere would
-make the second sixteen times as slow; in step is four.
+Each case is measured at one size and at four times that size. A linear algorithm then takes four
+times as long, a quadratic one sixteen times.
 """
 
 import time
@@ -89,7 +89,7 @@ def _invocation(arguments: bytes) -> bytes:
 
 
 def _call(arguments: bytes) -> bytes:
-    """An Invocation in MessagePack, with a header: the fast path leaves it to the full reader."""
+    """An Invocation in MessagePack with a header, which only the full reader accepts."""
     return b"\x96\x01\x81\xa1a\xa1b\xc0\xa1T" + arguments + b"\x90"
 
 
@@ -105,7 +105,7 @@ def _text(number: int) -> bytes:
     return b"\xa8%08x" % number
 
 
-# What is done with the bytes, and the bytes of about a given size.
+# For each case a function that processes bytes, and one that makes about as many bytes as given.
 CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "one record in slices": (_sliced, lambda n: _invocation(b'"' + b"x" * n + b'"')),
     "small records": (_sliced, lambda n: b'{"type":6}\x1e' * (n // 11)),
@@ -234,17 +234,17 @@ def _seconds(act: Callable[[bytes], object], data: bytes) -> float:
     try:
         act(data)
     except _REFUSALS:
-        pass  # quickly refused is as good as quickly read
+        pass  # a refusal is measured in the same way
     return time.process_time() - start
 
 
 def measure() -> tuple[str, float]:
-    """The case that grows worst, and how many times slower FACTOR times the size is."""
+    """Return the case whose time grows most, and by which factor it grows."""
     growth = {}
     for name, (act, make) in CASES.items():
         small, large = make(SIZE), make(SIZE * FACTOR)
         times = [(_seconds(act, small), _seconds(act, large)) for _ in range(ROUNDS)]
-        # What takes next to nothing at both sizes does not grow.
+        # A minimum time, so that noise in very short times is not taken for growth.
         fastest = [min(column) for column in zip(*times, strict=True)]
         growth[name] = fastest[1] / max(fastest[0], 50e-6)
     worst = max(growth, key=lambda name: growth[name])

@@ -6,7 +6,7 @@ from . import load
 from .processes import Program, serving
 from .rounds import Row, interleaved
 
-_FIRST = 200  # connections that pay for what the server allocates once
+_FIRST = 200  # connections that are not counted: with them the server allocates shared state
 _COUNTED = 2000
 
 

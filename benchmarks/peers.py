@@ -22,7 +22,7 @@ LOOPS = ("uvloop", "asyncio") if importlib.util.find_spec("uvloop") else ("async
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Return what makes a Python program import ``protocol`` from the checkout ``root``."""
+    """Return the environment in which Python imports ``protocol`` from the checkout ``root``."""
     return {"PYTHONPATH": str(root.resolve()), "PYTHONSAFEPATH": "1"}
 
 

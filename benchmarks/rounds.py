@@ -1,8 +1,8 @@
-"""Several subjects measured in many short rounds, one beside the other.
+"""Measures several subjects in many short rounds, and compares them within each round.
 
-Two measurements of one round find the machine in the same state. Two that lie far apart need not:
-on a virtual machine the same work takes half the time, or twice, depending on its neighbours. So a
-ratio is the median of the ratios of all rounds, not the ratio of two medians.
+The speed of a virtual machine varies: at another time the same work may take half or twice as long.
+Two measurements of one round are taken close together, in the same conditions. So a ratio is the
+median of the ratios of all rounds, not the ratio of two medians.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from typing import TypeAlias, TypeVar
 
 Subject = TypeVar("Subject")
 Measure: TypeAlias = Callable[[Subject], Mapping[str, float]]
-"""What measures one subject: the cost of each case, by the name of the case."""
+"""Measures one subject. Returns the cost of each case, by the name of the case."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """The costs of one case: for each subject one value per round."""
+    """The costs of one case: one value per round for each subject."""
 
     case: str
     values: dict[str, list[float]]
@@ -65,7 +65,7 @@ def table(
 ) -> str:
     """Return the medians, multiplied by ``scale``, and the ratios as a table in Markdown.
 
-    A cost that is nan, because a server refuses what is measured, leaves its cells empty.
+    A cost is nan if a server refuses what is measured; its cells are empty.
     """
     heads = [*subjects, *(f"{one} / {other}" for one, other in ratios)]
     lines = [title, "", _line("", heads), _line("---", ["---:"] * len(heads))]

@@ -1,11 +1,11 @@
-"""A server under load, a program of its own: ``python servers.py asyncio|uvloop [post]``.
+"""A server for measurements, which is a program: ``python servers.py asyncio|uvloop [post]``.
 
 It serves the hub and the WebSockets on aiohttp alone, or with ``post`` only POSTs, by a handler
 that aiohttp calls without middlewares.
 
-It imports ``protocol`` from the path that its starter sets, so that it serves any version of the
-library, and uses only names that every version has. It prints its port as soon as it serves, and
-ends when standard input ends.
+It imports ``protocol`` from PYTHONPATH, so that it can serve any version of the library, and uses
+only names that every version has. It prints its port when it serves, and ends when its standard
+input ends.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class EchoHub(Hub):
 
 
 class PlainSockets:
-    """WebSockets on aiohttp alone: an echo, and events to all by the shortest way there is."""
+    """WebSockets on aiohttp alone: an echo, and events to all, written directly to the sockets."""
 
     def __init__(self) -> None:
         self._descriptors: set[int] = set()

@@ -28,7 +28,7 @@ RECORDS: dict[str, tuple[str, bytes]] = {
     "MessagePack completions": ("messagepack", b"\x07\x95\x03\x80\xa11\x03\x01"),
     "MessagePack calls": ("messagepack", b"\x0d\x96\x01\x80\xc0\xa4Echo\x91\xa1x\x90"),
 }
-"""What the message repeats: the hub protocol and one record in it."""
+"""The hub protocol of the message, and the record that it repeats."""
 
 
 def flood(record: bytes, hub_protocol: str) -> bytes:
