@@ -1,4 +1,4 @@
-"""Cancelled at any moment, nothing is left: no task, no timer, no open transport, no lie about the
+"""A cancellation at any moment leaves no task, no timer and no open transport, and the right
 state. Each scenario is cancelled after 0, 1, 2 … rounds of the loop, until it ends by itself."""
 
 import asyncio
@@ -20,7 +20,7 @@ CONNECTED = HubConnectionState.CONNECTED
 
 
 async def cancelled_after(rounds: int, scenario: Awaitable[object]) -> bool:
-    """Cancels ``scenario`` after that many rounds; whether it had ended by itself before."""
+    """Cancels ``scenario`` after so many rounds. Returns whether it had ended before."""
     task = asyncio.ensure_future(scenario)
     for _ in range(rounds):
         await asyncio.sleep(0)
@@ -42,7 +42,7 @@ async def at_every_moment(attempt: Callable[[int], Awaitable[bool]]) -> int:
 
 
 def in_slices(server: MemoryPeer) -> None:
-    """A handshake response that takes its time."""
+    """A handshake response that arrives late."""
     loop = asyncio.get_running_loop()
     loop.call_soon(server.send_bytes, b"{")
     loop.call_soon(lambda: loop.call_soon(server.send_bytes, b"}\x1e"))
@@ -92,7 +92,7 @@ async def test_start_in_a_timeout(harness: ClientHarness) -> None:
 
 
 async def test_stop(harness: ClientHarness) -> None:
-    """C-17: a stop that is cancelled is done all the same, if a little later."""
+    """C-17: a stop that is cancelled still ends the connection, a little later."""
 
     async def attempt(rounds: int) -> bool:
         connection = await harness.started()
@@ -201,7 +201,7 @@ async def test_the_loop_is_torn_down(harness: ClientHarness) -> None:
 
 
 class SlowHub(Hub):
-    """Waits a little everywhere."""
+    """A hub that waits for a moment in each method and event."""
 
     async def on_connected(self) -> None:
         await asyncio.sleep(0)
@@ -220,7 +220,7 @@ class SlowHub(Hub):
 async def test_clients_that_leave_at_every_moment(
     serve: MakeServer, slots: int, goodbye: Any
 ) -> None:
-    """L-1: wherever a client leaves, the server is done with it."""
+    """L-1: whenever a client disconnects, the server removes the connection."""
     harness = serve(SlowHub, HubOptions(maximum_parallel_invocations_per_client=slots))
 
     async def attempt(rounds: int) -> bool:
@@ -240,7 +240,7 @@ async def test_clients_that_leave_at_every_moment(
 
 
 async def test_a_close_that_is_cancelled_at_every_moment(serve: MakeServer) -> None:
-    """L-6: a shutdown that is cut short has told everybody; asking again finishes it."""
+    """L-6: a cancelled shutdown has ended all connections; calling it again finishes it."""
 
     async def attempt(rounds: int) -> bool:
         harness = serve(SlowHub)
@@ -280,7 +280,7 @@ async def test_a_server_s_loop_is_torn_down(
 
 
 async def test_requests_of_a_start(harness: ClientHarness) -> None:
-    """C-1: of a start that was cancelled, the server sees a beginning, and no more than that."""
+    """C-1: the server sees at most a handshake request of a start that was cancelled."""
 
     async def attempt(rounds: int) -> bool:
         connection = harness.connection()

@@ -1,4 +1,4 @@
-"""MessagePack between our own ends: what is chosen in the handshake, and what it changes (H, M)."""
+"""MessagePack between this client and this server: the handshake, and its effects (H, M)."""
 
 import asyncio
 from collections.abc import Callable
@@ -85,7 +85,7 @@ async def test_a_call_behind_the_handshake(serve: MakeServer) -> None:
 
 
 async def test_refusals_are_text(serve: MakeServer) -> None:
-    """H-8: the client cannot know yet that it is to be binary."""
+    """H-8: the refusal is text, because no format is agreed on."""
     client = await serve(TalkHub).open()
     client.send_bytes(HANDSHAKE.replace(b"1}", b"9}"))
     assert b"does not support version 9 of the 'messagepack' protocol" in await client.arrived()
@@ -181,7 +181,7 @@ async def speaker(harness: ClientHarness) -> Speaker:
 async def test_results(
     speaker: Speaker, completion: Completion, result_type: Any, expected: Any
 ) -> None:
-    """C-25: nil, and nothing at all, which is as good as nil unless one looks closely."""
+    """C-25: nil, and no result, which is read like nil except as Raw."""
     answer = asyncio.create_task(
         speaker.connection.invoke("Get", 1, Raw(b"\xa1x"), result_type=result_type)
     )
@@ -207,7 +207,7 @@ async def test_failures(speaker: Speaker, completion: Completion, text: str) -> 
 
 
 async def test_handlers(speaker: Speaker) -> None:
-    """C-14, M-10: what does not fit, and arguments that are none, harm nobody."""
+    """C-14, M-10: arguments that do not fit, or are no array, end no connection."""
     heard: list[Any] = []
     speaker.connection.on("Said", _typed(heard))
     speaker.connection.on_any(lambda target, arguments: heard.append((target, bytes(arguments))))

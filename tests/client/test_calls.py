@@ -1,4 +1,4 @@
-"""invoke and send: what goes out, what comes back, and every way to fail (C-6 … C-11, R-3)."""
+"""invoke and send: the messages, the results, and every way to fail (C-6 … C-11, R-3)."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ async def test_arguments(harness: ClientHarness) -> None:
 async def test_results(
     harness: ClientHarness, result_type: Any, outcome: dict[str, Any], expected: Any
 ) -> None:
-    """C-9, C-25: converted to the type asked for."""
+    """C-9, C-25: the result is converted to ``result_type``."""
     connection = await harness.started()
     calling = asyncio.create_task(connection.invoke("X", result_type=result_type))
     await harness.server.take()
@@ -142,7 +142,7 @@ async def test_results_of_another_type(
 async def test_arguments_that_cannot_be_written(
     harness: ClientHarness, method: str, argument: object
 ) -> None:
-    """J-21: our caller's fault; nothing is sent, the connection is fine."""
+    """J-21: an error of the caller; nothing is sent, and the connection stays open."""
     connection = await harness.started()
     with pytest.raises(LocalProtocolError):
         await getattr(connection, method)("X", argument)
@@ -151,7 +151,7 @@ async def test_arguments_that_cannot_be_written(
 
 
 async def test_a_result_type_that_is_none(harness: ClientHarness) -> None:
-    """A type no result can be read into is told before anything is sent."""
+    """A type that no result can be read into raises before anything is sent."""
     connection = await harness.started()
     with pytest.raises(TypeError):
         await connection.invoke("X", result_type=asyncio.Event)
@@ -160,7 +160,7 @@ async def test_a_result_type_that_is_none(harness: ClientHarness) -> None:
 
 @pytest.mark.parametrize("method", ["invoke", "send"])
 async def test_messages_above_the_limit(harness: ClientHarness, method: str) -> None:
-    """F-4: size and limit are those of the whole frame; at the limit it goes."""
+    """F-4: the limit is for the whole frame; a frame of exactly the limit is sent."""
     connection = await harness.started(maximum_send_message_size=100)
     with pytest.raises(MessageTooLargeError) as caught:
         await getattr(connection, method)("X", "x" * 100)
@@ -175,7 +175,7 @@ async def test_messages_above_the_limit(harness: ClientHarness, method: str) -> 
 
 
 async def test_a_loss_ends_all_calls(harness: ClientHarness) -> None:
-    """R-3, C-16: each gets an exception of its own with the reason; later calls are refused."""
+    """R-3, C-16: each call gets its own exception with the reason; later calls are refused."""
     connection = await harness.started()
     calls = [asyncio.create_task(connection.invoke("X")) for _ in range(3)]
     await harness.server.take()
@@ -192,7 +192,7 @@ async def test_a_loss_ends_all_calls(harness: ClientHarness) -> None:
 
 @pytest.mark.parametrize("invitation", [True, False])
 async def test_whether_to_come_back(harness: ClientHarness, invitation: bool) -> None:
-    """L-5: ConnectionClosed tells whether the server invited to connect again."""
+    """L-5: ConnectionClosed contains whether the server allows a reconnect."""
     connection = await harness.started()
     calling = asyncio.create_task(connection.invoke("X"))
     await harness.server.take()
@@ -214,7 +214,7 @@ async def test_stop_ends_all_calls(harness: ClientHarness) -> None:
 
 
 async def test_answers_before_the_end_count(harness: ClientHarness) -> None:
-    """S-20: a completion that stands before the Close is one."""
+    """S-20: a completion before the Close is handled."""
     connection = await harness.started()
     calls = [asyncio.create_task(connection.invoke("X")) for _ in range(2)]
     await harness.server.take()
@@ -249,7 +249,7 @@ async def test_cancelling_a_call(harness: ClientHarness) -> None:
 
 
 async def test_a_call_in_a_timeout(harness: ClientHarness) -> None:
-    """C-8: there is none of our own; asyncio's does it."""
+    """C-8: the client has no timeout for calls; asyncio's works."""
     connection = await harness.started(server_timeout=1000, keep_alive_interval=1000)
 
     async def impatient() -> None:
@@ -264,7 +264,7 @@ async def test_a_call_in_a_timeout(harness: ClientHarness) -> None:
 
 
 async def test_cancelling_a_call_after_the_end(harness: ClientHarness) -> None:
-    """C-8: nothing can be sent any more, and nothing is."""
+    """C-8: after the end no CancelInvocation is sent."""
     connection = await harness.started()
     calling = asyncio.create_task(connection.invoke("X"))
     await harness.server.take()
@@ -304,7 +304,7 @@ async def test_callers_wait_for_a_server_that_does_not_read(harness: ClientHarne
 
 @pytest.mark.parametrize("method", ["invoke", "send"])
 async def test_the_end_while_callers_wait(harness: ClientHarness, method: str) -> None:
-    """C-21, R-3: who still waits for room has sent nothing."""
+    """C-21, R-3: a call that waits for room was not sent."""
     connection = await harness.started()
     harness.server.transport.pause_reading()
     await connection.send("X", "x" * 1024 * 1024)
@@ -318,7 +318,7 @@ async def test_the_end_while_callers_wait(harness: ClientHarness, method: str) -
 
 
 async def test_a_handler_may_call(harness: ClientHarness) -> None:
-    """CR-8: an async handler that waits for an answer does not keep the reader from it."""
+    """CR-8: an async handler that waits for an answer does not block reading it."""
     connection = await harness.started()
     heard: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""How a server ends a connection, and what a client is told (C-11 … C-19)."""
+"""How a server ends a connection, and what the client reports (C-11 … C-19)."""
 
 import asyncio
 from typing import Any
@@ -59,7 +59,7 @@ def violate(server: MemoryPeer) -> None:
 async def test_what_the_server_ends_it_with(
     harness: ClientHarness, message: Any, text: str
 ) -> None:
-    """C-15, C-18: nothing behind it counts; on_closed is told why."""
+    """C-15, C-18: messages after it are ignored; on_closed gets the reason."""
     connection = await harness.started()
     closed: list[Exception | None] = []
     heard: list[Any] = []
@@ -94,7 +94,7 @@ async def test_what_the_server_ends_it_with(
     ids=["C-16 the end", "TW-7 violation", "F-3 inside a message", "F-4 oversize"],
 )
 async def test_the_end_without_a_close(harness: ClientHarness, act: Any, text: str) -> None:
-    """C-16: told as an error, though nobody said why."""
+    """C-16: on_closed gets an error, although the server gave no reason."""
     connection = await harness.started(maximum_receive_message_size=65_536)
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
@@ -107,7 +107,7 @@ async def test_the_end_without_a_close(harness: ClientHarness, act: Any, text: s
 async def test_a_transport_that_fails(
     harness: ClientHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """C-16: whatever goes wrong, the connection ends, calls fail, and on_closed is told."""
+    """C-16: whatever fails, the connection ends, calls fail, and on_closed is called."""
     connection = await harness.started()
     closed: list[str] = []
     connection.on_closed(lambda error: closed.append(str(error)))
@@ -136,7 +136,7 @@ async def test_a_transport_that_fails(
     ids=str,
 )
 async def test_messages_that_mean_nothing(harness: ClientHarness, message: Any) -> None:
-    """C-11, C-12, C-19: dropped; what stands behind is handled."""
+    """C-11, C-12, C-19: they are dropped; messages after them are handled."""
     connection = await harness.started()
     heard: list[Any] = []
     connection.on("News", heard.append)
@@ -147,7 +147,7 @@ async def test_messages_that_mean_nothing(harness: ClientHarness, message: Any) 
 
 
 async def test_callbacks(harness: ClientHarness, caplog: pytest.LogCaptureFixture) -> None:
-    """Plain and async ones, in order of registration; one that fails is logged, the rest run."""
+    """Plain and async callbacks run in order of registration; a failure is logged."""
     connection = await harness.started()
     order: list[str] = []
 

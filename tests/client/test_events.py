@@ -1,4 +1,4 @@
-"""The one queue of events that a client's connections share: its bounds, and whose turn it is."""
+"""The queue of events of a client's connections: its limits, and its order."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ RESULT = {"type": 3, "invocationId": "1", "result": "answer"}
 
 
 async def test_events_of_a_lost_connection_count(harness: ClientHarness) -> None:
-    """C-21: what waits is bounded over all connections, not for each."""
+    """C-21: one limit for the events of all connections together."""
     connection = await harness.started(retry_delays([0]))
     gate = asyncio.Event()
     heard: list[int] = []
@@ -39,7 +39,7 @@ async def test_events_of_a_lost_connection_count(harness: ClientHarness) -> None
 async def test_events_of_a_connection_that_is_started_beside_a_stop(
     harness: ClientHarness,
 ) -> None:
-    """C-17, C-20: what the stop drops is the old connection's."""
+    """C-17, C-20: a stop drops only the events of the old connection."""
     connection = await harness.started()
     heard: list[int] = []
 
@@ -66,7 +66,7 @@ async def test_events_of_a_connection_that_is_started_beside_a_stop(
 
 
 async def test_a_caller_that_waits_for_room_has_events_read(harness: ClientHarness) -> None:
-    """C-21: a server that cannot write may not read, so each side would wait for the other."""
+    """C-21: a server that is blocked in a write may not read: both would wait for each other."""
     connection = await harness.started()
     gate = asyncio.Event()
     connection.on("News", lambda _: gate.wait())
@@ -104,7 +104,7 @@ async def test_plain_handlers_leave_the_loop_its_turns(harness: ClientHarness) -
 
 
 async def test_messages_leave_the_loop_its_turns(harness: ClientHarness) -> None:
-    """A server's burst of answers is handled in slices, too."""
+    """A server's burst of answers is also handled in several turns."""
     connection = await harness.started()
     calls = [asyncio.create_task(connection.invoke("X")) for _ in range(2000)]
     await harness.server.take()

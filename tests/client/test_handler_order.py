@@ -1,4 +1,4 @@
-"""In which order handlers run, how they fail, and how long others wait (C-13, C-15, C-21, CR-8)."""
+"""The order of handlers, their failures, and how long others wait (C-13, C-15, C-21, CR-8)."""
 
 import asyncio
 
@@ -65,7 +65,7 @@ async def test_order(harness: ClientHarness) -> None:
 
 
 async def test_completions_overtake_slow_handlers(harness: ClientHarness) -> None:
-    """CR-8: a slow handler does not hold answers up."""
+    """CR-8: a slow handler does not delay answers."""
     connection = await harness.started()
     gate = asyncio.Event()
     connection.on("Slow", gate.wait)
@@ -124,7 +124,7 @@ async def test_catch_all_in_order(harness: ClientHarness) -> None:
 
 
 async def test_queued_calls_run_after_a_close(harness: ClientHarness) -> None:
-    """C-15: what came before the Close is handled, also when the connection is gone by then."""
+    """C-15: events before the Close are handled, even after the end of the connection."""
     connection = await harness.started()
     heard: list[int] = []
     gate = asyncio.Event()
@@ -144,7 +144,7 @@ async def test_queued_calls_run_after_a_close(harness: ClientHarness) -> None:
 
 
 async def test_slow_handlers_hold_the_reader_up(harness: ClientHarness) -> None:
-    """C-21: above a mebibyte of waiting calls nothing more is read; all arrive in the end."""
+    """C-21: above 1 MiB of waiting events reading pauses; in the end all are handled."""
     connection = await harness.started()
     gate = asyncio.Event()
     heard: list[int] = []

@@ -20,7 +20,7 @@ class Point(msgspec.Struct):
 
 
 async def test_ways_to_register(harness: ClientHarness) -> None:
-    """``on`` with a handler and as a decorator; both give the function back."""
+    """``on`` with a handler, and as a decorator; both return the function."""
     connection = await harness.started()
     heard: list[Any] = []
 
@@ -47,7 +47,7 @@ async def test_names_are_case_sensitive(harness: ClientHarness) -> None:
 
 
 async def test_off(harness: ClientHarness) -> None:
-    """One handler, or all of a name; what is not registered is no error."""
+    """One handler, or all of a name; an unknown one is ignored."""
     connection = await harness.started()
     heard: list[str] = []
 
@@ -73,7 +73,7 @@ async def test_off(harness: ClientHarness) -> None:
 
 
 async def test_handlers_before_start(harness: ClientHarness) -> None:
-    """Registered at any time; a message right behind the handshake response finds them."""
+    """A handler gets a message that arrives with the handshake response."""
     connection = harness.connection()
     heard: list[str] = []
     connection.on("Hello", heard.append)
@@ -84,7 +84,7 @@ async def test_handlers_before_start(harness: ClientHarness) -> None:
 
 
 async def test_conversion(harness: ClientHarness) -> None:
-    """Annotated parameters are converted; without an annotation they take anything."""
+    """Arguments are converted to the annotations; without one a parameter takes any value."""
     connection = await harness.started()
     heard: list[Any] = []
 
@@ -118,7 +118,7 @@ async def test_conversion(harness: ClientHarness) -> None:
 async def test_calls_that_do_not_fit(
     harness: ClientHarness, caplog: pytest.LogCaptureFixture, arguments: list[Any], text: str
 ) -> None:
-    """C-14: logged and dropped, no handler of that name runs; the connection lives."""
+    """C-14: logged and dropped; no handler of that name runs, and the connection stays open."""
     connection = await harness.started()
     heard: list[Any] = []
 
@@ -142,7 +142,7 @@ async def test_calls_that_do_not_fit(
 
 
 async def test_a_call_that_does_not_fit_a_later_handler(harness: ClientHarness) -> None:
-    """C-14: the first handler's parameters decide; a later one that differs is left out alone."""
+    """C-14: the first handler decides; a later one that does not fit is skipped."""
     connection = await harness.started()
     heard: list[str] = []
 
@@ -181,7 +181,7 @@ async def test_variable_parameters(harness: ClientHarness) -> None:
 
 
 async def test_parameters_that_cannot_be(harness: ClientHarness) -> None:
-    """TypeError when it is registered, not when the message comes."""
+    """TypeError is raised when it is registered, not when a message arrives."""
     connection = harness.connection()
 
     def both(first: int, *rest: int) -> None: ...
@@ -266,7 +266,7 @@ async def test_catch_all_takes_what_the_handlers_cannot(harness: ClientHarness) 
 
 @pytest.mark.parametrize("target", ["News", "Nobody"])
 async def test_a_server_that_asks_for_a_result(harness: ClientHarness, target: str) -> None:
-    """CR-3: handlers run, and give none."""
+    """CR-3: handlers run, and return no result to the server."""
     connection = await harness.started()
     heard: list[str] = []
     connection.on("News", lambda: heard.append("News"))
@@ -280,7 +280,7 @@ async def test_a_server_that_asks_for_a_result(harness: ClientHarness, target: s
 async def test_a_server_that_asks_for_a_result_with_arguments_that_do_not_fit(
     harness: ClientHarness,
 ) -> None:
-    """CR-3, C-14: that is told to the server."""
+    """CR-3, C-14: the server gets this error."""
     connection = await harness.started()
 
     @connection.on("News")
@@ -296,7 +296,7 @@ async def test_a_server_that_asks_for_a_result_with_arguments_that_do_not_fit(
 
 
 async def test_a_server_that_asks_the_catch_all_for_a_result(harness: ClientHarness) -> None:
-    """CR-3: it takes whatever comes, and gives no result either."""
+    """CR-3: the catch-all takes any arguments, and returns no result either."""
     connection = await harness.started()
     heard: list[str] = []
     connection.on_any(lambda target, _: heard.append(target))
@@ -308,7 +308,7 @@ async def test_a_server_that_asks_the_catch_all_for_a_result(harness: ClientHarn
 
 
 def test_an_annotation_that_does_not_exist(harness: ClientHarness) -> None:
-    """A misspelled name is told with the parameter that it stands at, however it is called."""
+    """The error contains the misspelled name and the parameter."""
 
     def handler(fine: "int", text: "Strin") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
@@ -319,7 +319,7 @@ def test_an_annotation_that_does_not_exist(harness: ClientHarness) -> None:
 
 
 async def test_annotations_of_what_is_no_function(harness: ClientHarness) -> None:
-    """Texts are looked up where they were written: in partial functions, methods and objects."""
+    """Names are looked up in the module of the function, also for partials and methods."""
     heard: list[Any] = []
 
     class Listener:

@@ -1,4 +1,4 @@
-"""Automatic reconnect: when, how often, what is told, and how it is stopped (section R)."""
+"""Automatic reconnect: delays, attempts, callbacks, and how it is stopped (section R)."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ RECONNECTING = HubConnectionState.RECONNECTING
 
 
 class Journal:
-    """Callbacks in order, each with its state and argument."""
+    """Records callbacks in order, each with its state and argument."""
 
     def __init__(self, connection: HubConnection) -> None:
         self.entries: list[tuple[str, HubConnectionState, str]] = []
@@ -94,7 +94,7 @@ async def test_default_delays(harness: ClientHarness) -> None:
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 async def test_success_in_the_end(harness: ClientHarness, failures: int) -> None:
-    """R-4, R-5: failures on the way are not told."""
+    """R-4, R-5: failed attempts call no callback."""
     connection = await harness.started(retry_delays([1, 1, 1, 1]))
     journal = Journal(connection)
     harness.answers.extend(refusal() for _ in range(failures))
@@ -105,7 +105,7 @@ async def test_success_in_the_end(harness: ClientHarness, failures: int) -> None
 
 
 async def test_counting_begins_anew(harness: ClientHarness) -> None:
-    """R-1: each loss has all its attempts."""
+    """R-1: after each loss the policy starts again."""
     connection = await harness.started(retry_delays([5]))
     for number in range(2, 5):
         await lose(harness)
@@ -115,7 +115,7 @@ async def test_counting_begins_anew(harness: ClientHarness) -> None:
 
 
 async def test_policy(harness: ClientHarness) -> None:
-    """R-1: it is told how many attempts failed, since when, and why; its delays are kept."""
+    """R-1: it gets the number of failed attempts, the time and the reason; its delays are used."""
     asked: list[tuple[int, float, str]] = []
 
     def policy(context: RetryContext) -> float | None:
@@ -132,7 +132,7 @@ async def test_policy(harness: ClientHarness) -> None:
 
 
 async def test_a_policy_that_refuses_at_once(harness: ClientHarness) -> None:
-    """R-5: only closed, with the reason of the loss; never Reconnecting."""
+    """R-5: only on_closed is called, with the reason of the loss; never Reconnecting."""
     connection = await harness.started(lambda _: None)
     journal = Journal(connection)
     await lose(harness)
@@ -153,7 +153,7 @@ async def test_without_a_policy(harness: ClientHarness) -> None:
 async def test_a_policy_that_fails(
     harness: ClientHarness, caplog: pytest.LogCaptureFixture, wrong: Any
 ) -> None:
-    """R-5: is logged, and gives up; what is no time to wait is a failure as well."""
+    """R-5: it is logged, and there is no further attempt; an invalid delay is a failure too."""
 
     def fail(context: RetryContext) -> Any:
         if context.previous_retry_count == 0:
@@ -183,7 +183,7 @@ async def test_a_policy_that_fails(
     ids=str,
 )
 async def test_close_messages(harness: ClientHarness, message: Any, returns: bool) -> None:
-    """C-15, C-18, R-2: only a Close without allowReconnect forbids to return."""
+    """C-15, C-18, R-2: only a Close without allowReconnect prevents a reconnect."""
     connection = await harness.started(retry_delays([1]))
     journal = Journal(connection)
     harness.server.send(message)
@@ -195,7 +195,7 @@ async def test_close_messages(harness: ClientHarness, message: Any, returns: boo
 
 
 async def test_stop_is_no_loss(harness: ClientHarness) -> None:
-    """R-2: nothing is tried afterwards."""
+    """R-2: there is no attempt afterwards."""
     connection = await harness.started(lambda _: 0.0)
     journal = Journal(connection)
     await connection.stop()
@@ -208,7 +208,7 @@ STOPPED = "Connection stopped during reconnect. Done reconnecting."
 
 
 async def test_stop_during_the_delay(harness: ClientHarness) -> None:
-    """R-5: the delay ends, closed tells why; a new start works."""
+    """R-5: the delay ends, on_closed gets the reason; a new start works."""
     connection = await harness.started(retry_delays([10]))
     journal = Journal(connection)
     await lose(harness)
@@ -221,7 +221,7 @@ async def test_stop_during_the_delay(harness: ClientHarness) -> None:
 
 @pytest.mark.parametrize("stage", ["negotiation", "handshake"])
 async def test_stop_during_an_attempt(harness: ClientHarness, stage: str) -> None:
-    """R-5: the attempt is given up, and what it had opened closed."""
+    """R-5: the attempt is cancelled, and its transport is closed."""
     connection = await harness.started(retry_delays([0]))
     journal = Journal(connection)
     if stage == "negotiation":
@@ -238,7 +238,7 @@ async def test_stop_during_an_attempt(harness: ClientHarness, stage: str) -> Non
 
 @pytest.mark.parametrize("ticks", range(12))
 async def test_stop_at_any_moment_of_a_reconnect(harness: ClientHarness, ticks: int) -> None:
-    """R-5: whatever is under way, afterwards nothing is."""
+    """R-5: it ends the connection in any state."""
     connection = await harness.started(retry_delays([0, 0]))
     journal = Journal(connection)
     harness.answers.append(refusal())
@@ -256,7 +256,7 @@ async def test_stop_at_any_moment_of_a_reconnect(harness: ClientHarness, ticks: 
 @pytest.mark.parametrize("callback", ["on_reconnecting", "on_reconnected"])
 @pytest.mark.parametrize("later", [False, True])
 async def test_stop_in_a_callback(harness: ClientHarness, callback: str, later: bool) -> None:
-    """R-5: a program may decide there that it has had enough."""
+    """R-5: a callback may stop the connection."""
     connection = await harness.started(retry_delays([1]))
     journal = Journal(connection)
 
@@ -325,7 +325,7 @@ async def test_an_attempt_that_fails_for_another_reason(harness: ClientHarness) 
 async def test_a_callback_that_is_cancelled_from_within(
     harness: ClientHarness, callback: str
 ) -> None:
-    """R-4: one that awaits a task it has cancelled fails as any other callback."""
+    """R-4: one that awaits a task it has cancelled fails like any other callback."""
     connection = await harness.started(retry_delays([1]))
 
     async def fail(_: object) -> None:
@@ -380,7 +380,7 @@ async def test_a_close_right_behind_the_handshake(harness: ClientHarness) -> Non
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf")])
 def test_delays_are_times_to_wait(delay: float) -> None:
-    """R-1: found out when the policy is made."""
+    """R-1: the error is raised when the policy is made."""
     with pytest.raises(ValueError, match="a number of seconds from 0 on, not"):
         retry_delays([1, delay])
 

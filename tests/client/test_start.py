@@ -1,4 +1,4 @@
-"""Starting a client connection, and what a start is refused for (C-1, C-20, H)."""
+"""Starting a client connection, and the errors of a start (C-1, C-20, H)."""
 
 import asyncio
 from typing import Any
@@ -76,7 +76,7 @@ async def test_async_with(harness: ClientHarness) -> None:
 
 
 async def test_start_again(harness: ClientHarness) -> None:
-    """C-6, C-20: after a stop a new connection, with ids from the beginning; handlers stay."""
+    """C-6, C-20: a start after a stop; ids start again at 1, and handlers stay."""
     connection = harness.connection()
     heard: list[Any] = []
     connection.on("News", heard.append)
@@ -93,7 +93,7 @@ async def test_start_again(harness: ClientHarness) -> None:
 
 
 async def test_starting_twice(harness: ClientHarness) -> None:
-    """C-20: only a disconnected connection can be started; the one there is goes on."""
+    """C-20: only a disconnected connection can be started; a second start changes nothing."""
     connection = harness.connection()
     starting = asyncio.create_task(connection.start())
     await asyncio.sleep(0)
@@ -108,7 +108,7 @@ async def test_starting_twice(harness: ClientHarness) -> None:
 
 
 async def test_a_negotiation_that_fails(harness: ClientHarness) -> None:
-    """R-2: start raises what the connector raised, and nothing is retried."""
+    """R-2: start raises the connector's error, and there is no retry."""
     connection = harness.connection(lambda _: 0.0)
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
@@ -178,7 +178,7 @@ async def test_a_handshake_that_fails(harness: ClientHarness, act: Any, text: st
 
 @pytest.mark.parametrize("first", [b"", b'{"err'])
 async def test_handshake_timeout(harness: ClientHarness, first: bytes) -> None:
-    """H-12: no whole response in time; the rest of one does not help."""
+    """H-12: an incomplete response does not extend the timeout."""
     connection = harness.connection(handshake_timeout=7)
     harness.answers.append(lambda server: server.send_bytes(first) if first else None)
     starting = asyncio.create_task(connection.start())
@@ -215,7 +215,7 @@ async def test_a_response_in_slices_with_messages_behind_it(harness: ClientHarne
 
 
 async def test_a_close_right_behind_the_response(harness: ClientHarness) -> None:
-    """C-15: start succeeds, and the connection ends; both is told."""
+    """C-15: start succeeds, and then the connection ends."""
     connection = harness.connection()
     closed: list[str] = []
     connection.on_closed(lambda error: closed.append(str(error)))

@@ -21,7 +21,7 @@ CONNECTED = HubConnectionState.CONNECTED
 
 
 async def test_stopping_what_is_not_started(harness: ClientHarness) -> None:
-    """C-17: harmless, before and after."""
+    """C-17: stop does nothing before a start and after a stop."""
     connection = harness.connection()
     await connection.stop()
     await connection.start()
@@ -41,7 +41,7 @@ async def test_stopping_twice_at_once(harness: ClientHarness) -> None:
 
 
 async def test_stop_during_the_handshake(harness: ClientHarness) -> None:
-    """C-17: whoever starts learns that it was in vain; nothing stays connected."""
+    """C-17: start raises NotConnectedError, and no connection stays open."""
     connection = harness.connection()
     harness.answers.append(be_silent)
     starting = asyncio.create_task(connection.start())
@@ -141,7 +141,7 @@ async def test_restart_in_on_closed(harness: ClientHarness) -> None:
 
 
 async def test_stop_in_on_closed(harness: ClientHarness) -> None:
-    """C-17: harmless there, too."""
+    """C-17: stop does nothing there either."""
     connection = await harness.started()
     connection.on_closed(lambda _: connection.stop())
     harness.server.vanish()
@@ -176,7 +176,7 @@ async def test_restart_by_who_waited_for_an_answer(harness: ClientHarness) -> No
 
 
 async def until_lost(connection: HubConnection) -> None:
-    """To the very tick: the old connection is still being put away."""
+    """In the same turn, while the old connection is still closing."""
     for _ in range(100):
         if connection.state is not CONNECTED:
             return
@@ -184,7 +184,7 @@ async def until_lost(connection: HubConnection) -> None:
 
 
 async def test_the_state_of_such_a_restart(harness: ClientHarness) -> None:
-    """C-20: Connecting until it is connected, so that nobody else starts it beside."""
+    """C-20: the state is Connecting meanwhile, so a second start is refused."""
     connection = await harness.started()
     harness.server.vanish()
     await until_lost(connection)
@@ -202,7 +202,7 @@ async def test_the_state_of_such_a_restart(harness: ClientHarness) -> None:
 
 
 async def test_start_beside_a_stop(harness: ClientHarness) -> None:
-    """C-17, C-20: the old connection was stopped, which is no error; the new one lives."""
+    """C-17, C-20: the old connection ends without an error; the new one stays open."""
     connection = await harness.started(lambda _: 0.0)
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)

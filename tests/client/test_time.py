@@ -18,7 +18,7 @@ def is_connected(connection: HubConnection) -> bool:
 
 
 async def keep_alive(harness: ClientHarness, seconds: int) -> list[Any]:
-    """Lets time pass beside a server that pings, and gives what the client sent."""
+    """Moves the time while the server pings. Returns what the client sent."""
     sent: list[Any] = []
     for _ in range(seconds):
         harness.server.send(PING)
@@ -28,7 +28,7 @@ async def keep_alive(harness: ClientHarness, seconds: int) -> list[Any]:
 
 
 async def test_pings(harness: ClientHarness) -> None:
-    """K-4: one each 15 s of silence of our own, whatever the server sends."""
+    """K-4: one after each 15 s in which the client sent nothing, whatever the server sends."""
     await harness.started()
     assert await keep_alive(harness, 14) == []
     assert await keep_alive(harness, 1) == [PING]
@@ -50,7 +50,7 @@ async def test_any_message_postpones_the_ping(harness: ClientHarness) -> None:
 
 
 async def test_one_timer(harness: ClientHarness) -> None:
-    """Nothing polls: between two deadlines the connection does not wake, whatever the traffic."""
+    """Between two deadlines no timer fires, whatever the traffic."""
     connection = await harness.started()
     started = harness.clock.time()
     for second in range(15):
@@ -63,7 +63,7 @@ async def test_one_timer(harness: ClientHarness) -> None:
 
 
 async def test_server_timeout(harness: ClientHarness) -> None:
-    """K-2: 30 s without a message; the transport is closed, calls and on_closed learn why."""
+    """K-2: 30 s without a message; the transport is closed, calls and on_closed get the error."""
     connection = await harness.started()
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
@@ -81,7 +81,7 @@ async def test_server_timeout(harness: ClientHarness) -> None:
 
 
 async def test_a_server_timeout_allows_to_reconnect(harness: ClientHarness) -> None:
-    """K-2: it goes through the reconnect policy."""
+    """K-2: the client reconnects."""
     connection = await harness.started(lambda _: 0.0)
     reasons: list[Exception | None] = []
     connection.on_reconnecting(reasons.append)
@@ -96,7 +96,7 @@ async def test_a_server_timeout_allows_to_reconnect(harness: ClientHarness) -> N
     ids=["ping", "invocation", "unknown", "ack"],
 )
 async def test_any_message_is_a_sign_of_life(harness: ClientHarness, message: Any) -> None:
-    """K-2: any parsed hub message resets it."""
+    """K-2: any complete hub message resets it."""
     connection = await harness.started()
     for _ in range(4):
         await harness.clock.advance(29)
@@ -108,7 +108,7 @@ async def test_any_message_is_a_sign_of_life(harness: ClientHarness, message: An
 
 
 async def test_bytes_of_an_incomplete_message_are_none(harness: ClientHarness) -> None:
-    """K-2: the server has to finish one."""
+    """K-2: bytes of an incomplete message do not reset it."""
     connection = await harness.started()
     for byte in b'{"type":1,"target":"X","arguments":[':
         harness.server.send_bytes(bytes([byte]))

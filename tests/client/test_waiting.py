@@ -1,4 +1,4 @@
-"""Handlers that wait, are cancelled, or break out: later events and calls go on (C-21)."""
+"""Handlers that wait, are cancelled or raise: later events and calls are handled (C-21)."""
 
 import asyncio
 import contextlib
@@ -116,7 +116,7 @@ async def test_reading_pauses_while_no_call_waits(harness: ClientHarness) -> Non
 
 
 class BreakOut(BaseException):
-    """What is no Exception."""
+    """A BaseException that is no Exception."""
 
 
 def cancel_own_task(*_: Any) -> None:
@@ -195,7 +195,7 @@ class Unmakeable:
 async def test_a_type_that_breaks_out(
     harness: ClientHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, and reading goes on although that event was the one it waited for."""
+    """It is logged, and reading resumes although it waited for this event."""
     connection = await harness.started()
     gate = asyncio.Event()
     heard: list[str] = []
@@ -252,7 +252,7 @@ async def test_a_policy_that_breaks_out(harness: ClientHarness, error: type[Base
 
 @pytest.mark.parametrize("waits", ["for itself", "for ever"])
 async def test_on_closed_that_waits(harness: ClientHarness, waits: str) -> None:
-    """For another ``stop``, or for ever: ``stop`` returns."""
+    """It waits for another ``stop``, or never returns: ``stop`` returns."""
     connection = await harness.started()
 
     @connection.on_closed
@@ -315,7 +315,7 @@ async def test_callbacks_that_do_not_return(harness: ClientHarness, when: str) -
 
 
 async def test_a_handler_does_not_outlive_stop(harness: ClientHarness) -> None:
-    """What is waiting is dropped, what is running is cancelled."""
+    """Waiting events are dropped, and the running handler is cancelled."""
     connection = await harness.started()
     journal: list[str] = []
 
@@ -407,7 +407,7 @@ async def test_events_of_a_lost_connection_come_first(harness: ClientHarness) ->
 
 
 async def test_lost_connections_leave_nothing(harness: ClientHarness) -> None:
-    """However often a connection is lost, nothing of it is kept."""
+    """A lost connection is not kept in memory."""
     connection = await harness.started(retry_delays([0] * 5))
     harness.server.vanish()
     await harness.clock.advance(1)

@@ -1,4 +1,4 @@
-"""A hub whose methods answer in every way there is."""
+"""A hub whose methods end in every possible way: with results and with errors."""
 
 import asyncio
 import dataclasses

@@ -14,7 +14,7 @@ def closed(details: str = "") -> dict[str, Any]:
 
 
 class EndingHub(Hub):
-    """``ended`` collects what OnDisconnected is told."""
+    """``ended`` collects the errors that OnDisconnected is called with."""
 
     ended: list[Exception | None]
     release: asyncio.Event

@@ -18,7 +18,7 @@ Outcome = Literal["value", "failure", "abort"]
 
 @dataclass(frozen=True)
 class Message:
-    """``gates`` are what a call waits for, one after the other, before its ``outcome``."""
+    """``gates`` are the events that a call waits for, one after another, before its ``outcome``."""
 
     kind: Kind
     number: int
@@ -33,7 +33,7 @@ class Message:
         return str(self.number) if self.has_id else None
 
     def record(self) -> Any:
-        """As the client sends it."""
+        """The message that the client sends."""
         match self.kind:
             case "call":
                 name = "Wait" if self.is_async else "Act"
@@ -69,7 +69,7 @@ class Message:
         return failure(text, str(self.number))
 
     def answer(self) -> Any:
-        """Of a call."""
+        """The completion of the call."""
         if self.outcome == "failure":
             name = "Wait" if self.is_async else "Act"
             return failure(
@@ -87,7 +87,7 @@ class ModelServer:
     journal: list[str] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    """What OnDisconnected was told."""
+    """The error that OnDisconnected was called with."""
 
     def __post_init__(self) -> None:
         self._queue: deque[Message] = deque()
@@ -107,7 +107,7 @@ class ModelServer:
         self._serve()
 
     def finish(self, inside_message: bool) -> None:
-        """The client sends no more."""
+        """Ends the client's stream."""
         self._left, self._inside = True, inside_message
         self._end_when_served()
 

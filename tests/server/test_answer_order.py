@@ -1,4 +1,4 @@
-"""Answers that are encoded together keep their place among all else that is written (P-1)."""
+"""The order of answers that are encoded together, and of other messages (P-1)."""
 
 import asyncio
 from typing import Any
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
 @pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize("name", CASES)
 async def test_a_burst(serve: MakeServer, name: str, slots: int) -> None:
-    """The same in one piece as record by record."""
+    """Answers are the same whether calls arrive in one piece or one by one."""
     calls, expected = CASES[name]
     options = HubOptions(maximum_parallel_invocations_per_client=slots, enable_detailed_errors=True)
     at_once, one_by_one = serve(OrderHub, options), serve(OrderHub, options)
@@ -124,7 +124,7 @@ async def test_a_burst(serve: MakeServer, name: str, slots: int) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2])
 async def test_what_comes_while_a_method_waits(serve: MakeServer, slots: int) -> None:
-    """Answers before it are not kept, and those of another slot come in between."""
+    """Answers before it are sent at once, and those of another slot come in between."""
     OrderHub.gate = asyncio.Event()
     harness = serve(OrderHub, HubOptions(maximum_parallel_invocations_per_client=slots))
     client, other = await harness.connect(), await harness.connect()

@@ -96,7 +96,7 @@ async def test_who_may(
 
 
 async def test_a_principal_without_an_id_is_a_user(serve: MakeServer) -> None:
-    """S-9: authenticated is who has a principal; an identifier is another matter (G-4)."""
+    """S-9: a user with a principal is authenticated, even without a user id (G-4)."""
     client = await serve(GuardedHub).connect(Principal())
     assert await client.ask(call("AnyUser"), call("ByFunction", id="2")) == [
         result("any user"),
@@ -122,7 +122,7 @@ async def test_authorization_comes_before_streams(serve: MakeServer) -> None:
 
 
 async def test_a_check_that_fails(serve: MakeServer) -> None:
-    """S-9, S-7, S-8: who cannot be judged may not; the reason is told as any other."""
+    """S-9, S-7, S-8: a function that raises refuses the call, which fails like any other."""
     client = await serve(GuardedHub).connect(ADMIN)
     assert await client.ask(call("Broken"), call("Refusing", id="2")) == [
         failure("An unexpected error occurred invoking 'Broken' on the server."),

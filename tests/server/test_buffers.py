@@ -1,4 +1,4 @@
-"""Bounded memory: slow readers are cut off, eager writers wait (TG-8, TG-9)."""
+"""Bounded memory: connections of slow readers are cut, and fast writers wait (TG-8, TG-9)."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ class Flood:
 async def test_a_client_that_does_not_read_is_cut_off(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """TG-9: what waits for it never exceeds the bound; the others get everything."""
+    """TG-9: its buffer never exceeds the maximum; the others get every message."""
     flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
     slow, quick = await flood.connect_slow(), await flood.harness.connect()
     most = 0
@@ -94,7 +94,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
 
 
 async def test_a_small_bound_is_enforced(serve: MakeServer) -> None:
-    """TG-9: below what congests a connection as well."""
+    """TG-9: also if the maximum is below the high-water mark."""
     flood = Flood(serve, maximum_outbound_buffer_size=4 * KIB)
     slow = await flood.connect_slow()
     most = 0
@@ -109,7 +109,7 @@ async def test_a_small_bound_is_enforced(serve: MakeServer) -> None:
 async def test_a_client_may_miss_what_goes_to_many(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """GW-24: by policy it stays, gets what had room, in order, and what comes once it reads."""
+    """GW-24: with DROP it stays, and gets the messages that had room, in order."""
     flood = Flood(
         serve, maximum_outbound_buffer_size=100 * KIB, slow_client_policy=SlowClientPolicy.DROP
     )
@@ -148,7 +148,7 @@ async def test_what_is_for_one_client_is_not_missed(serve: MakeServer) -> None:
 
 
 async def test_a_client_that_reads_late_is_not(serve: MakeServer) -> None:
-    """TG-9: up to the bound everything waits, and arrives in order."""
+    """TG-9: up to the maximum all messages wait, and arrive in order."""
     flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
     slow = await flood.connect_slow()
     for number in range(50):
@@ -159,7 +159,7 @@ async def test_a_client_that_reads_late_is_not(serve: MakeServer) -> None:
 
 
 async def test_one_message_above_the_bound(serve: MakeServer) -> None:
-    """TG-9: it may enter an empty queue, else it never could be sent."""
+    """TG-9: it may enter an empty buffer, because it could never be sent otherwise."""
     flood = Flood(serve, maximum_outbound_buffer_size=64 * KIB)
     client = await flood.harness.connect()
     await flood.clients.all.send("News", "x" * 100 * KIB)
@@ -204,7 +204,7 @@ async def test_who_reads_again_gets_the_whole_burst(serve: MakeServer, wants_ans
 
 
 async def test_a_send_to_one_client_waits(serve: MakeServer) -> None:
-    """TG-8: a method that sends much to its caller goes at the caller's pace."""
+    """TG-8: a method that sends much to its caller is as slow as the caller reads."""
     flood = Flood(serve)
     slow = await flood.connect_slow()
     slow.send(call("TellCaller", 100 * KIB))
@@ -238,7 +238,7 @@ async def test_a_broadcast_waits_for_nobody(serve: MakeServer) -> None:
 
 
 async def test_inbox(serve: MakeServer) -> None:
-    """TG-8: behind a call that hangs only so much is read; the rest stays in the socket."""
+    """TG-8: while a call hangs, reading pauses at the limit; the rest stays in the socket."""
     flood = Flood(serve, TransportLimits(application_max_buffer_size=64 * KIB))
     client = await flood.harness.connect()
     client.send(event("Hold"))
@@ -256,7 +256,7 @@ async def test_inbox(serve: MakeServer) -> None:
 
 
 async def test_inbox_of_one_piece(serve: MakeServer) -> None:
-    """TG-8: what waits behind a call that hangs counts, although it came with it."""
+    """TG-8: messages that arrived with a call that hangs count towards the limit."""
     flood = Flood(serve, TransportLimits(application_max_buffer_size=64 * KIB))
     client = await flood.harness.connect()
     client.send(event("Hold"), *(event("Keep", "x" * KIB) for _ in range(60)))
@@ -352,7 +352,7 @@ async def test_the_end_of_a_full_inbox(serve: MakeServer, leaves: bool) -> None:
 
 
 async def test_a_client_that_vanishes_behind_a_full_inbox(serve: MakeServer) -> None:
-    """TG-8, L-1: nobody looks at the socket then; the next Ping notices it."""
+    """TG-8, L-1: while reading pauses, only the next Ping notices it."""
     ended: list[Exception | None] = []
 
     class LastingHub(Hub):

@@ -1,4 +1,4 @@
-"""A burst within one tick of the loop is no reason to cut anybody off (GW-24, TG-8)."""
+"""A burst in one turn of the event loop cuts no connection of a client that reads (GW-24, TG-8)."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.idle_connection import IdleTransport
 
 
 class Socket(IdleTransport):
-    """A transport whose socket takes all that is flushed, or nothing."""
+    """A transport whose socket takes all flushed bytes, or none."""
 
     def __init__(self, *, takes: bool) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Socket(IdleTransport):
 
 @pytest.mark.parametrize("takes", [True, False])
 async def test_only_who_does_not_read_is_cut_off(takes: bool) -> None:
-    """Four times the bound is sent at once; it all leaves, or the socket is at fault."""
+    """Four times the maximum is sent at once: it is cut only if the socket takes no bytes."""
     socket = Socket(takes=takes)
     request = HttpRequestData("GET", "/hub", "", {}, None)
     options = HubOptions(maximum_outbound_buffer_size=1024 * 1024)

@@ -1,4 +1,4 @@
-"""How calls fail, word for word (S-4 … S-17)."""
+"""The exact errors of calls that fail (S-4 … S-17)."""
 
 import logging
 from typing import Any
@@ -143,14 +143,14 @@ NOT_BOUND = (
 async def test_errors(
     serve: MakeServer, message: Any, text: str, details: str, detailed: bool
 ) -> None:
-    """S-4 … S-12: the exact error, its details only when they are wanted or a HubException's."""
+    """S-4 … S-12: the exact error, with details only if enabled or of a HubException."""
     client = await serve(CallsHub, DETAILED if detailed else None).connect()
     assert await client.ask(message) == [failure(text + details if detailed else text)]
     assert await client.ask(call("Add", 1, 1)) == [result(2)]
 
 
 async def test_what_is_logged(serve: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
-    """S-7, S-8: a HubException is an answer; anything else is a fault that somebody has to see."""
+    """S-7, S-8: a HubException is an answer; any other exception is logged."""
     client = await serve(CallsHub).connect()
     await client.ask(call("Refuse", "x"), call("Add", "x"), call("Nobody"), call("Crash"))
     (record,) = caplog.records
@@ -161,7 +161,7 @@ async def test_what_is_logged(serve: MakeServer, caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("what", ["object", "nan", "cyclic", "separator"])
 async def test_results_that_cannot_be_written(serve: MakeServer, what: str) -> None:
-    """J-21, done better: the call fails, the connection lives."""
+    """J-21, done better: the call fails, the connection does not end."""
     client = await serve(CallsHub).connect()
     assert await client.ask(call("Give", what), call("Echo", 1, id="2")) == [
         failure("An unexpected error occurred invoking 'Give' on the server."),
@@ -185,7 +185,7 @@ async def test_arguments_that_are_broken_inside(serve: MakeServer, arguments: st
 
 @pytest.mark.parametrize("arguments", ['["\\ud800"]', "[1,]"])
 async def test_an_unknown_method_with_broken_arguments(serve: MakeServer, arguments: str) -> None:
-    """J-8, S-4: that it does not exist is what counts."""
+    """J-8, S-4: the error says that the method does not exist."""
     client = await serve(CallsHub).connect()
     message = f'{{"type":1,"invocationId":"1","target":"Nobody","arguments":{arguments}}}'
     assert await client.ask(message) == [

@@ -1,4 +1,4 @@
-"""What a hub server answers to a call, and what a method gets (section S)."""
+"""The answers to calls, and what hub methods see (section S)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +58,7 @@ async def test_results(serve: MakeServer, message: Any, answer: Any) -> None:
     ids=lambda message: f"{message['target']}{message['arguments']}",
 )
 async def test_without_an_id_nothing_is_answered(serve: MakeServer, message: Any) -> None:
-    """S: without an invocationId nothing is ever sent, whatever happens."""
+    """S: a call without an invocationId gets no answer, whatever happens."""
     client = await serve(CallsHub).connect()
     assert await client.ask(message, call("Echo", "next")) == [result("next")]
 
@@ -78,13 +78,13 @@ async def test_without_an_id_nothing_is_answered(serve: MakeServer, message: Any
     ],
 )
 async def test_messages_that_ask_for_nothing(serve: MakeServer, message: Any) -> None:
-    """S-22, S-23, S-25, S-27, K-5: ignored; what stands behind is served."""
+    """S-22, S-23, S-25, S-27, K-5: they are ignored; messages after them are handled."""
     client = await serve(CallsHub).connect()
     assert await client.ask(message, call("Echo", 1)) == [result(1)]
 
 
 async def test_records_in_any_slices(serve: MakeServer) -> None:
-    """LA-1: message boundaries of the transport mean nothing."""
+    """LA-1: the message boundaries of the transport have no meaning."""
     client = await serve(CallsHub).connect()
     for byte in b'{"type":1,"invocationId":"1","target":"Echo","arguments":["\xc3\xbc"]}\x1e':
         client.send_bytes(bytes([byte]))
@@ -92,7 +92,7 @@ async def test_records_in_any_slices(serve: MakeServer) -> None:
 
 
 async def test_each_call_has_a_hub_of_its_own(serve: MakeServer) -> None:
-    """S-28: state of an instance ends with its call; ``items`` live as long as the connection."""
+    """S-28: each call has a new instance; ``items`` exist as long as the connection."""
 
     class StatefulHub(Hub):
         count = 0

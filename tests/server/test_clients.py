@@ -1,4 +1,4 @@
-"""Whom hub methods and HubContext send to, as the names read (section G)."""
+"""Which clients get the messages of hub methods and HubContext (section G)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
 
 
 class TalkHub(Hub):
-    """Each method sends one message, named after the target, as its caller sees the others."""
+    """Each method sends one message, whose target is the name of the audience."""
 
     async def on_connected(self) -> None:
         await self.groups.add(self.context.connection_id, "everybody")
@@ -108,7 +108,7 @@ async def test_from_a_hub_method(
     ],
 )
 async def test_from_outside(serve: MakeServer, choose: Any, expected: str) -> None:
-    """G-5: HubContext knows everybody, but no caller; a proxy may be used again."""
+    """G-5: HubContext has no caller; a proxy can be used several times."""
     harness, clients = await three(serve)
     context: HubContext = harness.server.context
     proxy = choose(context.clients)
@@ -119,7 +119,7 @@ async def test_from_outside(serve: MakeServer, choose: Any, expected: str) -> No
 
 
 async def test_groups_from_outside(serve: MakeServer) -> None:
-    """G-3: memberships can be changed by anybody who knows the connection's id."""
+    """G-3: memberships can be changed for any connection id."""
     harness, clients = await three(serve)
     context = harness.server.context
     await context.groups.add("c3", "g")
@@ -131,7 +131,7 @@ async def test_groups_from_outside(serve: MakeServer) -> None:
 
 @pytest.mark.parametrize("names", [["g", ""], [""]])
 async def test_lists_of_groups_refuse_empty_names(serve: MakeServer, names: list[Any]) -> None:
-    """G-3: in lists only; a method that does it fails as any other."""
+    """G-3: only ``groups`` refuses an empty name; the method fails like any other."""
     harness, clients = await three(serve)
     with pytest.raises(LocalProtocolError, match=r"Cannot send to an empty group name\."):
         harness.server.context.clients.groups(names)
@@ -141,7 +141,7 @@ async def test_lists_of_groups_refuse_empty_names(serve: MakeServer, names: list
 
 
 async def test_membership_ends_with_the_connection(serve: MakeServer) -> None:
-    """G-3: who comes back is in no group."""
+    """G-3: a client that connects again is in no group."""
     harness, clients = await three(serve)
     assert await clients[0].ask(CLOSE) == [CLOSE]
     again = await harness.connect(Principal("ann"))
@@ -168,7 +168,7 @@ async def test_sends_come_before_the_answer(serve: MakeServer) -> None:
 
 
 async def test_sends_in_on_connected_and_on_disconnected(serve: MakeServer) -> None:
-    """L-1: in OnConnected one is among all, in OnDisconnected nothing reaches the caller."""
+    """L-1: a send to all reaches the caller in OnConnected, and not in OnDisconnected."""
 
     class HelloHub(Hub):
         async def on_connected(self) -> None:
@@ -189,7 +189,7 @@ async def test_sends_in_on_connected_and_on_disconnected(serve: MakeServer) -> N
 async def test_a_client_that_joins_too_many_groups(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its call fails and says why, whether or not errors are detailed; all else goes on."""
+    """Its call fails with the reason, also without detailed errors; nothing else fails."""
     client = await serve(TalkHub, HubOptions(maximum_groups_per_connection=2)).connect()
     refused = failure(
         "An unexpected error occurred invoking 'Join' on the server. HubException: "
@@ -204,7 +204,7 @@ async def test_a_client_that_joins_too_many_groups(
 
 
 async def test_clients_that_come_and_go_leave_nothing(serve: MakeServer) -> None:
-    """G-3: whoever has gone is in no table, however it went."""
+    """G-3: an ended connection is in no table, whatever ended it."""
     harness = serve(TalkHub)
     for _ in range(40):
         clients = [await harness.connect(Principal(f"user {number}")) for number in range(50)]

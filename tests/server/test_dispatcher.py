@@ -1,4 +1,4 @@
-"""The tasks of a connection: which ones run its calls, whatever methods do to them."""
+"""Which tasks run a connection's calls, also if hub methods cancel or change their task."""
 
 import asyncio
 import contextvars
@@ -38,7 +38,7 @@ class UnspeakableError(Exception):
 
 
 class TaskHub(Hub):
-    """Methods that do to their task whatever a task can be done to."""
+    """Methods that cancel or change their task in every possible way."""
 
     tasks: dict[str, asyncio.Task[Any] | None]
     gate: asyncio.Event
@@ -193,7 +193,7 @@ class Tasks:
 
 
 def context_of(tasks: Tasks) -> HubConnectionContext:
-    """The only client's."""
+    """The context of the only connection."""
     (connection,) = tasks.harness.server._connections
     return connection.connection
 
@@ -234,7 +234,7 @@ async def test_a_method_waits_as_in_any_task(
 
 @ONE_AND_THREE
 async def test_a_method_whose_task_is_cancelled_is_answered(serve: MakeServer, slots: int) -> None:
-    """S-7: it failed; what is behind it is served, and the client is still read from."""
+    """S-7: the call fails; the messages after it are handled, and reading goes on."""
     tasks = Tasks(serve, maximum_parallel_invocations_per_client=slots)
     client = await tasks.connect()
     client.send(call("Quick", "a", id="0"), call("Hold", "h"), call("YieldOften", 2, id="2"))

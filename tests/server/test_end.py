@@ -1,4 +1,4 @@
-"""How connections end, what clients and OnDisconnected are told (L-4, L-5, S-20, S-24, S-26)."""
+"""How connections end: the Close message, and OnDisconnected (L-4, L-5, S-20, S-24, S-26)."""
 
 import asyncio
 from collections.abc import Callable
@@ -92,7 +92,7 @@ async def test_close_messages(
 
 
 async def test_details_are_kept(serve: MakeServer) -> None:
-    """S-20: without detailed errors a client learns that, not why."""
+    """S-20: without detailed errors the Close has no details."""
     client = await Endings(serve).harness.connect()
     assert await client.ask({"type": 3}) == [closed()]
 
@@ -119,7 +119,7 @@ async def test_the_stream_ends_inside_a_message(serve: MakeServer) -> None:
 
 
 async def test_a_violation_of_the_transport(serve: MakeServer) -> None:
-    """TW-13, L-4: no farewell, and OnDisconnected gets the reason."""
+    """TW-13, L-4: no Close is sent, and OnDisconnected gets the error."""
     endings = Endings(serve)
     client = await endings.harness.connect()
     client.transport.violate("bad frame")
@@ -130,7 +130,7 @@ async def test_a_violation_of_the_transport(serve: MakeServer) -> None:
 
 
 async def test_a_violation_before_the_handshake(serve: MakeServer) -> None:
-    """TW-13: nobody was connected, nobody is told."""
+    """TW-13: in the handshake OnDisconnected is not called."""
     endings = Endings(serve)
     client = await endings.harness.open()
     client.transport.violate("bad frame")
@@ -140,7 +140,7 @@ async def test_a_violation_before_the_handshake(serve: MakeServer) -> None:
 
 
 async def test_a_transport_that_fails(serve: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
-    """TW-6: whatever goes wrong, the connection ends, and is told and forgotten."""
+    """TW-6: whatever fails, the connection ends, OnDisconnected is called, and it is removed."""
     endings = Endings(serve)
     client = await endings.harness.connect()
     client.transport.fail(LookupError("bug"))
@@ -152,7 +152,7 @@ async def test_a_transport_that_fails(serve: MakeServer, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("last", [CLOSE, {"type": 3}])
 async def test_the_worker_that_meets_the_end(serve: MakeServer, last: dict[str, Any]) -> None:
-    """It handles what is behind its call, and ends with the connection."""
+    """It handles the messages after its call, and ends with the connection."""
     client = await Endings(serve).harness.connect()
     client.send(call("Echo", 1), last)
     assert await client.has_ended()
@@ -160,7 +160,7 @@ async def test_the_worker_that_meets_the_end(serve: MakeServer, last: dict[str, 
 
 
 async def test_messages_before_a_fault_are_served(serve: MakeServer) -> None:
-    """S-20: what stands before the bad message counts, its answer included."""
+    """S-20: messages before the bad one are handled and answered."""
     client = await Endings(serve).harness.connect()
     answers = await client.ask(call("Echo", 1), call("Echo", 2, id="2"), {"type": 3}, call("Echo"))
     assert answers == [result(1), result(2, "2"), closed()]
@@ -177,7 +177,7 @@ async def test_messages_before_a_fault_are_served(serve: MakeServer) -> None:
 async def test_large_pieces_that_end_the_connection(
     serve: MakeServer, records: list[Any], end: Any
 ) -> None:
-    """TG-8: a piece above the bound of the inbox, which ends the connection by itself."""
+    """TG-8: a piece above the limit of unread bytes that itself ends the connection."""
     client = await Endings(serve).harness.connect()
     client.send(*records)
     assert (await client.take())[-1] == end
@@ -185,7 +185,7 @@ async def test_large_pieces_that_end_the_connection(
 
 
 async def test_messages_before_the_end_are_served(serve: MakeServer) -> None:
-    """L-1: a client may send and leave; all of it runs before OnDisconnected."""
+    """L-1: the calls of a client that has ended its stream run before OnDisconnected."""
     endings = Endings(serve)
     client = await endings.harness.connect()
     client.send(call("Hold"), call("Serve", "a"), call("Serve", "b"))
@@ -214,7 +214,7 @@ async def test_nothing_behind_a_close_counts(serve: MakeServer) -> None:
 
 
 async def test_abort(serve: MakeServer) -> None:
-    """S-26: what was sent before arrives, then a Close; all that is written later is dropped."""
+    """S-26: messages sent before arrive, then a Close; messages sent later are dropped."""
     endings = Endings(serve)
     client = await endings.harness.connect()
     answers = await client.ask(call("Abort"), call("Echo", "behind", id="2"))
@@ -224,7 +224,7 @@ async def test_abort(serve: MakeServer) -> None:
 
 
 async def test_abort_from_outside_of_a_call(serve: MakeServer) -> None:
-    """S-26: any code that holds the context may; twice is once."""
+    """S-26: any code with the context may abort; a second call does nothing."""
     contexts: list[Any] = []
 
     class OpenHub(Hub):
@@ -260,7 +260,7 @@ async def test_calls_that_wait_for_the_end(serve: MakeServer) -> None:
 
 
 async def test_a_running_call_is_not_interrupted(serve: MakeServer) -> None:
-    """L-1: it ends when it wants to; its answer goes nowhere."""
+    """L-1: it is not cancelled; its answer is dropped."""
     endings = Endings(serve)
     client = await endings.harness.connect()
     assert await client.ask(call("Hold"), CLOSE) == [CLOSE]
@@ -270,7 +270,7 @@ async def test_a_running_call_is_not_interrupted(serve: MakeServer) -> None:
 
 
 async def test_answers_on_their_way_are_not_lost(serve: MakeServer) -> None:
-    """TW-14: what was sent before the end leaves before the Close."""
+    """TW-14: messages sent before the end are sent before the Close."""
     context = (endings := Endings(serve)).harness.server.context
     client = await endings.harness.connect()
     for number in range(100):

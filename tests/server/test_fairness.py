@@ -1,4 +1,4 @@
-"""What one client sends costs the others little, and holds little (P, TG-8)."""
+"""Input of one client delays other clients little, and takes little memory (P, TG-8)."""
 
 import asyncio
 import contextvars
@@ -112,7 +112,7 @@ class ContextHub(Hub):
 async def test_context_variables_are_a_call_s_own(
     serve: MakeServer, setter: str, together: bool
 ) -> None:
-    """No call sees what another one has set, whether they come in one piece or one by one."""
+    """No call sees the context variables of another, in one piece or one by one."""
     client = await serve(ContextHub).connect()
     calls = [call(setter, "secret", id="1"), call("Get", id="2")]
     if together:
@@ -123,7 +123,7 @@ async def test_context_variables_are_a_call_s_own(
 
 
 class LastingHub(Hub):
-    """``journal`` says what became of ``last``."""
+    """``journal`` contains how ``last`` ended."""
 
     gate: asyncio.Event
     journal: list[str]
@@ -181,7 +181,7 @@ async def test_a_method_outlives_its_connection(
 async def test_a_shutdown_cancels_what_outlasts_its_grace(
     lasting: Callable[[], tuple[ServerHarness, LastingHub]],
 ) -> None:
-    """L-6: also a method whose client has gone long before."""
+    """L-6: also a method whose client has disconnected long before."""
     harness, hub = lasting()
     gone, here = await begun(harness), await begun(harness)
     gone.vanish()

@@ -1,4 +1,4 @@
-"""From the handshake to the first call: what comes when, and what may fail (H, L-1 … L-3)."""
+"""From the handshake to the first call: the order of events, and their failures (H, L-1 … L-3)."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ async def test_handshake(serve: MakeServer, request_: Any, answer: Any) -> None:
 
 
 async def test_handshake_in_slices_with_calls_behind_it(serve: MakeServer) -> None:
-    """H-3: what follows the request in the same bytes belongs to the hub protocol."""
+    """H-3: bytes after the request, in the same read, belong to the hub protocol."""
     client = await serve(EchoHub).open()
     client.send_bytes(b'{"protocol":"json",')
     assert await client.take() == []
@@ -177,7 +177,7 @@ async def test_order_of_a_life(serve: MakeServer) -> None:
 
 
 async def test_a_client_that_leaves_during_on_connected(serve: MakeServer) -> None:
-    """L-1, L-2: what it sent before is served, and OnDisconnected follows OnConnected."""
+    """L-1, L-2: its messages are handled, and OnDisconnected follows OnConnected."""
     order = Order(serve)
     client = await order.harness.open()
     client.send(HANDSHAKE, call("Work"))
@@ -231,7 +231,7 @@ async def test_on_connected_refuses(
 
 
 async def test_on_connected_aborts(serve: MakeServer) -> None:
-    """S-26: an abort in OnConnected; no message is served, OnDisconnected is owed."""
+    """S-26: after an abort in OnConnected no message is handled; OnDisconnected is called."""
     called: list[object] = []
 
     class AbortingHub(EchoHub):
@@ -249,7 +249,7 @@ async def test_on_connected_aborts(serve: MakeServer) -> None:
 
 
 async def test_on_connected_that_is_cancelled_from_within(serve: MakeServer) -> None:
-    """L-3: a cancellation of its own, as of a task it awaits, is a failure as any other."""
+    """L-3: the cancellation of a task that it awaits is a failure like any other."""
 
     class CancelledHub(EchoHub):
         async def on_connected(self) -> None:
@@ -266,7 +266,7 @@ async def test_on_connected_that_is_cancelled_from_within(serve: MakeServer) -> 
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_on_connected_whose_task_is_cancelled(serve: MakeServer, waits: bool) -> None:
-    """L-3: by whatever got hold of it; the connection ends and is forgotten."""
+    """L-3: whatever has cancelled it, the connection ends and is removed."""
 
     class CancelledHub(EchoHub):
         async def on_connected(self) -> None:
@@ -286,7 +286,7 @@ async def test_on_connected_whose_task_is_cancelled(serve: MakeServer, waits: bo
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_on_disconnected_whose_task_is_cancelled(serve: MakeServer, waits: bool) -> None:
-    """TW-6: the connection is forgotten all the same."""
+    """TW-6: the connection is removed nevertheless."""
 
     class CancelledHub(EchoHub):
         async def on_disconnected(self, error: Exception | None) -> None:
@@ -317,7 +317,7 @@ async def test_a_factory_that_returns_one_instance(
 
 
 async def test_no_hub_for_on_connected(serve: MakeServer) -> None:
-    """S-17, L-3: a factory that fails refuses the connection; nothing of it is left."""
+    """S-17, L-3: a factory that raises refuses the connection, which leaves no state."""
 
     class GreetingHub(Hub):
         async def on_connected(self) -> None:
@@ -348,7 +348,7 @@ async def test_a_lifetime_manager_that_cannot_register(serve: MakeServer) -> Non
 async def test_a_failing_hub_is_logged_without_payloads(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """L-3: the log names the hub; the client learns nothing."""
+    """L-3: the log contains the hub's name; the client gets no details."""
 
     class FailingHub(Hub):
         async def on_connected(self) -> None:

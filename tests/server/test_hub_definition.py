@@ -1,4 +1,4 @@
-"""What makes a hub class; what cannot be served is found out when it is mapped (S-1, S-2)."""
+"""Definitions of hub classes; an invalid one raises when it is mapped (S-1, S-2)."""
 
 import math
 import socket
@@ -290,7 +290,7 @@ def test_invalid_authorization(authorize: Any, text: str) -> None:
 
 
 async def test_what_a_method_returns_need_not_be_known(serve: MakeServer) -> None:
-    """Its annotation may be of a type that is imported for the type checker alone."""
+    """Its annotation may be a type that is imported only for the type checker."""
 
     class ReturningHub(Hub):
         @hub_method
@@ -333,7 +333,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("options", "option"), NUMBERS)
 def test_numbers_among_the_options(options: Any, option: str) -> None:
-    """D: nothing is unlimited but what says so, and nothing is zero."""
+    """D: a number of the right type, above 0 and not nan."""
     name = rf"{options.__name__}\.{option}"
     for value in (0, -1):
         with pytest.raises(ValueError, match=f"^{name} is {value}, not above 0"):

@@ -1,4 +1,4 @@
-"""What DefaultHubLifetimeManager promises beside the contract."""
+"""Properties of DefaultHubLifetimeManager that the contract does not require."""
 
 import pytest
 
@@ -20,7 +20,7 @@ async def test_one_frame_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_nothing_is_kept() -> None:
-    """G-3: groups and users exist as long as they have members, and cost nothing later."""
+    """G-3: groups and users take memory only while they have members."""
     manager = DefaultHubLifetimeManager()
     for number in range(10):
         receiver = Receiver(f"c{number}", f"u{number}")

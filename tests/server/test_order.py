@@ -11,7 +11,7 @@ from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
 
 
 class GateHub(Hub):
-    """Calls that begin and end when the test wants it. ``journal`` tells what happened."""
+    """Calls that begin and end when the test says so. ``journal`` contains what happened."""
 
     journal: list[str]
     gates: dict[str, asyncio.Event]
@@ -78,7 +78,7 @@ async def test_calls_in_separate_pieces_keep_their_order(serve: MakeServer) -> N
 
 
 async def test_calls_without_an_id_take_the_slot_too(serve: MakeServer) -> None:
-    """P-2: whether somebody waits for the answer makes no difference."""
+    """P-2: the order is the same for calls without an answer."""
     gates = Gates(serve)
     client = await gates.connect()
     assert await client.ask(event("Hold", "a"), call("Quick", "b")) == []
@@ -139,7 +139,7 @@ async def test_a_close_passes_a_running_call(serve: MakeServer) -> None:
 
 
 async def test_a_close_waits_behind_a_waiting_call(serve: MakeServer) -> None:
-    """S-24: behind a call that waits for a slot it waits, too."""
+    """S-24: it waits if a call before it waits for a slot."""
     gates = Gates(serve)
     client = await gates.connect()
     assert await client.ask(call("Hold", "a"), call("Hold", "b", id="2"), CLOSE) == []
@@ -151,7 +151,7 @@ async def test_a_close_waits_behind_a_waiting_call(serve: MakeServer) -> None:
 
 @pytest.mark.parametrize("slots", [2, 3])
 async def test_several_slots(serve: MakeServer, slots: int) -> None:
-    """P-2: that many calls at once; a free slot goes to the next in order."""
+    """P-2: this number of calls run at once; a free slot is used by the next call in order."""
     gates = Gates(serve, slots)
     client = await gates.connect()
     names = ["a", "b", "c", "d", "e"]
@@ -183,7 +183,7 @@ async def test_slots_are_taken_in_one_piece(serve: MakeServer) -> None:
 
 
 async def test_slots_are_each_client_s_own(serve: MakeServer) -> None:
-    """P-6: a call that hangs holds nobody up but its caller."""
+    """P-6: a call that hangs delays only its own connection."""
     gates = Gates(serve)
     slow, quick = await gates.connect(), await gates.connect()
     assert await slow.ask(call("Hold", "a"), call("Quick", "b", id="2")) == []

@@ -1,4 +1,4 @@
-"""Ends at which something fails, and the end of the whole service (TW-6, L-6)."""
+"""Failures at the end of a connection, and the end of the whole server (TW-6, L-6)."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from .endings import EndingHub, Endings
 
 @pytest.mark.parametrize("error", [LookupError("secret"), HubException("x")])
 async def test_on_disconnected_fails(serve: MakeServer, error: Exception) -> None:
-    """TW-6: the client gets its Close all the same, the transport ends as failed."""
+    """TW-6: the client still gets its Close, and the transport is closed as failed."""
 
     class FailingHub(Hub):
         async def on_disconnected(self, _: Exception | None) -> None:
@@ -30,7 +30,7 @@ async def test_on_disconnected_fails(serve: MakeServer, error: Exception) -> Non
 
 
 async def test_on_disconnected_that_is_cancelled_from_within(serve: MakeServer) -> None:
-    """TW-6: a cancellation of its own is a failure as any other; nothing of the client is left."""
+    """TW-6: its cancellation is a failure like any other; the connection is removed."""
 
     class CancelledHub(Hub):
         async def on_disconnected(self, _: Exception | None) -> None:
@@ -92,7 +92,7 @@ async def test_shutdown_ends_everybody(serve: MakeServer) -> None:
 
 
 async def test_shutdown_does_not_wait_for_ever(serve: MakeServer) -> None:
-    """L-6: for an OnDisconnected that hangs, ten seconds and no longer."""
+    """L-6: the end waits ten seconds for an OnDisconnected that hangs."""
     release = asyncio.Event()
 
     class HangingHub(Hub):
@@ -131,7 +131,7 @@ async def test_a_lifetime_manager_that_hangs(serve: MakeServer, event: str) -> N
 
 
 async def test_connections_that_come_during_shutdown(serve: MakeServer) -> None:
-    """L-6: they are ended at once, whether or not they speak, and no clock is left running."""
+    """L-6: they are ended at once, in whatever state, and leave no timer."""
     endings = Endings(serve)
     await endings.harness.server.close()
     silent, talking = await endings.harness.open(), await endings.harness.open()

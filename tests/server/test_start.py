@@ -48,7 +48,7 @@ async def test_close_comes_after_the_last_connection(serve: MakeServer, clock: L
 
 
 async def test_a_server_that_is_not_started(serve: MakeServer) -> None:
-    """It serves nothing, and has nothing to close."""
+    """It serves no connection, and does not close the manager."""
     lifetime = Journal()
     server = HubServer(Hub, lifetime=lifetime)
     harness = serve(Hub)
@@ -79,7 +79,7 @@ async def test_a_start_that_fails() -> None:
 
 
 async def test_a_manager_without_connections_that_is_false(serve: MakeServer) -> None:
-    """One with a length, as a mapping has, is used although it is empty."""
+    """A manager with a length, like an empty mapping, is used."""
 
     class Sized(DefaultHubLifetimeManager):
         def __len__(self) -> int:

@@ -52,7 +52,7 @@ def timed_out() -> dict[str, Any]:
 
 
 async def test_handshake_timeout(serve: MakeServer) -> None:
-    """H-9: 15 s for the whole handshake, however much of it has come."""
+    """H-9: 15 s for the whole handshake, even if a part has arrived."""
     times = Times(serve)
     silent, slow, done = (
         await times.harness.open(),
@@ -81,7 +81,7 @@ async def test_a_handshake_in_time(serve: MakeServer) -> None:
 
 
 async def test_pings(serve: MakeServer) -> None:
-    """K-1: one each 15 s after the last ping; other messages do not postpone it."""
+    """K-1: a ping 15 s after the last one; other messages do not postpone it."""
     times = Times(serve)
     client = await times.harness.connect()
     for second in range(1, 61):
@@ -92,7 +92,7 @@ async def test_pings(serve: MakeServer) -> None:
 
 
 async def test_pings_go_to_each_at_its_own_time(serve: MakeServer) -> None:
-    """K-1: counted from each connection's beginning."""
+    """K-1: counted from the start of each connection."""
     times = Times(serve)
     first = await times.harness.connect()
     await times.clock.advance(7)
@@ -133,7 +133,7 @@ async def test_clients_that_never_ping_are_never_timed_out(serve: MakeServer) ->
 
 
 async def test_client_timeout(serve: MakeServer) -> None:
-    """K-3: 30 s of silence after a Ping; error Close with allowReconnect; OnDisconnected told."""
+    """K-3: after a Ping and 30 s of silence: a Close with an error and allowReconnect."""
     times = Times(serve)
     client = await times.harness.connect()
     client.send(PING)
@@ -166,7 +166,7 @@ async def test_any_message_is_a_sign_of_life(serve: MakeServer, message: Any) ->
 
 
 async def test_bytes_of_an_incomplete_message_are_none(serve: MakeServer) -> None:
-    """K-3: the clock runs on while a message trickles in."""
+    """K-3: bytes of an incomplete message do not reset the timeout."""
     times = Times(serve)
     client = await times.harness.connect()
     client.send(PING)
@@ -187,7 +187,7 @@ async def test_a_running_call_does_not_stop_the_clock(serve: MakeServer) -> None
 
 
 async def test_a_call_that_waits_for_a_slot_stops_the_clock(serve: MakeServer) -> None:
-    """K-3: pings behind it cannot be seen; it goes on when the slot is free."""
+    """K-3: pings behind it are not read; the timeout continues when the slot is free."""
     times = Times(serve)
     client = await times.harness.connect()
     client.send(PING, event("Hold"), call("Echo", 1))
@@ -202,7 +202,7 @@ async def test_a_call_that_waits_for_a_slot_stops_the_clock(serve: MakeServer) -
 
 
 async def test_pings_during_on_connected_wait(serve: MakeServer) -> None:
-    """L-2, K-3: they are buffered with everything else, and count when they are served."""
+    """L-2, K-3: they are buffered like all messages, and count when they are handled."""
     release = asyncio.Event()
 
     class SlowHub(Hub):
@@ -252,7 +252,7 @@ async def test_no_tick_after_the_end(serve: MakeServer) -> None:
 async def test_one_connection_s_trouble_is_its_own(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """K-1: when the clockwork of one fails, the others' go on."""
+    """K-1: if the pings of one connection fail, those of others do not."""
     times = Times(serve)
     broken, sound = await times.harness.connect(), await times.harness.connect()
 
