@@ -1,4 +1,4 @@
-"""Hubs and hand-made peers on real loopback sockets; every test leaves the loop empty."""
+"""Hubs and handmade peers on loopback sockets; every test leaves the loop empty."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ _ROUNDS = 2000  # of the loop, for sockets that are being closed
 
 @pytest.fixture(autouse=True)
 async def empty_loop() -> AsyncIterator[None]:
-    """Asserts that no task is left, nor an error that nobody looked at."""
+    """Asserts that no task and no unhandled error is left."""
     unhandled: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
@@ -94,21 +94,21 @@ async def upgrade() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def raw_server() -> AsyncIterator[RawServer]:
-    """What a client connects to, played by hand."""
+    """A server for a client, controlled by the test."""
     async with RawServer() as server:
         yield server
 
 
 @pytest.fixture
 async def far_server(raw_server: RawServer) -> RawServer:
-    """The same, with the sockets in the test's own hands."""
+    """The same, with the sockets controlled by the test."""
     raw_server.hands_over = True
     return raw_server
 
 
 @pytest.fixture
 async def http_hub() -> AsyncIterator[HttpHub]:
-    """A hub without WebSockets, played by hand."""
+    """A hub without WebSockets, controlled by the test."""
     async with HttpHub().run() as hub:
         yield hub
 

@@ -1,4 +1,4 @@
-"""A hub over real sockets that notes how its connections end."""
+"""A hub over real sockets that records how its connections end."""
 
 import asyncio
 from typing import Any
@@ -48,7 +48,7 @@ class EndHub(BasicHub):
 
 
 class EndHost(Host):
-    """Notes what OnDisconnected is told."""
+    """Records the errors that OnDisconnected is called with."""
 
     def __init__(self, options: HubOptions | None = None, **more: Any) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class EndHost(Host):
         return hub
 
     async def has_ended(self) -> Exception | None:
-        """Waits for OnDisconnected, and gives what it was told."""
+        """Waits for OnDisconnected, and returns its error."""
         await until(lambda: self.ended)
         (error,) = self.ended
         return error

@@ -9,7 +9,7 @@ from aiohttp import web
 from protocol import EndpointOptions, Hub, HubContext, HubOptions, hub_method, map_hub
 
 CLOSE_TIMEOUT = 0.05
-"""For tests whose client does not answer a Close: nobody wants to wait five seconds for it."""
+"""For tests whose client does not answer a Close: the default is five seconds."""
 QUICK = EndpointOptions(close_timeout=CLOSE_TIMEOUT)
 
 

@@ -1,4 +1,4 @@
-"""A client without WebSockets, played by hand: POSTs, polls, an event stream."""
+"""A client without WebSockets, controlled by the test: POSTs, polls, an event stream."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class EventStream:
-    """The bytes of an answer that lasts."""
+    """The bytes of an endless response."""
 
     def __init__(self, request: Any) -> None:
         self._request = request

@@ -26,7 +26,7 @@ _MASK: Final = b"\x11\x22\x33\x44"
 
 @dataclass(frozen=True)
 class Frame:
-    """As it was on the wire, unmasked."""
+    """A frame as it was on the wire, unmasked."""
 
     opcode: int
     payload: bytes
@@ -35,7 +35,7 @@ class Frame:
 
     @property
     def code(self) -> int | None:
-        """Of a Close frame; None when it has none."""
+        """The status of a Close frame; None if it has none."""
         return int.from_bytes(self.payload[:2], "big") if self.payload else None
 
 
@@ -53,12 +53,12 @@ def encode(opcode: int, payload: bytes, *, fin: bool = True, masked: bool, bits:
 
 
 def close_payload(code: int, reason: bytes = b"") -> bytes:
-    """What a Close frame carries."""
+    """The payload of a Close frame."""
     return code.to_bytes(2, "big") + reason
 
 
 def _masked(payload: bytes, mask: bytes = _MASK) -> bytes:
-    """Masking and unmasking alike; as one number, for megabytes byte by byte take too long."""
+    """Masks or unmasks; as one big integer, because a loop is too slow for megabytes."""
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
@@ -82,7 +82,7 @@ class RawWebSocket:
     is_client: bool = True
     head: Answer = field(default_factory=lambda: Answer(0, {}))
     frames: list[Frame] = field(default_factory=list)
-    """All that were received."""
+    """All frames that were received."""
     _text: str = ""
 
     def send(self, opcode: int, payload: bytes = b"", **how: Any) -> None:
@@ -122,7 +122,7 @@ class RawWebSocket:
         return [await self.record() for _ in range(count)]
 
     async def closing(self) -> Frame:
-        """The Close frame, whatever comes before it."""
+        """The Close frame, after any other frames."""
         while (frame := await self.frame()).opcode != CLOSE:
             pass
         return frame

@@ -1,4 +1,4 @@
-"""One flush per connection and tick; many connections in slices."""
+"""One flush per connection and turn of the event loop; many connections in several turns."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ class Recorder:
 
 
 class Failing(Recorder):
-    """Raises what a flush should not raise."""
+    """Raises an error that no flush should raise."""
 
     aborted = False
 
@@ -51,7 +51,7 @@ class Failing(Recorder):
 
 
 async def test_a_flush_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """That connection is cut off, in this tick and later ones the others are flushed."""
+    """That connection is cut; the others are flushed, in this turn and later ones."""
     flusher, order = Flusher(), list[Recorder]()
     failing, other = Failing(order), Recorder(order)
     for recorder in (failing, other):
@@ -67,7 +67,7 @@ async def test_a_flush_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_at_the_end_of_the_tick() -> None:
-    """Nothing is flushed in the tick that asks, everything in the next, in order."""
+    """Everything is flushed in the next turn, in order."""
     flusher, order = Flusher(), list[Recorder]()
     recorders = [Recorder(order) for _ in range(3)]
     for recorder in recorders:
@@ -78,7 +78,7 @@ async def test_at_the_end_of_the_tick() -> None:
 
 
 async def test_again_and_again() -> None:
-    """Each tick is a new one."""
+    """A connection can be scheduled again in each turn."""
     flusher, order = Flusher(), list[Recorder]()
     recorder = Recorder(order)
     for count in range(1, 4):
@@ -90,7 +90,7 @@ async def test_again_and_again() -> None:
 
 
 async def test_asked_during_a_flush() -> None:
-    """What asks while others are flushed is not forgotten."""
+    """A connection that is scheduled during a flush is flushed later."""
     flusher, order = Flusher(), list[Recorder]()
     late = Recorder(order)
 
@@ -116,7 +116,7 @@ async def test_asked_during_a_flush() -> None:
     ],
 )
 async def test_slices(count: int) -> None:
-    """Between two slices the loop does something else; order is kept."""
+    """Between two batches the loop runs other callbacks; order is kept."""
     flusher, order = Flusher(), list[Recorder]()
     recorders = [Recorder(order) for _ in range(count)]
     for recorder in recorders:
@@ -128,7 +128,7 @@ async def test_slices(count: int) -> None:
 
 
 class FakeSocket:
-    """What a transport uses of asyncio's."""
+    """The methods of asyncio's transport that are used."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -162,7 +162,7 @@ def transport_over(socket: FakeSocket, flusher: Flusher, frames: Frames) -> Any:
 
 
 class Broadcast:
-    """Registered connections over real transports, with sockets that only take notes."""
+    """Registered connections over real transports, with sockets that only record writes."""
 
     def __init__(self) -> None:
         self.manager = DefaultHubLifetimeManager()
@@ -201,7 +201,7 @@ async def test_a_broadcast_to_600_connections() -> None:
 
 @pytest.mark.parametrize("size", [1, 100_000])
 async def test_a_broadcast_to_5000_connections_leaves_the_loop_its_turns(size: int) -> None:
-    """GW-24, TG-8: however much is sent to each, no more than a slice of them is in one turn."""
+    """GW-24, TG-8: at most CONNECTIONS_PER_TURN connections are written to in one turn."""
     broadcast = Broadcast()
     await broadcast.connect(5000)
     sending = asyncio.create_task(broadcast.manager.send_all("News", ["x" * size]))
@@ -216,7 +216,7 @@ async def test_a_broadcast_to_5000_connections_leaves_the_loop_its_turns(size: i
 
 
 async def test_who_leaves_between_two_slices_gets_nothing_more() -> None:
-    """GW-16: what is sent to a group after a member has left is not for it."""
+    """GW-16: messages sent to a group after a member has left do not reach it."""
     broadcast = Broadcast()
     await broadcast.connect(CONNECTIONS_PER_TURN + 2)
     for number in range(CONNECTIONS_PER_TURN + 2):
@@ -249,7 +249,7 @@ async def test_several_messages_of_one_tick() -> None:
 
 
 async def test_formats_do_not_mix() -> None:
-    """TW-3, H-8: what was written before the format was known leaves as a frame of its own."""
+    """TW-3, H-8: bytes written before the format was known are sent in their own frame."""
     socket = FakeSocket()
     transport = transport_over(socket, Flusher(), new_frames())
     transport.write(b"text")
@@ -277,7 +277,7 @@ async def test_the_same_payload_in_both_formats() -> None:
 
 
 async def test_what_is_buffered() -> None:
-    """TG-9: what waits for the end of the tick, and what the socket has not taken."""
+    """TG-9: bytes that wait for the flush, and bytes that the socket has not taken."""
     socket = FakeSocket()
     transport = transport_over(socket, Flusher(), new_frames())
     assert transport.buffered == 0
@@ -294,7 +294,7 @@ async def test_what_is_buffered() -> None:
 
 
 async def test_a_socket_that_is_closing() -> None:
-    """G-7: what is written to it is dropped, and not counted either."""
+    """G-7: bytes written to it are dropped and not counted."""
     socket = FakeSocket()
     transport = transport_over(socket, Flusher(), new_frames())
     socket.closing = True

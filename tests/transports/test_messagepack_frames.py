@@ -31,7 +31,7 @@ async def shaken(upgrade: Connect, url: str, opcode: int) -> RawWebSocket:
 
 @pytest.mark.parametrize("opcode", [BINARY, TEXT])
 async def test_a_server(end_host: EndHost, upgrade: Connect, opcode: int) -> None:
-    """.NET shakes hands in a Binary frame, JavaScript in a Text one; the answer is Binary."""
+    """.NET sends the handshake as Binary, JavaScript as Text; the answer is Binary."""
     web_socket = await shaken(upgrade, f"{end_host.url}/hub", opcode)
     for part in (ECHO[:3], ECHO[3:] + PING + ECHO):
         web_socket.send(BINARY, part)
@@ -98,7 +98,7 @@ async def test_a_client(far_server: RawServer, answer_in: int) -> None:
 
 
 async def test_a_client_that_gets_text(far_server: RawServer) -> None:
-    """As .NET's does: 1007 over what is not UTF-8."""
+    """Like .NET's client: closes with 1007 after text that is not UTF-8."""
     far = Far(far_server)
     web_socket = await far.start(BINARY)
     web_socket.send(TEXT, bytes.fromhex("0d960180c0a44e65777391ccc890"))

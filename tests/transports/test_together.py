@@ -1,4 +1,4 @@
-"""Our client and our server over real sockets: the library as its users see it."""
+"""The client and the server of this library over real sockets."""
 
 import asyncio
 import socket
@@ -111,7 +111,7 @@ async def test_many_calls_at_once(host: Host, transports: HttpTransportType) -> 
 
 @EACH
 async def test_large_messages(host: Host, transports: HttpTransportType) -> None:
-    """F-4: up to the server's limit; above it the connection is closed, with an invitation."""
+    """F-4: above the server's limit the connection is closed, and may reconnect."""
     async with builder(host, transports=transports).build() as connection:
         text = "ü" * 16_000
         assert await connection.invoke("Echo", text) == text
@@ -122,7 +122,7 @@ async def test_large_messages(host: Host, transports: HttpTransportType) -> None
 
 
 async def test_a_server_that_restarts() -> None:
-    """L-6, R-2, R-4: told to come back, a client does, as soon as there is a server again."""
+    """L-6, R-2, R-4: a client reconnects as soon as there is a server again."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     first, second = Host(), Host()
@@ -144,7 +144,7 @@ async def test_a_server_that_restarts() -> None:
 
 
 async def test_an_abort(host: Host) -> None:
-    """S-26, R-2: a Close without allowReconnect ends it for good, policy or not."""
+    """S-26, R-2: after a Close without allowReconnect there is no reconnect."""
     connection = builder(host).with_automatic_reconnect([0, 0]).build()
     closed = asyncio.Queue[Exception | None]()
     connection.on_closed(closed.put_nowait)
@@ -156,7 +156,7 @@ async def test_an_abort(host: Host) -> None:
 
 
 async def test_stop_while_much_is_under_way(host: Host) -> None:
-    """C-17: from both sides at once; nothing is left."""
+    """C-17: both sides stop at the same time; no task or socket is left."""
     connection = builder(host).build()
     await connection.start()
     calls = [asyncio.create_task(connection.invoke("Echo", "x" * 10_000)) for _ in range(50)]
@@ -171,7 +171,7 @@ def _is_closed(outcome: object) -> bool:
 
 
 async def test_hub_keeps_serving_others_when_one_client_misbehaves(host: Host) -> None:
-    """S-20, P-6: one client's protocol error is its own."""
+    """S-20, P-6: a protocol error of one client does not affect the others."""
     async with builder(host).build() as good, builder(host).build() as bad:
         with pytest.raises(ConnectionClosed):
             await bad.invoke("Echo", "x" * 40_000)

@@ -35,7 +35,7 @@ def test_masked_data_frame(
 
 
 def test_each_frame_has_a_key_of_its_own() -> None:
-    """RFC 6455, 5.3: one that cannot be predicted."""
+    """RFC 6455, 5.3: the mask cannot be predicted."""
     frames = {masked_data_frame(b"x", TransferFormat.TEXT) for _ in range(20)}
     assert len({frame[2:6] for frame in frames}) > 10
 

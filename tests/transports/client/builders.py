@@ -1,4 +1,4 @@
-"""What tests of the way to a hub have in common."""
+"""What the tests of connecting to a hub share."""
 
 from typing import Any
 

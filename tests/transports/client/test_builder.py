@@ -1,4 +1,4 @@
-"""HubConnectionBuilder: what it takes, what it refuses (N-26, R-1)."""
+"""HubConnectionBuilder: valid and invalid options (N-26, R-1)."""
 
 import math
 import ssl
@@ -188,7 +188,7 @@ async def test_build_again_and_again() -> None:
     ],
 )
 def test_retry_policies(retry: Any, asked: list[float | None]) -> None:
-    """R-1: delays or a function; the connection gets what was said."""
+    """R-1: delays or a function; the connection gets the policy."""
     connection = retry(HubConnectionBuilder().with_url("http://host/hub")).build()
     policy = connection._retry_policy
     assert (policy is None) is (asked == [])
@@ -209,6 +209,6 @@ def test_negative_delays() -> None:
 
 
 def test_retry_context() -> None:
-    """R-1: what a policy is told."""
+    """R-1: the arguments of a policy."""
     context = RetryContext(2, 5.0, None)
     assert (context.previous_retry_count, context.elapsed, context.retry_reason) == (2, 5.0, None)

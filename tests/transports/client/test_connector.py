@@ -1,4 +1,4 @@
-"""How a client gets to a hub: requests, URLs, headers, cookies (N-2, N-26, C-2, TW-1)."""
+"""How a client connects to a hub: requests, URLs, headers, cookies (N-2, N-26, C-2, TW-1)."""
 
 import asyncio
 import gc
@@ -33,7 +33,7 @@ async def test_requests(raw_server: RawServer) -> None:
 
 
 async def test_headers_in_other_letters(http_hub: HttpHub) -> None:
-    """C-2: the user's replace ours, and do not stand beside them."""
+    """C-2: the user's headers replace the default ones."""
     headers = {"user-agent": "mine", "x-requested-with": "nobody"}
     async with builder(http_hub.url, headers=headers).build():
         pass
@@ -81,7 +81,7 @@ async def test_schemes(raw_server: RawServer, scheme: str) -> None:
 
 
 async def test_skip_negotiation(raw_server: RawServer) -> None:
-    """N-26: the socket at once, without an id; the client has none either."""
+    """N-26: the WebSocket opens at once; there is no connection id."""
     async with builder(raw_server.url, skip_negotiation=True).build() as connection:
         assert connection.connection_id is None
         assert connection.state is HubConnectionState.CONNECTED
@@ -100,7 +100,7 @@ async def test_proxies_of_the_environment(
 
 
 async def test_cookies(raw_server: RawServer) -> None:
-    """C-2, TC-4: what negotiate sets goes with the upgrade, and with all that is asked later."""
+    """C-2, TC-4: cookies that negotiate sets are sent with all later requests."""
     raw_server.reply(200, ("Set-Cookie", "sticky=abc; Path=/; HttpOnly"), **OFFER)
     connection = builder(raw_server.url).build()
     for _ in range(2):
@@ -112,7 +112,7 @@ async def test_cookies(raw_server: RawServer) -> None:
 
 @pytest.mark.parametrize("skip", [False, True])
 async def test_cancelled_at_every_moment(raw_server: RawServer, skip: bool) -> None:
-    """C-20: a start that is cancelled leaves neither task nor socket, wherever it is."""
+    """C-20: a start that is cancelled at any point leaves no task and no socket."""
     await _cancel_at_every_moment(builder(raw_server.url, skip_negotiation=skip).build())
 
 

@@ -30,7 +30,7 @@ EVENTS = ["negotiate", "events"]
 async def test_in_the_order_listed(
     http_hub: HttpHub, listed: tuple[str, ...], allowed: HttpTransportType, begins: list[str]
 ) -> None:
-    """The first that is allowed and works; each after a failure with an offer of its own."""
+    """The first that is allowed and works; after a failure negotiate is repeated."""
     http_hub.transports = listed
     async with builder(http_hub.url, transports=allowed).build() as connection:
         assert connection.state is HubConnectionState.CONNECTED
@@ -40,7 +40,7 @@ async def test_in_the_order_listed(
 
 
 async def test_none_works(http_hub: HttpHub) -> None:
-    """N-25: why each did not, in one text."""
+    """N-25: the error contains the reason for each of them."""
     http_hub.transports = (*ALL, "Pigeon")
     for kind in ("web socket", "events", "poll"):
         http_hub.answer(kind, web.Response(status=403, reason="No"))
@@ -58,7 +58,7 @@ async def test_none_works(http_hub: HttpHub) -> None:
 
 
 async def test_a_list_without_end(http_hub: HttpHub) -> None:
-    """N-24: as many are tried as any honest server could list, and their names not told in full."""
+    """N-24: the number of attempts is limited, and long names are shortened."""
     http_hub.transports = ("LongPolling",) * 3 + ("x" * 100,) * 1000
     http_hub.answer("poll", 500, 500, 500)
     error = await refused(builder(http_hub.url).build())
@@ -67,7 +67,7 @@ async def test_a_list_without_end(http_hub: HttpHub) -> None:
 
 
 async def test_a_renegotiation_that_fails(http_hub: HttpHub) -> None:
-    """N-24: counts as the failure of that transport; the next one gets an offer of its own."""
+    """N-24: the transport has failed; negotiate is repeated for the next one."""
     http_hub.transports = ALL
     http_hub.answer("negotiate", None, 500)
     async with builder(http_hub.url).build() as connection:

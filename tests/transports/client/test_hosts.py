@@ -114,7 +114,7 @@ async def test_neither_is_that_of_a_redirect(transport: HttpTransportType) -> No
 
 @pytest.mark.parametrize("way", ["negotiate", "HTTP"])
 async def test_the_host_of_a_redirect_stays_out_of_the_summary(way: str) -> None:
-    """A server has written it, whichever kind of redirect it is part of."""
+    """The server chooses this host, in either kind of redirect."""
     target = "http://127.0.0.2:1/hub"  # where no program listens
     async with listening([json.dumps({"url": target})]) as first:
         first.location = target if way == "HTTP" else ""

@@ -51,7 +51,7 @@ class Answer:
 async def test_no_redirect_leaves_https(
     url: str, status: int, location: str | None, is_followed: bool
 ) -> None:
-    """Nor does .NET's: tokens and cookies would travel openly."""
+    """Like .NET's client: tokens and cookies would be sent unencrypted."""
     answer = Answer(url, status, location)
 
     async def handler(_: Any) -> Any:

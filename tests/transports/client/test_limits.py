@@ -1,4 +1,4 @@
-"""How large a message a client takes: one limit, and it is the user's (F-4)."""
+"""The limit of received messages, which the user sets (F-4)."""
 
 import pytest
 from aiohttp import web
@@ -25,7 +25,7 @@ async def _receive(size: int, builder: HubConnectionBuilder) -> int:
 
 
 async def test_more_than_by_default() -> None:
-    """None is no limit, and the transport has none of its own beside it."""
+    """None means no limit, also in the transport."""
     builder = HubConnectionBuilder().with_maximum_receive_message_size(None)
     assert await _receive(DEFAULT_LIMIT + 1, builder) == DEFAULT_LIMIT + 1
 

@@ -1,4 +1,4 @@
-"""The client's long polling, against a hub made by hand (section TL)."""
+"""The client's long polling, against a handmade hub (section TL)."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_heads(http_hub: HttpHub) -> None:
 
 
 async def test_nothing_before_the_first_poll_is_answered(http_hub: HttpHub) -> None:
-    """TL-3, C-24: and its body means nothing."""
+    """TL-3, C-24: its body is ignored."""
     http_hub.answer("poll", web.Response(body=joined({"error": "no"})))
     async with builder(http_hub.url).build() as connection:
         assert connection.state is HubConnectionState.CONNECTED
@@ -111,7 +111,7 @@ async def test_other_successes_are_polls_without_content(
 
 
 async def test_one_post_at_a_time(client: RecordingClient, http_hub: HttpHub) -> None:
-    """C-4: what is written meanwhile joins the next."""
+    """C-4: bytes written meanwhile are sent with the next one."""
     before = len(http_hub.of("post"))
     http_hub.posts_may_end.clear()
     await client.connection.send("X", 0)
@@ -154,7 +154,7 @@ async def test_a_server_that_takes_nothing(http_hub: HttpHub) -> None:
 
 
 async def test_the_server_ends_it(client: RecordingClient, http_hub: HttpHub) -> None:
-    """TL-6, TL-12, C-23: 204, and there is nothing to delete."""
+    """TL-6, TL-12, C-23: after 204 no DELETE is sent."""
     http_hub.answer_poll(web.Response(status=204))
     assert str(await client.closed.get()) == "The server ended the connection."
     await client.connection.stop()
@@ -177,7 +177,7 @@ async def test_polls_that_fail(client: RecordingClient, http_hub: HttpHub, statu
 
 @pytest.mark.parametrize("status", [404, 413, 500])
 async def test_posts_that_fail(client: RecordingClient, http_hub: HttpHub, status: int) -> None:
-    """C-4, C-16: any that is no success; here the server has to be told the end."""
+    """C-4, C-16: any status but 2xx; DELETE is sent then."""
     http_hub.answer("post", web.Response(status=status, reason="Said"))
     await client.connection.send("X")
     text = f"Response status code does not indicate success: {status} (Said)."
@@ -191,7 +191,7 @@ async def test_posts_that_fail(client: RecordingClient, http_hub: HttpHub, statu
 async def test_posts_that_become_gets(
     client: RecordingClient, http_hub: HttpHub, status: int
 ) -> None:
-    """N-21: nobody got what was sent, however well the page behind it answers."""
+    """N-21: the hub did not get the body, whatever the other page answers."""
     elsewhere = {"Location": f"{http_hub.url}/negotiate"}
     http_hub.answer("post", web.Response(status=status, headers=elsewhere))
     await client.connection.send("X")
@@ -213,7 +213,7 @@ async def test_posts_that_are_redirected(http_hub: HttpHub, status: int) -> None
 
 
 async def test_the_hub_says_close(client: RecordingClient, http_hub: HttpHub) -> None:
-    """C-15, TL-12: then it is for us to end the requests."""
+    """C-15, TL-12: the client sends DELETE."""
     await http_hub.say({"type": 7, "error": "bye"})
     assert str(await client.closed.get()) == (
         "The server closed the connection with the following error: bye"
@@ -232,7 +232,7 @@ async def test_any_answer_to_delete_will_do(
 
 
 async def test_a_handshake_that_is_refused(http_hub: HttpHub) -> None:
-    """H-12, TL-12: the server is told the end."""
+    """H-12, TL-12: DELETE is sent."""
     http_hub.answer("post", 200)
     http_hub.answer_poll(web.Response(body=b'{"error":"not you"}' + RECORD_SEPARATOR.encode()))
     with pytest.raises(HandshakeError, match="not you"):
@@ -331,7 +331,7 @@ class TestTokens:
 
 @pytest.mark.parametrize("value", ["MTIz==|a,b/+", '"a,b"', "plain"])
 async def test_cookies(http_hub: HttpHub, value: str) -> None:
-    """C-2, TC-4: of whichever answer, as they came; beside those of the user's own."""
+    """C-2, TC-4: cookies of any response are sent unchanged, with the user's."""
     cookie = f"sticky={value}"
     http_hub.answer("poll", web.Response(headers={"Set-Cookie": f"{cookie}; Path=/; HttpOnly"}))
     async with builder(http_hub.url, cookies={"own": "1"}).build():

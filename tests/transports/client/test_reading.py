@@ -1,4 +1,4 @@
-"""A client's task that reads: order, pauses, and one end however it comes (C-16, C-21)."""
+"""A client's task that reads: order, pauses, and exactly one end (C-16, C-21)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ class Line:
         self.arriving: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.reading = Reading(self._read)
         self.received: list[object] = []
-        """What the receiver was given; ``("lost", error)`` for the end."""
+        """What the receiver got; ``("lost", error)`` for the end."""
 
     async def _read(self) -> None:
         while (item := await self.arriving.get()) is not None:
@@ -103,7 +103,7 @@ async def test_cancelled_in_a_pause(line: Line) -> None:
 
 
 async def test_the_end_of_what_never_began(line: Line) -> None:
-    """Nothing is reported, for there is nothing to report to."""
+    """Nothing is reported, because there is no receiver."""
     line.reading.cancel()
     await line.reading.wait_until_ended()
     assert line.received == []

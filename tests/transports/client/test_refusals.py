@@ -1,4 +1,4 @@
-"""Why there is no connection, in words (N-4, N-9, N-15 … N-25)."""
+"""The errors of a failed start (N-4, N-9, N-15 … N-25)."""
 
 import asyncio
 import json
@@ -57,14 +57,14 @@ async def test_answers_that_are_no_offer(raw_server: RawServer, body: Any, text:
 
 
 async def test_an_endless_answer(raw_server: RawServer) -> None:
-    """N-15: no more is read than any honest answer has."""
+    """N-15: the size of a response is limited."""
     raw_server.replies.append(Reply(body=b" " * 1_000_000))
     assert str(await refused(builder(raw_server.url).build())) == MALFORMED
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 503])
 async def test_statuses_of_negotiate(raw_server: RawServer, status: int) -> None:
-    """N-4, A-5: told with its number; not retried."""
+    """N-4, A-5: the error contains the status; there is no retry."""
     raw_server.reply(status)
     error = await refused(builder(raw_server.url).build())
     assert str(error) == f"Response status code does not indicate success: {status} (Said)."
@@ -110,7 +110,7 @@ async def test_nobody_listens(skip: bool) -> None:
     ids=["smtp", "header", "long header", "headers without end"],
 )
 async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
-    """It has no status, whatever answers in another language; what it said is not repeated."""
+    """The error has no status, and does not quote the response."""
 
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""One thing is sent at a time, what waits is bounded, and an end happens once (C-4, C-21)."""
+"""One send at a time, a bounded queue, and one end (C-4, C-21)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ KIB = 1024
 
 
 class Line:
-    """Where a sender sends to; takes one piece each time it is told to."""
+    """Takes one piece of a sender each time that the test allows it."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -107,7 +107,7 @@ async def test_finish_in_time(line: Line) -> None:
 
 
 async def test_no_task_while_nothing_is_sent(line: Line) -> None:
-    """A connection that is idle costs none."""
+    """An idle connection has no task."""
     before = asyncio.all_tasks()
     for piece in (b"a", b"b"):
         line.sender.write(piece)

@@ -1,4 +1,4 @@
-"""The client's Server-Sent Events, against a hub made by hand (section TS_)."""
+"""The client's Server-Sent Events, against a handmade hub (section TS_)."""
 
 import asyncio
 import json
@@ -82,7 +82,7 @@ async def test_a_large_message(client: RecordingClient, http_hub: HttpHub) -> No
 
 
 async def test_an_event_without_end(http_hub: HttpHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F-4: the memory for one is bounded."""
+    """F-4: the size of an event is limited."""
     monkeypatch.setattr(http_connector, "_MINIMUM_LIMIT", 1000)
     client = RecordingClient(http_hub)
     client.connection = builder(http_hub.url).with_maximum_receive_message_size(500).build()
@@ -150,7 +150,7 @@ async def test_no_stream(http_hub: HttpHub) -> None:
 
 
 async def test_no_binary(http_hub: HttpHub) -> None:
-    """TS_-1, N-24: MessagePack does not even try."""
+    """TS_-1, N-24: MessagePack does not use this transport."""
     connection = builder(http_hub.url).with_hub_protocol(MessagePackHubProtocol()).build()
     assert str(await refused(connection)) == (
         "Unable to connect to the server with any of the available transports. (ServerSentEvents "

@@ -1,4 +1,4 @@
-"""A program that ends while a connection is still being given up: nothing of it stays open."""
+"""A program that ends while a connection is being aborted leaves no socket open."""
 
 import asyncio
 import contextlib

@@ -14,7 +14,7 @@ from .builders import builder, refused
 
 
 class Tokens:
-    """A factory that counts: token-1, token-2, …"""
+    """A factory that returns token-1, token-2, …"""
 
     def __init__(self, prefix: str = "token") -> None:
         self.count = 0
@@ -79,7 +79,7 @@ async def test_redirects(raw_server: RawServer) -> None:
 
 
 async def test_a_redirect_without_a_token(raw_server: RawServer) -> None:
-    """N-18: the factory goes on; several redirects in a row, the last token counts."""
+    """N-18: without a token the factory is called; of several redirects the last token counts."""
     tokens = Tokens()
     raw_server.reply(url=raw_server.url + "?n=1")
     raw_server.reply(url=raw_server.url + "?n=2", accessToken="first")
@@ -98,7 +98,7 @@ async def test_a_redirect_without_a_token(raw_server: RawServer) -> None:
 
 
 async def test_a_token_in_an_offer(raw_server: RawServer) -> None:
-    """N-19: honoured without a url, too."""
+    """N-19: it is used also without a url."""
     raw_server.reply(**OFFER, accessToken="given")
     async with builder(raw_server.url, access_token_factory=Tokens().plain).build():
         pass
@@ -106,7 +106,7 @@ async def test_a_token_in_an_offer(raw_server: RawServer) -> None:
 
 
 async def test_each_start_begins_anew(raw_server: RawServer) -> None:
-    """N-20: at the URL configured, with the factory configured."""
+    """N-20: with the configured URL and the configured factory."""
     connection = builder(raw_server.url, access_token_factory=Tokens().plain).build()
     raw_server.reply(url=raw_server.url + "?there", accessToken="given")
     await connection.start()
@@ -167,14 +167,14 @@ async def test_http_redirects_without_end(raw_server: RawServer) -> None:
 
 @pytest.mark.parametrize("more", [{"url": "http://127.0.0.1:1/hub"}, OFFER])
 async def test_a_given_token_that_is_none(raw_server: RawServer, more: dict[str, Any]) -> None:
-    """N-18, N-19: not the user's fault."""
+    """N-18, N-19: NegotiationError, because the server has caused it."""
     raw_server.reply(**more, accessToken="s3cret\r\nX: y")
     error = await refused(builder(raw_server.url).build())
     assert str(error) == "The server gave a token with control characters."
 
 
 async def test_a_token_and_an_http_redirect(raw_server: RawServer) -> None:
-    """N-21, A-2: it goes along on the same server, and to no other."""
+    """N-21, A-2: it is sent to the same server, and to no other."""
     target = "/moved/negotiate?negotiateVersion=1"
     async with RawServer() as other:
         for server in (raw_server, other):
@@ -255,7 +255,7 @@ async def test_secrets(
 
 
 async def test_a_token_factory_that_fails(raw_server: RawServer) -> None:
-    """A-5: its exception is the start's, as it is; nothing is left open."""
+    """A-5: start raises its exception unchanged; nothing is left open."""
 
     def fail() -> str:
         raise LookupError("no token")
@@ -280,7 +280,7 @@ async def test_a_token_factory_that_fails(raw_server: RawServer) -> None:
 async def test_what_is_no_token(
     raw_server: RawServer, skips: bool, token: Any, error: type[Exception], text: str
 ) -> None:
-    """It never reaches the wire, nor an error."""
+    """It is not sent, and no error contains it."""
     how: dict[str, Any] = (
         {"skip_negotiation": True, "transports": HttpTransportType.WEB_SOCKETS} if skips else {}
     )
@@ -294,7 +294,7 @@ async def test_what_is_no_token(
 
 @pytest.mark.parametrize("skips", [False, True])
 async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skips: bool) -> None:
-    """There is one Authorization header, and no telling which was meant."""
+    """There can be only one Authorization header."""
     how: dict[str, Any] = (
         {"skip_negotiation": True, "transports": HttpTransportType.WEB_SOCKETS} if skips else {}
     )

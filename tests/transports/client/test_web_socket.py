@@ -34,7 +34,7 @@ NEWS = '{"type":1,"target":"News","arguments":["é"]}\x1e'.encode()
 
 
 class Pair:
-    """A started connection, its far end, and what it was told."""
+    """A started connection, the server's end, and the arguments of its callbacks."""
 
     def __init__(self, connection: HubConnection, far: RawWebSocket) -> None:
         self.connection = connection
@@ -91,7 +91,7 @@ async def test_frames_out(pair: Pair) -> None:
 
 
 async def test_many_sends_leave_in_few_frames(pair: Pair) -> None:
-    """What piles up in one tick leaves together."""
+    """Bytes written in one turn of the event loop are sent together."""
     before = len(pair.far.frames)
     await asyncio.gather(*(pair.connection.send("X", number) for number in range(100)))
     records = [await pair.far.record() for _ in range(100)]
@@ -159,7 +159,7 @@ async def test_stop(pair: Pair) -> None:
 
 
 async def test_what_was_sent_before_stop_arrives(pair: Pair) -> None:
-    """C-17: with a megabyte on its way, too."""
+    """C-17: also while a megabyte is being sent."""
     await pair.connection.send("Large", "x" * 1_000_000)
     stopping = asyncio.create_task(pair.connection.stop())
     assert len((await pair.far.record())["arguments"][0]) == 1_000_000
@@ -197,12 +197,12 @@ async def test_the_server_closes(pair: Pair, payload: bytes, text: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second that a client waits for the server's end, made short."""
+    """Shortens the second that a client waits for the server's end."""
     monkeypatch.setattr(web_socket_client, "_CLOSE_TIMEOUT", 0.05)
 
 
 async def test_a_server_that_does_not_end_tcp(impatient: None, pair: Pair) -> None:
-    """TW-5: waited for a second at most."""
+    """TW-5: the client waits for at most one second."""
     pair.far.send(CLOSE, close_payload(1000))
     await pair.far.closing()
     assert isinstance(await pair.closed.get(), ConnectionClosed)
@@ -211,7 +211,7 @@ async def test_a_server_that_does_not_end_tcp(impatient: None, pair: Pair) -> No
 
 @pytest.mark.parametrize("how", ["reset", "end"])
 async def test_a_server_that_vanishes(pair: Pair, how: str) -> None:
-    """C-16: told as the end of the connection."""
+    """C-16: the connection ends with an error."""
     calling = asyncio.create_task(pair.connection.invoke("X"))
     await pair.far.record()
     if how == "reset":
@@ -288,7 +288,7 @@ async def test_handshake_timeout(far_server: RawServer) -> None:
 
 
 async def test_a_server_that_reads_late(pair: Pair) -> None:
-    """C-21: callers wait, and go on when it reads again; all arrives, in order."""
+    """C-21: callers wait until it reads again; all messages arrive in order."""
     transport: Any = pair.far.writer.transport
     transport.pause_reading()
 
@@ -333,7 +333,7 @@ async def test_a_server_that_does_not_read(impatient: None, pair: Pair) -> None:
 
 
 async def test_a_client_whose_handlers_wait(pair: Pair) -> None:
-    """C-21: it does not read, so the server cannot write; later all arrives, in order."""
+    """C-21: it does not read, so the server cannot write; later all messages arrive."""
     gate = asyncio.Event()
     heard: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Pages of other origins: what browsers are told, and WebSockets (TC)."""
+"""Pages of other origins: CORS headers, and WebSockets (TC)."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ async def test_preflight(http: aiohttp.ClientSession, path: str, method: str) ->
 
 @pytest.mark.parametrize("origin", ["https://other.example", "http://app.example", "null"])
 async def test_preflight_of_another_origin(http: aiohttp.ClientSession, origin: str) -> None:
-    """TC-5: answered without a word about origins, which browsers take for a no."""
+    """TC-5: answered without CORS headers, which browsers take for a refusal."""
     async with host_for(APP).run() as host:
         headers = {**preflight("POST"), "Origin": origin}
         async with http.options(f"{host.url}/hub/negotiate", headers=headers) as response:
@@ -65,14 +65,14 @@ async def test_preflight_of_another_origin(http: aiohttp.ClientSession, origin: 
 
 
 async def test_what_is_no_preflight(http: aiohttp.ClientSession) -> None:
-    """TC-5: refused like any method, which the page may know."""
+    """TC-5: refused like any method, with CORS headers."""
     async with host_for(APP).run() as host:
         async with http.options(f"{host.url}/hub", headers={"Origin": APP}) as response:
             assert (response.status, told(response)) == (405, ALLOWED)
 
 
 async def test_no_policy(host: Host, http: aiohttp.ClientSession) -> None:
-    """TC-3: then nothing is said, and a preflight is a method like any other."""
+    """TC-3: then there are no CORS headers, and a preflight is a method like any other."""
     async with http.options(f"{host.url}/hub", headers=preflight("GET")) as response:
         assert (response.status, told(response)) == (405, {})
     async with http.post(f"{host.url}/hub/negotiate", headers={"Origin": APP}) as response:
@@ -92,7 +92,7 @@ async def test_no_policy(host: Host, http: aiohttp.ClientSession) -> None:
 async def test_errors_may_be_read(
     http: aiohttp.ClientSession, method: str, query: str, status: int
 ) -> None:
-    """TC-5: every answer carries the headers, also the one that nobody meant to give."""
+    """TC-5: every answer has the headers, also aiohttp's own 500."""
 
     def authenticate(request: object) -> None:
         raise LookupError("no directory")
@@ -135,7 +135,7 @@ async def test_several_origins(http: aiohttp.ClientSession) -> None:
     ],
 )
 async def test_web_sockets(upgrade: Connect, origin: str | None, status: int) -> None:
-    """TC-3: the listed origins, the hub's own, and those who are no browsers."""
+    """TC-3: the listed origins, the hub's own, and clients that are no browsers."""
     async with host_for(APP).run() as host:
         own = host.url.removeprefix("http://")
         headers = {} if origin is None else {"Origin": origin.format(host=own)}
@@ -144,14 +144,14 @@ async def test_web_sockets(upgrade: Connect, origin: str | None, status: int) ->
 
 
 async def test_origins_are_compared_as_browsers_write_them(http: aiohttp.ClientSession) -> None:
-    """TC-1: whoever writes the list may use capitals, and the default port."""
+    """TC-1: the list may contain capitals and the default port."""
     async with host_for("https://App.Example:443").run() as host:
         async with http.post(f"{host.url}/hub/negotiate", headers={"Origin": APP}) as response:
             assert told(response) == ALLOWED
 
 
 async def test_web_sockets_without_a_policy(host: Host, upgrade: Connect) -> None:
-    """TC-3: as ASP.NET Core, which asks nobody."""
+    """TC-3: as in ASP.NET Core, which checks no origins."""
     assert (await upgrade(f"{host.url}/hub", Origin="https://other.example")).head.status == 101
 
 

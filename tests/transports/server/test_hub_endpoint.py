@@ -1,4 +1,4 @@
-"""Who asks for what at ``{hub}``, and as whom (TG, A-6)."""
+"""Requests to ``{hub}``: what each one does, and their users (TG, A-6)."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ async def test_a_token_is_spent(host: Host, http: aiohttp.ClientSession, upgrade
 async def test_id(
     host: Host, http: aiohttp.ClientSession, upgrade: Connect, query: str, status: int
 ) -> None:
-    """N-13, TG-3, TG-4: the token and nothing else; without an id a connection is made."""
+    """N-13, TG-3, TG-4: only the token counts; without an id a connection is made."""
     body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")
     query = query.format(token=body["connectionToken"], id=body["connectionId"])
     web_socket = await upgrade(f"{host.url}/hub?{query}")
@@ -120,7 +120,7 @@ UNKNOWN = (404, "No Connection with that ID")
 async def test_where_there_are_only_web_sockets(
     http: aiohttp.ClientSession, method: str, query: str, expected: tuple[int, str]
 ) -> None:
-    """TG-1 … TG-6: refusals, text/plain; a POST does not ask which transports there are."""
+    """TG-1 … TG-6: refusals, text/plain; a POST does not depend on the transports."""
     host = Host()
     host.map(endpoint_options=EndpointOptions(transports=HttpTransportType.WEB_SOCKETS))
     async with host.run():
@@ -180,7 +180,7 @@ async def test_a_defective_upgrade_is_a_poll(
 
 
 class Authentication:
-    """Knows users by a query key; fails where it is asked to."""
+    """Authenticates by a query key; raises where the test asks for it."""
 
     def __init__(self) -> None:
         self.requests: list[HttpRequestData] = []
@@ -201,7 +201,7 @@ class Authentication:
 async def test_authentication(
     http: aiohttp.ClientSession, connect: Connect, upgrade: Connect, kind: str
 ) -> None:
-    """A-6, TG-11: asked once, for the request that opens the transport."""
+    """A-6, TG-11: called once, for the request that opens the transport."""
     authentication = Authentication()
     host = Host()
     host.map(
@@ -307,7 +307,7 @@ async def test_two_sockets_while_the_user_is_found_out(
 async def test_a_client_that_leaves_while_the_user_is_found_out(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, head: str
 ) -> None:
-    """A-6: nothing is left of it, and nobody is told."""
+    """A-6: no state is left, and OnDisconnected is not called."""
     asked, gate = asyncio.Event(), asyncio.Event()
 
     async def slow(_: HttpRequestData) -> None:

@@ -1,4 +1,4 @@
-"""Bytes of POSTs on their way to the hub: order, room, ends (TG-6, TG-8)."""
+"""The pipe from POSTs to the hub: order, limits, ends (TG-6, TG-8)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -88,7 +88,7 @@ async def test_little_room_before_a_transport_opens() -> None:
 
 
 async def test_early_bytes_that_fill_the_receiver() -> None:
-    """TG-8: what was paused inside ``set_receiver`` stays paused."""
+    """TG-8: reading that was paused inside ``set_receiver`` stays paused."""
     pipe = InboundPipe()
     await pipe.write(b"early")
     reading(pipe, room=1)
@@ -152,7 +152,7 @@ async def test_ignore() -> None:
 
 
 async def test_close() -> None:
-    """TG-6: a WebSocket takes over what was POSTed before it opened."""
+    """TG-6: a WebSocket gets the bytes that were POSTed before it opened."""
     pipe = InboundPipe()
     await pipe.write(b"one")
     await pipe.write(b"two")

@@ -42,7 +42,7 @@ def pipe() -> InboundPipe:
 
 
 async def test_a_body_in_pieces() -> None:
-    """TG-6: handed over when it is complete."""
+    """TG-6: it is written when it is complete."""
     inbound = pipe()
     assert await receive_post(body(b"one", b"two"), inbound) == plain_answer(200)
     assert inbound.close() == b"onetwo"
@@ -57,7 +57,7 @@ async def test_an_empty_body() -> None:
 
 
 async def test_a_small_body_that_is_cut_short() -> None:
-    """TG-5: nothing of it reaches the hub, and the next POST is not spoiled."""
+    """TG-5: none of it reaches the hub, and the next POST is intact."""
     inbound = pipe()
     assert await receive_post(cut_short(b"par", b"t"), inbound) == plain_answer(400)
     assert await receive_post(body(b"whole"), inbound) == plain_answer(200)
@@ -73,7 +73,7 @@ async def test_a_large_body_that_is_cut_short() -> None:
 
 
 async def test_a_large_body_whose_handler_is_cancelled() -> None:
-    """TG-6: the same, where an application cancels the handlers of clients that have gone."""
+    """TG-6: the same, where aiohttp cancels the handlers of disconnected clients."""
     inbound = pipe()
     inbound.ignore()
     pieces = iter([b"x" * LIMIT])

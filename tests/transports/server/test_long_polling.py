@@ -1,4 +1,4 @@
-"""What polls get and when, on a clock that the test moves (TL, TG-8, TG-10)."""
+"""What polls get, and when (TL, TG-8, TG-10)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from protocol.transports.server.long_polling import LongPollingServerTransport
 
 
 class Polling:
-    """A transport, and polls that are under way."""
+    """A transport, and polls in flight."""
 
     def __init__(self, clock: LoopClock) -> None:
         self.clock = clock
@@ -37,7 +37,7 @@ class Polling:
         return task
 
     async def poll(self) -> Any:
-        """One that is answered at once, and whose answer gets through."""
+        """A poll that is answered at once, and whose answer is delivered."""
         task = await self.start()
         assert task.done()
         self.transport.delivered()
@@ -92,7 +92,7 @@ async def test_a_poll_times_out(polling: Polling) -> None:
 
 
 async def test_a_newer_poll_replaces_the_older(polling: Polling) -> None:
-    """TL-7: each older one ends, the newest gets what comes."""
+    """TL-7: each older one ends, the newest gets the bytes."""
     polls = [await polling.start(number) for number in range(3)]
     assert [poll.done() for poll in polls] == [True, True, False]
     polling.transport.write(b"news")
@@ -116,7 +116,7 @@ async def test_a_poll_that_comes_in_the_tick_of_the_news(polling: Polling) -> No
 
 
 async def test_the_client_of_a_poll_leaves(polling: Polling) -> None:
-    """TL-8: the news wait for the next poll; the end of another poll means nothing."""
+    """TL-8: the bytes wait for the next poll; the end of another poll has no effect."""
     poll = await polling.start("mine")
     polling.transport.abandon("another")
     await polling.clock.settle()
@@ -128,7 +128,7 @@ async def test_the_client_of_a_poll_leaves(polling: Polling) -> None:
 
 
 async def test_an_answer_that_did_not_get_through(polling: Polling) -> None:
-    """TL-8: comes first of all with the next poll, be it there already or not."""
+    """TL-8: the next poll gets these bytes first, whether it waits already or not."""
     polling.transport.write(b"one")
     answer = await polling.transport.poll("first")
     assert answer == b"one"
@@ -142,7 +142,7 @@ async def test_an_answer_that_did_not_get_through(polling: Polling) -> None:
 
 
 async def test_nobody_overtakes_an_answer(polling: Polling) -> None:
-    """TL-8: while one is under way, what is behind it waits to learn whether it gets through."""
+    """TL-8: while an answer is being sent, later bytes wait."""
     polling.transport.write(b"one")
     assert await polling.transport.poll("first") == b"one"
     polling.transport.write(b"two")
@@ -160,7 +160,7 @@ async def test_nobody_overtakes_an_answer(polling: Polling) -> None:
 
 
 async def test_the_end_while_an_answer_is_under_way(polling: Polling) -> None:
-    """TL-10: nobody waits for what nobody will tell."""
+    """TL-10: after an abort, no poll waits for a delivery."""
     polling.transport.write(b"one")
     assert await polling.transport.poll("first") == b"one"
     poll = await polling.start()
@@ -171,7 +171,7 @@ async def test_the_end_while_an_answer_is_under_way(polling: Polling) -> None:
 
 
 async def test_whoever_polls_is_there(polling: Polling) -> None:
-    """TG-10: also when there is something each time, and no poll has to wait."""
+    """TG-10: also if each poll is answered at once."""
     for _ in range(40):
         polling.transport.write(b"news")
         assert await polling.poll() == b"news"
@@ -240,7 +240,7 @@ async def test_an_end_that_nobody_polls(polling: Polling) -> None:
 
 
 async def test_terminate(polling: Polling) -> None:
-    """TL-9: the hub learns of it at once; what it has to say goes to the poll that waits."""
+    """TL-9: the hub's input ends at once; its last bytes go to the waiting poll."""
     poll = await polling.start()
     polling.transport.terminate()
     await polling.clock.settle()
@@ -260,7 +260,7 @@ async def test_terminate_behind_the_end(polling: Polling) -> None:
 
 
 async def test_drain(polling: Polling) -> None:
-    """TG-8: whoever waits goes on when a poll has taken what there was, or nobody will."""
+    """TG-8: ``drain`` returns when a poll has taken the bytes, or none will."""
     polling.transport.write(b"x" * 400)
     await polling.transport.drain()
     polling.transport.write(b"x" * 400)

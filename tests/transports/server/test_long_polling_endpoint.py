@@ -1,4 +1,4 @@
-"""Hubs over long polling, as it travels (TL, TG-6)."""
+"""Hubs over long polling, over HTTP (TL, TG-6)."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ async def test_calls(host: Host, http: aiohttp.ClientSession) -> None:
 
 
 async def test_an_aborted_poll_loses_nothing(host: Host, http: aiohttp.ClientSession) -> None:
-    """TL-8: what comes after a client has hung up is for its next poll."""
+    """TL-8: bytes after a client has disconnected are for its next poll."""
     client = await HttpClient.polling(http, f"{host.url}/hub")
     head = "GET {target} HTTP/1.1"
     for number in range(3):
@@ -46,7 +46,7 @@ async def test_an_aborted_poll_loses_nothing(host: Host, http: aiohttp.ClientSes
 
 
 async def test_posts_do_not_mix(host: Host, http: aiohttp.ClientSession) -> None:
-    """TG-6: a second POST waits for the first, however slowly that comes."""
+    """TG-6: a second POST waits for the first, however slow that is."""
     client = await HttpClient.polling(http, f"{host.url}/hub")
     body = b'{"type":1,"invocationId":"1","target":"Echo","arguments":["first"]}\x1e'
     head = f"POST {{target}} HTTP/1.1\nContent-Length: {len(body)}"
@@ -69,7 +69,7 @@ async def test_posts_do_not_mix(host: Host, http: aiohttp.ClientSession) -> None
 async def test_a_large_post_that_is_cut_short(
     end_host: EndHost, http: aiohttp.ClientSession
 ) -> None:
-    """TG-6: the hub has had a part of it, so that the connection cannot go on."""
+    """TG-6: the hub has got a part of it, so the connection ends."""
     client = await HttpClient.polling(http, f"{end_host.url}/hub")
     head = "POST {target} HTTP/1.1\nContent-Length: 200000"
     async with raw_request(client.url, head) as (_, writer):
@@ -83,7 +83,7 @@ async def test_a_large_post_that_is_cut_short(
 
 
 async def test_broken_chunks(host: Host, http: aiohttp.ClientSession) -> None:
-    """TG-5: 400; nothing of it has reached the hub."""
+    """TG-5: 400; none of it has reached the hub."""
     client = await HttpClient.polling(http, f"{host.url}/hub")
     head = "POST {target} HTTP/1.1\nTransfer-Encoding: chunked"
     async with raw_request(client.url, head) as (reader, writer):
@@ -110,7 +110,7 @@ async def test_a_post_ends_with_its_connection(host: Host, http: aiohttp.ClientS
 
 
 async def test_a_post_to_what_nobody_picks_up(http: aiohttp.ClientSession) -> None:
-    """N-27: more than there is room for waits until the connection expires."""
+    """N-27: a body that is too large waits until the connection expires."""
     host = Host()
     host.map(endpoint_options=EndpointOptions(disconnect_timeout=0.05))
     async with host.run():
@@ -130,7 +130,7 @@ class BigHub(BasicHub):
 
 
 async def test_an_answer_that_nobody_reads(http: aiohttp.ClientSession) -> None:
-    """TL-10: after the send timeout the client is cut off."""
+    """TL-10: after the send timeout the connection is cut."""
     BigHub.ended = []
     host = Host()
     host.map(
@@ -182,7 +182,7 @@ async def test_the_application_ends(http: aiohttp.ClientSession) -> None:
 
 
 async def test_the_application_ends_between_two_polls(http: aiohttp.ClientSession) -> None:
-    """L-6: who cannot poll any more is not waited for."""
+    """L-6: the end does not wait for a poll that cannot come."""
     host = Host()
     host.map(endpoint_options=EndpointOptions())
     async with host.run():
@@ -225,7 +225,7 @@ async def test_nothing_secret_is_logged(
 async def test_disconnect_timeout(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TG-10: who does not poll is gone, its messages with it."""
+    """TG-10: the connection of a client that does not poll ends, with its messages."""
     BigHub.ended = []
     host = Host()
     host.map(hub_class=BigHub)
@@ -249,7 +249,7 @@ class StubbornHub(Hub):
 
 
 async def test_while_on_disconnected_runs(http: aiohttp.ClientSession) -> None:
-    """TG-6, TL-9: after DELETE nothing is taken nor given, but a second DELETE is fine."""
+    """TG-6, TL-9: after DELETE, POSTs and polls are refused; a second DELETE is not."""
     StubbornHub.gate = asyncio.Event()
     host = Host()
     host.map(hub_class=StubbornHub)

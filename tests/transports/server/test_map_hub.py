@@ -1,4 +1,4 @@
-"""map_hub: paths, several hubs and paths in one application, what cannot be, and the end (LA-3)."""
+"""map_hub: paths, several hubs and paths in one application, errors, and the end (LA-3)."""
 
 import asyncio
 from typing import Any
@@ -79,7 +79,7 @@ def test_paths_that_nobody_could_ask_for(path: str, text: str) -> None:
     ],
 )
 def test_what_is_of_another_type(given: dict[str, Any], text: str) -> None:
-    """And nothing is mapped by it."""
+    """TypeError is raised, and no hub is mapped."""
     app = web.Application()
     with pytest.raises(TypeError, match=text):
         map_hub(app, **{"path": "/hub", "hub_class": BasicHub, **given})
@@ -109,7 +109,7 @@ async def test_options_are_given_once(more: dict[str, Any]) -> None:
 
 
 async def test_a_class_that_cannot_be_served() -> None:
-    """S-1: found out when it is mapped."""
+    """S-1: the error is raised when it is mapped."""
 
     class DuplicateHub(Hub):
         @hub_method("Send")
@@ -135,7 +135,7 @@ async def test_a_class_that_cannot_be_served() -> None:
 async def test_paths(
     http: aiohttp.ClientSession, path: str, urls: list[str], others: list[str]
 ) -> None:
-    """LA-3: every character stands for itself, letters for both their cases."""
+    """LA-3: every character matches itself, and letters both cases."""
     host = Host()
     host.map(path)
     async with host.run():
@@ -153,7 +153,7 @@ async def connected(connect: Connect, host: Host, *paths: str) -> list[RawWebSoc
 
 
 async def test_two_paths_of_one_class_share_their_clients(connect: Connect) -> None:
-    """N-13, G-5: all, groups and users span them; the context is about both."""
+    """N-13, G-5: all, groups and users span both paths, and so does the context."""
     host = Host()
     contexts = [host.map("/one"), host.map("/two")]
     async with host.run():

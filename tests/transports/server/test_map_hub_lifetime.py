@@ -16,7 +16,7 @@ class OtherHub(Hub):
 
 
 class Journal(DefaultHubLifetimeManager):
-    """Notes what it is asked to do, and fails where it is told to."""
+    """Records its calls, and raises where the test asks for it."""
 
     def __init__(self, entries: list[str], name: str = "", failing: str = "") -> None:
         super().__init__()
@@ -84,7 +84,7 @@ async def test_sends_while_the_application_shuts_down(connect: Connect) -> None:
 
 
 async def test_a_start_that_fails_stops_the_application() -> None:
-    """What was started before is closed; the failed one and those behind it are not."""
+    """Managers that were started are closed; the failed one and later ones are not."""
     app, entries = web.Application(), list[str]()
     third = type("ThirdHub", (Hub,), {})
     map_hub(app, "/one", BasicHub, lifetime=Journal(entries, "one "))

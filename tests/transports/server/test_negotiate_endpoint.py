@@ -168,7 +168,7 @@ async def test_unknown_paths_below_a_hub(
 
 
 async def test_other_paths_are_the_application_s(http: aiohttp.ClientSession) -> None:
-    """TG-1a: what is not below a hub is none of our business."""
+    """TG-1a: addresses that are not below a hub are not changed."""
     host = Host()
     host.map()
 

@@ -1,4 +1,4 @@
-"""Hubs over Server-Sent Events, as they travel (TS_, TG)."""
+"""Hubs over Server-Sent Events, over HTTP (TS_, TG)."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from tests.transports.raw_web_socket import HANDSHAKE
 
 
 async def test_the_stream_opens(host: Host, http: aiohttp.ClientSession) -> None:
-    """TS_-2, TS_-3: headers and a comment, before the client has said a word."""
+    """TS_-2, TS_-3: headers and a comment, before the client has sent anything."""
     client = await HttpClient.negotiated(http, f"{host.url}/hub")
     async with client.listen() as stream:
         assert stream.response.status == 200
@@ -31,7 +31,7 @@ async def test_the_stream_opens(host: Host, http: aiohttp.ClientSession) -> None
 
 
 async def test_calls_and_events(host: Host, http: aiohttp.ClientSession) -> None:
-    """TS_-4, TS_-7: what is sent in one tick is one event, of whole records."""
+    """TS_-4, TS_-7: the records of one turn of the event loop are one event."""
     client = await HttpClient.negotiated(http, f"{host.url}/hub")
     async with client.listen() as stream:
         await client.post(HANDSHAKE)
@@ -55,7 +55,7 @@ class RelayHub(Hub):
 
 
 async def test_line_ends_in_payloads(http: aiohttp.ClientSession) -> None:
-    """TS_-4, TS_-5: what somebody else wrote over several lines stays one event."""
+    """TS_-4, TS_-5: a payload with several lines stays one event."""
     host = Host()
     host.map(hub_class=RelayHub)
     async with host.run():
@@ -71,7 +71,7 @@ async def test_line_ends_in_payloads(http: aiohttp.ClientSession) -> None:
 
 
 async def test_no_binary_protocol(host: Host, http: aiohttp.ClientSession) -> None:
-    """TS_-8, H-7: refused in words, then the stream ends."""
+    """TS_-8, H-7: the handshake is refused with an error, then the stream ends."""
     client = await HttpClient.negotiated(http, f"{host.url}/hub")
     async with client.listen() as stream:
         await client.post('{"protocol":"messagepack","version":1}\x1e')
@@ -82,7 +82,7 @@ async def test_no_binary_protocol(host: Host, http: aiohttp.ClientSession) -> No
 
 
 async def test_an_old_client(host: Host, http: aiohttp.ClientSession) -> None:
-    """HTTP/1.0 knows no chunks: the events come bare, and the end is the connection's."""
+    """HTTP/1.0 has no chunks: the events are not framed, and the TCP connection ends."""
     client = await HttpClient.negotiated(http, f"{host.url}/hub")
     head = "GET {target} HTTP/1.0\nAccept: text/event-stream"
     async with raw_request(client.url, head) as (reader, _):
@@ -105,7 +105,7 @@ async def test_the_hub_ends_it(host: Host, http: aiohttp.ClientSession) -> None:
 
 
 async def test_the_client_leaves(end_host: EndHost, http: aiohttp.ClientSession) -> None:
-    """TS_-6, L-4: noticed without a word, and soon."""
+    """TS_-6, L-4: the server notices it soon, although nothing is sent."""
     client = await HttpClient.negotiated(http, f"{end_host.url}/hub")
     async with client.listen() as stream:
         await client.post(HANDSHAKE)
@@ -115,7 +115,7 @@ async def test_the_client_leaves(end_host: EndHost, http: aiohttp.ClientSession)
 
 
 async def test_the_application_ends(http: aiohttp.ClientSession) -> None:
-    """L-6: a Close that invites to return, and the end of the stream."""
+    """L-6: a Close with allowReconnect, and the end of the stream."""
     host = Host()
     host.map()
     async with host.run():

@@ -1,4 +1,4 @@
-"""What the server's WebSocket takes, and what it closes over, frame by frame (TW-3 … TW-13)."""
+"""The frames that the server's WebSocket accepts and refuses (TW-3 … TW-13)."""
 
 import json
 from typing import Any
@@ -62,7 +62,7 @@ async def test_a_call_behind_many_pings(client: RawWebSocket) -> None:
 
 
 async def test_a_violation_that_comes_with_the_upgrade(end_host: EndHost) -> None:
-    """TW-3: what comes before the transport has a receiver counts, too: 1007."""
+    """TW-3: text that arrives before the transport has a receiver is checked too: 1007."""
     handshake, text = HANDSHAKE.encode(), b"\xff"
     behind = encode(TEXT, handshake, masked=True) + encode(TEXT, text, masked=True)
     web_socket = await open_raw(f"{end_host.url}/hub", behind=behind)
@@ -73,7 +73,7 @@ async def test_a_violation_that_comes_with_the_upgrade(end_host: EndHost) -> Non
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 async def test_opcodes_in(end_host: EndHost, upgrade: Connect, opcode: int) -> None:
-    """TW-3: the opcode says nothing about what is inside."""
+    """TW-3: the opcode has no meaning."""
     web_socket = await upgrade(f"{end_host.url}/hub")
     web_socket.send(opcode, HANDSHAKE.encode())
     assert await web_socket.record() == {}
@@ -115,7 +115,7 @@ async def test_a_character_cut_between_binary_messages(client: RawWebSocket) -> 
 
 
 async def test_control_frames_between_fragments(client: RawWebSocket) -> None:
-    """TW-9: a Ping is answered with its payload, a Pong that nobody asked for ignored."""
+    """TW-9: a Ping is answered with its payload; an unrequested Pong is ignored."""
     client.send(TEXT, ECHO[:10], fin=False)
     client.send(PING, b"payload")
     client.send(PONG, b"")
@@ -161,7 +161,7 @@ async def test_violations(
 
 
 async def test_a_message_beyond_all_measure(connect: Connect) -> None:
-    """F-4: what no hub message could need is refused by the frame already: 1009."""
+    """F-4: a WebSocket message above its own limit is refused with 1009."""
     host = EndHost(HubOptions(maximum_receive_message_size=1024))
     async with host.run():
         client = await connect(f"{host.url}/hub")

@@ -80,7 +80,7 @@ async def test_an_unanswered_close(end_host: EndHost, client: RawWebSocket) -> N
 async def test_an_unanswered_close_after_a_violation(
     end_host: EndHost, client: RawWebSocket
 ) -> None:
-    """TW-13, TW-6: the same, and the method that runs meanwhile is none of its business."""
+    """TW-13, TW-6: the same while a method runs."""
     hold = json.dumps(call("Hold")).encode() + b"\x1e"
     client.writer.write(encode(TEXT, hold, masked=True) + encode(TEXT, b"", masked=True, bits=0x40))
     assert (await client.closing()).code == 1002
@@ -92,7 +92,7 @@ async def test_an_unanswered_close_after_a_violation(
 
 
 async def test_on_disconnected_fails(connect: Connect) -> None:
-    """TW-6: 1011, behind the hub's Close."""
+    """TW-6: 1011, after the hub's Close."""
 
     class FailingHub(BasicHub):
         async def on_disconnected(self, error: Exception | None) -> None:
@@ -132,7 +132,7 @@ async def test_a_client_that_vanishes_inside_a_message(
 async def test_a_client_that_vanishes_during_a_call(
     end_host: EndHost, client: RawWebSocket
 ) -> None:
-    """TW-8, L-1: noticed while the method runs; its answer goes nowhere."""
+    """TW-8, L-1: the end is noticed while the method runs; its answer is dropped."""
     client.send_records(call("Hold"))
     client.send(PING)
     await client.frame()
@@ -156,7 +156,7 @@ async def test_a_handshake_that_fails(end_host: EndHost, upgrade: Connect) -> No
 async def test_a_method_that_goes_on_keeps_the_place_of_its_connection(
     connect: Connect, upgrade: Connect
 ) -> None:
-    """Or a client could have any number of methods running: one for each connection it leaves."""
+    """Otherwise a client could leave a running method on any number of connections."""
     host = EndHost(
         endpoint_options=EndpointOptions(maximum_connections=1, close_timeout=CLOSE_TIMEOUT)
     )

@@ -52,7 +52,7 @@ async def test_no_limit(connect: Connect) -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off(connect: Connect) -> None:
-    """TG-9: by what waits for it; who reads gets everything."""
+    """TG-9: it is cut by its buffer; a client that reads gets every message."""
     host = EndHost(HubOptions(maximum_outbound_buffer_size=512 * 1024))
     async with host.run():
         slow, quick = [await connect(f"{host.url}/hub") for _ in range(2)]
@@ -69,7 +69,7 @@ async def test_a_client_that_does_not_read_is_cut_off(connect: Connect) -> None:
 async def test_a_method_that_sends_much_to_its_caller(
     end_host: EndHost, client: RawWebSocket
 ) -> None:
-    """TG-8: it goes at the caller's pace, within the bounds of what may be buffered."""
+    """TG-8: the method is as slow as its caller reads; the buffer stays within its limit."""
     stop_reading(client)
     client.send_records(call("TellMuch", 30))
     before = -1
@@ -89,7 +89,7 @@ async def test_a_method_that_sends_much_to_its_caller(
 async def test_who_waits_for_a_client_is_woken_by_its_socket(
     end_host: EndHost, connect: Connect, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
-    """TG-8: nobody looks again and again; who gives up takes nobody else along."""
+    """TG-8: waiting does not poll; a cancelled waiter does not cancel the others."""
     loop = asyncio.get_running_loop()
     delays: list[float] = []
     call_at = loop.call_at

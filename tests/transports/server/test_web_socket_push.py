@@ -1,4 +1,4 @@
-"""How messages are pushed, and what happens with an aiohttp that has changed inside."""
+"""How messages are pushed, and the fallback for an aiohttp with other private names."""
 
 import asyncio
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def test_another_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_parser_that_does_not_call_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the parser were compiled together with its own queue."""
+    """As if the parser were compiled together with its own queue."""
 
     class Deaf:
         def __init__(self, *_: object, **__: object) -> None: ...
@@ -60,7 +60,7 @@ BROKEN: Final = b"\x83\x80\0\0\0\0"
 
 
 class Socket:
-    """aiohttp's side of a WebSocket: notes what is asked of the protocol, and what is pushed."""
+    """aiohttp's side of a WebSocket: records the calls of the protocol, and the pushed messages."""
 
     def __init__(self) -> None:
         self.journal: list[str] = []
@@ -132,7 +132,7 @@ async def test_the_end_comes_behind_what_is_unparsed() -> None:
 
 
 async def test_a_broken_frame_in_a_large_read() -> None:
-    """What comes before it is pushed, what is behind it is not; the protocol is closed."""
+    """Messages before it are pushed, those after it are not; the protocol is closed."""
     socket = Socket()
     socket.parser.feed_data(TINY * 5_000 + BROKEN + TINY * 5_000)
     await turns(10)
