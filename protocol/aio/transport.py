@@ -61,7 +61,7 @@ class Transport(Protocol):
         """
 
     def flush(self) -> None:
-        """Sends at once what is queued."""
+        """Sends the queued bytes at once."""
 
     @property
     def buffered(self) -> int:

@@ -10,13 +10,13 @@ class HubConnectionOptions:
     """Times in seconds, sizes in bytes."""
 
     handshake_timeout: float = 15.0
-    """The longest time from the open transport to the server's handshake response (H-12)."""
+    """The longest time from the open transport to the server's handshake response."""  # H-12
 
     keep_alive_interval: float = 15.0
-    """A Ping is sent when nothing was sent for this long (K-4)."""
+    """A Ping is sent when nothing was sent for this long."""  # K-4
 
     server_timeout: float = 30.0
-    """The connection ends when nothing was received for this long (K-2)."""
+    """The connection ends when nothing was received for this long."""  # K-2
 
     maximum_receive_message_size: int | None = 64 * 1024 * 1024
     """The connection ends at a larger hub message. None: no limit, as in .NET's client. The default
@@ -24,11 +24,11 @@ class HubConnectionOptions:
 
     maximum_send_message_size: int | None = None
     """A larger invocation raises MessageTooLargeError and is not sent; a server closes the
-    connection when a message exceeds its own limit (F-4). None: no limit."""
+    connection when a message exceeds its own limit. None: no limit."""  # F-4
 
     maximum_waiting_events_size: int = 64 * 1024 * 1024
     """The connection ends when more events wait for their handlers while a call waits for its
-    answer. While no call waits, reading pauses at 1 MiB of waiting events instead (C-21)."""
+    answer. While no call waits, reading pauses at 1 MiB of waiting events instead."""  # C-21
 
     def __post_init__(self) -> None:
         check_options(self)

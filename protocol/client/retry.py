@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
-"""Seconds before attempts 1 to 4; there is no further attempt (R-1)."""
+"""Seconds before attempts 1 to 4; there is no further attempt."""  # R-1
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,16 +44,16 @@ class HubConnectionBuilder:
         """Sets the URL of the hub, and how it is reached. Required.
 
         ``url`` is absolute, with the scheme http, https, ws or wss. Its query is sent with every
-        request. ``transports`` may be used: the first one that the server lists and that can be
-        opened is taken. ``headers`` and ``cookies`` are sent with every request, the WebSocket's
-        included. Cookies that the server sets are kept across reconnects.
+        request. ``transports`` are those that may be used: of these, the first one that the server
+        lists and that can be opened is taken. ``headers`` and ``cookies`` are sent with every
+        request, the WebSocket's included. Cookies that the server sets are kept across reconnects.
 
         ``access_token_factory``, plain or async, returns a token or None. It is called for each
         negotiate request, for each WebSocket, and when a later request is answered with 401.
         ``skip_negotiation`` opens a WebSocket without a negotiate request; ``transports`` has to
         be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the
-        certificates to trust, or False to accept any certificate. ``close_timeout`` is how many
-        seconds sending what is queued may take when the connection ends.
+        certificates to trust, or False to accept any certificate. ``close_timeout`` is the number
+        of seconds that sending the queued bytes may take when the connection ends.
 
         Raises ValueError for an invalid URL, for headers and cookies that no request can carry and
         for options that exclude each other, and TypeError for a value of a wrong type.

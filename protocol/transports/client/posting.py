@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 class PostingClientTransport(ABC):
     """An ``aio.transport.Transport`` that sends POST requests to ``url``.
 
-    At the end, sending what is queued may take ``close_timeout`` seconds, and announcing the end as
-    many again.
+    At the end, sending the queued bytes may take ``close_timeout`` seconds, and announcing the end
+    as many again.
     """
 
     def __init__(self, http: HttpClient, url: str, close_timeout: float) -> None:
@@ -61,7 +61,7 @@ class PostingClientTransport(ABC):
         return self._sender.buffered
 
     async def close(self, *, failed: bool = False) -> None:
-        """See Transport. What is queued is sent before the end is announced (TL-12)."""
+        """See Transport. Queued bytes are sent before the end is announced (TL-12)."""
         await asyncio.shield(self._start_end(self._close_timeout))
 
     def abort(self) -> None:

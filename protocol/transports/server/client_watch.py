@@ -28,9 +28,9 @@ class ClientWatch:
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def watching(self, request: web.BaseRequest, gone: Callable[[], None]) -> Iterator[None]:
-        """Watches ``request`` inside the context. ``gone`` is called; it must not raise."""
-        self._watched[id(request)] = (request, gone)
+    def watching(self, request: web.BaseRequest, on_gone: Callable[[], None]) -> Iterator[None]:
+        """Watches ``request`` inside the context. ``on_gone`` must not raise an exception."""
+        self._watched[id(request)] = (request, on_gone)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._check_regularly())
         try:
@@ -47,7 +47,7 @@ class ClientWatch:
     async def _check_regularly(self) -> None:
         while self._watched:
             await asyncio.sleep(_INTERVAL)
-            for key, (request, gone) in list(self._watched.items()):
+            for key, (request, on_gone) in list(self._watched.items()):
                 if is_gone(request):
                     del self._watched[key]
-                    gone()
+                    on_gone()
