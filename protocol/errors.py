@@ -3,20 +3,20 @@
 ::
 
     SignalRError
-    ├── ProtocolError                never raised bare
-    │   ├── LocalProtocolError       our caller broke a rule; nothing was sent, all goes on
-    │   │   ├── MessageTooLargeError
-    │   │   └── TranscodingError
-    │   └── RemoteProtocolError      the peer broke a rule; its connection has to be closed
-    │       └── TransportViolationError  … of the transport: no Close can be sent either
+    ├── ProtocolError                a base class only
+    │   ├── LocalProtocolError       the caller broke a rule; nothing was sent, the connection lives
+    │   │   ├── MessageTooLargeError     a message is over the limit for sending
+    │   │   └── TranscodingError         a payload has no form in the other hub protocol
+    │   └── RemoteProtocolError      the peer broke a rule; the connection must be closed
+    │       └── TransportViolationError  a rule of the transport; no Close message can be sent
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
-    ├── NegotiationError             no connection: what the server answered to negotiate
-    ├── HandshakeError               no connection: the hub protocol was not agreed
-    ├── NotConnectedError            nothing was sent, there is no connection to send it on
+    ├── NegotiationError             negotiate failed; there is no connection
+    ├── HandshakeError               the handshake failed; there is no connection
+    ├── NotConnectedError            there is no connection; nothing was sent
     ├── ConnectionClosed             the connection ended; calls in flight may or may not have run
-    │   └── ServerTimeoutError
-    └── HubException                 the method on the other side failed; its text is safe to show
-        └── GroupLimitError          … ours: a connection may not join one more group
+    │   └── ServerTimeoutError           the server was silent for too long
+    └── HubException                 a hub method failed; the text is meant for the caller
+        └── GroupLimitError              a connection cannot join a group
 
 Errors carry data in attributes and a sentence in ``str()``. The code that catches an error decides
 what is closed.
@@ -27,13 +27,14 @@ from typing import ClassVar, Final
 import msgspec
 
 DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
-"""What msgspec raises for bytes that it cannot decode; which of them differs by release."""
+"""The exceptions that msgspec raises for bytes it cannot decode; which one depends on its release.
+"""
 
 
 class SignalRError(Exception):
     """Base class of the exceptions of this library.
 
-    ``str()`` may quote the peer. ``summary`` does not, so it can be logged.
+    ``str()`` may contain text of the peer. ``summary`` contains none, so it can be logged.
     """
 
     _summary: str | None = None
@@ -44,7 +45,7 @@ class SignalRError(Exception):
 
     @property
     def summary(self) -> str:
-        """One line that describes the error without any text of the peer."""
+        """One line that describes the error, without any text of the peer."""
         return str(self) if self._summary is None else self._summary
 
 
@@ -53,15 +54,15 @@ class ProtocolError(SignalRError):
 
 
 class LocalProtocolError(ProtocolError):
-    """Our own caller asked for something the protocol does not allow; nothing was sent."""
+    """The caller asked for something that the protocol does not allow; nothing was sent."""
 
     exception_name: ClassVar[str] = "InvalidOperationException"
 
 
 class MessageTooLargeError(LocalProtocolError):
-    """A message is larger than the limit set for sending.
+    """A message is larger than the limit for sending.
 
-    ``size`` and ``limit`` are bytes of the whole frame, terminator included.
+    ``size`` and ``limit`` are bytes of the whole frame, delimiter included.
     """  # F-4
 
     def __init__(self, size: int, limit: int) -> None:
@@ -93,7 +94,9 @@ class RemoteProtocolError(ProtocolError):
 
 
 class TransportViolationError(RemoteProtocolError):
-    """The peer broke a rule of the transport, as by a Text message that is not UTF-8."""  # TW-3
+    """The peer broke a rule of the transport, for example with a Text message that is not UTF-8."""
+
+    # TW-3
 
     def __init__(self, message: str, *, summary: str | None = None) -> None:
         super().__init__(message, "WebSocketException", summary=summary)
@@ -106,7 +109,7 @@ class ArgumentBindingError(SignalRError):
 
 
 class NegotiationError(SignalRError):
-    """Negotiate failed. ``status`` is the HTTP status, None when there was no usable answer."""
+    """Negotiate failed. ``status`` is the HTTP status, or None if there was no usable answer."""
 
     def __init__(
         self, message: str, status: int | None = None, *, summary: str | None = None
@@ -116,11 +119,13 @@ class NegotiationError(SignalRError):
 
 
 class HandshakeError(SignalRError):
-    """The handshake failed; on a client ``str()`` holds the server's text."""  # H-12
+    """The handshake failed. On a client ``str()`` contains the error text of the server, if any."""
+
+    # H-12
 
 
 class NotConnectedError(SignalRError):
-    """There is no live connection; nothing was sent."""
+    """There is no open connection; nothing was sent."""
 
 
 class ConnectionClosed(SignalRError):
@@ -142,15 +147,15 @@ class ServerTimeoutError(ConnectionClosed):
 
 
 class HubException(SignalRError):
-    """An error that is meant for the other side.
+    """An error whose text is meant for the other side.
 
-    Raised by a hub method, its text reaches the caller even without detailed errors. Raised
-    by ``invoke``, ``str()`` is the text the hub answered with.
+    When a hub method raises it, the caller gets its text even without detailed errors. When
+    ``invoke`` raises it, ``str()`` is the error text of the hub's answer.
     """  # S-8
 
     @property
     def summary(self) -> str:
-        """The exception's name: its text is a hub's."""
+        """The name of the class: ``str()`` may be a hub's text."""
         return type(self).__name__
 
 
@@ -165,7 +170,10 @@ class GroupLimitError(HubException):
 
 
 def error_details(error: BaseException, detailed: bool) -> str:
-    """The text for a peer: that of a HubException always, that of others only if ``detailed``."""
+    """The end of an error text for a peer: a blank, the exception's name and its text.
+
+    Empty for any exception but a HubException, unless ``detailed``.
+    """
     if not detailed and not isinstance(error, HubException):
         return ""
     name = getattr(error, "exception_name", type(error).__name__)

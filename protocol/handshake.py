@@ -1,7 +1,8 @@
 """The handshake that starts a connection: which hub protocol, which version (section H).
 
-Always one JSON record each way, whatever the hub protocol. Decides what is acceptable and the exact
-texts of refusals; timing and closing are left to the connection.
+The handshake is one JSON record in each direction, whatever the hub protocol. This module decides
+which requests and responses are acceptable, and the exact texts of refusals. Timeouts and closing
+are left to ``client.connection`` and ``server.connection``.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ SUCCESS_RESPONSE: Final = b"{}" + RECORD_SEPARATOR
 
 
 class HandshakeRequest(Struct, frozen=True):
-    """What a client asks for. ``version`` is any Int32 (H-5)."""
+    """The hub protocol that a client asks for, by name. ``version`` is any Int32 (H-5)."""
 
     protocol: str
     version: int
@@ -32,14 +33,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def write_request(request: HandshakeRequest) -> bytes:
-    """The request's record."""
+    """The request as a record, separator included."""
     return _encode(request) + RECORD_SEPARATOR
 
 
 def read_request(record: bytes) -> HandshakeRequest:
     """The request in ``record`` (H-1).
 
-    Raises RemoteProtocolError with what .NET finds wrong first (H-10).
+    Raises RemoteProtocolError for the fault that .NET finds first (H-10).
     """
     protocol: str | None = None
     version: int | None = None
@@ -70,12 +71,16 @@ def read_request(record: bytes) -> HandshakeRequest:
 
 
 def write_response(error: str | None = None) -> bytes:
-    """The response's record; ``error`` None means success: ``{}``, nothing else (H-2)."""
+    """The response as a record, separator included; without an ``error`` it is ``{}`` (H-2)."""
     return SUCCESS_RESPONSE if error is None else _encode({"error": error}) + RECORD_SEPARATOR
 
 
 def read_response(record: bytes) -> None:
-    """Accepts a success. Raises HandshakeError with the server's or our own reason (H-12)."""
+    """Checks that the server accepted the request.
+
+    Raises HandshakeError with the server's error text, or because ``record`` is not a response
+    (H-12).
+    """
     refusal: str | None = None
 
     def read_member(name: str, position: int) -> int:
@@ -102,10 +107,11 @@ def read_response(record: bytes) -> None:
 
 
 class ServerHandshake:
-    """Waits for the request and answers it.
+    """The server's half of the handshake: reads the request and decides on it.
 
-    ``protocols`` maps lower-case names to the hub protocols on offer. ``maximum_size`` is that of
-    any message (H-9).
+    ``protocols`` maps lower-case names to the hub protocols that the server speaks. The transport
+    carries ``transfer_formats``. ``maximum_size`` limits the bytes of the record, as it limits
+    those of each message (H-9).
     """
 
     __slots__ = ("_detailed_errors", "_framer", "_protocols", "_transfer_formats")
@@ -124,9 +130,10 @@ class ServerHandshake:
         self._detailed_errors = detailed_errors
 
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
-        """The hub protocol agreed on and the bytes behind the request (H-3), or None: go on.
+        """The hub protocol agreed on and the bytes after the request (H-3).
 
-        Raises HandshakeError whose text is the error to answer with (H-6…H-10).
+        None while the request is incomplete. Raises HandshakeError, whose text is the error to
+        answer with (H-6…H-10).
         """
         try:
             taken = self._framer.take_record(data)
@@ -145,7 +152,7 @@ class ServerHandshake:
         return self._agree(request), rest
 
     def _agree(self, request: HandshakeRequest) -> HubProtocol:
-        """Name, version, transfer format, in this order (H-8)."""
+        """Checks name, version and transfer format, in this order (H-8)."""
         protocol = self._protocols.get(request.protocol.lower())
         if protocol is None:
             raise HandshakeError(f"The protocol '{request.protocol}' is not supported.")
@@ -163,9 +170,12 @@ class ServerHandshake:
 
 
 class ClientHandshake:
-    """Sends the request and waits for the response. Version 1, the one every server takes (H-5)."""
+    """The client's half of the handshake: makes the request and reads the response.
 
-    # A response is `{}` or an error text; a server that sends more is none of SignalR's.
+    It asks for version 1, which every server accepts (H-5).
+    """
+
+    # A response is `{}` or an error text. Whatever sends a longer one is not a SignalR server.
     MAXIMUM_RESPONSE_SIZE: Final = 64 * 1024
 
     def __init__(self, protocol: HubProtocol) -> None:
@@ -173,13 +183,14 @@ class ClientHandshake:
         self._framer = RecordFramer(self.MAXIMUM_RESPONSE_SIZE)
 
     def request(self) -> bytes:
-        """The first bytes to send."""
+        """The record of the request, the first bytes to send."""
         return write_request(HandshakeRequest(self._protocol.name, 1))
 
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
-        """The hub protocol and the bytes behind the response (H-3), or None: go on.
+        """The hub protocol and the bytes after the response (H-3).
 
-        Raises HandshakeError when the server refuses or answers something else.
+        None while the response is incomplete. Raises HandshakeError if the server refuses, or if
+        its answer is not a handshake response.
         """
         try:
             taken = self._framer.take_record(data)

@@ -1,7 +1,7 @@
-"""``HttpTransportType``: the three ways over which a hub can be reached (LA-4, N-14).
+"""``HttpTransportType``: the three transports over which a hub can be reached (LA-4, N-14).
 
-Decides their names on the wire and which transfer formats each can carry. Used by both sides: what
-an endpoint offers, and what a client is willing to use.
+This module decides their names on the wire and the transfer formats that each can carry. Servers
+use it for what an endpoint offers, clients for what they may use.
 """
 
 from enum import Flag
@@ -32,4 +32,4 @@ TRANSFER_FORMATS: Final = {
     HttpTransportType.SERVER_SENT_EVENTS: (TransferFormat.TEXT,),
     HttpTransportType.LONG_POLLING: (TransferFormat.TEXT, TransferFormat.BINARY),
 }
-"""What each single transport can carry, in the order in which servers list it."""  # N-11
+"""The transfer formats of each single transport, in the order in which servers list them."""  # N-11

@@ -1,7 +1,8 @@
-"""What every hub protocol can do, whatever its bytes look like.
+"""The interface of a hub protocol, and messages that are encoded once for many connections.
 
-A hub protocol turns records into messages and back, and values into payloads and back. Framing,
-names of hub methods and what a message causes are decided elsewhere.
+A hub protocol converts records to messages and back, and values to payloads and back. Splitting
+bytes into records is left to ``framing`` and ``messagepack.framing``, which messages are legal to
+``peer``, and what a message causes to ``client.connection`` and ``server.invoker``.
 """
 
 from abc import ABC, abstractmethod
@@ -17,14 +18,18 @@ from .messages import HubMessage, Invocation, ReceivedMessage
 
 
 class TransferFormat(Enum):
-    """What a transport has to be able to carry."""  # LA-4
+    """What a transport must be able to carry: text, or any bytes."""  # LA-4
 
     TEXT = "Text"
     BINARY = "Binary"
 
 
 class HubProtocol(ABC):
-    """A hub protocol; stateless, one instance serves any number of connections."""
+    """A hub protocol. It is stateless: one instance serves any number of connections.
+
+    ``name`` and ``version`` are those of the handshake, the version being the highest one that a
+    client may ask for. ``transfer_format`` is what its frames need of a transport.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -32,72 +37,86 @@ class HubProtocol(ABC):
 
     @abstractmethod
     def framer(self, maximum_size: int | None) -> Framer:
-        """A new framer for one connection's stream."""
+        """A new framer for the bytes of one connection.
+
+        ``maximum_size`` limits the bytes of one frame; None means no limit.
+        """
 
     @abstractmethod
     def decode(self, record: bytes, /) -> ReceivedMessage | None:
-        """The message in one record, or None for a type that is to be ignored.
+        """The message in one record, or None for a message type that is ignored.
 
-        Raises RemoteProtocolError with .NET's text when the record is no hub message. Whether the
+        Raises RemoteProtocolError with .NET's text if the record is not a hub message. Whether the
         arguments of an invocation are an array may be left to ``require_arguments`` and the
         arguments readers.
         """  # J-9
 
     def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
-        """``decode`` of each record, in turn, as far as the iterator is advanced."""
+        """The result of ``decode`` for each record, decoded as the iterator advances."""
         return map(self.decode, records)
 
     @abstractmethod
     def require_arguments(self, arguments: Raw) -> None:
-        """Raises RemoteProtocolError when arguments are no array.
+        """Raises RemoteProtocolError if ``arguments`` is not an array.
 
-        For callers that pass arguments on or drop them without reading them.
+        For callers that forward or drop arguments without reading them.
         """  # J-3
 
     @abstractmethod
     def encode(self, message: HubMessage) -> bytes:
-        """The whole frame of ``message``."""
+        """The frame of ``message``, delimiter included.
+
+        Raises LocalProtocolError if a payload in it cannot be part of a frame.
+        """
 
     @abstractmethod
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
-        """The frame of a completion with a result that is no Raw yet: both steps in one.
+        """The frame of a completion with a result: ``encode_value`` and ``encode`` in one step.
 
-        Raises LocalProtocolError when the result has no representation.
+        Raises LocalProtocolError if the result has no representation.
         """
 
     @abstractmethod
     def encode_value(self, value: Any) -> Raw:
-        """The payload for a result or an item; a Raw is taken as it is.
+        """The payload for a result or an item; a Raw is used unchanged.
 
-        Raises LocalProtocolError when the value has no representation.
+        Raises LocalProtocolError if the value has no representation.
         """
 
     @abstractmethod
     def encode_arguments(self, values: Sequence[Any]) -> Raw:
-        """The payload for arguments; a Raw among the values is taken as it is.
+        """The payload for arguments, an array; a Raw among the values is used unchanged.
 
-        Raises LocalProtocolError when a value has no representation.
+        Raises LocalProtocolError if a value has no representation.
         """
 
     @abstractmethod
     def arguments_reader(self, annotations: Sequence[Any]) -> "ArgumentsReader":
-        """A reader, made once per handler, of arguments declared as ``annotations``."""
+        """A reader of arguments declared as ``annotations``; made once per handler.
+
+        Raises TypeError for an annotation that no payload can be read into.
+        """
 
     @abstractmethod
     def value_reader(self, annotation: Any, /) -> "ValueReader":
-        """A reader, made once per annotation, of a result or an item."""
+        """A reader of a result or an item declared as ``annotation``; made once per annotation.
+
+        Raises TypeError for an annotation that no payload can be read into.
+        """
 
 
 ArgumentsReader = Callable[[Raw], Sequence[Any]]
-"""Payload → one value per declared parameter. Raises ArgumentBindingError, or
-RemoteProtocolError where the payload is no array."""  # S-5, S-6, J-3
+"""Payload → one value per declared parameter.
+
+Raises ArgumentBindingError; where the payload is not an array, it may raise RemoteProtocolError.
+"""  # S-5, S-6, J-3
 
 ValueReader = Callable[[Raw], Any]
 """Payload → value. Raises ArgumentBindingError."""
 
 
 class SerializedHubMessage:
-    """An invocation that goes to many connections, encoded once per hub protocol in use."""  # G-8
+    """An invocation for many connections, encoded once per hub protocol that they use."""  # G-8
 
     __slots__ = ("_arguments", "_frames", "target")
 
@@ -107,22 +126,22 @@ class SerializedHubMessage:
         self._frames: dict[str, bytes | LocalProtocolError] = {}
 
     def frame(self, hub_protocol: HubProtocol) -> bytes:
-        """The frame for connections that speak ``hub_protocol``: the same object each time.
+        """The frame for connections that speak ``hub_protocol``, the same object each time.
 
-        Raises LocalProtocolError when an argument has no representation in it.
+        Raises LocalProtocolError if an argument has no representation in that hub protocol.
         """
         frame = self._frames.get(hub_protocol.name)
-        if type(frame) is bytes:  # as for all receivers but the first
+        if type(frame) is bytes:  # for all receivers but the first
             return frame
         if frame is None:
             frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
         if isinstance(frame, LocalProtocolError):
-            raise frame.with_traceback(None)  # else it would collect those of all receivers
+            raise frame.with_traceback(None)  # else it collects the tracebacks of all receivers
         return frame
 
     def _encode(self, hub_protocol: HubProtocol) -> bytes | LocalProtocolError:
         try:
             arguments = hub_protocol.encode_arguments(self._arguments)
             return hub_protocol.encode(Invocation(target=self.target, arguments=arguments))
-        except LocalProtocolError as error:  # which is found out once, too
+        except LocalProtocolError as error:  # kept, so that encoding is tried once
             return error

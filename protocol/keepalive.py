@@ -1,7 +1,8 @@
 """When to ping, and when the peer has timed out (section K).
 
-Reads no clock: ``now`` is an argument. All times are seconds on whatever monotonic clock the caller
-uses. Any whole hub message counts as a sign of life; bytes of an unfinished one do not.
+Reads no clock: ``now`` is an argument. All times are seconds of the caller's monotonic clock. Any
+whole hub message counts as a sign of life, bytes of an unfinished message do not. Timers are left
+to ``aio.keep_alive_timer``.
 """
 
 import math
@@ -11,7 +12,7 @@ from .messages import HubMessage, Ping, Role
 
 
 class KeepAliveAction(Enum):
-    """What ``KeepAlive.handle_timeout`` asks for."""
+    """What ``KeepAlive.handle_timeout`` asks the caller to do."""
 
     NOTHING = "nothing"
     PING = "ping"
@@ -19,23 +20,23 @@ class KeepAliveAction(Enum):
 
 
 class KeepAlive:
-    """One connection's deadlines; the differences between the roles are K-1…K-4.
+    """The keep-alive deadlines of one connection, which differ by role (K-1…K-4).
 
-    A server pings ``interval`` after its last ping, whatever else it sent, and gives a client up
-    only once that client has pinged. A client pings ``interval`` after its last message of any
-    kind and expects the server's from the start. An infinite time disables its part: over a
-    transport with inherent keep-alive no pings are sent (TL-11).
+    A server pings ``interval`` after its last ping, whatever else it sent, and applies ``timeout``
+    to a client only after that client's first ping. A client pings ``interval`` after its last
+    message of any kind, and applies ``timeout`` to the server from the start. Either time may be
+    infinite: over a transport with inherent keep-alive no pings are sent (TL-11).
 
-    The caller sets a timer for ``next_deadline`` when it calls ``start``, and again each time that
-    the timer has fired and ``handle_timeout`` was called. Nothing in between brings a deadline
-    forward, so the timer is never moved.
+    The caller sets a timer for ``next_deadline`` after ``start``, and again each time the timer has
+    fired and ``handle_timeout`` was called. No deadline comes forward in between, so the timer is
+    never moved.
     """
 
     __slots__ = (
         "_interval",
         "_is_client",
         "_is_suspended",
-        "_is_watching",
+        "_is_timeout_active",
         "_last_checked",
         "_last_heard",
         "_last_sent",
@@ -49,11 +50,11 @@ class KeepAlive:
         self._last_sent = math.inf
         self._last_heard = math.inf
         self._last_checked = math.inf
-        self._is_watching = self._is_client
+        self._is_timeout_active = self._is_client  # whether the timeout applies to the peer (K-3)
         self._is_suspended = False
 
     def start(self, now: float) -> None:
-        """Starts both clocks: the handshake is done."""
+        """Starts interval and timeout, when the handshake is done."""
         self._last_sent = self._last_heard = self._last_checked = now
 
     def heard(self, now: float) -> None:
@@ -61,8 +62,8 @@ class KeepAlive:
         self._last_heard = now
 
     def pinged(self) -> None:
-        """The peer sent a Ping: from now on its silence counts (K-3)."""
-        self._is_watching = True
+        """The peer sent a Ping: from now on the timeout applies to it (K-3)."""
+        self._is_timeout_active = True
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
         """A message of this kind was sent."""
@@ -70,28 +71,28 @@ class KeepAlive:
             self._last_sent = now
 
     def suspend(self) -> None:
-        """Stops the peer's clock, because nothing is read from it (K-3). Pings stay due."""
+        """Suspends the timeout, because nothing is read from the peer (K-3). Pings stay due."""
         self._is_suspended = True
 
     def resume(self, now: float) -> None:
-        """Starts the peer's clock again, from the beginning of its timeout."""
+        """Starts the timeout again, from its beginning."""
         self._is_suspended = False
         self._last_heard = now
 
     def next_deadline(self) -> float | None:
-        """The time at which ``handle_timeout`` is to be called; None: never.
+        """The time at which to call ``handle_timeout``, or None for never.
 
-        Nothing need be due then. While the peer's clock stands still this is the earliest time at
-        which a clock that starts right after the last check could run out.
+        There may be nothing to do at that time. While no timeout is running, this is the earliest
+        time at which one that starts right after the last check could end.
         """
-        begin = self._last_heard if self._is_counting else self._last_checked
+        begin = self._last_heard if self._is_timeout_running else self._last_checked
         deadline = min(self._last_sent + self._interval, begin + self._timeout)
         return None if deadline == math.inf else deadline
 
     def handle_timeout(self, now: float) -> KeepAliveAction:
-        """What is due at ``now``. A PING counts as sent, also when it is left out (K-1)."""
+        """What is due at ``now``. A PING counts as sent, even if the caller leaves it out (K-1)."""
         self._last_checked = now
-        if self._is_counting and now >= self._last_heard + self._timeout:
+        if self._is_timeout_running and now >= self._last_heard + self._timeout:
             return KeepAliveAction.TIMEOUT
         if now >= self._last_sent + self._interval:
             self._last_sent = now
@@ -99,6 +100,5 @@ class KeepAlive:
         return KeepAliveAction.NOTHING
 
     @property
-    def _is_counting(self) -> bool:
-        """Whether the peer's silence counts."""
-        return self._is_watching and not self._is_suspended
+    def _is_timeout_running(self) -> bool:
+        return self._is_timeout_active and not self._is_suspended

@@ -1,8 +1,8 @@
-"""The calls of one end of a connection that wait for the other end's Completion.
+"""The pending calls of one end of a connection: those that wait for the other end's Completion.
 
-Decides ids, matches answers to calls, and ends each call exactly once. What a call is (a future, a
-client result) is left to its owner. Calls of the other end have no entries: the worker that runs
-one answers it once. Streams are not supported yet.
+This module decides ids, matches answers to calls, and ends each call exactly once. What a call is
+(a future, a client result) is left to its owner. Calls of the other end have no entries: the worker
+that runs one answers it once. Streams are not supported yet.
 """
 
 from typing import Final, Protocol
@@ -15,17 +15,17 @@ _NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoke
 
 
 class PendingCall(Protocol):
-    """A call that waits for its answer. The ledger calls one of the two methods, once."""
+    """A call that waits for its answer. The ledger calls at most one of the two methods, once."""
 
     def complete(self, completion: Completion) -> None:
         """Ends the call with the answer of the other end."""
 
     def fail(self, error: SignalRError) -> None:
-        """Ends the call without an answer; ``error`` is this call's own."""
+        """Ends the call without an answer. No other call gets the same ``error`` object."""
 
 
 class CallLedger:
-    """Open calls by invocation id."""
+    """The pending calls by invocation id."""
 
     __slots__ = ("_calls", "_last_id")
 
@@ -42,13 +42,13 @@ class CallLedger:
         return str(self._last_id)
 
     def open(self, invocation_id: str, call: PendingCall) -> None:
-        """Enters ``call``. It stays until one of the other methods ends it."""
+        """Adds ``call``, which is pending until one of the methods below removes it."""
         self._calls[invocation_id] = call
 
     def settle(self, message: Completion | StreamItem) -> None:
-        """Ends the call that ``message`` is for; there may be none, as for a late answer (C-11).
+        """Ends the call that ``message`` answers. There may be none: a late answer (C-11).
 
-        An item ends it too: ordinary calls are not answered with streams (C-10).
+        A stream item fails the call: an ordinary call must not be answered with a stream (C-10).
         """
         call = self._calls.pop(message.invocation_id, None)
         if call is None:
@@ -59,13 +59,13 @@ class CallLedger:
             call.fail(LocalProtocolError(_NO_STREAM))
 
     def forget(self, invocation_id: str) -> bool:
-        """Ends a call that its owner no longer waits for. Returns whether it was still open."""
+        """Removes a call whose owner no longer waits for it. Returns whether it was pending."""
         return self._calls.pop(invocation_id, None) is not None
 
     def fail_all(self, end: ConnectionClosed) -> None:
-        """Ends all calls because the connection ends (R-3).
+        """Fails all calls because the connection ends (R-3).
 
-        Each gets an exception of its own: a shared one would collect all tracebacks.
+        Each gets a copy of ``end``: a shared exception would collect the tracebacks of all.
         """
         calls = list(self._calls.values())
         self._calls.clear()

@@ -1,12 +1,12 @@
 """The nine hub messages as data.
 
 A message is a frozen Struct whose fields are those of the wire. Payloads (arguments, items,
-results) are ``msgspec.Raw``: text or bytes of the hub protocol that carries the message, undecoded.
-A consumer decodes a payload once, straight into the types wanted; a relay leaves it as it is.
-A Raw that was received is a view of the whole received frame: ``.copy()`` what is kept.
+results) are ``msgspec.Raw``: undecoded text or bytes of the hub protocol that carries the message.
+A consumer decodes a payload once, straight into the declared types; a relay does not decode it. A
+received Raw keeps the whole received frame in memory: ``copy()`` a Raw before storing it.
 
-How messages look as bytes is left to the hub protocols. Who may send which, and what follows from
-one, is left to the peers.
+How messages look as bytes is left to ``json`` and ``messagepack``, which end may send which message
+to ``peer_state``, and what a message causes to ``client.connection`` and ``server.invoker``.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ VOID: Final = Raw(b"")
 """The payload of a completion without a result."""
 
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-"""The headers of nearly all messages; shared, because a dict of its own would cost each message a
-tenth of its decoding."""
+"""The headers of nearly all messages. A new dict for each would add a tenth to their decoding."""
 
 
 Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-"""An integer that .NET can read; checked where one is decoded."""
+"""An integer in the range that .NET reads. msgspec checks the range when it decodes."""
 
 RequiredText: TypeAlias = Annotated[str, Meta(min_length=1)]
-"""A text that .NET takes for missing when it is empty; checked where one is decoded."""
+"""A text that is not empty: .NET treats an empty one as missing. msgspec checks that when it
+decodes."""
 
 
 class Role(Enum):
@@ -57,8 +57,9 @@ class MessageType(IntEnum):
     SEQUENCE = 9
 
 
-# The Structs double as the shape of their JSON (tag, camelCase, order of properties, J-12). The
-# fast JSON reader decodes into them, and leaves unknown fields to the full one: see json_protocol.
+# The Structs also define the form of their JSON: tag, camelCase, order of properties (J-12). The
+# fast JSON reader decodes into them. It refuses unknown fields, which the full reader then skips:
+# see json/protocol.py.
 class _Message(
     Struct,
     frozen=True,
@@ -67,7 +68,7 @@ class _Message(
     rename="camel",
     omit_defaults=True,
     forbid_unknown_fields=True,
-    gc=False,  # holds no reference that could lead back to itself
+    gc=False,  # no message can be part of a reference cycle
 ):
     pass
 
@@ -96,8 +97,8 @@ class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
 class Completion(_Message, frozen=True, kw_only=True, tag=3):
     """The end of a call or stream: an error, a result, or neither (``result`` is ``VOID``).
 
-    A null result is ``Raw(b"null")`` in JSON; it differs from void on the wire (C-25). An error
-    of ``""`` reads as no error, as in .NET (J-12).
+    A null result, ``Raw(b"null")`` in JSON, is not the same as no result (C-25). An error of ``""``
+    means no error, as in .NET (J-12).
     """
 
     headers: Mapping[str, str] = NO_HEADERS
@@ -130,7 +131,7 @@ class Ping(_Message, frozen=True, kw_only=True, tag=6):
 
 
 class Close(_Message, frozen=True, kw_only=True, tag=7):
-    """The sender ends the connection; ``allow_reconnect`` is the server's invitation to return."""
+    """The sender ends the connection. ``allow_reconnect``: whether the client may reconnect."""
 
     error: str | UnsetType = UNSET
     allow_reconnect: bool = False
@@ -151,9 +152,9 @@ class Sequence(_Message, frozen=True, kw_only=True, tag=9):
 
 
 class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
-    """An invocation whose envelope was read but whose arguments never can be (S-21).
+    """An invocation whose arguments cannot be read, although its other fields were (S-21).
 
-    It fails that call, not the connection. ``error`` is what detailed errors show, exception name
+    It fails the call, not the connection. ``error`` is the text for detailed errors, exception name
     included.
     """
 
@@ -163,7 +164,7 @@ class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StreamBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
-    """A stream item that never can be read; it fails its stream, not the connection (U-7, J-8)."""
+    """A stream item that cannot be read. It fails its stream, not the connection (U-7, J-8)."""
 
     invocation_id: str
     error: str

@@ -1,7 +1,7 @@
 """Negotiate: what a server offers, and how a client reads it (section N).
 
-Pure: query values, bodies and URLs in, bodies and URLs out. Who holds the connection ids, and the
-HTTP around it, is left to the transports.
+Pure: query values, bodies and URLs in, bodies and URLs out. The table of connections is left to
+``hosting.http_connections``, requests and answers to ``transports``.
 """
 
 import re
@@ -21,23 +21,24 @@ from .json.scanner import scan_value, skip_white_space
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100
 MAXIMUM_TRANSPORTS: Final = 16
-"""Of an offer; there are three, and each that fails costs a negotiate (N-24)."""
+"""How many transports of an offer a client tries. SignalR has three; each one that fails costs
+another negotiate (N-24)."""
 _VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
-_LONGEST_NAME: Final = 40
+_LONGEST_NAME_SHOWN: Final = 40
 _WEB_SOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 _TRANSPORTS: Final = {name: transport for transport, name in TRANSPORT_NAMES.items()}
 _MALFORMED: Final = "Invalid negotiation response received."
 
 
 class AvailableTransport(Struct, frozen=True, rename="camel"):
-    """One transport that the server offers, with the transfer formats it can carry there."""
+    """One transport that a server offers, with the transfer formats that it can carry."""
 
     transport: str
     transfer_formats: tuple[str, ...]
 
 
 class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An answer as on the wire, properties in the order ASP.NET Core writes them (N-10)."""
+    """An answer to negotiate, with the properties in the order of ASP.NET Core (N-10)."""
 
     error: str | UnsetType = UNSET
     use_stateful_reconnect: bool = False
@@ -52,7 +53,7 @@ class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     @property
     def token(self) -> str:
-        """The ``id`` of every later request: the secret token, or the id in version 0 (N-12)."""
+        """The ``id`` of later requests: the secret token, or in version 0 the public id (N-12)."""
         token = self.connection_token if self.negotiate_version else self.connection_id
         return token if isinstance(token, str) else ""
 
@@ -70,15 +71,15 @@ def new_id() -> str:
 
 
 def choose_version(requested: Sequence[str], minimum: int = 0) -> int:
-    """The version to answer with, from all values of ``negotiateVersion`` in the query.
+    """The version to answer with. ``requested``: all values of ``negotiateVersion`` in the query.
 
-    Raises NegotiationError whose text belongs into the answer's ``error`` (N-5…N-8).
+    Raises NegotiationError, whose text is the ``error`` of the answer (N-5…N-8).
     """
     if not requested:
         version = 0
     else:
         text = requested[0]
-        # Int32, as .NET parses it; the length keeps int() from huge texts.
+        # Int32, as .NET parses it. The length is checked so that int() never gets a huge text.
         if (
             len(requested) != 1
             or len(text) > 32
@@ -96,7 +97,7 @@ def choose_version(requested: Sequence[str], minimum: int = 0) -> int:
 
 
 def available_transports(transports: HttpTransportType) -> tuple[AvailableTransport, ...]:
-    """What an endpoint that allows ``transports`` offers, in the order of ASP.NET Core (N-14)."""
+    """The offer of an endpoint that allows ``transports``, in the order of ASP.NET Core (N-14)."""
     return tuple(
         AvailableTransport(name, tuple(it.value for it in TRANSFER_FORMATS[transport]))
         for transport, name in TRANSPORT_NAMES.items()
@@ -110,7 +111,7 @@ def write_offer(
     connection_token: str,
     transports: Iterable[AvailableTransport],
 ) -> bytes:
-    """The body of a success; in version 0 the id is the token, and there is no other (N-12)."""
+    """The body of a success. In version 0 it has no token: the id serves as one (N-12)."""
     return _encode(
         NegotiateResponse(
             negotiate_version=version,
@@ -122,7 +123,7 @@ def write_offer(
 
 
 def write_error(text: str) -> bytes:
-    """The body of a refusal; it goes out with status 200 (N-7)."""
+    """The body of a refusal, whose status is 200 (N-7)."""
     return _encode(NegotiateResponse(error=text))
 
 
@@ -130,7 +131,7 @@ def write_error(text: str) -> bytes:
 
 
 def negotiate_url(url: str) -> str:
-    """Where to negotiate for the hub at ``url``: its own query stays, the fragment goes (N-2)."""
+    """The URL of negotiate for the hub at ``url``, with its query, without its fragment (N-2)."""
     scheme, host, path, query, _ = urlsplit(url)
     path = path if path.endswith("/") else path + "/"
     keys = {part.partition("=")[0].lower() for part in query.split("&")}
@@ -140,7 +141,10 @@ def negotiate_url(url: str) -> str:
 
 
 def connect_url(url: str, token: str | None) -> str:
-    """Where a transport of the hub at ``url`` connects: ``id={token}`` appended to the query."""
+    """The URL at which a transport of the hub at ``url`` connects: ``id={token}`` ends its query.
+
+    ``token`` is None where negotiate was skipped.
+    """
     scheme, host, path, query, _ = urlsplit(url)
     if token is not None:
         query = f"{query}&id={token}" if query else f"id={token}"
@@ -148,7 +152,7 @@ def connect_url(url: str, token: str | None) -> str:
 
 
 def web_socket_url(url: str, token: str | None) -> str:
-    """``connect_url`` with ws or wss for its scheme (TW-1)."""
+    """``connect_url`` with the scheme ws or wss (TW-1)."""
     parts = urlsplit(connect_url(url, token))
     return urlunsplit(parts._replace(scheme=_WEB_SOCKET_SCHEMES.get(parts.scheme, parts.scheme)))
 
@@ -156,7 +160,7 @@ def web_socket_url(url: str, token: str | None) -> str:
 def read_response(body: bytes) -> NegotiateResponse:
     """A redirect (``url`` is set) or an offer, checked as .NET checks it (N-15…N-18).
 
-    Raises NegotiationError with the server's error (N-9) or what is wrong with the answer.
+    Raises NegotiationError with the server's error (N-9), or with what is wrong with the answer.
     """
     try:
         response = _decode(_first_value(body))
@@ -181,30 +185,34 @@ def read_response(body: bytes) -> NegotiateResponse:
 
 
 def _first_value(body: bytes) -> bytes:
-    """What a .NET client reads of ``body``: it does not look behind the object (N-15)."""
+    """The part of ``body`` that a .NET client reads: nothing after the first value (N-15)."""
     start = skip_white_space(body, 0)
     return body[start : scan_value(body, start)]
 
 
 def _require_absolute(url: str) -> None:
-    """N-18. The URL stays out of the error: tokens travel in queries."""
+    """Raises NegotiationError unless ``url`` is an absolute HTTP URL (N-18).
+
+    The error does not contain the URL, because its query may contain a token.
+    """
     try:
         parts = urlsplit(url)
-        is_absolute = url.isprintable()  # urlsplit leaves out tabs and line breaks
+        is_absolute = url.isprintable()  # urlsplit would remove tabs and line breaks
         is_absolute &= parts.scheme in ("http", "https") and parts.hostname is not None
         is_absolute &= parts.port != 0 and "\\" not in parts.netloc
-    except ValueError:  # as for a bad IPv6 address or port
+    except ValueError:  # for example at a bad IPv6 address or port
         is_absolute = False
     if not is_absolute:
-        raise NegotiationError("The server redirects to what is no absolute HTTP URL.")
+        raise NegotiationError("The URL that the server redirects to is not an absolute HTTP URL.")
 
 
 def usable_transport(
     listed: AvailableTransport, allowed: HttpTransportType, transfer_format: TransferFormat
 ) -> HttpTransportType:
-    """The transport that is listed, if a client that may use ``allowed`` can try it.
+    """The transport that the server has listed, if the client can try it.
 
-    Raises NegotiationError with the reason why it does not (N-24, N-25).
+    The client may use the ``allowed`` transports, for a hub protocol of ``transfer_format``. Raises
+    NegotiationError with the reason why it cannot try this one (N-24, N-25).
     """
     transport = _TRANSPORTS.get(listed.transport)
     if transport is None:
@@ -215,7 +223,7 @@ def usable_transport(
         raise NegotiationError(
             f"The transport does not support the '{transfer_format.value}' transfer format."
         )
-    if transfer_format not in TRANSFER_FORMATS[transport]:  # whatever the server says
+    if transfer_format not in TRANSFER_FORMATS[transport]:  # although the server says so
         raise NegotiationError(
             f"The '{transfer_format.value}' transfer format is not supported by this transport."
         )
@@ -225,10 +233,14 @@ def usable_transport(
 def no_transport(
     failures: Iterable[tuple[str, SignalRError]], status: int | None
 ) -> NegotiationError:
-    """A start without success: what was listed, and what each failed by (N-25)."""
+    """The error of a start in which no transport could be opened (N-25).
+
+    ``failures`` are the names that the server listed, each with its error. ``status`` is the last
+    HTTP status among them, or None.
+    """
     texts, summaries = [], []
     for name, error in failures:
-        texts.append(f" ({name[:_LONGEST_NAME]} failed: {error})")
+        texts.append(f" ({name[:_LONGEST_NAME_SHOWN]} failed: {error})")
         known = name if name in _TRANSPORTS else "another transport"
         summaries.append(f" ({known} failed: {error.summary})")
     if not texts:

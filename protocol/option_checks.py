@@ -1,7 +1,7 @@
-"""Checks of options and names, at the call that gives them.
+"""Checks of options and names, made in the call that gets them.
 
-The annotation of an option says which values are valid. Rules for several options together are left
-to the options' own classes.
+The annotation of an option says which values are valid. Rules about several options together are
+left to the classes of the options.
 """
 
 import types
@@ -25,22 +25,23 @@ class _Options(Protocol):
 def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> None:
     """Checks each field of a dataclass: its type, and that a number is above 0.
 
-    Raises TypeError or ValueError that names class and field, and the value of a number at most.
+    Numbers of the fields in ``of_any_sign`` may be 0 or negative. Raises TypeError or ValueError
+    that names the class and the field; it shows no value but that of a number.
     """
     for option in fields(options):
         name = f"{type(options).__name__}.{option.name}"
         value = getattr(options, option.name)
         expected = _alternatives(option.type)
-        if not any(_is(value, each) for each in expected):
-            wanted = " or ".join(map(_name, expected))
+        if not any(_has_type(value, each) for each in expected):
+            wanted = " or ".join(map(_type_name, expected))
             raise TypeError(f"{name} is {wanted}, not {type(value).__name__}.")
-        is_number = _is(value, float) and not {int, float}.isdisjoint(expected)
+        is_number = _has_type(value, float) and not {int, float}.isdisjoint(expected)
         if is_number and option.name not in of_any_sign and not value > 0:
             raise ValueError(f"{name} is {value}, not above 0.")
 
 
 def require_target(target: object, example: str) -> None:
-    """Raises TypeError if ``target`` is no str, ValueError if it is empty.
+    """Raises TypeError if ``target`` is not a str, ValueError if it is empty.
 
     The error shows ``example``, a correct call.
     """
@@ -53,21 +54,22 @@ def require_target(target: object, example: str) -> None:
 
 
 def require_name(name: object, what: str) -> None:
-    """Raises TypeError for a name that is no str."""
+    """Raises TypeError if ``name`` is not a str. The error calls it ``what``."""
     if not isinstance(name, str):
         raise TypeError(f"{what} is a str, not {type(name).__name__}.")
 
 
 def require_function(function: object, what: str) -> None:
-    """Raises TypeError for what cannot be called."""
+    """Raises TypeError if ``function`` cannot be called. The error calls it ``what``."""
     if not callable(function):
         raise TypeError(f"{what} is a function, not {type(function).__name__}.")
 
 
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
-    """Returns ``names`` as a tuple; ``what`` is their plural, for the error.
+    """Returns ``names`` as a tuple. The error calls them ``what``, a plural.
 
-    Raises TypeError if one of them is no str, and for a single str, whose letters would be taken.
+    Raises TypeError if one of them is not a str, and for a single str, whose characters would be
+    taken for names.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")
@@ -83,7 +85,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _is(value: Any, annotation: Any) -> bool:
+def _has_type(value: Any, annotation: Any) -> bool:
     """Whether ``value`` has the annotated type; of a generic, only the outermost is checked."""
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
@@ -91,10 +93,10 @@ def _is(value: Any, annotation: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     kind = get_origin(annotation) or annotation
     if isinstance(value, str) and kind is not str:
-        return False  # a str is a collection, but not one of texts
+        return False  # a str given for a collection is a mistake, although its type fits
     return isinstance(value, kind)
 
 
-def _name(annotation: Any) -> str:
+def _type_name(annotation: Any) -> str:
     kind = get_origin(annotation) or annotation
     return _NAMES.get(kind) or f"a {kind.__name__}"

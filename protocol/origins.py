@@ -1,6 +1,6 @@
 """Origins of web pages: how they are written, and which is the server's own (TC, GW-26a).
 
-What an origin may do is decided elsewhere.
+What pages of an origin may do is left to the callers, for hubs to ``hosting.cors``.
 """
 
 import re
@@ -13,7 +13,10 @@ _ORIGIN = re.compile(
 
 
 def normal_origin(text: object) -> str:
-    """``https://app.example:8443`` as browsers write it. Raises ValueError saying what is wrong."""
+    """An origin like ``https://app.example:8443`` in the spelling of browsers.
+
+    Raises ValueError, whose text says what is wrong: ``must be …``, without the name of the value.
+    """
     if not isinstance(text, str):
         raise ValueError(f"must be text, not {type(text).__name__}")
     if text == "*":
@@ -27,11 +30,11 @@ def normal_origin(text: object) -> str:
 
 
 def is_own_origin(origin: str, headers: Mapping[str, str]) -> bool:
-    """Whether the page comes from where the request with these headers goes to.
+    """Whether a page of ``origin`` comes from the host that its request is sent to.
 
-    By what a page cannot make its browser say: where the request is sent to, also before a proxy,
-    and what the browser makes of it. A proxy may have taken off https, so the scheme is not looked
-    at.
+    ``headers`` are those of the request; they ignore case. Only headers that a page cannot set in a
+    browser count: ``Sec-Fetch-Site``, ``Host``, and ``X-Forwarded-Host``, the host before a proxy.
+    The scheme is not compared, because a proxy may have ended TLS.
     """
     if headers.get("Sec-Fetch-Site") == "same-origin":
         return True

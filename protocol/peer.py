@@ -1,8 +1,8 @@
 """One end of a hub connection without any I/O: bytes → messages → bytes, for either role.
 
-Composes handshake, framer, hub protocol, keep-alive and ledger, and decides who may send what when.
-Time is an argument. What a message causes, and the transport, is left to the driver:
-``aio.client_connection`` for one role, ``aio.server_connection`` for the other.
+Composes handshake, framer, hub protocol, keep-alive and ledger. Decides which end may send which
+message in which state, by the table in ``peer_state``. Time is an argument. What a message causes,
+and the transport, are left to the driver: ``client.connection`` or ``server.connection``.
 """
 
 from collections.abc import Iterator
@@ -30,19 +30,19 @@ from .messages import (
 )
 from .peer_state import MAY_SEND, PeerState
 
-# What the limit of sending is for: only a call has a caller who gets the error.
+# The messages that the limit for sending applies to: only a call has a caller that gets the error.
 _CALLS: Final = frozenset({Invocation, StreamInvocation})
 
 
 class HubPeer:
     """One end of one connection, from the first byte of its handshake to its end.
 
-    ``handshake`` decides the hub protocol. ``maximum_receive_message_size`` limits each record that
-    is received, ``maximum_send_message_size`` each call that is sent; both are bytes of the whole
-    frame, with what marks its end (F-4).
+    ``handshake`` decides the hub protocol. ``maximum_receive_message_size`` limits each message
+    that is received, ``maximum_send_message_size`` each call that is sent. Both are bytes of the
+    whole frame, delimiter included; None means no limit (F-4).
 
-    A driver that calls a method in a state that does not allow it gets a LocalProtocolError, and
-    the peer stays as it was.
+    A method that is called in a state that does not allow it raises LocalProtocolError and leaves
+    the peer unchanged.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class HubPeer:
 
     @property
     def hub_protocol(self) -> HubProtocol:
-        """What was agreed in the handshake."""
+        """The hub protocol that was agreed in the handshake."""
         if self._hub_protocol is None:
             raise LocalProtocolError("The handshake is not done.")
         return self._hub_protocol
@@ -97,16 +97,17 @@ class HubPeer:
     # ---- the handshake
 
     def request_handshake(self) -> bytes:
-        """A client's first bytes."""
+        """The handshake request, a client's first bytes."""
         self._require_handshake(Role.CLIENT)
         assert isinstance(self._handshake, ClientHandshake)
         return self._handshake.request()
 
     def receive_handshake(self, data: bytes, now: float) -> bytes | None:
-        """None until the other end's record is complete, then the bytes that followed it (H-3).
+        """None until the other end's record is complete, then the bytes after it (H-3).
 
-        A client is connected then; a server is once it has accepted. Raises HandshakeError; a
-        server refuses with its text, and the connection is of no further use.
+        Then a client is connected; a server is connected after ``accept_handshake``. Raises
+        HandshakeError, after which the connection must be ended: on a server with
+        ``refuse_handshake`` and the text of the error.
         """
         self._require_handshake(self.role)
         agreed = self._handshake.receive(data)
@@ -119,7 +120,7 @@ class HubPeer:
         return rest
 
     def accept_handshake(self, now: float) -> bytes:
-        """A server's answer that connects; nothing may be sent before it (H-14)."""
+        """A server's answer that accepts the request; nothing may be sent before it (H-14)."""
         self._require_handshake(Role.SERVER)
         if self._hub_protocol is None:
             raise LocalProtocolError("There is no handshake request to accept.")
@@ -127,7 +128,10 @@ class HubPeer:
         return SUCCESS_RESPONSE
 
     def refuse_handshake(self, error: str) -> bytes:
-        """A server's answer that ends the connection; no Close follows it (H-2)."""
+        """A server's answer that refuses the request, with the text ``error``.
+
+        The connection is closed; no Close message follows (H-2).
+        """
         self._require_handshake(Role.SERVER)
         self._enter(PeerState.CLOSED)
         return write_response(error)
@@ -148,8 +152,9 @@ class HubPeer:
     def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage | None]:
         """The messages that ``data`` completes; None for one of an unknown type (J-9, S-22).
 
-        To be iterated before the next call. Iterating raises RemoteProtocolError after the messages
-        before the fault (S-20). Nothing follows a fault or a Close (C-15, S-24).
+        The caller iterates to the end before it calls this again. Iterating yields the messages
+        before a fault, then raises RemoteProtocolError (S-20). Bytes after a fault or a Close are
+        ignored (C-15, S-24).
         """
         decode_all = self.hub_protocol.decode_all
         assert self._framer is not None
@@ -178,7 +183,10 @@ class HubPeer:
             raise
 
     def receive_end(self) -> None:
-        """Ends receiving. Raises RemoteProtocolError inside an unfinished message (F-3)."""
+        """Ends receiving, because the other end has ended its bytes.
+
+        Raises RemoteProtocolError if they end inside a message (F-3).
+        """
         is_inside = (
             bool(self._may_receive) and self._framer is not None and self._framer.has_partial
         )
@@ -195,8 +203,8 @@ class HubPeer:
     def send(self, message: HubMessage, now: float) -> bytes:
         """The frame of ``message``, which counts as sent.
 
-        Raises LocalProtocolError when this end may not send it now, when a payload has no
-        representation, or (MessageTooLargeError) when it is over the limit; nothing counts then.
+        Raises LocalProtocolError if this end may not send it now or if a payload has no
+        representation, and MessageTooLargeError if it is over the limit. Then it does not count.
         """
         kind = type(message)
         frame = self.hub_protocol.encode(message)
@@ -207,9 +215,9 @@ class HubPeer:
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
-        """Counts a message whose frame was encoded elsewhere, as for many connections at once.
+        """Counts a message as sent whose frame was encoded elsewhere, for many connections at once.
 
-        Raises LocalProtocolError when this end may not send a message of this kind now.
+        Raises LocalProtocolError if this end may not send a message of this kind now.
         """
         if kind not in self._may_send:
             raise LocalProtocolError(
@@ -222,6 +230,6 @@ class HubPeer:
             self._enter(PeerState.HALF_CLOSED_LOCAL if is_open else PeerState.CLOSED)
 
     def close(self, end: ConnectionClosed) -> None:
-        """Ends the connection; calls that still wait fail with a copy of ``end`` (R-3)."""
+        """Ends the connection; pending calls fail with a copy of ``end`` (R-3)."""
         self._enter(PeerState.CLOSED)
         self.calls.fail_all(end)

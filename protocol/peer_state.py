@@ -22,7 +22,7 @@ from .messages import (
 
 
 class PeerState(Enum):
-    """A connection as one of its two ends sees it."""
+    """The state of a connection as one of its two ends sees it."""
 
     HANDSHAKE = "handshake"
     """The hub protocol is not agreed yet."""
@@ -34,7 +34,7 @@ class PeerState(Enum):
     """This end has sent its Close."""
 
     HALF_CLOSED_REMOTE = "half-closed (remote)"
-    """The other end sends no more: it has sent its Close, its stream ended, or it broke a rule."""
+    """The other end sends no more: it has sent its Close, its bytes ended, or it broke a rule."""
 
     CLOSED = "closed"
     """Neither end sends."""
@@ -66,7 +66,7 @@ _EVERYTHING: Final[frozenset[type[ReceivedMessage]]] = frozenset(
         Sequence,
     }
 )
-# A .NET client closes the connection over a StreamInvocation or CancelInvocation (C-18).
+# A .NET client that gets a StreamInvocation or CancelInvocation closes the connection (C-18).
 _BY_SERVERS: Final = _EVERYTHING - {StreamInvocation, CancelInvocation}
 
 
@@ -86,8 +86,8 @@ MAY_SEND: Final[Mapping[Role, Mapping[PeerState, frozenset[type[ReceivedMessage]
     Role.CLIENT: _in_each_state(_EVERYTHING),
     Role.SERVER: _in_each_state(_BY_SERVERS),
 }
-"""What the end that plays a role may send while it sees the connection in a state.
+"""The kinds of messages that the end with this role may send in this state.
 
-What may be received is what the other end may send in the mirrored state. A binding failure is how
-an Invocation or StreamItem is received whose payload cannot be read.
+An end may receive what the other end may send in the mirrored state. The binding failures are
+listed because an Invocation or StreamItem whose payload cannot be read is received as one of them.
 """

@@ -1,8 +1,8 @@
-"""Server-Sent Events, written and read: hub bytes ↔ the bytes of an event stream (section TS_).
+"""Writes and reads Server-Sent Events: hub bytes ↔ the bytes of an event stream (section TS_).
 
-Writes the narrow format that every client reads, and reads the whole one of the HTML standard:
-lines that end with LF, CR or both, comments, other fields. How the stream comes about is left to
-the transports.
+Writes the part of the format that every client reads. Reads all of the format in the HTML standard:
+lines that end with LF, CR or both, comments, other fields. Opening and closing the stream is left
+to ``transports``.
 """
 
 import re
@@ -14,13 +14,13 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 FIRST_COMMENT: Final = b":\r\n"
-"""What a stream begins with, so that its client knows that it is open (TS_-3)."""
+"""The beginning of a stream, from which its client knows that it is open (TS_-3)."""
 
 
 def write_event(data: bytes) -> bytes:
-    """One event, of ``data: `` lines that end with CR LF and nothing else (TS_-4, TS_-5).
+    """One event: only ``data: `` lines, which end with CR LF (TS_-4, TS_-5).
 
-    Line ends in ``data`` arrive as LF. In JSON, where they are but white space, that is the same.
+    Line ends in ``data`` arrive as LF. In JSON they are only white space, so nothing is lost.
     """
     if b"\n" in data or b"\r" in data:
         data = b"\r\ndata: ".join(_LINE_END.split(data))
@@ -28,27 +28,28 @@ def write_event(data: bytes) -> bytes:
 
 
 class ServerSentEventsParser:
-    """One stream, fed in pieces of any size; ``maximum_size`` bounds an event's bytes (None: not).
+    """Reads one stream, fed in pieces of any size.
 
-    An event that the stream ends in is nobody's (TS_-6).
+    ``maximum_size`` limits the bytes of one event; None means no limit. An event that is unfinished
+    when the stream ends is dropped (TS_-6).
     """
 
     def __init__(self, maximum_size: int | None) -> None:
         self._maximum_size = maximum_size
-        self._line = bytearray()  # as far as it has come
-        self._data = bytearray()  # of the event as far as it has come, a LF behind each line
+        self._line = bytearray()  # the unfinished line
+        self._data = bytearray()  # the data of the unfinished event, an LF after each line
         self._is_first_line = True
         self._ends_with_cr = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The data of all events that are complete now, except those that have none.
+        """The data of each event that ``piece`` completes, except of events without data.
 
-        Raises TransportViolationError when an event is larger than ``maximum_size``.
+        Raises TransportViolationError if an event is larger than ``maximum_size``.
         """
         if not piece:
             return []
         if self._ends_with_cr and piece.startswith(b"\n"):
-            piece = piece[1:]  # the line has ended with the CR already
+            piece = piece[1:]  # the CR before it has already ended the line
         events: list[bytes] = []
         *ends, rest = _LINE_END.split(piece)
         for end in ends:
@@ -76,5 +77,5 @@ class ServerSentEventsParser:
             self._data.clear()
             return
         name, _, value = line.partition(b":")
-        if name == b"data":  # a comment has no name; what the other fields say is nothing to us
+        if name == b"data":  # comments have an empty name, and other fields are not used
             self._data += value.removeprefix(b" ") + b"\n"

@@ -1,7 +1,8 @@
-"""Splits a byte stream into the messages of the binary hub protocols (F-2 … F-4).
+"""Splits a byte stream into the messages of binary hub protocols (F-2…F-4).
 
-Each message is announced by its length, seven bits per byte, least significant first. Decides how
-much of an unfinished message is kept; what a message means is left to the hub protocol.
+A prefix before each message holds its length, seven bits per byte, least significant first. This
+module decides how much of an unfinished message is kept. What a message means is left to the hub
+protocol.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,39 +17,39 @@ _SHORT_PREFIXES: Final = [bytes((size,)) for size in range(0x80)]
 
 
 class LengthPrefixFramer:
-    """Bytes in any slices → whole messages, prefixes removed; a ``Framer``.
+    """A ``Framer`` of messages behind their length.
 
-    ``maximum_size`` limits one message, prefix included (F-4); None means no limit. What is
-    announced to be larger is refused at once, not when that many bytes have come.
+    ``maximum_size`` limits the bytes of one message, prefix included (F-4); None means no limit. A
+    message whose prefix announces more is refused at once, before its bytes arrive.
     """
 
-    __slots__ = ("_begun", "_limit", "_wanted", "maximum_size")
+    __slots__ = ("_expected_size", "_limit", "_partial", "maximum_size")
 
     def __init__(self, maximum_size: int | None = None) -> None:
         self.maximum_size = maximum_size
         self._limit = MAXIMUM_LENGTH + _LONGEST_PREFIX if maximum_size is None else maximum_size
-        self._begun = bytearray()  # what there is of the unfinished message, prefix included
-        self._wanted = 0  # the size of the whole, once it is known
+        self._partial = bytearray()  # the unfinished message, prefix included
+        self._expected_size = 0  # of the unfinished message, prefix included; 0 until it is known
 
     @property
     def has_partial(self) -> bool:
         """See Framer."""
-        return bool(self._begun)
+        return bool(self._partial)
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """See Framer."""
         size = len(data)
-        if size and data[0] == size - 1 < 0x80 and not self._begun and size <= self._limit:
-            return (data[1:],)  # one whole short message, as usual: a fifth cheaper
+        if size and data[0] == size - 1 < 0x80 and not self._partial and size <= self._limit:
+            return (data[1:],)  # the usual case, one whole short message: a fifth cheaper
         return self._split(data)
 
     def _split(self, data: bytes) -> Iterator[bytes]:
-        if self._begun:
-            self._begun += data
-            if len(self._begun) < self._wanted:
+        if self._partial:
+            self._partial += data
+            if len(self._partial) < self._expected_size:
                 return
-            data = bytes(self._begun)
-            self._begun.clear()
+            data = bytes(self._partial)
+            self._partial.clear()
         position, size, limit = 0, len(data), self._limit
         while position < size:
             length = data[position]
@@ -70,7 +71,7 @@ class LengthPrefixFramer:
             self._keep(data[position:], 0)
 
     def _read_prefix(self, data: bytes, position: int) -> tuple[int, int] | None:
-        """The length announced there and where the message begins; None while it is cut short."""
+        """The length at ``position`` and the message's start; None while the prefix is cut off."""
         length = 0
         for number, byte in enumerate(data[position : position + _LONGEST_PREFIX]):
             length |= (byte & 0x7F) << 7 * number
@@ -83,15 +84,15 @@ class LengthPrefixFramer:
                 return None
         raise RemoteProtocolError("Messages over 2GB in size are not supported.", "FormatException")
 
-    def _keep(self, rest: bytes, wanted: int) -> None:
-        if len(rest) > self._limit:  # although its length is not even known
+    def _keep(self, rest: bytes, expected_size: int) -> None:
+        if len(rest) > self._limit:  # possible only while the length is unknown
             raise too_large(self._limit)
-        self._begun += rest
-        self._wanted = wanted
+        self._partial += rest
+        self._expected_size = expected_size
 
 
 def frame(body: bytes) -> bytes:
-    """``body`` behind its length. Raises LocalProtocolError when it is over 2 GB."""
+    """``body`` with its length before it. Raises LocalProtocolError if it is over 2 GB."""
     size = len(body)
     if size < 0x80:
         return _SHORT_PREFIXES[size] + body

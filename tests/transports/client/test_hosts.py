@@ -150,7 +150,7 @@ def test_hosts_that_are_none(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://a\\@127.0.0.1:9/hub", "http://127.0.0.1:9/h\tub"])
 async def test_a_redirect_to_a_host_that_is_none(url: str) -> None:
     async with listening([json.dumps({"url": url})]) as first:
-        with pytest.raises(NegotiationError, match="no absolute HTTP URL"):
+        with pytest.raises(NegotiationError, match="not an absolute HTTP URL"):
             await builder(f"http://127.0.0.1:{first.port}/hub").build().start()
 
 
