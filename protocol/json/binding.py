@@ -1,6 +1,7 @@
-"""Single JSON values read into declared types, as System.Text.Json reads them (J-14…J-18).
+"""Reads single JSON values into declared types, as System.Text.Json does (J-14…J-18).
 
-The leaves of ``binding`` for JSON: which texts are which values, and names that ignore case.
+The JSON part of ``values.binding``, which reads containers and classes. Values that JSON has no
+type for are left to ``scalars``, keys of maps to ``keys``.
 """
 
 import re
@@ -27,7 +28,7 @@ _read_plain: Final = msgspec.json.Decoder().decode
 
 
 def _read_any(raw: Raw) -> Any:
-    """Plain values; only numbers beyond a double need more than msgspec."""
+    """Reads a value that is declared as Any. msgspec refuses only numbers beyond a double."""
     try:
         return _read_plain(raw)
     except DECODING_FAILURES:
@@ -53,8 +54,8 @@ def _number(raw: Raw) -> str:
 
 
 def _read_raw(raw: Raw) -> Raw:
-    bytes(raw).decode()  # nobody has looked inside a Raw yet
-    return raw.copy()  # a Raw that stays would keep the whole frame it came in
+    bytes(raw).decode()  # msgspec has not checked the UTF-8 inside a Raw
+    return raw.copy()  # the Raw may be kept, and would keep the whole frame in memory
 
 
 def _from_string(read: Callable[[str], Any]) -> Converter:
@@ -92,11 +93,14 @@ class JsonBinder(Binder):
         return lambda raw: ((read_key(name), value) for name, value in _split_object(raw).items())
 
     def enumeration(self, kind: type[Enum]) -> Converter:
-        """Numbers, as .NET writes enums in JSON; names only where the values are names (J-18)."""
+        """Reads a member by its value (J-18).
+
+        The value is a number, as in .NET, or a text if the enum's values are texts.
+        """
 
         def convert(raw: Raw) -> Enum:
             value = _read_plain(raw)
-            if type(value) not in (int, str):  # 1.0 and true equal 1, and would pass for it
+            if type(value) not in (int, str):  # 1.0 and true equal 1 and would be accepted
                 raise ValueError("neither a number nor a name")
             return kind(value)
 
@@ -113,7 +117,7 @@ class JsonBinder(Binder):
             return decode
 
         def read(raw: Raw) -> Any:
-            if _NEGATIVE_ZERO.search(raw):  # msgspec takes it for a whole number, without a sign
+            if _NEGATIVE_ZERO.search(raw):  # msgspec reads it as the integer 0, without a sign
                 raise ValueError("possibly a negative zero")
             return decode(raw)
 
@@ -130,4 +134,4 @@ def _holds_floats(annotation: Any) -> bool:
 
 
 BINDER: Final = JsonBinder()
-"""Stateless but for what it has compiled; one for all."""
+"""The one instance; its only state is the readers that it has compiled."""

@@ -1,7 +1,7 @@
-"""The keys of JSON objects, read into the key type of a declared dict (J-14).
+"""Reads the keys of JSON objects into the key type of a declared dict (J-14).
 
-A key is a text whatever it stands for; numbers, truth values and enums have spellings there that
-they have nowhere else. How keys are written is left to ``writing``.
+Every key is a text. Numbers, booleans and enums are spelled differently in keys than as values. How
+keys are written is left to ``writing``.
 """
 
 import math
@@ -17,16 +17,16 @@ from . import scalars
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
-_TRUTH: Final = {"true": True, "false": False}
+_BOOLEANS: Final = {"true": True, "false": False}
 
 KeyReader = Callable[[str], Any]
-"""Text → key. May raise anything."""
+"""Text → key. May raise any exception."""
 
 
 def key_reader(annotation: Any) -> KeyReader:
-    """A reader of keys; raises TypeError for a type that keys cannot stand for."""
+    """A reader of keys of this type. Raises TypeError for a type that keys cannot have."""
     if annotation in (str, Any, object):
-        return _keep
+        return _read_text
     if isinstance(annotation, typing.NewType):
         return key_reader(annotation.__supertype__)
     if get_origin(annotation) is Annotated:
@@ -39,10 +39,10 @@ def key_reader(annotation: Any) -> KeyReader:
             return _enumeration(annotation)
         if reader := _READERS.get(annotation):
             return reader
-    raise TypeError(f"{annotation!r} is no type that a key can be read into")
+    raise TypeError(f"{annotation!r} is not a type that a key can be read into")
 
 
-def _keep(text: str) -> str:
+def _read_text(text: str) -> str:
     return text
 
 
@@ -52,7 +52,7 @@ def _read_integer(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> str:
+def _require_number(text: str) -> str:
     if _NUMBER.match(text) is None:
         raise ValueError("not a number")
     return text
@@ -60,8 +60,8 @@ def _number(text: str) -> str:
 
 def _finite(kind: type[float]) -> KeyReader:
     def read(text: str) -> float:
-        value = kind(float(_number(text)))
-        if not math.isfinite(value):  # which a value may be (J-15)
+        value = kind(float(_require_number(text)))
+        if not math.isfinite(value):  # unlike a number that is a value (J-15)
             raise ValueError("out of range for a number")
         return value
 
@@ -69,7 +69,7 @@ def _finite(kind: type[float]) -> KeyReader:
 
 
 def _enumeration(kind: type[Enum]) -> KeyReader:
-    """By a text that is the value, by name in any letter case, or by number."""
+    """Reads a member by its value if that is a text, by name in any letter case, or by number."""
     exact = {member.value: member for member in kind if isinstance(member.value, str)}
     named = {name.lower(): member for name, member in kind.__members__.items()}
 
@@ -85,6 +85,6 @@ _READERS: Final[dict[Any, KeyReader]] = {
     int: _read_integer,
     float: _finite(float),
     Single: _finite(Single),
-    Decimal: lambda text: scalars.read_decimal(_number(text)),
-    bool: lambda text: _TRUTH[text.lower()],
+    Decimal: lambda text: scalars.read_decimal(_require_number(text)),
+    bool: lambda text: _BOOLEANS[text.lower()],
 }

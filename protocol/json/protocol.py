@@ -1,9 +1,10 @@
 """The JSON hub protocol: one compact JSON object per record (section J of the rules).
 
-Two readers. msgspec decodes each of the nine message types in one step, into types that accept
-less than .NET does. What it refuses, and what ``JsonHubProtocol.decode`` does not find sound, goes
-to the full reader in ``reader``, which knows every legal spelling and every error. How values
-become payloads and back is left to ``writing`` and ``binding``.
+There are two readers. The fast reader is msgspec: it decodes each of the nine message types in one
+step, into types that accept less than .NET does. The full reader in ``reader`` accepts every legal
+spelling and knows every error. It reads the records that msgspec refuses, and those in which
+``JsonHubProtocol.decode`` finds what only msgspec accepts. Converting values to payloads and back
+is left to ``writing`` and ``binding``.
 """
 
 from collections.abc import Callable
@@ -31,19 +32,21 @@ from .writing import WRITER
 
 _decode: Final[Callable[[bytes], HubMessage]] = msgspec.json.Decoder(HubMessage).decode
 
-# A shorter record has no room for too many opening brackets and their closing ones (J-11).
-_DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
+# A shorter record has no room for the brackets of too many levels (J-11).
+_SHORTEST_DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
 
-# The shortest records with two "arguments", less the target, the invocation id and the last
+# The shortest records with "arguments" twice, without the target, the invocation id and the last
 # arguments: the first with an invocation id, the second without.
-_ROOM_WITH_ID: Final = len('{"type":1,"invocationId":"","target":"","arguments":0,"arguments":}')
-_ROOM: Final = len('{"type":1,"target":"","arguments":0,"arguments":}')
+_SHORTEST_REPEAT_WITH_ID: Final = len(
+    '{"type":1,"invocationId":"","target":"","arguments":0,"arguments":}'
+)
+_SHORTEST_REPEAT: Final = len('{"type":1,"target":"","arguments":0,"arguments":}')
 
 _NATIVE: Final = WRITER.native
 
 
 class _Result(Struct, tag_field="type", tag=3, rename="camel", gc=False):
-    """A Completion whose result is still a value."""
+    """A Completion whose result is not encoded yet."""
 
     invocation_id: str
     result: Any
@@ -70,15 +73,16 @@ class JsonHubProtocol(HubProtocol):
             message = _decode(record)
         except DECODING_FAILURES:
             return read_message(record)
-        # What msgspec accepts and .NET does not. On the hot path of every message: the length alone
-        # clears a usual record, and another function would take a fifth of the decoding.
+        # Checks for what msgspec accepts and .NET does not. They run for every message: for usual
+        # records comparing lengths is enough, and a function call would add a fifth to decoding.
         size = len(record)
-        if size >= _DEEP and is_deeper(record, MAXIMUM_DEPTH):
+        if size >= _SHORTEST_DEEP and is_deeper(record, MAXIMUM_DEPTH):
             return read_message(record)
         if type(message) is Invocation or type(message) is StreamInvocation:
-            room = _ROOM_WITH_ID if message.invocation_id else _ROOM
-            if size - len(message.arguments) >= room and _may_repeat(message, record, room):
-                return read_message(record)
+            shortest = _SHORTEST_REPEAT_WITH_ID if message.invocation_id else _SHORTEST_REPEAT
+            if size - len(message.arguments) >= shortest:
+                if _may_repeat_arguments(message, record, shortest):
+                    return read_message(record)
         elif (
             type(message) is Completion
             and message.error is not UNSET
@@ -88,20 +92,20 @@ class JsonHubProtocol(HubProtocol):
         return message
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. Not part of ``decode``, a third of whose time it would take."""
+        """See HubProtocol. Not part of ``decode``, where it would take a third of the time."""
         BINDER.require_array(arguments)
 
     def encode(self, message: HubMessage) -> bytes:
-        """See HubProtocol. Raises LocalProtocolError when a Raw in it holds a record separator."""
+        """See HubProtocol. Raises LocalProtocolError if a Raw in it holds a record separator."""
         if type(message) is Completion:
-            message = _writable(message)
+            message = _with_defaults(message)
         return _frame(self._encode(message))
 
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
         """See HubProtocol."""
         kind = type(result)
         try:
-            if kind in _NATIVE:  # no Raw in it, so there is nothing to look for
+            if kind in _NATIVE:  # holds no Raw, and so no record separator
                 return self._encode(_Result(invocation_id, result)) + RECORD_SEPARATOR
             if kind is Raw:
                 if result != VOID:
@@ -118,22 +122,27 @@ class JsonHubProtocol(HubProtocol):
     value_reader = staticmethod(BINDER.value_reader)
 
 
-def _may_repeat(call: Invocation | StreamInvocation, record: bytes, room: int) -> bool:
+def _may_repeat_arguments(
+    call: Invocation | StreamInvocation, record: bytes, shortest: int
+) -> bool:
     """Whether ``record`` may have "arguments" twice, in plain or in escaped letters.
 
     msgspec keeps the last ones and does not check that the first ones are an array (J-10).
     """
-    if len(record) - len(call.arguments) - len(call.target) - len(call.invocation_id) < room:
+    if len(record) - len(call.arguments) - len(call.target) - len(call.invocation_id) < shortest:
         return False
     arguments = bytes(call.arguments)
     return any(
-        record.count(sign) - arguments.count(sign) != times
-        for sign, times in ((b'"arguments"', 1), (b"\\", 0))
+        record.count(text) - arguments.count(text) != times
+        for text, times in ((b'"arguments"', 1), (b"\\", 0))
     )
 
 
-def _writable(completion: Completion) -> Completion:
-    """Without what msgspec does not know for a default: an empty error (J-12), a copy of VOID."""
+def _with_defaults(completion: Completion) -> Completion:
+    """The same Completion, with msgspec's defaults for an empty error (J-12) and a copy of VOID.
+
+    msgspec leaves out a property only if its value is the default object itself.
+    """
     error = completion.error or UNSET
     result = VOID if completion.result == VOID else completion.result
     if error is not UNSET and result is not VOID:
@@ -142,6 +151,6 @@ def _writable(completion: Completion) -> Completion:
 
 
 def _frame(record: bytes) -> bytes:
-    if 0x1E in record:  # RECORD_SEPARATOR as a number: four times as fast
+    if 0x1E in record:  # RECORD_SEPARATOR; searching for a number is four times as fast
         raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
     return record + RECORD_SEPARATOR

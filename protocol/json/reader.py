@@ -1,9 +1,9 @@
 """The full reader of JSON hub messages: any record → a message, or .NET's exact error.
 
-Goes through a record's properties in the order they came, as ASP.NET Core's reader does, because
-the first mistake decides the error (J-3…J-8). It reads what the fast path of ``protocol``
-leaves: rare message types, odd but legal spellings, and everything that is wrong. What a record
-and its properties look like is ``record``'s.
+Reads the properties of a record in order, as ASP.NET Core does, because the first mistake decides
+the error (J-3…J-8). It reads what the fast reader in ``protocol`` leaves: unusual but legal
+spellings, unknown message types, and everything that is wrong. The form of a record and of its
+simple properties is left to ``record``.
 """
 
 from collections.abc import Mapping
@@ -58,11 +58,11 @@ def read_message(record: bytes) -> ReceivedMessage | None:
 
 
 class _UnreadableItem(Exception):
-    """What follows a stream item cannot be found, and need not be."""
+    """A stream item is not JSON. Its end is unknown, and the rest of the record is not read."""
 
 
 class _MessageReader:
-    """The state of one pass over one record; later properties replace earlier ones (J-10)."""
+    """The properties read so far from one record; a later one replaces an earlier one (J-10)."""
 
     def __init__(self, record: bytes) -> None:
         self._record = record
@@ -89,7 +89,7 @@ class _MessageReader:
         return self._message()
 
     def _read_property(self, name: str, position: int) -> int:
-        """Takes in the value at ``position`` and returns its end."""
+        """Reads the value at ``position`` and returns its end."""
         match name:
             case "arguments":
                 return self._read_arguments(position)
@@ -161,7 +161,10 @@ class _MessageReader:
         return end
 
     def _first_byte(self, position: int) -> bytes:
-        """The first byte of the value there; a scalar has to be whole before it is judged."""
+        """The first byte of the value at ``position``, which shows its type.
+
+        Raises JsonSyntaxError for a malformed scalar, which .NET reports before a wrong type.
+        """
         scan_token(self._record, position)
         return self._record[position : position + 1]
 
@@ -172,8 +175,8 @@ class _MessageReader:
         try:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
-            # Once the target is known .NET binds while it reads, and forgives this one mistake the
-            # connection, not the call (J-8).
+            # Once .NET knows the target, it binds the arguments while it reads them. This one
+            # mistake then fails the call, not the connection (J-8).
             if not error.trailing_comma or not self._target:
                 raise
             end = scan_value(self._record, position, depth=1, trailing_commas=True)
@@ -182,12 +185,12 @@ class _MessageReader:
         return end
 
     def _read_item(self, position: int) -> int:
-        """.NET wants the id before the item (S-25); either order is as good for us."""
+        """.NET requires the id before the item (S-25); here both orders are accepted."""
         try:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
-            # Once the id is known .NET binds what the first token begins while it reads, and gives
-            # up on the item alone (J-8).
+            # Once .NET knows the id, it binds an array or object while it reads it. A mistake in it
+            # then fails the item, not the connection (J-8).
             if (
                 self._invocation_id
                 and self._type in (None, MessageType.STREAM_ITEM)
@@ -246,7 +249,7 @@ class _MessageReader:
         )
 
     def _stream_invocation(self) -> StreamInvocation | InvocationBindingFailure:
-        self._required_target()  # the order in which ASP.NET Core misses them
+        self._required_target()  # ASP.NET Core looks for the target before the id
         invocation_id = self._required_id()
         target, arguments = self._call()
         if self._arguments_error:
@@ -298,7 +301,7 @@ class _MessageReader:
 
 
 def both_error_and_result() -> RemoteProtocolError:
-    """What to raise for a Completion that has both (J-6)."""
+    """The error for a Completion that has both (J-6)."""
     return RemoteProtocolError("The 'error' and 'result' properties are mutually exclusive.")
 
 

@@ -1,8 +1,8 @@
-"""Records that are one JSON object, read as ASP.NET Core reads them: messages and handshakes.
+"""Reads records that are one JSON object as ASP.NET Core does: hub messages and handshakes.
 
-.NET takes in a token, judges its kind, then takes in the next; so does this module, because the
-first mistake decides the error (J-3…J-8): a value of the wrong kind is refused before anything
-inside it is looked at. Which properties there are is left to those who read a record.
+.NET reads one token, checks its type, then reads the next. This module does the same, because the
+first mistake decides the error (J-3…J-8): a value of the wrong type is refused before anything
+inside it is read. Which properties a record has is left to ``reader`` and ``handshake``.
 """
 
 import json
@@ -25,44 +25,52 @@ _INTEGER: Final = re.compile(rb"-?[0-9]+\Z")
 
 
 def read_object(record: bytes, read_member: Callable[[str, int], int]) -> None:
-    """Reads a record that has to be one JSON object and nothing else.
+    """Reads a record that must be one JSON object and nothing else.
 
-    ``read_member`` gets each member's name and the position of its value, and returns the value's
-    end. Raises RemoteProtocolError for another kind of value, JsonSyntaxError for broken JSON.
+    ``read_member`` gets the name of each member and the position of its value, and returns the end
+    of the value. Raises RemoteProtocolError for a value of another type, JsonSyntaxError for bytes
+    that are not JSON.
     """
     start = skip_white_space(record, 0)
     if record[start : start + 1] != b"{":
-        scan_token(record + b" ", start)  # the end of the record ends a number
+        scan_token(record + b" ", start)  # a blank, because the end of the record ends a number
         kind = token_type(record[start:]).removeprefix("Start")
         raise RemoteProtocolError(f"Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")
     end = scan_object(record, start, lambda name, position: read_member(_unescaped(name), position))
-    # .NET does not look behind the object; we do, so that a record means one thing to all (J-8).
+    # .NET ignores what follows the object. It is refused here, because another reader of the same
+    # bytes could find a second message there (J-8).
     if skip_white_space(record, end) != len(record):
         raise JsonSyntaxError(end)
 
 
 def token_type(value: bytes) -> str:
-    """.NET's name for what the JSON value ``value`` begins with."""
+    """.NET's name for the token that the JSON value begins with."""
     return _TOKEN_TYPES.get(value[:1], "Number")
 
 
 def missing_property(name: str) -> RemoteProtocolError:
-    """What to raise for a record without that property (J-5, H-10)."""
+    """The error for a record without the property ``name`` (J-5, H-10)."""
     return RemoteProtocolError(f"Missing required property '{name}'.")
 
 
 def read_string(name: str, token: bytes) -> str:
-    """The text of property ``name``, whose value begins with the scanned ``token``."""
+    """The text of the property ``name``, whose value begins with ``token``.
+
+    ``token`` has been scanned. Raises RemoteProtocolError if it is not a string.
+    """
     if not token.startswith(b'"'):
         raise RemoteProtocolError(f"Expected '{name}' to be of type String.")
     return read_text(token)
 
 
 def read_integer(name: str, token: bytes, bits: int) -> int:
-    """The signed integer of that many bits in property ``name`` (J-4)."""
+    """The signed integer of ``bits`` bits in the property ``name`` (J-4).
+
+    ``token`` has been scanned. Raises RemoteProtocolError if it is not such an integer.
+    """
     if token_type(token) != "Number":
         raise RemoteProtocolError(f"Expected '{name}' to be of type Number.")
-    # The length is checked first: converting a number of a million digits would take for ever.
+    # The length is checked first: int() is slow for very many digits, or refuses them.
     if (
         _INTEGER.match(token) is None
         or len(token) > 20
@@ -77,7 +85,10 @@ def read_integer(name: str, token: bytes, bits: int) -> int:
 
 
 def read_text(token: bytes) -> str:
-    """The text of a scanned JSON string (J-8: what is no Unicode text ends the connection)."""
+    """The text of a scanned JSON string.
+
+    Raises RemoteProtocolError for bad UTF-8 and for lone surrogates (J-8).
+    """
     try:
         text = token.decode()
         if "\\" not in text:
@@ -98,6 +109,6 @@ def read_text(token: bytes) -> str:
 
 
 def _unescaped(name: bytes) -> str:
-    """A property's name; one that is no Unicode text equals no name we know."""
+    """The name of a property. Bad UTF-8 becomes U+FFFD, and so equals no known name."""
     text = name.decode("utf-8", "replace")
     return str(json.loads(f'"{text}"')) if "\\" in text else text

@@ -1,8 +1,9 @@
-"""The JSON text of values that JSON has no type for, as System.Text.Json has it (J-15…J-17).
+"""The JSON text of values that JSON has no type for, as System.Text.Json spells it (J-15…J-17).
 
-Reading is as strict as .NET: what msgspec or Python would take beyond that is refused. A ``read_``
-function takes the decoded JSON string and raises ValueError, a ``write_`` function gives it. Python
-keeps microseconds where .NET keeps 100 ns: further digits are cut off when read.
+Reading is as strict as in .NET, although msgspec or Python would accept more. A ``read_`` function
+takes the decoded JSON string and raises ValueError if .NET would refuse it. A ``write_`` function
+returns the string. Python keeps microseconds where .NET keeps 100 ns: further digits are cut off
+when read.
 """
 
 import base64
@@ -49,7 +50,10 @@ def _microseconds(fraction: str | None) -> int:
 
 
 def read_datetime(text: str) -> datetime:
-    """ISO 8601 as .NET reads it: a date alone is midnight, no blank for the T, ``+02:00`` zones."""
+    """ISO 8601 as .NET reads it: ``T`` and not a blank, offsets like ``+02:00``.
+
+    A date alone is midnight.
+    """
     match = _DATETIME.match(text)
     if match is None:
         raise ValueError("not an ISO 8601 date and time")
@@ -69,12 +73,12 @@ def read_datetime(text: str) -> datetime:
 
 
 def write_datetime(moment: datetime) -> str:
-    """``2024-02-29T12:30:45.12Z``: trailing zeros trimmed, no zone when naive.
+    """``2024-02-29T12:30:45.12Z``: without trailing zeros, and without an offset if naive.
 
-    ``Z`` is for UTC, unless it is a DateTimeOffset: that always has a number.
+    UTC is written as ``Z``, but for a DateTimeOffset as ``+00:00``.
     """
-    # Not moment.replace: from Python 3.13 on it calls the constructor of a subclass, and that of
-    # DateTimeOffset requires a tzinfo.
+    # Not moment.replace: from Python 3.13 on it calls the constructor of the subclass, and the one
+    # of DateTimeOffset requires a tzinfo.
     text = datetime.combine(moment.date(), moment.time().replace(microsecond=0)).isoformat()
     if moment.microsecond:
         text += f".{moment.microsecond:06}".rstrip("0")
@@ -89,14 +93,14 @@ def write_datetime(moment: datetime) -> str:
 
 
 def read_date(text: str) -> date:
-    """``2024-02-29`` and nothing else."""
+    """``2024-02-29`` and no other form."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         raise ValueError("not a date")
     return date.fromisoformat(text)
 
 
 def read_timedelta(text: str) -> timedelta:
-    """``[-][d.]hh:mm[:ss[.fffffff]]``, or whole days alone; 29,000 years at most."""
+    """``[-][d.]hh:mm[:ss[.fffffff]]``, or a number of days; 29,000 years at most."""
     match = _TIMEDELTA.match(text)
     if match is None:
         raise ValueError("not a time span")
@@ -115,13 +119,16 @@ def read_timedelta(text: str) -> timedelta:
 
 
 def require_in_range(span: timedelta) -> None:
-    """Raises ValueError for a positive ``span`` that .NET's TimeSpan does not hold."""
+    """Raises ValueError for a positive ``span`` that is longer than .NET's TimeSpan can be."""
     if span > _LONGEST_TIMEDELTA:
         raise ValueError("out of range for a time span")
 
 
 def write_timedelta(span: timedelta) -> str:
-    """``[-][d.]hh:mm:ss[.fffffff]``: seven digits or none (J-17). ValueError as for reading."""
+    """``[-][d.]hh:mm:ss[.fffffff]``: seven digits or none (J-17).
+
+    Raises ValueError beyond 29,000 years.
+    """
     sign = "-" if span < timedelta(0) else ""
     span = abs(span)
     require_in_range(span)
@@ -145,14 +152,14 @@ def write_time(moment: time) -> str:
 
 
 def read_uuid(text: str) -> UUID:
-    """36 characters with dashes, in either case."""
+    """36 characters with dashes, in upper or lower case."""
     if not _UUID.match(text):
         raise ValueError("not a GUID")
     return UUID(text)
 
 
 def read_bytes(text: str) -> bytes:
-    """Padded standard base64; white space is skipped."""
+    """Standard base64 with padding; white space is skipped."""
     try:
         return base64.b64decode(text.translate(_WHITE_SPACE), validate=True)
     except binascii.Error as error:
@@ -160,7 +167,7 @@ def read_bytes(text: str) -> bytes:
 
 
 def write_bytes(data: bytes) -> str:
-    """Padded standard base64."""
+    """Standard base64 with padding."""
     return base64.b64encode(data).decode("ascii")
 
 
@@ -168,23 +175,23 @@ def read_decimal(number: str) -> Decimal:
     """A JSON number in the range of .NET's decimal, rounded to its precision (J-15)."""
     try:
         return _dotnet_decimal(Decimal(number))
-    except InvalidOperation as error:  # an exponent beyond all measure
+    except InvalidOperation as error:  # the exponent is too large even for Python
         raise ValueError("out of range for a decimal") from error
 
 
 def write_decimal(value: Decimal) -> str:
-    """A JSON number that keeps its zeros: ``1.50``. Raises ValueError beyond .NET's range."""
+    """A JSON number that keeps trailing zeros: ``1.50``. Raises ValueError beyond .NET's range."""
     return format(_dotnet_decimal(value), "f")
 
 
 def _dotnet_decimal(value: Decimal) -> Decimal:
-    """``value`` with no more digits than fit into 96 bits, 28 of them behind the point.
+    """``value`` rounded to .NET's precision: digits of 96 bits, at most 28 after the point.
 
-    Python's would keep any number of them: few bytes could become a text of a gigabyte.
+    Python's Decimal has no such limit: a few bytes could become a text of a gigabyte.
     """
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int):
-        raise ValueError(f"{value} is no JSON number")
+        raise ValueError(f"{value} is not a JSON number")
     magnitude = value.adjusted() if value else 0
     if magnitude <= _DECIMAL_PLACES:
         fewest = min(0, max(exponent, -_DECIMAL_PLACES, magnitude - _DECIMAL_PLACES))
@@ -205,4 +212,4 @@ READERS: Final[dict[type, Callable[[str], Any]]] = {
     timedelta: read_timedelta,
     UUID: read_uuid,
 }
-"""The types that are JSON strings."""
+"""The readers of types that are JSON strings."""

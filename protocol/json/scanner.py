@@ -1,8 +1,8 @@
 """Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
 
-msgspec decides whether a record is right; this scanner serves where it matters *which* mistake
-comes first and what may be skipped: bytes that are not UTF-8 and lone surrogates pass inside
-values (J-8), nesting is counted (J-11), nothing recurses.
+The full reader uses it, because it has to know which mistake comes first and what may be skipped.
+Bad UTF-8 and lone surrogates are accepted inside values (J-8), nesting is limited (J-11), and
+nothing recurses.
 """
 
 import re
@@ -19,8 +19,8 @@ from ..errors import DECODING_FAILURES
 
 MAXIMUM_DEPTH: Final = 64
 
-# Possessive (`*+`): to give back what has matched never helps here, and remembering how to do so
-# takes more than linear time.
+# Possessive quantifiers (`*+`): backtracking never finds a match here, and the memory for it would
+# make the time more than linear.
 _SPACE: Final = rb"[ \t\r\n]*+"
 _TEXT: Final = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
 _ATOM: Final = (
@@ -35,7 +35,7 @@ _SCALAR: Final = re.compile(_ATOM)
 
 
 def _value(level: int) -> bytes:
-    """What matches values in which containers nest so deep at most."""
+    """A pattern of values in which containers nest at most ``level`` deep."""
     if level == 0:
         return rb"(?:%b)" % _ATOM
     element = _value(level - 1)
@@ -44,17 +44,20 @@ def _value(level: int) -> bytes:
 
 
 def _all(entry: bytes, closer: bytes) -> bytes:
-    """What matches all entries between two brackets; another entry follows each comma."""
+    """A pattern of all entries between two brackets, the second of which is ``closer``.
+
+    Each comma must be followed by an entry.
+    """
     after = rb"(?:,%b(?!%b)|(?=%b))" % (_SPACE, closer, closer)
     return rb"%b(?:%b%b%b)*+" % (_SPACE, entry, _SPACE, after)
 
 
 @cache  # compiled at first use, which takes ten milliseconds
 def _runs(level: int) -> dict[bytes, re.Pattern[bytes]]:
-    """What finds the end of the entries that follow one, by the bracket that closes them.
+    """Patterns of the entries that follow another, by the bracket that closes their container.
 
-    White space behind them is included. Runs of entries that hardly nest are skipped in one step,
-    since a step in Python takes as long as fifty bytes here.
+    They match entries that nest at most ``level`` deep, and white space after them. So a run of
+    such entries is skipped in one step: one step in Python takes as long as matching fifty bytes.
     """
     comma, value = rb"%b,%b" % (_SPACE, _SPACE), _value(level)
     return {
@@ -67,9 +70,9 @@ _MOST_LEVELS: Final = 2
 _OPENERS: Final = b"[{"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # signed: one level down, one up
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: 1 and -1
 _LONG: Final = 1024
-"""From here on finding some brackets costs less than counting all: a long text has none."""
+"""From this size on, finding brackets one by one is usually faster than counting all of them."""
 
 
 class JsonSyntaxError(ValueError):
@@ -89,10 +92,9 @@ def skip_white_space(data: bytes, position: int) -> int:
 
 
 def scan_token(data: bytes, position: int) -> int:
-    """The end of a scalar or of the bracket that opens a container, at ``position`` exactly.
+    """The end of the scalar, or of the bracket that opens a container, exactly at ``position``.
 
-    Distinguishes kinds of values without reading what is inside them. Raises JsonSyntaxError, also
-    for a number that nothing follows: more digits may be missing.
+    Raises JsonSyntaxError, also for a number at the end of ``data``: it may be incomplete.
     """
     opener = data[position : position + 1]
     if opener and opener in _OPENERS:
@@ -106,10 +108,10 @@ def scan_token(data: bytes, position: int) -> int:
 def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool = False) -> int:
     """The end of the value that begins exactly at ``position``.
 
-    ``depth`` is how many containers are open around it. Raises JsonSyntaxError, also where the
-    nesting passes MAXIMUM_DEPTH.
+    ``depth`` is the number of containers that are open around it. Raises JsonSyntaxError, also
+    where the nesting exceeds MAXIMUM_DEPTH.
     """
-    closers = bytearray()  # of the containers opened here
+    closers = bytearray()  # the closing brackets of the containers that are open inside the value
     while True:
         opener = data[position : position + 1]
         if opener and opener in _OPENERS:
@@ -123,7 +125,7 @@ def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool
                 continue
         else:
             position = scan_token(data, position)
-        # A value has ended: close what ends with it, or go on to the next member.
+        # A value has ended: close the containers that end here, or continue with the next entry.
         while closers:
             room = min(MAXIMUM_DEPTH - depth - len(closers), _MOST_LEVELS)
             run = _runs(room)[bytes(closers[-1:])].match(data, position)
@@ -155,7 +157,7 @@ def scan_value(data: bytes, position: int, depth: int = 0, trailing_commas: bool
 
 
 def _scan_key(data: bytes, position: int) -> int:
-    """Past a member's name and colon, at its value."""
+    """The position of a member's value: skips the name at ``position`` and the colon."""
     match = _SCALAR.match(data, position)
     if match is None or data[position : position + 1] != b'"':
         raise JsonSyntaxError(position)
@@ -168,8 +170,9 @@ def _scan_key(data: bytes, position: int) -> int:
 def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], int]) -> int:
     """The end of the object that begins at ``position``.
 
-    Calls ``read_member(name, start)`` for each member in order: the name as written between its
-    quotes, the start of its value; it returns the value's end. Raises JsonSyntaxError.
+    Calls ``read_member(name, start)`` for each member in order, which returns the end of the value.
+    ``name`` is as written between the quotes, ``start`` the position of the value. Raises
+    JsonSyntaxError.
     """
 
     def read_entry(start: int) -> int:
@@ -189,10 +192,10 @@ def scan_array(data: bytes, position: int, read_element: Callable[[int], int]) -
 
 
 def split_array(data: bytes | Raw) -> list[Raw]:
-    """The elements of the JSON array that is all of ``data``, each a slice with its text as it is.
+    """The elements of the JSON array ``data``, each with its text unchanged.
 
-    Raises msgspec.ValidationError for another kind of value, msgspec.DecodeError for what is no
-    JSON. A lone surrogate in a string is JSON, which msgspec alone would refuse.
+    Raises msgspec.ValidationError for a value of another type, msgspec.DecodeError for bytes that
+    are not JSON. Unlike msgspec it accepts lone surrogates in strings.
     """  # J-8
     try:
         return _split(data)
@@ -204,7 +207,7 @@ def split_array(data: bytes | Raw) -> list[Raw]:
             try:
                 return _scan_whole_array(text)
             except JsonSyntaxError:
-                pass  # msgspec's message is better
+                pass  # the text of msgspec's error is better
         raise
 
 
@@ -248,7 +251,7 @@ def is_deeper(data: bytes, limit: int) -> bool:
     """Whether arrays and objects in ``data``, well-formed JSON, nest more than ``limit`` deep."""
     if not _has_more_openers(data, limit):
         return False
-    # Without escapes, each second piece between quotes is inside a string.
+    # Without escapes, every second piece between quotes is inside a string.
     outside = _STRING.sub(b"", data) if b"\\" in data else b"".join(data.split(b'"')[::2])
     steps = array("b", outside.translate(_STEPS, _NOT_BRACKETS))
     return max(accumulate(steps), default=0) > limit

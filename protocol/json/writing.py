@@ -1,7 +1,8 @@
-"""Single values written as JSON with .NET's conventions (J-14…J-18).
+"""Writes single values as JSON with .NET's conventions (J-14…J-18).
 
-The leaves of ``values.writing`` for JSON: where msgspec's habits differ (names of members, Decimal,
-timedelta, NaN) .NET's win.
+The JSON part of ``values.writing``: it converts what msgspec would not write as .NET does, such as
+names of members, Decimal, timedelta and NaN. Values that JSON has no type for are left to
+``scalars``.
 """
 
 import math
@@ -24,22 +25,22 @@ from . import scalars
 
 def _write_float(value: float) -> float:
     if not math.isfinite(value):  # msgspec would silently write null
-        raise ValueError(f"{value} is no JSON number")
+        raise ValueError(f"{value} is not a JSON number")
     return float(value)
 
 
-_BEGINNINGS: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
+_FIRST_BYTES: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
 
 
 def _require_json(value: Raw) -> Raw:
-    """Raises ValueError for what is no JSON, as far as its first byte tells.
+    """Raises ValueError for a value whose first byte shows that it is not JSON.
 
-    It does of MessagePack: values of several bytes begin there with one that JSON never begins
-    with. So no client makes others get theirs between the records of JSON.
+    That is enough to recognise MessagePack: there, values of several bytes begin with a byte that
+    no JSON begins with. So MessagePack of one client never reaches another inside a JSON record.
     """
     first = memoryview(require_value(value))[0]
-    if first not in _BEGINNINGS or (len(value) == 1 and not 0x30 <= first <= 0x39):
-        raise ValueError("a Raw is no JSON; what came in another hub protocol has to be a Payload")
+    if first not in _FIRST_BYTES or (len(value) == 1 and not 0x30 <= first <= 0x39):
+        raise ValueError("a Raw is not JSON; pass a value of another hub protocol as a Payload")
     return value
 
 
@@ -67,7 +68,7 @@ class JsonWriter(ValueWriter):
     raw = staticmethod(_require_json)
 
     def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
-        """Keys are written as they are, those that are no strings as .NET spells them (J-14)."""
+        """A str key is written unchanged, any other key as .NET spells it (J-14)."""
         wire_value, name = self.wire_value, self._key
         return {
             key if type(key) is str else name(key): wire_value(item) for key, item in value.items()
@@ -75,8 +76,8 @@ class JsonWriter(ValueWriter):
 
     def _key(self, key: Any) -> str:
         if isinstance(key, str):
-            return str.__str__(key)  # also of an enum whose members are texts
-        if isinstance(key, Enum) and key.name in type(key).__members__:  # a mix of flags has none
+            return str.__str__(key)  # not str(), which an enum of texts overrides
+        if isinstance(key, Enum) and key.name in type(key).__members__:  # not combined flags
             return key.name
         plain = self.wire_value(key)
         if isinstance(plain, Raw):
@@ -88,13 +89,13 @@ class JsonWriter(ValueWriter):
         raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be written as JSON.")
 
     def members(self, kind: Any, value: Any) -> dict[str, Any]:
-        """Named in camelCase (J-14)."""
+        """Names are camelCase (J-14)."""
         return self.named(kind, value, camel_case)
 
     def enumeration(self, value: Enum) -> Any:
-        """Its value, which is a number in .NET (J-18)."""
+        """The value of the member, which is a number in .NET (J-18)."""
         return self.wire_value(value.value)
 
 
 WRITER: Final = JsonWriter()
-"""Stateless; one for all."""
+"""The one instance; it has no state."""

@@ -1,1 +1,1 @@
-"""Values: read into declared types, and written; what both hub protocols have in common."""
+"""Reading payloads into declared types and writing values, as far as both hub protocols agree."""

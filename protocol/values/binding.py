@@ -1,10 +1,10 @@
 """Reads payloads into the types a handler or method declares, as strictly as .NET does.
 
-A reader is compiled once per annotation. Containers, classes and alternatives are put together
-here, the same for every wire format; what a single value or a name looks like on the wire is the
-format's: ``json.binding``, ``messagepack.binding``. What msgspec reads exactly as .NET would goes
-to msgspec in one step; where that fails, or where a format has spellings of its own, converters
-work piece by piece on undecoded values.
+A reader is compiled once per annotation. This module decides how containers, classes and
+alternatives are read, the same for every wire format. How single values and names look on the wire
+is left to ``json.binding`` and ``messagepack.binding``. msgspec decodes in one step what it reads
+exactly as .NET does. Where that fails, or where a format has spellings of its own, converters read
+the undecoded values one by one.
 """
 
 import types
@@ -23,18 +23,18 @@ from .naming import Member, has_members, members_of
 from .number_types import constrain
 
 Converter: TypeAlias = Callable[[Raw], Any]
-"""Payload → value. May raise anything: types of the user's own do."""
+"""Payload → value. May raise any exception, because users' own types do."""
 
 FAILURES: Final = (*DECODING_FAILURES, OverflowError)
-"""What msgspec and the converters raise at a value that does not fit."""
+"""The exceptions that msgspec and the converters raise for a value that does not fit."""
 
 BINDING_FAILED: Final = (
     "Error binding arguments. Make sure that the types of the provided values match the types of "
     "the hub method being invoked."
 )
-"""What a caller with detailed errors is told of arguments that do not fit (S-6)."""
+"""The text of detailed errors for arguments that do not fit (S-6)."""
 
-_ANY_TUPLE: Final = (tuple, typing.Tuple)  # noqa: UP006 - as opposed to tuple[()], which is empty
+_BARE_TUPLES: Final = (tuple, typing.Tuple)  # noqa: UP006 - of any length; tuple[()] is empty
 _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
     list: list,
     tuple: tuple,
@@ -46,12 +46,13 @@ _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
 
 
 class Binder(ABC):
-    """Compiles annotations for one wire format, whose part the abstract members are.
+    """Compiles annotations into readers for one wire format, which a subclass describes.
 
-    ``leaves`` converts single values by their type, ``direct_leaves`` are the annotations that
-    msgspec reads as .NET does. ``ignores_case`` is about the names of members (J-14, M-11); a class
-    with an attribute ``__ignores_case__`` that is true wants it so in every format.
-    ``counts_first``: arguments are counted before they are bound (S-6).
+    ``leaves``: the converters of single values, by type. ``direct_leaves``: the annotations without
+    arguments that msgspec reads as .NET does. ``has_direct_maps``: whether msgspec reads maps with
+    str keys as .NET does. ``ignores_case``: whether names of members are matched in any letter case
+    (J-14, M-11); for a class whose ``__ignores_case__`` is true they are in every format.
+    ``counts_first``: whether arguments are counted before they are bound (S-6).
     """
 
     leaves: ClassVar[Mapping[Any, Converter]]
@@ -65,26 +66,29 @@ class Binder(ABC):
             self._compile
         )
 
-    # ---- what a format says of itself
+    # ---- what a subclass implements
 
     @abstractmethod
     def split_array(self, raw: Raw, /) -> Sequence[Raw]:
-        """The elements of an array. Raises any of FAILURES when it is none."""
+        """The elements of an array. Raises any of FAILURES if ``raw`` is not an array."""
 
     @abstractmethod
     def split_object(self, raw: Raw, /) -> Mapping[str, Raw]:
-        """The members of an object; of those given twice the last. Raises any of FAILURES."""
+        """The members of an object by name; of a name given twice the last value counts.
+
+        Raises any of FAILURES if ``raw`` is not an object.
+        """
 
     @abstractmethod
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
-        """A reader of a map whose keys are declared as ``key``; it may raise anything.
+        """A reader of maps whose keys are declared as ``key``; it may raise any exception.
 
-        Raises TypeError, when compiled, for a type that keys cannot have.
+        Raises TypeError for a type that keys cannot have.
         """
 
     @abstractmethod
     def read_any(self, raw: Raw, /) -> Any:
-        """A plain value of whatever kind."""
+        """The value of a payload that is declared as Any."""
 
     @abstractmethod
     def enumeration(self, kind: type[Enum]) -> Converter:
@@ -92,22 +96,25 @@ class Binder(ABC):
 
     @abstractmethod
     def member_name(self, member: Member) -> str:
-        """What a member is called on the wire (J-14, M-11)."""
+        """The name of a member on the wire (J-14, M-11)."""
 
     @abstractmethod
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
-        """Reads a ``whole`` made of direct ``annotations`` in one step; raises FAILURES."""
+        """A converter that decodes ``whole`` in one step; it raises FAILURES.
+
+        ``annotations`` are the direct ones that ``whole`` is composed of.
+        """
 
     @abstractmethod
     def require_array(self, arguments: Raw) -> None:
-        """Raises the format's own error when arguments are no array (J-3, S-6m)."""
+        """Raises the format's own error if ``arguments`` is not an array (J-3, S-6m)."""
 
     # ---- readers
 
     def arguments_reader(self, annotations: Sequence[Any]) -> ArgumentsReader:
         """A reader of exactly ``len(annotations)`` arguments.
 
-        Raises TypeError, when compiled, for an annotation that no payload can be read into.
+        Raises TypeError for an annotation that no payload can be read into.
         """
         converters = [self.converter(annotation) for annotation in annotations]
         direct = self._direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
@@ -119,7 +126,7 @@ class Binder(ABC):
                     values: Sequence[Any] = direct(arguments)
                     return values
                 except FAILURES:
-                    pass  # one by one, to tell what was wrong; and some values are right after all
+                    pass  # read them one by one: some are legal, or the error must be exact
             try:
                 given = self.split_array(arguments)
                 if counts_first and len(given) != len(converters):
@@ -137,8 +144,8 @@ class Binder(ABC):
         return read
 
     def value_reader(self, annotation: Any) -> ValueReader:
-        """A reader of one value of a type, compiled once. Raises as ``arguments_reader`` does."""
-        # ``A | B`` equals ``B | A``, but means to try A first.
+        """A reader of one value, compiled once per annotation. Raises as ``arguments_reader``."""
+        # ``A | B`` equals ``B | A``, but A is tried first.
         order = "" if isinstance(annotation, type) else repr(annotation)
         return self._readers(annotation, order)
 
@@ -164,13 +171,13 @@ class Binder(ABC):
     # ---- in one step
 
     def _direct(self, whole: Any, annotations: Sequence[Any]) -> Converter | None:
-        """Reads ``whole`` in one step, raises FAILURES; None where it cannot be."""
+        """The decoder of ``whole``, or None if msgspec cannot read all ``annotations`` directly."""
         if not all(map(self._is_direct, annotations)):
             return None
         return self.decoder(whole, annotations)
 
     def _is_direct(self, annotation: Any) -> bool:
-        """Whether what msgspec accepts for ``annotation`` is what .NET accepts, equal values."""
+        """Whether msgspec accepts only what .NET accepts for ``annotation``, as equal values."""
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is None:
             return annotation in self.direct_leaves
@@ -221,11 +228,11 @@ class Binder(ABC):
             key, value = arguments or (Any, Any)
             return _mapping(self.entries_reader(key), self.converter(value))
         split = self.split_array
-        if kind is tuple and annotation not in _ANY_TUPLE and arguments[-1:] != (Ellipsis,):
+        if kind is tuple and annotation not in _BARE_TUPLES and arguments[-1:] != (Ellipsis,):
             return _fixed_tuple(split, [self.converter(argument) for argument in arguments])
         builder = _COLLECTIONS.get(kind)
         if builder is None:
-            raise TypeError(f"{annotation!r} is no type that a hub message can be read into")
+            raise TypeError(f"{annotation!r} is not a type that a hub message can be read into")
         item = self.converter(arguments[0] if arguments else Any)
         return lambda raw: builder(item(element) for element in split(raw))
 
@@ -246,7 +253,7 @@ class Binder(ABC):
         return convert
 
     def _typed_dict(self, kind: Any) -> Converter:
-        """A TypedDict's keys are its wire names as they are."""
+        """Reads an object into a TypedDict, whose keys are the names on the wire unchanged."""
         hints = typing.get_type_hints(kind)
         by_name = {key: (key, self.converter(hint)) for key, hint in hints.items()}
         find = _finder(by_name, self.ignores_case)
@@ -269,7 +276,7 @@ class Binder(ABC):
 
         def convert(raw: Raw) -> Any:
             nonlocal find
-            if find is None:  # compiled at first use: a type may mention itself
+            if find is None:  # compiled at first use, because a type may contain itself
                 find = _finder(
                     {
                         self.member_name(member): (
@@ -289,7 +296,7 @@ class Binder(ABC):
         return convert
 
 
-_Entry: TypeAlias = tuple[str, Converter]  # what to call it in Python, and how to read it
+_Entry: TypeAlias = tuple[str, Converter]  # the name in Python, and the converter of the value
 _Find: TypeAlias = Callable[[str], _Entry | None]
 
 

@@ -1,32 +1,33 @@
-"""Types that .NET tells apart and Python does not, for the annotations of hub methods and handlers.
+"""Types that .NET distinguishes and Python does not, for annotations of hub methods and handlers.
 
-``Char`` is .NET's ``char``, ``DateTimeOffset`` is itself; plain ``str`` and ``datetime`` are .NET's
-``string`` and ``DateTime``. In JSON the difference is small, in MessagePack each has a form of its
-own (M-15). Numbers have ``number_types``.
+``Char`` is .NET's ``char``, ``DateTimeOffset`` has the same name; plain ``str`` and ``datetime``
+are .NET's ``string`` and ``DateTime``. In JSON they differ little, in MessagePack each has a form
+of its own (M-15). Numbers are in ``number_types``. How these types look on the wire is left to
+``json.scalars`` and ``messagepack.scalars``.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
-_LAST_UNIT: Final = "\uffff"
-_ZERO: Final = timezone(timedelta(0), "+00:00")  # other than UTC, it is written as a number
+_LAST_CODE_UNIT: Final = "\uffff"
+_ZERO: Final = timezone(timedelta(0), "+00:00")  # written as a number, unlike UTC, which is "Z"
 
 
 class Char(str):
-    """One UTF-16 unit. Raises ValueError for any other text."""
+    """A str of one UTF-16 code unit. Raises ValueError for any other text."""
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> "Char":
-        if len(text) != 1 or text > _LAST_UNIT:
+        if len(text) != 1 or text > _LAST_CODE_UNIT:
             raise ValueError("not a single UTF-16 unit")
         return super().__new__(cls, text)
 
 
 class DateTimeOffset(datetime):
-    """A moment together with its offset from UTC, of whole minutes and 14 hours at most.
+    """A datetime with an offset from UTC, of whole minutes and 14 hours at most.
 
-    Raises ValueError for any other, and without ``tzinfo``.
+    Raises ValueError for any other offset, and for none.
     """
 
     def __new__(cls, *arguments: Any, **more: Any) -> "DateTimeOffset":
@@ -40,7 +41,7 @@ class DateTimeOffset(datetime):
 
     @classmethod
     def of(cls, moment: datetime) -> "DateTimeOffset":
-        """The same moment; without an offset it is taken for local time, as .NET does."""
+        """The same moment. A ``moment`` without an offset is local time, as in .NET."""
         if moment.tzinfo is None:
             moment = moment.astimezone()
         zone = _ZERO if moment.tzinfo is UTC else moment.tzinfo

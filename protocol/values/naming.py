@@ -1,8 +1,8 @@
-"""How Python's names become .NET's on the wire (J-14, M-11), and what members a class has.
+"""How Python's names become .NET's on the wire (J-14, M-11), and which members a class has.
 
-Methods and MessagePack members are PascalCase, JSON members camelCase. A name that the user sets
-explicitly wins: ``msgspec.field(name=…)`` or ``rename=`` on a Struct, ``metadata={"name": …}`` on a
-dataclass field.
+Hub methods and members in MessagePack are PascalCase, members in JSON camelCase. A name that the
+user sets explicitly is used as it is: ``msgspec.field(name=…)`` or ``rename=`` on a Struct,
+``metadata={"name": …}`` on a dataclass field.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ import msgspec
 
 
 def pascal_case(name: str) -> str:
-    """``send_message`` → ``SendMessage``; what is capitalised stays so."""
+    """``send_message`` → ``SendMessage``; capital letters stay capital."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 def camel_case(name: str) -> str:
-    """``first_name`` → ``firstName``, ``URLOf`` → ``urlOf``, as .NET makes it of ``FirstName``."""
+    """``first_name`` → ``firstName``, ``URLOf`` → ``urlOf``, as .NET converts PascalCase names."""
     pascal = pascal_case(name)
     upper = 0
     while upper < len(pascal) and pascal[upper].isupper():
@@ -31,16 +31,16 @@ def camel_case(name: str) -> str:
 
 
 def enum_name(member: Enum) -> str:
-    """What .NET calls ``member``: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
+    """The name of ``member`` in .NET: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
 
-    A member whose value is a text is called that; one that has a ``wire_name``, that.
+    A ``wire_name`` of the member is used instead, or else its value if that is a text.
     """
     explicit = getattr(member, "wire_name", member.value)
     return explicit if isinstance(explicit, str) else _enum_name(member.name)
 
 
 def enum_names(kind: type[Enum]) -> dict[str, Enum]:
-    """The members of ``kind`` by what .NET calls them, aliases too."""
+    """The members of ``kind`` by their names in .NET, aliases included."""
     numbered = {
         _enum_name(name): member
         for name, member in kind.__members__.items()
@@ -68,7 +68,7 @@ class Member:
 
 
 def has_members(kind: Any) -> bool:
-    """Whether ``kind`` is a class whose instances go on the wire as objects."""
+    """Whether ``kind`` is a class whose instances are written as objects: a Struct or dataclass."""
     return isinstance(kind, type) and (
         issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind)
     )

@@ -1,7 +1,7 @@
-"""Numbers as narrow as .NET's, for the annotations of hub methods and handlers (J-15).
+"""The number types of .NET, for annotations of hub methods and handlers (J-15).
 
-Plain ``int`` takes any whole number and plain ``float`` is .NET's ``double``; these are the others.
-What reads and writes them is left to the hub protocols.
+Plain ``int`` accepts any whole number, and plain ``float`` is .NET's ``double``; the types here are
+the others. Reading and writing them is left to ``binding`` and ``writing`` of each hub protocol.
 """
 
 import struct
@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 
 class AtMost(Struct, frozen=True):
-    """An upper bound beyond those that ``msgspec.Meta`` can express."""
+    """An inclusive upper bound that is too large for ``msgspec.Meta``."""
 
     limit: int
 
@@ -28,7 +28,7 @@ UInt64: TypeAlias = Annotated[int, Meta(ge=0), AtMost(2**64 - 1)]
 
 
 def constrain(value: Any, annotation: Any) -> Any:
-    """``value``, if ``annotation``, an Annotated type, allows it. Raises ValueError."""
+    """Returns ``value``. Raises ValueError if ``annotation``, an Annotated type, forbids it."""
     value = msgspec.convert(value, annotation)
     limits = [item.limit for item in get_args(annotation)[1:] if isinstance(item, AtMost)]
     if any(value > limit for limit in limits):
@@ -37,11 +37,11 @@ def constrain(value: Any, annotation: Any) -> Any:
 
 
 _SINGLE: Final = struct.Struct("<f")
-_ENOUGH_DIGITS: Final = 9  # tell any two values of 32 bits apart
+_ENOUGH_DIGITS: Final = 9  # any two values of 32 bits differ in their first 9 digits
 
 
 class Single(float):
-    """.NET's ``float``: rounded to 32 bits, beyond their range infinite."""
+    """.NET's ``float``: a number rounded to 32 bits, infinite beyond their range."""
 
     __slots__ = ()
 

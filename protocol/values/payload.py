@@ -1,8 +1,7 @@
 """``Payload``: a value that is given by its bytes in one hub protocol, or in several.
 
-For those who pass on what they do not look at. Which bytes are the same value in another protocol
-is decided by ``transcoding``; where such a value may stand, by ``writing``: wherever others
-may.
+For programs that forward values without reading them. The bytes of the same value in another hub
+protocol are left to ``transcoding``. ``writing`` writes a Payload wherever it writes a value.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,39 +25,39 @@ _SPLITTERS: Final[dict[str, Callable[[Raw], list[Raw]]]] = {
 
 
 class Payload:
-    """One value, by the names of the hub protocols whose payloads are given.
+    """One value, as payloads of one or more hub protocols.
 
-    Written in another protocol it is transcoded, once for all who get it.
+    In any other hub protocol it is transcoded when it is first written, once for all receivers.
     """
 
     __slots__ = ("_forms", "_origin")
 
     def __init__(self, forms: Mapping[str, Raw]) -> None:
-        """``Payload({"json": Raw(b"[1]")})``. Of several the first is what others are made of."""
+        """``Payload({"json": Raw(b"[1]")})``. Other forms are made from the first of ``forms``."""
         self._forms = dict(forms)
         self._origin = next(iter(self._forms))
 
     @property
     def origin(self) -> str:
-        """The name of the hub protocol that other forms are made of."""
+        """The name of the hub protocol from whose payload other forms are made."""
         return self._origin
 
     def form(self, protocol_name: str) -> Raw:
-        """Its bytes in a hub protocol. Raises TranscodingError when it has none there."""
+        """The payload in the hub protocol of that name. Raises TranscodingError if it has none."""
         form = self._forms.get(protocol_name)
         if form is None:
             transcode = _TRANSCODERS.get((self._origin, protocol_name))
             if transcode is None:
                 raise TranscodingError(
-                    f"Nothing is known of {protocol_name!r} as another form of {self._origin!r}."
+                    f"A {self._origin!r} payload cannot be converted to {protocol_name!r}."
                 )
             form = self._forms[protocol_name] = transcode(self._forms[self._origin])
         return form
 
     def elements(self) -> "list[Payload]":
-        """Those of an array. Raises LocalProtocolError when it is none."""
+        """The elements of an array. Raises LocalProtocolError if the value is not an array."""
         try:
             split = _SPLITTERS[self._origin]
             return [Payload({self._origin: item}) for item in split(self._forms[self._origin])]
         except (KeyError, *DECODING_FAILURES) as error:
-            raise LocalProtocolError("The payload is no array.") from error
+            raise LocalProtocolError("The payload is not an array.") from error

@@ -1,8 +1,8 @@
-"""Payloads of one hub protocol written in the other, for those who relay between the two.
+"""Converts payloads of one hub protocol to the other, for relays between the two.
 
-What a value is in the other protocol is decided here, in both directions alike: what a .NET program
-would make of it that read it with one protocol and wrote it with the other (J-14 … J-17, M-11 …
-M-15). Both ways take time and memory in proportion to the payload, whatever it holds.
+This module decides the form of a value in the other hub protocol: in both directions it is what a
+.NET program writes that has read the value with one and writes it with the other (J-14…J-17,
+M-11…M-15). Time and memory are proportional to the size of the payload, whatever it holds.
 """
 
 import json
@@ -28,9 +28,9 @@ from ..messagepack.scanner import (
 from .number_types import Single
 
 MAXIMUM_JSON_DEPTH: Final = 62
-"""Containers, one inside the other, that fit into a message of 64 levels and one more array.
+"""The depth of containers that fits into a message of 64 levels and one more array.
 
-A payload that is deeper would make each .NET client that gets it close its connection."""  # J-11
+A .NET client that receives a deeper payload closes its connection."""  # J-11
 
 # ---- JSON → MessagePack
 
@@ -42,15 +42,15 @@ _FAILURES: Final = (*DECODING_FAILURES, OverflowError)
 def json_to_messagepack(payload: bytes | Raw) -> Raw:
     """A JSON value as MessagePack.
 
-    Whole numbers that fit 64 bits become the shortest integers, all other numbers float 64: those
-    that are too large for one an infinity, as in .NET. Objects become maps with their keys
-    as they are, of a key given twice the last value counts, lone surrogates become U+FFFD. Raises
-    TranscodingError for what is no JSON and for nesting that Python cannot follow.
+    Whole numbers that fit 64 bits become the shortest integers. All other numbers become float 64,
+    those that are too large an infinity, as in .NET. Objects become maps with unchanged
+    keys; of a key given twice the last value counts. Lone surrogates become U+FFFD. Raises
+    TranscodingError for bytes that are not JSON, and for nesting beyond Python's recursion limit.
     """  # J-15
     try:
         return Raw(_write_messagepack(_read_json(payload)))
     except _FAILURES:
-        pass  # a large number or a lone surrogate: rare, and worth the slow way
+        pass  # a large number or a lone surrogate, which the slow reader below accepts
     try:
         value = json.loads(
             bytes(payload).decode(),
@@ -75,7 +75,7 @@ def _integer(text: str) -> int | float:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,19 +110,20 @@ _TIMESTAMP: Final = -1
 def messagepack_to_json(payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_DEPTH) -> Raw:
     """A MessagePack value as JSON.
 
-    bin becomes base64, a timestamp ISO 8601 with up to seven digits of a second, bad UTF-8
-    U+FFFD; keys that are no texts become those that .NET makes of a dictionary's. Raises
-    TranscodingError for what has no JSON form (NaN, infinities, other extensions, containers as
-    keys), for nesting beyond ``maximum_depth``, and for what is no MessagePack.
+    bin becomes base64, bad UTF-8 becomes U+FFFD. A timestamp becomes ISO 8601 with up to seven
+    digits of a second. Keys that are not texts are written as .NET writes those of a
+    dictionary. Raises TranscodingError for values without a JSON form (NaN, infinities, other
+    extensions; nil, arrays and maps as keys), for nesting beyond ``maximum_depth``, and for bytes
+    that are not MessagePack.
     """  # J-17
     data = bytes(payload)
     writer = _JsonWriter(data, maximum_depth)
     try:
         end = writer.write(0, 0)
     except RemoteProtocolError as error:
-        raise TranscodingError(f"The value is no MessagePack: {error}") from error
+        raise TranscodingError(f"The value is not MessagePack: {error}") from error
     if end != len(data):
-        raise TranscodingError("The value is no MessagePack: something follows it.")
+        raise TranscodingError("The value is not MessagePack: bytes follow it.")
     return Raw(b"".join(writer.parts))
 
 
@@ -135,7 +136,10 @@ class _JsonWriter:
         self._maximum_depth = maximum_depth
 
     def write(self, position: int, depth: int) -> int:
-        """Writes the value there; its end. ``depth`` containers are open around it."""
+        """Writes the value at ``position`` and returns its end.
+
+        ``depth`` is the number of containers that are open around it.
+        """
         data = self._data
         code = data[position] if position < len(data) else 0xC1
         if 0x80 <= code < 0x90 or code in (0xDE, 0xDF):
@@ -177,7 +181,7 @@ class _JsonWriter:
 
 
 def _scalar(data: bytes, position: int, code: int) -> tuple[str | bytes, int]:
-    """What is no container: a text, or the JSON of anything else; and its end."""
+    """A value that is not a container: a str, or the JSON of any other value; and its end."""
     if code < 0x80 or code >= 0xE0 or 0xCC <= code <= 0xD3:
         number, end = scan_integer(data, position)
         return b"%d" % number, end
@@ -190,7 +194,7 @@ def _scalar(data: bytes, position: int, code: int) -> tuple[str | bytes, int]:
         return constant, end
     if form := _FLOATS.get(code):
         return _float(form.unpack_from(data, position + 1)[0], form.size), end
-    if 0xC4 <= code <= 0xC6:  # bin, behind a length of 1, 2 or 4 bytes
+    if 0xC4 <= code <= 0xC6:  # bin, after a length of 1, 2 or 4 bytes
         return b64encode(data[position + 1 + (1 << code - 0xC4) : end]).decode(), end
     kind, content, end = scan_extension(data, position)
     if kind != _TIMESTAMP:
@@ -215,13 +219,13 @@ def _timestamp(content: bytes) -> str:
             seconds = int.from_bytes(content[4:], signed=True)
             nanoseconds = int.from_bytes(content[:4])
         case length:
-            raise TranscodingError(f"There is no timestamp of {length} bytes.")
+            raise TranscodingError(f"A timestamp has {length} bytes, not 4, 8 or 12.")
     if nanoseconds >= 10**9:
         raise TranscodingError("A timestamp has more nanoseconds than a second.")
     try:
         moment = _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
-        raise TranscodingError("A timestamp lies outside of the years 1 to 9999.") from None
+        raise TranscodingError("A timestamp is outside the years 1 to 9999.") from None
     fraction = f".{nanoseconds // 100:07}".rstrip("0").rstrip(".")
     return f"{moment.replace(tzinfo=None).isoformat()}{fraction}Z"
 
@@ -230,7 +234,7 @@ def _key(data: bytes, position: int) -> tuple[str, int]:
     """A key as text, and its end."""
     code = data[position] if position < len(data) else 0xC1
     if 0x80 <= code < 0xA0 or 0xDC <= code <= 0xDF or code == 0xC0:
-        raise TranscodingError("A map has a key that is no single value, or nil.")
+        raise TranscodingError("A map has a key that is nil, an array or a map.")
     text, end = _scalar(data, position, code)
     if isinstance(text, str):
         return text, end

@@ -1,7 +1,7 @@
 """Writes values as payloads with .NET's conventions, the same way for every wire format.
 
-What becomes an object, a list or a plain value is decided here; what those look like on the wire is
-the format's: ``json.writing``, ``messagepack.writing``. The mirror image is ``binding``.
+This module decides what becomes an object, a list or a plain value. How these look on the wire is
+left to ``json.writing`` and ``messagepack.writing``. ``binding`` is the opposite direction.
 """
 
 from abc import ABC, abstractmethod
@@ -17,17 +17,17 @@ from .naming import has_members, members_of
 from .payload import Payload
 
 FAILURES: Final = (*DECODING_FAILURES, TypeError, OverflowError)
-"""What a value that cannot be written raises, beside LocalProtocolError."""
+"""The exceptions raised for a value that cannot be written, besides LocalProtocolError."""
 
 _Write = Callable[[Any], Any]
 
 
 class ValueWriter(ABC):
-    """Brings values into terms of what msgspec writes just as .NET does.
+    """Converts values to those that msgspec writes as .NET does, and encodes them.
 
-    ``native`` are the types it writes so as they are, ``leaves`` writes other single values;
-    their order counts for subclasses. ``format`` is its name for people, ``protocol_name`` that of
-    the hub protocol it belongs to.
+    ``native``: the types that need no conversion. ``leaves``: the converters of other single
+    values, by type; a value of a subclass is converted by the first that fits. ``format``: the name
+    of the format for error texts. ``protocol_name``: the name of its hub protocol.
     """
 
     format: ClassVar[str]
@@ -44,35 +44,35 @@ class ValueWriter(ABC):
             tuple: self._iterable,
             dict: self.mapping,
         }
-        self.wire_value: Final[_Write] = self._compiled()
-        """A value in msgspec's terms. Raises any of FAILURES."""
+        self.wire_value: Final[_Write] = self._compile_wire_value()
+        """Converts a value to one that ``encode`` accepts. Raises any of FAILURES."""
 
-    # ---- what a format says of itself
+    # ---- what a subclass implements
 
     @abstractmethod
     def encode(self, value: Any, /) -> bytes:
-        """What ``wire_value`` gave, as bytes. Raises any of FAILURES."""
+        """The bytes of a converted value. Raises any of FAILURES."""
 
     @abstractmethod
     def raw(self, value: Raw) -> Raw:
-        """A payload that somebody made already. Raises any of FAILURES where it is none."""
+        """Returns ``value``. Raises any of FAILURES if it is not a payload of this format."""
 
     @abstractmethod
     def mapping(self, value: Mapping[Any, Any]) -> Any:
-        """Keys are not renamed (J-14, M-16)."""
+        """Converts a mapping; keys are not renamed (J-14, M-16)."""
 
     @abstractmethod
     def members(self, kind: Any, value: Any) -> Any:
-        """A Struct or dataclass, whose members are named by the format's convention."""
+        """Converts a Struct or dataclass ``value`` of class ``kind``."""
 
     @abstractmethod
     def enumeration(self, value: Enum) -> Any:
-        """A member of an enum (J-18, M-12)."""
+        """Converts a member of an enum (J-18, M-12)."""
 
     # ---- payloads
 
     def encode_value(self, value: Any) -> Raw:
-        """One payload. Raises LocalProtocolError naming the type that has no form."""
+        """The payload of a value. Raises LocalProtocolError if it cannot be written."""
         if type(value) is Raw:
             return value
         try:
@@ -81,7 +81,7 @@ class ValueWriter(ABC):
             raise self.unwritable(error) from error
 
     def encode_arguments(self, values: Sequence[Any]) -> Raw:
-        """An array of ``values``. Raises LocalProtocolError."""
+        """The payload of an array of ``values``. Raises LocalProtocolError as ``encode_value``."""
         native = self.native
         try:
             for value in values:
@@ -92,27 +92,28 @@ class ValueWriter(ABC):
             raise self.unwritable(error) from error
 
     def unwritable(self, error: Exception) -> LocalProtocolError:
-        """What to raise from one of FAILURES."""
+        """The error to raise for one of FAILURES."""
         if isinstance(error, RecursionError):
-            error.__traceback__ = None  # a log need not hold the same lines a thousand times
+            error.__traceback__ = None  # it repeats the same lines a thousand times
         return LocalProtocolError(f"A value cannot be written as {self.format}: {error}")
 
     # ---- values
 
-    def _compiled(self) -> _Write:
-        """With all that it looks at close at hand: it runs once for each value in a value."""
-        native, find, by_nature = self.native, self._writers.get, self._by_nature
+    def _compile_wire_value(self) -> _Write:
+        """A closure over locals, for speed: it runs for each value inside a value."""
+        native, find, write_by_kind = self.native, self._writers.get, self._write_by_kind
 
         def wire_value(value: Any) -> Any:
             kind = type(value)
             if kind in native:
                 return value
             write = find(kind)
-            return by_nature(value) if write is None else write(value)
+            return write_by_kind(value) if write is None else write(value)
 
         return wire_value
 
-    def _by_nature(self, value: Any) -> Any:
+    def _write_by_kind(self, value: Any) -> Any:
+        """Converts a value whose exact type has no converter."""
         kind: Any = type(value)
         if has_members(kind):
             return self.members(kind, value)
@@ -121,7 +122,7 @@ class ValueWriter(ABC):
         for base, write in self._writers.items():
             if isinstance(value, base):
                 return write(value)
-        for native in (str, int, float):  # the subclasses of what is native
+        for native in (str, int, float):  # their subclasses
             if isinstance(value, native):
                 return native(value)
         if isinstance(value, Mapping):
@@ -140,7 +141,7 @@ class ValueWriter(ABC):
         return [wire_value(item) for item in value]
 
     def named(self, kind: Any, value: Any, convention: Callable[[str], str]) -> dict[str, Any]:
-        """The members by their names on the wire."""
+        """The converted members of a Struct or dataclass, by their names on the wire."""
         return {
             member.wire_name(convention): self.wire_value(getattr(value, member.attribute))
             for member in members_of(kind)
@@ -148,7 +149,7 @@ class ValueWriter(ABC):
 
 
 def require_value(value: Raw) -> Raw:
-    """Raises ValueError for VOID, which would leave a gap among the values around it."""
+    """Returns ``value``. Raises ValueError for VOID, which has no bytes to write."""
     if value == VOID:
-        raise ValueError("a call without a result has given no value")
+        raise ValueError("an empty Raw is not a value: it stands for a call without a result")
     return value

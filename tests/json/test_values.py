@@ -233,9 +233,9 @@ def test_what_is_written_reads_back_equal(
 def test_a_raw_of_another_hub_protocol(value: bytes) -> None:
     """What a client of MessagePack sent must not break the connections of those who read JSON."""
     raw = Raw(value)
-    with pytest.raises(LocalProtocolError, match="is no JSON"):
+    with pytest.raises(LocalProtocolError, match="is not JSON"):
         PROTOCOL.encode_arguments(["text", [raw]])
-    with pytest.raises(LocalProtocolError, match="is no JSON"):
+    with pytest.raises(LocalProtocolError, match="is not JSON"):
         PROTOCOL.encode_result("1", raw)
 
 
