@@ -1,7 +1,8 @@
-"""Single MessagePack values read into declared types, as .NET reads them (M-11…M-18).
+"""Reads single MessagePack values into declared types, as .NET does (M-11…M-18).
 
-The leaves of ``binding`` for MessagePack: which encodings are which values, names exactly as they
-are declared, and the depth that is read.
+The MessagePack part of ``values.binding``, which reads containers and classes. It also decides how
+names are matched and how deep values may nest. Values that are more than numbers and texts are left
+to ``scalars``.
 """
 
 import re
@@ -43,14 +44,17 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def _no_extension(kind: int, _data: memoryview) -> Any:
-    raise ValueError(f"an extension of type {kind} is no value of ours")
+    raise ValueError(f"no type can be read from an extension of type {kind}")
 
 
 _read_plain: Final = msgspec.msgpack.Decoder(ext_hook=_no_extension).decode
 
 
 def _read_any(raw: Raw) -> Any:
-    """Plain values; a timestamp is a datetime in UTC, of a key given twice the last one counts."""
+    """Reads a value that is declared as Any.
+
+    A timestamp becomes a datetime in UTC; of a key given twice the last value counts.
+    """
     _require_shallow(raw)
     return _read_plain_or_leniently(raw)
 
@@ -58,9 +62,9 @@ def _read_any(raw: Raw) -> Any:
 def _or_leniently(
     strict: Callable[[Raw], Value], lenient: Callable[[bytes], Value]
 ) -> Callable[[Raw], Value]:
-    """``strict``, and ``lenient`` where that finds text that is not UTF-8.
+    """A reader that calls ``strict``, then ``lenient`` if that finds text that is not UTF-8.
 
-    Which exception says so depends on msgspec's release; a ValidationError never does.
+    msgspec's exception for such text depends on its release, but is never a ValidationError.
     """
 
     def read(raw: Raw) -> Value:
@@ -75,7 +79,7 @@ def _or_leniently(
 
 
 def _read_leniently(data: bytes, position: int) -> tuple[Any, int]:
-    """The value there, bad UTF-8 in it as U+FFFD, and its end."""
+    """The value at ``position``, with bad UTF-8 in it as U+FFFD, and its end."""
     code = data[position]
     if 0x90 <= code < 0xA0 or code in (0xDC, 0xDD):
         count, position = scan_header(data, position, ARRAY)
@@ -105,23 +109,23 @@ _read_text: Final = _or_leniently(_read_string, read_text)
 
 def _read_raw(raw: Raw) -> Raw:
     _require_shallow(raw)
-    return raw.copy()  # a Raw that stays would keep the whole frame it came in
+    return raw.copy()  # the Raw may be kept, and would keep the whole frame in memory
 
 
 def _require_shallow(raw: Raw) -> None:
-    """Raises ValueError for an argument that is nested more deeply than .NET reads (M-18)."""
+    """Raises ValueError for a value that nests deeper than .NET reads (M-18)."""
     if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_deeper(bytes(raw)):
         raise ValueError("nested too deeply")
 
 
 def _split_object_leniently(data: bytes) -> dict[str, Raw]:
-    """The members of an object; one whose name is not UTF-8 has no effect on the others."""
+    """The members of an object by name, where bad UTF-8 is read as U+FFFD."""
     count, position = scan_header(data, 0, MAP)
     members = {}
     for _ in range(count):
         name, start = scan_text(data, position)
         if name is None:
-            raise ValueError("nil is no name")
+            raise ValueError("the name of a member is nil")
         position = scan_value(data, start)
         members[name] = Raw(data[start:position])
     return members
@@ -130,8 +134,11 @@ def _split_object_leniently(data: bytes) -> dict[str, Raw]:
 _split_object: Final = _or_leniently(_split_named, _split_object_leniently)
 
 
-def _unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
-    """A key given twice is a mistake in a map, other than in an object (M-16)."""
+def _require_unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
+    """The entries of the map ``raw``. Raises ValueError if a key is given twice (M-16).
+
+    In an object that is no error.
+    """
     if scan_header(bytes(raw), 0, MAP)[0] != len(entries):
         raise ValueError("a key is given twice")
     return entries.items()
@@ -168,14 +175,17 @@ class MessagePackBinder(Binder):
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
         """See Binder."""
         if key in (str, Any, object):
-            return lambda raw: _unique(raw, _split_object(raw) if key is str else _split_map(raw))
-        read_key = self.converter(key)  # of a key alone, which msgspec does not give undecoded
+            return lambda raw: _require_unique(
+                raw, _split_object(raw) if key is str else _split_map(raw)
+            )
+        read_key = self.converter(key)  # needs a payload, but msgspec always decodes the keys
         return lambda raw: (
-            (read_key(Raw(_encode(name))), value) for name, value in _unique(raw, _split_map(raw))
+            (read_key(Raw(_encode(name))), value)
+            for name, value in _require_unique(raw, _split_map(raw))
         )
 
     def enumeration(self, kind: type[Enum]) -> Converter:
-        """By name in its exact case, or by a number written as a text; never a number (M-12)."""
+        """Reads a member by its exact name, or by its number written as a text (M-12)."""
         named = enum_names(kind)
 
         def member(text: str) -> Enum:
@@ -197,13 +207,13 @@ class MessagePackBinder(Binder):
         return member.wire_name(pascal_case)
 
     def members(self, kind: type) -> Converter:
-        """An ``array_like`` Struct is read from an array, in order of its members (M-11)."""
+        """Also reads an ``array_like`` Struct, from an array in the order of its members (M-11)."""
         if not is_array_like(kind):
             return super().members(kind)
         converters: list[tuple[str, Converter]] = []
 
         def convert(raw: Raw) -> Any:
-            if not converters:  # compiled at first use: a type may mention itself
+            if not converters:  # compiled at first use, because a type may contain itself
                 converters.extend(
                     (member.attribute, self.converter(member.annotation))
                     for member in members_of(kind)
@@ -216,7 +226,7 @@ class MessagePackBinder(Binder):
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
         """See Binder."""
         decode = msgspec.msgpack.Decoder(whole, ext_hook=_no_extension).decode
-        if not any(map(_holds_anything, annotations)):
+        if not any(map(_can_nest, annotations)):
             return decode
 
         def read(raw: Raw) -> Any:
@@ -234,9 +244,10 @@ class MessagePackBinder(Binder):
             raise ArgumentBindingError(NO_ARGUMENTS) from error
 
 
-def _holds_anything(annotation: Any) -> bool:
-    return annotation in (Any, object, list) or any(map(_holds_anything, get_args(annotation)))
+def _can_nest(annotation: Any) -> bool:
+    """Whether a value of this type may nest to any depth."""
+    return annotation in (Any, object, list) or any(map(_can_nest, get_args(annotation)))
 
 
 BINDER: Final = MessagePackBinder()
-"""Stateless but for what it has compiled; one for all."""
+"""The one instance; its only state is the readers that it has compiled."""

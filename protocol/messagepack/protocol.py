@@ -1,9 +1,10 @@
-"""The MessagePack hub protocol: one array per message, behind its length (section M of the rules).
+"""The MessagePack hub protocol: one array per message, after its length (section M of the rules).
 
-Two readers, as for JSON. msgspec decodes each of the nine message types in one step, into types
-that accept less than .NET does; what it refuses, and arguments that are no array, go to the full
-reader in ``reader``, which knows every legal encoding and every error. How values
-become payloads and back is left to ``writing`` and ``binding``.
+There are two readers, as for JSON. The fast reader is msgspec: it decodes each of the nine message
+types in one step, into types that accept less than .NET does. The full reader in ``reader`` accepts
+every legal encoding and knows every error. It reads the records that msgspec refuses, and those in
+which ``message`` of the decoded Struct finds what only msgspec accepts. Converting values to
+payloads and back is left to ``writing`` and ``binding``.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from .framing import LengthPrefixFramer, frame
 from .reader import ResultKind, read_message
 from .writing import WRITER
 
-# As plain numbers: members of an enum take msgspec twice as long.
+# Plain numbers, because msgspec takes twice as long to encode members of an enum.
 (
     _INVOCATION,
     _STREAM_ITEM,
@@ -53,12 +54,12 @@ from .writing import WRITER
 _ERROR, _VOID, _NON_VOID = (kind.value for kind in ResultKind)
 
 
-# Headers are left to the full reader: msgspec does not see that a key is given twice (M-2).
+# Headers are left to the full reader, because msgspec accepts a key that is given twice (M-2).
 _NoHeaders: TypeAlias = Annotated[dict[str, str], Meta(max_length=0)]
 
 
-# The elements of each message, in the order in which they are written (M-1). ``message`` returns
-# the message, or None for what msgspec accepts and .NET does not.
+# The elements of each message, in their order on the wire (M-1). ``message`` converts them to the
+# message; it returns None for what msgspec accepts and .NET does not.
 class _Array(Struct, array_like=True, frozen=True, gc=False):
     pass
 
@@ -205,10 +206,12 @@ class MessagePackHubProtocol(HubProtocol):
         return message or read_message(record)
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. ``decode`` has made a binding failure of any others."""  # M-10
+        """See HubProtocol. Any other ``arguments`` are a binding failure after ``decode``."""
+
+        # M-10
 
     def encode(self, message: HubMessage) -> bytes:
-        """See HubProtocol. Raises LocalProtocolError when a Raw in it is no MessagePack value."""
+        """See HubProtocol. Raises LocalProtocolError for a Raw that is not a MessagePack value."""
         return frame(self._encode(_elements(message)))
 
     def encode_result(self, invocation_id: str, result: Any) -> bytes:
@@ -226,7 +229,7 @@ class MessagePackHubProtocol(HubProtocol):
 
 
 def _elements(message: HubMessage) -> tuple[Any, ...]:
-    """What a message's array holds (M-1)."""
+    """The elements of a message's array (M-1)."""
     match message:
         case Invocation() | StreamInvocation():
             return (
@@ -244,7 +247,7 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
                 _STREAM_ITEM,
                 dict(message.headers),
                 message.invocation_id,
-                _whole(message.item),
+                _checked(message.item),
             )
         case CancelInvocation():
             return (_CANCEL_INVOCATION, dict(message.headers), message.invocation_id)
@@ -259,7 +262,7 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
 
 
 def _outcome(completion: Completion) -> tuple[Any, ...]:
-    """The kind of a result, and the result (M-6). An error counts even when it is empty."""
+    """The kind of a result, and the result or the error (M-6). An empty error is an error."""
     error, result = completion.error, completion.result
     if error is not UNSET:
         if result != VOID:
@@ -267,10 +270,11 @@ def _outcome(completion: Completion) -> tuple[Any, ...]:
         return (_ERROR, error)
     if result == VOID:
         return (_VOID,)
-    return (_NON_VOID, _whole(result))
+    return (_NON_VOID, _checked(result))
 
 
-def _whole(payload: Raw) -> Raw:
+def _checked(payload: Raw) -> Raw:
+    """Returns ``payload``. Raises LocalProtocolError if it is not one whole value."""
     try:
         return WRITER.raw(payload)
     except FAILURES as error:

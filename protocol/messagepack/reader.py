@@ -1,9 +1,9 @@
 """The full reader of MessagePack hub messages: any record → a message, or .NET's exact error.
 
-Goes through a message's elements one by one, as ASP.NET Core's reader does, because the first
-mistake decides the error (M-2…M-10). It reads what the fast path of ``protocol``
-leaves: rare message types, odd but legal encodings, and everything that is wrong. What single
-values look like is ``scanner``'s.
+Reads the elements of a message in order, as ASP.NET Core does, because the first mistake decides
+the error (M-2…M-10). It reads what the fast reader in ``protocol`` leaves: headers, unusual but
+legal encodings, unknown message types, and everything that is wrong. The encoding of single values
+is left to ``scanner``.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ from .scanner import (
 
 
 class ResultKind(IntEnum):
-    """What a Completion brings (M-6)."""
+    """What a Completion holds (M-6)."""
 
     ERROR = 1
     VOID = 2
@@ -50,9 +50,9 @@ class ResultKind(IntEnum):
 
 
 NO_ARGUMENTS: Final = "Reading array length for 'arguments' failed."
-"""Of one call, not of the connection (M-10)."""
+"""The error of arguments that are not an array, which fails the call (M-10)."""
 
-_BROKEN_ITEM: Final = "InvalidDataException: The item is missing or no MessagePack."
+_BROKEN_ITEM: Final = "InvalidDataException: The item is missing or not MessagePack."
 _T = TypeVar("_T")
 
 
@@ -65,7 +65,7 @@ def read_message(record: bytes) -> ReceivedMessage | None:
 
 
 class _MessageReader:
-    """The state of one pass over one record: how many elements there are, and the position."""
+    """The number of elements in one record, and the position of the next one to read."""
 
     def __init__(self, record: bytes) -> None:
         self._record = record
@@ -109,7 +109,7 @@ class _MessageReader:
             invocation_id = self._required_id("StreamInvocation")
             target = self._required(self._text("target"), "target for StreamInvocation message")
         arguments = self._arguments()
-        if isinstance(arguments, str):  # nothing behind them is looked at
+        if isinstance(arguments, str):  # an error; the elements after it are not read
             return InvocationBindingFailure(
                 invocation_id=invocation_id, target=target, error=arguments
             )
@@ -154,7 +154,7 @@ class _MessageReader:
     # ---- elements
 
     def _arguments(self) -> Raw | str:
-        """The arguments, or why this call, not the connection, fails over them (S-6m)."""
+        """The arguments, or the error with which they fail the call (S-6m)."""
         try:
             scan_header(self._record, self._position, ARRAY)
         except RemoteProtocolError:

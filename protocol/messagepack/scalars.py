@@ -1,8 +1,8 @@
 """The MessagePack form of values that are more than numbers and texts (M-14, M-15).
 
 A ``read_`` function takes the bytes of one whole value and raises ValueError or RemoteProtocolError
-where .NET would not take it, a ``write_`` function gives what msgspec encodes. Python keeps
-microseconds where .NET keeps 100 ns: what is finer is cut off when read.
+if .NET would refuse it. A ``write_`` function returns a value that msgspec encodes. Python keeps
+microseconds where .NET keeps 100 ns: further digits are cut off when read.
 """
 
 import struct
@@ -28,20 +28,20 @@ from .scanner import (
     scan_value,
 )
 
-_TIMESTAMP: Final = -1  # of the extension types
+_TIMESTAMP: Final = -1  # the extension type
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TICKS: Final = 10  # of 100 ns in a microsecond
 _TICKS_OF_A_DAY: Final = 24 * 60 * 60 * 10**6 * _TICKS
 _SINGLE: Final = struct.Struct(">Bf")
-_read_decimal: Final = key_reader(Decimal)  # as it is spelled where it is a text in JSON
+_read_decimal: Final = key_reader(Decimal)  # a decimal is a text here, as in the keys of JSON
 
 
 def read_text(data: bytes) -> str:
-    """A str; never nil (M-14)."""
+    """A str. Raises ValueError for nil (M-14)."""
     text, _ = scan_text(data, 0)
     if text is None:
-        raise ValueError("nil is no text")
+        raise ValueError("nil is not a text")
     return text
 
 
@@ -50,7 +50,10 @@ def _read_integer(data: bytes) -> int:
 
 
 def read_bytes(data: bytes) -> bytes:
-    """A bin, a str (not of 8 bits: once upon a time, str was bin, and had none), or numbers."""
+    """The bytes of a bin, of a str, or of an array of numbers.
+
+    A ``str 8`` is refused: the old format, in which bytes were written as str, did not have it.
+    """
     if scan_value(data, 0) != len(data):
         raise ValueError("not one whole value")
     code = data[0]
@@ -87,30 +90,30 @@ def _read_timestamp(data: bytes, position: int) -> tuple[datetime, int]:
 
 
 def read_datetime(data: bytes) -> datetime:
-    """A DateTime, which is in UTC, or a DateTimeOffset."""
+    """The moment of a DateTime, which is in UTC, or of a DateTimeOffset."""
     if data[0] == 0x92:
         return read_offset(data)
     return _read_timestamp(data, 0)[0]
 
 
 def read_offset(data: bytes) -> DateTimeOffset:
-    """A DateTimeOffset: its local clock as if that were UTC, then the minutes of the offset."""
+    """A DateTimeOffset: its local time as a timestamp in UTC, then the offset in minutes."""
     count, position = scan_header(data, 0, ARRAY)
     if count != 2:
         raise ValueError("not a time and its offset")
     clock, position = _read_timestamp(data, position)
     minutes, _ = scan_integer(data, position)
     moment = DateTimeOffset.of(clock.replace(tzinfo=timezone(timedelta(minutes=minutes))))
-    moment.astimezone(UTC)  # raises where that is before the first year or behind the last
+    moment.astimezone(UTC)  # raises OverflowError outside the years 1 to 9999
     return moment
 
 
 def write_datetime(moment: datetime) -> Ext:
-    """A timestamp in the shortest form; a time without an offset is written as it is."""
+    """A timestamp in the shortest form. A ``moment`` without an offset is taken for UTC."""
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     whole, fraction = divmod(moment - _EPOCH, timedelta(seconds=1))
     nanoseconds = fraction.microseconds * 1000
-    if whole >> 34:  # negative, too
+    if whole >> 34:  # true for negative numbers too
         payload = nanoseconds.to_bytes(4) + whole.to_bytes(8, signed=True)
     elif nanoseconds or whole >> 32:
         payload = (nanoseconds << 34 | whole).to_bytes(8)
@@ -127,12 +130,12 @@ def write_offset(moment: DateTimeOffset) -> list[Any]:
 
 
 def read_date(data: bytes) -> date:
-    """Days since the first of January of the year 1."""
+    """A number of days since the first of January of the year 1."""
     return date.fromordinal(_read_integer(data) + 1)
 
 
 def read_timedelta(data: bytes) -> timedelta:
-    """Ticks of 100 ns."""
+    """A number of ticks of 100 ns."""
     ticks = _read_integer(data)
     if not -(2**63) <= ticks < 2**63:
         raise ValueError("out of range for a time span")
@@ -141,13 +144,13 @@ def read_timedelta(data: bytes) -> timedelta:
 
 
 def write_timedelta(span: timedelta) -> int:
-    """Raises ValueError beyond 29,000 years."""
+    """See read_timedelta. Raises ValueError beyond 29,000 years."""
     json_scalars.require_in_range(abs(span))
     return span // _MICROSECOND * _TICKS
 
 
 def read_time(data: bytes) -> time:
-    """Ticks since midnight."""
+    """A number of ticks of 100 ns since midnight."""
     ticks = _read_integer(data)
     if not 0 <= ticks < _TICKS_OF_A_DAY:
         raise ValueError("not a time of day")
@@ -176,7 +179,7 @@ READERS: Final[dict[type, Callable[[bytes], Any]]] = {
     Decimal: lambda data: _read_decimal(read_text(data)),
     Char: lambda data: Char(chr(_read_integer(data))),
 }
-"""The types that msgspec does not read as .NET does."""
+"""The readers of types that msgspec does not read as .NET does."""
 
 WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
     DateTimeOffset: write_offset,
@@ -189,4 +192,4 @@ WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
     Char: ord,
     Single: write_single,
 }
-"""The types that msgspec does not write as .NET does."""
+"""The writers of types that msgspec does not write as .NET does."""

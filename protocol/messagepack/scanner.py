@@ -1,8 +1,8 @@
-"""Where MessagePack values begin and end, and what the single ones are, without decoding the rest.
+"""Finds where MessagePack values begin and end, and reads single values.
 
-Every function takes the bytes and a position. What is no MessagePack, or something else than asked
-for, raises RemoteProtocolError with .NET's words (M-10); no announced length is believed before the
-bytes are there. Nesting costs no recursion.
+Functions take the bytes and the position of a value. They raise RemoteProtocolError with .NET's
+text for bytes that are not MessagePack, for a value of another type, and for a length beyond the
+end of the bytes (M-10). Nothing recurses.
 """
 
 import struct
@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import RemoteProtocolError
 
 MAXIMUM_DEPTH: Final = 500
-"""Containers that hold something, one inside the other, that .NET reads (M-18)."""
+"""The deepest nesting of containers that .NET reads; empty ones do not count (M-18)."""
 
 _NEVER_USED: Final = 0xC1
 _SIZES: Final = {1: struct.Struct(">B"), 2: struct.Struct(">H"), 4: struct.Struct(">I")}
@@ -36,12 +36,11 @@ _INTEGERS: Final = {
     for code, form in zip((*range(0xCC, 0xD0), *range(0xD0, 0xD4)), "BHIQbhiq", strict=True)
 }
 
-# For each first byte: the size of the whole value if that is fixed, else how many bytes of it hold
-# a length, and what has to be added to that; for containers, their kind.
-_FIXED: Final = [0] * 256
-_LENGTHS: Final = [0] * 256
-_EXTRA: Final = [0] * 256
-_VALUES: Final = [0] * 256
+# Tables by the first byte of a value.
+_FIXED: Final = [0] * 256  # the size of the whole value, 0 if that varies
+_LENGTHS: Final = [0] * 256  # how many bytes hold its length, if the size varies
+_EXTRA: Final = [0] * 256  # bytes between the length and what the length counts
+_VALUES: Final = [0] * 256  # the kind of a container, 0 for other values
 
 
 def _fill_tables() -> None:
@@ -70,7 +69,7 @@ _fill_tables()
 
 
 def end_of_data() -> RemoteProtocolError:
-    """What to raise when something is cut short."""
+    """The error for a value that ends beyond the end of the bytes."""
     return RemoteProtocolError(
         "Attempted to read past the end of the stream.", "EndOfStreamException"
     )
@@ -97,7 +96,7 @@ def _code(data: bytes, position: int) -> int:
 
 
 def _length(data: bytes, position: int, width: int) -> int:
-    """The number of ``width`` bytes behind the first byte of a value."""
+    """The number in the ``width`` bytes after the first byte of a value."""
     if position + 1 + width > len(data):
         raise end_of_data()
     length: int = _SIZES[width].unpack_from(data, position + 1)[0]
@@ -106,13 +105,14 @@ def _length(data: bytes, position: int, width: int) -> int:
 
 ARRAY: Final = 1
 MAP: Final = 2
-"""Kinds of containers: how many values each of their entries is made of."""
+"""The kinds of containers. Each is the number of values in one entry."""
 
 
 def scan_header(data: bytes, position: int, kind: int) -> tuple[int, int]:
-    """How many entries the container there has, and where they begin.
+    """The number of entries of the container at ``position``, and where they begin.
 
-    Each takes its bytes, so that a container cannot announce more of them than there are.
+    Raises RemoteProtocolError for another kind of value, and if the rest of ``data`` has fewer
+    bytes than the entries have values.
     """
     code = _code(data, position)
     if _VALUES[code] != kind:
@@ -128,7 +128,7 @@ def scan_header(data: bytes, position: int, kind: int) -> tuple[int, int]:
 
 
 def scan_value(data: bytes, position: int) -> int:
-    """The end of the value there, whatever is in it."""
+    """The end of the value at ``position``."""
     size, pending = len(data), 1
     while pending:
         pending -= 1
@@ -153,7 +153,7 @@ def is_deeper(data: bytes, limit: int = MAXIMUM_DEPTH) -> bool:
     """Whether containers in the one whole value ``data`` nest more than ``limit`` deep."""
     if len(data) <= limit or _possible_containers(data) <= limit:
         return False
-    open_counts: list[int] = []  # values that each open container still waits for
+    open_counts: list[int] = []  # for each open container, how many of its values are still to come
     position = 0
     while position < len(data):
         while open_counts and not open_counts[-1]:
@@ -176,12 +176,12 @@ _CONTAINERS: Final = bytes(code for code in range(256) if _VALUES[code])
 
 
 def _possible_containers(data: bytes) -> int:
-    """How many bytes could begin a container: no fewer than do."""
+    """The number of bytes that could begin a container, at least the number of containers."""
     return len(data) - len(data.translate(None, _CONTAINERS))
 
 
 def scan_text(data: bytes, position: int) -> tuple[str | None, int]:
-    """The text or nil there, and its end. What is not UTF-8 becomes U+FFFD (M-10)."""
+    """The text at ``position``, or None for nil, and its end. Bad UTF-8 becomes U+FFFD (M-10)."""
     code = _code(data, position)
     if code == 0xC0:
         return None, position + 1
@@ -199,7 +199,7 @@ def scan_text(data: bytes, position: int) -> tuple[str | None, int]:
 
 
 def scan_integer(data: bytes, position: int) -> tuple[int, int]:
-    """The integer there, of whatever width, and its end (M-13)."""
+    """The integer at ``position``, of any width, and its end (M-13)."""
     code = _code(data, position)
     if code < 0x80:
         return code, position + 1
@@ -216,7 +216,7 @@ def scan_integer(data: bytes, position: int) -> tuple[int, int]:
 
 
 def scan_boolean(data: bytes, position: int) -> tuple[bool, int]:
-    """The truth value there, and its end."""
+    """The boolean at ``position``, and its end."""
     code = _code(data, position)
     if code not in (0xC2, 0xC3):
         raise _unexpected(code)
@@ -224,7 +224,7 @@ def scan_boolean(data: bytes, position: int) -> tuple[bool, int]:
 
 
 def scan_extension(data: bytes, position: int) -> tuple[int, bytes, int]:
-    """The type and the bytes of the extension there, and its end."""
+    """The type and the content of the extension at ``position``, and its end."""
     code = _code(data, position)
     if code in range(0xD4, 0xD9):
         start, length = position + 1, _FIXED[code] - 2

@@ -1,7 +1,8 @@
-"""Single values written as MessagePack with .NET's conventions (M-11…M-16).
+"""Writes single values as MessagePack with .NET's conventions (M-11…M-16).
 
-The leaves of ``values.writing`` for MessagePack: where msgspec's habits differ (names of members
-and enums, times, Single) .NET's win.
+The MessagePack part of ``values.writing``: it converts what msgspec would not write as .NET does,
+such as names of members and enums, times and Single. Values that are more than numbers and texts
+are left to ``scalars``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,30 +33,30 @@ class MessagePackWriter(ValueWriter):
     encode = staticmethod(_encode)
 
     def raw(self, value: Raw) -> Raw:
-        """Raises ValueError for what is no whole value: others would follow at the wrong place."""
+        """See ValueWriter. A Raw that is not one whole value would shift the values after it."""
         _require_whole(require_value(value))
         return value
 
     def mapping(self, value: Mapping[Any, Any]) -> Any:
-        """Keys are values like any other (M-16)."""
+        """Converts keys as any other value (M-16)."""
         if all(type(key) in _PLAIN_KEYS for key in value):
             return {key: self.wire_value(item) for key, item in value.items()}
         return Raw(b"".join((_map_header(len(value)), *self._entries(value))))
 
     def _entries(self, value: Mapping[Any, Any]) -> Iterator[bytes]:
-        """One by one: a key's form need not be what a Python dict takes for a key."""
+        """The encoded keys and values, because a converted key may not be hashable."""
         for key, item in value.items():
             yield _encode(self.wire_value(key))
             yield _encode(self.wire_value(item))
 
     def members(self, kind: Any, value: Any) -> Any:
-        """Named in PascalCase; without names where a Struct is ``array_like`` (M-11)."""
+        """Names are PascalCase. An ``array_like`` Struct is a list without names (M-11)."""
         if is_array_like(kind):
             return [self.wire_value(getattr(value, it.attribute)) for it in members_of(kind)]
         return self.named(kind, value, pascal_case)
 
     def enumeration(self, value: Enum) -> str:
-        """Its name, those of a mix of flags, or its number as a text (M-12)."""
+        """The name of the member, those of combined flags, or its number as a text (M-12)."""
         if value.name in type(value).__members__:
             return enum_name(value)
         if isinstance(value, Flag) and value.value > 0:
@@ -69,7 +70,7 @@ _PLAIN_KEYS: Final = frozenset({str, int, bool, float, bytes, type(None)})
 
 
 def is_array_like(kind: Any) -> bool:
-    """Whether ``kind`` is a Struct that goes on the wire as an array, in order of its members."""
+    """Whether ``kind`` is a Struct that is written as an array, in the order of its members."""
     return issubclass(kind, Struct) and kind.__struct_config__.array_like
 
 
@@ -82,4 +83,4 @@ def _map_header(count: int) -> bytes:
 
 
 WRITER: Final = MessagePackWriter()
-"""Stateless; one for all."""
+"""The one instance; it has no state."""
