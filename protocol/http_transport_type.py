@@ -32,4 +32,4 @@ TRANSFER_FORMATS: Final = {
     HttpTransportType.SERVER_SENT_EVENTS: (TransferFormat.TEXT,),
     HttpTransportType.LONG_POLLING: (TransferFormat.TEXT, TransferFormat.BINARY),
 }
-"""The transfer formats of each single transport, in the order in which servers list them."""  # N-11
+"""The transfer formats of each transport, in the order in which servers list them."""  # N-11

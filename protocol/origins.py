@@ -20,7 +20,7 @@ def normal_origin(text: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"must be text, not {type(text).__name__}")
     if text == "*":
-        raise ValueError("cannot be '*', for requests come with credentials; name each origin")
+        raise ValueError("cannot be '*', because requests carry credentials; list each origin")
     match = _ORIGIN.fullmatch(text.lower())
     if match is None or not 0 < int(match["port"] or 1) < 65536:
         raise ValueError("must be of the form https://app.example or https://app.example:8443")

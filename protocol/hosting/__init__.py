@@ -1,5 +1,5 @@
-"""What an HTTP host of hubs decides, as plain data: a request in, an answer or an action out.
+"""The decisions of an HTTP host of hubs, on plain data: a request in, an answer or an action out.
 
-Imports neither aiohttp nor asyncio, so that hosts on any server can share it.
-``protocol.transports`` contains the host on aiohttp.
+The package imports neither aiohttp nor asyncio, so that hosts on any HTTP server can share it. The
+host on aiohttp is in ``protocol.transports.server``.
 """

@@ -1,7 +1,7 @@
-"""Which connection a request names, and whether it may use it (N, TG-3…TG-7).
+"""Which connection a request names, and whether the request may use it (N, TG-3…TG-7).
 
-Decides about negotiate, tokens, users and limits. What a request does to its connection is decided
-by ``hub_endpoint``.
+This module decides about negotiate, tokens, users and limits. What a request does to its connection
+is left to ``hub_endpoint``, the table of connections to ``http_connections``.
 """
 
 import inspect
@@ -23,7 +23,7 @@ _BETWEEN_WARNINGS: Final = 60.0  # seconds
 
 
 class Admission(Generic[ConnectionT]):
-    """Admits requests to one path of one hub. ``clock`` returns seconds from any start."""
+    """Admits requests to one path of one hub. ``clock`` returns seconds of a monotonic clock."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Admission(Generic[ConnectionT]):
         except NegotiationError as error:
             return json_answer(negotiate.write_error(str(error)))
         if self._connections.is_full(self._path, self._options.maximum_connections):
-            return self._full("connected")
+            return self._full("maximum_connections")
         connection = self._connections.create(
             self._path,
             version,
@@ -57,7 +57,7 @@ class Admission(Generic[ConnectionT]):
             self._options.maximum_negotiated_connections,
         )
         if connection is None:
-            return self._full("waiting to be picked up")
+            return self._full("maximum_negotiated_connections")
         return json_answer(
             negotiate.write_offer(
                 version,
@@ -68,7 +68,7 @@ class Admission(Generic[ConnectionT]):
         )
 
     def find(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
-        """The connection that the request names, or the refusal (TG-3, TG-4)."""
+        """The connection that the request names, or the answer that refuses it (TG-3, TG-4)."""
         ids = request.query_values("id")
         if not any(ids):
             return plain_answer(400, "Connection ID required")
@@ -76,7 +76,7 @@ class Admission(Generic[ConnectionT]):
         return found or plain_answer(404, "No Connection with that ID")
 
     def find_or_create(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
-        """Like ``find``, but makes a connection for a request that names none (TG-3)."""
+        """Like ``find``, but creates a connection for a request that names none (TG-3)."""
         if any(request.query_values("id")):
             return self.find(request)
         return self._connections.create_unnegotiated(self._path, self._clock())
@@ -84,20 +84,20 @@ class Admission(Generic[ConnectionT]):
     async def admit(
         self, connection: ConnectionT, transport: HttpTransportType, request: HttpRequestData
     ) -> Principal | HttpAnswer | None:
-        """Lets a transport pick up the connection, for life (TG-7).
+        """Activates the connection for the transport that the request opens (TG-7).
 
-        Returns the user, None for an anonymous one, or the refusal (TG-5). Raises what
-        ``EndpointOptions.authenticate`` raises; then nothing has changed.
+        Returns the user, None for an anonymous one, or the answer that refuses the request (TG-5).
+        Raises what ``EndpointOptions.authenticate`` raises; then nothing has changed.
         """
         if refusal := self._refusal(connection, transport):
             return refusal
         user = await self._authenticate(request)
-        if refusal := self._refusal(connection, transport):  # another request was faster
+        if refusal := self._refusal(connection, transport):  # another request may have been faster
             return refusal
         if not self._connections.activate(
             connection, transport, self._path, self._options.maximum_connections
         ):
-            return self._full("connected")
+            return self._full("maximum_connections")
         return user
 
     def _refusal(self, connection: ConnectionT, transport: HttpTransportType) -> HttpAnswer | None:
@@ -110,12 +110,15 @@ class Admission(Generic[ConnectionT]):
             return plain_answer(400, "Cannot change transports mid-connection")
         return plain_answer(409)
 
-    def _full(self, how: str) -> HttpAnswer:
-        """Any client can cause it at will, so the log is not written each time."""
+    def _full(self, limit: str) -> HttpAnswer:
+        """The refusal where the limit of that name is reached.
+
+        The warning is logged once a minute at most, because any client can cause it.
+        """
         now = self._clock()
         if now >= self._next_warning_at:
             self._next_warning_at = now + _BETWEEN_WARNINGS
-            logger.warning("Connections are refused: as many as may be are %s.", how)
+            logger.warning("Connections are refused with 503: %s is reached.", limit)
         return plain_answer(503)
 
     async def _authenticate(self, request: HttpRequestData) -> Principal | None:

@@ -1,7 +1,8 @@
 """Which pages of other origins may use a hub (section TC).
 
-One list of origins decides both the headers of answers and which WebSockets are opened: browsers
-let a page of any origin open one. ``headers`` are those of a request; they ignore case.
+One list of origins decides both the headers of answers and which WebSockets may be opened, because
+browsers let a page of any origin open a WebSocket. ``headers`` are those of a request; they ignore
+case.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,7 +12,10 @@ from .http_answer import HttpAnswer
 
 
 class CorsPolicy:
-    """``allowed_origins`` like ``https://app.example``; None means that there is no policy."""
+    """The pages that may use a hub: those of ``allowed_origins``, like ``https://app.example``.
+
+    None means that there is no policy: answers get no headers, and all WebSockets may be opened.
+    """
 
     def __init__(
         self,
@@ -20,8 +24,10 @@ class CorsPolicy:
         exposed_headers: str | None = None,
         preflight_seconds: int | None = None,
     ) -> None:
-        """Pages may read ``exposed_headers``; browsers keep the answer to a preflight for
-        ``preflight_seconds``."""
+        """Pages may read the ``exposed_headers`` of answers, a list separated by commas.
+
+        Browsers may use the answer to a preflight for ``preflight_seconds``.
+        """
         self._allowed = (
             None if allowed_origins is None else frozenset(map(normal_origin, allowed_origins))
         )
@@ -68,7 +74,7 @@ class CorsPolicy:
         return self._allowed is not None and len(self._allowed) > 1
 
     def permissions(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Headers that let the page read the answer, an error as well."""  # TC-1, TC-5
+        """The headers that let the page read the answer, also that of an error."""  # TC-1, TC-5
         if not self.allows(headers):
             return {}
         granted = {

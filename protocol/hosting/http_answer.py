@@ -1,4 +1,4 @@
-"""Complete HTTP answers as plain data, and those that hubs give."""
+"""HTTP answers as plain data, and the fixed answers of hub endpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

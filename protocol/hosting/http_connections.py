@@ -1,8 +1,9 @@
-"""The connections that negotiate handed out: found by token, dropped when nothing picks them up.
+"""The table of connections by token: those that wait for a transport, and those that have one.
 
-One table per application, whatever the path (N-13). Tokens are 128 random bits found by dict
-lookup, so that guessing by timing is as hopeless as guessing outright. How many may wait, for how
-long, and how many may be active is set for each path, so they are kept apart by path.
+There is one table per application, for all its paths (N-13). Tokens have 128 random bits and are
+found by dict lookup, whose timing does not help to guess them. How many connections may wait, for
+how long, and how many may be active is set for each path, so they are counted by path. Which
+request may use a connection is left to ``admission``.
 """
 
 from collections import Counter
@@ -16,22 +17,22 @@ from ..http_transport_type import HttpTransportType
 
 @dataclass(slots=True)
 class HttpConnection:
-    """The state of a connection that requests are decided by; a host adds its own in a subclass.
+    """The state of a connection on which requests are decided. A host adds its own in a subclass.
 
-    ``token`` is secret, ``connection_id`` public.
+    ``token`` is secret, ``connection_id`` is public.
     """
 
     connection_id: str
     token: str
-    expires_at: float  # unless a transport picks it up
-    path: str  # where it was negotiated, then where it was picked up
-    transport_type: HttpTransportType = HttpTransportType.NONE  # once one has picked it up (TG-7)
+    expires_at: float  # unless it is activated before
+    path: str  # where it was negotiated, then where it was activated
+    transport_type: HttpTransportType = HttpTransportType.NONE  # the one that activated it (TG-7)
     has_place: bool = False  # among the ``maximum_connections`` of its path
     is_disposed: bool = False  # ended by its client; the hub may still be ending it
 
     @property
     def is_active(self) -> bool:
-        """Whether a transport has picked it up, for life (TG-7)."""
+        """Whether a transport has activated it, which is final (TG-7)."""
         return self.transport_type is not HttpTransportType.NONE
 
 
@@ -39,11 +40,11 @@ ConnectionT = TypeVar("ConnectionT", bound=HttpConnection)
 
 
 class HttpConnectionManager(Generic[ConnectionT]):
-    """All live connections of an application by token.
+    """All connections of an application, by token.
 
-    Those of a path that wait for a transport expire in the order they came; they leave when the
-    table is next used, so that it needs no timer, and their number is bounded. ``make_connection``
-    takes connection id, token, time of expiry and path.
+    A connection waits for a transport, which activates it; otherwise it expires. Those that have
+    expired are removed when the table is next used, so it needs no timer. ``make_connection`` takes
+    connection id, token, time of expiry and path.
     """
 
     def __init__(self, make_connection: Callable[[str, str, float, str], ConnectionT]) -> None:
@@ -55,9 +56,10 @@ class HttpConnectionManager(Generic[ConnectionT]):
     def create(
         self, path: str, version: int, now: float, lifetime: float, maximum: int
     ) -> ConnectionT | None:
-        """A new connection that waits ``lifetime`` seconds, always the same for a path.
+        """A new connection, which expires after ``lifetime`` seconds unless it is activated.
 
-        None when ``maximum`` of that path wait already.
+        ``lifetime`` has to be the same in all calls for a path: the oldest connection expires
+        first. Returns None if ``maximum`` connections of the path are waiting.
         """
         self._expire(now)
         waiting = self._waiting.setdefault(path, {})
@@ -73,13 +75,13 @@ class HttpConnectionManager(Generic[ConnectionT]):
     def create_unnegotiated(self, path: str, now: float) -> ConnectionT:
         """A new connection for a client that skipped negotiate (TG-3).
 
-        It is in the table once a transport has picked it up.
+        It is not in the table until it is activated.
         """
         connection_id = negotiate.new_id()
         return self._make_connection(connection_id, connection_id, now, path)
 
     def find(self, token: str, now: float) -> ConnectionT | None:
-        """The connection of a token; None when never issued, expired or ended (TG-4)."""
+        """The connection of a token; None if the token is unknown, expired or retired (TG-4)."""
         self._expire(now)
         for connections in (self._active, *self._waiting.values()):
             if found := connections.get(token):
@@ -87,7 +89,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
         return None
 
     def is_full(self, path: str, maximum: int) -> bool:
-        """Whether ``maximum`` connections of ``path`` are active, so that there is no room."""
+        """Whether ``maximum`` connections of ``path`` have a place."""
         return self._active_by_path[path] >= maximum
 
     def activate(
@@ -97,9 +99,9 @@ class HttpConnectionManager(Generic[ConnectionT]):
         path: str,
         maximum: int,
     ) -> bool:
-        """A transport of ``path`` picks it up; it stays until ``remove``.
+        """Activates the connection for a transport of ``path``. It keeps a place until ``remove``.
 
-        False when that path ``is_full``: then nothing has changed.
+        Returns False if the path ``is_full``; then nothing has changed.
         """
         if self.is_full(path, maximum):
             return False
@@ -112,11 +114,11 @@ class HttpConnectionManager(Generic[ConnectionT]):
         return True
 
     def retire(self, connection: ConnectionT) -> None:
-        """Invalidates the token, as its transport has ended. The connection keeps its place."""
+        """Invalidates the token when the transport has ended. The connection keeps its place."""
         self._active.pop(connection.token, None)
 
     def remove(self, connection: ConnectionT) -> None:
-        """Frees its place: the connection and its methods have ended."""
+        """Frees the connection's place, because it and its methods have ended."""
         self.retire(connection)
         if connection.has_place:
             connection.has_place = False
@@ -124,7 +126,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
 
     @property
     def active(self) -> Iterable[ConnectionT]:
-        """Those that a transport has picked up."""
+        """The active connections whose token is valid."""
         return self._active.values()
 
     def _expire(self, now: float) -> None:

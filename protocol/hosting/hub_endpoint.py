@@ -1,8 +1,8 @@
-"""Which request does what to which connection (sections N and TG).
+"""What a request does to its connection (sections N and TG).
 
-One endpoint per path of a hub. Decides by method, headers and query what a request is, and answers
-requests that need no transport. A host does the rest: it opens transports, reads bodies and writes
-answers.
+There is one endpoint per path of a hub. It decides by method, headers and query what a request is
+for, and answers requests that need no transport. Opening transports, reading bodies and writing
+answers is left to the host, which requests are admitted to ``admission``.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _LONG_POLLING: Final = HttpTransportType.LONG_POLLING
 
 
 class Action(Enum):
-    """What a host does for an admitted request."""
+    """What the host has to do for an admitted request."""
 
     OPEN_WEB_SOCKET = auto()
     OPEN_EVENT_STREAM = auto()
@@ -41,7 +41,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Generic[ConnectionT]):
-    """An admitted request. ``user`` is that of a request which opens a transport."""
+    """An admitted request. ``user`` is None unless the request opens a transport."""
 
     action: Action
     connection: ConnectionT
@@ -62,7 +62,7 @@ class HubEndpoint(Generic[ConnectionT]):
         options: EndpointOptions,
         clock: Callable[[], float],
     ) -> None:
-        """``path`` is in lower case; ``clock`` returns seconds from any start."""
+        """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock."""
         self._admission = Admission(connections, path, options, clock)
         self.cors = CorsPolicy(options.allowed_origins)
 
@@ -116,7 +116,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(403)
         found = self._admission.find_or_create(request)
         if isinstance(found, HttpAnswer):
-            return replace(found, content_type=None)  # other than for a poll (TG-4)
+            return replace(found, content_type=None)  # unlike for a poll (TG-4)
         return await self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, request)
 
     async def _open_event_stream(
@@ -133,7 +133,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return found
         if not _is_polled(found):
             decision = await self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, request)
-            # Of two first polls at once the second continues as an ordinary one (TL-7).
+            # If two polls open the connection at once, the second becomes an ordinary poll (TL-7).
             if isinstance(decision, Admitted) or not _is_polled(found):
                 return decision
         if found.is_disposed:
@@ -151,7 +151,7 @@ class HubEndpoint(Generic[ConnectionT]):
         return user if isinstance(user, HttpAnswer) else Admitted(action, connection, user)
 
     def _post(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
-        """Hub bytes of a client that polls or listens to events (TG-6)."""
+        """Hub bytes of a client of long polling or Server-Sent Events (TG-6)."""
         found = self._admission.find(request)
         if isinstance(found, HttpAnswer):
             return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-_UNREACHABLE: Final = {"", ".", ".."}  # segments that clients leave out of what they ask for
+_UNREACHABLE: Final = {"", ".", ".."}  # segments that clients remove before they send a request
 
 
 def require_hub_path(path: object) -> None:
@@ -13,9 +13,11 @@ def require_hub_path(path: object) -> None:
     if not path.startswith("/") or path.endswith("/"):
         raise ValueError(f"A hub's path begins with a slash and ends without one, unlike {path!r}.")
     if not _UNREACHABLE.isdisjoint(path[1:].split("/")):
-        raise ValueError(f"A hub's path has no empty segments or dots for some, unlike {path!r}.")
+        raise ValueError(f"A hub's path has no empty, '.' or '..' segments, unlike {path!r}.")
     if any(character in "?#" or not character.isprintable() for character in path):
-        raise ValueError(f"A hub's path is no more than a path, unlike {path!r}.")
+        raise ValueError(
+            f"A hub's path has no query, fragment or unprintable characters, unlike {path!r}."
+        )
 
 
 def is_below_hub(path: str, hub_paths: Iterable[str]) -> bool:

@@ -193,7 +193,7 @@ def test_origins_are_written_as_browsers_write_them(text: str, normal: str) -> N
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (["*"], "cannot be '*', for requests come with credentials; name each origin"),
+        (["*"], "cannot be '*', because requests carry credentials; list each origin"),
         (["app.example"], "must be of the form https://app.example"),
         (["https://app.example/"], "must be of the form"),
         (["https://app.example/x"], "must be of the form"),
