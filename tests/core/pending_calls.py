@@ -5,7 +5,7 @@ from protocol.messages import Completion
 
 
 class Call:
-    """A call that keeps how it ended, each time."""
+    """A call that records each way in which it is ended."""
 
     def __init__(self) -> None:
         self.ends: list[Completion | SignalRError] = []

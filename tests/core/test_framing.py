@@ -1,4 +1,4 @@
-"""RecordFramer: where records begin and end, and how much is kept meanwhile (F-1, F-3, F-4).
+"""RecordFramer: where records begin and end, and how much is buffered (F-1, F-3, F-4).
 
 Streams and their records as data are in ``spec-fixtures/framing``.
 """
@@ -29,7 +29,7 @@ def test_any_slices_yield_the_same_records(
 def test_a_limit_cuts_at_the_first_record_above_it(
     data: st.DataObject, records: list[bytes], limit: int
 ) -> None:
-    """S-20: the records before it are served, wherever the slices fall."""
+    """S-20: the records before it are returned, however the stream is cut."""
     stream = b"".join(record + b"\x1e" for record in records)
     small = [len(record) + 1 <= limit for record in records]
     expected = records[: small.index(False)] if False in small else records
@@ -54,7 +54,7 @@ def test_an_unfinished_record_is_refused_as_soon_as_it_cannot_fit() -> None:
         list(framer.feed(b"0"))
 
 
-def test_a_slow_sender_costs_no_more_than_a_fast_one() -> None:
+def test_many_small_slices_cost_no_more_than_one() -> None:
     """A record of half a million bytes, one byte at a time: no byte is copied or searched twice."""
     framer = RecordFramer()
     for _ in range(500_000):
@@ -74,7 +74,7 @@ def test_empty_input_changes_nothing() -> None:
 
 
 class TestTakeRecord:
-    """The handshake's way: one record, and the rest untouched (H-3)."""
+    """``take_record``, for the handshake: one record, and the rest unchanged (H-3)."""
 
     def test_leaves_what_follows(self) -> None:
         assert RecordFramer().take_record(b"a\x1eb\x1ec") == (b"a", b"b\x1ec")
@@ -89,7 +89,7 @@ class TestTakeRecord:
         assert RecordFramer().take_record(b"\x1eab") == (b"", b"ab")
 
     def test_the_limit_counts_the_record_alone(self) -> None:
-        """H-9: what follows the separator does not count."""
+        """H-9: bytes after the separator do not count."""
         assert RecordFramer(4).take_record(b"abc\x1edefghi") == (b"abc", b"defghi")
         with pytest.raises(RemoteProtocolError):
             RecordFramer(3).take_record(b"abc\x1e")

@@ -1,4 +1,4 @@
-"""The handshake of either side as a conversation; its records as data are in ``spec-fixtures``."""
+"""The handshake of both sides, step by step; its single records are in ``spec-fixtures``."""
 
 import json
 from contextlib import suppress
@@ -55,7 +55,7 @@ def test_both_sides_agree() -> None:
 
 
 @given(st.data(), st.binary(max_size=20))
-def test_whatever_the_slices_the_rest_belongs_to_the_hub_protocol(
+def test_bytes_after_the_handshake_belong_to_the_hub_protocol(
     data: st.DataObject, behind: bytes
 ) -> None:
     """H-3: messages may follow in the same read, in part or whole."""
@@ -74,7 +74,7 @@ def test_whatever_the_slices_the_rest_belongs_to_the_hub_protocol(
 
 
 @given(HOSTILE)
-def test_any_bytes_are_a_request_or_the_clients_fault(record: bytes) -> None:
+def test_any_bytes_are_a_request_or_an_error(record: bytes) -> None:
     with suppress(RemoteProtocolError):
         assert isinstance(read_request(record), HandshakeRequest)
 
@@ -110,18 +110,18 @@ class TestServer:
             handshake.receive(b" ")
         assert str(caught.value) == HANDSHAKE_CANCELED
 
-    def test_what_follows_the_request_is_not_limited(self) -> None:
+    def test_bytes_after_the_request_are_not_limited(self) -> None:
         behind = b'{"type":6}\x1e' * 100
         assert server(maximum_size=len(REQUEST)).receive(REQUEST + behind) == (PROTOCOL, behind)
 
-    def test_without_detailed_errors_nothing_is_told(self) -> None:
+    def test_without_detailed_errors_the_reason_is_not_shown(self) -> None:
         """H-10."""
         with pytest.raises(HandshakeError) as caught:
             server().receive(b'{"version":1}\x1e')
         assert str(caught.value) == "An unexpected error occurred during connection handshake."
 
     def test_a_message_instead_of_a_request(self) -> None:
-        """H-10: what an impatient client sends first is named in the answer."""
+        """H-10: the answer shows the message of a client that skips the handshake."""
         with pytest.raises(HandshakeError) as caught:
             server(detailed_errors=True).receive(b'{"type":6}\x1e')
         assert str(caught.value) == (
@@ -130,12 +130,12 @@ class TestServer:
         )
 
     def test_a_transport_for_binary_data_alone_refuses_text(self) -> None:
-        """H-7, the other way round."""
+        """H-7, with the transfer formats exchanged."""
         with pytest.raises(HandshakeError, match="does not support 'Text' transfer format"):
             server(transfer_formats=frozenset({TransferFormat.BINARY})).receive(REQUEST)
 
     def test_the_version_of_the_protocol_decides(self) -> None:
-        """H-8 names the protocol as declared, not as sent."""
+        """H-8. The error has the name as the hub protocol declares it, not as it was sent."""
 
         class Older(JsonHubProtocol):
             version: ClassVar[int] = 1
@@ -148,13 +148,13 @@ class TestServer:
 
 class TestClient:
     def test_a_hub_message_is_no_response(self) -> None:
-        """H-12: an eager server must not speak first."""
+        """H-12: a server must not send messages before its response."""
         client = ClientHandshake(PROTOCOL)
         with pytest.raises(HandshakeError) as caught:
             client.receive(b'{"type":6}\x1e{}\x1e')
         assert str(caught.value) == "Expected a handshake response from the server."
 
-    def test_a_server_that_talks_without_end_is_given_up(self) -> None:
+    def test_an_endless_response_is_refused(self) -> None:
         client = ClientHandshake(PROTOCOL)
         assert client.receive(b" " * (ClientHandshake.MAXIMUM_RESPONSE_SIZE - 1)) is None
         with pytest.raises(HandshakeError):

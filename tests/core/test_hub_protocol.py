@@ -1,4 +1,4 @@
-"""What a hub protocol offers beside reading and writing single messages: G-8, S-18, C-18."""
+"""What a hub protocol does besides reading and writing single messages: G-8, S-18, C-18."""
 
 from typing import Any, ClassVar, Final
 
@@ -33,7 +33,7 @@ class Counting(JsonHubProtocol):
 
 class TestSerializedHubMessage:
     def test_is_encoded_once_for_all_connections_of_a_protocol(self) -> None:
-        """G-8: the very same bytes, however many receive them."""
+        """G-8: the same bytes object for all receivers."""
         protocol = Counting()
         message = SerializedHubMessage("ReceiveMessage", ["John", 1])
         frames = [message.frame(protocol) for _ in range(3)]
@@ -47,17 +47,17 @@ class TestSerializedHubMessage:
         assert message.frame(PROTOCOL) == message.frame(protocol)
         assert protocol.encoded == 1
 
-    def test_is_not_encoded_for_nobody(self) -> None:
+    def test_is_not_encoded_without_receivers(self) -> None:
         message = SerializedHubMessage("M", [object()])
         assert message.target == "M"  # and nobody has noticed what cannot be written
 
-    def test_says_what_cannot_be_written(self) -> None:
+    def test_the_error_names_what_cannot_be_written(self) -> None:
         message = SerializedHubMessage("M", [object()])
         for _ in range(2):
             with pytest.raises(LocalProtocolError, match="object"):
                 message.frame(PROTOCOL)
 
-    def test_passes_raw_arguments_on(self) -> None:
+    def test_forwards_raw_arguments(self) -> None:
         message = SerializedHubMessage("M", [Raw(b'["John" , 0.10]'), {}])
         assert message.frame(PROTOCOL) == (
             b'{"type":1,"target":"M","arguments":[["John" , 0.10],{}]}\x1e'
@@ -94,19 +94,19 @@ class TestEncodeResult:
             assert PROTOCOL.encode(Completion(invocation_id="1", result=empty)) == void
 
     @pytest.mark.parametrize("value", [float("nan"), object(), "\ud800", {None: 1}, [object()]])
-    def test_says_what_cannot_be_written(self, value: Any) -> None:
+    def test_the_error_names_what_cannot_be_written(self, value: Any) -> None:
         with pytest.raises(LocalProtocolError):
             PROTOCOL.encode_result("1", value)
 
     @pytest.mark.parametrize("value", [Raw(b'"\x1e"'), [Raw(b'"\x1e"')], {"a": Raw(b'"\x1e"')}])
     def test_a_separator_inside_a_raw_is_not_written(self, value: Any) -> None:
-        """It would be two records to whoever reads it."""
+        """The receiver would read two records."""
         with pytest.raises(LocalProtocolError):
             PROTOCOL.encode_result("1", value)
 
 
 @given(messages())
-def test_every_message_is_somebodys_to_send(message: HubMessage) -> None:
+def test_every_kind_of_message_may_be_sent_by_a_role(message: HubMessage) -> None:
     """C-18: clients may send all of them, servers all but two."""
     of_clients, of_servers = (MAY_SEND[role][PeerState.CONNECTED] for role in Role)
     assert type(message) in of_clients
@@ -118,7 +118,7 @@ def test_every_message_is_somebodys_to_send(message: HubMessage) -> None:
 
 
 def test_messages_do_not_change() -> None:
-    """One may go to many connections, and a received one to many handlers."""
+    """One message may be sent to many connections, and a received one may have many handlers."""
     message = Invocation(target="M", arguments=Raw(b"[]"))
     with pytest.raises(AttributeError):
         message.target = "N"  # type: ignore[misc]

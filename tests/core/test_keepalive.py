@@ -1,4 +1,4 @@
-"""KeepAlive on a clock that the test holds in its hand (section K)."""
+"""KeepAlive at times that the test passes in (section K)."""
 
 from typing import Final
 
@@ -33,19 +33,19 @@ class TestServer:
         server.sent(kind, START + 14)
         assert server.handle_timeout(START + 15) is PING
 
-    def test_a_ping_that_it_sends_of_itself_counts(self) -> None:
+    def test_a_ping_that_the_caller_sends_counts(self) -> None:
         server = keep_alive(Role.SERVER)
         server.sent(Ping, START + 5)
         assert server.handle_timeout(START + 19) is NOTHING
         assert server.handle_timeout(START + 20) is PING
 
-    def test_never_gives_up_a_client_that_has_not_pinged(self) -> None:
-        """K-3: clients of ASP.NET Core 2 never do."""
+    def test_never_times_out_a_client_that_has_not_pinged(self) -> None:
+        """K-3: clients of ASP.NET Core 2 never ping."""
         server = keep_alive(Role.SERVER, interval=NEVER)
         server.heard(START + 1)
         assert server.handle_timeout(START + 1_000_000) is NOTHING
 
-    def test_gives_up_a_client_that_has_pinged_and_fell_silent(self) -> None:
+    def test_times_out_a_silent_client_that_has_pinged(self) -> None:
         server = keep_alive(Role.SERVER, interval=NEVER)
         server.heard(START + 5)
         server.pinged()
@@ -63,7 +63,7 @@ class TestServer:
 class TestClient:
     @pytest.mark.parametrize("kind", [Invocation, Completion, Ping])
     def test_pings_an_interval_after_its_last_message(self, kind: type[HubMessage]) -> None:
-        """K-4: any message of ours keeps the server content."""
+        """K-4: to the server, any message is a sign of life."""
         client = keep_alive(Role.CLIENT, timeout=NEVER)
         client.sent(kind, START + 10)
         assert client.handle_timeout(START + 24) is NOTHING
@@ -77,7 +77,7 @@ class TestClient:
         assert client.handle_timeout(START + 29.9) is NOTHING
         assert client.handle_timeout(START + 30) is TIMEOUT
 
-    def test_a_message_of_the_server_starts_the_wait_anew(self) -> None:
+    def test_a_message_of_the_server_restarts_the_timeout(self) -> None:
         client = keep_alive(Role.CLIENT, interval=NEVER)
         client.heard(START + 20)
         assert client.handle_timeout(START + 49.9) is NOTHING
@@ -110,8 +110,8 @@ class TestDeadlines:
         assert client.next_deadline() == START + 30
         assert client.handle_timeout(START + 30) is TIMEOUT
 
-    def test_of_a_server_leave_time_for_a_first_ping(self) -> None:
-        """K-3: as soon as a client pings its silence counts, and no timer has to be moved."""
+    def test_of_a_server_allow_for_a_first_ping(self) -> None:
+        """K-3: the timeout begins with a client's first ping, and no timer has to be moved."""
         server = keep_alive(Role.SERVER, interval=NEVER)
         assert server.next_deadline() == START + 30
         assert server.handle_timeout(START + 30) is NOTHING
@@ -123,15 +123,15 @@ class TestDeadlines:
         assert server.handle_timeout(START + 61) is TIMEOUT
 
     def test_a_call_before_the_deadline_does_nothing(self) -> None:
-        """As from a timer that was set before the deadline moved."""
+        """For example from a timer that was set before the deadline moved."""
         client = keep_alive(Role.CLIENT)
         client.sent(Invocation, START + 10)
         assert client.handle_timeout(START + 15) is NOTHING
         assert client.next_deadline() == START + 25
 
     @pytest.mark.parametrize("role", Role)
-    def test_a_peer_that_is_not_read_is_not_given_up(self, role: Role) -> None:
-        """K-3: its clock stands still; pings do not."""
+    def test_a_peer_that_is_not_read_does_not_time_out(self, role: Role) -> None:
+        """K-3: the timeout is suspended; pings are still due."""
         clock = keep_alive(role, timeout=4.0)
         clock.pinged()
         clock.suspend()
@@ -155,7 +155,7 @@ EVENTS: Final = st.lists(st.tuples(st.sampled_from("hspxr"), st.floats(0, 40)), 
 def test_a_timer_that_is_never_moved_is_in_time(
     role: Role, interval: float, steps: list[tuple[str, float]]
 ) -> None:
-    """What is due at some time is done at that very time, whatever came before."""
+    """Each ping and timeout is done exactly when it is due, after any steps."""
     clock = keep_alive(role, interval)
     now = last_sent = last_heard = START
     counts, is_suspended = role is Role.CLIENT, False

@@ -48,7 +48,7 @@ def test_an_answer_ends_its_call() -> None:
     assert (call.ends, other.ends, len(ledger)) == ([], [answer("s2")], 1)
 
 
-def test_an_answer_that_comes_late_or_twice_finds_nothing() -> None:
+def test_a_late_or_second_answer_has_no_effect() -> None:
     """C-11."""
     ledger = CallLedger()
     call = opened(ledger)
@@ -58,7 +58,7 @@ def test_an_answer_that_comes_late_or_twice_finds_nothing() -> None:
     assert call.ends == [answer()]
 
 
-def test_an_item_of_a_stream_fails_an_ordinary_call() -> None:
+def test_a_stream_item_fails_an_ordinary_call() -> None:
     """C-10."""
     ledger = CallLedger()
     call = opened(ledger)
@@ -99,7 +99,7 @@ def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> No
 
 
 class EveryCallEndsOnce(RuleBasedStateMachine):
-    """Opens, answers, repeats answers, forgets and ends the connection, in any order."""
+    """Opens, answers, answers again, forgets and ends the connection, in any order."""
 
     calls = Bundle("calls")
     ended = Bundle("ended")

@@ -82,7 +82,7 @@ def test_what_a_server_offers_a_client_reads(
 
 
 @given(st.text(min_size=1))
-def test_an_error_is_told_in_the_servers_words(text: str) -> None:
+def test_an_error_has_the_servers_text(text: str) -> None:
     """N-9."""
     with pytest.raises(NegotiationError) as caught:
         read_response(write_error(text))
@@ -107,7 +107,7 @@ def test_a_deeply_nested_answer_does_not_exhaust_the_stack() -> None:
 
 
 def test_both_ids_are_secrets_of_their_own() -> None:
-    """N-12, N-13: in version 1 the public id opens nothing; in version 0 there is but one."""
+    """N-12, N-13: in version 1 the public id is not the token; version 0 has only one id."""
     assert read_response(OFFER).token == "sec"
     assert b"sec" not in write_offer(0, "pub", "sec", [])
 
@@ -148,7 +148,7 @@ class TestUsableTransport:
             "The transport does not support the 'Text' transfer format."
         )
 
-    def test_events_are_text_whatever_the_server_says(self) -> None:
+    def test_events_are_text_although_the_server_lists_binary(self) -> None:
         """TS_-1."""
         listed = AvailableTransport("ServerSentEvents", ("Text", "Binary"))
         assert self.refusal(listed, transfer_format=TransferFormat.BINARY) == (
@@ -156,7 +156,7 @@ class TestUsableTransport:
         )
 
 
-def test_what_a_start_without_success_says() -> None:
+def test_the_error_of_a_start_without_success() -> None:
     """N-25."""
     assert str(no_transport([], None)) == (
         "None of the transports supported by the client are supported by the server."

@@ -1,4 +1,4 @@
-"""HubPeer: two of them back to back, and one against a rude peer; no event loop, no real clock."""
+"""HubPeer: two connected to each other, and one that gets arbitrary bytes; no event loop."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -119,7 +119,7 @@ class TestHandshake:
         assert client.can_send
         assert server.can_send
 
-    def test_what_follows_it_is_handed_back(self) -> None:
+    def test_bytes_after_it_are_returned(self) -> None:
         """H-3."""
         server = peer(Role.SERVER)
         assert server.receive_handshake(REQUEST[:10], 0.0) is None
@@ -138,7 +138,7 @@ class TestHandshake:
 
     @each(REQUESTS)
     def test_any_request(self, vector: HandshakeRequestVector) -> None:
-        """H-1…H-10: what cannot be accepted can be refused, once."""
+        """H-1…H-10: a request that cannot be accepted can be refused, once."""
         server = peer(Role.SERVER, maximum=vector.maximum_size)
         refusal = None
         try:
@@ -155,7 +155,7 @@ class TestHandshake:
         with pytest.raises(LocalProtocolError):
             server.refuse_handshake("again")
 
-    def test_both_clocks_start_when_it_is_done(self) -> None:
+    def test_interval_and_timeout_start_when_it_is_done(self) -> None:
         client, server = peer(Role.CLIENT), peer(Role.SERVER)
         assert client.keep_alive.next_deadline() is None
         client.receive_handshake(b"{}\x1e", 7.0)
@@ -182,7 +182,7 @@ STEPS: Final[dict[str, Callable[[HubPeer], object]]] = {
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("role", Role)
 def test_steps_of_the_handshake_belong_to_one_role_and_one_state(role: Role, step: str) -> None:
-    """Anything else is a mistake of the driver, and changes nothing."""
+    """Any other step raises LocalProtocolError and changes nothing."""
     first = {Role.CLIENT: {"request", "receive"}, Role.SERVER: {"receive", "refuse"}}[role]
     for it, legal in ((peer(role), first), (connected(role), {"data", "send", "sent"})):
         state = it.state
@@ -219,7 +219,7 @@ SOUND: Final = {
 @pytest.mark.parametrize("role", Role)
 @each(SOUND)
 def test_any_sound_record(role: Role, vector: MessageVector) -> None:
-    """C-18, S-22, S-23: it is read, skipped or refused, whatever its bytes look like."""
+    """C-18, S-22, S-23: it is read, skipped or refused."""
     if isinstance(vector, JsonVector):
         it, data = connected(role), PING + vector.record + b"\x1e"
     else:
@@ -240,7 +240,7 @@ def test_any_sound_record(role: Role, vector: MessageVector) -> None:
 
 
 class TestFaults:
-    def test_messages_before_a_bad_one_are_served(self) -> None:
+    def test_messages_before_a_bad_one_are_read(self) -> None:
         """S-20."""
         received, error = receive_up_to_fault(
             connected(Role.SERVER), PING + ADD + b'{"type":null}\x1e' + ADD
@@ -248,7 +248,7 @@ class TestFaults:
         assert [type(it) for it in received] == [Ping, Invocation]
         assert error == "Expected 'type' to be of type Number."
 
-    def test_messages_before_a_large_one_are_served(self) -> None:
+    def test_messages_before_a_large_one_are_read(self) -> None:
         received, error = receive_up_to_fault(
             connected(Role.SERVER, maximum=100), PING + b"x" * 100 + b"\x1e"
         )
@@ -260,12 +260,12 @@ class TestFaults:
         server = connected(Role.SERVER, maximum=len(REQUEST))
         assert receive(server, PING * 50) == [Ping()] * 50
 
-    def test_types_nobody_knows_are_skipped(self) -> None:
-        """J-9, S-22: and what is behind them is served, unlike ASP.NET Core does."""
+    def test_unknown_types_are_skipped(self) -> None:
+        """J-9, S-22: and the messages after them are read, unlike in ASP.NET Core."""
         data = b'{"type":99}\x1e{"type":0,"x":[1]}\x1e' + PING
         assert receive(connected(Role.SERVER), data) == [None, None, Ping()]
 
-    def test_nothing_is_behind_a_fault(self) -> None:
+    def test_nothing_is_read_after_a_fault(self) -> None:
         server = connected(Role.SERVER)
         receive_up_to_fault(server, b"[]\x1e" + PING)
         assert receive(server, PING) == []
@@ -273,8 +273,8 @@ class TestFaults:
         assert server.can_send
 
     @pytest.mark.parametrize("role", Role)
-    def test_nothing_is_behind_a_close(self, role: Role) -> None:
-        """C-15, S-24: not even a fault, or the beginning of a message."""
+    def test_nothing_is_read_after_a_close(self, role: Role) -> None:
+        """C-15, S-24: neither a fault nor the beginning of a message."""
         it = connected(role)
         assert receive(it, CLOSE + PING + b"[]\x1e") == [Close()]
         assert it.state is PeerState.HALF_CLOSED_REMOTE
@@ -300,7 +300,7 @@ class TestFaults:
         assert it.send(Completion(invocation_id="1"), 0.0)
 
     def test_an_end_before_the_handshake(self) -> None:
-        """H-11: no answer can arrive."""
+        """H-11: an answer would not arrive."""
         it = peer(Role.SERVER)
         assert it.receive_handshake(REQUEST[:5], 0.0) is None
         it.receive_end()
@@ -308,10 +308,10 @@ class TestFaults:
 
 
 class TestRoles:
-    """What one side may send the other may not (C-18)."""
+    """Messages that only one side may send (C-18)."""
 
     @pytest.mark.parametrize("kind", ["stream-invocation", "cancel"])
-    def test_a_client_closes_over_what_only_clients_send(self, kind: str) -> None:
+    def test_a_client_refuses_what_only_clients_send(self, kind: str) -> None:
         data = {
             "stream-invocation": b'{"type":4,"invocationId":"1","target":"M","arguments":[]}\x1e',
             "cancel": b'{"type":5,"invocationId":"1"}\x1e',
@@ -322,7 +322,7 @@ class TestRoles:
         assert len(receive(connected(Role.SERVER), data)) == 1
 
     @pytest.mark.parametrize("role", Role)
-    def test_both_may_call_complete_and_close(self, role: Role) -> None:
+    def test_both_may_send_invocations_completions_and_closes(self, role: Role) -> None:
         data = ADD + b'{"type":3,"invocationId":"1"}\x1e{"type":7}\x1e'
         kinds = [type(it) for it in receive(connected(role), data)]
         assert kinds == [Invocation, Completion, Close]
@@ -345,7 +345,7 @@ MESSAGES: Final[dict[type[ReceivedMessage], HubMessage]] = {
 
 
 def in_state(role: Role, state: PeerState) -> HubPeer:
-    """A peer that has got there by what it sent and received."""
+    """A peer that has reached ``state`` by what it sent and received."""
     if state is PeerState.HANDSHAKE:
         return peer(role)
     it = connected(role)
@@ -400,7 +400,7 @@ def test_states_mirror_each_other(state: PeerState) -> None:
 
 
 class TestSending:
-    def test_a_client_s_message_postpones_its_ping(self) -> None:
+    def test_a_message_of_a_client_postpones_its_ping(self) -> None:
         """K-4."""
         client = connected(Role.CLIENT, interval=15)
         client.send(MESSAGES[Invocation], 5.0)
@@ -408,7 +408,7 @@ class TestSending:
         client.sent(Invocation, 6.0)
         assert client.keep_alive.next_deadline() == 21
 
-    def test_a_server_s_does_not(self) -> None:
+    def test_a_message_of_a_server_does_not_postpone_its_ping(self) -> None:
         """K-1."""
         server = connected(Role.SERVER, interval=15)
         server.send(MESSAGES[Invocation], 5.0)
@@ -428,7 +428,7 @@ class TestSending:
 
     @pytest.mark.parametrize("kind", [Completion, CancelInvocation, Ping, Close])
     def test_the_limit_is_for_calls(self, kind: type[HubMessage]) -> None:
-        """No caller waits for the others, whose size the server decides."""
+        """Other messages have no caller that gets the error."""
         assert connected(Role.CLIENT, maximum_send=5).send(MESSAGES[kind], 0.0)
 
     def test_a_payload_without_representation_is_not_sent(self) -> None:
@@ -447,7 +447,7 @@ class TestSending:
 
 
 class Conversation(RuleBasedStateMachine):
-    """Two peers and what is under way between them.
+    """Two peers and the bytes in transit between them.
 
     Whatever one of them may send the other one takes, and every call of either ends exactly once.
     """
@@ -483,7 +483,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(role=ROLES, item=st.booleans())
     def answer(self, role: Role, item: bool) -> None:
-        """Once, twice, or with an item: the other side may do anything."""
+        """Once, twice, or with a stream item: the other side may send anything."""
         for invocation_id in self.asked[role][-1:]:
             self._send(
                 role,
@@ -525,7 +525,7 @@ class Conversation(RuleBasedStateMachine):
 
     @invariant()
     def who_may_send_is_heard(self) -> None:
-        """A peer that hears no more has been closed by the other one, or has ended."""
+        """A peer that receives no more has been closed by the other one, or has ended."""
         for role, it in self.peers.items():
             if it.state is PeerState.HALF_CLOSED_REMOTE:
                 assert role.other in self.has_sent_close
@@ -535,9 +535,9 @@ TestConversation = Conversation.TestCase
 
 
 class TestKeepAlive:
-    """The peer tells the clock what it hears; K-2, K-3."""
+    """The peer reports what it receives to its KeepAlive; K-2, K-3."""
 
-    def test_a_ping_makes_the_server_watch(self) -> None:
+    def test_a_ping_starts_the_timeout_of_the_server(self) -> None:
         server = connected(Role.SERVER, timeout=30)
         receive(server, ADD, now=5)
         assert server.keep_alive.handle_timeout(1000) is KeepAliveAction.NOTHING

@@ -1,4 +1,4 @@
-"""Bursts of records are decoded as they would be one by one (S-20).
+"""Records that arrive together are decoded as they would be one by one (S-20).
 
 The measure is ``decode`` of one record, which has tests of its own.
 """
@@ -42,7 +42,7 @@ from tests.vectors.parameters import JSON, directed
 
 PROTOCOL: Final = JsonHubProtocol()
 VALUE: Final = Raw(b"[...]")
-"""Stands for a payload of the hub protocol that is tested."""
+"""A placeholder for a payload of the tested hub protocol."""
 CALL: Final = b'{"type":1,"invocationId":"1","target":"Add","arguments":[1,2]}'
 ANSWER: Final = b'{"type":3,"invocationId":"1","result":3}'
 FAILURE: Final = b'{"type":3,"invocationId":"1","error":"no"}'
@@ -86,7 +86,7 @@ BURSTS: Final = st.lists(USUAL, max_size=6) | st.builds(
 )
 
 Outcome = tuple[list[Any], str, str]
-"""The messages, and the error that comes behind them."""
+"""The messages, and the error after them."""
 
 thorough = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 
@@ -109,7 +109,7 @@ def outcome(messages: Iterable[Any]) -> Outcome:
 @example([UNKNOWN, CALL, UNKNOWN])
 @example([CALL, b""])
 @given(BURSTS)
-def test_a_burst_is_what_its_records_are(records: list[bytes]) -> None:
+def test_a_burst_is_decoded_like_its_records(records: list[bytes]) -> None:
     alone = outcome(PROTOCOL.decode(record) for record in records)
     event(alone[1] or "sound")
     assert outcome(PROTOCOL.decode_all(records)) == alone
@@ -123,10 +123,10 @@ def test_a_burst_is_what_its_records_are(records: list[bytes]) -> None:
     ],
     ids=["json", "messagepack"],
 )
-def test_records_are_decoded_as_they_are_asked_for(
+def test_records_are_decoded_when_the_iterator_advances(
     hub_protocol: HubProtocol, usual: bytes, unknown: bytes, wrong: bytes
 ) -> None:
-    """A pump that stops in the middle of a burst has neither decoded nor held the rest."""
+    """A pump that stops in the middle of a burst has not decoded the rest."""
     taken: list[bytes] = []
 
     def arriving() -> Iterator[bytes]:
@@ -164,10 +164,10 @@ def test_records_are_decoded_as_they_are_asked_for(
     ids=lambda message: type(message).__name__,
 )
 @pytest.mark.parametrize("module", [json_protocol, messagepack_protocol])
-def test_what_peers_usually_send_does_not_need_the_full_reader(
+def test_usual_records_do_not_need_the_full_reader(
     message: HubMessage, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of any type: the full reader takes ten times as long and more."""
+    """Of any type: the full reader takes at least ten times as long."""
     hub_protocol = PROTOCOL if module is json_protocol else MessagePackHubProtocol()
     form = {
         name: hub_protocol.encode_arguments([1, "x"])
@@ -212,7 +212,7 @@ def one_by_one(role: Role, records: list[bytes]) -> Iterable[ReceivedMessage | N
 
 @thorough
 @given(st.data(), st.sampled_from(Role), BURSTS)
-def test_a_peer_tells_the_same_of_any_pieces(
+def test_any_pieces_yield_the_same_messages(
     data: st.DataObject, role: Role, records: list[bytes]
 ) -> None:
     """S-20, S-22: for either role, wherever the stream is cut."""
@@ -228,7 +228,7 @@ def test_a_peer_tells_the_same_of_any_pieces(
 
 @pytest.mark.parametrize("cut", [0, 30])
 @pytest.mark.parametrize("count", [2, 1000])
-def test_a_burst_cut_inside_a_record_or_above_a_record_s_limit(cut: int, count: int) -> None:
+def test_a_burst_cut_inside_a_record_or_above_the_limit(cut: int, count: int) -> None:
     it = peer(Role.SERVER)
     stream = (CALL + RECORD_SEPARATOR) * count
     assert list(it.receive_data(stream[:cut], 0.0)) == []
@@ -248,7 +248,7 @@ def test_a_burst_cut_inside_a_record_or_above_a_record_s_limit(cut: int, count: 
     ],
 )
 def test_what_counts_as_a_sign_of_life(role: Role, data: bytes, is_heard: bool) -> None:
-    """K-3: whole messages do, of whatever type, and nothing less."""
+    """K-3: whole messages of any type, and no unfinished ones."""
     it = peer(role)
     list(it.receive_data(PING + b"\x1e", 0.0))  # from here on a server watches
     list(it.receive_data(data, 9.0))

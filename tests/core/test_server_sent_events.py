@@ -1,4 +1,4 @@
-"""The event stream, written, and read whatever the slices and line ends (TS_-4 … TS_-6)."""
+"""The event stream is written, and read in any slices and with any line ends (TS_-4…TS_-6)."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ OTHER_LINE = st.one_of(
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes], list[int]]:
-    """A stream of whole events with other lines between, their data, and where to cut."""
+    """A stream of whole events with other lines between, their data, and where to cut it."""
     stream, expected = b"", []
     for data in draw(st.lists(st.lists(NO_LINE_END, min_size=1, max_size=3), max_size=4)):
         if not any(data):
@@ -60,7 +60,7 @@ def test_any_slices(case: tuple[bytes, list[bytes], list[int]]) -> None:
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
 def test_slices_make_no_difference(stream: bytes, cuts: list[int]) -> None:
-    """Of whatever bytes."""
+    """For any bytes."""
     assert parsed(stream, [min(cut, len(stream)) for cut in cuts]) == parsed(stream)
 
 
@@ -92,7 +92,7 @@ def test_streams(stream: bytes, events: list[bytes]) -> None:
     [b"data: " + b"x" * 200, b":" + b"x" * 200, b"data: xxxxxxxxx\n" * 20, b"id: " + b"x" * 200],
 )
 def test_a_limit(endless: bytes) -> None:
-    """Whatever it is that does not end, in slices or at once."""
+    """For any unfinished line or event, in slices or at once."""
     for size in (1, 7, len(endless)):
         parser = ServerSentEventsParser(100)
         pieces = [endless[start : start + size] for start in range(0, len(endless), size)]

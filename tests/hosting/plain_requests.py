@@ -1,4 +1,4 @@
-"""Requests as a host hands them over, made of text."""
+"""Requests as a host passes them to an endpoint, built from text."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from protocol import HttpRequestData
 
 
 class Headers(Mapping[str, str]):
-    """Headers whose names ignore case."""
+    """Headers that are found by name in any letter case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._values = {name.lower(): value for name, value in headers.items()}
@@ -25,6 +25,6 @@ class Headers(Mapping[str, str]):
 
 
 def request(method: str = "GET", query: str = "", **headers: str) -> HttpRequestData:
-    """A request of a hub's path. Underscores in names of headers stand for hyphens."""
+    """A request to a hub's path. Underscores in the names of headers become hyphens."""
     named = Headers({name.replace("_", "-"): value for name, value in headers.items()})
     return HttpRequestData(method, "/hub", query, named, "127.0.0.1")

@@ -48,12 +48,12 @@ def test_allows(policy: CorsPolicy, origin: str | None, allowed: bool) -> None:
 
 @pytest.mark.parametrize(("policy", "varies"), [(ONE, False), (TWO, True), (NONE, False)])
 def test_varies(policy: CorsPolicy, varies: bool) -> None:
-    """TC-1: with several origins the answer depends on which one asks."""
+    """TC-1: with several origins the answer depends on the origin of the request."""
     assert policy.varies() is varies
 
 
 def test_preflight() -> None:
-    """TC-5: the method and the headers that were asked for; another origin gets no permission."""
+    """TC-5: the requested method and headers are allowed; another origin gets no permission."""
     granted = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "a,b"}
     assert ONE.preflight("OPTIONS", asked()) == HttpAnswer(204, headers=granted)
     assert ONE.preflight("OPTIONS", asked(OTHER)) == HttpAnswer(204)
@@ -68,12 +68,12 @@ def test_preflight() -> None:
         (ONE, "OPTIONS", headers(None, Access_Control_Request_Method="POST")),
     ],
 )
-def test_what_is_no_preflight(policy: CorsPolicy, method: str, asks: Headers) -> None:
+def test_requests_that_are_not_preflights(policy: CorsPolicy, method: str, asks: Headers) -> None:
     """TC-5."""
     assert policy.preflight(method, asks) is None
 
 
-def test_what_a_policy_adds() -> None:
+def test_options_of_a_policy() -> None:
     """Exposed headers go with answers, the lifetime with preflights."""
     policy = CorsPolicy([APP], exposed_headers="X-Request-Id", preflight_seconds=600)
     assert policy.permissions(headers())["Access-Control-Expose-Headers"] == "X-Request-Id"

@@ -1,4 +1,4 @@
-"""The table of negotiated connections, at times that the test gives (N-13, N-27, TG-4, TG-7)."""
+"""The table of connections, at times that the test passes in (N-13, N-27, TG-4, TG-7)."""
 
 from protocol import HttpTransportType
 from protocol.hosting.http_connections import HttpConnection, HttpConnectionManager
@@ -27,7 +27,7 @@ def activate(
 
 
 def test_ids() -> None:
-    """N-13: 22 characters of base64url each, id and token differ, and never come twice."""
+    """N-13: 22 characters of base64url each; id and token differ, and none is used twice."""
     manager = HttpConnectionManager(HttpConnection)
     connections = [create(manager) for _ in range(50)]
     ids = [it.connection_id for it in connections] + [it.token for it in connections]
@@ -42,7 +42,7 @@ def test_version_0() -> None:
 
 
 def test_find() -> None:
-    """N-13, TG-4: by the token, ordinally; the public id finds nothing."""
+    """N-13, TG-4: by the token, in its exact letter case; not by the public id."""
     manager = HttpConnectionManager(HttpConnection)
     connection = create(manager)
     assert manager.find(connection.token, 0.0) is connection
@@ -52,7 +52,7 @@ def test_find() -> None:
 
 
 def test_expiry() -> None:
-    """N-27: dropped after its lifetime, to the second, whether or not anybody looks."""
+    """N-27: exactly after its lifetime, whether or not the table was used meanwhile."""
     manager = HttpConnectionManager(HttpConnection)
     first, second = create(manager, 100.0), create(manager, 110.0)
     assert manager.find(first.token, 114.9) is first
@@ -62,8 +62,8 @@ def test_expiry() -> None:
     assert manager.find(first.token, 0.0) is None
 
 
-def test_a_connection_that_was_picked_up_does_not_expire() -> None:
-    """TG-7: the transport that came first has it for life; then the token is spent."""
+def test_an_active_connection_does_not_expire() -> None:
+    """TG-7: the first transport keeps it until its end; then the token is invalid."""
     manager = HttpConnectionManager(HttpConnection)
     connection = create(manager)
     assert activate(manager, connection)
@@ -75,7 +75,7 @@ def test_a_connection_that_was_picked_up_does_not_expire() -> None:
 
 
 def test_a_retired_connection_keeps_its_place() -> None:
-    """P: its methods may still run; the token means nothing any more."""
+    """Its methods may still run; the token is invalid (section P)."""
     manager = HttpConnectionManager(HttpConnection)
     connection = create(manager)
     assert activate(manager, connection, maximum=1)
@@ -88,8 +88,8 @@ def test_a_retired_connection_keeps_its_place() -> None:
     assert activate(manager, create(manager), maximum=1)
 
 
-def test_their_number_is_bounded() -> None:
-    """N-27: only those that wait count; room comes back with expiry and with pick-up."""
+def test_the_number_of_waiting_connections_is_bounded() -> None:
+    """N-27: only waiting connections count, until they expire or are activated."""
     manager = HttpConnectionManager(HttpConnection)
     first = create(manager, 0.0, maximum=2)
     second = create(manager, 1.0, maximum=2)
@@ -102,8 +102,8 @@ def test_their_number_is_bounded() -> None:
     assert manager.find(second.token, 15.0) is second
 
 
-def test_each_path_has_waiting_ones_of_its_own() -> None:
-    """N-27: their lifetime and their number are its own; the table is not (N-13)."""
+def test_waiting_connections_are_counted_by_path() -> None:
+    """N-27: each path has its own lifetime and limit, in one table (N-13)."""
     manager = HttpConnectionManager(HttpConnection)
     lasting = manager.create("/lasting", 1, 0.0, 60.0, 1)
     brief = manager.create("/brief", 1, 0.0, 5.0, 1)
@@ -117,8 +117,8 @@ def test_each_path_has_waiting_ones_of_its_own() -> None:
     assert manager.create("/lasting", 1, 5.0, 60.0, 1) is not None
 
 
-def test_a_connection_made_on_the_spot() -> None:
-    """TG-3: without negotiate; it is in the table as long as it lives."""
+def test_a_connection_without_negotiate() -> None:
+    """TG-3: it is in the table from its activation to its end."""
     manager = HttpConnectionManager(HttpConnection)
     connection = manager.create_unnegotiated("/hub", 0.0)
     token = connection.token
@@ -130,8 +130,8 @@ def test_a_connection_made_on_the_spot() -> None:
     assert manager.find(token, 100.0) is None
 
 
-def test_the_number_of_active_ones_is_bounded() -> None:
-    """Each path has room of its own, which comes back when a connection ends, and only once."""
+def test_the_number_of_active_connections_is_bounded() -> None:
+    """Each path has its own limit; a connection that ends frees its place, and only once."""
     manager = HttpConnectionManager(HttpConnection)
     first, second, third = (create(manager) for _ in range(3))
     assert activate(manager, first, "/one", 1)

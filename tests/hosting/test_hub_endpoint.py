@@ -23,7 +23,7 @@ Decision = Admitted[HttpConnection] | HttpAnswer
 
 
 class Endpoint:
-    """An endpoint at ``/hub`` and its clock, which the test holds."""
+    """An endpoint at ``/hub``, and its clock, which the test sets."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 1000.0
@@ -127,7 +127,7 @@ def test_negotiate_by_another_method(method: str) -> None:
 
 
 async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    """N-27: 503, logged at most once a minute, whatever is full."""
+    """N-27: 503, logged at most once a minute, whichever limit is reached."""
     endpoint = Endpoint(maximum_connections=1, maximum_negotiated_connections=1)
     token = endpoint.token()
     assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
@@ -174,7 +174,7 @@ NOT_TERMINABLE = plain_answer(400, "Cannot terminate this connection using the D
     ],
 )
 async def test_ids(query: str, refusal: HttpAnswer) -> None:
-    """TG-3, TG-4: polls say so with their headers, WebSockets without a type or not at all."""
+    """TG-3, TG-4: with the headers of polls, for WebSockets without a Content-Type."""
     endpoint = Endpoint()
     query = query.format(token=endpoint.token())
     assert await endpoint.ask("POST", query) == refusal
@@ -189,7 +189,7 @@ async def test_ids(query: str, refusal: HttpAnswer) -> None:
 
 
 def test_texts_are_chunked() -> None:
-    """TG-1b: what has no text has a length."""
+    """TG-1b: answers without a text are not."""
     assert (UNKNOWN.is_chunked, UNKNOWN.content_type) == (True, "text/plain")
     assert (plain_answer(409).is_chunked, plain_answer(409).body) == (False, b"")
 
@@ -202,7 +202,7 @@ async def test_other_methods(method: str) -> None:
 
 
 async def test_transports_that_are_not_enabled() -> None:
-    """TG-5; a POST does not ask which transports there are (TG-6)."""
+    """TG-5; a POST does not depend on the transports that are enabled (TG-6)."""
     endpoint = Endpoint(transports=HttpTransportType.NONE)
     query = f"id={endpoint.token()}"
     text = "{} transport not supported by this end point type"
@@ -216,7 +216,7 @@ async def test_transports_that_are_not_enabled() -> None:
 # ---- transports
 
 
-async def test_a_web_socket_has_the_connection_for_life() -> None:
+async def test_a_web_socket_keeps_the_connection() -> None:
     """TG-5, TG-7."""
     endpoint = Endpoint()
     query = f"id={endpoint.token()}"
@@ -240,8 +240,8 @@ async def test_a_web_socket_without_negotiate() -> None:
     assert await endpoint.web_socket(f"id={connection.token}") == plain_answer(409)
 
 
-async def test_an_event_stream_has_the_connection_for_life() -> None:
-    """TG-5, TG-6, TG-7: POSTs come before it and beside it, not after its client has left."""
+async def test_an_event_stream_keeps_the_connection() -> None:
+    """TG-5, TG-6, TG-7: POSTs are accepted before and during the stream, not after its end."""
     endpoint = Endpoint()
     query = f"id={endpoint.token()}"
     assert isinstance(await endpoint.ask("POST", query), Admitted)
@@ -256,7 +256,7 @@ async def test_an_event_stream_has_the_connection_for_life() -> None:
 
 
 async def test_long_polling() -> None:
-    """TL-3, TL-9: the first poll starts it, a DELETE ends it, for which only a DELETE may come."""
+    """TL-3, TL-9: the first poll starts it, a DELETE ends it; then only a DELETE is accepted."""
     endpoint = Endpoint()
     query = f"id={endpoint.token()}"
     assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
@@ -272,40 +272,40 @@ async def test_long_polling() -> None:
 # ---- users
 
 
-class Door:
-    """Authentication that waits until the test opens it."""
+class HeldAuthentication:
+    """Authentication that waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.asked: list[HttpRequestData] = []
-        self.rings = asyncio.Semaphore(0)
+        self.calls = asyncio.Semaphore(0)
         self.gate = asyncio.Event()
 
     async def authenticate(self, asked: HttpRequestData) -> Principal:
         self.asked.append(asked)
-        self.rings.release()
+        self.calls.release()
         await self.gate.wait()
         return Principal(asked.query("user"))
 
 
 async def test_authentication() -> None:
-    """A-6: asked for the request that opens the transport, with all of it, and for no other."""
-    door = Door()
-    door.gate.set()
-    endpoint = Endpoint(authenticate=door.authenticate)
+    """A-6: called with the request that opens the transport, and with no other."""
+    held = HeldAuthentication()
+    held.gate.set()
+    endpoint = Endpoint(authenticate=held.authenticate)
     query = f"id={endpoint.token()}&user=ann"
     await endpoint.ask("POST", query)
     await endpoint.ask("DELETE", query)
-    assert door.asked == []
+    assert held.asked == []
     first = await endpoint.poll(query)
     assert isinstance(first, Admitted)
     assert first.user == Principal("ann")
     await endpoint.poll(query)
-    [asked] = door.asked
+    [asked] = held.asked
     assert (asked.method, asked.query_string, asked.remote) == ("GET", query, "127.0.0.1")
 
 
 async def test_authentication_that_fails() -> None:
-    """A-6: the exception is the host's; the token may be used again."""
+    """A-6: the host gets the exception, and the token may be used again."""
 
     def authenticate(asked: HttpRequestData) -> Principal | None:
         if asked.query("user") is None:
@@ -323,20 +323,20 @@ async def test_authentication_that_fails() -> None:
 
 async def both_while_authenticating(*, is_upgrade: bool) -> list[Decision]:
     """Two requests for one connection at once, both before the user is known."""
-    door = Door()
-    endpoint = Endpoint(authenticate=door.authenticate)
+    held = HeldAuthentication()
+    endpoint = Endpoint(authenticate=held.authenticate)
     query = f"id={endpoint.token()}"
     asking = [
         asyncio.create_task(endpoint.ask("GET", query, is_upgrade=is_upgrade)) for _ in range(2)
     ]
     for _ in asking:
-        await door.rings.acquire()
-    door.gate.set()
+        await held.calls.acquire()
+    held.gate.set()
     return await asyncio.gather(*asking)
 
 
 async def test_two_web_sockets_at_once() -> None:
-    """TG-5, TG-7: one is let in."""
+    """TG-5, TG-7: one is admitted."""
     first, second = await both_while_authenticating(is_upgrade=True)
     assert isinstance(first, Admitted)
     assert second == plain_answer(409)
@@ -363,7 +363,7 @@ async def test_preflights_come_first() -> None:
 
 
 async def test_web_sockets_of_other_origins() -> None:
-    """TC-3: refused before the connection is looked for."""
+    """TC-3: refused before the connection is looked up."""
     endpoint = Endpoint(allowed_origins=[APP]).endpoint
     for origin, status in (("https://other.example", 403), (APP, 404)):
         asked = request("GET", "id=x", Origin=origin)

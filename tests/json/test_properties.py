@@ -43,7 +43,7 @@ thorough = settings(max_examples=800, suppress_health_check=[HealthCheck.too_slo
 
 
 def decode(record: bytes) -> ReceivedMessage | None:
-    """Reading as a connection does it: the kind of the arguments is judged as they pass."""
+    """Decodes ``record`` as a connection does, which also checks that arguments are an array."""
     message = PROTOCOL.decode(record)
     if isinstance(message, Invocation | StreamInvocation):
         PROTOCOL.require_arguments(message.arguments)
@@ -51,7 +51,7 @@ def decode(record: bytes) -> ReceivedMessage | None:
 
 
 def outcome(read: Any, record: bytes) -> tuple[Any, ...]:
-    """What comes of reading ``record``; anything but a message or the error fails the test."""
+    """The message in ``record``, or the error; any other exception fails the test."""
     try:
         return ("message", read(record))
     except RemoteProtocolError as error:
@@ -74,7 +74,7 @@ def test_what_is_written_is_one_json_object_in_utf8(message: HubMessage) -> None
 
 
 @given(RECORDS, st.randoms(use_true_random=False), st.booleans(), st.booleans())
-def test_order_white_space_and_escapes_mean_nothing(
+def test_order_white_space_and_escapes_do_not_matter(
     record: bytes, random: Any, escaped: bool, spaced: bool
 ) -> None:
     """J-1, J-2, J-13: the same message in another spelling; payloads are compared by value."""
@@ -103,7 +103,7 @@ def plain(message: ReceivedMessage | None) -> dict[str, Any]:
 @example(b'{"type":1,"target":"M","arguments":[],"streamIds":["\\ud800"]}')
 @example(b'{"type":6,"\\u0061\xff":1}')
 @given(ODD_RECORDS)
-def test_any_bytes_are_a_message_or_the_peers_fault(record: bytes) -> None:
+def test_any_bytes_are_a_message_or_a_remote_error(record: bytes) -> None:
     result = outcome(decode, record)
     event(result[0])
     if result[0] == "message":
@@ -119,7 +119,7 @@ def test_any_bytes_are_a_message_or_the_peers_fault(record: bytes) -> None:
 @example(b'{"type":6,"x":1}')
 @given(ODD_RECORDS)
 def test_both_readers_agree(record: bytes) -> None:
-    """What the fast path accepts the full reader accepts, as the same; or both have one error."""
+    """The full reader returns the same message as the fast one, or both raise the same error."""
     full = outcome(read_message, record)
     assert outcome(decode, record) == full
 
@@ -129,8 +129,8 @@ def test_both_readers_agree(record: bytes) -> None:
 @example(b'{"type":1,"invocationId":"1","target":"","arguments":0,"arguments":[]}')
 @example(b'{"type":1,"target":"M","argument\\u0073":0,"arguments":["\\\\"]}')
 @given(strategies.repetitive_records())
-def test_of_arguments_given_twice_the_first_count_too(record: bytes) -> None:
-    """J-3, J-10: whatever else is in the record, and however their name is written."""
+def test_arguments_given_twice_must_both_be_arrays(record: bytes) -> None:
+    """J-3, J-10: whatever else is in the record, and however "arguments" is escaped."""
     full = outcome(read_message, record)
     event(full[0])
     assert outcome(decode, record) == full
@@ -139,7 +139,7 @@ def test_of_arguments_given_twice_the_first_count_too(record: bytes) -> None:
 @thorough
 @given(ODD_RECORDS)
 def test_what_is_accepted_is_json(record: bytes) -> None:
-    """J-8, J-11, against a reader that shares no line with ours."""
+    """J-8, J-11, compared with an independent reader."""
     result = outcome(decode, record)
     # Two mistakes are forgiven, at the price of a call or a stream.
     forgiven = isinstance(result[1], InvocationBindingFailure | StreamBindingFailure)
@@ -172,7 +172,7 @@ def test_a_record_of_opening_brackets_does_not_exhaust_the_stack() -> None:
 
 @given(st.binary())
 def test_a_raw_payload_with_a_separator_in_it_is_not_written(payload: bytes) -> None:
-    """It would be two records to whoever reads it."""
+    """The receiver would read two records."""
     message = Completion(invocation_id="1", result=Raw(b'"' + payload + b'\x1e"'))
     with pytest.raises(LocalProtocolError):
         PROTOCOL.encode(message)
@@ -198,7 +198,7 @@ def levels(value: Any) -> int:
 @example(b'{"[[[[": "]]]]"}', 10)
 @given(strategies.json_texts(), st.integers(0, 40))
 def test_depth_is_counted_outside_of_texts(text: bytes, around: int) -> None:
-    """J-11: in texts below the length from which brackets are looked for, and above."""
+    """J-11: in records below and above the size from which brackets are searched one by one."""
     deep = b"[" * around + text + b"]" * around
     depth = around + levels(json.loads(text))
     for padded in (deep, deep + b" " * 2000):
@@ -218,7 +218,7 @@ BRACKETS: Final = st.text(st.sampled_from('[[]]{},,"": 0'), max_size=24).map(str
 @example(b"[[,0]]")
 @given(st.one_of(BRACKETS, strategies.json_texts(), strategies.damaged(strategies.json_texts())))
 def test_the_scanner_and_pythons_json_see_the_same_values(text: bytes) -> None:
-    """However brackets follow each other, and whichever are skipped in one step."""
+    """In any order of brackets, whichever of them the scanner skips in one step."""
     assert is_scanned_as_one_value(text.strip(b" \t\r\n")) is is_json(text)
 
 
@@ -242,7 +242,7 @@ def is_json(text: bytes) -> bool:
 
 @pytest.mark.parametrize("inner", [b"0", b"[]", b'{"":0}', b"[0]", b"[[]]"])
 @pytest.mark.parametrize("before", [b"", b"0,"])
-def test_skipped_in_one_step_or_not_depth_is_limited(inner: bytes, before: bytes) -> None:
+def test_depth_is_limited_in_skipped_runs_too(inner: bytes, before: bytes) -> None:
     """J-11: 64 levels, whether the innermost one is alone or follows others."""
     own = levels(json.loads(inner))
     for depth, is_legal in ((64, True), (65, False)):

@@ -167,7 +167,7 @@ def test_written_as_arguments() -> None:
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_refused(value: Any) -> None:
-    """J-16, J-21: better than ASP.NET Core, which ends the connection over these."""
+    """J-16, J-21: ASP.NET Core ends the connection in these cases."""
     with pytest.raises(LocalProtocolError):
         PROTOCOL.encode_value(value)
     with pytest.raises(LocalProtocolError):
@@ -182,13 +182,13 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 
 def test_a_decimal_beyond_dotnets_range_is_refused() -> None:
-    """It would be spelled with a million zeros, and nobody could read it."""
+    """It would be written with a million zeros, and .NET could not read it."""
     with pytest.raises(LocalProtocolError):
         PROTOCOL.encode_value(Decimal("1E+1000000"))
 
 
 def test_a_void_result_is_no_argument() -> None:
-    """``Raw(b"")`` is what an invocation without a result gives; here it would leave a gap."""
+    """``Raw(b"")``, the result of a call without one, has no bytes to write."""
     for values in ([Raw(b"")], [Raw(b""), 1], [1, Raw(b"")]):
         with pytest.raises(LocalProtocolError):
             PROTOCOL.encode_arguments(values)
@@ -231,7 +231,7 @@ def test_what_is_written_reads_back_equal(
     [b"\x81\xa1a\x01", b"\xc4\x01\x1e", b"\x1e", b'"', b"[", b"{", b"t", b"-", b"\xff", b" "],
 )
 def test_a_raw_of_another_hub_protocol(value: bytes) -> None:
-    """What a client of MessagePack sent must not break the connections of those who read JSON."""
+    """Bytes of a MessagePack client must not end the connections of JSON clients."""
     raw = Raw(value)
     with pytest.raises(LocalProtocolError, match="is not JSON"):
         PROTOCOL.encode_arguments(["text", [raw]])
@@ -240,7 +240,7 @@ def test_a_raw_of_another_hub_protocol(value: bytes) -> None:
 
 
 @given(st.binary(min_size=1, max_size=1) | st.none() | st.integers(-(2**63), 2**64 - 1) | st.text())
-def test_no_messagepack_passes_for_json_that_it_is_not(value: object) -> None:
+def test_no_messagepack_is_accepted_as_json(value: object) -> None:
     raw = Raw(msgspec.msgpack.encode(value))
     with contextlib.suppress(LocalProtocolError):
         json.loads(bytes(PROTOCOL.encode_arguments([raw])))

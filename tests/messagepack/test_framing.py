@@ -1,4 +1,4 @@
-"""LengthPrefixFramer: where messages begin and end, and how much is kept meanwhile (F-2 … F-4).
+"""LengthPrefixFramer: where messages begin and end, and how much is buffered (F-2…F-4).
 
 Streams and their messages as data are in ``spec-fixtures/framing``.
 """
@@ -43,7 +43,7 @@ def test_any_stream_in_any_slices_is_read_the_same(
     assert received(data.draw(slices(stream))) == received([stream])
 
 
-def test_a_slow_sender_costs_no_more_than_a_fast_one() -> None:
+def test_many_small_slices_cost_no_more_than_one() -> None:
     """A message of half a million bytes, one byte at a time, and empty slices that add nothing."""
     framer = LengthPrefixFramer()
     stream = frame(bytes(500_000))
@@ -54,7 +54,7 @@ def test_a_slow_sender_costs_no_more_than_a_fast_one() -> None:
 
 
 def test_no_more_than_2_gb_is_written() -> None:
-    """F-2; a body of that size is feigned."""
+    """F-2. The body only reports that size."""
 
     class Huge(bytes):
         def __len__(self) -> int:

@@ -52,7 +52,7 @@ def body(message: HubMessage) -> bytes:
 
 
 def outcome(read: Any, record: bytes) -> tuple[Any, ...]:
-    """What comes of reading ``record``; anything but a message or the error fails the test."""
+    """The message in ``record``, or the error; any other exception fails the test."""
     try:
         return ("message", read(record))
     except RemoteProtocolError as error:
@@ -70,7 +70,7 @@ def test_what_is_written_reads_back_equal(message: HubMessage) -> None:
 
 @given(strategies.messages(strategies.IDS).filter(lambda it: getattr(it, "error", UNSET) != ""))
 def test_json_and_messagepack_of_one_message_decode_equal(message: HubMessage) -> None:
-    """The same fields, and payloads that mean the same, whichever of the two brought them."""
+    """The same fields and equal payloads, whichever hub protocol they were received in."""
     ours = {name: getattr(message, name) for name in message.__struct_fields__}
     for name in ("arguments", "item", "result"):
         if ours.get(name, VOID) != VOID:
@@ -98,7 +98,7 @@ def plain(message: ReceivedMessage | None, hub_protocol: Any) -> dict[str, Any]:
 @thorough
 @example(bytes.fromhex("960180a131a3416464c0c0"))
 @given(ODD_RECORDS)
-def test_any_bytes_are_a_message_or_the_peers_fault(record: bytes) -> None:
+def test_any_bytes_are_a_message_or_a_remote_error(record: bytes) -> None:
     result = outcome(PROTOCOL.decode, record)
     event(result[0])
     if result[0] == "message":
@@ -108,14 +108,14 @@ def test_any_bytes_are_a_message_or_the_peers_fault(record: bytes) -> None:
 @thorough
 @given(ODD_RECORDS)
 def test_both_readers_agree(record: bytes) -> None:
-    """What the fast path accepts the full reader accepts, as the same; or both have one error."""
+    """The full reader returns the same message as the fast one, or both raise the same error."""
     assert outcome(PROTOCOL.decode, record) == outcome(read_message, record)
 
 
 @thorough
 @given(ODD_RECORDS)
 def test_payloads_are_whole_values(record: bytes) -> None:
-    """Whoever passes one on passes on exactly one value, as another reader has it too."""
+    """A payload that is forwarded is exactly one value, as msgspec reads it too."""
     kind, *rest = outcome(PROTOCOL.decode, record)
     message = rest[0] if kind == "message" else None
     if isinstance(message, Invocation | StreamInvocation):
@@ -126,15 +126,15 @@ def test_payloads_are_whole_values(record: bytes) -> None:
         msgspec.msgpack.Decoder(Raw).decode(message.result)
 
 
-def test_an_empty_error_counts_and_a_closes_error_that_is_empty_does_not() -> None:
+def test_an_empty_error_is_written_for_a_completion_and_not_for_a_close() -> None:
     """M-6, M-7: as .NET writes them."""
     assert body(Completion(invocation_id="1", error="")).hex() == "950380a13101a0"
     assert body(Close(error="")).hex() == "9307c0c2"
 
 
 @pytest.mark.parametrize("payload", [b"\x01\x02", b"\xa5x", b"\xc1", b'{"a":1}', b"\x91" * 2000])
-def test_a_raw_payload_that_is_no_value_is_not_written(payload: bytes) -> None:
-    """What follows it would be read at the wrong place."""
+def test_a_raw_that_is_not_a_value_is_not_written(payload: bytes) -> None:
+    """The values after it would be read at the wrong place."""
     raw = Raw(payload)
     writers: list[Callable[[], object]] = [
         lambda: PROTOCOL.encode(Completion(invocation_id="1", result=raw)),
@@ -148,8 +148,8 @@ def test_a_raw_payload_that_is_no_value_is_not_written(payload: bytes) -> None:
             write()
 
 
-def test_stream_ids_are_judged_before_arguments_are_bound() -> None:
-    """M-4, S-6m: whoever decodes does not know yet what the arguments have to be."""
+def test_stream_ids_are_checked_before_arguments_are_bound() -> None:
+    """M-4, S-6m: the types of the arguments are not known when the message is decoded."""
     record = bytes.fromhex("960180a131a3416464" + "91a178" + "c0")
     with pytest.raises(RemoteProtocolError, match="Reading array length for 'streamIds' failed"):
         PROTOCOL.decode(record)
@@ -160,7 +160,7 @@ def test_stream_ids_are_judged_before_arguments_are_bound() -> None:
 
 @given(ODD_RECORDS, st.sampled_from(sorted(VALUE_TYPES)))
 def test_any_payload_fits_or_does_not(payload: bytes, type_name: str) -> None:
-    """Nothing but ArgumentBindingError, whatever a payload holds, whatever is declared."""
+    """No error but ArgumentBindingError, for any payload and any declared type."""
     annotation: Any = VALUE_TYPES[type_name]
     for read in (
         PROTOCOL.value_reader(annotation),
@@ -177,7 +177,7 @@ def test_any_payload_fits_or_does_not(payload: bytes, type_name: str) -> None:
 @thorough
 @given(ODD_RECORDS)
 def test_the_scanner_and_msgspec_see_the_same_values(data: bytes) -> None:
-    """Ours goes on where the other recurses; where values end, and what is none, they agree."""
+    """They agree where values end and what is not a value; only msgspec's depth is limited."""
     try:
         end = scan_value(data, 0)
     except RemoteProtocolError:
@@ -188,7 +188,7 @@ def test_the_scanner_and_msgspec_see_the_same_values(data: bytes) -> None:
 
 
 def levels(value: Any) -> int:
-    """How deep containers that hold something nest in it."""
+    """How deep containers that are not empty nest in the value."""
     if isinstance(value, dict):
         inner = [*value, *value.values()]
     elif isinstance(value, list):
@@ -200,7 +200,7 @@ def levels(value: Any) -> int:
 
 @given(st.integers(0, 520), st.sampled_from([b"\x91", b"\x92\x90", b"\x81\xa1k"]), st.booleans())
 def test_depth(count: int, opening: bytes, is_empty: bool) -> None:
-    """M-18: so many containers that hold something, of whatever kind; an empty one is none."""
+    """M-18: containers of both kinds count, except for empty ones."""
     payload = opening * count + (b"\x90" if is_empty else b"\x01")
     assert is_deeper(payload) is (count > MAXIMUM_DEPTH)
     for annotation in (Any, Raw):
@@ -213,7 +213,7 @@ def test_depth(count: int, opening: bytes, is_empty: bool) -> None:
 
 
 @given(strategies.MESSAGEPACK_VALUES)
-def test_what_is_not_deep_is_not_called_so(value: Any) -> None:
+def test_bytes_that_look_like_containers_do_not_count(value: Any) -> None:
     """Bytes of texts and numbers may look like containers."""
     padded = [value, "\u0401" * 600, b"\x91\x81" * 600]
     assert levels(padded) <= MAXIMUM_DEPTH
@@ -246,7 +246,7 @@ def test_deep_nesting_does_not_exhaust_the_stack(hostile: bytes) -> None:
     ],
 )
 def test_announced_lengths_are_not_believed(around: str, code: str) -> None:
-    """Four billion of something that never comes: refused for what is there."""
+    """Four billion entries or bytes that do not follow: refused at once."""
     record = bytes.fromhex(around.format(code + "fffffffe" + "01" * 20))
     payload = Raw(bytes.fromhex(code + "fffffffe" + "01" * 20))
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Values in MessagePack, there and back (M-11 … M-16); as data they are in ``spec-fixtures``."""
+"""Values are written to MessagePack and read back (M-11…M-16); ``spec-fixtures`` has the bytes."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -61,7 +61,7 @@ ROUND_TRIPS: Final[dict[str, st.SearchStrategy[Any]]] = {
 @pytest.mark.parametrize("type_name", ROUND_TRIPS)
 @given(st.data())
 def test_values_come_back_equal(type_name: str, data: st.DataObject) -> None:
-    """M-11 … M-16; and but for what JSON cannot say, JSON gives the same."""
+    """M-11…M-16. JSON returns the same value, except where it has no form for it."""
     value, annotation = data.draw(ROUND_TRIPS[type_name]), VALUE_TYPES[type_name]
     (returned,) = PROTOCOL.arguments_reader([annotation])(PROTOCOL.encode_arguments([value]))
     assert (returned, type(returned)) == (value, type(value))
@@ -80,7 +80,7 @@ class Suit(StrEnum):
 
 
 class Shape(Enum):
-    """One of its names is not what convention makes of it."""
+    """One member has a name that does not follow the convention."""
 
     RGB = 1
     PlainCircle = 2
@@ -104,7 +104,7 @@ class Shape(Enum):
     ],
 )
 def test_enums(value: Enum, text: str) -> None:
-    """M-12: by .NET's names, several of flags at once, a number where there is none."""
+    """M-12: by .NET's names, combined flags by several, values without a name by number."""
     payload = PROTOCOL.encode_value(value)
     assert PROTOCOL.value_reader(str)(payload) == text
     assert PROTOCOL.value_reader(type(value))(payload) is value
@@ -127,13 +127,13 @@ def test_other_names_of_enums(annotation: type[Enum], text: str, expected: Enum)
     ("annotation", "text"),
     [(Suit, "HEARTS"), (Suit, "Hearts"), (Shape, "rgb"), (Access, "Read, Other"), (Color, "Red,")],
 )
-def test_names_that_enums_have_not(annotation: type[Enum], text: str) -> None:
+def test_names_that_enums_do_not_have(annotation: type[Enum], text: str) -> None:
     with pytest.raises(ArgumentBindingError):
         PROTOCOL.value_reader(annotation)(PROTOCOL.encode_value(text))
 
 
-def test_of_a_key_given_twice_in_a_plain_value_the_last_counts() -> None:
-    """M-16: in a declared dict it is a mistake; .NET's is one in an object too."""
+def test_the_last_value_of_a_key_given_twice_counts() -> None:
+    """M-16: in a declared dict it is an error, and for .NET also in an object."""
     payload = Raw(b"\x82\xa1a\x01\xa1a\x02")
     assert PROTOCOL.value_reader(Any)(payload) == {"a": 2}
     for annotation in (dict[str, int], dict, dict[Any, Any]):
@@ -141,8 +141,8 @@ def test_of_a_key_given_twice_in_a_plain_value_the_last_counts() -> None:
             PROTOCOL.value_reader(annotation)(payload)
 
 
-def test_datetime_takes_an_offset_too() -> None:
-    """M-15: what comes may be either of .NET's two; what goes out depends on the type alone."""
+def test_datetime_reads_an_offset_too() -> None:
+    """M-15: both types of .NET are read; which one is written depends on the type alone."""
     moment = PROTOCOL.value_reader(datetime)(Raw(bytes.fromhex("92d6ff386d438078")))
     assert moment == datetime(2000, 1, 1, tzinfo=timezone(timedelta(hours=2)))
     assert bytes(PROTOCOL.encode_value(moment)).hex() == "92d6ff386d438078"
@@ -154,7 +154,7 @@ def test_datetime_takes_an_offset_too() -> None:
 def test_bad_utf8_becomes_the_replacement_character(
     text: str, place: int, data: st.DataObject
 ) -> None:
-    """M-10: wherever it is; other readers stop there."""
+    """M-10: wherever it is; msgspec alone raises an error."""
     broken = text.encode()[:20] + data.draw(st.sampled_from([b"\xff", b"\xed\xa0\x80", b"\xc3"]))
     packed = bytes([0xA0 | len(broken)]) + broken
     shown = broken.decode("utf-8", "replace")
@@ -169,7 +169,7 @@ def test_bad_utf8_becomes_the_replacement_character(
 
 
 def test_types_of_the_standard_library_are_written_as_dotnets() -> None:
-    """M-14, M-15: one look at each form, in hex."""
+    """M-14, M-15: one example of each form, in hex."""
     written: list[tuple[Any, str]] = [
         (datetime(2000, 1, 1), "d6ff386d4380"),  # noqa: DTZ001 - written as it is
         (datetime(2000, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), "d6ff386d4380"),
@@ -193,7 +193,7 @@ def test_types_of_the_standard_library_are_written_as_dotnets() -> None:
 @pytest.mark.parametrize(
     "value", [2**64, -(2**63) - 1, object(), timedelta.max, Decimal("NaN"), {"a": object()}, 1j]
 )
-def test_what_has_no_form(value: Any) -> None:
+def test_values_without_a_form(value: Any) -> None:
     writers: list[Callable[[], object]] = [
         lambda: PROTOCOL.encode_value(value),
         lambda: PROTOCOL.encode_arguments([value]),
@@ -204,7 +204,7 @@ def test_what_has_no_form(value: Any) -> None:
             write()
 
 
-def test_a_value_without_end_is_refused() -> None:
+def test_a_value_that_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(LocalProtocolError):

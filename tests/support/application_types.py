@@ -57,7 +57,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 class Choosy(Struct):
-    """Raises what no library would expect."""
+    """Raises an exception that the library does not expect."""
 
     value: int
 

@@ -360,8 +360,8 @@ def test_refused(annotation: Any, text: str) -> None:
         assert str(caught.value) == BINDING_FAILED
 
 
-def test_decimals_are_rounded_to_28_digits_behind_the_point() -> None:
-    """As .NET rounds them; a number of twenty bytes must not become one of a gigabyte."""
+def test_decimals_are_rounded_to_28_digits_after_the_point() -> None:
+    """As .NET rounds them. A number of twenty bytes must not become a text of a gigabyte."""
     assert read(Decimal, "1.123456789012345678901234567890123") == Decimal(
         "1.1234567890123456789012345679"
     )
@@ -372,7 +372,7 @@ def test_decimals_are_rounded_to_28_digits_behind_the_point() -> None:
 
 
 def test_a_negative_zero_keeps_its_sign() -> None:
-    """J-15: one more that msgspec alone reads as a whole number."""
+    """J-15: msgspec alone reads it as a whole number."""
     assert str(read(float, "-0")) == str(read(float, "-0.0")) == "-0.0"
 
 
@@ -390,7 +390,7 @@ def test_a_raw_keeps_its_text_and_not_the_frame_it_came_in() -> None:
 
 
 def test_a_raw_is_utf8() -> None:
-    """Nobody has looked inside it before, and it may go into a text frame next."""
+    """msgspec does not check inside a Raw, and the Raw may be sent in a text frame."""
     with pytest.raises(ArgumentBindingError):
         PROTOCOL.value_reader(Raw)(Raw(b'"\xff"'))
 
@@ -431,17 +431,17 @@ class TestArguments:
     def test_the_count_has_to_be_exact(
         self, annotations: list[Any], text: str, given: int, expected: int
     ) -> None:
-        """S-5: a default value would not make a parameter optional."""
+        """S-5: no parameter is optional."""
         assert self.failure(annotations, text) == (
             f"Invocation provides {given} argument(s) but target expects {expected}."
         )
 
     @pytest.mark.parametrize("text", ['["x"]', '["x",1,2]', '[1,"x"]', "[null]", "[1,null,3]"])
-    def test_types_are_judged_before_the_count(self, text: str) -> None:
-        """S-6: JSON binds from left to right, and counts when it has arrived."""
+    def test_types_are_checked_before_the_count(self, text: str) -> None:
+        """S-6: JSON binds from left to right, and counts at the end."""
         assert self.failure([int, int], text) == BINDING_FAILED
 
-    def test_what_is_beyond_the_parameters_is_only_counted(self) -> None:
+    def test_arguments_beyond_the_parameters_are_only_counted(self) -> None:
         assert self.failure([int, int], '[1,2,"x"]') == (
             "Invocation provides 3 argument(s) but target expects 2."
         )
@@ -459,8 +459,10 @@ class TestArguments:
 
     @pytest.mark.parametrize("annotations", [[], [int], [Person, int]])
     @pytest.mark.parametrize("text", ["null", "{}", '"x"', "1", "true"])
-    def test_what_is_no_array_is_the_peers_fault(self, annotations: list[Any], text: str) -> None:
-        """J-3: this one ends the connection."""
+    def test_arguments_that_are_not_an_array_are_a_remote_error(
+        self, annotations: list[Any], text: str
+    ) -> None:
+        """J-3: the error ends the connection."""
         with pytest.raises(RemoteProtocolError) as caught:
             self.read(annotations, text)
         assert str(caught.value) == "Expected 'arguments' to be of type Array."
@@ -486,7 +488,7 @@ def test_plain_values_are_read_as_they_were_written(value: Any) -> None:
 
 
 def test_alternatives_are_tried_in_their_order() -> None:
-    """J-18: ``A | B`` equals ``B | A`` in Python; their readers differ."""
+    """J-18: ``A | B`` equals ``B | A`` in Python, but their readers differ."""
     for first, second in ((float, Decimal), (Decimal, float)):
         read = PROTOCOL.value_reader(first | second)
         assert type(read(Raw(b"1.5"))) is first

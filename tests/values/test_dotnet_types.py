@@ -1,4 +1,4 @@
-"""Char and DateTimeOffset: what they hold, and what JSON makes of them (J-17, M-15)."""
+"""Char and DateTimeOffset: which values they accept, and their form in JSON (J-17, M-15)."""
 
 import copy
 import pickle
@@ -43,7 +43,7 @@ def test_offsets_that_dotnet_does_not_have(offset: timedelta) -> None:
 
 
 def test_of_a_datetime() -> None:
-    """The same moment with the same clock; what has no offset is local time."""
+    """The same moment with the same local time; a datetime without an offset is local time."""
     moment = datetime(2024, 1, 1, 12, 30, 45, 6, zone(-90))
     made = DateTimeOffset.of(moment)
     assert (made, made.tzinfo, type(made)) == (moment, moment.tzinfo, DateTimeOffset)
@@ -52,7 +52,7 @@ def test_of_a_datetime() -> None:
     assert DateTimeOffset.of(naive) == naive.astimezone()
 
 
-def test_it_is_a_datetime_in_every_way() -> None:
+def test_it_behaves_like_a_datetime() -> None:
     moment = DateTimeOffset(2024, 1, 1, tzinfo=zone(120))
     later = moment + timedelta(hours=1)
     assert (type(later), later.hour) == (DateTimeOffset, 1)

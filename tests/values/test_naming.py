@@ -30,7 +30,7 @@ def test_names(name: str, pascal: str, camel: str) -> None:
     assert camel_case(name) == camel
 
 
-def test_a_name_that_the_user_sets_wins() -> None:
+def test_an_explicit_name_is_used() -> None:
     assert [it.wire_name(camel_case) for it in members_of(Person)] == [
         "name",
         "age",
@@ -51,7 +51,7 @@ def test_members_say_what_is_required() -> None:
     assert [it.required for it in members_of(Point)] == [True, False]
 
 
-def test_what_has_members() -> None:
+def test_has_members() -> None:
     assert has_members(Person)
     assert has_members(Point)
     assert not has_members(Point(1))

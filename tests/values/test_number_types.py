@@ -1,4 +1,4 @@
-"""Numbers as narrow as .NET's (J-15)."""
+"""The number types of .NET (J-15)."""
 
 import math
 import struct

@@ -1,4 +1,4 @@
-"""Payload: a value that others have written, wherever values may stand."""
+"""Payload: a value that is already encoded, wherever a value is written."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ def json_payload(text: bytes) -> Payload:
     return Payload({"json": Raw(text)})
 
 
-def test_as_it_is_in_its_own_protocol_and_transcoded_in_another() -> None:
+def test_is_unchanged_in_its_own_protocol_and_transcoded_in_another() -> None:
     value = json_payload(b'[ 0.10,"x"]')
     assert (
         JSON.encode_result("1", value) == b'{"type":3,"invocationId":"1","result":[ 0.10,"x"]}\x1e'
@@ -36,8 +36,8 @@ def test_as_it_is_in_its_own_protocol_and_transcoded_in_another() -> None:
     assert bytes(JSON.encode_arguments([other, 1])) == b'[[1,"/w=="],1]'
 
 
-def test_of_several_forms_each_is_taken_as_given() -> None:
-    """GW-14: what is one thing in one protocol may be another in the other."""
+def test_given_forms_are_not_transcoded() -> None:
+    """GW-14: the forms in two hub protocols may differ."""
     state = Payload({"json": Raw(b"{}"), "messagepack": Raw(b"\x90")})
     arguments = [json_payload(b'["John","Hello!"]'), state]
     message = SerializedHubMessage("ReceiveMessage", arguments)
@@ -49,7 +49,7 @@ def test_of_several_forms_each_is_taken_as_given() -> None:
     )
 
 
-def test_inside_of_other_values() -> None:
+def test_inside_other_values() -> None:
     assert bytes(JSON.encode_value({"a": [json_payload(b"1e400")]})) == b'{"a":[1e400]}'
 
 
@@ -73,12 +73,12 @@ def test_is_transcoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_form() -> None:
     with pytest.raises(TranscodingError, match="number nan has no JSON"):
         JSON.encode_value(Payload({"messagepack": Raw(msgspec.msgpack.encode(float("nan")))}))
-    with pytest.raises(TranscodingError, match="'other' as another form of 'json'"):
+    with pytest.raises(TranscodingError, match="'json' payload cannot be converted to 'other'"):
         json_payload(b"1").form("other")
 
 
 def test_a_call_without_a_result_has_no_form() -> None:
-    """It has given no value that could stand among others."""
+    """Its empty Raw cannot be written as a value."""
     for protocol in (JSON, MESSAGEPACK):
         with pytest.raises(LocalProtocolError):
             protocol.encode_arguments([json_payload(b"")])
@@ -98,12 +98,12 @@ def test_elements(forms: dict[str, bytes], elements: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("forms", [{"json": b"{}"}, {"json": b"[1"}, {"messagepack": b"\x80"}])
-def test_elements_of_what_is_no_array(forms: dict[str, bytes]) -> None:
-    with pytest.raises(LocalProtocolError, match="no array"):
+def test_elements_of_a_value_that_is_not_an_array(forms: dict[str, bytes]) -> None:
+    with pytest.raises(LocalProtocolError, match="not an array"):
         Payload({name: Raw(form) for name, form in forms.items()}).elements()
 
 
-def test_a_failure_is_found_out_once_and_collects_no_tracebacks() -> None:
+def test_a_failed_transcoding_is_tried_once_and_collects_no_tracebacks() -> None:
     message = SerializedHubMessage("M", [Payload({"messagepack": Raw(b"\xd4\x05\x00")})])
     errors = []
     for _ in range(3):

@@ -1,5 +1,4 @@
-"""Payloads of one hub protocol in the other: whatever they hold (the vectors say what becomes of
-single values)."""
+"""Any payload of one hub protocol is converted to the other; the vectors list single values."""
 
 import base64
 import json
@@ -27,8 +26,8 @@ BINARY_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
 
 
 @given(json_texts())
-def test_there_and_back(text: bytes) -> None:
-    """What plain JSON says survives both ways, the kinds of its numbers included."""
+def test_both_conversions_return_the_same(text: bytes) -> None:
+    """Plain JSON is the same after both conversions, the types of its numbers included."""
     there = json_to_messagepack(text)
     back = bytes(messagepack_to_json(there))
     assert same(msgspec.msgpack.decode(there), json.loads(text))
@@ -49,7 +48,7 @@ def same(one: Any, other: Any) -> bool:
 @example("0." + "1" * 100_000)
 @example("1e" + "9" * 1000)
 def test_every_number(text: str) -> None:
-    """An integer of MessagePack where one holds it, else the double that .NET reads (J-15)."""
+    """An integer of MessagePack if it fits into one, else the double that .NET reads (J-15)."""
     value = msgspec.msgpack.decode(json_to_messagepack(text.encode()))
     if text.lstrip("-").isdigit() and len(text) < 21 and -(2**63) <= int(text) < 2**64:
         assert type(value) is int
@@ -60,8 +59,8 @@ def test_every_number(text: str) -> None:
 
 
 @given(st.lists(NUMBERS | st.sampled_from([r'"\ud800"', r'"\ud83d\ude00"', '"ü"', "true", "{}"])))
-def test_the_rare_beside_the_usual(texts: list[str]) -> None:
-    """Neighbours of a large number or a lone surrogate become what they would be alone."""
+def test_rare_values_beside_usual_ones(texts: list[str]) -> None:
+    """A large number or a lone surrogate does not change the values beside it."""
     together = json_to_messagepack(f"[{','.join(texts)}]".encode())
     parts = msgspec.msgpack.decode(together, type=list[msgspec.Raw])
     assert [bytes(part) for part in parts] == [
@@ -97,7 +96,7 @@ def test_a_single_has_no_more_digits_than_it_needs(value: float) -> None:
 @example(b"\xc6\xff\xff\xff\xff")
 @example(b"\xdd\x00\x00\x00\x05\xc0")
 def test_any_bytes_as_messagepack(data: bytes) -> None:
-    """JSON or an error, and never more than was there."""
+    """JSON in proportion to the bytes, or an error."""
     try:
         text = bytes(messagepack_to_json(data))
     except TranscodingError:
@@ -134,15 +133,15 @@ def test_json_is_never_deeper_than_clients_can_read(opening: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number(value: float) -> None:
-    """J-16: as when a hub wants to send it over JSON."""
+def test_numbers_that_are_not_finite(value: float) -> None:
+    """J-16: as if a hub sent it over JSON."""
     with pytest.raises(TranscodingError, match="has no JSON form"):
         messagepack_to_json(msgspec.msgpack.encode([value]))
 
 
 @given(PLAIN_VALUES)
 def test_a_copy_of_a_view(value: Any) -> None:
-    """A Raw is a view of the frame it came in; its neighbours are none of its business."""
+    """A Raw is a view of a frame; the bytes around it are not read."""
     frame = b"\xff" + msgspec.msgpack.encode(value) + b"\xff"
     raw = msgspec.Raw(memoryview(frame)[1:-1])
     assert json.loads(bytes(messagepack_to_json(raw))) == value
