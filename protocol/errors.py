@@ -27,8 +27,7 @@ from typing import ClassVar, Final
 import msgspec
 
 DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
-"""The exceptions that msgspec raises for bytes it cannot decode; which one depends on its release.
-"""
+"""The exceptions that msgspec raises for bad bytes. Which of them depends on its release."""
 
 
 class SignalRError(Exception):

@@ -1,8 +1,8 @@
 """The interface of a hub protocol, and messages that are encoded once for many connections.
 
 A hub protocol converts records to messages and back, and values to payloads and back. Splitting
-bytes into records is left to ``framing`` and ``messagepack.framing``, which messages are legal to
-``peer``, and what a message causes to ``client.connection`` and ``server.invoker``.
+bytes into records is left to ``framing`` and ``messagepack.framing``. ``peer`` decides which
+messages are legal, ``client.connection`` and ``server.invoker`` what a message causes.
 """
 
 from abc import ABC, abstractmethod
@@ -27,8 +27,8 @@ class TransferFormat(Enum):
 class HubProtocol(ABC):
     """A hub protocol. It is stateless: one instance serves any number of connections.
 
-    ``name`` and ``version`` are those of the handshake, the version being the highest one that a
-    client may ask for. ``transfer_format`` is what its frames need of a transport.
+    ``name`` is its name in the handshake, ``version`` the highest version that a client may ask
+    for. ``transfer_format`` is what a transport must be able to carry.
     """
 
     name: ClassVar[str]

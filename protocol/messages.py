@@ -5,8 +5,8 @@ results) are ``msgspec.Raw``: undecoded text or bytes of the hub protocol that c
 A consumer decodes a payload once, straight into the declared types; a relay does not decode it. A
 received Raw keeps the whole received frame in memory: ``copy()`` a Raw before storing it.
 
-How messages look as bytes is left to ``json`` and ``messagepack``, which end may send which message
-to ``peer_state``, and what a message causes to ``client.connection`` and ``server.invoker``.
+How messages look as bytes is left to ``json`` and ``messagepack``. ``peer_state`` decides which end
+may send which message, ``client.connection`` and ``server.invoker`` what a message causes.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """An integer in the range that .NET reads. msgspec checks the range when it decodes."""
 
 RequiredText: TypeAlias = Annotated[str, Meta(min_length=1)]
-"""A text that is not empty: .NET treats an empty one as missing. msgspec checks that when it
+"""A text that is not empty, because .NET treats an empty one as missing. msgspec checks it when it
 decodes."""
 
 

@@ -130,7 +130,7 @@ class HubPeer:
     def refuse_handshake(self, error: str) -> bytes:
         """A server's answer that refuses the request, with the text ``error``.
 
-        The connection is closed; no Close message follows (H-2).
+        It closes the connection; no Close message follows (H-2).
         """
         self._require_handshake(Role.SERVER)
         self._enter(PeerState.CLOSED)
@@ -183,9 +183,9 @@ class HubPeer:
             raise
 
     def receive_end(self) -> None:
-        """Ends receiving, because the other end has ended its bytes.
+        """Ends receiving, because no more bytes will come from the other end.
 
-        Raises RemoteProtocolError if they end inside a message (F-3).
+        Raises RemoteProtocolError if the bytes end inside a message (F-3).
         """
         is_inside = (
             bool(self._may_receive) and self._framer is not None and self._framer.has_partial

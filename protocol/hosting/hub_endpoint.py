@@ -1,8 +1,8 @@
 """What a request does to its connection (sections N and TG).
 
 There is one endpoint per path of a hub. It decides by method, headers and query what a request is
-for, and answers requests that need no transport. Opening transports, reading bodies and writing
-answers is left to the host, which requests are admitted to ``admission``.
+for, and answers requests that need no transport. The host opens transports, reads bodies and writes
+answers. Which requests may use a connection is left to ``admission``.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,8 +1,8 @@
 """Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
 
-The full reader uses it, because it has to know which mistake comes first and what may be skipped.
-Bad UTF-8 and lone surrogates are accepted inside values (J-8), nesting is limited (J-11), and
-nothing recurses.
+For code that has to know where a value ends or which mistake comes first, such as ``reader`` and
+``handshake``. Bad UTF-8 and lone surrogates are accepted inside values (J-8), nesting is limited
+(J-11), and nothing recurses. Decoding is left to msgspec.
 """
 
 import re

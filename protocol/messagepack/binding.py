@@ -137,7 +137,7 @@ _split_object: Final = _or_leniently(_split_named, _split_object_leniently)
 def _require_unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
     """The entries of the map ``raw``. Raises ValueError if a key is given twice (M-16).
 
-    In an object that is no error.
+    In an object a name may be given twice.
     """
     if scan_header(bytes(raw), 0, MAP)[0] != len(entries):
         raise ValueError("a key is given twice")
@@ -185,7 +185,7 @@ class MessagePackBinder(Binder):
         )
 
     def enumeration(self, kind: type[Enum]) -> Converter:
-        """Reads a member by its exact name, or by its number written as a text (M-12)."""
+        """Reads a member by its exact name or its number, both written as a text (M-12)."""
         named = enum_names(kind)
 
         def member(text: str) -> Enum:

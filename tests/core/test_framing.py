@@ -1,6 +1,6 @@
 """RecordFramer: where records begin and end, and how much is buffered (F-1, F-3, F-4).
 
-Streams and their records as data are in ``spec-fixtures/framing``.
+Examples of streams and their records are in ``spec-fixtures/framing``.
 """
 
 import pytest

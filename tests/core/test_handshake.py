@@ -56,13 +56,13 @@ def test_both_sides_agree() -> None:
 
 @given(st.data(), st.binary(max_size=20))
 def test_bytes_after_the_handshake_belong_to_the_hub_protocol(
-    data: st.DataObject, behind: bytes
+    data: st.DataObject, rest_sent: bytes
 ) -> None:
     """H-3: messages may follow in the same read, in part or whole."""
     for side, record in ((server(), REQUEST), (ClientHandshake(PROTOCOL), b"{}\x1e")):
         agreed = None
         rest = b""
-        for chunk in data.draw(slices(record + behind)):
+        for chunk in data.draw(slices(record + rest_sent)):
             if agreed is None:
                 agreed = side.receive(chunk)
                 rest = b"" if agreed is None else agreed[1]
@@ -70,7 +70,7 @@ def test_bytes_after_the_handshake_belong_to_the_hub_protocol(
                 rest += chunk
         assert agreed is not None
         assert agreed[0] is PROTOCOL
-        assert rest == behind
+        assert rest == rest_sent
 
 
 @given(HOSTILE)
@@ -111,8 +111,11 @@ class TestServer:
         assert str(caught.value) == HANDSHAKE_CANCELED
 
     def test_bytes_after_the_request_are_not_limited(self) -> None:
-        behind = b'{"type":6}\x1e' * 100
-        assert server(maximum_size=len(REQUEST)).receive(REQUEST + behind) == (PROTOCOL, behind)
+        rest_sent = b'{"type":6}\x1e' * 100
+        assert server(maximum_size=len(REQUEST)).receive(REQUEST + rest_sent) == (
+            PROTOCOL,
+            rest_sent,
+        )
 
     def test_without_detailed_errors_the_reason_is_not_shown(self) -> None:
         """H-10."""

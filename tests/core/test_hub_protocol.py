@@ -49,7 +49,7 @@ class TestSerializedHubMessage:
 
     def test_is_not_encoded_without_receivers(self) -> None:
         message = SerializedHubMessage("M", [object()])
-        assert message.target == "M"  # and nobody has noticed what cannot be written
+        assert message.target == "M"  # the arguments, which cannot be written, are not encoded yet
 
     def test_the_error_names_what_cannot_be_written(self) -> None:
         message = SerializedHubMessage("M", [object()])

@@ -1,6 +1,6 @@
 """Negotiate beyond single answers: ids, the choice of a transport, hostile bodies (section N).
 
-Versions, answers and URLs as data are in ``spec-fixtures/negotiate``.
+Examples of versions, answers and URLs are in ``spec-fixtures/negotiate``.
 """
 
 import re

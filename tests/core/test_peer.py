@@ -449,7 +449,7 @@ class TestSending:
 class Conversation(RuleBasedStateMachine):
     """Two peers and the bytes in transit between them.
 
-    Whatever one of them may send the other one takes, and every call of either ends exactly once.
+    Each accepts what the other one may send, and every call of either ends exactly once.
     """
 
     def __init__(self) -> None:
@@ -502,7 +502,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(role=ROLES, cut=st.integers(1, 200))
     def deliver(self, role: Role, cut: int) -> None:
-        """Some bytes of what the other side sent arrive."""
+        """Some of the bytes that the other side has sent arrive."""
         stream = b"".join(self.wires[role.other])
         self.wires[role.other] = [stream[cut:]]
         it = self.peers[role]
@@ -524,7 +524,7 @@ class Conversation(RuleBasedStateMachine):
         assert ends.count(0) == sum(len(it.calls) for it in self.peers.values())
 
     @invariant()
-    def who_may_send_is_heard(self) -> None:
+    def a_peer_that_may_send_is_received(self) -> None:
         """A peer that receives no more has been closed by the other one, or has ended."""
         for role, it in self.peers.items():
             if it.state is PeerState.HALF_CLOSED_REMOTE:

@@ -1,6 +1,6 @@
 """Records that arrive together are decoded as they would be one by one (S-20).
 
-The measure is ``decode`` of one record, which has tests of its own.
+They are compared with ``decode`` of one record, which has its own tests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -250,7 +250,7 @@ def test_a_burst_cut_inside_a_record_or_above_the_limit(cut: int, count: int) ->
 def test_what_counts_as_a_sign_of_life(role: Role, data: bytes, is_heard: bool) -> None:
     """K-3: whole messages of any type, and no unfinished ones."""
     it = peer(role)
-    list(it.receive_data(PING + b"\x1e", 0.0))  # from here on a server watches
+    list(it.receive_data(PING + b"\x1e", 0.0))  # now the timeout of a server applies
     list(it.receive_data(data, 9.0))
     timed_out = it.keep_alive.handle_timeout(11.0) is KeepAliveAction.TIMEOUT
     assert timed_out is not is_heard

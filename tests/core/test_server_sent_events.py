@@ -35,7 +35,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes], list[int]]:
     stream, expected = b"", []
     for data in draw(st.lists(st.lists(NO_LINE_END, min_size=1, max_size=3), max_size=4)):
         if not any(data):
-            continue  # an event without data is none
+            continue  # an event without data is not reported
         for line in data:
             for other in draw(st.lists(OTHER_LINE, max_size=1)):
                 stream += other + draw(LINE_ENDS)
@@ -77,9 +77,9 @@ def test_slices_make_no_difference(stream: bytes, cuts: list[int]) -> None:
         (b"event: x\nid: 1\nretry: 10\nx: y\n:c\ndata: a\n\n", [b"a"]),
         (b"\r\n\r\ndata: a\r\n\r\n\r\n", [b"a"]),
         (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
-        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [b"a"]),  # a BOM is one at the start alone
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [b"a"]),  # a BOM counts only at the start
         (b"data:\n\ndata\n\n", []),
-        (b"data: a\n", []),  # TS_-6: the stream ends in an event, which is nobody's
+        (b"data: a\n", []),  # TS_-6: the stream ends inside an event
         (b"data: a", []),
     ],
 )

@@ -38,7 +38,7 @@ NO_ARRAY: Final = (
     "Expected 'arguments' to be of type Array.",
 )
 
-# The odd records are many small cases; they pay by number.
+# Odd records are many small cases, so more examples find more.
 thorough = settings(max_examples=800, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -141,7 +141,7 @@ def test_arguments_given_twice_must_both_be_arrays(record: bytes) -> None:
 def test_what_is_accepted_is_json(record: bytes) -> None:
     """J-8, J-11, compared with an independent reader."""
     result = outcome(decode, record)
-    # Two mistakes are forgiven, at the price of a call or a stream.
+    # Two kinds of mistakes fail only a call or a stream.
     forgiven = isinstance(result[1], InvocationBindingFailure | StreamBindingFailure)
     if result[0] == "message" and not forgiven:
         text = record.decode("utf-8", "surrogateescape")

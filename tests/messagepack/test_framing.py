@@ -1,6 +1,6 @@
 """LengthPrefixFramer: where messages begin and end, and how much is buffered (F-2…F-4).
 
-Streams and their messages as data are in ``spec-fixtures/framing``.
+Examples of streams and their messages are in ``spec-fixtures/framing``.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """Reading payloads into declared types as .NET reads them (J-14…J-18, S-5, S-6).
 
-What is accepted, what is refused and what comes out was put to System.Text.Json; where Python's
-types say more or less than .NET's, a remark tells.
+System.Text.Json was asked what it accepts, what it refuses and what it reads. Comments mark where
+Python's types differ from .NET's.
 """
 
 import sys
@@ -312,7 +312,7 @@ REFUSED: Final[list[tuple[Any, tuple[str, ...]]]] = [
             "null",
         ),
     ),
-    # .NET takes any number for an enum; Python's has none for it
+    # .NET accepts any number for an enum; a Python enum has no member for it
     (Color, ("1", "77", "10.0", "false", '"Blue"', '"BLUE"', '"10"', "null", "[1]")),
     (Level, ("2", "1.0", "true", '"HIGH"', '"1"')),
     (Suit, ('"HEARTS"', '"clubs"', "0")),
