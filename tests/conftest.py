@@ -1,8 +1,10 @@
 """What all tests share: how Hypothesis searches, and what a skipped test means.
 
 By default Hypothesis' examples are the same in every run and take the time they take; search for
-new ones with ``pytest --hypothesis-profile=search``. A test whose tool is absent skips with the
-reason; where ``CI`` is set every tool has to be there, so there a skipped test fails.
+new ones with ``pytest --hypothesis-profile=search``. The profile ``brief`` tries a quarter of them;
+`.ci/run` uses it where the same tests run on further interpreters and versions. A test whose tool
+is absent skips with the reason; where ``CI`` is set every tool has to be there, so there a skipped
+test fails.
 """
 
 import os
@@ -16,6 +18,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.register_profile(
     "steady", settings.get_profile("patient"), derandomize=True, database=None
 )
+settings.register_profile("brief", settings.get_profile("steady"), max_examples=25)
 settings.register_profile("search", settings.get_profile("patient"), max_examples=5000)
 settings.load_profile("steady")
 

@@ -38,6 +38,7 @@ from protocol.messages import (
 from protocol.peer import HubPeer
 from protocol.peer_state import MAY_SEND, PeerState
 from tests.support import strategies
+from tests.support.examples import times_usual
 from tests.vectors.parameters import JSON, directed
 
 PROTOCOL: Final = JsonHubProtocol()
@@ -88,7 +89,7 @@ BURSTS: Final = st.lists(USUAL, max_size=6) | st.builds(
 Outcome = tuple[list[Any], str, str]
 """The messages, and the error after them."""
 
-thorough = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=times_usual(5), suppress_health_check=[HealthCheck.too_slow])
 
 
 def outcome(messages: Iterable[Any]) -> Outcome:

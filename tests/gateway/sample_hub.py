@@ -110,7 +110,10 @@ async def running_hub(port: int = 0) -> AsyncIterator[RunningHub]:
     app = web.Application()
     context = map_hub(app, "/samplehub", SampleHub, hub_factory=make_hub)
     async with serving(app, "127.0.0.1", port) as url:
-        yield RunningHub(f"{url}/samplehub", context, calls, held, release)
+        try:
+            yield RunningHub(f"{url}/samplehub", context, calls, held, release)
+        finally:
+            release.set()  # else the server waits for calls that are held
 
 
 def connecting_to(

@@ -22,6 +22,7 @@ from protocol.messages import (
     StreamInvocation,
 )
 from tests.support import strategies
+from tests.support.examples import times_usual
 
 PROTOCOL: Final = JsonHubProtocol()
 RECORDS: Final = strategies.messages().map(PROTOCOL.encode).map(lambda frame: frame[:-1])
@@ -39,7 +40,7 @@ NO_ARRAY: Final = (
 )
 
 # Odd records are many small cases, so more examples find more.
-thorough = settings(max_examples=800, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=times_usual(8), suppress_health_check=[HealthCheck.too_slow])
 
 
 def decode(record: bytes) -> ReceivedMessage | None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from protocol import LocalProtocolError, RemoteProtocolError
 from protocol.messagepack.framing import MAXIMUM_LENGTH, LengthPrefixFramer, frame
+from tests.support.examples import times_usual
 from tests.support.strategies import slices
 
 
@@ -23,7 +24,7 @@ def test_any_slices_yield_the_same_messages(
     assert framer.has_partial is (bool(rest) and received == messages)
 
 
-@settings(max_examples=800)
+@settings(max_examples=times_usual(8))
 @given(st.data(), st.binary(max_size=60), st.none() | st.integers(1, 40))
 def test_any_stream_in_any_slices_is_read_the_same(
     data: st.DataObject, stream: bytes, limit: int | None

@@ -31,6 +31,7 @@ from protocol.messages import (
     StreamItem,
 )
 from tests.support import strategies
+from tests.support.examples import times_usual
 from tests.vectors.value_types import VALUE_TYPES, Keyed
 
 PROTOCOL: Final = MessagePackHubProtocol()
@@ -42,7 +43,7 @@ ODD_RECORDS: Final = st.one_of(
     st.lists(strategies.CODES, max_size=12).map(b"".join),
     st.binary(max_size=40),
 )
-thorough = settings(max_examples=800, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=times_usual(8), suppress_health_check=[HealthCheck.too_slow])
 
 
 def body(message: HubMessage) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final
 
 from .playing import outcome
 
-_AT_A_TIME: Final = 6
+_AT_A_TIME: Final = 8
 
 
 async def main(names: list[str]) -> None:
