@@ -158,6 +158,15 @@ def defines(file: Path, name: str) -> bool:
     return definition.search(file.read_text()) is not None
 
 
+def test_every_folder_of_tests_is_described() -> None:
+    described = "".join(
+        row[0] for row in table(ROOT / "tests" / "README.md", "folder", "what it proves")
+    )
+    folders = {path.parent for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    tops = {path.relative_to(ROOT / "tests").parts[0] for path in folders}
+    assert [name for name in sorted(tops) if f"tests/{name}" not in described] == []
+
+
 def test_the_architecture_lists_every_module() -> None:
     listed = re.findall(r"^\| `(\S+\.py)` \|", ARCHITECTURE.read_text(), re.MULTILINE)
     modules = [

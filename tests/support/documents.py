@@ -13,6 +13,7 @@ DOCUMENTS: Final = (
     README,
     CONTRIBUTING,
     ROOT / "CHANGELOG.md",
+    ROOT / "tests" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 
