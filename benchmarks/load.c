@@ -4,7 +4,7 @@
  *   load post    PORT PATH PID CONNECTIONS SECONDS               -> answers, CPU seconds
  *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS HUB     -> deliveries, CPU seconds
  *   load idle    PORT PATH CONNECTIONS                           -> "ready"
- *   load stall   PORT PATH PROTOCOL                              -> the longest wait in seconds
+ *   load stall   PORT PATH PROTOCOL PAYLOAD                      -> the longest wait in seconds
  *
  * PID is the server's process. Its CPU time, user and system, of all threads, is read directly
  * before and after the measured part. HUB is the port of the hub behind a gateway, or 0 where the
@@ -419,16 +419,21 @@ static void flood(struct connection *c, const unsigned char *data, size_t size) 
     }
 }
 
-/* One connection sends standard input as one message. It ends with a call of Echo with ARGUMENT,
- * which is answered when all before it has been dealt with. Meanwhile, in another process, a
- * client makes one call after the other. Prints the longest time that it has waited, or nan if the
- * server has closed the first connection. */
-static void stall(int port, const char *path, const char *protocol) {
-    static unsigned char message[FLOOD], frame[FLOOD + 16];
+/* One connection sends standard input in messages of `payload` bytes, or in one message if that is
+ * 0. It ends with a call of Echo with ARGUMENT, which is answered when all before it has been dealt
+ * with. Meanwhile, in another process, a client makes one call after the other. Prints the longest
+ * time that it has waited, or nan if the server has closed the first connection. */
+static void stall(int port, const char *path, const char *protocol, size_t payload) {
+    static unsigned char message[FLOOD], frames[2 * FLOOD];
     struct connection *flooder = &connections[0], *other = &connections[1];
     size_t size = fread(message, 1, sizeof message, stdin);
     if (!size || size == sizeof message) fail("a message of %zu bytes is out of range", size);
-    size = put_frame(frame, strcmp(protocol, "json") ? 2 : 1, message, size);
+    if (!payload) payload = size;
+    if (payload < 8) fail("messages of %zu bytes are too small", payload);
+    size_t length = 0;
+    for (size_t sent = 0; sent < size; sent += payload)
+        length += put_frame(frames + length, strcmp(protocol, "json") ? 2 : 1, message + sent,
+                            size - sent < payload ? size - sent : payload);
     connect_to(flooder, port, path, protocol);
     connect_to(other, port, path, "json");
     flooder->ignores_others = 1;
@@ -438,7 +443,7 @@ static void stall(int port, const char *path, const char *protocol) {
         if (calls == 100) { /* those before warm up */
             if ((process = fork()) < 0) fail("fork: %s", strerror(errno));
             if (!process) {
-                flood(flooder, frame, size);
+                flood(flooder, frames, length);
                 return;
             }
         }
@@ -469,8 +474,8 @@ int main(int count, char **arguments) {
                 atoi(rest[4]));
     else if (!strcmp(mode, "idle") && count == 5)
         idle(port, path, atoi(rest[0]));
-    else if (!strcmp(mode, "stall") && count == 5)
-        stall(port, path, rest[0]);
+    else if (!strcmp(mode, "stall") && count == 6)
+        stall(port, path, rest[0], (size_t)atoi(rest[1]));
     else
         fail("unknown mode, or not the right number of arguments");
     return 0;

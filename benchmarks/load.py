@@ -38,14 +38,14 @@ def fan_out(server: Server, connections: int, events: int, rounds: int, hub_port
     return cpu / deliveries
 
 
-def longest_wait(server: Server, hub_protocol: str, message: bytes) -> float:
-    """Return the longest wait of another client's calls while a client sends ``message``.
+def longest_wait(server: Server, hub_protocol: str, records: bytes, payload: int = 0) -> float:
+    """Return the longest wait of another client's calls while a client sends ``records``.
 
-    The message holds records of a hub protocol. It ends with a call of Echo with the load
-    generator's own argument, and the answer to it ends the measurement. Returns nan if the server
-    closes the connection instead.
+    ``records`` are of a hub protocol. They are sent as one WebSocket message, or in messages of
+    ``payload`` bytes. The last record is a call of Echo with the load generator's own argument, and
+    the answer to it ends the measurement. Returns nan if the server closes the connection instead.
     """
-    return _run("stall", server, hub_protocol, standard_input=message)[0]
+    return _run("stall", server, hub_protocol, payload, standard_input=records)[0]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The longest wait of another client's calls while one client sends 1 MiB in one message."""
+"""The longest wait of another client's calls while one client sends 1 MiB."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,10 @@ _ENDS = {
     "json": f'{{"type":1,"invocationId":"e","target":"Echo","arguments":["{_TEXT}"]}}\x1e'.encode(),
     "messagepack": b"\x39\x96\x01\x80\xa1e\xa4Echo\x91\xd9\x2b%b\x90" % _TEXT.encode(),
 }
+PING = b'{"type":6}\x1e'
 RECORDS: dict[str, tuple[str, bytes]] = {
     "nothing": ("json", b""),
-    "pings": ("json", b'{"type":6}\x1e'),
+    "pings": ("json", PING),
     "unknown types": ("json", b'{"type":99}\x1e'),
     "stream items": ("json", b'{"type":2,"invocationId":"1","item":1}\x1e'),
     "completions": ("json", b'{"type":3,"invocationId":"1","result":1}\x1e'),
@@ -30,6 +31,9 @@ RECORDS: dict[str, tuple[str, bytes]] = {
 }
 """The hub protocol of the message, and the record that it repeats."""
 
+SMALL_MESSAGES = "pings in messages of their own"
+CASES = (*RECORDS, SMALL_MESSAGES)
+
 
 def flood(record: bytes, hub_protocol: str) -> bytes:
     """Return a message of at most SIZE bytes that repeats a record and ends with a call of Echo."""
@@ -39,10 +43,12 @@ def flood(record: bytes, hub_protocol: str) -> bytes:
 
 def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
     """Return the longest wait in seconds of one case."""
-    hub_protocol, record = RECORDS[case]
-    message = flood(record, hub_protocol)
+    is_small = case == SMALL_MESSAGES
+    hub_protocol, record = ("json", PING) if is_small else RECORDS[case]
+    records = flood(record, hub_protocol)
+    payload = len(record) if is_small else 0
 
     def wait(server: Server) -> dict[str, float]:
-        return {case: load.longest_wait(server, hub_protocol, message)}
+        return {case: load.longest_wait(server, hub_protocol, records, payload)}
 
     return interleaved(servers, wait, rounds)
