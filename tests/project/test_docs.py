@@ -175,7 +175,10 @@ def test_the_architecture_lists_every_module() -> None:
         for path in (ROOT / package).rglob("*.py")
         if path.stem not in ("__init__", "__main__")
     ]
-    assert sorted(listed) == sorted(modules)
+    missing, stale = sorted({*modules} - {*listed}), sorted({*listed} - {*modules})
+    assert not missing, f"docs/architecture.md: add a row for {', '.join(missing)}"
+    assert not stale, f"docs/architecture.md: delete the row of {', '.join(stale)}"
+    assert len(listed) == len(modules), "docs/architecture.md: a module has two rows"
 
 
 def test_divergences_are_linked_where_there_is_such_a_list() -> None:
@@ -241,8 +244,9 @@ def test_hub_methods() -> None:
 
 @pytest.mark.parametrize("heading", option_tables.TABLES)
 def test_tables_of_options_are_current(heading: str) -> None:
-    """`python -m tests.project.option_tables` writes them."""
-    assert list(option_tables.found(heading).values()) == [option_tables.written(heading)]
+    tables = list(option_tables.found(heading).values())
+    advice = f"table {heading}: not current; run python -m tests.project.option_tables"
+    assert tables == [option_tables.written(heading)], advice
 
 
 COMMANDS: Final = ("demo", "run", "check")

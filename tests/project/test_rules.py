@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import pytest
+
 from tests.support.checkout import ROOT
 from tests.support.documents import table
 
@@ -49,10 +51,11 @@ def where(rules: Iterable[str], places: Mapping[str, set[str]]) -> list[str]:
     return [f"{rule}: {', '.join(sorted(places[rule])[:3])}" for rule in sorted(rules)]
 
 
-def assert_none(offenders: Iterable[str]) -> None:
-    """Fail with all offenders, a line each."""
-    lines = "\n".join(offenders)
-    assert not lines, lines
+def assert_none(offenders: Iterable[str], advice: str) -> None:
+    """Fail with the advice and all offenders, a line each."""
+    lines = list(offenders)
+    if lines:
+        pytest.fail("\n".join((f"{advice}:", *lines)), pytrace=False)
 
 
 @cache
@@ -120,37 +123,55 @@ def files(*folders: str) -> Iterator[Path]:
 
 
 def test_every_rule_is_defined_once() -> None:
-    assert_none(rule for rule, times in defined().items() if times > 1)
+    assert_none(
+        (rule for rule, times in defined().items() if times > 1),
+        "defined more than once in docs/spec; give one of them another number",
+    )
 
 
 def test_every_definition_has_the_form_of_a_rule() -> None:
-    assert_none(rule for rule in defined() if rules_in(rule) != {rule})
+    assert_none(
+        (rule for rule in defined() if rules_in(rule) != {rule}),
+        "not of the form of an id: up to three capital letters, a hyphen, a number",
+    )
 
 
 def test_every_prefix_is_listed() -> None:
     """On the page that defines its rules; and a prefix that is listed has rules."""
     listed = {(name_of(page), row[0]) for page in SPEC for row in table(page, "prefix")}
     used = {(name_of(page), prefix(rule)) for page in SPEC for rule, _ in definitions(page)}
-    assert_none(" ".join(each) for each in sorted(listed ^ used))
+    assert_none(
+        (" ".join(each) for each in sorted(listed ^ used)),
+        "prefixes that are only in the table of the page, or only in its rules",
+    )
     known = {each for _, each in listed}
-    assert_none(where({rule for rule in citations() if prefix(rule) not in known}, citations()))
+    assert_none(
+        where({rule for rule in citations() if prefix(rule) not in known}, citations()),
+        "cited with a prefix that no page in docs/spec lists (no ids? add them to NO_RULES)",
+    )
 
 
 # ---- citations
 
 
 def test_every_cited_rule_is_defined() -> None:
-    assert_none(where(set(citations()) - set(defined()), citations()))
+    assert_none(
+        where(set(citations()) - set(defined()), citations()),
+        "cited but not defined; define them in docs/spec as list items, `- **GW-9** …`",
+    )
 
 
 def test_every_fixture_names_rules() -> None:
     """Where a fixture says what it exercises, it says nothing but defined rules."""
     assert_none(
-        f"{name_of(path)}: {rule}"
-        for path in files("spec-fixtures")
-        if path.suffix == ".json"
-        for rule in exercised(json.loads(path.read_bytes()))
-        if rule not in defined()
+        (
+            f"{name_of(path)}: {rule}"
+            for path in files("spec-fixtures")
+            if path.suffix == ".json"
+            for rule in exercised(json.loads(path.read_bytes()))
+            if rule not in defined()
+        ),
+        "not a rule of docs/spec, but in `rule` or `rules` of a fixture",
     )
 
 
@@ -165,11 +186,17 @@ def exercised(fixture: Any) -> Iterator[str]:
 def test_every_defined_rule_is_cited() -> None:
     """By something else than the pages that define the rules."""
     pages = {name_of(page) for page in SPEC}
-    assert_none(rule for rule in defined() if not citations().get(rule, set()) - pages)
+    assert_none(
+        (rule for rule in defined() if not citations().get(rule, set()) - pages),
+        "defined but not cited; cite them in a test, a fixture or a comment of the code",
+    )
 
 
 def test_every_rule_is_covered() -> None:
-    assert_none(rule for rule in defined() if rule not in coverage())
+    assert_none(
+        (rule for rule in defined() if rule not in coverage()),
+        "defined but not covered; cite them in the docstring of a test, or in `rules` of a fixture",
+    )
 
 
 def test_rules_that_are_only_recorded_say_so() -> None:
@@ -183,7 +210,10 @@ def test_rules_that_are_only_recorded_say_so() -> None:
     marked = {rule for rule, text in definitions(pages) if "*Not built yet.*" in text}
     sections = [it for it in pages.split("\n## ") if "(not built yet)" in it.partition("\n")[0]]
     unbuilt = {rule for section in sections for rule, _ in definitions(section)}
-    assert_none(sorted((recorded - unbuilt - marked) | (marked - waiting)))
+    assert_none(
+        sorted((recorded - unbuilt - marked) | (marked - waiting)),
+        "marked *Not built yet* though all recordings pass, or unmarked though none passes",
+    )
 
 
 @cache
@@ -206,7 +236,10 @@ def test_rules_that_differ_here_say_so() -> None:
     """Those that the list of divergences cites, and no others."""
     mark = f"[Differs](../{DIVERGENCES.name})"
     differing = {rule for page in SPEC for rule, text in definitions(page) if mark in text}
-    assert_none(sorted(differing ^ rules_in(DIVERGENCES.read_text("utf-8"))))
+    assert_none(
+        sorted(differing ^ rules_in(DIVERGENCES.read_text("utf-8"))),
+        f"with *Differs* in docs/spec but no row in docs/{DIVERGENCES.name}, or the reverse",
+    )
 
 
 # ---- what users read
@@ -222,17 +255,21 @@ def test_public_docstrings_cite_no_rules() -> None:
                 for place, text in public_docstrings(package)
                 for rule in rules_in(text)
             }
-        )
+        ),
+        "ids in docstrings of public names; move them to a comment behind the docstring",
     )
 
 
 def test_texts_cite_no_rules() -> None:
     """Error texts, log texts and answers; docstrings are no such texts."""
     assert_none(
-        f"{name_of(path)}:{line}: {text}"
-        for path in sources()
-        for line, text in texts(tree_of(path))
-        if rules_in(text)
+        (
+            f"{name_of(path)}:{line}: {text}"
+            for path in sources()
+            for line, text in texts(tree_of(path))
+            if rules_in(text)
+        ),
+        "ids in texts that users see; move them to a comment",
     )
 
 
