@@ -91,10 +91,13 @@ class HubProtocol(ABC):
         """
 
     @abstractmethod
-    def arguments_reader(self, annotations: Sequence[Any]) -> "ArgumentsReader":
+    def arguments_reader(
+        self, annotations: Sequence[Any], required: int | None = None
+    ) -> "ArgumentsReader":
         """A reader of arguments declared as ``annotations``; made once per handler.
 
-        Raises TypeError for an annotation that no payload can be read into.
+        The arguments after the first ``required`` ones may be missing; by default none may. Raises
+        TypeError for an annotation that no payload can be read into.
         """
 
     @abstractmethod
@@ -106,7 +109,7 @@ class HubProtocol(ABC):
 
 
 ArgumentsReader = Callable[[Raw], Sequence[Any]]
-"""Payload → one value per declared parameter.
+"""Payload → one value per argument.
 
 Raises ArgumentBindingError; where the payload is not an array, it may raise RemoteProtocolError.
 """  # S-5, S-6, J-3

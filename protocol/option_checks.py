@@ -4,6 +4,7 @@ The annotation of an option says which values are valid. Rules about several opt
 left to the classes of the options.
 """
 
+import inspect
 import types
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, fields
@@ -34,7 +35,7 @@ def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> No
         expected = _alternatives(option.type)
         if not any(_has_type(value, each) for each in expected):
             wanted = " or ".join(map(_type_name, expected))
-            raise TypeError(f"{name} is {wanted}, not {type(value).__name__}.")
+            raise TypeError(f"{name} is {wanted}, not {described(value)}.")
         is_number = _has_type(value, float) and not {int, float}.isdisjoint(expected)
         if is_number and option.name not in of_any_sign and not value > 0:
             raise ValueError(f"{name} is {value}, not above 0.")
@@ -60,9 +61,23 @@ def require_name(name: object, what: str) -> None:
 
 
 def require_function(function: object, what: str) -> None:
-    """Raises TypeError if ``function`` cannot be called. The error calls it ``what``."""
+    """Raises TypeError if ``function`` cannot be called. The error calls it ``what``.
+
+    A generator function is refused too: a call of it would run nothing.
+    """
     if not callable(function):
         raise TypeError(f"{what} is a function, not {type(function).__name__}.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{what} is a function without yield: a generator would be created and never run."
+        )
+
+
+def described(value: object) -> str:
+    """What an error calls a value of a wrong type; a class in place of its instance by its name."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; give an instance, such as {value.__name__}()"
+    return type(value).__name__
 
 
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:

@@ -6,9 +6,11 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, get_type_hints
+
+from ..hub_protocol import ArgumentsReader, HubProtocol
 
 
 def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
@@ -27,6 +29,24 @@ def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, na
         raise TypeError(
             f"{name}: the annotation of parameter '{parameter.name}' cannot be resolved: {error}"
         ) from error
+
+
+def arguments_reader(
+    hub_protocol: HubProtocol, parameters: Mapping[str, Any], required: int, name: str
+) -> ArgumentsReader:
+    """A reader of ``required`` arguments or more, for parameters given by their types.
+
+    Raises TypeError that calls the function ``name`` for a type that no payload can be read into.
+    """
+    try:
+        return hub_protocol.arguments_reader(tuple(parameters.values()), required)
+    except TypeError:
+        for parameter, annotation in parameters.items():
+            try:
+                hub_protocol.value_reader(annotation)
+            except TypeError as error:
+                raise TypeError(f"{name}: parameter '{parameter}': {error}") from error
+        raise
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:

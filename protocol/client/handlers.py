@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from ..aio.signatures import annotation_of
+from ..aio.signatures import annotation_of, arguments_reader
 from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
@@ -115,18 +115,25 @@ def _bind(registrations: Iterable[_Registration], target: str, payload: Raw) -> 
 def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
     """Reads the types that the handler's parameters are annotated with.
 
-    A parameter without an annotation takes any value. A handler with ``*args`` takes any number of
-    arguments.
+    A parameter without an annotation takes any value. An argument whose parameter has a default
+    value may be missing. A handler with ``*args`` takes any number of arguments, and so does a
+    callable without a signature, such as some of Python's own.
     """
-    annotations: list[Any] = []
-    for parameter in inspect.signature(handler).parameters.values():
+    annotations: dict[str, Any] = {}
+    required = 0
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except ValueError:
+        return hub_protocol.value_reader(list[Any])
+    for parameter in parameters:
         annotation = annotation_of(handler, parameter, "A handler")
         if parameter.kind is parameter.VAR_POSITIONAL:
             if annotations:
                 raise TypeError("A handler takes either named parameters or *args, not both.")
             return hub_protocol.value_reader(list[annotation])  # type: ignore[valid-type]
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            annotations.append(annotation)
+            annotations[parameter.name] = annotation
+            required += parameter.default is parameter.empty
         elif parameter.default is parameter.empty:
             raise TypeError(f"Parameter '{parameter.name}' of a handler is not positional.")
-    return hub_protocol.arguments_reader(annotations)
+    return arguments_reader(hub_protocol, annotations, required, "A handler")

@@ -7,7 +7,7 @@ runs one physical connection, and a ``Connector`` opens its transport.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from msgspec import Raw
 
@@ -25,6 +25,8 @@ from .retry import RetryPolicy
 
 Result = TypeVar("Result")
 AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
+
+_MISSING: Final[Any] = object()  # None in place of a handler is a mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class HubConnection:
     def on(self, target: str, handler: AnyCallback) -> AnyCallback: ...
     @overload
     def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
-    def on(self, target: str, handler: Handler | None = None) -> Any:
+    def on(self, target: str, handler: Handler = _MISSING) -> Any:
         """Registers a handler, plain or async, for ``target``. Without one, returns a decorator.
 
         Arguments are converted to the handler's annotations. A call whose arguments do not fit in
@@ -181,8 +183,11 @@ class HubConnection:
         Raises TypeError for a target that is no str, a handler that is no function, or an
         annotation that no argument can be read into, and ValueError for an empty target.
         """  # C-14
-        require_target(target, 'on("ReceiveMessage", handler)')
-        if handler is None:
+        is_decorator = handler is _MISSING
+        require_target(
+            target, '@on("ReceiveMessage")' if is_decorator else 'on("ReceiveMessage", handler)'
+        )
+        if is_decorator:
             return lambda function: self.on(target, function)
         require_function(handler, "A handler")
         self._handlers.add(target, handler)
@@ -197,8 +202,12 @@ class HubConnection:
         require_target(target, 'off("ReceiveMessage")')
         self._handlers.remove(target, handler)
 
-    def on_any(self, handler: Callable[[str, Raw], Any] | None) -> None:
-        """Sets the catch-all handler, plain or async; None removes it.
+    @overload
+    def on_any(self, handler: AnyCallback) -> AnyCallback: ...
+    @overload
+    def on_any(self, handler: None) -> None: ...
+    def on_any(self, handler: Callable[[str, Raw], Any] | None) -> Any:
+        """Sets the catch-all handler, plain or async; None removes it. Usable as a decorator.
 
         ``handler(target, arguments)`` is called for every call from the server, after the handlers
         of its target, even if the arguments do not fit these. ``arguments`` is the undecoded array
@@ -207,6 +216,7 @@ class HubConnection:
         if handler is not None:
             require_function(handler, "A handler")
         self._handlers.set_any(handler)
+        return handler
 
     def on_closed(self, callback: AnyCallback) -> AnyCallback:
         """Registers ``callback(error)``, plain or async, for the final end of the connection.

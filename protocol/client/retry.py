@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from ..option_checks import described, require_function
+
 DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
 """Seconds before attempts 1 to 4; there is no further attempt."""  # R-1
 
@@ -34,6 +36,20 @@ def checked_delay(seconds: float) -> float:
     if not 0 <= seconds < math.inf:
         raise ValueError(f"A retry delay is a number of seconds from 0 on, not {seconds!r}.")
     return seconds
+
+
+def retry_policy(retry: "RetryPolicy | Sequence[float]") -> RetryPolicy:
+    """``retry`` itself, or the policy of its delays.
+
+    Raises TypeError if it is neither, such as a class of policies, and ValueError for a delay
+    below 0.
+    """
+    if not callable(retry):
+        return retry_delays(retry)
+    if isinstance(retry, type):
+        raise TypeError(f"A retry policy is a function of a RetryContext, not {described(retry)}.")
+    require_function(retry, "A retry policy")
+    return retry
 
 
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:

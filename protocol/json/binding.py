@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from ..errors import DECODING_FAILURES, RemoteProtocolError
 from ..values.binding import Binder, Converter
-from ..values.naming import Member, camel_case
+from ..values.naming import camel_case, wire_names
 from ..values.number_types import Single
 from . import scalars
 from .keys import key_reader
@@ -106,9 +106,9 @@ class JsonBinder(Binder):
 
         return convert
 
-    def member_name(self, member: Member) -> str:
+    def member_names(self, kind: type) -> Sequence[tuple[str, str]]:
         """See Binder."""
-        return member.wire_name(camel_case)
+        return wire_names(kind, camel_case)
 
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
         """See Binder."""

@@ -19,6 +19,7 @@ from msgspec import Raw
 from ..errors import LocalProtocolError
 from ..values.naming import camel_case
 from ..values.number_types import Single
+from ..values.other_types import full_name
 from ..values.writing import ValueWriter, require_value
 from . import scalars
 
@@ -70,9 +71,14 @@ class JsonWriter(ValueWriter):
     def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         """A str key is written unchanged, any other key as .NET spells it (J-14)."""
         wire_value, name = self.wire_value, self._key
-        return {
+        written = {
             key if type(key) is str else name(key): wire_value(item) for key, item in value.items()
         }
+        if len(written) != len(value):
+            raise LocalProtocolError(
+                "Two keys of a dict are the same text in JSON, as 1 and '1' are."
+            )
+        return written
 
     def _key(self, key: Any) -> str:
         if isinstance(key, str):
@@ -86,7 +92,7 @@ class JsonWriter(ValueWriter):
             return str(plain)
         if isinstance(plain, str | int | float):
             return str(plain)
-        raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be written as JSON.")
+        raise LocalProtocolError(f"A key of type {full_name(type(key))} cannot be written as JSON.")
 
     def members(self, kind: Any, value: Any) -> dict[str, Any]:
         """Names are camelCase (J-14)."""

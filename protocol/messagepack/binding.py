@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from ..errors import ArgumentBindingError, RemoteProtocolError
 from ..values.binding import Binder, Converter
-from ..values.naming import Member, enum_names, members_of, pascal_case
+from ..values.naming import enum_names, members_of, pascal_case, wire_names
 from ..values.number_types import Single
 from .reader import NO_ARGUMENTS
 from .scalars import READERS, read_text
@@ -202,9 +202,9 @@ class MessagePackBinder(Binder):
 
         return convert
 
-    def member_name(self, member: Member) -> str:
+    def member_names(self, kind: type) -> Sequence[tuple[str, str]]:
         """See Binder."""
-        return member.wire_name(pascal_case)
+        return wire_names(kind, pascal_case)
 
     def members(self, kind: type) -> Converter:
         """Also reads an ``array_like`` Struct, from an array in the order of its members (M-11)."""

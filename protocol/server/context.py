@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
 
 from ..hub_protocol import HubProtocol
+from ..query_string import query_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class Principal:
 class HttpRequestData:
     """The HTTP request that opened the transport.
 
-    ``headers`` ignores the case of its keys. ``query_string`` is the query as it was sent:
-    percent-encoded and without the question mark. It may contain tokens: do not log it. ``remote``
-    is the address of the client, if known.
-    """  # TG-11
+    ``headers`` ignores the case of its keys; the values of a repeated header are joined by commas.
+    ``query_string`` is the query as it was sent: percent-encoded and without the question mark. It
+    may contain tokens: do not log it. ``remote`` is the address of the client, if known.
+    """  # TG-11, TG-12, TG-13
 
     method: str
     path: str
@@ -36,14 +36,15 @@ class HttpRequestData:
     remote: str | None
 
     def query(self, name: str) -> str | None:
-        """Returns the first value of a query key, decoded, or None. Keys ignore case."""  # LA-3
+        """Returns the first value of a query key, decoded, or None. Keys ignore case.
+
+        Escapes that are not UTF-8 stay as they were sent.
+        """  # LA-3
         return next(iter(self.query_values(name)), None)
 
     def query_values(self, name: str) -> list[str]:
         """Returns all values of a query key, decoded, in order. Keys ignore case."""
-        key = name.lower()
-        pairs = parse_qsl(self.query_string, keep_blank_values=True)
-        return [value for each, value in pairs if each.lower() == key]
+        return query_values(self.query_string, name)
 
 
 class HubCallerContext(ABC):

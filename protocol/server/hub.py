@@ -4,13 +4,15 @@ Clients can call only the methods that ``hub_method`` marks. ``dispatcher`` and 
 them.
 """
 
+import functools
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from ..aio.signatures import annotation_of
+from ..aio.signatures import annotation_of, arguments_reader
 from ..hub_protocol import ArgumentsReader, HubProtocol
+from ..option_checks import require_function
 from ..values.naming import pascal_case
 from .clients import GroupManager, HubCallerClients
 from .context import HubCallerContext
@@ -19,7 +21,15 @@ from .options import Services
 Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_MARK = "__hub_method__"
+_MARK: Final = "__hub_method__"
+_WRAPPERS: Final = (
+    staticmethod,
+    classmethod,
+    property,
+    functools.cached_property,
+    functools.partialmethod,
+)
+_SET_BY_SERVER: Final = frozenset({"context", "clients", "groups"})
 
 
 class Hub:
@@ -41,6 +51,18 @@ class Hub:
 
     async def on_disconnected(self, error: Exception | None) -> None:
         """Called when a connection has ended. ``error`` is None if the end was orderly."""  # L-4
+
+    if not TYPE_CHECKING:  # a type checker would accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            if name not in _SET_BY_SERVER:
+                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            raise AttributeError(
+                f"{kind}.{name} is set by the server, after __init__ and before a method runs. To "
+                "send from outside of a hub method, use the HubContext that map_hub returns; a "
+                f"test may set {name} itself."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +95,9 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 
     if name is not None and (not isinstance(name, str) or not name):
         raise TypeError(f"The name of a hub method is a non-empty str, not {name!r}.")
-    if not isinstance(authorize, bool) and not callable(authorize):
+    if callable(authorize):
+        require_function(authorize, "authorize")
+    elif not isinstance(authorize, bool):
         if isinstance(authorize, str) or not isinstance(authorize, Collection):
             raise TypeError(
                 f"authorize is a bool, a collection of roles or a function, not {authorize!r}."
@@ -90,13 +114,17 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class HubMethod:
-    """A method that clients can call; ``annotations`` are the types of the arguments they send."""
+    """A method that clients can call; ``parameters`` are the types of the arguments they send.
+
+    The arguments after the first ``required`` ones may be missing.
+    """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     authorize: Authorize
-    annotations: tuple[Any, ...]
+    parameters: Mapping[str, Any]
+    required: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,40 +142,53 @@ class HubMethodTable:
     no client sends (S-2).
 
     Raises TypeError for definitions that cannot work: two methods with one name, static methods,
-    class methods and generators, parameters that are not positional, and annotations that cannot be
-    resolved. ``for_protocol`` raises TypeError for a type that no argument can be read into.
+    class methods and generators, parameters that are not positional, annotations that cannot be
+    resolved, a hub method that is overridden without ``hub_method``, and ``hub_method`` on a method
+    that the server calls. ``for_protocol`` raises TypeError for a type that no argument can be read
+    into.
     """
 
     def __init__(self, hub_class: type[Hub], services: Services) -> None:
+        self._hub_name = hub_class.__name__
         self._services = services
         self._methods: dict[str, HubMethod] = {}
         self._bound: dict[str, dict[str, BoundHubMethod]] = {}
         for attribute in dir(hub_class):
             function = inspect.getattr_static(hub_class, attribute)
-            is_wrapper = isinstance(function, staticmethod | classmethod)
-            inner = function.__func__ if is_wrapper else function  # either may have the mark
-            mark = getattr(function, _MARK, getattr(inner, _MARK, None))
-            if mark is not None:
-                self._add(hub_class, function, cast("_Mark", mark))
+            mark = _mark_of(function)
+            if mark is None:
+                _require_no_lost_mark(hub_class, attribute, function)
+            elif hasattr(Hub, attribute):
+                raise TypeError(
+                    f"{hub_class.__name__}.{attribute} is called by the server: @hub_method would "
+                    "let clients call it, too. Remove @hub_method."
+                )
+            else:
+                self._add(hub_class, attribute, function, mark)
 
-    def _add(self, hub_class: type[Hub], function: Callable[..., Any], mark: _Mark) -> None:
-        name = mark.name or pascal_case(function.__name__)
+    def _add(
+        self, hub_class: type[Hub], attribute: str, function: Callable[..., Any], mark: _Mark
+    ) -> None:
+        python_name = getattr(function, "__name__", attribute)
+        name = mark.name or pascal_case(python_name)
         where = f"{hub_class.__name__}.{name}"
         if not name:
-            raise TypeError(f"{where}{function.__name__} needs a name that clients can call.")
+            raise TypeError(f"{where}{python_name} needs a name that clients can call.")
         if name.lower() in self._methods:
             raise TypeError(
                 f"{hub_class.__name__}: duplicate definitions of '{name}'. Overloading is not "
                 "supported."
             )
         _require_plain_method(where, function)
-        annotations, services = _parameters(where, function, self._services)
+        parameters, defaults, services = _parameters(where, function, self._services)
+        required = len(parameters) - len(defaults)
         self._methods[name.lower()] = HubMethod(
             name,
-            _with_services(function, services) if services else function,
+            _with_services(function, services, required, defaults) if services else function,
             inspect.iscoroutinefunction(function),
             mark.authorize,
-            annotations,
+            parameters,
+            required,
         )
 
     def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
@@ -159,15 +200,17 @@ class HubMethodTable:
         if bound is None:
             bound = self._bound[hub_protocol.name] = {}
             for key, method in self._methods.items():
-                reader = hub_protocol.arguments_reader(method.annotations)
+                where = f"{self._hub_name}.{method.name}"
+                reader = arguments_reader(hub_protocol, method.parameters, method.required, where)
                 bound[key] = bound[method.name] = BoundHubMethod(method, reader)
         return bound
 
 
 def _parameters(
     name: str, function: Callable[..., Any], services: Services
-) -> tuple[tuple[Any, ...], dict[int, Callable[[], Any]]]:
-    """The types of the arguments that clients send, and the services for the other parameters.
+) -> tuple[Mapping[str, Any], Sequence[Any], Mapping[int, Callable[[], Any]]]:
+    """The types of the arguments that clients send, the default values of the last of them, and the
+    services for the other parameters.
 
     Services are keyed by the position of their parameter after self. A parameter without an
     annotation takes any value.
@@ -187,12 +230,40 @@ def _parameters(
         for position, annotation in enumerate(annotations)
         if isinstance(annotation, type) and annotation in services
     }
-    sent = (each for position, each in enumerate(annotations) if position not in injected)
-    return tuple(sent), injected
+    sent = [position for position in range(len(annotations)) if position not in injected]
+    types = {parameters[1 + position].name: annotations[position] for position in sent}
+    defaults = [parameters[1 + position].default for position in sent]
+    return types, [it for it in defaults if it is not inspect.Parameter.empty], injected
+
+
+def _mark_of(attribute: object) -> _Mark | None:
+    """The mark of ``hub_method``, also inside a property or another wrapper of a function."""
+    inside: list[object] = []
+    if isinstance(attribute, _WRAPPERS):
+        inside = [getattr(attribute, name, None) for name in ("__func__", "fget", "func")]
+    marks = (getattr(each, _MARK, None) for each in (attribute, *inside))
+    return next((mark for mark in marks if isinstance(mark, _Mark)), None)
+
+
+def _require_no_lost_mark(hub_class: type[Hub], attribute: str, function: object) -> None:
+    """Raises TypeError where a class has a method without ``hub_method`` in place of a hub method.
+
+    ``attribute = None`` is the way to take a hub method away from clients.
+    """
+    definitions = [each for each in hub_class.__mro__ if attribute in vars(each)]
+    if function is None or len(definitions) < 2:
+        return
+    overriding, overridden = definitions[:2]
+    if _mark_of(vars(overridden)[attribute]) is not None:
+        raise TypeError(
+            f"{overriding.__name__}.{attribute} overrides the hub method "
+            f"{overridden.__name__}.{attribute} without @hub_method, so that clients could not "
+            f"call it. Add @hub_method, or write {attribute} = None to remove the method."
+        )
 
 
 def _require_plain_method(name: str, function: object) -> None:
-    if isinstance(function, staticmethod | classmethod):
+    if isinstance(function, _WRAPPERS):
         raise TypeError(f"{name} is a {type(function).__name__}; clients call methods of a hub.")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"{name} is a generator; streams are not supported yet.")
@@ -210,9 +281,10 @@ def require_hub_class(hub_class: object, hub_factory: object) -> None:
             else f"an instance of {type(hub_class).__name__}"
         )
         raise TypeError(f"A hub is a class derived from Hub, not {given}.")
+    _require_event(hub_class, "on_connected", "self")
+    _require_event(hub_class, "on_disconnected", "self, error")
     if hub_factory is not None:
-        if not callable(hub_factory):
-            raise TypeError(f"hub_factory is a function, not {type(hub_factory).__name__}.")
+        require_function(hub_factory, "hub_factory")
         return
     if inspect.isabstract(hub_class):
         raise TypeError(f"{hub_class.__name__} is abstract: it cannot be instantiated.")
@@ -225,13 +297,30 @@ def require_hub_class(hub_class: object, hub_factory: object) -> None:
         ) from error
 
 
+def _require_event(hub_class: type[Hub], name: str, parameters: str) -> None:
+    """Raises TypeError where an event of the hub cannot be called with ``parameters``."""
+    function = inspect.getattr_static(hub_class, name)
+    where = f"{hub_class.__name__}.{name}"
+    _require_plain_method(where, function)
+    try:
+        inspect.signature(function).bind(*parameters.split(","))
+    except TypeError as error:
+        raise TypeError(f"{where} has to take ({parameters}): {error}") from error
+
+
 def _with_services(
-    function: Callable[..., Any], services: Mapping[int, Callable[[], Any]]
+    function: Callable[..., Any],
+    services: Mapping[int, Callable[[], Any]],
+    required: int,
+    defaults: Sequence[Any],
 ) -> Callable[..., Any]:
-    """``function`` with the services filled in: it is called with the arguments from the client."""
+    """``function`` with the services filled in: it is called with the arguments from the client.
+
+    The arguments after the first ``required`` ones may be missing; they get their ``defaults``.
+    """
 
     def call(hub: Hub, *sent: Any) -> Any:
-        arguments = list(sent)
+        arguments = [*sent, *defaults[len(sent) - required :]]
         for position, make in services.items():  # ascending: an insertion shifts only later ones
             arguments.insert(position, make())
         return function(hub, *arguments)

@@ -6,8 +6,9 @@ decides what a failure means for the connection.
 """
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from .connection_context import HubConnectionContext
@@ -96,16 +97,14 @@ class HubEvents:
         """Cancels the event that is running in a task of its own. Returns whether there is one."""
         return self._running is not None and self._running.cancel()
 
-    async def _run_hub(
-        self, name: str, call: Callable[[Hub], Coroutine[Any, Any, None]]
-    ) -> BaseException | None:
+    async def _run_hub(self, name: str, call: Callable[[Hub], Any]) -> BaseException | None:
         return await self._run(self._hub_class, name, lambda: call(self._activate()))
 
-    async def _run(
-        self, owner: object, name: str, call: Callable[[], Coroutine[Any, Any, None]]
-    ) -> BaseException | None:
+    async def _run(self, owner: object, name: str, call: Callable[[], Any]) -> BaseException | None:
         async def run() -> None:
-            await call()
+            result = call()
+            if inspect.isawaitable(result):  # not that of a plain function
+                await result
 
         event = self._running = asyncio.create_task(run())
         await asyncio.wait({event})

@@ -12,6 +12,7 @@ from functools import partial
 
 from ..aio.transport import ServerTransport
 from ..messages import Close
+from ..option_checks import described
 from .clients import GroupManager, HubCallerClients, HubContext
 from .connection import ServerConnection
 from .connection_context import Ending, HubConnectionContext
@@ -45,9 +46,9 @@ class HubServer:
     ) -> None:
         require_hub_class(hub_class, hub_factory)
         if not isinstance(options, HubOptions | None):
-            raise TypeError(f"hub_options are HubOptions, not {type(options).__name__}.")
+            raise TypeError(f"hub_options are HubOptions, not {described(options)}.")
         if not isinstance(lifetime, HubLifetimeManager | None):
-            raise TypeError(f"lifetime is a HubLifetimeManager, not {type(lifetime).__name__}.")
+            raise TypeError(f"lifetime is a HubLifetimeManager, not {described(lifetime)}.")
         self.hub_class = hub_class
         self.options = options or HubOptions()
         self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime

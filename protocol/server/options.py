@@ -13,7 +13,7 @@ from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..json.protocol import JsonHubProtocol
 from ..messagepack.protocol import MessagePackHubProtocol
-from ..option_checks import check_options
+from ..option_checks import check_options, described
 from ..origins import normal_origin
 from .context import HttpRequestData, Principal
 
@@ -80,8 +80,12 @@ class HubOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if not all(isinstance(each, HubProtocol) for each in self.supported_protocols):
-            raise TypeError("HubOptions.supported_protocols contains an item of another type.")
+        for each in self.supported_protocols:
+            if not isinstance(each, HubProtocol):
+                raise TypeError(
+                    "HubOptions.supported_protocols contains an item of another type: "
+                    f"{described(each)}."
+                )
         if not all(isinstance(key, type) and callable(it) for key, it in self.services.items()):
             raise TypeError("HubOptions.services maps types to functions, and nothing else.")
         names = [hub_protocol.name.lower() for hub_protocol in self.supported_protocols]

@@ -256,6 +256,20 @@ class HubProtocolContract(ABC):
         with pytest.raises(ArgumentBindingError):
             protocol.arguments_reader([int, int])(protocol.encode_arguments(values))
 
+    @pytest.mark.parametrize("values", [[1], [1, 2], [1, 2, 3]], ids=len)
+    def test_arguments_that_may_be_left_out(self, values: list[int]) -> None:
+        """The reader gives the arguments that there are."""
+        protocol = self.make()
+        read = protocol.arguments_reader([int, int, int], 1)
+        assert list(read(protocol.encode_arguments(values))) == values
+
+    @pytest.mark.parametrize("values", [[], [1, 2, 3, 4]], ids=len)
+    def test_too_few_arguments_and_too_many(self, values: list[int]) -> None:
+        """They fail the one call, also where arguments may be left out."""
+        protocol = self.make()
+        with pytest.raises(ArgumentBindingError):
+            protocol.arguments_reader([int, int, int], 1)(protocol.encode_arguments(values))
+
     @pytest.mark.parametrize("value", [None, 1, "a", {}], ids=repr)
     def test_arguments_that_are_no_array(self, value: Any) -> None:
         """They fail the call when they are decoded, or the connection when they are used."""

@@ -12,15 +12,16 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 from msgspec import Meta, Raw
 
 from ..errors import DECODING_FAILURES, ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, ValueReader
-from .naming import Member, has_members, members_of
+from .naming import annotations_of, has_members
 from .number_types import constrain
+from .other_types import full_name, reading_advice
 
 Converter: TypeAlias = Callable[[Raw], Any]
 """Payload → value. May raise any exception, because users' own types do."""
@@ -95,8 +96,8 @@ class Binder(ABC):
         """A converter to members of ``kind`` (J-18, M-12)."""
 
     @abstractmethod
-    def member_name(self, member: Member) -> str:
-        """The name of a member on the wire (J-14, M-11)."""
+    def member_names(self, kind: type) -> Sequence[tuple[str, str]]:
+        """The members of a class, each with its name on the wire (J-14, M-11); see wire_names."""
 
     @abstractmethod
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
@@ -111,14 +112,18 @@ class Binder(ABC):
 
     # ---- readers
 
-    def arguments_reader(self, annotations: Sequence[Any]) -> ArgumentsReader:
-        """A reader of exactly ``len(annotations)`` arguments.
+    def arguments_reader(
+        self, annotations: Sequence[Any], required: int | None = None
+    ) -> ArgumentsReader:
+        """A reader of ``required`` to ``len(annotations)`` arguments, by default all.
 
         Raises TypeError for an annotation that no payload can be read into.
         """
-        converters = [self.converter(annotation) for annotation in annotations]
+        converters = [_checked_converter(self, annotation) for annotation in annotations]
         direct = self._direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
         counts_first = self.counts_first
+        maximum = len(converters)
+        minimum = maximum if required is None else required
 
         def read(arguments: Raw) -> Sequence[Any]:
             if direct is not None:
@@ -129,7 +134,7 @@ class Binder(ABC):
                     pass  # read them one by one: some are legal, or the error must be exact
             try:
                 given = self.split_array(arguments)
-                if counts_first and len(given) != len(converters):
+                if counts_first and not minimum <= len(given) <= maximum:
                     raise _wrong_number(given, converters)
                 values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
             except ArgumentBindingError:
@@ -137,7 +142,7 @@ class Binder(ABC):
             except Exception as error:
                 self.require_array(arguments)
                 raise ArgumentBindingError(BINDING_FAILED) from error
-            if len(given) != len(converters):
+            if not minimum <= len(given) <= maximum:
                 raise _wrong_number(given, converters)
             return values
 
@@ -150,7 +155,7 @@ class Binder(ABC):
         return self._readers(annotation, order)
 
     def _compile(self, annotation: Any, _order: str) -> ValueReader:
-        convert = self.converter(annotation)
+        convert = _checked_converter(self, annotation)
         direct = self._direct(annotation, [annotation])
 
         def read(value: Raw) -> Any:
@@ -232,7 +237,10 @@ class Binder(ABC):
             return _fixed_tuple(split, [self.converter(argument) for argument in arguments])
         builder = _COLLECTIONS.get(kind)
         if builder is None:
-            raise TypeError(f"{annotation!r} is not a type that a hub message can be read into")
+            raise TypeError(
+                f"{full_name(annotation)} is not a type that a hub message can be read into"
+                f"{reading_advice(annotation)}"
+            )
         item = self.converter(arguments[0] if arguments else Any)
         return lambda raw: builder(item(element) for element in split(raw))
 
@@ -254,12 +262,19 @@ class Binder(ABC):
 
     def _typed_dict(self, kind: Any) -> Converter:
         """Reads an object into a TypedDict, whose keys are the names on the wire unchanged."""
-        hints = typing.get_type_hints(kind)
-        by_name = {key: (key, self.converter(hint)) for key, hint in hints.items()}
-        find = _finder(by_name, self.ignores_case)
+
+        @cache
+        def find_member() -> _Find:  # compiled at first use: a type may contain itself
+            annotations = annotations_of(kind)
+            return _finder(
+                {key: (key, self.converter(each)) for key, each in annotations.items()},
+                self.ignores_case,
+            )
+
         required = kind.__required_keys__
 
         def convert(raw: Raw) -> dict[str, Any]:
+            find = find_member()
             result = {}
             for name, value in self.split_object(raw).items():
                 if entry := find(name):
@@ -272,21 +287,20 @@ class Binder(ABC):
 
     def members(self, kind: type) -> Converter:
         """Reads an object into a Struct or dataclass; unknown members are skipped."""
-        find: _Find | None = None
+
+        @cache
+        def find_member() -> _Find:  # compiled at first use: a type may mention itself
+            annotations = annotations_of(kind)
+            return _finder(
+                {
+                    name: (attribute, self.converter(annotations[attribute]))
+                    for attribute, name in self.member_names(kind)
+                },
+                self.ignores_case or getattr(kind, "__ignores_case__", False),
+            )
 
         def convert(raw: Raw) -> Any:
-            nonlocal find
-            if find is None:  # compiled at first use, because a type may contain itself
-                find = _finder(
-                    {
-                        self.member_name(member): (
-                            member.attribute,
-                            self.converter(member.annotation),
-                        )
-                        for member in members_of(kind)
-                    },
-                    self.ignores_case or getattr(kind, "__ignores_case__", False),
-                )
+            find = find_member()
             values = {}
             for name, value in self.split_object(raw).items():
                 if entry := find(name):
@@ -305,6 +319,35 @@ def _finder(by_name: dict[str, _Entry], ignores_case: bool) -> _Find:
         return by_name.get
     by_lower_name = {name.lower(): entry for name, entry in by_name.items()}
     return lambda name: by_lower_name.get(name.lower())
+
+
+def _checked_converter(binder: Binder, annotation: Any) -> Converter:
+    """``binder.converter``, which compiles members of classes only when it reads them.
+
+    Raises TypeError for a member, at any depth, that has no converter.
+    """
+    convert = binder.converter(annotation)
+    _require_readable_members(binder, annotation, set())
+    return convert
+
+
+def _require_readable_members(binder: Binder, annotation: Any, checked: set[type]) -> None:
+    for argument in get_args(annotation):
+        _require_readable_members(binder, argument, checked)
+    is_class = has_members(annotation) or typing.is_typeddict(annotation)
+    if not is_class or annotation in binder.leaves or annotation in checked:
+        return
+    checked.add(annotation)
+    where = annotation.__qualname__
+    try:
+        if has_members(annotation):
+            binder.member_names(annotation)  # raises for two of one name
+        for name, member in annotations_of(annotation).items():
+            where = f"{annotation.__qualname__}.{name}"
+            binder.converter(member)
+            _require_readable_members(binder, member, checked)
+    except (TypeError, NameError) as error:
+        raise TypeError(f"{where}: {error}") from error
 
 
 def _wrong_number(given: Sequence[Raw], expected: Sequence[Converter]) -> ArgumentBindingError:

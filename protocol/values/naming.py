@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -74,11 +74,46 @@ def has_members(kind: Any) -> bool:
     )
 
 
+def annotations_of(kind: type) -> dict[str, Any]:
+    """The types of the members of a Struct, dataclass or TypedDict type."""
+    if is_typeddict(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        return {key: _without_qualifier(hint) for key, hint in hints.items()}
+    return {member.attribute: member.annotation for member in members_of(kind)}
+
+
+def _without_qualifier(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+
+
+@lru_cache(maxsize=1024)
+def wire_names(kind: Any, convention: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    """The attribute of each member with its name on the wire.
+
+    Raises TypeError for two members of one name.
+    """
+    names: dict[str, str] = {}
+    for member in members_of(kind):
+        name = member.wire_name(convention)
+        other = names.setdefault(name, member.attribute)
+        if other != member.attribute:
+            raise TypeError(
+                f"{kind.__qualname__}: the members '{other}' and '{member.attribute}' are both "
+                f"called '{name}' on the wire"
+            )
+    return tuple((attribute, name) for name, attribute in names.items())
+
+
 @lru_cache(maxsize=1024)
 def members_of(kind: Any) -> tuple[Member, ...]:
-    """The members of a Struct or dataclass type, in order of declaration."""
+    """The members of a Struct or dataclass type, in order of declaration.
+
+    Raises TypeError for a Struct with a tag, which would be lost.
+    """
     hints = get_type_hints(kind, include_extras=True)
     if issubclass(kind, msgspec.Struct):
+        if kind.__struct_config__.tag is not None:
+            raise TypeError(f"{kind.__qualname__} has a tag; tags of Structs are not supported yet")
         return tuple(
             Member(
                 attribute=field.name,

@@ -5,21 +5,35 @@ left to ``json.writing`` and ``messagepack.writing``. ``binding`` is the opposit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, MappingView, Sequence
 from enum import Enum
+from types import GeneratorType, MappingProxyType
 from typing import Any, ClassVar, Final
 
 from msgspec import Raw
 
 from ..errors import DECODING_FAILURES, LocalProtocolError
 from ..messages import VOID
-from .naming import has_members, members_of
+from .naming import has_members, wire_names
+from .other_types import full_name, writing_advice
 from .payload import Payload
 
 FAILURES: Final = (*DECODING_FAILURES, TypeError, OverflowError)
 """The exceptions raised for a value that cannot be written, besides LocalProtocolError."""
 
 _Write = Callable[[Any], Any]
+_ARRAYS: Final[tuple[type, ...]] = (
+    list,
+    tuple,
+    set,
+    frozenset,
+    deque,
+    range,
+    GeneratorType,
+    MappingView,  # what keys(), values() and items() of a dict return
+)
+"""Not any iterable: a file, a multidict or a model of another library means something else."""
 
 
 class ValueWriter(ABC):
@@ -40,9 +54,9 @@ class ValueWriter(ABC):
             Raw: self.raw,
             Payload: self._payload,
             **self.leaves,
-            list: self._iterable,
-            tuple: self._iterable,
             dict: self.mapping,
+            MappingProxyType: self.mapping,
+            **dict.fromkeys(_ARRAYS, self._iterable),
         }
         self.wire_value: Final[_Write] = self._compile_wire_value()
         """Converts a value to one that ``encode`` accepts. Raises any of FAILURES."""
@@ -125,12 +139,9 @@ class ValueWriter(ABC):
         for native in (str, int, float):  # their subclasses
             if isinstance(value, native):
                 return native(value)
-        if isinstance(value, Mapping):
-            return self.mapping(value)
-        if isinstance(value, Iterable):
-            return self._iterable(value)
         raise LocalProtocolError(
-            f"A value of type {kind.__name__} cannot be written as {self.format}."
+            f"A value of type {full_name(kind)} cannot be written as {self.format}: "
+            f"{writing_advice(value)}."
         )
 
     def _payload(self, value: Payload) -> Raw:
@@ -143,8 +154,8 @@ class ValueWriter(ABC):
     def named(self, kind: Any, value: Any, convention: Callable[[str], str]) -> dict[str, Any]:
         """The converted members of a Struct or dataclass, by their names on the wire."""
         return {
-            member.wire_name(convention): self.wire_value(getattr(value, member.attribute))
-            for member in members_of(kind)
+            name: self.wire_value(getattr(value, attribute))
+            for attribute, name in wire_names(kind, convention)
         }
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import functools
+import inspect
 import logging
+import queue
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -178,6 +181,94 @@ async def test_variable_parameters(harness: ClientHarness) -> None:
     )
     await harness.clock.settle()
     assert heard == [(), (1, "a"), ((1, 2), "default")]
+
+
+async def test_default_values(harness: ClientHarness) -> None:
+    """C-14: an argument with a default value may be left out; the values of a partial are no
+    arguments."""
+    connection = await harness.started()
+    heard: list[Any] = []
+    waiting: queue.Queue[Any] = queue.Queue()
+    connection.on("News", lambda text, name="A": heard.append((text, name)))
+    connection.on("News", waiting.put)
+    connection.on("Named", functools.partial(lambda text, name: heard.append((text, name)), name=1))
+    harness.server.send(event("News", "x"), event("News", "y", "B"), event("Named", "z"))
+    await harness.clock.settle()
+    assert heard == [("x", "A"), ("y", "B"), ("z", 1)]
+    assert [waiting.get_nowait(), waiting.get_nowait()] == ["x", "y"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["x", "A", 1], [1], ["x", None]])
+async def test_default_values_and_calls_that_do_not_fit(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture, arguments: list[Any]
+) -> None:
+    """C-14: too few, too many, and of another type."""
+    connection = await harness.started()
+    heard: list[Any] = []
+
+    @connection.on("News")
+    def news(text: str, name: str = "A") -> None:
+        heard.append((text, name))
+
+    with caplog.at_level(logging.WARNING):
+        harness.server.send(event("News", *arguments))
+        await harness.clock.settle()
+    assert heard == []
+    (record,) = caplog.records
+    assert record.getMessage().startswith("An invocation of 'News' was not handled")
+
+
+async def test_a_callable_without_a_signature(harness: ClientHarness) -> None:
+    """It takes any number of arguments, as *args does."""
+    connection = await harness.started()
+    mapping: dict[str, int] = {}
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(mapping.update)
+    connection.on("News", mapping.update)
+    harness.server.send(event("News"), event("News", {"a": 1}), event("News", [["b", 2]]))
+    await harness.clock.settle()
+    assert mapping == {"a": 1, "b": 2}
+
+
+async def test_decorators_without_parentheses(harness: ClientHarness) -> None:
+    """``on`` needs a name; the others take the function, and give it back."""
+    connection = harness.connection()
+
+    def handler(*_: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r'not function: @on\("ReceiveMessage"\)'):
+        connection.on(handler)  # type: ignore[call-overload]
+    for decorator in (
+        connection.on_any,
+        connection.on_closed,
+        connection.on_reconnecting,
+        connection.on_reconnected,
+    ):
+        assert decorator(handler) is handler
+
+
+async def test_handlers_that_would_never_run(harness: ClientHarness) -> None:
+    """None is no handler, and a generator function only makes a generator."""
+    connection = harness.connection()
+
+    def generator(*_: Any) -> Iterator[int]:
+        yield 1
+
+    async def stream(*_: Any) -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="A handler is a function, not NoneType"):
+        connection.on("News", None)  # type: ignore[call-overload]
+    for function in (generator, stream, functools.partial(stream, 1)):
+        for register in (
+            functools.partial(connection.on, "News"),
+            connection.on_any,
+            connection.on_closed,
+            connection.on_reconnecting,
+            connection.on_reconnected,
+        ):
+            with pytest.raises(TypeError, match="is a function without yield"):
+                register(function)
 
 
 async def test_parameters_that_cannot_be(harness: ClientHarness) -> None:

@@ -128,7 +128,7 @@ class PlainMethods(Hub):
 
     @hub_method
     def add_optional(self, a: Int32, b: Int32 = 5) -> int:
-        """Default values mean nothing to a client: both arguments have to be given (S-2)."""
+        """Clients may leave ``b`` out (S-2)."""
         return a + b
 
     def not_callable(self) -> str:

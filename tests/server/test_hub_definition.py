@@ -1,5 +1,6 @@
 """Definitions of hub classes; an invalid one raises when it is mapped (S-1, S-2)."""
 
+import functools
 import math
 import socket
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from protocol import EndpointOptions, Hub, HubOptions, hub_method
+from protocol import EndpointOptions, Hub, HubCallerContext, HubOptions, hub_method
 from protocol.json.protocol import JsonHubProtocol
 from protocol.server.hub import HubMethodTable
 from protocol.server.hub_server import HubServer
@@ -72,23 +73,121 @@ def test_the_decorator_returns_the_method() -> None:
     assert (PlainHub().add(3, 2), PlainHub().subtract(3, 2)) == (5, 1)
 
 
+class BaseHub(Hub):
+    @hub_method
+    def one(self) -> None: ...
+
+    @hub_method
+    def two(self) -> None: ...
+
+
 def test_inherited_methods() -> None:
-    """S-1: methods of base classes count; one that is overridden without a mark does not."""
-
-    class BaseHub(Hub):
-        @hub_method
-        def one(self) -> None: ...
-
-        @hub_method
-        def two(self) -> None: ...
+    """S-1: methods of base classes count; None takes one away from clients."""
 
     class DerivedHub(BaseHub):
-        def two(self) -> None: ...
+        two = None  # type: ignore[assignment]
+
+        @hub_method("Uno")
+        def one(self) -> None: ...
 
         @hub_method
         def three(self) -> None: ...
 
-    assert names(DerivedHub) == {"One", "Three"}
+    class LastHub(DerivedHub):
+        def two(self) -> None: ...  # type: ignore[override]
+
+    assert names(DerivedHub) == names(LastHub) == {"Uno", "Three"}
+
+
+def test_attributes_that_the_server_sets() -> None:
+    """Where they are missing, the error says what to use; others are missing as usual."""
+
+    class EarlyHub(Hub):
+        def __init__(self) -> None:
+            self.everybody = self.clients.all
+
+    for use in (EarlyHub, lambda: BaseHub().clients):
+        with pytest.raises(AttributeError, match=r"Hub\.clients is set by the server.*HubContext"):
+            use()
+    with pytest.raises(AttributeError, match="'BaseHub' object has no attribute 'client'"):
+        BaseHub().client  # type: ignore[attr-defined]  # noqa: B018
+
+
+def overridden() -> type[Hub]:
+    class MiddleHub(BaseHub):
+        def two(self) -> None: ...
+
+    class OverridingHub(MiddleHub):
+        pass
+
+    return OverridingHub
+
+
+def hidden_by_a_mixin() -> type[Hub]:
+    class Mixin:
+        def two(self) -> None: ...
+
+    class MixedHub(Mixin, BaseHub):
+        pass
+
+    return MixedHub
+
+
+def event_for_clients() -> type[Hub]:
+    class EventHub(Hub):
+        @hub_method
+        async def on_connected(self) -> None: ...
+
+    return EventHub
+
+
+def constructor_for_clients() -> type[Hub]:
+    class ConstructorHub(Hub):
+        @hub_method
+        def __init__(self) -> None: ...
+
+    return ConstructorHub
+
+
+def event_without_error() -> type[Hub]:
+    class ErrorlessHub(Hub):
+        async def on_disconnected(self) -> None: ...  # type: ignore[override]
+
+    return ErrorlessHub
+
+
+def event_with_more() -> type[Hub]:
+    class GreedyHub(Hub):
+        async def on_connected(self, user: str) -> None: ...  # type: ignore[override]
+
+    return GreedyHub
+
+
+def event_that_yields() -> type[Hub]:
+    class YieldingHub(Hub):
+        async def on_connected(self) -> AsyncIterator[int]:  # type: ignore[override]
+            yield 1
+
+    return YieldingHub
+
+
+def of_a_property() -> type[Hub]:
+    class PropertyHub(Hub):
+        @property
+        @hub_method
+        def send(self) -> None: ...
+
+    return PropertyHub
+
+
+def partial_method() -> type[Hub]:
+    class PartialHub(Hub):
+        @hub_method
+        def send(self, room: str, text: str) -> None: ...
+
+        send_to_all = functools.partialmethod(send, "all")
+
+    return PartialHub
 
 
 def duplicates() -> type[Hub]:
@@ -247,6 +346,33 @@ def abstract() -> type[Hub]:
         ),
         pytest.param(abstract, "^AbstractHub is abstract", id="abstract"),
         pytest.param(unreadable_inside, "Callable", id="annotation inside a list"),
+        pytest.param(
+            overridden,
+            r"^MiddleHub\.two overrides the hub method BaseHub\.two without @hub_.*two = None",
+            id="overridden",
+        ),
+        pytest.param(hidden_by_a_mixin, r"^Mixin\.two overrides .* BaseHub\.two", id="mixin"),
+        pytest.param(
+            event_for_clients,
+            r"^EventHub\.on_connected is called by the server.*Remove @hub_method",
+            id="event",
+        ),
+        pytest.param(constructor_for_clients, "__init__ is called by the server", id="constructor"),
+        pytest.param(
+            event_without_error,
+            r"^ErrorlessHub\.on_disconnected has to take \(self, error\)",
+            id="event without error",
+        ),
+        pytest.param(
+            event_with_more,
+            r"^GreedyHub\.on_connected has to take \(self\): .*'user'",
+            id="event with more parameters",
+        ),
+        pytest.param(
+            event_that_yields, r"^YieldingHub\.on_connected is a generator", id="event that yields"
+        ),
+        pytest.param(of_a_property, r"^PropertyHub\.Send is a property", id="property"),
+        pytest.param(partial_method, "is a partialmethod", id="partial method"),
     ],
 )
 async def test_definitions_that_cannot_work(make: Callable[[], type[Hub]], text: str) -> None:
@@ -289,6 +415,35 @@ def test_invalid_authorization(authorize: Any, text: str) -> None:
         hub_method("Send", authorize=authorize)
 
 
+def test_a_generator_that_is_to_authorize() -> None:
+    """S-9: a generator object counts as true, so that it would allow all."""
+
+    async def is_allowed(_context: HubCallerContext) -> AsyncIterator[bool]:
+        yield False
+
+    with pytest.raises(TypeError, match=r"^authorize is a function without yield"):
+        hub_method(authorize=is_allowed)  # type: ignore[arg-type]
+
+
+async def test_plain_events(serve: MakeServer) -> None:
+    """L-2, L-4: as hub methods, events need not be async."""
+    events: list[str] = []
+
+    class PlainHub(Hub):
+        def on_connected(self) -> None:  # type: ignore[override]
+            events.append("connected")
+
+        def on_disconnected(self, error: Exception | None) -> None:  # type: ignore[override]
+            events.append("disconnected")
+
+    client = await serve(PlainHub).connect()
+    await client.take()
+    assert events == ["connected"]
+    client.send({"type": 7})
+    assert await client.has_ended()
+    assert events == ["connected", "disconnected"]
+
+
 async def test_what_a_method_returns_need_not_be_known(serve: MakeServer) -> None:
     """Its annotation may be a type that is imported only for the type checker."""
 
@@ -302,7 +457,7 @@ async def test_what_a_method_returns_need_not_be_known(serve: MakeServer) -> Non
 
 
 async def test_parameters_of_all_readable_kinds(serve: MakeServer) -> None:
-    """S-2: a default does not make a parameter optional; without an annotation all is taken."""
+    """Without an annotation all is taken."""
 
     class ManyHub(Hub):
         @hub_method
@@ -312,15 +467,82 @@ async def test_parameters_of_all_readable_kinds(serve: MakeServer) -> None:
             maybe: int | None,
             limited: Annotated[int, msgspec.Meta(ge=0)],
             numbers: dict[str, list[float]],
-            later: int = 5,
         ) -> Any:
-            return [anything, maybe, limited, numbers, later]
+            return [anything, maybe, limited, numbers]
 
     client = await serve(ManyHub).connect()
-    arguments = [{"x": 1}, None, 3, {"y": [1.5, 2]}, 7]
+    arguments = [{"x": 1}, None, 3, {"y": [1.5, 2]}]
     assert await client.ask(call("Many", *arguments)) == [result(arguments)]
-    (answer,) = await client.ask(call("Many", *arguments[:-1]))
-    assert "error" in answer
+
+
+class Clock:
+    pass
+
+
+class DefaultsHub(Hub):
+    @hub_method
+    def pair(self, left: int, right: int = 2) -> Any:
+        return [left, right]
+
+    @hub_method
+    def none(self, text: str = "nothing") -> str:
+        return text
+
+    @hub_method
+    async def between(
+        self, left: int, clock: Clock, right: int = 2, other: int | None = None, last: int = 3
+    ) -> Any:
+        assert isinstance(clock, Clock)
+        return [left, right, other, last]
+
+    @hub_method
+    def behind(self, left: int, right: int = 2, clock: Clock = None) -> Any:  # type: ignore[assignment]
+        assert isinstance(clock, Clock)
+        return [left, right]
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "expected"),
+    [
+        ("Pair", [1], [1, 2]),
+        ("Pair", [1, 5], [1, 5]),
+        ("None", [], "nothing"),
+        ("None", ["a"], "a"),
+        ("Between", [1], [1, 2, None, 3]),
+        ("Between", [1, 5], [1, 5, None, 3]),
+        ("Between", [1, 5, None], [1, 5, None, 3]),
+        ("Between", [1, 5, None, 7], [1, 5, None, 7]),
+        ("Behind", [1], [1, 2]),
+        ("Behind", [1, 5], [1, 5]),
+    ],
+)
+async def test_default_values(
+    serve: MakeServer, target: str, arguments: list[Any], expected: Any
+) -> None:
+    """S-2: an argument with a default value may be left out, whatever services stand between."""
+    lab = serve(DefaultsHub, HubOptions(services={Clock: Clock}))
+    client = await lab.connect()
+    assert await client.ask(call(target, *arguments)) == [result(expected)]
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "details"),
+    [
+        ("Pair", [], "Invocation provides 0 argument(s) but target expects 2."),
+        ("Pair", [1, 2, 3], "Invocation provides 3 argument(s) but target expects 2."),
+        ("Behind", [1, 2, {}], "Invocation provides 3 argument(s) but target expects 2."),
+        ("Pair", [1, None], "Error binding arguments."),
+        ("Pair", ["a"], "Error binding arguments."),
+    ],
+)
+async def test_default_values_and_calls_that_do_not_fit(
+    serve: MakeServer, target: str, arguments: list[Any], details: str
+) -> None:
+    """S-5, S-6: the error names the full number; null is no argument left out."""
+    options = HubOptions(services={Clock: Clock}, enable_detailed_errors=True)
+    client = await serve(DefaultsHub, options).connect()
+    (answer,) = await client.ask(call(target, *arguments))
+    assert f" InvalidDataException: {details}" in answer["error"]
 
 
 NUMBERS = [
@@ -358,7 +580,12 @@ def test_numbers_among_the_options(options: Any, option: str) -> None:
         (HubOptions, {"services": {"int": int}}, "services maps types to functions"),
         (HubOptions, {"services": {int: 5}}, "services maps types to functions"),
         (HubOptions, {"supported_protocols": "json"}, "supported_protocols is a Sequence, not str"),
-        (HubOptions, {"supported_protocols": ["json"]}, "contains an item of another type"),
+        (HubOptions, {"supported_protocols": ["json"]}, "contains an item of another type: str"),
+        (
+            HubOptions,
+            {"supported_protocols": [JsonHubProtocol]},
+            r"another type: the class JsonHubProtocol; give an instance, .*JsonHubProtocol\(\)",
+        ),
         (HubOptions, {"supported_protocols": JsonHubProtocol()}, "supported_protocols is a Seq"),
         (EndpointOptions, {"authenticate": "me"}, "authenticate is a Callable or None, not str"),
         (EndpointOptions, {"minimum_protocol_version": "1"}, "is a whole number, not str"),

@@ -93,15 +93,18 @@ class BlockProtocol(HubProtocol):
     def encode_arguments(self, values: Sequence[Any]) -> Raw:
         return self.encode_value(list(values))
 
-    def arguments_reader(self, annotations: Sequence[Any]) -> ArgumentsReader:
+    def arguments_reader(
+        self, annotations: Sequence[Any], required: int | None = None
+    ) -> ArgumentsReader:
         readers = [self.value_reader(annotation) for annotation in annotations]
+        minimum = len(readers) if required is None else required
 
         def read(arguments: Raw) -> Sequence[Any]:
             self.require_arguments(arguments)
             values = msgspec.json.decode(arguments, type=list[Raw])
-            if len(values) != len(readers):
+            if not minimum <= len(values) <= len(readers):
                 raise ArgumentBindingError(f"Expected {len(readers)} arguments.")
-            return [reader(value) for reader, value in zip(readers, values, strict=True)]
+            return [reader(value) for reader, value in zip(readers, values, strict=False)]
 
         return read
 

@@ -9,6 +9,7 @@ from .schema import (
     FramingVector,
     HandshakeRequestVector,
     HandshakeResponseVector,
+    HttpQueryVector,
     JsonVector,
     MessagePackValueVector,
     MessagePackVector,
@@ -26,6 +27,7 @@ MESSAGEPACK: Final = vectors_of(LOADED, MessagePackVector)
 MESSAGEPACK_VALUES: Final = vectors_of(LOADED, MessagePackValueVector)
 REQUESTS: Final = vectors_of(LOADED, HandshakeRequestVector)
 RESPONSES: Final = vectors_of(LOADED, HandshakeResponseVector)
+QUERIES: Final = vectors_of(LOADED, HttpQueryVector)
 VERSIONS: Final = vectors_of(LOADED, NegotiateVersionVector)
 OFFERS: Final = vectors_of(LOADED, NegotiateResponseVector)
 URLS: Final = vectors_of(LOADED, NegotiateUrlVector)

@@ -184,6 +184,14 @@ class HandshakeResponseVector(_Vector, frozen=True, kw_only=True):
     error: str | UnsetType | None = UNSET
 
 
+class HttpQueryVector(_Vector, frozen=True, kw_only=True):
+    """The query of a request, and the values of a key in it."""
+
+    query: str
+    key: str
+    values: tuple[str, ...]
+
+
 class NegotiateVersionVector(_Vector, frozen=True, kw_only=True):
     """The values of negotiateVersion in a query, and the version or error answered with."""
 
@@ -277,6 +285,10 @@ class HandshakeResponseFile(_File, tag="handshake-response"):
     vectors: list[HandshakeResponseVector]
 
 
+class HttpQueryFile(_File, tag="http-query"):
+    vectors: list[HttpQueryVector]
+
+
 class NegotiateVersionFile(_File, tag="negotiate-version"):
     vectors: list[NegotiateVersionVector]
 
@@ -313,6 +325,7 @@ FixtureFile: TypeAlias = (
     JsonFile
     | HandshakeRequestFile
     | HandshakeResponseFile
+    | HttpQueryFile
     | NegotiateVersionFile
     | NegotiateResponseFile
     | NegotiateUrlFile

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from msgspec import UNSET, Struct
 
-from protocol import handshake, negotiate
+from protocol import HttpRequestData, handshake, negotiate
 from protocol.errors import HandshakeError, NegotiationError, RemoteProtocolError
 from protocol.framing import RECORD_SEPARATOR, Framer, RecordFramer
 from protocol.hub_protocol import TransferFormat
@@ -26,6 +26,7 @@ from .parameters import (
     MESSAGEPACK,
     MESSAGEPACK_VALUES,
     OFFERS,
+    QUERIES,
     REQUESTS,
     RESPONSES,
     STREAMS,
@@ -42,6 +43,7 @@ from .schema import (
     FramingVector,
     HandshakeRequestVector,
     HandshakeResponseVector,
+    HttpQueryVector,
     NegotiateResponseVector,
     NegotiateUrlVector,
     NegotiateVersionVector,
@@ -57,7 +59,7 @@ def test_every_file_is_played() -> None:
     files = {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.json")}
     files -= {path for path in files if path.startswith(RECORDED)}
     played: list[Sized] = [JSON, MESSAGEPACK, REQUESTS, RESPONSES, VERSIONS, OFFERS, URLS]
-    played += [STREAMS, BINARY_STREAMS, VALUES, MESSAGEPACK_VALUES]
+    played += [STREAMS, BINARY_STREAMS, VALUES, MESSAGEPACK_VALUES, QUERIES]
     assert {fixture.path for fixture in LOADED} == files
     assert sum(map(len, played)) == sum(len(fixture.content.vectors) for fixture in LOADED)
     either_way: list[dict[str, Any]] = [JSON, MESSAGEPACK, MESSAGEPACK_VALUES]
@@ -150,6 +152,13 @@ def test_handshake_response_write(vector: HandshakeResponseVector) -> None:
 
 
 # ---- negotiate
+
+
+@each(QUERIES)
+def test_http_query(vector: HttpQueryVector) -> None:
+    request = HttpRequestData("GET", "/hub", vector.query, {}, None)
+    assert request.query_values(vector.key) == list(vector.values)
+    assert request.query(vector.key) == (vector.values[0] if vector.values else None)
 
 
 @each(VERSIONS)

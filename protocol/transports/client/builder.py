@@ -7,11 +7,12 @@ from typing import Any
 
 from ...client.hub_connection import HubConnection
 from ...client.options import HubConnectionOptions
-from ...client.retry import DEFAULT_RETRY_DELAYS, RetryPolicy, retry_delays
+from ...client.retry import DEFAULT_RETRY_DELAYS, RetryPolicy, retry_policy
 from ...errors import LocalProtocolError
 from ...http_transport_type import HttpTransportType
 from ...hub_protocol import HubProtocol
 from ...json.protocol import JsonHubProtocol
+from ...option_checks import described
 from .connector import HttpConnector
 from .options import AccessTokenFactory, HttpConnectionOptions
 
@@ -78,13 +79,13 @@ class HubConnectionBuilder:
         Delays are in seconds, one before each attempt. A policy is called with a RetryContext and
         returns the next delay, or None to give up. Without this method there is no reconnect.
         """  # R-1
-        self._retry_policy = retry if callable(retry) else retry_delays(retry)
+        self._retry_policy = retry_policy(retry)
         return self
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
         """Sets the hub protocol; the default is ``JsonHubProtocol()``."""
         if not isinstance(hub_protocol, HubProtocol):
-            raise TypeError(f"A hub protocol is a HubProtocol, not {type(hub_protocol).__name__}.")
+            raise TypeError(f"A hub protocol is a HubProtocol, not {described(hub_protocol)}.")
         self._hub_protocol = hub_protocol
         return self
 

@@ -1,5 +1,6 @@
 """Converts aiohttp's requests to plain data, and plain answers to aiohttp's responses."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -17,14 +18,28 @@ class _UntypedResponse(web.Response):
 
 
 def request_data(request: web.Request) -> HttpRequestData:
-    """The request as plain data. Only the headers object is shared with aiohttp's request."""
+    """The request as plain data. At most the headers object is shared with aiohttp's request."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
-        query_string=request.rel_url.raw_query_string,
-        headers=request.headers,
+        query_string=request.raw_path.partition("?")[2],
+        headers=_headers(request),
         remote=request.remote,
     )
+
+
+def _headers(request: web.Request) -> Mapping[str, str]:
+    """The headers of a request with one value for each name (TG-13)."""
+    headers = request.headers
+    names = set(map(str.lower, headers))
+    if len(names) == len(headers):
+        return headers
+    combined = headers.copy()
+    for name in names:
+        values = headers.getall(name)
+        if len(values) > 1:
+            combined[name] = ",".join(filter(None, values))
+    return combined
 
 
 def without_subprotocols(request: web.Request) -> web.Request:

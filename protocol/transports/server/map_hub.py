@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ...hosting.http_answer import NOT_FOUND
 from ...hosting.hub_path import is_below_hub, require_hub_path
+from ...option_checks import described
 from ...server.clients import HubContext
 from ...server.hub import Hub
 from ...server.hub_server import HubServer
@@ -48,13 +49,12 @@ def map_hub(
 
     Raises ValueError for an invalid path, for a path that has a hub already, and for options of a
     class that is mapped already. Raises TypeError for a hub class that cannot be served, and for
-    arguments of a wrong type.
+    arguments of a wrong type. Raises RuntimeError for an application that has started.
     """  # LA-3
+    _require_application(app)
     require_hub_path(path)
     if not isinstance(endpoint_options, EndpointOptions | None):
-        raise TypeError(
-            f"endpoint_options are EndpointOptions, not {type(endpoint_options).__name__}."
-        )
+        raise TypeError(f"endpoint_options are EndpointOptions, not {described(endpoint_options)}.")
     hosting = app.get(_HOSTING)
     if hosting is None:
         hosting = app[_HOSTING] = Hosting()
@@ -93,6 +93,22 @@ def map_hub(
         "*", pattern + "/{negotiate:(?i:negotiate)}{slash:/?}", dispatcher.negotiate
     )
     return server.context
+
+
+def _require_application(app: object) -> None:
+    """Raises TypeError or RuntimeError for an application that takes no hubs."""
+    if not isinstance(app, web.Application):
+        kind = type(app)
+        raise TypeError(
+            "map_hub serves hubs on an aiohttp.web.Application, not on "
+            f"{kind.__module__}.{kind.__qualname__}. Beside an application of another framework, "
+            "run an aiohttp application with the hubs, on a port of its own."
+        )
+    if app.pre_frozen:
+        raise RuntimeError(
+            "The application has started, or is part of another one, and takes no more hubs: call "
+            "map_hub before web.run_app, AppRunner.setup and add_subapp."
+        )
 
 
 def _not_found_middleware(hosting: Hosting) -> Callable[..., Awaitable[web.StreamResponse]]:

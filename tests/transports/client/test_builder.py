@@ -10,6 +10,7 @@ from protocol import (
     ConnectionClosed,
     HubConnectionBuilder,
     HubConnectionState,
+    JsonHubProtocol,
     LocalProtocolError,
     MessageTooLargeError,
     RetryContext,
@@ -200,6 +201,20 @@ def test_retry_policies_that_are_none(retry: Any) -> None:
     """R-1."""
     with pytest.raises(TypeError, match=r"list of seconds or a function|is a number of seconds"):
         HubConnectionBuilder().with_automatic_reconnect(retry)
+
+
+def test_classes_in_place_of_instances() -> None:
+    """The error says how an instance is made."""
+
+    class Policy:
+        def __call__(self, context: RetryContext) -> float | None:
+            return None
+
+    builder = HubConnectionBuilder()
+    with pytest.raises(TypeError, match=r"not the class Policy; give an instance, .* Policy\(\)"):
+        builder.with_automatic_reconnect(Policy)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"not the class JsonHubProtocol; .* JsonHubProtocol\(\)"):
+        builder.with_hub_protocol(JsonHubProtocol)  # type: ignore[arg-type]
 
 
 def test_negative_delays() -> None:

@@ -254,6 +254,53 @@ async def test_query_values_are_decoded_once(
     assert request.query_string == query
 
 
+async def opening_request(target: str, *headers: str) -> HttpRequestData:
+    """The request that opens a WebSocket, as the hub sees it."""
+    authentication = Authentication()
+    host = Host()
+    host.map(endpoint_options=EndpointOptions(authenticate=authentication.plain))
+    lines = (
+        f"GET {target} HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        *headers,
+        "\r\n",
+    )
+    async with host.run():
+        port = int(host.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join(lines).encode("utf-8", "surrogateescape"))
+        assert await reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+        writer.close()
+    [request] = authentication.requests
+    return request
+
+
+async def test_odd_targets() -> None:
+    """TG-11, TG-12: as in ASP.NET Core, path and query are those of the request."""
+    request = await opening_request("/hub/?A=1&a=%2520&&a#b")
+    assert (request.method, request.path, request.remote) == ("GET", "/hub/", "127.0.0.1")
+    assert request.query_string == "A=1&a=%2520&&a#b"
+    assert request.query_values("a") == ["1", "%20"]
+
+
+async def test_odd_headers() -> None:
+    """TG-13: as in ASP.NET Core, repeated headers are joined, and empty ones are left out."""
+    headers = ("X-A: 1", "x-a:", "X-A:  3,4 ", "X-B:", "X-C: \u00e9", "X-D:", "X-D:")
+    request = await opening_request("/hub", *headers)
+    values = [request.headers.get(f"x-{letter}") for letter in "abcde"]
+    assert values == ["1,3,4", "", "\u00e9", "", None]
+
+
+async def test_a_header_that_is_not_utf_8() -> None:
+    """TG-13: aiohttp accepts it."""
+    request = await opening_request("/hub", "X-A: \udce9")
+    assert request.headers["X-A"] == "\udce9"
+
+
 async def test_authentication_that_fails(http: aiohttp.ClientSession, upgrade: Connect) -> None:
     """A-6: 500, and the token may be used again."""
     host = Host()

@@ -65,6 +65,10 @@ def test_paths_that_no_client_can_request(path: str, text: str) -> None:
         ({"hub_class": dict}, "A hub is a class derived from Hub, not dict"),
         ({"hub_class": "BasicHub"}, "A hub is a class derived from Hub, not an instance of str"),
         ({"hub_options": "x"}, "hub_options are HubOptions, not str"),
+        (
+            {"hub_options": HubOptions},
+            r"not the class HubOptions; give an instance, .* HubOptions\(\)",
+        ),
         ({"hub_options": QUICK}, "hub_options are HubOptions, not EndpointOptions"),
         (
             {"endpoint_options": HubOptions()},
@@ -74,7 +78,7 @@ def test_paths_that_no_client_can_request(path: str, text: str) -> None:
         ({"lifetime": "x"}, "lifetime is a HubLifetimeManager, not str"),
         (
             {"lifetime": DefaultHubLifetimeManager},
-            "lifetime is a HubLifetimeManager, not ABCMeta",
+            r"not the class DefaultHubLifetimeManager; give an instance",
         ),
     ],
 )
@@ -257,6 +261,31 @@ async def test_sends_from_outside(connect: Connect) -> None:
         async with http.post(f"{host.url}/notify", data="x") as response:
             assert response.status == 204
         assert await client.record() == event("News", "x")
+
+
+class ForeignApplication:
+    """An application of another framework."""
+
+
+@pytest.mark.parametrize("app", [ForeignApplication(), web.Application, None])
+def test_what_is_no_application(app: Any) -> None:
+    """The error names what was given, and what is needed."""
+    kind = f"{type(app).__module__}.{type(app).__qualname__}"
+    with pytest.raises(TypeError, match=rf"aiohttp\.web\.Application, not on {kind}\."):
+        map_hub(app, "/hub", BasicHub)
+
+
+async def test_an_application_that_has_started() -> None:
+    """Nothing of it has changed; map_hub comes first."""
+    app, inner = web.Application(), web.Application()
+    app.add_subapp("/inner", inner)
+    with pytest.raises(RuntimeError, match=r"call map_hub before .* add_subapp"):
+        map_hub(inner, "/hub", BasicHub)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    with pytest.raises(RuntimeError, match=r"call map_hub before web\.run_app"):
+        map_hub(app, "/hub", BasicHub)
+    await runner.cleanup()
 
 
 async def test_the_same_path_twice() -> None:

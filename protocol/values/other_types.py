@@ -1,0 +1,57 @@
+"""What errors say about types that no payload is read into or written from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_CLASSES: Final = "make the class a dataclass or a msgspec.Struct"
+
+
+def full_name(kind: Any) -> str:
+    """The name of a type with its module; other annotations as they are written."""
+    if not isinstance(kind, type) or hasattr(kind, "__origin__"):
+        return repr(kind)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def reading_advice(annotation: Any) -> str:
+    """What to declare in place of ``annotation``; empty where nothing is known."""
+    if not isinstance(annotation, type):
+        return ""
+    if _is_pydantic(annotation):
+        return (
+            "; pydantic models are not supported yet: declare a dict and validate it, or "
+            f"{_CLASSES}"
+        )
+    if _is_attrs(annotation):
+        return f"; attrs classes are not supported yet: {_CLASSES}"
+    if issubclass(annotation, Mapping):
+        return "; declare a dict"
+    if issubclass(annotation, Iterable):
+        return "; declare a list"
+    return f"; {_CLASSES}, or list it in HubOptions.services if no client sends it"
+
+
+def writing_advice(value: Any) -> str:
+    """What to write in place of ``value``."""
+    kind = type(value)
+    if _is_pydantic(kind):
+        return "pydantic models are not supported yet: write value.model_dump()"
+    if _is_attrs(kind):
+        return "attrs classes are not supported yet: write attrs.asdict(value)"
+    if isinstance(value, type):
+        return "it is a class: write an instance"
+    if isinstance(value, Mapping):
+        return "write dict(value)"
+    if isinstance(value, Iterable):
+        return "write list(value)"
+    return f"convert it, or {_CLASSES}"
+
+
+def _is_pydantic(kind: type) -> bool:
+    return hasattr(kind, "__pydantic_validator__")
+
+
+def _is_attrs(kind: type) -> bool:
+    return hasattr(kind, "__attrs_attrs__")
