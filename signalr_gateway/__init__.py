@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 try:
     __version__ = version("signalr-gateway")
-except PackageNotFoundError:  # run from a checkout that nobody installed
+except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0.0.0"
 
 __all__ = [

@@ -1,8 +1,8 @@
 """What other libraries log while the gateway runs (GW-28): thinned, bounded, without values.
 
 Records of aiohttp, asyncio and uvloop may quote addresses, headers and texts of exceptions, at any
-length and as often as a client causes them. Kept are the first line of the template, up to the
-first value in it, and the type and place of the exception.
+length and as often as a client causes them. Each record is reduced to the first line of its
+template, up to the first value in it, and to the type and place of its exception.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _VALUE = re.compile(r"<.*|'.*|\".*", re.DOTALL)
 class ForeignLogFilter(logging.Filter):
     """A filter for one handler of the root logger. It rewrites records of other libraries in place.
 
-    Each text is thinned by itself. A library that puts values into its templates produces any
-    number of texts: those beyond the first 200 are counted, and shown, as one.
+    Each text is counted and thinned separately. A library that puts values into its templates
+    produces any number of texts: those beyond the first 200 are counted, and shown, as one.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Error texts that may be shown in health answers, on the console and in logs (GW-28).
 
-Shown are the project's own texts, those of the operating system, and names of exception types.
-Texts that a hub, a user's function or another library has written are never shown: they may quote
+They consist of the project's own texts, those of the operating system, and names of exception
+types. Texts written by a hub, a user's function or another library are never shown: they may quote
 an address with a token in its query, a header, or a payload.
 """
 
@@ -32,7 +32,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_failure(error: BaseException) -> str:
-    """What an operator's function or another library raised, and in which file and line."""
+    """The type and text of an exception that foreign code raised, and its file and line."""
     place = _place(error)
     text = _own_text(error)
     name = type(error).__name__
@@ -52,7 +52,7 @@ def _own_text(error: BaseException) -> str:
 
 
 def _is_raised_elsewhere(error: BaseException) -> bool:
-    """Whether a user's function has raised one of our exceptions, with a text of its own."""
+    """Whether foreign code has raised this exception of ours, so that its text is not ours."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and not _is_in(frames[-1], _OWN_FOLDERS)
 
@@ -60,7 +60,8 @@ def _is_raised_elsewhere(error: BaseException) -> bool:
 def _is_raised_here(error: BaseException) -> bool:
     """Whether a raise statement of this project has raised `error`, as for a wrong option.
 
-    A function written in C has no frame: for what it raises, the last line is the call of it.
+    A function written in C has no frame. If it raises, the innermost frame is the line that calls
+    it, so the line must begin with ``raise``.
     """
     frames = traceback.extract_tb(error.__traceback__)
     return (
@@ -76,9 +77,9 @@ def _is_in(frame: traceback.FrameSummary, folders: Iterable[Path]) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost file and line outside of this project, empty if there is none.
+    """The innermost file and line outside this project; empty if there is none.
 
-    Files of Python and of installed packages count only if there is no other.
+    Python's own files and those of installed packages are used only if there is no other file.
     """
     frames = [
         frame

@@ -1,7 +1,7 @@
-"""What is wrong with an orchestration, and the checks that its parts share (GW-1 … GW-5).
+"""`OrchestrationError`, and the checks that hubs and routes share (GW-1 … GW-5).
 
-An error names the hub, the route and the field; which values may stand there is decided by
-`route` and `orchestrator`.
+An error names the hub, the route and the field. `orchestration.orchestrator`, `orchestration.route`
+and, for files, `config` decide which values are valid.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, TypeGuard
 
 
 class OrchestrationError(ValueError):
-    """The orchestration contradicts itself, or asks for what no gateway can do.
+    """The orchestration contradicts itself, or has a value that the gateway cannot use.
 
-    `hub`, `route` and `field` say where (None where they do not apply), `problem` says what.
+    `hub` and `route` are the keys of the place, None if the error is not about one; `field` is the
+    name of the field there, and `problem` says what is wrong with it.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class OrchestrationError(ValueError):
 
 
 def fold(key: str) -> str:
-    """The form in which keys are stored and compared: lower case, of no culture (GW-1)."""
+    """The form in which keys are stored and compared: lower case, whatever the locale (GW-1)."""
     return key.lower()
 
 
@@ -43,14 +44,14 @@ def checked_key(key: object, *, hub: str | None = None) -> str:
 
 
 def is_name(value: object) -> bool:
-    """Whether it is non-empty text."""
+    """Whether `value` is non-empty text."""
     return isinstance(value, str) and value != ""
 
 
 def is_positive(value: object, *allowed: type) -> bool:
-    """Whether `value` is a number above 0 of one of these types, none too large for a float.
+    """Whether `value` is a number of an `allowed` type, above 0 and not too large for a float.
 
-    True is no number.
+    True does not count as a number.
     """
     return (
         isinstance(value, (int, float))
@@ -61,11 +62,11 @@ def is_positive(value: object, *allowed: type) -> bool:
 
 
 def is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether it is a list of things; text is none."""
+    """Whether `value` is a sequence; text and bytes do not count as one."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def suggestion(given: str, known: Collection[str]) -> str:
-    """The word that was meant, or all that there are."""
+    """A hint for an error text: the known word that is like `given`, else all known words."""
     close = get_close_matches(given.lower(), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""What bounds requests and clients: one object, handed whole to the parts of the gateway."""
+"""`Limits`: what bounds requests and clients, passed as one object to the parts of the gateway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .checks import is_positive
 from .option_types import Bytes, Count, Seconds, option
 
 MAXIMUM_ARGUMENTS: Final = 10
-"""Arguments of one call (GW-7)."""
+"""The most arguments that one call may have (GW-7)."""
 
 _HUB = HubOptions()
 

@@ -1,6 +1,7 @@
-"""The orchestration as its clients read it (GW-11): member for member what the original lists.
+"""The list of hubs and routes that clients read, with the members that the original has (GW-11).
 
-Pure: from checked routes and two filters to the answer's text. Receive keys never appear in it.
+It turns checked hubs and two filters into JSON text. Receive keys are not in it. `http.api` serves
+the list.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .orchestrator import DownstreamHub
 from .route import HubRoute
 
 _HUB_ORCHESTRATION = 1
-"""The original's enum value for "a hub"; its other kinds are not part of this gateway."""
+"""The original's enum value for a hub. This gateway has no other kind."""
 
 
 class ListedRoute(msgspec.Struct, rename="camel"):
@@ -36,10 +37,11 @@ class ListedHub(msgspec.Struct, rename="camel"):
 def list_orchestration(
     hubs: Iterable[DownstreamHub], api_filter: str = "", route_filter: str = ""
 ) -> bytes:
-    """The JSON list of hubs, filtered by parts of their keys, ignoring case and outer blanks.
+    """The JSON list of hubs whose keys contain the filters, which ignore case and outer spaces.
 
-    As in the original, the route filter thins out `routes` only. A hub whose api matched a filter
-    stays though none of its routes did; without an api filter a hub needs a matching route.
+    As in the original, the route filter shortens `routes` only, not `hubRoutes`. With an api filter
+    a matching hub is listed even if none of its routes match; without one, only hubs with a
+    matching route are listed.
     """
     api_part, route_part = fold(api_filter.strip()), fold(route_filter.strip())
     listed = []

@@ -1,13 +1,13 @@
-"""What an option is made of: the kind of its value, with unit and bounds, and its sentence.
+"""The types of which an option is made: the kind of its value, with unit and bounds, and `option`.
 
 An option is a field of a msgspec Struct::
 
     class Listen(Struct, frozen=True, kw_only=True):
         port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
 
-Everything else is read from that one field: `config.options` describes it, `config.reading` reads
-it from a file, `cli.flags` from the command line, and the tables of the documents are written from
-it. This module and the Structs import neither of them.
+Everything else follows from that one field. `config.options` describes the option, `config.reading`
+reads it from a file, `cli.flags` reads it from the command line, and the tables of the
+documentation are generated from it. This module imports none of these.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Unlimited = Literal["unlimited"]
 def option(sentence: str, flag: str | None = None, *, in_file: object = None) -> Meta:
     """Describe an option, for `typing.Annotated`.
 
-    `sentence` is its documentation. `flag` is its name on the command line; without one the option
-    can be set in the file only. `in_file` is the type of its value in a file where that differs
+    `sentence` is its documentation. `flag` is its name on the command line; without a flag the
+    option can be set in the file only. `in_file` is the type of its value in a file, if it differs
     from the type in Python.
     """
     extra: dict[str, Any] = {}
@@ -46,5 +46,5 @@ def option(sentence: str, flag: str | None = None, *, in_file: object = None) ->
 
 
 def no_limit(value: Any) -> Any:
-    """The value as the library takes it: None in place of `UNLIMITED`."""
+    """The value that the library takes: None if `value` is `UNLIMITED`, else `value`."""
     return None if value == UNLIMITED else value

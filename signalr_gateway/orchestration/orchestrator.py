@@ -1,10 +1,10 @@
-"""The orchestration: which hubs lie behind the gateway and which routes lead to them (GW-1 … GW-5).
+"""The orchestration: the hubs behind the gateway, and the routes that lead to them (GW-1 … GW-5).
 
-Pure data, checked as it is written, so that a mistake is reported at the line that makes it and
-names the hub, the route and the field. What one route may be is decided by `route`; connecting
-to the hubs is `downstream`'s business, the meaning of a route for a call or an event `relay`'s.
+Each hub and route is checked when it is added, so the traceback of an error contains the line with
+the mistake. `orchestration.route` decides what is valid in a route, `downstream.connection`
+connects to the hubs, and `routing.relay` applies the routes to calls and events.
 
-It reads almost word for word like the C# original::
+The Python code is almost the same as the C# code of the original::
 
     orchestrator.add_hub("chatservice", build_hub_connection, receive_key="2f85…").add_route(
         "room",
@@ -38,12 +38,12 @@ from .checks import (
 )
 from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
 
-if TYPE_CHECKING:  # the orchestration itself needs neither client nor event loop
+if TYPE_CHECKING:  # so that an orchestration can be read without importing the client
     from protocol import HubConnection, HubConnectionBuilder
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
-DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts unless told otherwise
+DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts by default
 DEFAULT_INVOKE_TIMEOUT = 30.0
 
 _SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
@@ -51,35 +51,39 @@ _SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
 
 @dataclass(frozen=True, slots=True)
 class DownstreamHub:
-    """A checked hub: how to connect to it, what it accepts, and its routes by lower-case key."""
+    """A checked hub: how to connect to it, its limits, and its routes by lower-case key."""
 
     api: str
     build_hub_connection: BuildHubConnection
-    receive_key: str | None = field(repr=False)  # a secret: it must not reach a log by accident
+    receive_key: str | None = field(repr=False)  # a secret, which logs must not show
     maximum_message_size: int | None
-    """Bytes; a larger invocation is refused here (GW-9), the hub would close the connection."""
+    """Bytes. The gateway refuses a larger invocation, for which the hub would close the connection
+    that all callers share (GW-9)."""
     invoke_timeout: float
     """Seconds that a call waits for the hub's completion (GW-9)."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
 
 
 class HubBuilder:
-    """Adds routes to one hub; `add_hub` goes on with the next one, as the C# chain does (GW-3)."""
+    """Adds routes to one hub. `add_hub` continues the chain with the next hub, as in C# (GW-3)."""
 
     def __init__(
         self, orchestrator: Orchestrator, hub: DownstreamHub, routes: dict[str, HubRoute]
     ) -> None:
         self._hub = hub
         self._routes = routes
-        self.add_hub = orchestrator.add_hub  # the very method, so that the chain can go on
+        self.add_hub = orchestrator.add_hub
 
     def add_route(self, key: str, info: HubRouteInfo) -> HubBuilder:
-        """Add the route `key`, unique in this hub ignoring case. Raises `OrchestrationError`."""
+        """Add the route `key`, which must be new in this hub, and return this builder.
+
+        Keys ignore letter case. Raises `OrchestrationError`.
+        """
         api = self._hub.api
         route = checked_route(api, checked_key(key, hub=api), info, self._hub.invoke_timeout)
         if route.key in self._routes:
             raise OrchestrationError(
-                "this hub has a route of that key already; keys ignore case",
+                "this hub already has a route with this key; keys ignore case",
                 hub=route.api,
                 route=route.key,
                 field="key",
@@ -91,11 +95,12 @@ class HubBuilder:
 
 
 class Orchestrator:
-    """Collects the hubs; what it holds is valid at any time.
+    """The hubs behind the gateway with their routes, and the settings of the gateway hub.
 
-    `start_gateway_hub` switches the hub endpoint for clients and all fan-out off when False; calls
-    still work. Of `gateway_hub_url` the path counts: where this process serves that hub.
-    `allowed_origins` are those of web pages that may use the gateway, beside its own pages.
+    If `start_gateway_hub` is False, there is no gateway hub and no event is forwarded; POSTs still
+    work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have no
+    effect. `allowed_origins` are the origins of web pages that may use the gateway, in addition to
+    its own pages. Setting one of them to an invalid value raises `OrchestrationError`.
     """  # GW-4, GW-5, GW-26a
 
     def __init__(self) -> None:
@@ -106,7 +111,7 @@ class Orchestrator:
         self._allowed_origins: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Only what there is can be set: a misspelt switch must not look as if it were thrown."""
+        """Refuse unknown names, so that a misspelt setting is not ignored."""
         if not name.startswith("_") and name not in _SETTINGS:
             raise OrchestrationError(f"unknown; {suggestion(name, _SETTINGS)}", field=name)
         super().__setattr__(name, value)
@@ -122,13 +127,14 @@ class Orchestrator:
         """Register the hub `api` and return the builder that takes its routes.
 
         `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
-        Without a `receive_key` nobody needs one. `maximum_message_size` is in bytes, None
-        for no limit; `invoke_timeout` in seconds. Raises `OrchestrationError`.
+        If `receive_key` is None, clients of the gateway hub need no key for this hub.
+        `maximum_message_size` is in bytes, None for no limit; `invoke_timeout` is in seconds.
+        Raises `OrchestrationError`.
         """  # GW-18
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(
-                "a hub of that key is registered already; keys ignore case", hub=api, field="api"
+                "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
         _check_hub(api, build_hub_connection, receive_key, maximum_message_size, invoke_timeout)
         routes: dict[str, HubRoute] = {}
@@ -158,7 +164,7 @@ class Orchestrator:
 
     @property
     def allowed_origins(self) -> Sequence[str]:
-        """In the form in which browsers send them."""
+        """The origins as browsers send them."""
         return self._allowed_origins
 
     @allowed_origins.setter

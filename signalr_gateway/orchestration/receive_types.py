@@ -1,10 +1,9 @@
-"""What a route's ``receive_parameter_types`` mean: their .NET names and what fits them (GW-6).
+"""The types in a route's ``receive_parameter_types``: their .NET names, and what fits them (GW-6).
 
-A check and nothing else: it looks at the raw JSON of a downstream event and answers whether the
-original's lenient conversions would have taken it. What passes is forwarded as it came, never
-converted, so nothing here returns a value. An event of a MessagePack hub is looked at as the JSON
-that it becomes; where MessagePack has a form of its own for a type, that counts as well. Which
-route an event belongs to is `relay`'s business.
+An argument of an event fits if the original's lenient conversions would accept its JSON. Nothing is
+converted: an event that fits is forwarded unchanged. An event of a MessagePack hub is checked in
+its JSON form; values that MessagePack writes differently, such as Decimal as text, fit too.
+`routing.relay` decides which routes an event belongs to.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ Fits = Callable[[msgspec.Raw], bool]
 class ReceiveType:
     """One declared parameter type: how it is shown (GW-11) and what fits it (GW-6).
 
-    Two of them are equal when they were declared alike; that is what routes sharing a receive
-    method must agree in (GW-2).
+    Two of them are equal if the same type was declared. Routes that share a receive method must
+    declare equal types (GW-2).
     """
 
     name: str
@@ -42,15 +41,15 @@ class ReceiveType:
     declared: object = field(default=None, repr=False)
     nullable: bool = False
     fits_transcoded: Fits | None = field(default=None, compare=False, repr=False)
-    """What fits of a MessagePack hub's events, as JSON; None: the same."""
+    """What fits if a MessagePack hub sent the event, in its JSON form; None if `fits` decides."""
 
     def check(self, *, transcoded: bool) -> Fits:
-        """What decides over an event that was written as JSON, or that was `transcoded` to it."""
+        """The check for an event that was written as JSON, or that was `transcoded` to JSON."""
         return self.fits_transcoded if transcoded and self.fits_transcoded else self.fits
 
 
 class UnknownReceiveType(TypeError):
-    """A declared type that this table does not know; the text lists those it does."""
+    """A declared type that is not known here; the text lists the known types."""
 
     def __init__(self, declared: object) -> None:
         super().__init__(
@@ -60,11 +59,11 @@ class UnknownReceiveType(TypeError):
 
 
 def receive_type(declared: object) -> ReceiveType:
-    """Look up what was written in ``receive_parameter_types``.
+    """The `ReceiveType` of an item of ``receive_parameter_types``.
 
     `declared` is a Python type (``str``, ``list[int]``, ``int | None``, a Struct, dataclass or
-    TypedDict class), or the C# keyword or .NET name of a leaf as text, in any case (``"int"`` is
-    Int32 as in C#, while ``int`` is Int64). Raises `UnknownReceiveType`.
+    TypedDict class), or as text the C# keyword or .NET name of a simple type, in any letter case.
+    ``"int"`` is Int32 as in C#, while ``int`` is Int64. Raises `UnknownReceiveType`.
     """
     if isinstance(declared, str):
         leaf = _BY_NAME.get(declared.lower().removeprefix("system."))
@@ -87,7 +86,10 @@ def receive_type(declared: object) -> ReceiveType:
 
 
 def misfit(declared: Sequence[ReceiveType], arguments: Payload) -> str | None:
-    """Why `arguments` do not fit the `declared` types, in names and counts; None when they do."""
+    """Why `arguments` do not fit the `declared` types; None if they fit.
+
+    The text contains names of types and counts, but no values.
+    """
     try:
         items = split_json_array(arguments.form("json"))
     except TranscodingError as exc:
@@ -97,14 +99,14 @@ def misfit(declared: Sequence[ReceiveType], arguments: Payload) -> str | None:
     transcoded = arguments.origin != "json"
     for position, (expected, argument) in enumerate(zip(declared, items, strict=True), 1):
         if not expected.check(transcoded=transcoded)(argument):
-            return f"argument {position} is no {expected.name} but {_kind(argument)}"
+            return f"argument {position}: expected {expected.name}, got {_kind(argument)}"
     return None
 
 
 # --- kinds of JSON value -------------------------------------------------------------------
 
 _KINDS = {
-    ord('"'): "text",
+    ord('"'): "a string",
     ord("{"): "an object",
     ord("["): "an array",
     ord("t"): "true",
@@ -130,7 +132,7 @@ def _is_array(value: msgspec.Raw) -> bool:
 
 
 def _is_scalar(value: msgspec.Raw) -> bool:
-    # String takes text, numbers, true, false and null, as the original's converter did.
+    # String takes strings, numbers, true, false and null, as the original's converter does.
     return _first(value) not in b"[{"
 
 
@@ -143,7 +145,7 @@ def _is_boolean(value: msgspec.Raw) -> bool:
 
 
 _LONGEST_WHOLE_NUMBER = 64
-"""More than any sensible spelling of a 64-bit integer has; longer ones are refused unread."""
+"""Characters. No sensible spelling of a 64-bit integer is longer; longer ones are not parsed."""
 
 
 def _is_whole_number(bits: int) -> Fits:
@@ -157,14 +159,14 @@ def _is_whole_number(bits: int) -> Fits:
             number = Decimal(text.decode("ascii"))
         except ArithmeticError:
             return False
-        # The range first: asking 1e999999999 for its integral value would write out its zeros.
+        # The range first: the integral value of 1e999999999 has a billion digits.
         return lowest <= number <= highest and number == number.to_integral_value()
 
     return fits
 
 
 def _reads(declared: type) -> Fits:
-    """Fits what the library reads into `declared`, with .NET's rules (J-14 … J-18)."""
+    """A check that accepts what the library reads into `declared`, as .NET does (J-14 … J-18)."""
     read = _value_reader(declared)
 
     def fits(value: msgspec.Raw) -> bool:
@@ -184,7 +186,10 @@ def _reads_object(declared: type) -> Fits:
 
 
 def _require_readable_members(declared: type, seen: set[type]) -> None:
-    """Raises TypeError for a member that no JSON fits, which readers would only find on the way."""
+    """Raise TypeError for a member that cannot be read from JSON.
+
+    A reader raises it only when it meets the first value of this member.
+    """
     for annotation in typing.get_type_hints(declared).values():
         if typing.get_origin(annotation) is typing.ClassVar:
             continue
@@ -195,7 +200,7 @@ def _require_readable_members(declared: type, seen: set[type]) -> None:
                 _require_readable_members(part, seen)
 
 
-# --- of a MessagePack hub, as JSON (M-15) ----------------------------------------------------
+# --- what a MessagePack hub sends, as JSON (M-15) --------------------------------------------
 
 
 def _is_decimal_text(value: msgspec.Raw) -> bool:
@@ -267,7 +272,7 @@ _BY_NAME: Mapping[str, ReceiveType] = {
 
 
 def _by_python_type(declared: object) -> ReceiveType | None:
-    # A walk instead of a dict: what a user wrote there by mistake may not be hashable.
+    # A search instead of a dict: what a user writes by mistake may not be hashable.
     return next((leaf for python_type, leaf in _BY_PYTHON_TYPE if declared is python_type), None)
 
 

@@ -1,7 +1,7 @@
-"""One route of a hub: as its author writes it, and checked (GW-2).
+"""One route of a hub: `HubRouteInfo` as its author writes it, `HubRoute` as checked (GW-2).
 
-Pure data. What a route means for a call or an event is `relay`'s decision, which keys are taken
-already `orchestrator`'s.
+`orchestration.orchestrator` checks that a key is new, and `routing.relay` applies the routes to
+calls and events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
 
 class BroadcastType(Enum):
-    """Who gets a route's events; the values are .NET's names."""  # GW-15, GW-11
+    """Which clients receive a route's events; the values are .NET's names."""  # GW-15, GW-11
 
     ALL = "All"
     GROUP = "Group"
@@ -94,15 +94,15 @@ class HubRoute:
     receive_group: str | None
     spread: bool
     invoke_timeout: float
-    """Seconds: the route's own, else its hub's."""
+    """Seconds: that of the route, or that of the hub if the route has none."""
     maximum_body_size: int | None
     summary: str | None
     examples: tuple[msgspec.Raw, ...]
-    """JSON arrays."""
+    """Bodies to try, each a JSON array."""
 
     @property
     def receive_parameter_names(self) -> list[str] | None:
-        """The declared types by their .NET names (GW-11); None when none were declared."""
+        """The .NET names of the declared types (GW-11); None if no types are declared."""
         if self.receive_parameters is None:
             return None
         return [parameter.name for parameter in self.receive_parameters]
@@ -113,7 +113,10 @@ def _is_body(value: object) -> bool:
 
 
 def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float) -> HubRoute:
-    """The route `key` of the hub `api`, which has `invoke_timeout`. Raises `OrchestrationError`."""
+    """Check a route and return it. Raises `OrchestrationError`.
+
+    `invoke_timeout` is that of the hub, in seconds.
+    """
 
     def error(field_name: str, problem: str) -> OrchestrationError:
         return OrchestrationError(problem, hub=api, route=key, field=field_name)
@@ -139,7 +142,7 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
 
 
 def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
-    """What is wrong with a route by itself, as (field, problem)."""
+    """What is wrong with a route, regardless of other routes, as (field, problem)."""
     for name in ("invoke_method", "receive_method", "receive_group", "summary"):
         value = getattr(info, name)
         if value is not None and not is_name(value):
@@ -150,9 +153,9 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
     if info.invoke_method is None and info.receive_method is None:
         yield "invoke_method", "a route needs an invoke_method, a receive_method or both"
     if info.broadcast_type is BroadcastType.GROUP and info.receive_group is None:
-        yield "receive_group", "a group route needs one"
+        yield "receive_group", "required in a group route"
     if info.broadcast_type is not BroadcastType.GROUP and info.receive_group is not None:
-        yield "receive_group", "belongs to a route whose broadcast_type is GROUP only"
+        yield "receive_group", "allowed only in a route whose broadcast_type is GROUP"
     if info.receive_method is None:
         for name, unset in (
             ("receive_parameter_types", info.receive_parameter_types is None),
@@ -194,7 +197,7 @@ def _receive_parameters(
 def _examples(
     bodies: object, error: Callable[[str, str], OrchestrationError]
 ) -> tuple[msgspec.Raw, ...]:
-    """The bodies as JSON, so that what their author changes later cannot change them."""
+    """The bodies as JSON text, which later changes of the author's lists do not affect."""
     if bodies is None:
         return ()
     if not is_list(bodies) or not all(map(_is_body, bodies)):
@@ -203,13 +206,13 @@ def _examples(
     try:
         return tuple(msgspec.Raw(msgspec.json.encode(list(body))) for body in bodies)
     except (TypeError, OverflowError, *DECODING_FAILURES) as exc:
-        raise error("examples", "must be of values that can be written as JSON") from exc
+        raise error("examples", "must contain only values that can be written as JSON") from exc
 
 
 def check_shared_receive_method(route: HubRoute, other: HubRoute) -> None:
-    """GW-2: an event goes out once, so the routes that share it must agree in its shape.
+    """Check that two routes with the same receive method forward its events in the same form.
 
-    Raises `OrchestrationError`.
+    Such an event is sent only once (GW-2). Raises `OrchestrationError`.
     """
     if route.receive_method is None or route.receive_method != other.receive_method:
         return

@@ -281,7 +281,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
             IN_HUB + "ca_file: has no effect when verify_tls is false",
         ),
         (HUB + "[hubs.Chat.routes]\nroom = 1", IN_HUB + "routes.room: must be a table, not a who"),
-        (HUB + "[hubs.chat]\nurl = 'http://h'", "hub 'chat', api: a hub of that key is registered"),
+        (HUB + "[hubs.chat]\nurl = 'http://h'", "hub 'chat', api: a hub with this key is already"),
         ("[hubs.'']\nurl = 'http://h'", "api: a key must be non-empty text"),
         # a route
         (ROUTE, "hub 'chat', route 'room', invoke_method: a route needs an invoke_method, a"),
@@ -304,7 +304,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ),
         (
             ROUTE + "receive_method = 'R'\nbroadcast_type = 'group'",
-            "hub 'chat', route 'room', receive_group: a group route needs one",
+            "hub 'chat', route 'room', receive_group: required in a group route",
         ),
         (
             ROUTE + "receive_method = 'R'\nreceive_parameter_types = 'string'",

@@ -346,5 +346,5 @@ def test_what_there_is_not_cannot_be_set(name: str, meant: str) -> None:
 def test_a_gateway_hub_url_without_a_scheme() -> None:
     """GW-5: it would be read as a host, and lose its first part."""
     orchestrator = Orchestrator()
-    with pytest.raises(OrchestrationError, match="must be an http or https URL or just a path"):
+    with pytest.raises(OrchestrationError, match="must be an http or https URL or a path"):
         orchestrator.gateway_hub_url = "//host/hub"

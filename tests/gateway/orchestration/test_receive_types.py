@@ -173,7 +173,8 @@ def test_equal_when_declared_alike() -> None:
 def test_a_misfit_names_counts_and_kinds_but_no_payload() -> None:
     declared = [receive_type(str), receive_type(int)]
     assert misfit(declared, json_payload(b'["hush"]')) == "expected 2 arguments, got 1"
-    assert misfit(declared, json_payload(b'["hush","hush"]')) == "argument 2 is no Int64 but text"
+    text = "argument 2: expected Int64, got a string"
+    assert misfit(declared, json_payload(b'["hush","hush"]')) == text
     assert misfit(declared, json_payload(b"[null,7]")) is None
 
 
@@ -224,7 +225,7 @@ def test_what_does_not_fit_of_a_messagepack_hub(declared: object, value: object)
     arguments = MessagePackHubProtocol().encode_arguments([value])
     reason = misfit([receive_type(declared)], Payload({"messagepack": arguments}))
     assert reason is not None
-    assert reason.startswith("argument 1 is no ")
+    assert reason.startswith("argument 1: expected ")
 
 
 @given(st.integers())
