@@ -1,9 +1,9 @@
-"""The arguments of an invocation: split but never decoded (GW-7).
+"""Splits the arguments of a call without decoding them (GW-7).
 
-Numbers, dates and key order reach the hub exactly as the caller wrote them, so nothing here changes
-a byte; it only refuses what could harm the one connection that all callers of a hub share. A caller
-over HTTP writes strict JSON, one of the gateway hub JSON or MessagePack. What a refusal looks like
-to the caller is `problem`'s business.
+Numbers, dates and key order reach the hub exactly as the caller wrote them. Arguments are refused
+if they could break the connection to the hub, which all callers share. HTTP callers send JSON,
+clients of the gateway hub JSON or MessagePack. `downstream.failures` decides what the caller of
+refused arguments receives.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from .problem_code import ProblemCode, RefusedCall
 
 
 class InvalidArguments(RefusedCall):
-    """The text is no list of arguments; `code` says which rule it broke, `str()` explains it."""
+    """The arguments cannot be used. `code` says why, `str()` explains it to the caller."""
 
 
 def split_arguments(
     text: bytes, maximum_depth: int = DEFAULT_LIMITS.maximum_depth, protocol_name: str = "json"
 ) -> list[Payload]:
-    """Split an array into its items, each with its bytes as written.
+    """Split an array into its items, whose bytes stay as they are.
 
-    The array itself is the first level of `maximum_depth`. Raises `InvalidArguments`.
+    `text` is written in the hub protocol `protocol_name`. The array itself is the first level of
+    `maximum_depth`. Raises `InvalidArguments`.
     """
     if not text:
         raise InvalidArguments(
@@ -53,8 +54,8 @@ def split_arguments(
 
 
 def _split_json(text: bytes) -> list[msgspec.Raw]:
-    # msgspec takes any bytes inside what it leaves undecoded, and such bytes would be put into a
-    # text frame of the shared connection.
+    # msgspec does not check UTF-8 inside a Raw, and the bytes go into a text frame of the shared
+    # connection.
     if not text.isascii():
         try:
             text.decode()

@@ -1,6 +1,7 @@
 """The one table of problem codes: why a request is refused or fails (GW-9).
 
-Callers may rely on the codes. The texts that go with them are written for people.
+The codes are stable: callers may test for them. The texts beside them are for people and may
+change.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ProblemCode(Enum):
 
 
 class RefusedCall(ValueError):
-    """A call that cannot be carried out as it is; `str()` is for its caller."""
+    """A call that the gateway refuses to make; `str()` is the text for its caller."""
 
     def __init__(self, code: ProblemCode, text: str) -> None:
         super().__init__(text)

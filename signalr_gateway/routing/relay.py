@@ -1,8 +1,8 @@
-"""Pure decisions: which call goes to which downstream method, which event to which clients.
+"""Decides which downstream method a call invokes, and which clients receive an event.
 
-No input or output, no clock: `http.api` and `gateway_hub` ask where a call goes, `broadcast` asks
-where an event goes, and both do what they are told. Connections and their health are `downstream`'s
-business, how the clients are reached is `broadcast`'s.
+It has no I/O and no clock. `http.api` and `clients.gateway_hub` find the route of a call here, and
+`downstream.connection` makes the call. `clients.broadcast` finds the audience of an event here, and
+sends the event.
 """
 
 from __future__ import annotations
@@ -24,52 +24,55 @@ from .problem_code import ProblemCode, RefusedCall
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who gets an event: the union of what its routes ask for (GW-2, GW-15).
+    """Which clients receive an event: the union of the audiences of its routes (GW-2, GW-15).
 
-    Scoped to one hub: a group of the same name behind another hub is another group, since whoever
-    may listen to one hub need not hold the key of the other.
+    Groups belong to one hub. A group with the same name at another hub is another group, because
+    the other hub may have another receive key.
     """
 
     everyone: bool
     groups: frozenset[str] = frozenset()
-    """Connections that subscribed to one of these groups; case matters."""
+    """Connections that subscribed to one of these groups; letter case matters."""
     routes: frozenset[str] = frozenset()
     """Connections that subscribed to one of these routes, by key."""
 
 
 HANDLER_STATE = Payload({"json": msgspec.Raw(b"{}"), "messagepack": msgspec.Raw(b"\x90")})
-"""GW-14: what follows the array of all downstream arguments, the original's empty handler state.
+"""The second argument of a forwarded event, after the array of the downstream arguments (GW-14).
 
-The original has no object for its MessagePack clients but an array, and neither have we."""
+In the original it is the state of a handler, always empty: in JSON an object, in MessagePack an
+array."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event to send on: once to every connection of the audience."""
+    """An event to forward, once to each connection of the audience."""
 
     target: str
     audience: Audience
     channel: str
-    """Names this kind of event; whoever belongs to a limited audience has joined its channel."""
+    """The name of a group of the gateway hub. Connections that may receive events with this target
+    have joined it, unless the audience is everyone."""
     arguments: tuple[Payload, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What one connection asked for: the group of a hub, or a route as some user (GW-16)."""
+    """What one connection subscribed to: a group of a hub, or a route as a user (GW-16)."""
 
     api: str
     group: str | None = None
     route: str | None = None
     user: str | None = None
-    """Only a label: the same route under two labels is two subscriptions, one event."""
+    """A label that the client chooses. A route under two labels is two subscriptions, and the
+    connection receives each event once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An event that its routes' `receive_parameter_types` keep back (GW-6).
+    """An event that is not forwarded, because its arguments do not fit its routes (GW-6).
 
-    `reason` holds names and counts, nothing of the payload.
+    `reason` contains names of types and counts, but nothing of the payload.
     """
 
     target: str
@@ -78,24 +81,24 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Unrouted:
-    """An event that no route of its hub names; a hub may send more than the gateway passes on."""
+    """An event that is not forwarded, because it is the `receive_method` of no route of its hub."""
 
     target: str
 
 
 class _EventRule:
-    """What the routes that share a `receive_method` of one hub say together."""
+    """How events with one target of one hub are forwarded: its routes, combined."""
 
     def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
-        self.channel = f"{api}\n{method}"  # no method name holds a line feed that matters here
+        self.channel = f"{api}\n{method}"
         self.audience = _audience(routes)
-        # These two agree among the routes; the orchestration has checked it (GW-2).
+        # These two are the same in all routes, as the orchestration has checked (GW-2).
         self.parameters: tuple[ReceiveType, ...] | None = routes[0].receive_parameters
         self.spread = routes[0].spread
 
 
 class Relay:
-    """The routing tables of one orchestration, made once at start."""
+    """The routing tables of one orchestration. They do not change once the gateway has started."""
 
     def __init__(self, hubs: Mapping[str, DownstreamHub]) -> None:
         self._hubs = hubs
@@ -103,21 +106,22 @@ class Relay:
 
     @property
     def all_channels(self) -> frozenset[str]:
-        """Every channel there is, of whatever audience."""
+        """The channels of all events, whatever their audience."""
         return frozenset(rule.channel for rules in self._rules.values() for rule in rules.values())
 
     def find_route(self, api: str, key: str) -> HubRoute | None:
-        """The route a caller means; both keys ignore case, routes belong to their hub (GW-1)."""
+        """The route `key` of the hub `api`, or None. Both keys ignore letter case (GW-1)."""
         hub = self._hubs.get(fold(api))
         return None if hub is None else hub.routes.get(fold(key))
 
     def route_event(
         self, api: str, target: str, arguments: Payload
     ) -> Delivery | Misfit | Unrouted:
-        """What becomes of an event of the hub `api` (a registered key, as stored).
+        """Decide whether an event of the hub `api` is forwarded, and to which clients.
 
-        `target` is compared exactly, as .NET does (GW-27). `arguments` is the array as it was
-        received; it is passed on unchanged, whole or split into its items.
+        `api` is a key of the `hubs` given. `target` is compared exactly, as in .NET (GW-27).
+        `arguments` is the array as received; the delivery has it unchanged, or its items for a
+        `spread` route.
         """
         rule = self._rules[api].get(target)
         if rule is None:
@@ -132,7 +136,7 @@ class Relay:
         return Delivery(target, rule.audience, rule.channel, outgoing)
 
     def channels(self, subscription: Subscription) -> frozenset[str]:
-        """The channels that a subscription makes its connection a member of."""
+        """The channels that a connection with this subscription joins."""
         return frozenset(
             rule.channel
             for rule in self._rules[subscription.api].values()
@@ -142,7 +146,7 @@ class Relay:
 
 
 def require_invoke_method(route: HubRoute) -> str:
-    """The method that calls through `route` invoke. Raises `RefusedCall` if it only receives."""
+    """The hub method that a call of `route` invokes. Raises `RefusedCall` if it has none."""
     if route.invoke_method is None:
         text = f"The route '{route.api}/{route.key}' has no invoke method; it only receives."
         raise RefusedCall(ProblemCode.ROUTE_ONLY_RECEIVES, text)
@@ -150,7 +154,10 @@ def require_invoke_method(route: HubRoute) -> str:
 
 
 def _is_too_deep(arguments: Payload) -> bool:
-    """One level more is around what is passed on, and clients of .NET read no more than 64."""
+    """Whether .NET clients cannot read the event.
+
+    They read 64 levels. The message and the array around `arguments` are two of these.
+    """
     return is_json_deeper(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 
 
@@ -168,7 +175,7 @@ def _audience(routes: Iterable[HubRoute]) -> Audience:
     for route in routes:
         match route.broadcast_type:
             case BroadcastType.ALL:
-                return Audience(everyone=True)  # whoever is in a group is among all of them
+                return Audience(everyone=True)  # which includes all groups and subscribers
             case BroadcastType.GROUP:
                 assert route.receive_group is not None
                 groups.add(route.receive_group)

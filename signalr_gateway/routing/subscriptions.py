@@ -1,9 +1,10 @@
 """What one connection of the gateway hub has subscribed to (GW-15, GW-16, GW-20).
 
-Pure bookkeeping: it tells which channels a change makes the connection join or leave. A channel is
-one kind of event (see `relay`), so a connection that is entitled to an event in several ways is
-still its member once and gets it once. The object lives and dies with its connection (GW-21), and
-what it holds is bounded, for a client may invent as many users as it likes.
+It returns the channels that a connection joins or leaves when its subscriptions change;
+`clients.gateway_hub` then changes the groups of the connection. `routing.relay` defines the
+channels. A connection with several subscriptions to an event joins its channel once, and so
+receives the event once. The number of subscriptions is bounded, because a client may choose any
+number of user ids.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from protocol import HubException
 from .relay import Relay, Subscription
 
 MAXIMUM_SUBSCRIPTIONS: Final = 1000
-"""Of one connection."""
+"""The most subscriptions that one connection may have."""
 
 
 class Subscriptions:
@@ -25,12 +26,12 @@ class Subscriptions:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._held: set[Subscription] = set()
-        self._reasons: Counter[str] = Counter()  # by channel: how many of them lead to it
+        self._uses: Counter[str] = Counter()  # by channel: how many subscriptions need it
 
     def add(self, subscription: Subscription) -> list[str] | None:
-        """The channels to join; None when it was held already.
+        """Add a subscription and return the channels to join; None if it exists already.
 
-        Raises HubException when there are `MAXIMUM_SUBSCRIPTIONS`.
+        Raises HubException if the connection has `MAXIMUM_SUBSCRIPTIONS`.
         """
         if subscription in self._held:
             return None
@@ -40,14 +41,17 @@ class Subscriptions:
             )
         self._held.add(subscription)
         channels = self._relay.channels(subscription)
-        self._reasons.update(channels)
-        return [channel for channel in channels if self._reasons[channel] == 1]
+        self._uses.update(channels)
+        return [channel for channel in channels if self._uses[channel] == 1]
 
     def remove(self, subscription: Subscription) -> list[str] | None:
-        """The channels to leave, without those another subscription keeps; None when not held."""
+        """Remove a subscription and return the channels to leave; None if it does not exist.
+
+        Channels that another subscription needs are not among them.
+        """
         if subscription not in self._held:
             return None
         self._held.remove(subscription)
         channels = self._relay.channels(subscription)
-        self._reasons.subtract(channels)
-        return [channel for channel in channels if self._reasons[channel] == 0]
+        self._uses.subtract(channels)
+        return [channel for channel in channels if self._uses[channel] == 0]

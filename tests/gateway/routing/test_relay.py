@@ -105,8 +105,8 @@ def test_a_send_only_route_receives_nothing() -> None:
         (b'["John",1]', None),
         (b'["John"]', "expected 2 arguments, got 1"),
         (b'["John",1,2]', "expected 2 arguments, got 3"),
-        (b'["John","1"]', "argument 2 is no Int64 but text"),
-        (b"[{},1]", "argument 1 is no String but an object"),
+        (b'["John","1"]', "argument 2: expected Int64, got a string"),
+        (b"[{},1]", "argument 1: expected String, got an object"),
     ],
 )
 def test_events_that_do_not_fit_are_kept_back(
@@ -154,7 +154,7 @@ def test_events_of_a_messagepack_hub() -> None:
     assert bytes(delivery.arguments[0].form("messagepack")) == event
     for unfit, reason in (
         (b"\x91\xa1x", "expected 2 arguments, got 1"),
-        (b"\x92\xa1x\x01", "argument 2 is no Byte[] but a number"),
+        (b"\x92\xa1x\x01", "argument 2: expected Byte[], got a number"),
         (b"\x92\xa1x\xd4\x05\x00", "An extension of type 5 has no JSON form."),
     ):
         outcome = relay.route_event("h", "R", Payload({"messagepack": Raw(unfit)}))
