@@ -1,8 +1,8 @@
-"""Carries events from downstream hubs to the gateway's clients, in process (GW-14, GW-24, GW-25).
+"""Sends events of downstream hubs to the gateway's clients, in process (GW-14, GW-24, GW-25).
 
-`relay` decides what becomes of an event; here it is counted, and sent when there is somebody to
-send it to. The order of each hub's events is kept. Slow clients are the hub server's business: it
-bounds their queues and never waits for them here.
+`routing.relay` decides whether an event is forwarded, and to which clients. The events of each hub
+stay in order. A send does not wait for slow clients: the hub server bounds their queues, and
+`Limits.slow_client_policy` decides what happens when a queue is full.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EventCounts:
-    """What became of the events of one hub since the gateway started."""
+    """The numbers of events of one hub since the gateway started, by outcome."""
 
     forwarded: int = 0
     misfit: int = 0
-    """Kept back because they did not fit `receive_parameter_types` (GW-6)."""
+    """Not forwarded, because they did not fit `receive_parameter_types` (GW-6)."""
     unrouted: int = 0
-    """Of a name that no route of the hub receives."""
+    """Not forwarded, because no route of the hub has this `receive_method`."""
     unwritable: int = 0
-    """Forwarded, but lost for the clients of a hub protocol that cannot say what they hold."""
+    """Forwarded, but not to clients whose hub protocol cannot express the arguments."""
 
 
 class Broadcaster:
-    """Takes the events of all hubs and sends them to the clients of the gateway hub."""
+    """Sends the events of all hubs to the clients of the gateway hub, and counts them."""
 
     def __init__(self, relay: Relay, apis: Iterable[str], hub_context: HubContext) -> None:
         self._relay = relay
@@ -43,11 +43,14 @@ class Broadcaster:
 
     @property
     def counts(self) -> Mapping[str, EventCounts]:
-        """By api."""
+        """The counts of each hub, by api."""
         return self._counts
 
     async def on_event(self, api: str, target: str, arguments: Payload) -> None:
-        """Pass one event of the hub `api` on, or not; its bytes are sent as they came."""
+        """Forward one event of the hub `api` if a route receives it and its arguments fit.
+
+        Returns when the event is in the queues of the clients.
+        """
         counts = self._counts[api]
         match self._relay.route_event(api, target, arguments):
             case Delivery() as delivery:
@@ -72,11 +75,10 @@ class Broadcaster:
 
 def _log_unwritable(api: str, target: str, error: LocalProtocolError, count: int) -> None:
     level = thinned(logging.WARNING, count)
-    text = "hub %r: event %r is lost for some clients (%d so far): %s"
+    text = "hub %r: event %r not sent to some clients (%d so far): %s"
     log.log(level, text, api, target, count, error)
 
 
 def _log_misfit(api: str, target: str, reason: str, count: int) -> None:
-    """GW-6: counted and logged; a hub that never fits must not fill the log."""
     level = thinned(logging.WARNING, count)
-    log.log(level, "hub %r: event %r kept back (%d so far): %s", api, target, count, reason)
+    log.log(level, "hub %r: event %r not forwarded (%d so far): %s", api, target, count, reason)

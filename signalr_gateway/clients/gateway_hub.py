@@ -1,9 +1,9 @@
-"""The hub that the gateway's clients connect to: its methods, thin over the rest (GW-16).
+"""The hub that the gateway's clients connect to (GW-16).
 
-Clients receive events here and may subscribe to those that do not go to everyone, or call a
-downstream hub. Who gets which event is `relay`'s decision; what a connection holds is kept in
-`subscriptions`. Names and members are the original's; every refusal is a HubException whose text
-says what to fix (GW-19).
+Clients receive events here, subscribe to events that do not go to all clients, and call downstream
+hubs. `routing.relay` decides which clients receive an event, `routing.subscriptions` holds the
+subscriptions of a connection. Names of methods and members are those of the original. Every refusal
+is a HubException whose text says what to correct (GW-19).
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from ..routing.subscriptions import Subscriptions
 log = logging.getLogger(__name__)
 
 Text = str | int | float | None
-"""Text, for which clients of the original may also send a number."""
+"""A text. Clients of the original may send a number instead."""
 
 MAXIMUM_USER_ID_LENGTH = 256
-"""Characters of a `UserId`, which is kept as long as its subscription."""
+"""In characters. A subscription keeps its `UserId` in memory."""
 
 
 class RouteCall(msgspec.Struct):
-    """What every method's argument names: a route, and the key of its hub.
+    """The members that the arguments of all methods have: a route, and the key of its hub.
 
-    An argument of null is one without members, as in .NET: its client is told what is missing.
+    An argument of null is read as one without members, so that the error text names the missing
+    member.
     """
 
     __ignores_case__: ClassVar[bool] = True  # in MessagePack too (GW-16)
@@ -65,7 +66,7 @@ class DownstreamCall(RouteCall):
 
 
 class GatewayServices:
-    """What all instances of `GatewayHub` share; a hub instance itself lives for one call."""
+    """What all instances of `GatewayHub` share: there is one instance per call."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class GatewayServices:
         self._wrong_keys: Counter[str] = Counter()
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
-        """The route that a call names, its receive key checked. Raises `HubException`."""
+        """Find the route that a call names, and check the receive key. Raises `HubException`."""
         api, key = _required(call.api, "Api"), _required(call.key, "Key")
         route = self.relay.find_route(api, key)
         if route is None:
@@ -95,10 +96,10 @@ class GatewayServices:
         self._wrong_keys[route.api] += 1
         count = self._wrong_keys[route.api]
         level = thinned(logging.WARNING, count)
-        log.log(level, "hub %r: a wrong or no ReceiveKey (%d so far)", route.api, count)
+        log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
     def note(self, what: str, route: HubRoute) -> None:
-        """Log a harmless call without effect, once per route (GW-19)."""
+        """Log a call that has no effect and no error, once for each route (GW-19)."""
         noted = (what, route.api, route.key)
         if noted not in self._noted:
             self._noted.add(noted)
@@ -106,7 +107,7 @@ class GatewayServices:
 
 
 class GatewayHub(Hub):
-    """Made for each call with what it shares with the others: ``GatewayHub(services)``."""
+    """The methods of the gateway hub. An instance serves one call: ``GatewayHub(services)``."""
 
     def __init__(self, services: GatewayServices) -> None:
         self._services = services
@@ -156,7 +157,7 @@ class GatewayHub(Hub):
             downstream = self._services.downstreams[route.api]
             result = await downstream.invoke(method, arguments, route.invoke_timeout)
             if result is not None:
-                require_form(result, protocol_name)  # now, when a failure can still be reported
+                require_form(result, protocol_name)  # raises here, where the error has a text
         except Exception as exc:
             failure = call_failure(exc, route.api)
             if failure is None:
@@ -165,7 +166,7 @@ class GatewayHub(Hub):
         return result
 
     def _group_subscription(self, call: GroupCall) -> Subscription | None:
-        """None when the call has no effect on a route of this kind."""
+        """The subscription that a call names; None if the route is of another broadcast type."""
         route = self._services.authorized_route(call)
         if route.broadcast_type is not BroadcastType.GROUP:
             self._services.note("a group call on a route without a group", route)
@@ -175,7 +176,7 @@ class GatewayHub(Hub):
         return Subscription(route.api, group=route.receive_group)
 
     def _route_subscription(self, call: UserCall) -> Subscription | None:
-        """None when the call has no effect on a route of this kind."""
+        """The subscription that a call names; None if the route is of another broadcast type."""
         route = self._services.authorized_route(call)
         if route.broadcast_type is not BroadcastType.INDIVIDUAL:
             self._services.note("a route subscription on a route that is not individual", route)
@@ -204,7 +205,7 @@ class GatewayHub(Hub):
 
     @property
     def _subscriptions(self) -> Subscriptions:
-        """Kept with the connection, so that they end with it (GW-21)."""
+        """The subscriptions of this connection, stored with it so that they end with it (GW-21)."""
         held: Subscriptions = self.context.items.setdefault(
             Subscriptions, Subscriptions(self._services.relay)
         )
@@ -212,7 +213,7 @@ class GatewayHub(Hub):
 
 
 def _named(subscription: Subscription) -> str:
-    """By its names in the orchestration; the user's label is the client's own business."""
+    """The group or route, for the log. The user id, which the client chooses, is not logged."""
     if subscription.group is not None:
         return f"group {subscription.group!r}"
     return f"route {subscription.route!r}"
@@ -230,10 +231,10 @@ def _required(value: Text, name: str) -> str:
 
 
 def _same_key(given: str | None, expected: str) -> bool:
-    """Exactly and in constant time (GW-18)."""
+    """Whether the keys are equal, compared in constant time (GW-18)."""
     if given is None:
         return False
-    encoding = ("utf-8", "surrogatepass")  # whatever a client sends can be compared
+    encoding = ("utf-8", "surrogatepass")  # so that any text can be encoded
     return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
 
 
@@ -242,9 +243,9 @@ _ARRAY_OF_ONE = {"json": (b"[", b"]"), "messagepack": (b"\x91", b"")}
 
 
 def _written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: int | None) -> bytes:
-    """Data that is not null is the one argument, else DataArray holds them (GW-16).
+    """The arguments as an array in the hub protocol of the client (GW-16).
 
-    An array in either case, in the hub protocol that the call came in.
+    `Data` that is not null is the only argument, else the items of `DataArray` are the arguments.
     """
     opening, closing = _ARRAY_OF_ONE[protocol_name]
     for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):

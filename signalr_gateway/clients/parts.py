@@ -11,7 +11,7 @@ from .broadcast import Broadcaster
 
 @dataclass(frozen=True, slots=True)
 class GatewayHubParts:
-    """What exists only while the gateway hub is switched on (GW-4)."""
+    """The parts that exist only if the gateway hub is switched on (GW-4)."""
 
     path: str
     context: HubContext

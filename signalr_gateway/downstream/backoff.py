@@ -1,4 +1,8 @@
-"""When to try a lost hub again: one table of numbers, no clock and no waiting (GW-27, GW-9)."""
+"""Decides when the next attempt to connect to a hub is due (GW-27, GW-9).
+
+It has no clock and does not wait: `downstream.connection` passes the time in, and makes the
+attempts.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,14 @@ from dataclasses import dataclass
 class Backoff:
     """Jittered exponential delays between `minimum` and `maximum` seconds, without end.
 
-    Each delay lies in the upper half of a range that doubles from step to step, so gateways that
-    lost a hub together come back spread out, at the ceiling too.
+    Each delay is random within the upper half of a range, which doubles with each step up to
+    `maximum`. Gateways that lose a hub at the same time therefore reconnect at different times.
     """
 
     minimum: float = 0.5
     maximum: float = 30.0
     random: Callable[[], float] = random.random
-    """A number from 0 to 1, 1 excluded."""
+    """Returns a number from 0 to 1, 1 excluded."""
 
     def delay(self, step: int) -> float:
         """Seconds to wait at `step`, counted from 0."""
@@ -32,10 +36,9 @@ class Backoff:
 class AttemptSchedule:
     """Decides when the next connect attempt of one hub is due.
 
-    Two rhythms run side by side: the backoff, and, while callers wait for the hub, one attempt per
-    `caller_interval` whatever the backoff says, so that a hub that is back serves those who are
-    waiting for it. Attempts made for callers leave the backoff as it is. All times are seconds on
-    the owner's monotonic clock.
+    Attempts follow the backoff. While callers wait for the hub, one attempt per `caller_interval`
+    is due as well, so that their calls run soon after the hub is up again; these attempts do not
+    change the backoff. All times are seconds on the owner's monotonic clock.
     """
 
     def __init__(self, backoff: Backoff, caller_interval: float = 0.5) -> None:
@@ -43,35 +46,35 @@ class AttemptSchedule:
         self._caller_interval = caller_interval
         self._step = 0
         self._delay = 0.0
-        self._backoff_due = -math.inf  # the first attempt, at start, is due at once
+        self._backoff_due = -math.inf  # the first attempt is due at once
         self._caller_due = -math.inf
         self._for_callers = False
         self._connected_at = -math.inf
 
     def due(self, *, callers_waiting: bool) -> float:
-        """The time of the next attempt; one that has passed means now."""
+        """The time of the next attempt; it is due now if this time has passed."""
         return min(self._backoff_due, self._caller_due) if callers_waiting else self._backoff_due
 
     def started(self, now: float) -> None:
-        """An attempt starts. When the backoff would not have started it yet, callers did."""
+        """Record that an attempt starts; it is made for callers if the backoff is not due."""
         self._for_callers = now < self._backoff_due
         if self._for_callers:
             self._caller_due = now + self._caller_interval
 
     def failed(self, now: float) -> None:
-        """The attempt failed, after however long."""
+        """Record that the attempt has failed."""
         if not self._for_callers:
             self._back_off(now)
 
     def connected(self, now: float) -> None:
-        """The attempt succeeded."""
+        """Record that the attempt has succeeded."""
         self._connected_at = now
 
     def lost(self, now: float) -> None:
-        """The connection ended.
+        """Record that the connection has ended.
 
-        One that did not even outlive the delay before it counts as another failure: a hub that
-        accepts and drops at once must not be dialled at full speed for ever.
+        If it was shorter than the last delay, it counts as a failed attempt, so that delays grow
+        for a hub that accepts connections and closes them at once.
         """
         if now - self._connected_at >= self._delay:
             self._step = 0

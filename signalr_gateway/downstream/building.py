@@ -1,6 +1,6 @@
-"""The connections that the authors of hubs build: called for, and checked (GW-3).
+"""Calls the `build_hub_connection` functions of an orchestration and checks the results (GW-3).
 
-What becomes of a connection is decided by `downstream`.
+`downstream.connection` starts the connections.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ..orchestration.orchestrator import DownstreamHub
 
 
 def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnection]:
-    """By api the connections that the hubs' authors build, not started.
+    """Build the connection of each hub, not started, by api.
 
-    Raises `OrchestrationError`, also for two hubs that share one: which of them an event came from,
-    nobody could tell.
+    Raises `OrchestrationError`, also if two hubs have the same connection, because events could
+    come from either hub.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():
         connection = _build_connection(hub)
         for other, taken in connections.items():
             if taken is connection:
-                problem = f"returned the very connection of hub {other!r}; each hub needs its own"
+                problem = f"returned the same connection as hub {other!r}; each hub needs its own"
                 raise OrchestrationError(problem, hub=api, field="build_hub_connection")
         connections[api] = connection
     return connections

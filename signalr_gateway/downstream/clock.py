@@ -1,4 +1,4 @@
-"""The time and timers, as an interface: an event loop has it, and so has a test's clock."""
+"""The interface of a clock with timers. Event loops have it, and so does the clock of the tests."""
 
 from __future__ import annotations
 

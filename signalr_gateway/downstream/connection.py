@@ -1,8 +1,9 @@
 """The supervised connection to one downstream hub (GW-27, GW-28, GW-10).
 
-It connects at start, connects again for ever, makes all callers of a hub that is down share one
-attempt at a time, and knows the state of the hub. When the next attempt is due is `backoff`'s
-decision; what an event means `relay`'s; what a caller is told `http.api`'s.
+`Downstream` connects at start and after each loss, without end. Callers of a hub that is down share
+one connect attempt at a time. `downstream.backoff` decides when the next attempt is due. Events go
+to a callback, in the gateway that of `clients.broadcast`; `downstream.failures` decides what the
+caller of a failed call receives.
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ CONNECT_WAIT = 5.0
 """Seconds that a call waits for a hub that is down (GW-9)."""
 DRAINING = "The gateway is shutting down."
 ATTEMPT_TIMEOUT = 30.0
-"""Seconds after which a connect attempt that goes nowhere is given up."""
+"""Seconds after which a connect attempt is cancelled."""
 
 OnEvent = Callable[[str, str, Payload], Awaitable[None]]
-"""Gets api, target and the arguments as received, in the order the hub sent them (GW-24).
+"""Gets api, target and arguments of an event, in the order in which the hub sent them (GW-24).
 
-It is awaited before the next event: while it is busy, the hub is not read for more than a buffer.
+It is awaited before the next event. Until it returns, the hub's events collect in a bounded queue,
+and reading from the hub pauses when the queue is full.
 """
 
 
 class HubState(Enum):
-    """The state of a hub's connection as health answers show it (GW-28)."""
+    """The state of the connection to a hub, with the words of health answers (GW-28)."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -51,7 +53,11 @@ class HubState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """`since` is when `state` began; `last_error` is why the hub is not connected, or None."""
+    """The state of the connection to a hub, and `since` when it has been in this state.
+
+    `last_error` is why the hub is not connected. It is None while the hub is connected, before the
+    first failure, and after `stop`.
+    """
 
     state: HubState
     since: datetime
@@ -59,7 +65,7 @@ class HubStatus:
 
 
 class HubUnavailable(Exception):
-    """The hub did not come back while the call waited; nothing was sent."""
+    """The hub was not connected while the call waited; nothing was sent."""
 
     def __init__(self, api: str) -> None:
         super().__init__(f"Hub '{api}' is not connected.")
@@ -67,7 +73,7 @@ class HubUnavailable(Exception):
 
 
 class GatewayDraining(HubUnavailable):
-    """The gateway is shutting down and takes no more calls; nothing was sent."""
+    """The gateway is shutting down and refuses new calls; nothing was sent."""
 
     def __str__(self) -> str:
         return DRAINING
@@ -83,9 +89,9 @@ class HubTimeout(Exception):
 
 
 class Downstream:
-    """One hub behind the gateway. Make it inside a running event loop, then `start` it.
+    """One hub behind the gateway. Create it inside a running event loop, then `start` it.
 
-    `connection` is what `build_connections` gives for the hub.
+    `connection` is what `build_connections` returns for the hub.
     """
 
     def __init__(
@@ -111,7 +117,7 @@ class Downstream:
         self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}
         self._connection = connection
         self._protocol_name = connection.hub_protocol.name
-        # All before the connection starts, so that no event can come too early (GW-27).
+        # Registered before the connection starts, so that no event is missed (GW-27).
         if on_event is not None:
             self._connection.on_any(_for_hub(hub.api, self._protocol_name, on_event))
         self._connection.on_reconnecting(self._on_reconnecting)
@@ -127,16 +133,16 @@ class Downstream:
         return self._status
 
     def start(self) -> None:
-        """Begin to connect and return at once: the gateway serves while hubs are down."""
+        """Begin to connect and return at once, so that the gateway serves while hubs are down."""
         self._supervisor = asyncio.create_task(self._supervise(), name=f"hub {self._hub.api}")
 
     def drain(self) -> None:
-        """Take no more calls and send those away that wait; calls under way go on."""
+        """Refuse new calls and those that wait for the hub; calls that were sent continue."""
         self._draining = True
         self._release_waiters(connected=False)
 
     async def stop(self) -> None:
-        """End the connection for good; calls still under way fail."""
+        """End the connection for good; calls without a completion fail."""
         self.drain()
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -149,14 +155,15 @@ class Downstream:
     async def invoke(
         self, method: str, arguments: Sequence[Payload], timeout: float | None = None
     ) -> Payload | None:
-        """Invoke `method` of the hub and return its result, None when it returned nothing.
+        """Invoke `method` of the hub and return its result, None if it returned nothing.
 
-        Arguments that were written in another hub protocol than the hub's are transcoded.
-        `timeout` is in seconds, None for the hub's `invoke_timeout`; before it begins, the call
-        waits up to `CONNECT_WAIT` for a hub that is down. Raises `HubUnavailable` or
-        `GatewayDraining` (nothing was sent), `HubTimeout`, and the client's own `HubException`,
-        `ConnectionClosed`, `MessageTooLargeError` and `TranscodingError` (nothing was sent).
-        Cancelling it cancels the invocation.
+        Arguments that are written in another hub protocol than the hub's are transcoded. `timeout`
+        is in seconds, None for the hub's `invoke_timeout`. A call to a hub that is down waits up to
+        `CONNECT_WAIT` seconds for the connection; the timeout begins after that.
+
+        If nothing was sent, raises `HubUnavailable`, `GatewayDraining`, `MessageTooLargeError` or
+        `TranscodingError`. Otherwise raises `HubTimeout`, `HubException` for the hub's error, or
+        `ConnectionClosed`. Cancelling this coroutine cancels the invocation.
         """
         timeout = self._hub.invoke_timeout if timeout is None else timeout
         deadline: float | None = None
@@ -193,7 +200,7 @@ class Downstream:
             raise HubTimeout(self._hub.api, timeout) from exc
 
     def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        """Return the deadlines of all calls that have `seconds`: few different ones."""
+        """The deadlines of all calls with this timeout. There are few different timeouts."""
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:
             now = asyncio.get_running_loop().time
@@ -204,7 +211,8 @@ class Downstream:
 
     async def _until_connected(self, deadline: float) -> None:
         if self._connection.state is HubConnectionState.CONNECTED:
-            await asyncio.sleep(0)  # it was lost during the call, or has come back since
+            # The connection was lost during the call, or has been established since.
+            await asyncio.sleep(0)
             return
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
@@ -268,7 +276,7 @@ class Downstream:
     def _attempt_failed(self, error: BaseException) -> None:
         previous = self._status
         self._status = HubStatus(previous.state, previous.since, describe_error(error))
-        # One line when something new is the matter, not one per attempt.
+        # A warning for each new error, not for each attempt that fails with the same error.
         level = logging.DEBUG if self._status == previous else logging.WARNING
         log.log(level, "hub %r: cannot connect: %s", self._hub.api, self._status.last_error)
 
@@ -278,7 +286,7 @@ class Downstream:
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
-        # The user's own retry policy is at work; it is obeyed while it lasts.
+        # The retry policy that the hub's author set decides until it gives up.
         self._enter_reconnecting(error)
 
     def _on_reconnected(self, connection_id: str | None) -> None:
@@ -307,7 +315,7 @@ MakeDownstream = Callable[[DownstreamHub, HubConnection, OnEvent | None], Downst
 
 
 class Downstreams(Mapping[str, Downstream]):
-    """The connections to all hubs by api; empty until `start`."""
+    """The downstream hubs by api; empty until `start`."""
 
     def __init__(
         self, hubs: Mapping[str, DownstreamHub], make_downstream: MakeDownstream = Downstream
@@ -330,7 +338,7 @@ class Downstreams(Mapping[str, Downstream]):
         return {api: downstream.status for api, downstream in self._downstreams.items()}
 
     def start(self, on_event: OnEvent | None) -> None:
-        """Build all connections, then let them connect. Raises `OrchestrationError`."""
+        """Build all connections, then begin to connect. Raises `OrchestrationError`."""
         for api, connection in build_connections(self._hubs).items():
             self._downstreams[api] = self._make_downstream(self._hubs[api], connection, on_event)
         for downstream in self._downstreams.values():
@@ -342,7 +350,7 @@ class Downstreams(Mapping[str, Downstream]):
             downstream.drain()
 
     async def stop(self) -> None:
-        """End all connections, side by side."""
+        """End all connections at the same time."""
         await asyncio.gather(*(each.stop() for each in self._downstreams.values()))
 
 
@@ -354,7 +362,7 @@ def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:
 def _for_hub(
     api: str, protocol_name: str, on_event: OnEvent
 ) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
-    async def hear(target: str, arguments: msgspec.Raw) -> None:
+    async def forward(target: str, arguments: msgspec.Raw) -> None:
         await on_event(api, target, Payload({protocol_name: arguments}))
 
-    return hear
+    return forward

@@ -1,6 +1,6 @@
-"""What a failed call is for its caller: the one mapping to a problem code and a text (GW-9, GW-17).
+"""Maps the exceptions of a failed call to a problem code and a text for its caller (GW-9, GW-17).
 
-The HTTP API answers with both, the gateway hub with the text.
+`http.api` answers with both, `clients.gateway_hub` with the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """`text` is for the caller, it may quote the hub."""
+    """Why a call failed. `text` is for the caller; it may contain the error text of the hub."""
 
     code: ProblemCode
     text: str
@@ -30,7 +30,7 @@ class UnwritableResult(Exception):
 
 
 def require_form(result: Payload, protocol_name: str) -> Raw:
-    """The form of a result in the caller's hub protocol. Raises `UnwritableResult`."""
+    """The result in the form of the caller's hub protocol. Raises `UnwritableResult`."""
     try:
         return result.form(protocol_name)
     except TranscodingError as exc:
@@ -39,9 +39,9 @@ def require_form(result: Payload, protocol_name: str) -> Raw:
 
 
 def call_failure(error: Exception, api: str) -> CallFailure | None:
-    """What `error` is for the caller of a method of the hub `api`.
+    """The failure that a caller of the hub `api` receives for `error`.
 
-    None for an exception that calls do not raise: the gateway itself is at fault.
+    None for an exception that calls do not raise, which is an error of the gateway itself.
     """
     match error:
         case RefusedCall():
