@@ -1,7 +1,7 @@
 """The one table of addresses: each path of the gateway, and which paths its hub may have (GW-5).
 
-Pure text, without HTTP: the orchestration checks the path of the gateway hub with it. Paths of the
-gateway ignore letter case, except for the files of the console.
+It imports no HTTP library, because `orchestration.orchestrator` checks the path of the gateway hub
+with it. Paths of the gateway ignore letter case, except for those of the console.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 API = "/api/Gateway"
-"""The HTTP API: calls and the listing of the orchestration."""
+"""Below it are calls and the list of hubs and routes."""
 _CALLS = f"{API}/hub"
 ORCHESTRATION = f"{API}/orchestration"
 HEALTH = "/healthz"
@@ -21,15 +21,15 @@ DEFAULT_GATEWAY_HUB_PATH = "/gatewayhub"
 
 CONSOLE_PAGE = "/"
 CONSOLE = "/console"
-"""Where the files of the console's page are."""
+"""Below it are the files of the console, and its status."""
 CONSOLE_STATUS = f"{CONSOLE}/status.json"
 
 SWAGGER = "/swagger"
-"""Leads to the page of Swagger UI."""
+"""Redirects to the page of Swagger UI."""
 SWAGGER_PAGE = f"{SWAGGER}/index.html"
 OPENAPI_DOCUMENT = f"{SWAGGER}/v1/swagger.json"
 ROOT_FROM_DOCUMENT = "/".join(".." for _ in OPENAPI_DOCUMENT.split("/")[2:])
-"""Relative, so that the prefix of a proxy stays (GW-12)."""
+"""The path ``/`` relative to the document, so that a proxy may add a prefix (GW-12)."""
 
 RESERVED = (API, HEALTH, CONSOLE, SWAGGER, "/livez", "/readyz", "/metrics")
 """Paths that the gateway hub cannot take, nor any path below them.
@@ -44,7 +44,7 @@ def call_path(api: str, key: str) -> str:
 
 
 class Endpoint(Enum):
-    """What the HTTP API serves besides calls."""
+    """The endpoints of `http.api` other than calls."""
 
     ORCHESTRATION = auto()
     HEALTH = auto()
@@ -52,7 +52,7 @@ class Endpoint(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The path of a call: hub and route as they are named there, decoded."""
+    """A call: the keys of the hub and the route as they are in the path, decoded."""
 
     api: str
     key: str
@@ -60,7 +60,7 @@ class Call:
 
 @lru_cache(maxsize=256)
 def find_endpoint(raw_path: str) -> Call | Endpoint | None:
-    """What the raw path of a request leads to; None for what the HTTP API does not serve."""
+    """The call or the endpoint at the raw path of a request; None if `http.api` has none there."""
     segments = path_segments(raw_path)
     lowered = tuple(segment.lower() for segment in segments)
     if lowered[:-2] == _CALL_SEGMENTS:
@@ -69,9 +69,10 @@ def find_endpoint(raw_path: str) -> Call | Endpoint | None:
 
 
 def path_segments(raw_path: str) -> list[str]:
-    """The segments of a request's raw path, each decoded by itself: ``%2F`` is part of one (GW-7).
+    """The segments of a raw path, each decoded on its own, so that one may contain ``%2F`` (GW-7).
 
-    One trailing slash is tolerated. What does not decode gives no segments, which match nothing.
+    One trailing slash is ignored. Returns an empty list, which matches no endpoint, if a segment is
+    not UTF-8.
     """
     raw_segments = raw_path.split("/")[1:]
     if len(raw_segments) > 1 and raw_segments[-1] == "":
@@ -93,36 +94,36 @@ _ENDPOINTS = {
 
 
 def at(path: str) -> str:
-    """The pattern of aiohttp's router for `path`, in any letter case."""
+    """The pattern for aiohttp's router that matches `path`, in any letter case."""
     return f"/{{path:(?i:{re.escape(path.removeprefix('/'))})}}"
 
 
 def at_or_below(*paths: str) -> str:
-    """The pattern of aiohttp's router for `paths` and all paths below, in any letter case."""
+    """The pattern for aiohttp's router that matches `paths` and all below, in any letter case."""
     names = "|".join(re.escape(path.removeprefix("/")) for path in paths)
     return rf"/{{path:(?i:{names})(?:/[\s\S]*)?}}"
 
 
 def gateway_hub_path(url: object) -> str:
-    """The path of a URL, or the path given, without a trailing slash.
+    """The path of the gateway hub, without a trailing slash.
 
-    Host and port have no meaning here, but must be valid. Raises ValueError with a text that says
-    what is wrong.
+    `url` is an http or https URL, or only a path. Host and port must be valid, but have no effect.
+    Raises ValueError with a text that says what is wrong.
     """
     if not isinstance(url, str):
         raise ValueError(f"must be text, not {type(url).__name__}")
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not hold blanks or control characters")
+        raise ValueError("must not contain spaces or control characters")
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise ValueError("is no URL") from exc
+        raise ValueError("is not a valid URL") from exc
     try:
         _ = parts.port
     except ValueError as exc:
         raise ValueError("its port must be a number from 0 to 65535") from exc
     if parts.scheme not in ("", "http", "https") or (parts.netloc and not parts.scheme):
-        raise ValueError("must be an http or https URL or just a path")
+        raise ValueError("must be an http or https URL or a path")
     path = parts.path.rstrip("/")
     if not path.startswith("/"):
         raise ValueError(
@@ -131,7 +132,7 @@ def gateway_hub_path(url: object) -> str:
     if any(character in path for character in "{}%") or not path.isascii():
         raise ValueError("its path must be plain ASCII without '%', '{' and '}'")
     if any(_lies_under(path, reserved) for reserved in RESERVED):
-        raise ValueError(f"{path} is taken by the gateway itself")
+        raise ValueError(f"{path} is used by the gateway itself")
     return path
 
 

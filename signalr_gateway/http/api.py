@@ -1,8 +1,8 @@
-"""The HTTP API: calls to hubs, the orchestration listing, health (GW-7 … GW-11, GW-28).
+"""The HTTP API: calls to hubs, the list of hubs and routes, health (GW-7 … GW-11, GW-28).
 
-It reads and checks requests and turns outcomes into answers. Where a call goes is `relay`'s
-decision, whether its arguments will do `arguments`', and `downstream` carries it out; `problem`
-says what a refusal looks like.
+It checks requests, reads their bodies and writes the answers. `routing.relay` finds the route of a
+call, `routing.arguments` splits the body, and `downstream.connection` makes the call. A failed call
+gets its code and text from `downstream.failures`, and its body from `http.problem`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-Id"
 
-_random = random.Random()  # seeded by the operating system; ids are no secrets
+_random = random.Random()  # request ids need not be secret
 _JSON = "application/json; charset=utf-8"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
@@ -50,7 +50,7 @@ class Refusal(Exception):
 
 
 class HttpApi:
-    """The handlers of one gateway, and what they need of it."""
+    """The request handlers of one gateway."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class HttpApi:
         self._limits = limits
 
     def add_to(self, app: web.Application) -> None:
-        """Serve the addresses of the API and of health, and all below them."""
+        """Handle requests to the paths of the API and of health, and to all paths below."""
         paths = addresses.at_or_below(addresses.API, addresses.HEALTH)
         app.router.add_route("*", paths, self._handle, expect_handler=_expect_later)
 
@@ -76,11 +76,12 @@ class HttpApi:
             _log_refusal(request, refusal.problem, request_id)
         except Exception:
             log.exception("request %s failed", request_id)
-            problem = Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to do this.")
+            detail = "The gateway failed to handle the request."
+            problem = Problem(ProblemCode.INTERNAL_ERROR, detail)
             response = problem_response(problem, request_id)
         response.headers[REQUEST_ID] = request_id
         if _awaits_permission(request):
-            response.force_close()  # whether it sends the body now, the caller alone knows
+            response.force_close()  # the gateway cannot know whether a body or a request follows
         return response
 
     async def _dispatch(self, request: web.Request) -> web.Response:
@@ -141,7 +142,7 @@ class HttpApi:
 
 
 def _result_response(result: Payload | None) -> web.Response:
-    """GW-8: nothing and null are an empty body, as callers of the original know it."""
+    """The answer of a call; without a body if the hub returned nothing or null (GW-8)."""
     text = b"" if result is None else bytes(require_form(result, "json"))
     if text in (b"", b"null"):
         return web.Response()
@@ -153,9 +154,9 @@ def _result_response(result: Payload | None) -> web.Response:
 
 @lru_cache(maxsize=256)
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type is ``application/json``, ``text/json`` or ``…+json``, in UTF-8.
+    """Whether a Content-Type is ``application/json``, ``text/json`` or ``application/…+json``.
 
-    One that names two charsets says nothing that two readers must understand alike.
+    A charset must be UTF-8. Two charsets are refused, because readers differ in which they use.
     """
     header = Message()
     header["Content-Type"] = content_type
@@ -170,7 +171,7 @@ def is_json(content_type: str) -> bool:
 
 
 def request_id_of(request: web.Request) -> str:
-    """The caller's id when it is short and harmless to log and echo, else a new one."""
+    """The caller's request id if it is safe to log and to send back, else a new one."""
     given = request.headers.get(REQUEST_ID, "")
     return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else f"{_random.getrandbits(128):032x}"
 
@@ -206,7 +207,7 @@ def _are_identity(encodings: Iterable[str]) -> bool:
 
 
 async def _expect_later(_request: web.Request) -> None:
-    """Leaves a caller that asks before it sends a body waiting, until the rest is known."""
+    """Send no 100 Continue yet: `_read_body` does, once everything but the body is checked."""
 
 
 def _awaits_permission(request: web.Request) -> bool:
@@ -215,10 +216,11 @@ def _awaits_permission(request: web.Request) -> bool:
 
 
 async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
-    """The whole body, of at most `limit` bytes and within `seconds`. Raises `Refusal`.
+    """Read the whole body, of at most `limit` bytes. Raises `Refusal`.
 
-    Neither a caller that sends drop by drop nor a chunk that breaks off, after which the parser
-    reports no end, may hold its handler for ever.
+    The timeout is for the whole body, so that a caller that sends one byte at a time does not keep
+    its handler. It also ends a request with a malformed chunk, after which the parser reports no
+    end of the body.
     """
     content, size = request.content, request.content_length
     if size is not None and size > limit:
@@ -230,7 +232,7 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
         return whole
     if _awaits_permission(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # nothing of the answer itself
+        request.writer.output_size = 0  # so that aiohttp does not count this as the answer
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -256,11 +258,11 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 
 
 _NOTHING_WAS_SENT = frozenset({ProblemCode.HUB_UNAVAILABLE, ProblemCode.GATEWAY_DRAINING})
-"""The caller may send it again. After a lost connection it may not: the hub may have run it."""
+"""Problems after which the caller can repeat the call: the hub has not received it."""
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:
-    """The whole answer."""
+    """The response with this problem, its headers and, if the call can be repeated, Retry-After."""
     headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)}
     if problem.code in _NOTHING_WAS_SENT:
         headers["Retry-After"] = "1"
@@ -270,12 +272,12 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         headers=headers,
     )
     if problem.code is ProblemCode.BODY_TIMEOUT:
-        response.force_close()  # where the rest of that body ends, nobody knows
+        response.force_close()  # the end of the body, and so the next request, cannot be found
     return response
 
 
 _LOG_LEVELS: Mapping[ProblemCode, int] = {
-    # The hub's own connection logs why it is down; a line for every call would bury it.
+    # HUB_UNAVAILABLE is not here: `downstream.connection` logs once why the hub is down.
     ProblemCode.HUB_ERROR: logging.INFO,
     ProblemCode.HUB_CONNECTION_LOST: logging.WARNING,
     ProblemCode.HUB_TIMEOUT: logging.WARNING,
@@ -288,7 +290,7 @@ def _log_refusal(request: web.Request, problem: Problem, request_id: str) -> Non
         level,
         "%s %s: %s (request %s)",
         request.method,
-        request.rel_url.raw_path,  # still escaped, so it cannot forge lines
+        request.rel_url.raw_path,  # still escaped, so that it contains no line ends
         problem.code.code,
         request_id,
     )

@@ -1,7 +1,7 @@
-"""The console: one page at ``/`` that shows the gateway at work, and the status it polls.
+"""The console: a page at ``/`` that shows hubs, routes and events, and the status that it polls.
 
-The page's own files lie in ``console/``. It is served with a Content-Security-Policy that allows
-nothing but these files and this origin, so it needs no inline script or style.
+The files of the page are in ``console/``. The Content-Security-Policy allows only this origin, and
+no inline scripts or styles.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Status(msgspec.Struct, rename="camel"):
 def add_console(
     app: web.Application, downstreams: Downstreams, hub: GatewayHubParts | None
 ) -> None:
-    """Serve the page, its files and its status."""
+    """Serve the page, its files and its status. `hub` is None if the gateway hub is off."""
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
         app.router.add_get(path, _file((directory / name).read_bytes(), content_type))

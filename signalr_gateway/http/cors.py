@@ -1,10 +1,9 @@
-"""Which web pages may use the gateway: one list of origins for all of it (GW-26a).
+"""Decides which web pages may use the gateway, with one list of origins for all paths (GW-26a).
 
-A browser says with `Origin` which page a request comes from, and asks before it sends most of what
-pages want to send. Pages of the listed origins get what they ask for, with credentials; the
-library's `CorsPolicy` decides on the headers. What browsers send for any page without asking is
-refused to others than those and the gateway's own: WebSockets, and POSTs that a form could make.
-Programs that are no browsers send no `Origin`.
+The list allows requests with credentials; the library's `CorsPolicy` writes the headers. Browsers
+send some requests of any page without a preflight: WebSocket upgrades, and POSTs that a form can
+make. These are refused unless the page's origin is listed or is the gateway's own. Requests without
+an `Origin` header, which programs other than browsers send, are not checked.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ log = logging.getLogger(__name__)
 
 _PREFLIGHT_SECONDS = 600
 _EXPOSED = f"{REQUEST_ID}, Retry-After"
-_ASKED_FOR_BY_NOBODY = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
-"""Media types of bodies that browsers send for any page."""
+_SAFELISTED_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+"""Media types of bodies that browsers send without a preflight."""
 
 
 class OriginGuard:
-    """Decides about origins; `allowed` are those beside the gateway's own."""
+    """Checks the origins of requests. `allowed` are origins in addition to the gateway's own."""
 
     def __init__(self, allowed: Collection[str]) -> None:
         self._policy = CorsPolicy(
@@ -43,7 +42,7 @@ class OriginGuard:
         self._refused = 0
 
     def guard(self, app: web.Application) -> None:
-        """Apply it to every request of `app`."""
+        """Check every request of `app`."""
         app.middlewares.append(self._middleware())
         if self._has_list:
             app.on_response_prepare.append(self._prepare)
@@ -55,9 +54,9 @@ class OriginGuard:
             if origin is None:
                 return await handler(request)
             preflight = self._policy.preflight(request.method, request.headers)
-            if preflight is not None:  # without a list it is a 405, as ever
+            if preflight is not None:  # None without a list: the handler answers 405
                 return response_of(preflight)
-            if _is_sent_unasked(request) and not (
+            if _needs_no_preflight(request) and not (
                 self._policy.allows(request.headers) or is_own_origin(origin, request.headers)
             ):
                 return self._refuse(request, origin)
@@ -68,7 +67,7 @@ class OriginGuard:
     def _refuse(self, request: web.Request, origin: str) -> web.Response:
         self._refused += 1
         shown = shortened(origin)
-        text = "a request of a page of %r was refused (%d so far)"
+        text = "refused a request of a web page of %r (%d so far)"
         log.log(thinned(logging.WARNING, self._refused), text, shown, self._refused)
         detail = f"Pages of {shown} may not use this gateway; the option allowed_origins sets this."
         return problem_response(
@@ -76,21 +75,21 @@ class OriginGuard:
         )
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        """A page may read the answer, be it an error or a stream."""
+        """Add the headers that let a page read the answer."""
         if response.status == 101:
             return
         mark_origin(self._policy, request, response)
         if "Origin" not in response.headers.getall("Vary", []):
-            response.headers.add("Vary", "Origin")  # also where a cache asks first, and no page
+            response.headers.add("Vary", "Origin")  # for caches, also if there is no `Origin`
 
 
-def _is_sent_unasked(request: web.Request) -> bool:
-    """Whether browsers send this for any page, and it may do more than be read.
+def _needs_no_preflight(request: web.Request) -> bool:
+    """Whether browsers send this request for any page, and it has an effect.
 
-    What the page may read is decided by headers of the answer; before a body of JSON goes out,
-    browsers ask.
+    Plain GETs have none, and the headers of the answer decide whether the page may read it. Before
+    a POST of JSON, browsers send a preflight.
     """
     if request.method in ("GET", "HEAD"):
         return "websocket" in request.headers.get("Upgrade", "").lower()
-    media_type = request.headers.get("Content-Type", _ASKED_FOR_BY_NOBODY[0]).partition(";")[0]
-    return request.method == "POST" and media_type.strip().lower() in _ASKED_FOR_BY_NOBODY
+    media_type = request.headers.get("Content-Type", _SAFELISTED_TYPES[0]).partition(";")[0]
+    return request.method == "POST" and media_type.strip().lower() in _SAFELISTED_TYPES

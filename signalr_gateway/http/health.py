@@ -1,4 +1,7 @@
-"""What `GET /healthz` says (GW-28): pure, from the states of the hubs to the answer's text."""
+"""The body of the answer to `GET /healthz`, made from the states of the hubs (GW-28).
+
+`http.api` serves it.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ def hub_health(status: HubStatus) -> HubHealth:
 
 
 def overall_status(statuses: Mapping[str, HubStatus]) -> str:
-    """``ok``, or ``degraded`` when a hub is not connected; the gateway serves in both."""
+    """``ok``, or ``degraded`` if a hub is not connected."""
     connected = all(status.state is HubState.CONNECTED for status in statuses.values())
     return "ok" if connected else "degraded"
 
 
 def health(statuses: Mapping[str, HubStatus]) -> bytes:
-    """The JSON text."""
+    """The JSON text of the answer."""
     hubs = {api: hub_health(status) for api, status in statuses.items()}
     return msgspec.json.encode(Health(overall_status(statuses), hubs))
 
 
 def timestamp(moment: datetime) -> str:
-    """``2026-11-24T12:00:00Z``: whole seconds, UTC."""
+    """The moment in UTC and whole seconds: ``2026-11-24T12:00:00Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

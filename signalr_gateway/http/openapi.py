@@ -1,9 +1,9 @@
-"""The OpenAPI document of one gateway, made from its orchestration (GW-12): pure, data to text.
+"""The OpenAPI document of one gateway, made from its orchestration (GW-12).
 
-One path for each route that takes calls, with the answers of the table in `problem`; routes that
-only receive have none. Shapes of answers are those of the structs that are encoded, so document and
-answers cannot drift apart. Receive keys never appear: they have no part in calls over HTTP. How the
-document is served is `swagger_page`'s business.
+The document has one path for each route that takes calls, with the problems of
+`routing.problem_code`. The schemas of answers come from the Structs that are encoded as answers, so
+that they always match. Receive keys are not in the document: calls over HTTP do not need them.
+`http.swagger_page` serves the document.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ Node = dict[str, Any]
 
 _GATEWAY_TAG = "gateway"
 _EXAMPLE_REQUEST_ID = "6f3c1a52e0b94d7c8a1f0b2d3e4c5a69"
-_EXAMPLES_WITHOUT_KNOWLEDGE = (b"[]", b'["text",1]')
-"""Shown for a route whose author gave none: what a body looks like, if not what the hub takes."""
+_DEFAULT_EXAMPLES = (b"[]", b'["text",1]')
+"""The bodies for a route without `examples`. They show the form of a body only, since the
+parameters of the hub method are unknown."""
 
 _ANY_OPERATION = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
 
@@ -60,12 +61,12 @@ def openapi_document(orchestrator: Orchestrator) -> bytes:
 def _description(orchestrator: Orchestrator) -> str:
     text = (
         "A call through a route invokes the method of its hub with the items of the body as"
-        " arguments, and waits for its completion. Problem answers have a stable `code`. An"
-        " `X-Request-Id` is taken over from the request and comes back with each answer."
+        " arguments, and waits for its completion. Problem answers have a stable `code`. Each"
+        " answer has an `X-Request-Id`: that of the request, or a new one."
     )
     if orchestrator.start_gateway_hub:
         path = orchestrator.gateway_hub_path
-        text += f"\n\nWhat the hubs send goes to the SignalR clients of `{path}`."
+        text += f"\n\nEvents of the hubs go to the SignalR clients of `{path}`."
     return text
 
 
@@ -82,7 +83,7 @@ def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
 
 
 def _call(route: HubRoute) -> Node:
-    """A POST to one route: its arguments, result and problems (GW-7, GW-8, GW-9)."""
+    """The POST of one route: its arguments, result and problems (GW-7, GW-8, GW-9)."""
     return {
         "tags": [route.api],
         "summary": route.summary or f"Calls {route.invoke_method}",
@@ -90,11 +91,11 @@ def _call(route: HubRoute) -> Node:
             f"Invokes `{route.invoke_method}` of the hub `{route.api}`, which has"
             f" {route.invoke_timeout:g} seconds to answer."
         ),
-        # The parts are quoted, so that no two routes get the same id.
+        # The keys are quoted, so that two routes never have the same id.
         "operationId": ":".join(["call", quote(route.api, safe=""), quote(route.key, safe="")]),
         "requestBody": {
             "required": True,
-            "description": "The arguments, in order; each reaches the hub as it is written.",
+            "description": "The arguments in order. They reach the hub unchanged.",
             "content": {
                 "application/json": {
                     "schema": {"type": "array", "maxItems": MAXIMUM_ARGUMENTS, "items": {}},
@@ -117,12 +118,12 @@ def _call(route: HubRoute) -> Node:
 
 
 def _body_examples(route: HubRoute) -> Node:
-    bodies = route.examples or map(msgspec.Raw, _EXAMPLES_WITHOUT_KNOWLEDGE)
+    bodies = route.examples or map(msgspec.Raw, _DEFAULT_EXAMPLES)
     return {f"example-{number}": {"value": body} for number, body in enumerate(bodies, 1)}
 
 
 def _listing() -> Node:
-    """The list of hubs and routes (GW-11)."""
+    """The GET of the list of hubs and routes (GW-11)."""
     filters = {"apiKey": "api", "routeKey": "key"}
     return {
         "tags": [_GATEWAY_TAG],
@@ -145,10 +146,10 @@ def _listing() -> Node:
 
 
 def _health() -> Node:
-    """The health answer (GW-28)."""
+    """The GET of health (GW-28)."""
     return {
         "tags": [_GATEWAY_TAG],
-        "summary": "Tells whether the hubs are connected",
+        "summary": "Shows whether the hubs are connected",
         "operationId": "health",
         "responses": {
             "200": _answer("The gateway serves; each hub with its state.", _schema_of(Health)),
@@ -170,7 +171,7 @@ def _answer(description: str, schema: Node, examples: Node | None = None) -> Nod
 
 
 def _problems(codes: Iterable[ProblemCode]) -> Node:
-    """References by status. A status is described with all its codes, wherever it is named."""
+    """References to the problem responses of these codes, by status."""
     return {
         str(code.status.value): {"$ref": f"#/components/responses/{_response_name(code.status)}"}
         for code in codes
@@ -225,7 +226,7 @@ def _headers() -> Node:
         return {"description": description, "required": True, "schema": {"type": kind}}
 
     return {
-        "X-Request-Id": header("The caller's id of the request, or one made here.", "string"),
+        "X-Request-Id": header("The id of the request: the caller's, or a new one.", "string"),
         "Allow": header("The methods that are allowed.", "string"),
         "Retry-After": header("Seconds after which to try again.", "integer"),
     }

@@ -1,4 +1,4 @@
-"""What a refused or failed call looks like: RFC 9457 problem details with stable codes (GW-9)."""
+"""The body of a refused or failed request: RFC 9457 problem details with stable codes (GW-9)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class ProblemBody(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One answer. `headers` are those beside the content type, such as Allow or Retry-After."""
+    """One problem answer. `headers` are its headers besides Content-Type, such as Allow."""
 
     code: ProblemCode
     detail: str
     headers: tuple[tuple[str, str], ...] = ()
 
     def body(self, request_id: str) -> bytes:
-        """The JSON text."""
+        """The JSON text of the answer."""
         return msgspec.json.encode(
             ProblemBody(
                 type=_TYPE_PREFIX + self.code.code,

@@ -1,9 +1,9 @@
-"""The interactive page at ``/swagger/index.html`` and the document it shows (GW-12).
+"""Serves Swagger UI at ``/swagger/index.html``, and the OpenAPI document that it shows (GW-12).
 
-The page is Swagger UI, whose own files come from the installed package swagger-ui-py (extra
-``swagger``); its code for servers is not used. Without it the page says what to install, while the
-document is served all the same. Nothing comes from other hosts, all addresses are relative so that
-a proxy may add a prefix, and letter case does not matter.
+The files of Swagger UI come from the installed package swagger-ui-py (extra ``swagger``), whose
+code is not used. Without the package the page says what to install; the document is served in both
+cases. The page loads nothing from other hosts. Its addresses are relative, so that a proxy may add
+a prefix.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _text(body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) ->
 
 
 def _file(path: Path, content_type: str) -> _Handler:
-    """Of those with much text browsers keep a copy: it is sent again only when it has changed."""
+    """Serve a file with validators, so that browsers load it again only after a change."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(path, headers={**_HEADERS, "Content-Type": content_type})
@@ -92,7 +92,7 @@ def _file(path: Path, content_type: str) -> _Handler:
 
 
 def _redirect(target: str) -> _Handler:
-    """Relative to the address as the browser knows it, a proxy's prefix included."""
+    """Redirect to a relative address, so that the prefix of a proxy stays."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         raise web.HTTPMovedPermanently(target)

@@ -171,7 +171,7 @@ async def test_what_is_refused_is_logged_with_moderation(
     logged = [record.getMessage() for record in caplog.records if "refused" in record.msg]
     shown = "https://" + "x" * 55 + "…"
     assert logged == [
-        f"a request of a page of {shown!r} was refused ({count} so far)" for count in (1, 10)
+        f"refused a request of a web page of {shown!r} ({count} so far)" for count in (1, 10)
     ]
 
 
