@@ -1,8 +1,8 @@
-"""The composition root: builds the gateway's parts, gives them addresses, starts and stops them.
+"""Builds the gateway's parts, maps their paths, starts and stops them.
 
-Start: downstream connections are built with their handlers, then connect in the background; the
-gateway serves at once. Stop: new calls are refused while those under way get time to end
-(`runner`), clients are told, and only then the downstream connections close.
+At start the downstream connections are built, and connect in the background while the gateway
+already serves. At a stop, new calls are refused, and the connections of clients are closed. After
+that `serving.runner` waits for requests under way, and the downstream connections are closed last.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 OptionsT = TypeVar("OptionsT", HubOptions, EndpointOptions)
 
 GATEWAY = web.AppKey("gateway", Gateway)
-"""Where an application made here keeps its parts."""
+"""The key of the parts in an application of `create_app`."""
 
 
 def create_app(
@@ -50,22 +50,22 @@ def create_app(
     swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
 ) -> web.Application:
-    """The gateway of a finished orchestration as an aiohttp application; see `runner`.
+    """The gateway of a complete orchestration as an aiohttp application.
 
-    `limits` bounds requests and clients. `hub_options` and `endpoint_options` are the other options
-    of the gateway hub and of its path. Raises ValueError when one of them has a value for what
-    `limits` sets. Starting the application raises `OrchestrationError` when a hub's
-    `build_hub_connection` fails.
+    Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
+    `endpoint_options` are the other options of the gateway hub and of its path. Raises ValueError
+    if one of them sets an option that belongs in `limits`. Starting the application raises
+    `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
     app = web.Application()
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
-    app.on_shutdown.append(_drain)  # before the hub's clients are told, which may take a while
+    app.on_shutdown.append(_drain)  # first: closing the clients' connections may take a while
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
-    # First, since addresses are tried in order and its calls are the busiest.
+    # The router tries paths in this order, and calls are the most frequent requests.
     HttpApi(relay, downstreams, limits).add_to(app)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
@@ -89,9 +89,9 @@ def create_app(
 
 
 def _limited(options: OptionsT, limits: Limits) -> OptionsT:
-    """The options with the values that `limits` has for them.
+    """The options with the values of the fields that `limits` has under the same names.
 
-    Raises ValueError when they have a value of their own for one of these.
+    Raises ValueError if `options` sets one of these itself.
     """
     kind = type(options)
     default = kind()
@@ -126,7 +126,7 @@ def _map_gateway_hub(
 
 
 def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """The orchestration bounds the groups of the gateway hub, which are channels, and no client."""
+    """The options with limits of groups that admit all channels, which are groups of this hub."""
     return replace(
         options,
         maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
@@ -142,7 +142,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     hubs = [downstream.hub for downstream in gateway.downstreams.values()]
     routes = sum(len(hub.routes) for hub in hubs)
     event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    text = "gateway started on %s, number of hubs: %d, of routes: %d"
+    text = "gateway started on %s (hubs: %d, routes: %d)"
     log.info(text, event_loop, len(hubs), routes)
     yield
     await gateway.downstreams.stop()
@@ -150,6 +150,6 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _drain(app: web.Application) -> None:
-    log.info("gateway stops: no more calls are taken")
+    log.info("gateway stopping: new calls are refused")
     app[GATEWAY].gate.close()
     app[GATEWAY].downstreams.drain()

@@ -1,9 +1,8 @@
-"""Who is still served while the gateway stops, and how many are under way (GW-9).
+"""Decides which requests are still served while the gateway stops, and counts them (GW-9).
 
-From the first moment of the end whoever comes anew is refused with a problem, and the connection it
-came on closes with the answer, while requests under way go on; the address stays open meanwhile, so
-that nobody finds it shut who could have been told why. When it ends, and for how long that may
-take, is decided by `serving`.
+Once a stop has begun, a new request gets a problem answer, and its connection is closed.
+Requests under way continue. The listener stays open meanwhile, so that clients receive an answer
+rather than a connection error. `serving.runner` decides how long to wait.
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ from ..routing.problem_code import ProblemCode
 
 
 class Gate:
-    """Lets requests in until it is closed, and counts those inside."""
+    """Passes requests on until it is closed, and counts those under way."""
 
     def __init__(self, hub_path: str | None) -> None:
-        """`hub_path` is where clients have connections that end in an order of their own."""
+        """`hub_path` is the path of the gateway hub, None if it is off."""
         self._hub_path = None if hub_path is None else hub_path.lower()
-        self._inside = 0
+        self._under_way = 0
         self._closed = False
         self._empty = asyncio.Event()
 
     def close(self) -> None:
-        """From now on only those pass who belong to something under way."""
+        """Refuse new requests, except for health and for existing connections to the hub."""
         self._closed = True
 
     async def wait_until_empty(self) -> None:
-        """Until no request is under way, of those that came before it was closed or after."""
-        while self._inside:
+        """Return when no request is under way."""
+        while self._under_way:
             self._empty.clear()
             await self._empty.wait()
 
     def guard(self, app: web.Application) -> None:
-        """Make every request of `app` pass here first."""
+        """Apply the gate to every request of `app`."""
         app.middlewares.append(self._middleware())
 
     def _middleware(self) -> Middleware:
@@ -50,12 +49,12 @@ class Gate:
             if self._closed and not self._may_pass(request):
                 response: web.StreamResponse = _refusal(request)
             else:
-                self._inside += 1
+                self._under_way += 1
                 try:
                     response = await handler(request)
                 finally:
-                    self._inside -= 1
-                    if not self._inside:
+                    self._under_way -= 1
+                    if not self._under_way:
                         self._empty.set()
             if self._closed:
                 response.force_close()
@@ -65,7 +64,7 @@ class Gate:
 
     def _may_pass(self, request: web.Request) -> bool:
         path = request.path.lower().rstrip("/")
-        # Clients that poll or post for a connection they have must hear how it ends.
+        # Polls and POSTs of existing connections carry the Close message and what precedes it.
         return path == HEALTH or (path == self._hub_path and "id" in request.query)
 
 

@@ -1,4 +1,4 @@
-"""The parts of one running gateway, for those who show or test it; `app` puts them together."""
+"""The parts of one running gateway. `serving.app` creates them; `serving.runner` uses the gate."""
 
 from __future__ import annotations
 

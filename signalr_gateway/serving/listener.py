@@ -1,7 +1,7 @@
 """Serves aiohttp applications on addresses, until a signal stops the process.
 
 The address is bound before anything starts, so that a bind failure is the only error reported. It
-is released after the last response (`runner`).
+is released after the last response. `serving.runner` runs and stops the application.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .runner import GatewayRunner
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted. A burst of clients fills the default of 128."""
+"""Connections that may wait to be accepted. A burst of clients fills aiohttp's default of 128."""
 _ACCEPTED_AT_ONCE = 32
-"""The `backlog` given to asyncio, which is also how often it calls accept in one turn of the loop.
+"""The `backlog` given to asyncio, which calls accept that often in one turn of the event loop.
 
-Without free descriptors each of these calls fails and is reported.
+If no descriptor is free, each of these calls fails and is reported to the exception handler.
 """
 
 
@@ -36,7 +36,7 @@ class CannotListen(Exception):
 
 
 class Address:
-    """A host and port that are bound, made by `taken`. It can serve one application, once."""
+    """A bound host and port, as `taken` returns it. It can serve one application, once."""
 
     def __init__(self, scheme: str, headers_timeout: float) -> None:
         self._scheme = scheme
@@ -62,7 +62,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The base URL, with the port that was taken."""
+        """The base URL, with the port that is bound."""
         assert self._server is not None
         host, port = self._server.sockets[0].getsockname()[:2]
         return (
@@ -79,7 +79,7 @@ class Address:
 
     @asynccontextmanager
     async def serving(self, app: web.Application) -> AsyncIterator[str]:
-        """Serve `app` while the context lasts; gives the base URL.
+        """Serve `app` while the context lasts; yields the base URL.
 
         Raises `CannotListen`, and any exception raised while `app` starts.
         """
@@ -118,9 +118,9 @@ async def taken(
 ) -> AsyncIterator[Address]:
     """Bind an address while the context lasts; connections are accepted once it serves.
 
-    Port 0 binds a free port; with an `ssl_context` the scheme is https. A connection is closed that
-    has not completed its TLS handshake, or after that its request head, within
-    `limits.headers_timeout`. Raises `CannotListen`.
+    Port 0 binds a free port; with an `ssl_context` the scheme is https. A connection is closed if
+    its TLS handshake, or later a request head, takes longer than `limits.headers_timeout`. Raises
+    `CannotListen`.
     """
     address = Address("http" if ssl_context is None else "https", limits.headers_timeout)
     with _bind_failures_reported(f"{host}:{port}"):
@@ -140,7 +140,10 @@ async def serving(
     *,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[str]:
-    """Both steps at once: see `taken` and `Address.serving`."""
+    """Bind an address and serve `app` there while the context lasts; yields the base URL.
+
+    See `taken` and `Address.serving`.
+    """
     async with (
         taken(host, port, ssl_context, limits=limits) as address,
         address.serving(app) as url,
@@ -150,7 +153,7 @@ async def serving(
 
 @contextmanager
 def _bind_failures_reported(place: str) -> Iterator[None]:
-    """Raise `CannotListen` in place of what the system or a codec raises about an address."""
+    """Raise `CannotListen` in place of the errors that binding an address raises."""
     try:
         yield
     except (OSError, OverflowError, ValueError) as exc:
@@ -162,9 +165,9 @@ def _bind_failures_reported(place: str) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """While the context lasts, the first SIGINT or SIGTERM sets the event that it gives.
+    """While the context lasts, the first SIGINT or SIGTERM sets the event that it yields.
 
-    The second one has its default effect: it ends the process at once.
+    The second signal has its default effect: it ends the process at once.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()

@@ -1,7 +1,8 @@
 """File descriptors: the limit of the process, and what is logged when none is free.
 
-Each connection takes one. The command line raises the limit as far as the system allows. A listener
-that cannot accept logs one line a minute; established connections are served on.
+Each connection needs one. The commands ``run`` and ``demo`` raise the limit as far as the system
+allows. While a listener cannot accept, one line a minute is logged; established connections are
+still served.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 RESERVE = 64
-"""Descriptors beside those of clients: hubs, listeners, files, the event loop."""
+"""Descriptors that the process needs besides those of clients: hubs, listeners, files."""
 BETWEEN_LINES = 60.0
 """Seconds between two lines about the same shortage."""
 
@@ -28,7 +29,7 @@ _Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 def raise_limit() -> int | None:
     """Raise the soft limit of this process to the hard one.
 
-    Returns the soft limit then in force, None for no limit.
+    Returns the resulting soft limit, None for no limit.
     """
     if sys.platform == "win32":
         return None
@@ -40,7 +41,7 @@ def raise_limit() -> int | None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
         except (OSError, ValueError):
-            pass  # some systems name a hard limit that they do not grant
+            pass  # some systems report a hard limit that they do not grant
     return None if soft == resource.RLIM_INFINITY else soft
 
 

@@ -55,7 +55,7 @@ class RequestHeads:
 
 
 class WatchedConnection(asyncio.Protocol):
-    """A protocol that passes everything on to aiohttp's, and starts the deadline of each head.
+    """Passes all calls on to aiohttp's protocol, and starts the deadline of each request head.
 
     It is the transport's protocol only while no request is served.
     """
@@ -82,7 +82,7 @@ class WatchedConnection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._deadlines.start(self)
         self._protocol.connection_made(transport)
 

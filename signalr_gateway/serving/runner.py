@@ -1,7 +1,8 @@
-"""Runs the gateway's application, and ends it in good order (GW-9, GW-10).
+"""Runs the gateway's application, and stops it in a fixed order (GW-9, GW-10).
 
-The order: whoever comes anew is refused (`draining`) and clients are told, while what is under way
-gets time to end; then the address is given up; and only then connections and tasks are cut off.
+First new requests are refused (`serving.draining`), clients of the gateway hub are disconnected,
+and requests under way get time to end. Then `serving.listener` closes the address. Last, remaining
+connections and tasks are ended.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ SHUTDOWN_TIMEOUT = 10.0
 KEEP_ALIVE_TIMEOUT = 75.0
 """Seconds that a connection may wait for its next request."""
 _CUT_OFF_TIMEOUT = 0.1
-"""Seconds that those get to notice which have not ended by then."""
+"""Seconds that the requests still under way after that get to handle their cancellation."""
 
 
 class GatewayRunner(web.AppRunner):
-    """A runner with what the gateway needs: a caller that goes away cancels its call.
+    """An aiohttp runner for an application of `create_app`, with the settings that it needs.
 
-    No access log: a line per request costs more than the request, and addresses may hold tokens.
+    A call is cancelled when its caller disconnects. There is no access log, because it would show
+    tokens in URLs. `shutdown_timeout` is the time in seconds that requests under way get to end.
     """  # GW-10
 
     def __init__(self, app: web.Application, *, shutdown_timeout: float = SHUTDOWN_TIMEOUT) -> None:
@@ -38,12 +40,15 @@ class GatewayRunner(web.AppRunner):
             shutdown_timeout=_CUT_OFF_TIMEOUT,
             keepalive_timeout=KEEP_ALIVE_TIMEOUT,
         )
-        self._patience = shutdown_timeout
-        self._told = False
+        self._drain_timeout = shutdown_timeout
+        self._is_shut_down = False
 
     async def drain(self) -> None:
-        """End what is under way, while those who come anew still get an answer."""
-        deadline = asyncio.get_running_loop().time() + self._patience
+        """Shut down, and wait until the requests under way end or the timeout has passed.
+
+        New requests are answered meanwhile.
+        """
+        deadline = asyncio.get_running_loop().time() + self._drain_timeout
         await self.shutdown()
         gateway = self.app.get(GATEWAY)
         if gateway is not None:
@@ -52,12 +57,12 @@ class GatewayRunner(web.AppRunner):
                     await gateway.gate.wait_until_empty()
 
     async def shutdown(self) -> None:
-        """Tell the application, once; it tells its clients."""
-        if self.server is not None and not self._told:  # the former once it has started
-            self._told = True
+        """Shut the application down, once: it refuses new calls and disconnects its clients."""
+        if self.server is not None and not self._is_shut_down:  # no server: not started
+            self._is_shut_down = True
             await super().shutdown()
 
     async def cleanup(self) -> None:
-        """End everything: `drain`, and then what is left."""
+        """Stop the application: `drain`, then end what is left."""
         await self.drain()
         await super().cleanup()

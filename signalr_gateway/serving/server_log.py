@@ -1,4 +1,4 @@
-"""The log of aiohttp's server, without values of requests (GW-28)."""
+"""The log of aiohttp's HTTP server, without values of requests (GW-28)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ else:
 
 
 class ServerLog(_Adapter):
-    """The HTTP server's log, without what it quotes of requests that it cannot read.
+    """The logger of aiohttp's HTTP server, without the texts of requests that it cannot parse.
 
-    The parser's errors show the line they failed on, be it an Authorization header or an address
-    with a token in its query.
+    The parser's errors quote the line with the mistake, which may be an Authorization header or a
+    URL with a token in its query.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,6 @@ class ServerLog(_Adapter):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
         if isinstance(error, HttpProcessingError):
-            self.logger.debug("refused what is no HTTP request: %s", type(error).__name__)
+            self.logger.debug("refused an invalid HTTP request: %s", type(error).__name__)
         else:
             super().log(level, msg, *args, **kwargs)

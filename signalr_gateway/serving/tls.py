@@ -1,7 +1,7 @@
-"""Certificates for https: the pair that the gateway serves with, and one that the demo makes.
+"""Certificates for https: the pair that the gateway serves with, and one that the demo generates.
 
-What is wrong with a pair is found here, before anything listens, and said in one line. Which
-certificates the gateway itself trusts, towards hubs on https, is an option of each hub.
+A pair is checked before the gateway listens, and an error is one line. Which certificates of hubs
+the gateway trusts is an option of each hub (`config.hubs`).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _OPENSSL_SECONDS = 60
 
 
 class UnusableCertificate(Exception):
-    """There is no serving with this pair; `str()` is one line that says which file and why."""
+    """The pair cannot be used; `str()` is one line that names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificatePair:
-    """Two PEM files: the certificate, with those that lead to its authority, and its key."""
+    """Two PEM files: the certificate with its intermediate certificates, and the private key."""
 
     certificate: Path
     key: Path
 
 
 def server_context(pair: CertificatePair) -> ssl.SSLContext:
-    """What a server needs to offer https with `pair`. Raises `UnusableCertificate`."""
+    """The `SSLContext` of a server that serves https. Raises `UnusableCertificate`."""
     _require_readable("certificate", pair.certificate)
     _require_readable("key", pair.key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -43,12 +43,12 @@ def server_context(pair: CertificatePair) -> ssl.SSLContext:
         problem = (
             "does not belong to the certificate"
             if exc.reason == "KEY_VALUES_MISMATCH"
-            else "is no private key in PEM form"
+            else "is not a private key in PEM format"
         )
         raise UnusableCertificate(f"the key {str(pair.key)!r} {problem}") from exc
     except _Encrypted as exc:
         raise UnusableCertificate(
-            f"the key {str(pair.key)!r} is protected by a password; the gateway needs it without"
+            f"the key {str(pair.key)!r} is encrypted; the gateway needs one without a password"
         ) from exc
     return context
 
@@ -67,7 +67,7 @@ def _require_certificate(path: Path) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError as exc:
         raise UnusableCertificate(
-            f"the certificate {str(path)!r} is no certificate in PEM form"
+            f"the certificate {str(path)!r} is not a certificate in PEM format"
         ) from exc
 
 
@@ -76,7 +76,7 @@ class _Encrypted(Exception):
 
 
 def _no_password() -> str:
-    # Without it OpenSSL asks at the terminal, which a service does not have.
+    # Without this function OpenSSL asks for the password at the terminal.
     raise _Encrypted
 
 
@@ -101,15 +101,16 @@ authorityKeyIdentifier = keyid
 
 @contextmanager
 def self_signed_pair() -> Iterator[CertificatePair]:
-    """A pair for localhost and 127.0.0.1, made by the program ``openssl`` in a folder of its own.
+    """Generate a pair for localhost and 127.0.0.1 with the program ``openssl``.
 
-    The folder is private and goes when the context ends. Raises `UnusableCertificate`.
+    The files are in a private folder, which is deleted at the end of the context. Raises
+    `UnusableCertificate`.
     """
     openssl = shutil.which("openssl")
     if openssl is None:
         raise UnusableCertificate(
-            "a self-signed certificate is made by the program openssl, which is not on PATH;"
-            " install it, or name a pair of your own with --certificate and --key"
+            "generating a self-signed certificate needs the program openssl, which is not on PATH;"
+            " install it, or use a pair of your own with --certificate and --key"
         )
     with tempfile.TemporaryDirectory(prefix="signalr-gateway-") as name:
         folder = Path(name)
@@ -138,4 +139,4 @@ def _run_openssl(*command: str) -> None:
     if result.returncode:
         lines = result.stderr.decode(errors="replace").split("\n")
         reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
-        raise UnusableCertificate(f"openssl could not make a certificate: {reason}")
+        raise UnusableCertificate(f"openssl could not generate a certificate: {reason}")

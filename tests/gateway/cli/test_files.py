@@ -359,6 +359,6 @@ async def test_the_demo_says_when_openssl_is_missing(tmp_path: Path) -> None:
         exit_code, errors = await demo.ended()
     assert exit_code == 2
     assert errors == (
-        "signalr-gateway: a self-signed certificate is made by the program openssl, which is"
-        " not on PATH; install it, or name a pair of your own with --certificate and --key\n"
+        "signalr-gateway: generating a self-signed certificate needs the program openssl, which is"
+        " not on PATH; install it, or use a pair of your own with --certificate and --key\n"
     )

@@ -356,7 +356,7 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         output = await running.stop_and_read()
     for event in (
         "listening on http://127.0.0.1:",
-        ", number of hubs: 8",
+        " (hubs: 8, routes: ",
         "hub 'talk': connected",
         "hub 'talk': connection lost: ",
         "hub 'gone': cannot connect: ",
@@ -366,16 +366,16 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         "hub 'closing': connection lost: The server closed the connection with an error.",
         "hub 'breaking': connection lost: The WebSocket",
         "hub 'reasoning': cannot connect: Response status code does not indicate success: 403.",
-        "hub 'talk': event 'Numbers' kept back (1 so far): argument 1 is no Int32 but text",
+        "hub 'talk': event 'Numbers' not forwarded (1 so far): argument 1: expected Int32, got a s",
         "hub 'talk': no route receives 'Unrouted'",
-        "hub 'talk': a wrong or no ReceiveKey (1 so far)",
+        "hub 'talk': wrong or missing ReceiveKey (1 so far)",
         "hub 'talk': a client subscribed to route 'one'",
         "hub 'talk': a client subscribed to group 'Listeners'",
         "route 'talk/one': subscribed twice; it has no effect",
         "POST /api/Gateway/hub/talk/fail: hub-error (request ",
         "POST /api/Gateway/hub/talk/wait: hub-timeout (request ",
         "POST /api/Gateway/hub/talk/say: body-timeout (request ",
-        "refused what is no HTTP request: ",
+        "refused an invalid HTTP request: ",
         "gateway stopped",
     ):
         assert event in output

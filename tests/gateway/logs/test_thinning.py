@@ -27,7 +27,7 @@ def test_what_the_parser_quotes_is_left_out(caplog: pytest.LogCaptureFixture) ->
     ServerLog().exception("Error handling request from %s", "127.0.0.1", exc_info=error)
     (record,) = caplog.records
     assert record.levelno == logging.DEBUG
-    assert record.getMessage() == "refused what is no HTTP request: HttpProcessingError"
+    assert record.getMessage() == "refused an invalid HTTP request: HttpProcessingError"
     assert record.exc_info is None
 
 

@@ -192,7 +192,7 @@ async def test_hubs_may_not_share_a_connection(hub: RunningHub) -> None:
     orchestrator.add_hub("first", lambda _: connection).add_hub("second", lambda _: connection)
     error = await error_of(serving(create_app(orchestrator), "127.0.0.1", 0).__aenter__())
     assert str(error) == (
-        "hub 'second', build_hub_connection: returned the very connection of hub 'first';"
+        "hub 'second', build_hub_connection: returned the same connection as hub 'first';"
         " each hub needs its own"
     )
 
@@ -273,9 +273,9 @@ async def test_what_happens_is_logged_once_and_by_name(
     routes = len(gateway.parts.downstreams["sample"].hub.routes)
     hub_place = f"listening on {hub.url.removesuffix('/samplehub')}"  # also served by `serving`
     assert [line for line in logged if line != hub_place] == [
-        f"gateway started on asyncio, number of hubs: 1, of routes: {routes}",
+        f"gateway started on asyncio (hubs: 1, routes: {routes})",
         f"listening on {gateway.url}",
         "hub 'sample': connected",
-        "gateway stops: no more calls are taken",
+        "gateway stopping: new calls are refused",
         "gateway stopped",
     ]

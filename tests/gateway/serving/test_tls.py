@@ -232,12 +232,12 @@ def test_a_pair_that_does_not_fit(
         (CertificatePair(missing, key), f"cannot read the certificate '{missing}': No such file"),
         (CertificatePair(good, missing), f"cannot read the key '{missing}': No such file"),
         (CertificatePair(tmp_path, key), f"cannot read the certificate '{tmp_path}': Is a direc"),
-        (CertificatePair(text, key), f"the certificate '{text}' is no certificate in PEM form"),
-        (CertificatePair(key, key), f"the certificate '{key}' is no certificate in PEM form"),
-        (CertificatePair(good, text), f"the key '{text}' is no private key in PEM form"),
-        (CertificatePair(good, good), f"the key '{good}' is no private key in PEM form"),
+        (CertificatePair(text, key), f"the certificate '{text}' is not a certificate in PEM f"),
+        (CertificatePair(key, key), f"the certificate '{key}' is not a certificate in PEM f"),
+        (CertificatePair(good, text), f"the key '{text}' is not a private key in PEM format"),
+        (CertificatePair(good, good), f"the key '{good}' is not a private key in PEM format"),
         (CertificatePair(good, other_key), f"the key '{other_key}' does not belong to the cert"),
-        (CertificatePair(good, locked), f"the key '{locked}' is protected by a password; the gat"),
+        (CertificatePair(good, locked), f"the key '{locked}' is encrypted; the gateway needs one"),
     ):
         with pytest.raises(UnusableCertificate) as caught:
             server_context(pair)
