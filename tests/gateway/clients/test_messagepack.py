@@ -140,7 +140,7 @@ async def test_what_has_no_json_form_is_lost_for_json_clients_alone(
     assert gateway.parts.hub is not None
     counts = gateway.parts.hub.broadcaster.counts["sample"]
     assert (counts.forwarded, counts.unwritable) == (3, 2)
-    (logged,) = (record.getMessage() for record in caplog.records if "lost" in record.msg)
+    (logged,) = (record.getMessage() for record in caplog.records if "not sent" in record.msg)
     assert logged == (
         "hub 'sample': event 'Anything' not sent to some clients (1 so far):"
         " An extension of type 5 has no JSON form."
