@@ -305,5 +305,5 @@ def test_an_openssl_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Mon
     fake.write_text("#!/bin/sh\necho unknown option -x509 >&2\necho >&2\nexit 1\n", "utf-8")
     fake.chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(UnusableCertificate, match=r"not generate a certificate: unknown option -x509$"):
+    with pytest.raises(UnusableCertificate, match=r"a certificate: unknown option -x509$"):
         self_signed_pair().__enter__()
