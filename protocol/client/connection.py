@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ..aio.keep_alive_timer import KeepAliveTimer
@@ -77,7 +78,8 @@ class ClientConnection:
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive
         self._peer = _new_peer(hub_protocol, options, self._sends_pings)
-        self._timer = KeepAliveTimer(self._peer.keep_alive, self._send_ping, self._time_out)
+        ping = partial(self._send, Ping())
+        self._timer = KeepAliveTimer(self._peer.keep_alive, ping, self._time_out)
         self._pump: MessagePump[Wait] = MessagePump(
             transport,
             self._decode,
@@ -110,18 +112,17 @@ class ClientConnection:
         try:
             async with asyncio.timeout(self._options.handshake_timeout):
                 await self._handshake
-        except TimeoutError:
+        except (TimeoutError, HandshakeError) as error:
             self._close_transport()
-            raise _no_answer_within(self._options.handshake_timeout) from None
-        except HandshakeError:
-            self._close_transport()
+            if isinstance(error, TimeoutError):
+                raise _no_answer_within(self._options.handshake_timeout) from None
             raise
         except BaseException:
             self._pump.stop()
             self._transport.abort()
             raise
         if self._sends_pings:
-            self._send_ping()  # arms the server's client timeout (H-13)
+            self._send(Ping())  # arms the server's client timeout (H-13)
         self._timer.start()
         self._pump.start(self._handle)
         self._loop.call_soon(self._turn)
@@ -250,9 +251,8 @@ class ClientConnection:
         if invocation.invocation_id:
             error = self._handlers.refusal(invocation)
             self._send(Completion(invocation_id=invocation.invocation_id, error=error))
-            # Reading pauses only for answers that the server does not read. It does not pause for
-            # the client's own calls: a server that is blocked in a write may not read before its
-            # messages are read.
+            # Reading pauses for answers that the server does not read, but not for the client's own
+            # calls: a server that is blocked in a write may read only when its messages are read.
             if self._transport.buffered > _SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_handlers if self._events.is_full else None
@@ -272,8 +272,7 @@ class ClientConnection:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type)
         calls = self._peer.calls
-        self._events.add_caller()
-        try:
+        with self._events.reading_kept_on():
             await self._wait_for_room()
             invocation_id = calls.next_id()
             self._send_invocation(target, arguments, invocation_id)
@@ -285,16 +284,11 @@ class ClientConnection:
                     # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
                     self._send(CancelInvocation(invocation_id=invocation_id))
                 raise
-        finally:
-            self._events.remove_caller()
 
     async def send(self, target: str, arguments: Sequence[Any]) -> None:
         """See HubConnection.send."""
-        self._events.add_caller()
-        try:
+        with self._events.reading_kept_on():
             await self._wait_for_room()
-        finally:
-            self._events.remove_caller()
         self._send_invocation(target, arguments, "")
 
     async def _wait_for_room(self) -> None:
@@ -306,9 +300,6 @@ class ClientConnection:
     def _send_invocation(self, target: str, arguments: Sequence[Any], invocation_id: str) -> None:
         encoded = self._hub_protocol.encode_arguments(arguments)
         self._send(Invocation(invocation_id=invocation_id, target=target, arguments=encoded))
-
-    def _send_ping(self) -> None:
-        self._send(Ping())
 
     def _send(self, message: HubMessage) -> None:
         self._transport.write(self._peer.send(message, self._loop.time()))

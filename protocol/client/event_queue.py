@@ -8,6 +8,8 @@ when reading pauses. ``handlers`` chooses the handlers of an event.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Raw
@@ -76,14 +78,15 @@ class EventQueue:
             self._progress.clear()
             await self._progress.wait()
 
-    def add_caller(self) -> None:
-        """Registers a caller that waits for the server: reading does not pause meanwhile."""
+    @contextmanager
+    def reading_kept_on(self) -> Iterator[None]:
+        """Reading does not pause inside this context, in which a caller waits for the server."""
         self._callers += 1
         self._progress.set()
-
-    def remove_caller(self) -> None:
-        """Removes a caller that ``add_caller`` has registered."""
-        self._callers -= 1
+        try:
+            yield
+        finally:
+            self._callers -= 1
 
     # ---- the end
 

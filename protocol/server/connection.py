@@ -185,15 +185,10 @@ class ServerConnection:
             self._end_with_failure(failure)
             return
         hub_protocol = self._peer.hub_protocol
-        self._dispatcher.start(
-            HubInvoker(
-                self.connection,
-                hub_protocol,
-                self._methods.for_protocol(hub_protocol),
-                self._activate,
-                self._options.enable_detailed_errors,
-            )
-        )
+        methods = self._methods.for_protocol(hub_protocol)
+        detailed = self._options.enable_detailed_errors
+        invoker = HubInvoker(self.connection, hub_protocol, methods, self._activate, detailed)
+        self._dispatcher.start(invoker)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None
@@ -227,10 +222,7 @@ class ServerConnection:
     # ---- the end
 
     def _end_soon(self) -> None:
-        """Ends the connection in the next turn of the event loop.
-
-        Calls that end in this turn are still answered.
-        """
+        """Ends the connection in the next turn, so that calls that end in this one are answered."""
         self._loop.call_soon(self._end_orderly)
 
     def _end_orderly(self) -> None:
@@ -253,14 +245,12 @@ class ServerConnection:
             self._end_with_failure(error)
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
-        self.end(Ending(Close(error=self._text(error), allow_reconnect=True), error))
+        text = _close_text(error, self._options)
+        self.end(Ending(Close(error=text, allow_reconnect=True), error))
 
     def _end_with_failure(self, error: BaseException) -> None:
         """Ends the connection and does not allow a reconnect, as when OnConnected fails (L-3)."""
-        self.end(Ending(Close(error=self._text(error))))
-
-    def _text(self, error: BaseException) -> str:
-        return _CLOSED_WITH_ERROR + error_details(error, self._options.enable_detailed_errors)
+        self.end(Ending(Close(error=_close_text(error, self._options))))
 
     def _on_end(self) -> None:
         """Sends the last message, stops everything and starts the task that finishes the end."""
@@ -302,6 +292,10 @@ class ServerConnection:
             failed = await self._events.finish(error)
         finally:
             await self._transport.close(failed=failed)
+
+
+def _close_text(error: BaseException, options: HubOptions) -> str:
+    return _CLOSED_WITH_ERROR + error_details(error, options.enable_detailed_errors)
 
 
 def _new_peer(

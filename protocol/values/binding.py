@@ -212,11 +212,11 @@ class Binder(ABC):
             return leaf
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
-            return self._constrained(annotation, arguments[0])
+            return _constrained(self.converter(arguments[0]), annotation, arguments[0])
         if origin in (Union, types.UnionType):
             return _alternatives([self.converter(argument) for argument in arguments])
         if origin is Literal:
-            return self._literal(arguments)
+            return _literal(self.read_any, arguments)
         if isinstance(annotation, typing.NewType):
             return self.converter(annotation.__supertype__)
         if typing.is_typeddict(annotation):
@@ -243,22 +243,6 @@ class Binder(ABC):
             )
         item = self.converter(arguments[0] if arguments else Any)
         return lambda raw: builder(item(element) for element in split(raw))
-
-    def _constrained(self, annotation: Any, base: Any) -> Converter:
-        convert = self.converter(base)
-        if base not in (str, int, float):
-            return convert
-        return lambda raw: constrain(convert(raw), annotation)
-
-    def _literal(self, values: tuple[Any, ...]) -> Converter:
-        def convert(raw: Raw) -> Any:
-            value = self.read_any(raw)
-            for literal in values:
-                if type(literal) is type(value) and literal == value:
-                    return literal
-            raise ValueError("none of the allowed values")
-
-        return convert
 
     def _typed_dict(self, kind: Any) -> Converter:
         """Reads an object into a TypedDict, whose keys are the names on the wire unchanged."""
@@ -308,6 +292,23 @@ class Binder(ABC):
             return kind(**values)
 
         return convert
+
+
+def _constrained(convert: Converter, annotation: Any, base: Any) -> Converter:
+    if base not in (str, int, float):
+        return convert
+    return lambda raw: constrain(convert(raw), annotation)
+
+
+def _literal(read_any: Converter, values: tuple[Any, ...]) -> Converter:
+    def convert(raw: Raw) -> Any:
+        value = read_any(raw)
+        for literal in values:
+            if type(literal) is type(value) and literal == value:
+                return literal
+        raise ValueError("none of the allowed values")
+
+    return convert
 
 
 _Entry: TypeAlias = tuple[str, Converter]  # the name in Python, and the converter of the value

@@ -476,3 +476,14 @@ class TestFreshInterpreter:
             "print('protocol' in sys.modules, v.HubConnection.__module__)"
         )
         assert run(code, tmp_path) == "False vendored_signalr.client.hub_connection"
+
+
+def test_modules_and_classes_are_short() -> None:
+    """At most 400 lines and 250 lines: a longer one has more than one concept."""
+    lengths = [(shown(path), len(path.read_text("utf-8").splitlines()), 400) for path in SOURCES]
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                lengths.append((f"{shown(path)}: {node.name}", length, 250))
+    assert [entry for entry in lengths if entry[1] > entry[2]] == []
