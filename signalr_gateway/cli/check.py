@@ -1,6 +1,6 @@
 """``signalr-gateway check``: the routes as a table, the options, and whether hubs can be reached.
 
-Reading the orchestration has checked it already.
+`config.sources` checks the orchestration when it loads it.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
             invoke_method="SendMessage",
             receive_method="ReceiveMessage",
             receive_parameter_types=[str, str],
-            summary="Say something to everybody",
+            summary="Send a message to all clients",
             examples=[[{"name": "John", "message": "Hello!"}]],
         ),
     )
@@ -94,7 +94,7 @@ async def demo(arguments: argparse.Namespace) -> int:
                     f"chat hub     {chat_url}{CHAT_HUB_PATH}\n"
                     f"gateway hub  {url}{orchestrator.gateway_hub_path}\n"
                     f"swagger      {url}{SWAGGER}\n"
-                    f"console      {url}{CONSOLE_PAGE}   <- open this, then say something:\n\n"
+                    f"console      {url}{CONSOLE_PAGE}   <- open this, then send a message:\n\n"
                     + _call(url, pair if arguments.https else None),
                     flush=True,
                 )

@@ -1,4 +1,4 @@
-"""``signalr-gateway run``, and what the demo has in common with it."""
+"""``signalr-gateway run``, and the functions that ``demo`` and ``check`` share with it."""
 
 from __future__ import annotations
 

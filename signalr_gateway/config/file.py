@@ -1,4 +1,4 @@
-"""The orchestration as a TOML file: the same hubs and routes as in Python, and no Python (GW-3).
+"""Reads an orchestration from a TOML file, with the same hubs and routes as in Python (GW-3).
 
     start_gateway_hub = true
     gateway_hub_url = "https://localhost:44360/GatewayHub"
@@ -43,7 +43,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayConfig:
-    """Everything that is needed to run a gateway; the tables have their names of `File`."""
+    """Everything that is needed to run a gateway; tables have the same names as in `File`."""
 
     orchestrator: Orchestrator
     listen: Listen = field(default_factory=Listen)
@@ -54,8 +54,8 @@ class GatewayConfig:
 def load_config(path: str | Path) -> GatewayConfig:
     """Read and check the file. Raises `ConfigError`.
 
-    Paths in it begin in its own folder. The files and environment variables with secrets that it
-    names must exist; the hubs need not be reachable.
+    Relative paths in the file start from its folder. The files and environment variables that it
+    names for secrets must exist; the hubs need not be reachable.
     """
     file = Path(path)
     try:

@@ -1,7 +1,7 @@
-"""From the words of a file to what the library takes: hub protocols, transports, its options.
+"""Converts values of a file to the library's: hub protocols, transports and options.
 
-An option of `GatewayHubTable` that has the name of one of the library's `HubOptions` or
-`EndpointOptions` becomes that one. Those in `Limits` are added by `create_app`.
+A field of `GatewayHubTable` sets the field of `HubOptions` or `EndpointOptions` with the same name.
+`create_app` adds the fields of `Limits`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A hub of an orchestration file: how its connection is built, with which key it is protected."""
+"""The table of a hub in a file: checks it, builds its connection and reads its receive key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HubArguments(TypedDict):
 
 
 def hub_arguments(table: HubTable, place: Place) -> HubArguments:
-    """What the table of a hub says. Raises `OrchestrationError`."""
+    """The arguments of `add_hub` for the table of a hub. Raises `OrchestrationError`."""
     named_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
     if table.receive_key is not None and named_key is not None:
         raise place.at("receive_key").error(

@@ -100,7 +100,7 @@ class Option:
 
     name: str
     kinds: tuple[Kind, ...]
-    """What its value may be in a file. An option that is None by default can only be left out."""
+    """The kinds of its value in a file. TOML has no None: an option that is None is left out."""
     default: Any
     """`NODEFAULT` if the option is required."""
     sentence: str
@@ -153,7 +153,7 @@ def alternatives(texts: Iterable[str]) -> str:
 
 
 def as_toml(value: object) -> str:
-    """The value as a file has it; empty for a table and for one that can only be left out."""
+    """The value as TOML; empty for a table, and for None, which a file leaves out."""
     if value is None or value is NODEFAULT or isinstance(value, Struct | dict):
         return ""
     if isinstance(value, Enum):

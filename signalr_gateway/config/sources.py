@@ -1,4 +1,4 @@
-"""Where an orchestration comes from: a TOML file, or a Python function by name (GW-3)."""
+"""Loads an orchestration from a TOML file, or by a Python function given by name (GW-3)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class UsageError(Exception):
 
 
 async def load_orchestration(name: str) -> GatewayConfig:
-    """The gateway of ``FILE.toml`` or ``module:function``, checked, with at least one hub.
+    """Load and check the configuration of ``FILE.toml`` or ``module:function``.
 
-    Raises `ConfigError`, `OrchestrationError` or `UsageError`.
+    Raises `ConfigError`, `OrchestrationError` or `UsageError`, also if there is no hub.
     """
     if name.lower().endswith(".toml"):
         return load_config(name)
@@ -54,7 +54,7 @@ def _imported(name: str) -> Callable[[Orchestrator], Coroutine[Any, Any, object]
     if not (module_name and separator and function_name):
         raise UsageError(f"{name!r} is not of the form module:function or FILE.toml")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # a console script does not look into the current folder by itself
+        sys.path.insert(0, "")  # for a console script, the current folder is not on sys.path
     try:
         module = importlib.import_module(module_name)
     except Exception as exc:

@@ -1,4 +1,4 @@
-"""Secrets that a file names instead of holding them: in files and in environment variables.
+"""Secrets that a TOML file does not contain but refers to: files and environment variables.
 
 An access token is read again for each request that needs one, so that it can be renewed while the
 gateway runs.
@@ -17,9 +17,9 @@ from .reading import Place
 def secret(
     name: str, path: Path | None, variable: str | None, place: Place
 ) -> Callable[[], str] | None:
-    """How to read the secret that ``<name>_file`` or ``<name>_env`` names; it is read once here.
+    """A function that reads the secret that ``<name>_file`` or ``<name>_env`` names, or None.
 
-    `place` is the table's. Raises `OrchestrationError`.
+    The secret is read once to check it. `place` is that of the table. Raises `OrchestrationError`.
     """
     if path is not None and variable is not None:
         raise place.at(f"{name}_env").error(f"cannot be combined with {name}_file")
@@ -46,7 +46,7 @@ class _FileSecret:
     path: Path
 
     def __call__(self) -> str:
-        """The file's text without the blanks and line ends around it."""
+        """The file's text without spaces and line ends around it."""
         try:
             text = self.path.read_text(encoding="utf-8").strip()
         except OSError as exc:

@@ -119,7 +119,7 @@ def test_the_demos_route_shows_the_documentations_call() -> None:
     orchestrator = Orchestrator()
     demo_module.orchestrate(orchestrator, "http://127.0.0.1:9/chathub")
     operation = document_of(orchestrator)["paths"]["/api/Gateway/hub/chatservice/room"]["post"]
-    assert operation["summary"] == "Say something to everybody"
+    assert operation["summary"] == "Send a message to all clients"
     assert bodies(operation) == [[{"name": "John", "message": "Hello!"}]]
 
 
@@ -144,14 +144,14 @@ def bodies(operation: Document) -> list[Any]:
 
 
 def test_calls_name_every_problem_of_the_table(document: Document) -> None:
-    """GW-9: all codes, each under its own status, and answers that can be told apart by them."""
+    """GW-9: all codes, each under its own status, which identifies the answer."""
     expected = {code.code: code.status.value for code in ProblemCode}
     for path in set(document["paths"]) - OTHERS:
         assert problem_codes(document, document["paths"][path]["post"]) == expected
 
 
 @pytest.mark.parametrize("path", sorted(OTHERS))
-def test_the_gets_name_theirs(document: Document, path: str) -> None:
+def test_each_get_has_its_own_codes(document: Document, path: str) -> None:
     codes = problem_codes(document, document["paths"][path]["get"])
     assert codes == {"method-not-allowed": 405, "internal-error": 500}
 
