@@ -1,4 +1,4 @@
-"""A sample hub and a gateway in front of it, made anew for each test."""
+"""A sample hub and a gateway in front of it, new for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client connection whose attempts, losses and answers are in the hands of a test."""
+"""A client connection whose attempts, losses and answers a test decides."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class FakeConnection(HubConnection):
         self._on_closed(error)
 
     def lose_and_retry(self, error: Exception | None = None) -> None:
-        """The connection is lost, and the user's own retry policy goes to work."""
+        """Lose the connection, and begin to reconnect by the user's own retry policy."""
         self.current = HubConnectionState.RECONNECTING
         assert self._on_reconnecting is not None
         self._on_reconnecting(error)

@@ -1,4 +1,4 @@
-"""Clients of the gateway hub: over which transports they come, and what they receive."""
+"""Clients of the gateway hub: the transports that they use, and what they receive."""
 
 from __future__ import annotations
 

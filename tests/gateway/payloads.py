@@ -1,4 +1,4 @@
-"""Payloads as JSON texts and back, for tests of parts that only pass them on."""
+"""Converts payloads from and to JSON text, for tests of parts that only pass them on."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def json_payload(text: bytes) -> Payload:
 
 
 def json_text(payload: Payload | None) -> bytes:
-    """What a JSON client gets of it; nothing for a call without a result."""
+    """The bytes that a JSON client gets; empty for a call without a result."""
     return b"" if payload is None else bytes(payload.form("json"))

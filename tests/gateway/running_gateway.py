@@ -1,4 +1,4 @@
-"""A gateway on a loopback socket, and an HTTP client that sends what a test says."""
+"""A gateway on a loopback socket, and an HTTP client that sends exactly what a test gives it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass
 class RunningGateway:
-    """A gateway that serves, and an HTTP client that sends exactly what it is told."""
+    """A gateway that serves, and an HTTP client that sends exactly what it is given."""
 
     url: str
     parts: Gateway

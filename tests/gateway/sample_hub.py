@@ -37,7 +37,7 @@ class Request(msgspec.Struct):
 
 
 class SampleHub(Hub):
-    """The documentation's SendMessage, and methods that answer in every way there is."""
+    """The documentation's SendMessage, and a method for each way to answer."""
 
     calls: list[tuple[str, list[bytes]]]
     held: asyncio.Event
@@ -72,7 +72,7 @@ class SampleHub(Hub):
 
     @hub_method
     async def hold(self) -> str:
-        """Answers when the test says so."""
+        """Answer when the test sets `release`."""
         self.held.set()
         await self.release.wait()
         return "released"

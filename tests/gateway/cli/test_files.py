@@ -1,4 +1,4 @@
-"""``run`` and ``check`` of a TOML file, https on the command line, and what failures say."""
+"""``run`` and ``check`` of a TOML file, https on the command line, and error texts."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ asyncio.run(connect())
 """
 
 
-async def test_the_demo_says_when_openssl_is_missing(tmp_path: Path) -> None:
+async def test_the_demo_names_openssl_if_it_is_missing(tmp_path: Path) -> None:
     async with command("demo", "--https", PATH=str(tmp_path)) as demo:
         exit_code, errors = await demo.ended()
     assert exit_code == 2

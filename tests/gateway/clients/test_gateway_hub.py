@@ -25,7 +25,7 @@ from tests.support.waiting import until
 HELLO = b'[{"name":"John","message":"Hello!"}]'
 RS = "\x1e"
 MARK = ("Anything", b"[[],{}]")
-"""An event that everybody gets: what came before it has arrived by then."""
+"""An event to all clients. Events sent before it have arrived when it arrives."""
 
 
 async def mark(hub: RunningHub) -> None:
@@ -50,7 +50,7 @@ async def test_the_frame_that_a_client_receives(gateway: RunningGateway, path: s
         )
 
 
-async def test_everybody_gets_an_event_for_all(gateway: RunningGateway) -> None:
+async def test_an_event_of_an_all_route_reaches_all_clients(gateway: RunningGateway) -> None:
     """GW-15."""
     first, second = gateway.client(), gateway.client()
     inboxes = [Inbox(first), Inbox(second)]
@@ -293,7 +293,7 @@ async def test_groups(gateway: RunningGateway, hub: RunningHub) -> None:
 
 
 async def test_individual_routes(gateway: RunningGateway, hub: RunningHub) -> None:
-    """GW-15: to that very route, once even under two UserIds."""
+    """GW-15: of that route only, once even with two UserIds."""
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
@@ -332,7 +332,7 @@ async def test_routes_that_share_an_event(gateway: RunningGateway, hub: RunningH
 async def test_subscriptions_end_with_their_connection(
     gateway: RunningGateway, hub: RunningHub
 ) -> None:
-    """GW-21, GW-22: whoever comes back subscribes again."""
+    """GW-21, GW-22: a new connection must subscribe again."""
     connection = gateway.client()
     inbox = Inbox(connection)
     async with connection:
@@ -439,7 +439,7 @@ async def test_subscribing_twice_is_harmless(gateway: RunningGateway, hub: Runni
         ),
     ],
 )
-async def test_what_never_could_work_says_what_to_fix(
+async def test_a_refusal_says_what_to_correct(
     gateway: RunningGateway, method: str, argument: Any, text: str
 ) -> None:
     """GW-19."""
@@ -501,7 +501,7 @@ async def test_the_right_receive_key_opens(hub: RunningHub) -> None:
             assert await received_before_mark(inbox, hub) == ["ToGroup"]
 
 
-async def test_a_receive_key_that_nobody_asked_for_is_ignored(gateway: RunningGateway) -> None:
+async def test_a_receive_key_for_a_hub_without_one_is_ignored(gateway: RunningGateway) -> None:
     """GW-16, GW-18."""
     async with gateway.client() as connection:
         await connection.invoke("SubscribeToGroup", group(ReceiveKey="anything"))

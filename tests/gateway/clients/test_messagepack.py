@@ -1,4 +1,4 @@
-"""GW-13, GW-14, GW-16: clients and hubs that speak MessagePack, beside those that speak JSON."""
+"""GW-13, GW-14, GW-16: clients and hubs with MessagePack, together with others with JSON."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_events_of_a_json_hub(
     assert (got[0], msgspec.msgpack.decode(got[1])) == (target, received)
 
 
-async def test_an_event_is_transcoded_once_and_for_nobody_not_at_all(
+async def test_an_event_is_transcoded_once_if_a_client_needs_it(
     gateway: RunningGateway, hub: RunningHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GW-14."""
@@ -108,7 +108,7 @@ async def test_an_event_is_transcoded_once_and_for_nobody_not_at_all(
 
 
 async def test_events_of_a_messagepack_hub(hub: RunningHub) -> None:
-    """GW-14: unchanged to those who speak it, as JSON to the others."""
+    """GW-14: unchanged to MessagePack clients, as JSON to the others."""
     async with gateway_to(hub, hub_protocol=MESSAGEPACK) as gateway:
         clients = [gateway.client(), gateway.client(MESSAGEPACK)]
         inboxes = [Inbox(client) for client in clients]
@@ -121,10 +121,10 @@ async def test_events_of_a_messagepack_hub(hub: RunningHub) -> None:
             assert await inboxes[1].take() == ("Anything", b"\x92" + odd + b"\x90")
 
 
-async def test_what_has_no_json_form_is_lost_for_json_clients_alone(
+async def test_an_event_without_a_json_form_reaches_messagepack_clients_only(
     hub: RunningHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Counted, logged by name, and the next event comes."""
+    """It is counted and logged by name, and the next event arrives."""
     async with gateway_to(hub, hub_protocol=MESSAGEPACK) as gateway:
         clients = [gateway.client(), gateway.client(MESSAGEPACK), gateway.client()]
         inboxes = [Inbox(client) for client in clients]
@@ -201,7 +201,7 @@ async def test_names_are_those_of_the_hub(hub: RunningHub) -> None:
 
 
 async def test_errors_of_a_messagepack_hub(hub: RunningHub) -> None:
-    """GW-9: what the hub says is the same in any protocol."""
+    """GW-9: the error text of the hub is the same in each protocol."""
     async with gateway_to(hub, hub_protocol=MESSAGEPACK) as gateway:
         answer = await gateway.post("sample/fail", b"[]")
     assert (answer.status, answer.problem["code"]) == (502, "hub-error")
@@ -246,7 +246,7 @@ async def test_a_call_to_a_json_hub(gateway: RunningGateway, hub: RunningHub) ->
 
 
 async def test_a_call_to_a_messagepack_hub_is_passed_on_as_it_came(hub: RunningHub) -> None:
-    """GW-7: no width and no kind of a value changes between those who speak the same."""
+    """GW-7: the bytes of a value do not change if caller and hub have the same protocol."""
     odd = Raw(b"\x95\xcc\x01\xc4\x01\xff\xca\x3d\xcc\xcc\xcd\xd4\x05\x00\x81\x90\xc0")
     async with (
         gateway_to(hub, hub_protocol=MESSAGEPACK) as gateway,

@@ -1,4 +1,4 @@
-"""GW-24: who does not read is closed; the others notice nothing, and memory stays flat."""
+"""GW-24: a client that does not read is disconnected, without delay for others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_client_that_does_not_read(
     hub: RunningHub,
     slow_client: Callable[[RunningGateway], AbstractAsyncContextManager[None]],
 ) -> None:
-    """GW-24: everybody else gets every event, in order and at once; what waits for it is let go."""
+    """GW-24: other clients get each event at once and in order; the slow one's queue is freed."""
     readers = [gateway.client() for _ in range(3)]
     inboxes = [Inbox(reader) for reader in readers]
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""GW-13, GW-14: the gateway hub over each transport; what clients get is the same over all."""
+"""GW-13, GW-14: the gateway hub over each transport; clients get the same over all of them."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_the_bytes_of_an_event_stream(gateway: RunningGateway) -> None:
 
 
 @each_combination
-async def test_a_gateway_that_stops_says_goodbye_over_each(
+async def test_a_stop_sends_a_close_over_each_transport(
     hub: RunningHub, transport: HttpTransportType, hub_protocol: HubProtocol
 ) -> None:
     """Within the time that it takes, and inviting to come back."""

@@ -122,7 +122,7 @@ def the_same_in_python() -> Orchestrator:
     return orchestrator
 
 
-def test_a_file_says_what_python_says(tmp_path: Path) -> None:
+def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
     """GW-3: several hubs, routes of every kind, all fields."""
     config = loaded(tmp_path, FULL)
     expected = the_same_in_python()
@@ -447,44 +447,44 @@ def test_errors_hold_no_values(tmp_path: Path, line: str) -> None:
 
 
 class SpyBuilder(HubConnectionBuilder):
-    """Notes what it is told."""
+    """Records the calls that it gets."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: dict[str, object] = {}
+        self.given: dict[str, object] = {}
 
     def with_url(self, url: str, **options: object) -> SpyBuilder:
-        self.told |= {"url": url, **options}
+        self.given |= {"url": url, **options}
         super().with_url(url)
         return self
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> SpyBuilder:
-        self.told["protocol"] = hub_protocol.name
+        self.given["protocol"] = hub_protocol.name
         return self
 
     def with_server_timeout(self, seconds: float) -> SpyBuilder:
-        self.told["server_timeout"] = seconds
+        self.given["server_timeout"] = seconds
         return self
 
     def with_keep_alive_interval(self, seconds: float) -> SpyBuilder:
-        self.told["keep_alive_interval"] = seconds
+        self.given["keep_alive_interval"] = seconds
         return self
 
     def with_handshake_timeout(self, seconds: float) -> SpyBuilder:
-        self.told["handshake_timeout"] = seconds
+        self.given["handshake_timeout"] = seconds
         return self
 
 
-def told(config: GatewayConfig) -> dict[str, object]:
-    """What the only hub of the configuration tells its builder."""
+def settings(config: GatewayConfig) -> dict[str, object]:
+    """What the only hub of the configuration sets on its builder."""
     (hub,) = config.orchestrator.hubs.values()
     builder = SpyBuilder()
     assert isinstance(hub.build_hub_connection(builder), HubConnection)
     assert HUSH not in repr(hub)
-    return builder.told
+    return builder.given
 
 
-def test_the_connection_is_built_as_the_hub_says(tmp_path: Path) -> None:
+def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
     hub = f"""
         server_timeout = 60
         keep_alive_interval = 20.5
@@ -494,7 +494,7 @@ def test_the_connection_is_built_as_the_hub_says(tmp_path: Path) -> None:
         protocol = "MessagePack"
         transports = ["longpolling", "WebSockets"]
     """
-    assert told(loaded(tmp_path, HUB + hub)) == {
+    assert settings(loaded(tmp_path, HUB + hub)) == {
         "url": "http://h/hub",
         "protocol": "messagepack",
         "transports": HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING,
@@ -508,7 +508,7 @@ def test_the_connection_is_built_as_the_hub_says(tmp_path: Path) -> None:
 
 
 def test_by_default_certificates_are_verified_and_timeouts_are_the_clients(tmp_path: Path) -> None:
-    assert told(loaded(tmp_path, HUB)) == {
+    assert settings(loaded(tmp_path, HUB)) == {
         "url": "http://h/hub",
         "protocol": "json",
         "transports": HttpTransportType.ALL,
@@ -523,13 +523,15 @@ def test_an_access_token_may_change_while_the_gateway_runs(
 ) -> None:
     token = tmp_path / "token"
     token.write_text("first\n", encoding="utf-8")
-    factory = told(loaded(tmp_path, HUB + "access_token_file = 'token'"))["access_token_factory"]
+    factory = settings(loaded(tmp_path, HUB + "access_token_file = 'token'"))[
+        "access_token_factory"
+    ]
     assert callable(factory)
     assert factory() == "first"
     token.write_text("second\n", encoding="utf-8")
     assert factory() == "second"
     monkeypatch.setenv("CHAT_TOKEN", "third")
-    factory = told(loaded(tmp_path, HUB + "access_token_env = 'CHAT_TOKEN'"))[
+    factory = settings(loaded(tmp_path, HUB + "access_token_env = 'CHAT_TOKEN'"))[
         "access_token_factory"
     ]
     assert callable(factory)
@@ -537,7 +539,7 @@ def test_an_access_token_may_change_while_the_gateway_runs(
 
 
 def test_a_ca_file_is_what_is_trusted(tmp_path: Path, certificate: CertificatePair) -> None:
-    trust = told(loaded(tmp_path, f"{HUB}ca_file = '{certificate.certificate}'"))["ssl"]
+    trust = settings(loaded(tmp_path, f"{HUB}ca_file = '{certificate.certificate}'"))["ssl"]
     assert isinstance(trust, ssl.SSLContext)
     assert trust.verify_mode is ssl.CERT_REQUIRED
     assert trust.check_hostname

@@ -1,6 +1,6 @@
 """The schema of the options, and that one field is enough for an option.
 
-What is wrong with single values of a file, and how that is said, is in `test_config`.
+The error texts for single values of a file are tested in `test_config`.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_failures_back_off_without_end(schedule: AttemptSchedule) -> None:
     assert delays == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
 
-def test_a_connection_that_lived_begins_anew(schedule: AttemptSchedule) -> None:
+def test_a_long_connection_resets_the_backoff(schedule: AttemptSchedule) -> None:
     now = 0.0
     for _ in range(4):
         schedule.started(now)

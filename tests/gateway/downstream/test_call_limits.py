@@ -1,4 +1,4 @@
-"""GW-9: limits of one route beside those of the hub and the gateway, and bodies that never end."""
+"""GW-9: limits of a route, of its hub and of the gateway, and bodies that never end."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ async def test_connects_at_start_and_tries_for_ever(bench: Bench) -> None:
 
 
 class BreakOut(BaseException):
-    """An exception that is no Exception, as cancellation is in other frameworks."""
+    """An exception that does not derive from Exception, as cancellation in other frameworks."""
 
 
 @pytest.mark.parametrize("error", [BreakOut(), OSError("hush", "as its errno")])
@@ -130,7 +130,7 @@ async def test_serves_while_it_connects(bench: Bench) -> None:
     assert bench.state() == (HubState.CONNECTED, 0, None)
 
 
-async def test_hears_events_from_the_first_on(connected: Bench) -> None:
+async def test_no_event_is_missed_after_the_start(connected: Bench) -> None:
     """GW-27: the catch-all is registered before the connection starts (the fake checks it)."""
     assert connected.connection.any_handler is not None
     await connected.connection.any_handler("Event", msgspec.Raw(b'["x"]'))
@@ -159,7 +159,7 @@ async def test_a_lost_connection_is_started_again(connected: Bench) -> None:
     assert connected.state() == (HubState.CONNECTED, 10.5, None)
 
 
-async def test_a_hub_that_says_goodbye_is_started_again(connected: Bench) -> None:
+async def test_a_connection_closed_by_the_hub_is_started_again(connected: Bench) -> None:
     connected.connection.lose(None)
     await settle()
     assert connected.state()[2] == "closed by the hub"
@@ -184,7 +184,7 @@ async def test_the_users_retry_policy_is_obeyed_while_it_lasts(connected: Bench)
     assert connected.connection.starts == 2
 
 
-async def test_an_attempt_that_goes_nowhere_is_given_up(bench: Bench) -> None:
+async def test_an_attempt_without_an_end_is_cancelled(bench: Bench) -> None:
     await bench.clock.advance(29)
     assert bench.connection.starts == 1
     await bench.clock.advance(2)
@@ -312,7 +312,7 @@ async def test_calls_one_after_another_start_one_attempt_per_half_second(bench: 
     assert len(bench.starts(before)) <= 21
 
 
-async def test_a_caller_that_goes_away_leaves_nothing(bench: Bench) -> None:
+async def test_a_cancelled_call_leaves_nothing(bench: Bench) -> None:
     """GW-10."""
     bench.connection.refuse()
     bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
@@ -349,7 +349,7 @@ async def test_a_call_that_finds_the_connection_just_lost_waits_for_the_next(
 
 
 async def test_the_wait_is_5_seconds_in_all(connected: Bench) -> None:
-    """GW-9: losing the connection twice does not begin the wait anew."""
+    """GW-9: a second loss of the connection does not start a new wait."""
     connected.connection.lose(OSError("gone"))
     post = connected.post()
     await connected.clock.advance(4)

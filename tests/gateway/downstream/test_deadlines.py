@@ -1,4 +1,4 @@
-"""Deadlines of equal length share one timer, and each expires in its own time."""
+"""Deadlines of equal length share one timer, and each expires at its own time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GW-9, GW-17: what a failed call is for its caller, over HTTP and on the gateway hub alike."""
+"""GW-9, GW-17: the code and text of a failed call, the same over HTTP and on the gateway hub."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.support.waiting import until
 
 JSON = {"Content-Type": "application/json"}
 DEAD = "http://127.0.0.1:9/samplehub"
-"""Nobody listens at the discard port."""
+"""No server listens at the discard port."""
 
 
 async def test_the_documented_call(gateway: RunningGateway) -> None:
@@ -296,8 +296,8 @@ async def test_a_body_over_the_limit(hub: RunningHub, announced: bool) -> None:
 async def test_who_asks_before_sending_a_body_is_refused_by_the_head_alone(
     gateway: RunningGateway, route: str, headers: str, status: int
 ) -> None:
-    """GW-9: no 100 comes before a final status that needs no body; the connection is closed, for
-    it is open whether a body follows. (What may be sent gets its 100: see the limits of calls.)"""
+    """GW-9: no 100 before a final status that needs no body; the connection is closed, because the
+    gateway cannot know whether a body follows. (test_call_limits has the calls that get a 100.)"""
     address = urlsplit(gateway.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(
@@ -393,7 +393,7 @@ async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answers[0].headers["Retry-After"] == "1"
 
 
-async def test_a_hub_that_comes_back_while_they_wait(unused_tcp_port: int) -> None:
+async def test_calls_wait_for_a_hub_that_is_down(unused_tcp_port: int) -> None:
     """GW-9, GW-10: all are served, each once."""
 
     def orchestrate(orchestrator: Orchestrator) -> None:
@@ -411,7 +411,7 @@ async def test_a_hub_that_comes_back_while_they_wait(unused_tcp_port: int) -> No
             assert sorted(int(arguments[0]) for _, arguments in hub.calls) == list(range(200))
 
 
-async def test_a_caller_that_goes_away_cancels_its_call(
+async def test_a_caller_that_disconnects_cancels_its_call(
     gateway: RunningGateway, hub: RunningHub
 ) -> None:
     """GW-10: the wait ends and leaks nothing; the shared connection lives."""

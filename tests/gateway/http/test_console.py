@@ -1,4 +1,4 @@
-"""The console page: what it is made of, and the status it shows."""
+"""The console page: its files, and the status that it shows."""
 
 from __future__ import annotations
 

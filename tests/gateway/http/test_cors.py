@@ -1,4 +1,4 @@
-"""GW-26a: which web pages may use the gateway, and what the others are told."""
+"""GW-26a: which web pages may use the gateway, and the answers to other pages."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ async def test_a_preflight_is_granted_what_it_asks_for(gateway: RunningGateway, 
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", "http://app.example", f"{APP}:8443", ""])
-async def test_pages_of_other_origins_get_no_word(gateway: RunningGateway, origin: str) -> None:
-    """GW-26a: so browsers let them neither read anything nor send what they ask for first."""
+async def test_pages_of_other_origins_are_refused(gateway: RunningGateway, origin: str) -> None:
+    """GW-26a: without CORS headers, browsers block reading, and requests after a preflight."""
     foreign = {"Origin": origin}
     preflight = await gateway.request("OPTIONS", POST, None, {**foreign, **PREFLIGHT})
     assert (preflight.status, cors_headers(preflight.headers)) == (204, {})
@@ -116,7 +116,7 @@ async def test_calls_for_which_browsers_do_not_ask(
 
 
 async def connects(gateway: RunningGateway, **headers: str) -> bool:
-    """Whether a WebSocket comes about, as a page opens it."""
+    """Whether a WebSocket opens with these headers."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         async with gateway.session.ws_connect(f"{gateway.url}/gatewayhub", headers=given) as socket:
@@ -141,7 +141,7 @@ async def test_web_sockets_are_for_listed_origins_and_its_own(gateway: RunningGa
 
 
 async def test_behind_a_proxy_its_own_pages_are_known(gateway: RunningGateway) -> None:
-    """A proxy says what it was called, or the browser what it has found out."""
+    """A proxy sends the public host, or the browser sends Sec-Fetch-Site."""
     public = "https://gateway.example"
     assert not await connects(gateway, Origin=public)
     assert await connects(gateway, Origin=public, X_Forwarded_Host="Gateway.Example:443")
@@ -162,7 +162,7 @@ async def test_without_a_list_only_its_own_pages_may(hub: RunningHub) -> None:
 async def test_what_is_refused_is_logged_with_moderation(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An origin is a name, but a page may say at length what it likes."""
+    """A page may send an origin of any length; the log shortens it."""
     answers: list[Answer] = []
     for _ in range(11):
         headers = {"Origin": "https://" + "x" * 500}

@@ -1,4 +1,4 @@
-"""The running gateway answers as its document says, whatever is called (GW-8, GW-9, GW-12).
+"""The running gateway answers all calls as its document states (GW-8, GW-9, GW-12).
 
 Schemathesis makes calls from the document, valid and invalid ones, and compares each answer with
 it: status, content type, headers and shape. A few calls per operation, the same in every run.

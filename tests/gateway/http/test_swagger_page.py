@@ -1,4 +1,4 @@
-"""The page at /swagger/index.html: its addresses, its files, and what it says without them."""
+"""The page at /swagger/index.html: its addresses, its files, and its text without them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def gateway() -> AsyncIterator[RunningGateway]:
 
 @pytest.fixture
 async def without_package(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningGateway]:
-    """A gateway where nobody installed Swagger UI."""
+    """A gateway without Swagger UI installed."""
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     async with running_gateway(lambda _: None) as gateway:
         yield gateway

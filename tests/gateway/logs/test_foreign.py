@@ -1,4 +1,4 @@
-"""GW-28: what other libraries log is thinned and bounded, and holds no values."""
+"""GW-28: what other libraries log is thinned and bounded, and contains no values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GW-6, GW-28: a full run at DEBUG with secrets planted everywhere, none of which is logged."""
+"""GW-6, GW-28: a run at DEBUG with secrets in all inputs, none of which is logged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.gateway.command import Command, command
 from tests.gateway.gateway_clients import COMBINATIONS
 
 SECRET = "hush"
-"""Part of everything that must not be logged; each place has a number of its own."""
+"""Part of each text that must not be logged; a number behind it says which."""
 RECEIVE_KEY = f"{SECRET}-01"
 HEADER = f"{SECRET}-02"
 TOKEN = f"{SECRET}-03"
@@ -40,7 +40,7 @@ BASIC = f"{SECRET}-05"
 
 
 class TalkativeHub(Hub):
-    """Everything it says, in results, errors and events, holds a secret."""
+    """All its results, errors and events contain a secret."""
 
     @hub_method(authorize=True)
     async def say(self, text: str) -> str:
@@ -140,7 +140,7 @@ invoke_method = "Say"
 
 
 def authenticate(request: HttpRequestData) -> Principal | None:
-    """Whoever shows all that the first hub's table names; others may not call `say`."""
+    """A principal for requests with what the first hub's table sets; `say` requires it."""
     shown = (request.headers.get("Authorization"), request.headers.get("X-Key"))
     if shown != (f"Bearer {TOKEN}", HEADER) or request.query("code") != WRITTEN_IN_URL:
         return None
@@ -340,7 +340,7 @@ async def read_what_is_shown(session: aiohttp.ClientSession, url: str) -> str:
     ],
 )
 async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
-    """GW-6, GW-28: whatever clients and hub speak, over whatever."""
+    """GW-6, GW-28: with each hub protocol and transport of clients and hub."""
     async with (
         aiohttp.ClientSession() as session,
         talkative_hub() as hub_url,

@@ -1,4 +1,4 @@
-"""GW-28: what is shown of an error is nothing that a hub, a function or a library has written."""
+"""GW-28: shown errors contain no text of a hub, a user's function or another library."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def test_is_one_short_line() -> None:
     assert shown.endswith("…")
 
 
-def test_what_this_project_says_of_a_wrong_option_is_shown() -> None:
+def test_the_text_of_a_wrong_option_is_shown() -> None:
     with pytest.raises(ValueError, match="absolute") as caught:
         HubConnectionBuilder().with_url("localhost")
     assert "has to be absolute and to begin with http://" in describe_error(caught.value)
 
 
-def test_what_a_c_function_says_that_this_project_calls_is_not_shown() -> None:
+def test_the_text_of_an_error_in_a_c_function_is_not_shown() -> None:
     file = Path(redaction.__file__).with_name("caller.py")
     with pytest.raises(ValueError, match=HUSH) as caught:
         exec(compile(f"int('{HUSH}')", file, "exec"))

@@ -1,4 +1,4 @@
-"""GW-28: how often something is told, and what the HTTP server's log leaves out."""
+"""GW-28: how often an event is logged, and what the HTTP server's log leaves out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from signalr_gateway.serving.server_log import ServerLog
 
 
 @pytest.mark.parametrize("count", [1, 10, 100, 10_000])
-def test_the_first_and_every_tenfold_are_told(count: int) -> None:
+def test_the_1st_10th_and_100th_are_logged(count: int) -> None:
     assert thinned(logging.WARNING, count) == logging.WARNING
 
 
@@ -31,7 +31,7 @@ def test_what_the_parser_quotes_is_left_out(caplog: pytest.LogCaptureFixture) ->
     assert record.exc_info is None
 
 
-def test_other_errors_of_the_server_are_told_in_full(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_errors_of_the_server_are_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
     error = LookupError("a fault of ours")
     ServerLog().exception("Error handling request from %s", "127.0.0.1", exc_info=error)
     (record,) = caplog.records

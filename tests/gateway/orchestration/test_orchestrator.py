@@ -1,4 +1,4 @@
-"""GW-1 … GW-5: what an orchestration may say, and how its mistakes are reported."""
+"""GW-1 … GW-5: what an orchestration may contain, and how its mistakes are reported."""
 
 from __future__ import annotations
 

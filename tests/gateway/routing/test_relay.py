@@ -123,7 +123,7 @@ def test_events_that_do_not_fit_are_kept_back(
         assert outcome == Misfit("R", reason)
 
 
-def test_no_declared_types_let_anything_pass_and_an_empty_list_nothing_but_no_arguments() -> None:
+def test_without_declared_types_any_event_fits_and_with_none_only_an_empty_one() -> None:
     """GW-6."""
     untyped = relay_of(h={"r": receives()})
     assert isinstance(untyped.route_event("h", "R", json_payload(b"[]")), Delivery)
@@ -132,8 +132,8 @@ def test_no_declared_types_let_anything_pass_and_an_empty_list_nothing_but_no_ar
     assert isinstance(none.route_event("h", "R", json_payload(b"[1]")), Misfit)
 
 
-def test_what_clients_could_not_read_is_kept_back() -> None:
-    """J-11: around the arguments there is one level more than the hub sent, and 64 is the limit."""
+def test_an_event_too_deep_for_clients_is_not_forwarded() -> None:
+    """J-11: clients read 64 levels; the envelope adds one to those that the hub sent."""
     for route in (receives(), HubRouteInfo(receive_method="R", spread=True)):
         relay = relay_of(h={"r": route})
         deep = relay.route_event("h", "R", json_payload(b"[" * 62 + b"]" * 62))

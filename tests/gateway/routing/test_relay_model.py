@@ -1,8 +1,8 @@
-"""The relay against a model that only says what is meant: which route, which audience (GW-15).
+"""The relay against a model that states the intended routes and audiences (GW-15).
 
-Orchestrations, subscriptions and events of all kinds are drawn from few names, so that they meet.
-The model goes through all routes and all that was subscribed, each time; the relay has tables, and
-counts what a connection holds.
+Orchestrations, subscriptions and events have few different names, so that they often match. The
+model searches all routes and all subscriptions each time; the relay has tables, and counts the
+subscriptions of a connection.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def orchestrations(draw: st.DrawFn) -> tuple[list[Route], Orchestrator]:
 
 
 class Relayed:
-    """The relay, and connections in the channels that it tells them to join."""
+    """The relay, and connections in the channels of their subscriptions."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.relay = Relay(orchestrator.hubs)
@@ -140,7 +140,7 @@ def still_subscribed(changes: list[Change]) -> set[tuple[int, str, str, str]]:
 
 
 def entitled(routes: list[Route], changes: list[Change]) -> set[int]:
-    """GW-15: who gets an event that these routes of one hub receive."""
+    """GW-15: which connections receive an event that these routes of one hub receive."""
     held = {subscription[:3] for subscription in still_subscribed(changes)}
     reached = set()
     for route in routes:

@@ -1,4 +1,4 @@
-"""What a connection may subscribe to, and how much of it (GW-15, GW-16, GW-20)."""
+"""What a connection may subscribe to, and how often (GW-15, GW-16, GW-20)."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ async def test_spellings(hub: RunningHub, method: str, argument: dict[str, Any])
 
 
 @pytest.mark.parametrize("wrong", [[], {}, True])
-async def test_a_member_that_is_no_text(hub: RunningHub, wrong: object) -> None:
-    """GW-16, S-6: but a list, an object or a truth value is no text."""
+async def test_a_member_that_is_not_text(hub: RunningHub, wrong: object) -> None:
+    """GW-16, S-6: a list, an object and a boolean are refused."""
     async with running_gateway(lambda orchestrator: orchestrate(orchestrator, hub.url)) as gateway:
         async with gateway.client() as connection:
             with pytest.raises(HubException, match=r"^Failed to invoke 'SubscribeToRoute' due to"):

@@ -82,7 +82,7 @@ async def ask(
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_callers_are_told_that_the_gateway_stops(hub: RunningHub, known: bool) -> None:
+async def test_new_calls_are_refused_while_the_gateway_stops(hub: RunningHub, known: bool) -> None:
     """GW-9: over connections that were there and over new ones, until the last call has ended."""
     async with stopping(hub) as (url, session), aiohttp.ClientSession() as stranger:
         for _ in range(3):
@@ -105,20 +105,20 @@ async def test_callers_are_told_that_the_gateway_stops(hub: RunningHub, known: b
 async def test_nothing_new_begins_while_the_gateway_stops(
     hub: RunningHub, method: str, path: str
 ) -> None:
-    """A client that was told to come back must not find the gateway that it came from."""
+    """The connection is closed, so that a repeated request does not reach this gateway again."""
     async with stopping(hub) as (url, session):
         answer = await ask(session, method, url + path)
         assert (answer.status, answer.problem["code"]) == (503, "gateway-draining")
 
 
-async def test_health_is_told_while_the_gateway_stops(hub: RunningHub) -> None:
+async def test_health_is_answered_while_the_gateway_stops(hub: RunningHub) -> None:
     async with stopping(hub) as (url, session):
         answer = await ask(session, "GET", f"{url}/healthz")
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
 
 
 async def test_a_body_that_arrives_slowly_does_not_hold_up_the_refusal(hub: RunningHub) -> None:
-    """Who comes anew is refused before anything of a body is read."""
+    """A new request is refused before its body is read."""
     async with stopping(hub) as (url, _):
         address = urlsplit(url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -130,7 +130,7 @@ async def test_a_body_that_arrives_slowly_does_not_hold_up_the_refusal(hub: Runn
 
 
 async def test_a_call_that_does_not_end_is_cut_off(hub: RunningHub) -> None:
-    """The end has a limit; the hub is told that nobody waits any more (GW-10)."""
+    """A stop waits for a limited time, then the call is cancelled at the hub (GW-10)."""
     orchestrator = Orchestrator()
     sample_routes(orchestrator, hub.url)
     app = create_app(orchestrator)
@@ -164,7 +164,7 @@ async def test_stopping_leaves_no_task_and_no_connection() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_clients_are_told_when_the_gateway_stops(hub: RunningHub) -> None:
+async def test_clients_get_a_close_when_the_gateway_stops(hub: RunningHub) -> None:
     closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
     async with running_gateway(lambda o: sample_routes(o, hub.url)) as gateway:
         connection = gateway.client()

@@ -1,4 +1,4 @@
-"""Without free file descriptors the gateway serves established connections, and logs it once."""
+"""Without free file descriptors the gateway serves established connections, and logs one line."""
 
 from __future__ import annotations
 

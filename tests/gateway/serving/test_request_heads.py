@@ -43,7 +43,7 @@ class StubTransport(asyncio.Transport):
 
 
 class StubProtocol(asyncio.Protocol):
-    """Stands in for aiohttp's protocol and notes what it gets."""
+    """Replaces aiohttp's protocol and records the calls that it gets."""
 
     def __init__(self) -> None:
         self.journal: list[object] = []

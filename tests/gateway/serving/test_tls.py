@@ -248,7 +248,7 @@ def test_a_pair_that_does_not_fit(
 # --- the self-signed pair ------------------------------------------------------------------------
 
 
-def test_the_self_signed_pair_is_private_and_goes_away() -> None:
+def test_the_self_signed_pair_is_private_and_deleted() -> None:
     if shutil.which("openssl") is None:
         pytest.skip("needs the program `openssl` on PATH")
     with self_signed_pair() as pair:
@@ -294,7 +294,7 @@ def shaken(end: ssl.SSLSocket) -> bool:
     return True
 
 
-def test_without_openssl_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openssl_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UnusableCertificate, match=r"openssl, which is not on PATH; install it"):
         self_signed_pair().__enter__()
