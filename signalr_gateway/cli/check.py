@@ -114,8 +114,8 @@ def _counts(hubs: Iterable[DownstreamHub]) -> str:
     return f"{_count(len(routes), 'hub')}, {_count(sum(routes), 'route')}"
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def changed_options(config: GatewayConfig) -> Iterator[str]:

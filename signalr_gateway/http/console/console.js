@@ -1,5 +1,5 @@
-// The console page: shows the gateway's hubs, listens on the gateway hub, sends calls.
-// Everything that comes from outside is put on the page as text, never as markup.
+// The console page: shows hubs and routes, receives events from the gateway hub, sends calls.
+// All received data is inserted into the page as text, never as markup.
 "use strict";
 
 const RECORD_SEPARATOR = "\u001e"; // ends every SignalR JSON message
@@ -18,7 +18,7 @@ function element(name, text = "", attributes = {}) {
   return made;
 }
 
-// --- the gateway hub: as much of a SignalR client as listening takes --------------------------
+// --- the gateway hub: a SignalR client that only receives ---------------------------------------
 
 class HubListener {
   // A WebSocket without negotiation: handshake, pings, and the invocations the hub sends.
@@ -69,7 +69,7 @@ class HubListener {
   }
 
   lost(socket) {
-    if (socket !== this.socket) return; // one that was given up already
+    if (socket !== this.socket) return; // an earlier socket
     this.socket = null;
     clearTimeout(this.silence);
     clearInterval(this.pings);
@@ -80,7 +80,7 @@ class HubListener {
   }
 }
 
-// The arguments as the gateway wrote them: parsing and printing again would turn 0.10 into 0.1.
+// The arguments as the gateway wrote them: to parse and write them again would turn 0.10 into 0.1.
 function argumentsText(record, message) {
   const start = record.indexOf('"arguments":') + '"arguments":'.length;
   const text = record.slice(start, -1);
@@ -132,8 +132,8 @@ function hubCard(hub) {
   if (hub.lastError) card.append(element("p", hub.lastError, { class: "hub-error" }));
   card.append(routeTable(hub.routes));
   const { forwarded, misfit, unrouted, unwritable } = hub.events;
-  const lost = unwritable ? `, ${unwritable} lost for some clients` : "";
-  const counts = `${forwarded} events passed on, ${misfit} that did not fit, ${unrouted} without a route${lost}`;
+  const lost = unwritable ? `, ${unwritable} not sent to some clients` : "";
+  const counts = `${forwarded} events forwarded, ${misfit} that did not fit, ${unrouted} without a route${lost}`;
   card.append(element("p", counts, { class: "hub-counts" }));
   return card;
 }
@@ -174,7 +174,7 @@ function audience(route) {
   return who[route.broadcastType] + (route.spread ? ", spread" : "");
 }
 
-// The page is rebuilt only where something changed, so that reading and selecting stay possible.
+// Only changed parts are rebuilt, so that text on the page stays selected.
 let shownHubs = "";
 let shownRoutes = "";
 
@@ -266,7 +266,7 @@ byId("invoke-form").addEventListener("submit", async (submit) => {
   }
 });
 
-// A problem is the gateway's own and may be laid out; a hub's result is shown as it came.
+// A problem comes from the gateway and may be reformatted; a hub's result is shown unchanged.
 function readable(text, contentType) {
   return contentType === "application/problem+json" ? JSON.stringify(JSON.parse(text), null, 2) : text;
 }

@@ -1,4 +1,4 @@
-// Shows the gateway's own document, and nothing that would ask a third party.
+// Shows the gateway's document, and sends no request to other hosts.
 "use strict";
 
 SwaggerUIBundle({
@@ -6,5 +6,5 @@ SwaggerUIBundle({
   url: "v1/swagger.json",
   deepLinking: true,
   displayRequestDuration: true,
-  validatorUrl: null, // else the document's address would go to a validator on the internet
+  validatorUrl: null, // by default, the document's address is sent to a validator on the internet
 });
