@@ -28,8 +28,8 @@ class KeepAlive:
     infinite: over a transport with inherent keep-alive no pings are sent (TL-11).
 
     The caller sets a timer for ``next_deadline`` after ``start``, and again each time the timer has
-    fired and ``handle_timeout`` was called. No deadline comes forward in between, so the timer is
-    never moved.
+    fired and ``handle_timeout`` was called. Until the timer fires, a deadline may become later but
+    never earlier, so the timer is never moved.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class KeepAlive:
         "_is_suspended",
         "_is_timeout_active",
         "_last_checked",
-        "_last_heard",
+        "_last_received",
         "_last_sent",
         "_timeout",
     )
@@ -48,25 +48,25 @@ class KeepAlive:
         self._interval = interval
         self._timeout = timeout
         self._last_sent = math.inf
-        self._last_heard = math.inf
+        self._last_received = math.inf
         self._last_checked = math.inf
         self._is_timeout_active = self._is_client  # whether the timeout applies to the peer (K-3)
         self._is_suspended = False
 
     def start(self, now: float) -> None:
         """Starts interval and timeout, when the handshake is done."""
-        self._last_sent = self._last_heard = self._last_checked = now
+        self._last_sent = self._last_received = self._last_checked = now
 
-    def heard(self, now: float) -> None:
-        """A message arrived."""
-        self._last_heard = now
+    def message_received(self, now: float) -> None:
+        """Notes that the peer sent a message."""
+        self._last_received = now
 
-    def pinged(self) -> None:
-        """The peer sent a Ping: from now on the timeout applies to it (K-3)."""
+    def ping_received(self) -> None:
+        """Notes that the peer sent a Ping: from now on the timeout applies to it (K-3)."""
         self._is_timeout_active = True
 
-    def sent(self, kind: type[HubMessage], now: float) -> None:
-        """A message of this kind was sent."""
+    def message_sent(self, kind: type[HubMessage], now: float) -> None:
+        """Notes that a message of this kind was sent to the peer."""
         if self._is_client or kind is Ping:
             self._last_sent = now
 
@@ -77,22 +77,23 @@ class KeepAlive:
     def resume(self, now: float) -> None:
         """Starts the timeout again, from its beginning."""
         self._is_suspended = False
-        self._last_heard = now
+        self._last_received = now
 
     def next_deadline(self) -> float | None:
         """The time at which to call ``handle_timeout``, or None for never.
 
-        There may be nothing to do at that time. While no timeout is running, this is the earliest
-        time at which one that starts right after the last check could end.
+        There may be nothing to do at that time. While the timeout does not apply or is suspended,
+        it may start at any moment after the last call of ``handle_timeout``. So the deadline is
+        set as if the timeout had started at that call.
         """
-        begin = self._last_heard if self._is_timeout_running else self._last_checked
+        begin = self._last_received if self._is_timeout_running else self._last_checked
         deadline = min(self._last_sent + self._interval, begin + self._timeout)
         return None if deadline == math.inf else deadline
 
     def handle_timeout(self, now: float) -> KeepAliveAction:
-        """What is due at ``now``. A PING counts as sent, even if the caller leaves it out (K-1)."""
+        """What is due at ``now``. A PING counts as sent, even if the caller sends none (K-1)."""
         self._last_checked = now
-        if self._is_timeout_running and now >= self._last_heard + self._timeout:
+        if self._is_timeout_running and now >= self._last_received + self._timeout:
             return KeepAliveAction.TIMEOUT
         if now >= self._last_sent + self._interval:
             self._last_sent = now

@@ -161,16 +161,16 @@ class HubPeer:
         may_receive = self._may_receive
         if not may_receive:
             return
-        has_heard = False
+        has_message = False
         try:
             for message in decode_all(self._framer.feed(data)):
-                if not has_heard:
-                    has_heard = True
-                    self.keep_alive.heard(now)
+                if not has_message:
+                    has_message = True
+                    self.keep_alive.message_received(now)
                 kind = type(message)
                 if kind in may_receive:
                     if kind is Ping:
-                        self.keep_alive.pinged()
+                        self.keep_alive.ping_received()
                     elif kind is Close:
                         self._end_receiving()
                         yield message
@@ -224,7 +224,7 @@ class HubPeer:
                 f"A {self.role.value} may not send a {kind.__name__} in the state "
                 f"'{self.state.value}'."
             )
-        self.keep_alive.sent(kind, now)
+        self.keep_alive.message_sent(kind, now)
         if kind is Close:
             is_open = self.state is PeerState.CONNECTED
             self._enter(PeerState.HALF_CLOSED_LOCAL if is_open else PeerState.CLOSED)

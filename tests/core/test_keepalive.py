@@ -30,32 +30,32 @@ class TestServer:
     def test_its_messages_do_not_postpone_the_ping(self, kind: type[HubMessage]) -> None:
         """K-1."""
         server = keep_alive(Role.SERVER)
-        server.sent(kind, START + 14)
+        server.message_sent(kind, START + 14)
         assert server.handle_timeout(START + 15) is PING
 
     def test_a_ping_that_the_caller_sends_counts(self) -> None:
         server = keep_alive(Role.SERVER)
-        server.sent(Ping, START + 5)
+        server.message_sent(Ping, START + 5)
         assert server.handle_timeout(START + 19) is NOTHING
         assert server.handle_timeout(START + 20) is PING
 
     def test_never_times_out_a_client_that_has_not_pinged(self) -> None:
         """K-3: clients of ASP.NET Core 2 never ping."""
         server = keep_alive(Role.SERVER, interval=NEVER)
-        server.heard(START + 1)
+        server.message_received(START + 1)
         assert server.handle_timeout(START + 1_000_000) is NOTHING
 
     def test_times_out_a_silent_client_that_has_pinged(self) -> None:
         server = keep_alive(Role.SERVER, interval=NEVER)
-        server.heard(START + 5)
-        server.pinged()
+        server.message_received(START + 5)
+        server.ping_received()
         assert server.handle_timeout(START + 34.9) is NOTHING
         assert server.handle_timeout(START + 35) is TIMEOUT
 
     def test_any_message_is_a_sign_of_life(self) -> None:
         server = keep_alive(Role.SERVER, interval=NEVER)
-        server.pinged()
-        server.heard(START + 29)
+        server.ping_received()
+        server.message_received(START + 29)
         assert server.handle_timeout(START + 58.9) is NOTHING
         assert server.handle_timeout(START + 59) is TIMEOUT
 
@@ -65,7 +65,7 @@ class TestClient:
     def test_pings_an_interval_after_its_last_message(self, kind: type[HubMessage]) -> None:
         """K-4: to the server, any message is a sign of life."""
         client = keep_alive(Role.CLIENT, timeout=NEVER)
-        client.sent(kind, START + 10)
+        client.message_sent(kind, START + 10)
         assert client.handle_timeout(START + 24) is NOTHING
         assert client.handle_timeout(START + 25) is PING
         assert client.handle_timeout(START + 39) is NOTHING
@@ -79,7 +79,7 @@ class TestClient:
 
     def test_a_message_of_the_server_restarts_the_timeout(self) -> None:
         client = keep_alive(Role.CLIENT, interval=NEVER)
-        client.heard(START + 20)
+        client.message_received(START + 20)
         assert client.handle_timeout(START + 49.9) is NOTHING
         assert client.handle_timeout(START + 50) is TIMEOUT
 
@@ -106,7 +106,7 @@ class TestDeadlines:
         client = keep_alive(Role.CLIENT)
         assert client.next_deadline() == START + 15
         assert client.handle_timeout(START + 15) is PING
-        client.sent(Invocation, START + 20)
+        client.message_sent(Invocation, START + 20)
         assert client.next_deadline() == START + 30
         assert client.handle_timeout(START + 30) is TIMEOUT
 
@@ -116,8 +116,8 @@ class TestDeadlines:
         assert server.next_deadline() == START + 30
         assert server.handle_timeout(START + 30) is NOTHING
         assert server.next_deadline() == START + 60
-        server.heard(START + 31)
-        server.pinged()
+        server.message_received(START + 31)
+        server.ping_received()
         assert server.handle_timeout(START + 60) is NOTHING
         assert server.next_deadline() == START + 61
         assert server.handle_timeout(START + 61) is TIMEOUT
@@ -125,7 +125,7 @@ class TestDeadlines:
     def test_a_call_before_the_deadline_does_nothing(self) -> None:
         """For example from a timer that was set before the deadline moved."""
         client = keep_alive(Role.CLIENT)
-        client.sent(Invocation, START + 10)
+        client.message_sent(Invocation, START + 10)
         assert client.handle_timeout(START + 15) is NOTHING
         assert client.next_deadline() == START + 25
 
@@ -133,7 +133,7 @@ class TestDeadlines:
     def test_a_peer_that_is_not_read_does_not_time_out(self, role: Role) -> None:
         """K-3: the timeout is suspended; pings are still due."""
         clock = keep_alive(role, timeout=4.0)
-        clock.pinged()
+        clock.ping_received()
         clock.suspend()
         assert clock.next_deadline() == START + 4
         assert clock.handle_timeout(START + 4) is NOTHING
@@ -146,7 +146,7 @@ class TestDeadlines:
 
 
 EVENTS: Final = st.lists(st.tuples(st.sampled_from("hspxr"), st.floats(0, 40)), max_size=30)
-"""Heard, sent, pinged, suspended, resumed; each after some seconds."""
+"""A message received, one sent, a ping received, suspended, resumed; each after some seconds."""
 
 
 @pytest.mark.parametrize("role", Role)
@@ -157,7 +157,7 @@ def test_a_timer_that_is_never_moved_is_in_time(
 ) -> None:
     """Each ping and timeout is done exactly when it is due, after any steps."""
     clock = keep_alive(role, interval)
-    now = last_sent = last_heard = START
+    now = last_sent = last_received = START
     counts, is_suspended = role is Role.CLIENT, False
     timer = clock.next_deadline()
     fired = 0
@@ -166,9 +166,9 @@ def test_a_timer_that_is_never_moved_is_in_time(
         while timer is not None and timer <= now:
             fired += 1
             action = clock.handle_timeout(timer)
-            is_over = counts and not is_suspended and timer >= last_heard + 30
+            is_over = counts and not is_suspended and timer >= last_received + 30
             if is_over:
-                assert (action, timer) == (TIMEOUT, last_heard + 30)
+                assert (action, timer) == (TIMEOUT, last_received + 30)
                 return
             assert action is (PING if timer >= last_sent + interval else NOTHING)
             if action is PING:
@@ -177,21 +177,21 @@ def test_a_timer_that_is_never_moved_is_in_time(
             timer = clock.next_deadline()
         match step:
             case "h":
-                clock.heard(now)
-                last_heard = now
+                clock.message_received(now)
+                last_received = now
             case "s":
-                clock.sent(Invocation, now)
+                clock.message_sent(Invocation, now)
                 last_sent = now if role is Role.CLIENT else last_sent
             case "p":
-                clock.heard(now)
-                clock.pinged()
-                last_heard, counts = now, True
+                clock.message_received(now)
+                clock.ping_received()
+                last_received, counts = now, True
             case "x":
                 clock.suspend()
                 is_suspended = True
             case _:
                 clock.resume(now)
-                last_heard, is_suspended = now, False
-        assert not (counts and not is_suspended and now > last_heard + 30)
+                last_received, is_suspended = now, False
+        assert not (counts and not is_suspended and now > last_received + 30)
         assert now < last_sent + interval
     assert fired <= 1 + (now - START) / interval + (now - START) / 30 * 2 + len(steps)
