@@ -99,10 +99,11 @@ class HttpConnectionDispatcher:
         data: HttpRequestData,
         admitted: Admitted[HostedConnection],
     ) -> web.StreamResponse:
-        connection = self._open(admitted)
+        connection = admitted.connection
+        self._enlarge_inbound(connection)
         web_socket = self._new_web_socket()
         try:
-            with self._opening(connection):
+            with self._removing_on_failure(connection):
                 await web_socket.prepare(without_subprotocols(request))
                 transport = WebSocketServerTransport(
                     request,
@@ -121,7 +122,8 @@ class HttpConnectionDispatcher:
     async def _open_event_stream(
         self, request: web.Request, data: HttpRequestData, admitted: Admitted[HostedConnection]
     ) -> web.StreamResponse:
-        connection = self._open(admitted)
+        connection = admitted.connection
+        self._enlarge_inbound(connection)
         transport = ServerSentEventsServerTransport(
             request,
             connection.inbound,
@@ -130,7 +132,7 @@ class HttpConnectionDispatcher:
             self._options.close_timeout,
         )
         try:
-            with self._opening(connection):
+            with self._removing_on_failure(connection):
                 response = await transport.open()
         except ConnectionError:
             return response_of(CLIENT_LEFT)
@@ -144,7 +146,8 @@ class HttpConnectionDispatcher:
     def _start_long_polling(
         self, data: HttpRequestData, admitted: Admitted[HostedConnection]
     ) -> None:
-        connection = self._open(admitted)
+        connection = admitted.connection
+        self._enlarge_inbound(connection)
         transport = connection.polls = LongPollingServerTransport(
             connection.inbound,
             self._hosting.flusher,
@@ -160,7 +163,7 @@ class HttpConnectionDispatcher:
         data: HttpRequestData,
         admitted: Admitted[HostedConnection],
     ) -> ServerConnection:
-        """Passes the transport to the hub's server, and the connection's end to its table."""
+        """Serves the connection, and updates the table of connections when it ends."""
         connection = admitted.connection
         served = self._server.open(transport, connection.connection_id, data, admitted.user)
         served.closed.add_done_callback(partial(self._retire, connection))
@@ -173,14 +176,13 @@ class HttpConnectionDispatcher:
     def _remove(self, connection: HostedConnection, _ended: asyncio.Future[None]) -> None:
         self._connections.remove(connection)
 
-    def _open(self, admitted: Admitted[HostedConnection]) -> HostedConnection:
-        """Gives the connection's pipe for POSTs the buffer size of an open transport."""
-        admitted.connection.inbound.open(self._options.application_max_buffer_size)
-        return admitted.connection
+    def _enlarge_inbound(self, connection: HostedConnection) -> None:
+        """Lets the connection buffer as many bytes of POSTs as the endpoint allows."""
+        connection.inbound.open(self._options.application_max_buffer_size)
 
     @contextmanager
-    def _opening(self, connection: HostedConnection) -> Iterator[None]:
-        """Removes the connection if its transport cannot be opened."""
+    def _removing_on_failure(self, connection: HostedConnection) -> Iterator[None]:
+        """Removes the connection if the body of the context, which opens its transport, fails."""
         try:
             yield
         except BaseException:
