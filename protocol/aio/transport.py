@@ -26,7 +26,7 @@ class TransportLimits:
     this client alone wait."""
 
     transport_send_timeout: float = 10.0
-    """Seconds in which a client may take none of the waiting bytes before it is disconnected."""
+    """Seconds that a sender waits for the buffer to drain before the client is disconnected."""
 
 
 class Receiver(Protocol):

@@ -129,8 +129,8 @@ class EndpointOptions:
     methods that send to this client alone wait."""  # TG-8
 
     transport_send_timeout: float = _LIMITS.transport_send_timeout
-    """A client is cut off when it takes no bytes for this long while a hub method waits for it, or
-    when it needs longer to read the answer to a poll."""  # TG-9, TL-10
+    """A client is cut off when a hub method has waited this long for the client's buffer to drain,
+    or when sending the answer to a poll takes longer."""  # TG-9, TL-10
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that no transport uses for this long is dropped."""  # N-27

@@ -97,8 +97,8 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     transport_send_timeout: Annotated[
         Seconds,
         option(
-            "A client that reads nothing for this long, while a call or a poll waits for it, is"
-            " disconnected."
+            "A client is disconnected when a call has waited this long for the client's buffer to"
+            " drain, or when sending the answer to a poll takes longer."
         ),
     ] = _ENDPOINT.transport_send_timeout
     maximum_receive_message_size: Annotated[
