@@ -55,8 +55,8 @@ def retry_policy(retry: "RetryPolicy | Sequence[float]") -> RetryPolicy:
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:
     """Returns a policy that waits each of ``delays`` (in seconds) in turn, then gives up.
 
-    Raises TypeError if ``delays`` is not a sequence of numbers, and ValueError for a number that is
-    negative or not finite.
+    Raises TypeError if ``delays`` is not iterable or contains anything but numbers, and ValueError
+    for a number that is negative or not finite.
     """
     given: object = delays
     if not isinstance(given, Iterable):

@@ -1,8 +1,7 @@
 """Writes single values as JSON with .NET's conventions (J-14…J-18).
 
-The JSON part of ``values.writing``: it converts what msgspec would not write as .NET does, such as
-names of members, Decimal, timedelta and NaN. Values that JSON has no type for are left to
-``scalars``.
+The JSON part of ``values.writing``. msgspec writes integers and texts as .NET does. Names, keys,
+enums and floats are converted here. Values that JSON has no type for are left to ``scalars``.
 """
 
 import math

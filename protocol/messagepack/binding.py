@@ -1,8 +1,8 @@
 """Reads single MessagePack values into declared types, as .NET does (M-11…M-18).
 
 The MessagePack part of ``values.binding``, which reads containers and classes. It also decides how
-names are matched and how deep values may nest. Values that are more than numbers and texts are left
-to ``scalars``.
+names are matched and how deep values may nest. Dates, decimals and other single values are left to
+``scalars``.
 """
 
 import re

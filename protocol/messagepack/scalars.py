@@ -1,4 +1,6 @@
-"""The MessagePack form of values that are more than numbers and texts (M-14, M-15).
+"""The MessagePack form of dates, decimals and other single values (M-14, M-15).
+
+These are the types that msgspec does not read or write as .NET does.
 
 A ``read_`` function takes the bytes of one whole value and raises ValueError or RemoteProtocolError
 if .NET would refuse it. A ``write_`` function returns a value that msgspec encodes. Python keeps

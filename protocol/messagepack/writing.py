@@ -1,8 +1,8 @@
 """Writes single values as MessagePack with .NET's conventions (M-11…M-16).
 
-The MessagePack part of ``values.writing``: it converts what msgspec would not write as .NET does,
-such as names of members and enums, times and Single. Values that are more than numbers and texts
-are left to ``scalars``.
+The MessagePack part of ``values.writing``. msgspec writes numbers, texts and bytes as .NET does.
+Names, keys and enums are converted here. Dates, decimals and other single values are left to
+``scalars``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class MessagePackWriter(ValueWriter):
         return self.named(kind, value, pascal_case)
 
     def enumeration(self, value: Enum) -> str:
-        """The name of the member, those of combined flags, or its number as a text (M-12)."""
+        """The name of a member, the names of combined flags, or a number as a text (M-12)."""
         if value.name in type(value).__members__:
             return enum_name(value)
         if isinstance(value, Flag) and value.value > 0:

@@ -1,1 +1,1 @@
-"""The hub server on asyncio: hubs, their connections, and who is sent what."""
+"""The hub server on asyncio: hubs, their connections, and what is sent to which of them."""

@@ -15,7 +15,7 @@ from ..hub_protocol import SerializedHubMessage
 from .connection_context import HubConnectionContext
 from .options import HubOptions
 
-NOBODY: Final[Collection[str]] = ()
+NONE_EXCLUDED: Final[Collection[str]] = ()
 
 
 class HubLifetimeManager(ABC):
@@ -56,7 +56,7 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def send_all(
-        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
+        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NONE_EXCLUDED
     ) -> None:
         """Sends to every connection, except those whose ids are ``excluded``."""
 
@@ -75,7 +75,7 @@ class HubLifetimeManager(ABC):
         groups: Iterable[str],
         target: str,
         arguments: Sequence[Any],
-        excluded: Collection[str] = NOBODY,
+        excluded: Collection[str] = NONE_EXCLUDED,
     ) -> None:
         """Sends to the members of each group in turn. A member of two groups gets two messages."""
         # G-6
@@ -129,7 +129,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
             _remove(self._groups, group, connection.connection_id)
 
     async def send_all(
-        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NOBODY
+        self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NONE_EXCLUDED
     ) -> None:
         """See HubLifetimeManager."""
         await _send([self._connections], SerializedHubMessage(target, arguments), excluded)
@@ -149,7 +149,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         groups: Iterable[str],
         target: str,
         arguments: Sequence[Any],
-        excluded: Collection[str] = NOBODY,
+        excluded: Collection[str] = NONE_EXCLUDED,
     ) -> None:
         """See HubLifetimeManager."""
         members = [self._groups.get(group, {}) for group in groups]
@@ -181,7 +181,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
 async def _send(
     tables: Iterable[Mapping[str, HubConnectionContext]],
     message: SerializedHubMessage,
-    excluded: Collection[str] = NOBODY,
+    excluded: Collection[str] = NONE_EXCLUDED,
 ) -> None:
     failure: LocalProtocolError | None = None
     for connections in tables:

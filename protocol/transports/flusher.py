@@ -24,9 +24,9 @@ class Flushable(Protocol):
 
 
 class Flusher:
-    """Flushes all scheduled connections in the next turn of the event loop.
+    """Flushes scheduled connections from the next turn of the event loop on.
 
-    It flushes up to CONNECTIONS_PER_TURN of them, and the rest in the turns after it.
+    A turn flushes up to CONNECTIONS_PER_TURN connections; the rest wait for the turns after it.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Flusher:
         self._is_scheduled = False
 
     def schedule(self, flushable: Flushable) -> None:
-        """Schedules one flush. A connection calls this when it has written its first bytes."""
+        """Schedules one flush. Called for the first write after a flush, not for every write."""
         self._waiting.append(flushable)
         if not self._is_scheduled:
             self._is_scheduled = True

@@ -1,6 +1,7 @@
-"""A send queue for one request at a time: bytes written meanwhile are sent together in the next.
+"""A send queue that makes one request at a time.
 
-The transport supplies the function that sends.
+Bytes that are written during a request are sent together in the next one. The transport supplies
+the function that sends.
 """
 
 import asyncio
