@@ -18,6 +18,7 @@ from ..config.schema import File
 from ..config.sources import load_orchestration
 from ..downstream.building import build_connections
 from ..logs.redaction import describe_error
+from ..orchestration.checks import shown
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
 from ..serving.tls import server_context
@@ -68,9 +69,7 @@ def _rows(hub: DownstreamHub, connection: HubConnection) -> Iterator[tuple[str, 
 
 
 def _shown(name: str | None) -> str:
-    if name is None:
-        return _NOTHING
-    return name if name.isprintable() else repr(name)
+    return _NOTHING if name is None else shown(name)
 
 
 def _types(route: HubRoute) -> str:

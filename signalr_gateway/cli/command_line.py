@@ -1,8 +1,8 @@
 """The command line: ``signalr-gateway`` ``demo``, ``run`` and ``check``.
 
 Exit codes: 0 after Ctrl-C or SIGTERM, 1 when an address cannot be bound or ``check --connect`` does
-not reach a hub, 2 when the command, the orchestration or a certificate is wrong. An error is one
-line on standard error.
+not reach a hub, 2 when the command, the orchestration or a certificate is wrong. The error is the
+last line on standard error.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ..config.reading import Place, read_value
 from ..config.schema import File
 from ..config.sources import UsageError
 from ..orchestration.checks import OrchestrationError
+from ..orchestration.orchestrator import Orchestrator
 
 
 def add_command_flags(parser: argparse.ArgumentParser, command: type[Struct]) -> None:
@@ -53,8 +54,16 @@ def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayC
             changed = structs.replace(getattr(config, table), **{option: value})
             config = replace(config, **{table: changed})
         else:
-            setattr(config.orchestrator, option, value)
+            _set(config.orchestrator, option, value)
     return config
+
+
+def _set(orchestrator: Orchestrator, name: str, value: object) -> None:
+    try:
+        setattr(orchestrator, name, value)
+    except OrchestrationError as exc:
+        flag = next(option.flag for place, option in file_flags() if place == name)
+        raise UsageError(f"{flag}: {exc.problem}") from exc
 
 
 def explanation(option: Option) -> str:

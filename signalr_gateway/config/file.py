@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..orchestration.checks import OrchestrationError
+from ..orchestration.checks import OrchestrationError, shown
 from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
 from .gateway_hub import check_transports
@@ -61,14 +61,30 @@ def load_config(path: str | Path) -> GatewayConfig:
     try:
         # Editors on Windows put a byte order mark first.
         document = tomllib.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8).decode())
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise ConfigError(f"{path}: invalid TOML: {exc}") from exc
-    try:
         return _config(document, Place(file.parent))
-    except OrchestrationError as exc:
-        raise ConfigError(f"{path}: {exc}") from exc
+    except (OSError, RecursionError, ValueError) as exc:
+        raise ConfigError(f"{shown(str(path))}: {_problem(exc)}") from exc
+
+
+def _problem(error: OSError | RecursionError | ValueError) -> str:
+    """Why a file cannot be used, in words."""
+    match error:
+        case OSError():
+            return f"cannot be read: {error.strerror}"
+        case OrchestrationError():
+            return str(error)
+        case tomllib.TOMLDecodeError():
+            return f"invalid TOML: {error}"
+        case UnicodeDecodeError(object=content, start=start):
+            line = content.count(b"\n", 0, start) + 1
+            return (
+                f"invalid TOML: expected UTF-8 text, got other bytes (at line {line});"
+                " save it as UTF-8"
+            )
+        case RecursionError():
+            return "invalid TOML: arrays or tables are nested too deeply"
+        case _:
+            return "invalid TOML: a number has too many digits"
 
 
 def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:

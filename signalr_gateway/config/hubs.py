@@ -80,7 +80,7 @@ def _connection(table: HubTable, place: Place) -> _Connection:
         raise place.at("url").error(problem)
     check_transports(table.transports, [table.protocol], place.at("transports"))
     for name, value in table.headers.items():
-        _check_header(name, value, place.at("headers").at(name))
+        _check_header(name, value, place.at("headers"))
     return _Connection(table=table, access_token=access_token, trust=_trust(table, place))
 
 
@@ -95,10 +95,13 @@ def _check_url(url: str, place: Place) -> None:
 
 
 def _check_header(name: str, value: str, place: Place) -> None:
-    if not _HEADER_NAME.fullmatch(name):
-        raise place.error("not a valid name of an HTTP header")
+    valid = _HEADER_NAME.match(name)
+    if valid is None or valid[0] != name:
+        # Behind the first wrong character there may be a secret: "Authorization: Bearer …".
+        start = "" if valid is None else valid[0]
+        raise place.at(f"{start}…").error("not a valid name of an HTTP header")
     if not _HEADER_VALUE.fullmatch(value):
-        raise place.error("contains characters that an HTTP header cannot have")
+        raise place.at(name).error("contains characters that an HTTP header cannot have")
 
 
 def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:

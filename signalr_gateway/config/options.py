@@ -7,7 +7,7 @@ A `Kind` is the type of a value as msgspec describes it, with the unit and the b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -125,6 +125,18 @@ def options_of(table: type[Struct]) -> tuple[Option, ...]:
     described = inspect.type_info(table)
     assert isinstance(described, inspect.StructType)
     return tuple(map(_option, described.fields))
+
+
+def tables_of(table: type[Struct], name: str = "") -> Iterator[tuple[str, type[Struct]]]:
+    """A Struct and the tables in it, each with its name: ``limits``, ``hubs.KEY``."""
+    yield name, table
+    for option in options_of(table):
+        inner = f"{name}.{option.name}" if name else option.name
+        [kind, *_] = option.kinds
+        if isinstance(kind.type, inspect.StructType):
+            yield from tables_of(kind.type.cls, inner)
+        elif kind.item is not None and isinstance(kind.item.type, inspect.StructType):
+            yield from tables_of(kind.item.type.cls, f"{inner}.KEY")
 
 
 def _option(field: inspect.Field) -> Option:

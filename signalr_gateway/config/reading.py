@@ -7,7 +7,7 @@ Each key must be known, and each value of its kind and within its bounds. A mist
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from msgspec import NODEFAULT, Struct, inspect
 
 from ..orchestration.checks import OrchestrationError, suggestion
-from .options import Kind, alternatives, options_of
+from .options import Kind, alternatives, options_of, tables_of
+from .schema import File
 
 TableT = TypeVar("TableT", bound=Struct)
 
@@ -69,7 +70,7 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
     known = {option.name: option for option in options_of(table)}
     for key in values:
         if key not in known:
-            raise place.at(key).error(f"unknown; {suggestion(key, known)}")
+            raise place.at(key).error(_unknown(key, known))
     for name, option in known.items():
         if option.default is NODEFAULT and name not in values:
             sentence = option.sentence[0].lower() + option.sentence[1:].rstrip(".")
@@ -77,6 +78,18 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
     return table(
         **{name: read_value(known[name].kinds, values[name], place.at(name)) for name in values}
     )
+
+
+def _unknown(key: str, known: Collection[str]) -> str:
+    """What is wrong with a key that is none of the `known` ones of its table."""
+    others = [
+        f"in [{name}]" if name else "at the top of the file"
+        for name, table in tables_of(File)
+        if any(option.name == key for option in options_of(table))
+    ]
+    if others:
+        return f"unknown in this table; it belongs {alternatives(others)}"
+    return f"unknown; {suggestion(key, known)}"
 
 
 def read_value(kinds: Sequence[Kind], value: object, place: Place) -> object:
@@ -124,6 +137,8 @@ def _read(kind: Kind, value: Any, place: Place) -> object:
         case inspect.StructType(cls=table):
             return read_table(table, value, place)
         case inspect.CustomType(cls=cls) if cls is Path:
+            if "\0" in value:
+                raise place.error("must be a path, which cannot contain NUL characters")
             return place.folder / _text(value, 1, place)
         case inspect.StrType(min_length=min_length):
             return _text(value, min_length, place)

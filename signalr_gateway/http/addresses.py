@@ -131,6 +131,9 @@ def gateway_hub_path(url: object) -> str:
         )
     if any(character in path for character in "{}%") or not path.isascii():
         raise ValueError("its path must be plain ASCII without '%', '{' and '}'")
+    if "\\" in path or not {".", ".."}.isdisjoint(path.split("/")):
+        # Clients resolve dots, and browsers take a backslash for a slash.
+        raise ValueError("its path must not contain '\\' nor the segments '.' and '..'")
     if any(_lies_under(path, reserved) for reserved in RESERVED):
         raise ValueError(f"{path} is used by the gateway itself")
     return path

@@ -7,6 +7,7 @@ an address with a token in its query, a header, or a payload.
 
 from __future__ import annotations
 
+import importlib
 import re
 import sysconfig
 import traceback
@@ -21,6 +22,7 @@ MAXIMUM_LENGTH = 200
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _OWN_FOLDERS = (Path(__file__).parent.parent, Path(protocol.__file__).parent)
+_IMPORTLIB_FOLDER = Path(importlib.__file__).parent
 _LIBRARY_FOLDERS = tuple(
     Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
@@ -79,12 +81,16 @@ def _is_in(frame: traceback.FrameSummary, folders: Iterable[Path]) -> bool:
 def _place(error: BaseException) -> str:
     """The innermost file and line outside this project; empty if there is none.
 
-    Python's own files and those of installed packages are used only if there is no other file.
+    Python's own files and those of installed packages are used only if there is no other file,
+    those of the import machinery never.
     """
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{Path(error.filename).name}, line {error.lineno}"  # that file has no frame
     frames = [
         frame
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if not frame.filename.startswith("<") and not _is_in(frame, _OWN_FOLDERS)
+        if not frame.filename.startswith("<")
+        and not _is_in(frame, (*_OWN_FOLDERS, _IMPORTLIB_FOLDER))
     ]
     of_operator = (frame for frame in frames if not _is_in(frame, _LIBRARY_FOLDERS))
     frame = next(of_operator, frames[0] if frames else None)

@@ -23,11 +23,16 @@ class OrchestrationError(ValueError):
         self, problem: str, *, hub: str | None = None, route: str | None = None, field: str
     ) -> None:
         place = [f"{what} {name!r}" for what, name in (("hub", hub), ("route", route)) if name]
-        super().__init__(f"{', '.join([*place, field])}: {problem}")
+        super().__init__(f"{', '.join([*place, shown(field)])}: {problem}")
         self.problem = problem
         self.hub = hub
         self.route = route
         self.field = field
+
+
+def shown(name: str) -> str:
+    """A name as an error on one line contains it: quoted if it is empty or not printable."""
+    return name if name and name.isprintable() else repr(name)
 
 
 def fold(key: str) -> str:

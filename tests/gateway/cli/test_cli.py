@@ -74,7 +74,7 @@ async def test_origins_given_on_the_command_line() -> None:
                 assert answer.headers["Access-Control-Allow-Origin"] == origin
     exit_code, errors = await failure("demo", "--port", "0", "--allowed-origin", "a.example")
     assert exit_code == 2
-    assert errors.startswith("signalr-gateway: allowed_origins: each origin must be of the form ")
+    assert errors.startswith("signalr-gateway: --allowed-origin: each origin must be of the form ")
 
 
 ORCHESTRATION = """
@@ -113,6 +113,7 @@ number = 5
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "mygateway.py").write_text(ORCHESTRATION, encoding="utf-8")
     (tmp_path / "broken.py").write_text("import nosuchmodule\n", encoding="utf-8")
+    (tmp_path / "misspelt.py").write_text("\ndef plain(:\n", encoding="utf-8")
     return tmp_path
 
 
@@ -137,7 +138,9 @@ async def test_run(folder: Path, function: str) -> None:
         ("mygateway", "'mygateway' is not of the form module:function"),
         (":plain", "':plain' is not of the form module:function"),
         ("nosuch:plain", "cannot import 'nosuch': ModuleNotFoundError: no module named 'nosuch'"),
+        ("nosuch:plain", "cannot import 'nosuch': ModuleNotFoundError: no module named 'nosuch'\n"),
         ("broken:plain", "cannot import 'broken': ModuleNotFoundError: no module named"),
+        ("misspelt:plain", "cannot import 'misspelt': SyntaxError (misspelt.py, line 2)"),
         ("mygateway:nosuch", "module 'mygateway' has no function 'nosuch'"),
         ("mygateway:number", "module 'mygateway' has no function 'number'"),
         ("mygateway:wrong", "hub 'h', route 'r', invoke_method: a route needs"),

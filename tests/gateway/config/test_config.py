@@ -223,6 +223,33 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("allowed_origins = ['*']", "allowed_origins: each origin cannot be '*', because requests"),
         ("allowed_origins = ['a.example']", "allowed_origins: each origin must be of the form"),
         ("gateway_hub_url = ''", "gateway_hub_url: must not be empty"),
+        ("port = 1", "port: unknown in this table; it belongs in [listen]"),
+        ("[routes.room]", "routes: unknown in this table; it belongs in [hubs.KEY]"),
+        (
+            "[listen]\nallowed_origins = []",
+            "listen.allowed_origins: unknown in this table; it belongs at the top of the file",
+        ),
+        (
+            "handshake_timeout = 1",
+            "handshake_timeout: unknown in this table; it belongs in [gateway_hub] or in [hubs.",
+        ),
+        ('"a\\nb" = 1', r"'a\nb': unknown; known are start_gateway_hub"),
+        ('"" = 1', "'': unknown; known are start_gateway_hub"),
+        (HUB + '"\\u001b[1m" = 1', IN_HUB + r"'\x1b[1m': unknown; known are url"),
+        ('[listen]\nkey = "a\\u0000b"', "listen.key: must be a path, which cannot contain NUL"),
+        (HUB + 'ca_file = "a\\u0000b"', IN_HUB + "ca_file: must be a path, which cannot contain"),
+        (
+            HUB + 'receive_key_file = "a\\u0000b"',
+            IN_HUB + "receive_key_file: must be a path, which cannot contain NUL characters",
+        ),
+        (
+            ROUTE + "receive_key = 'x'",
+            IN_ROUTE + "receive_key: unknown in this table; it belongs in",
+        ),
+        (
+            HUB + "headers = { 'Authorization: Bearer secret' = '' }",
+            IN_HUB + "headers.Authorization…: not a valid name of an HTTP header",
+        ),
         ("[listen]\nprot = 1", "listen.prot: unknown; did you mean 'port'?"),
         ("[listen]\nport = 65536", "listen.port: must be at most 65535"),
         ("[listen]\nport = -1", "listen.port: must be at least 0"),
@@ -260,7 +287,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "headers = { X = 5 }", IN_HUB + "headers.X: must be text, not a whole number"),
         (
             HUB + "headers = { 'X Y' = '' }",
-            IN_HUB + "headers.X Y: not a valid name of an HTTP header",
+            IN_HUB + "headers.X…: not a valid name of an HTTP header",
         ),
         (HUB + 'headers = { X = "a\\nb" }', IN_HUB + "headers.X: contains characters that an"),
         (HUB + "maximum_message_size = 0", IN_HUB + "maximum_message_size: must be at least 1"),
@@ -352,8 +379,10 @@ def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
         (None, "cannot be read: No such file or directory"),
         (b"[hubs", "invalid TOML: Expected ']'"),
         (b"a = 1\na = 2\n", "invalid TOML: Cannot overwrite a value (at line 2"),
-        (b"\xff", "invalid TOML: 'utf-8' codec can't decode"),
-        (b"a = " + b"[" * 5000, "invalid TOML: "),
+        (b"\xff\xfea\0", "invalid TOML: expected UTF-8 text, got other bytes (at line 1); save it"),
+        (b"a = 1\n\n# caf\xe9", "invalid TOML: expected UTF-8 text, got other bytes (at line 3)"),
+        (b"a = " + b"9" * 5000, "invalid TOML: a number has too many digits"),
+        (b"a = " + b"[" * 5000, "invalid TOML: arrays or tables are nested too deeply"),
     ],
 )
 def test_what_is_no_toml_file(tmp_path: Path, content: bytes | None, error: str) -> None:

@@ -254,7 +254,10 @@ def test_by_default_they_are_those_of_the_library() -> None:
             "maximum_receive_message_size: must be a whole number of bytes or 'unlimited', not o",
         ),
         ("minimum_protocol_version = -1", "minimum_protocol_version: must be at least 0"),
-        ("maximum_connections = 5", "maximum_connections: unknown; did you mean 'maximum_neg"),
+        (
+            "maximum_connections = 5",
+            "maximum_connections: unknown in this table; it belongs in [limits]",
+        ),
         ("enable_detailed_errors = 'yes'", "enable_detailed_errors: must be true or false, not t"),
     ],
 )
