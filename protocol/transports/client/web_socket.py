@@ -16,6 +16,7 @@ from ..socket_output import SocketOutput
 from ..web_socket_frame import (
     INTERNAL_ERROR,
     INVALID_TEXT,
+    LARGEST_LIMIT,
     NORMAL,
     masked_data_frame,
     protocol_violation,
@@ -84,7 +85,7 @@ class WebSocketClientTransport:
         ``maximum_size`` is the limit of a WebSocket message in bytes; None means no limit.
         """
         # For aiohttp 0 means no limit, and a message of exactly the limit is too large.
-        limit = 0 if maximum_size is None else maximum_size + 1
+        limit = 0 if maximum_size is None else min(maximum_size + 1, LARGEST_LIMIT)
         web_socket, connection = await http.upgrade(url, limit, _CLOSE_TIMEOUT)
         return cls(http, web_socket, connection, transfer_format, close_timeout)
 

@@ -19,6 +19,7 @@ from ...server.connection import ServerConnection
 from ...server.context import HttpRequestData
 from ...server.hub_server import HubServer
 from ...server.options import EndpointOptions
+from ..web_socket_frame import LARGEST_LIMIT
 from .aiohttp_conversion import CORS, request_data, response_of, without_subprotocols
 from .hosted_connection import HostedConnection
 from .hosted_hubs import Hosting
@@ -90,7 +91,9 @@ class HttpConnectionDispatcher:
             decode_text=False,
             timeout=self._options.close_timeout,
             # A WebSocket message may contain many hub messages. It always has a limit.
-            max_msg_size=max(4 * limit, 1024 * 1024) if limit else 64 * 1024 * 1024,
+            max_msg_size=min(max(4 * limit, 1024 * 1024), LARGEST_LIMIT)
+            if limit
+            else 64 * 1024 * 1024,
         )
 
     async def _open_web_socket(

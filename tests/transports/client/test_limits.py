@@ -24,9 +24,10 @@ async def _receive(size: int, builder: HubConnectionBuilder) -> int:
             return len(await connection.invoke("Large", size, result_type=str))
 
 
-async def test_more_than_by_default() -> None:
+@pytest.mark.parametrize("limit", [None, 2**32, 2**62])
+async def test_more_than_by_default(limit: int | None) -> None:
     """None means no limit, also in the transport."""
-    builder = HubConnectionBuilder().with_maximum_receive_message_size(None)
+    builder = HubConnectionBuilder().with_maximum_receive_message_size(limit)
     assert await _receive(DEFAULT_LIMIT + 1, builder) == DEFAULT_LIMIT + 1
 
 

@@ -40,10 +40,11 @@ async def test_sizes_of_answers(client: RawWebSocket, size: int) -> None:
     assert await client.record() == result("x" * size)
 
 
-async def test_no_limit(connect: Connect) -> None:
+@pytest.mark.parametrize("limit", [None, 2**30, 2**62])
+async def test_no_limit_or_a_huge_one(connect: Connect, limit: int | None) -> None:
     """F-4: None means that large messages pass."""
     host = Host()
-    host.map(hub_options=HubOptions(maximum_receive_message_size=None))
+    host.map(hub_options=HubOptions(maximum_receive_message_size=limit))
     async with host.run():
         client = await connect(f"{host.url}/hub")
         text = "x" * 3_000_000
