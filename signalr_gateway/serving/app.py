@@ -53,10 +53,14 @@ def create_app(
     """The gateway of a complete orchestration as an aiohttp application.
 
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
-    `endpoint_options` are the other options of the gateway hub and of its path. Raises ValueError
-    if one of them sets an option that belongs in `limits`. Starting the application raises
+    `endpoint_options` are the other options of the gateway hub and of its path. Raises TypeError
+    if one of the three has another type. Raises ValueError if one of the latter two sets an option
+    that belongs in `limits` or in the orchestrator. Starting the application raises
     `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
+    _check_types(limits, hub_options, endpoint_options)
+    if endpoint_options is not None and endpoint_options.allowed_origins is not None:
+        raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     app = web.Application()
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
@@ -86,6 +90,16 @@ def create_app(
         add_swagger(app, openapi_document(orchestrator))
     app.cleanup_ctx.append(_running)
     return app
+
+
+def _check_types(limits: object, hub_options: object, endpoint_options: object) -> None:
+    for name, value, kind, none in (
+        ("limits", limits, Limits, ()),
+        ("hub_options", hub_options, HubOptions, (None,)),
+        ("endpoint_options", endpoint_options, EndpointOptions, (None,)),
+    ):
+        if not isinstance(value, kind) and value not in none:
+            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
 
 
 def _limited(options: OptionsT, limits: Limits) -> OptionsT:

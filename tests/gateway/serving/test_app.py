@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import HubConnection, HubConnectionBuilder, HubOptions
+from protocol import EndpointOptions, HubConnection, HubConnectionBuilder, HubOptions
 from signalr_gateway import Orchestrator, create_app
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.limits import Limits
@@ -248,6 +248,26 @@ def test_an_option_that_belongs_in_limits() -> None:
         create_app(Orchestrator(), hub_options=options)
     limits = Limits(maximum_outbound_buffer_size=100)
     assert create_app(Orchestrator(), hub_options=options, limits=limits)
+
+
+def test_allowed_origins_of_the_path_belong_in_the_orchestrator() -> None:
+    """GW-26a: the orchestrator's apply to all addresses, so others would have no effect."""
+    options = EndpointOptions(allowed_origins=["https://app.example"])
+    with pytest.raises(ValueError, match=r"^allowed_origins belongs in the orchestrator"):
+        create_app(Orchestrator(), endpoint_options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("limits", "Limits"),
+        ("hub_options", "HubOptions"),
+        ("endpoint_options", "EndpointOptions"),
+    ],
+)
+def test_options_of_another_type(name: str, kind: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} must be {kind}, not int$"):
+        create_app(Orchestrator(), **{name: 5})  # type: ignore[arg-type]
 
 
 async def test_several_hubs_are_independent(hub: RunningHub) -> None:
