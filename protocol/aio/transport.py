@@ -22,8 +22,8 @@ class TransportLimits:
     """Bytes received and not yet handled; while there are more, reading pauses."""
 
     transport_max_buffer_size: int = 64 * 1024
-    """Bytes written and not yet taken by the client; while there are more, senders that send to
-    this client alone wait."""
+    """Bytes written and still ``buffered``; while there are more, senders that send to this client
+    alone wait."""
 
     transport_send_timeout: float = 10.0
     """Seconds that a sender waits for the buffer to drain before the client is disconnected."""
@@ -56,8 +56,8 @@ class Transport(Protocol):
     def write(self, data: bytes) -> int:
         """Queues ``data``; everything queued in one turn of the event loop is sent together.
 
-        Never blocks and never raises; bytes written to a dead connection are dropped. Returns at
-        least the number of bytes that are ``buffered`` now.
+        Never blocks and never raises; bytes written to a dead connection are dropped. The
+        result is the number of bytes that are ``buffered`` now, or more.
         """
 
     def flush(self) -> None:
@@ -103,7 +103,7 @@ class ServerTransport(Transport, Protocol):
 
     @property
     def transfer_formats(self) -> frozenset[TransferFormat]:
-        """The formats it can carry; the handshake refuses hub protocols of another one (H-7)."""
+        """The formats it can carry; the handshake refuses a hub protocol of no such format (H-7)."""
 
     def stop_receiving(self) -> None:
         """Drops bytes that arrive from now on; the connection has not ended yet (TG-6)."""

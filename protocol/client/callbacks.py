@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 async def call_logged(
-    function: Callable[..., Any], arguments: Sequence[Any], failure: str, *names: object
+    function: Callable[..., Any], arguments: Sequence[Any], message: str, *names: object
 ) -> None:
     """Calls ``function``, which is plain or async, with ``arguments``.
 
-    An exception is logged with the message ``failure``, a format string for ``names``. Only two
-    kinds are raised: those that end the event loop, and CancelledError when the current task itself
-    is cancelled.
+    An exception is logged with ``message``, a format string for ``names``, and is not raised.
+    KeyboardInterrupt, SystemExit and GeneratorExit are raised, and so is CancelledError if the
+    current task is being cancelled.
     """
     try:
         result = function(*arguments)
@@ -29,4 +29,4 @@ async def call_logged(
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
-        logger.error(failure, *names, exc_info=error)
+        logger.error(message, *names, exc_info=error)

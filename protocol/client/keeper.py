@@ -66,9 +66,9 @@ class ConnectionKeeper:
         self._first_attempt: asyncio.Task[None] | None = None  # that of ``start``
         self._task: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None  # the user's callback that is running
-        self._reconnected: asyncio.Task[None] | None = None  # runs the ``on_reconnected`` callbacks
+        self._reconnected_task: asyncio.Task[None] | None = None  # ``on_reconnected`` callbacks
         self._stopped_by: asyncio.Task[Any] | None = None  # the task that has called ``stop``
-        self._has_ended = False  # finally, although ``on_closed`` callbacks may still run
+        self._has_ended = False  # no more connections; ``on_closed`` callbacks may still run
 
     @property
     def state(self) -> HubConnectionState:
@@ -83,9 +83,10 @@ class ConnectionKeeper:
         return None if connection is None or connection.end is not None else connection
 
     def _note_end(self) -> None:
-        """Changes the state if the connection has ended, and asks the policy for a first delay.
+        """If the connection has ended, changes the state and asks the policy for the first delay.
 
-        The first call after the end decides, so that ``state`` is never outdated.
+        ``state`` calls this as well as the keeper's task, so ``state`` is never outdated. Only the
+        first call after the end has an effect.
         """
         if self._state is not HubConnectionState.CONNECTED:
             return
@@ -152,7 +153,7 @@ class ConnectionKeeper:
                 end = await connection.ended
                 self._note_end()
                 await connection.wait_until_closed()
-                await self._cancel_reconnected()
+                await self._end_reconnected_callbacks()
                 if self._is_stopping:
                     break
                 error = await self._reconnect(end)
@@ -170,12 +171,12 @@ class ConnectionKeeper:
             self._state = HubConnectionState.DISCONNECTED
         await self._notify(self._callbacks.closed, error)
 
-    async def _cancel_reconnected(self) -> None:
+    async def _end_reconnected_callbacks(self) -> None:
         """Ends the ``on_reconnected`` callbacks of the last reconnect.
 
-        They are cancelled, unless the one that is running has called ``stop``.
+        Cancels them, or awaits them if the one that is running has called ``stop``.
         """
-        task, self._reconnected = self._reconnected, None
+        task, self._reconnected_task = self._reconnected_task, None
         if task is not None and not task.done():
             if self._callback is not self._stopped_by:
                 task.cancel()
@@ -205,7 +206,7 @@ class ConnectionKeeper:
                 continue
             assert self._connection is not None
             # In a task of its own, so that callbacks do not delay the end or the next reconnect.
-            self._reconnected = self.loop.create_task(
+            self._reconnected_task = self.loop.create_task(
                 self._notify(self._callbacks.reconnected, self._connection.connection_id)
             )
             return None
@@ -216,7 +217,7 @@ class ConnectionKeeper:
         )
 
     async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
-        """Runs each callback in a task of its own; one that cancels its task ends only itself."""
+        """Runs each callback in a task of its own; cancelling that task ends only that callback."""
         for callback in list(callbacks):
             self._callback = self.loop.create_task(
                 call_logged(callback, (argument,), "A connection callback failed.")

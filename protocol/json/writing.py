@@ -33,10 +33,11 @@ _FIRST_BYTES: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
 
 
 def _require_json(value: Raw) -> Raw:
-    """Raises ValueError for a value whose first byte shows that it is not JSON.
+    """Returns ``value``. Raises ValueError if its first byte shows that it is not JSON.
 
-    That is enough to recognise MessagePack: there, values of several bytes begin with a byte that
-    no JSON begins with. So MessagePack of one client never reaches another inside a JSON record.
+    This check rejects MessagePack, because a MessagePack value of several bytes begins with a byte
+    that cannot begin JSON. So one client's MessagePack does not reach another client inside a JSON
+    record. Only a single byte from 0x30 to 0x39 is valid in both; it passes as a digit.
     """
     first = memoryview(require_value(value))[0]
     if first not in _FIRST_BYTES or (len(value) == 1 and not 0x30 <= first <= 0x39):
@@ -45,7 +46,7 @@ def _require_json(value: Raw) -> Raw:
 
 
 class JsonWriter(ValueWriter):
-    """See ValueWriter. None of ``native`` can hold a Raw, and so no record separator."""
+    """See ValueWriter. A ``native`` value contains no Raw, so its JSON has no record separator."""
 
     format: ClassVar[str] = "JSON"
     protocol_name: ClassVar[str] = "json"

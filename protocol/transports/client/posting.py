@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 class PostingClientTransport(ABC):
     """An ``aio.transport.Transport`` that sends POST requests to ``url``.
 
-    At the end, sending the queued bytes may take ``close_timeout`` seconds, and announcing the end
-    as many again.
+    ``close`` takes at most ``close_timeout`` seconds to send the queued bytes, and then at most
+    ``close_timeout`` seconds to announce the end.
     """
 
     def __init__(self, http: HttpClient, url: str, close_timeout: float) -> None:
@@ -35,7 +35,7 @@ class PostingClientTransport(ABC):
         self.write = sender.write
         self.flush = sender.flush
         self.drain = sender.drain
-        self._is_ended_by_server = False
+        self._has_read_to_the_end = False
         self._ending: asyncio.Future[None] | None = None
 
     @abstractmethod
@@ -47,7 +47,7 @@ class PostingClientTransport(ABC):
 
     @abstractmethod
     async def _announce_end(self) -> None:
-        """Requests the end of the connection, if closing the requests does not cause it."""
+        """Asks the server to end the connection, unless closing the requests is enough."""
 
     # ---- Transport
 
@@ -86,16 +86,16 @@ class PostingClientTransport(ABC):
         try:
             await self._read()
         except Exception as error:
-            self._on_server_end()
+            self._on_reading_ended()
             raise _violation(error) from error
-        self._on_server_end()
+        self._on_reading_ended()
 
-    def _on_server_end(self) -> None:
-        self._is_ended_by_server = True
+    def _on_reading_ended(self) -> None:
+        self._has_read_to_the_end = True
         self._sender.cancel()
 
     def _start_end(self, send_timeout: float) -> "asyncio.Future[None]":
-        """Starts the task of the end, once; cancelling a caller does not cancel the task."""
+        """Starts the task that runs ``_end``, unless it was started before; returns the task."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end(send_timeout))
         return self._ending
@@ -108,7 +108,7 @@ class PostingClientTransport(ABC):
             self._sender.cancel()
             self._reading.cancel()
             await self._reading.wait_until_ended()
-            if not self._is_ended_by_server:
+            if not self._has_read_to_the_end:
                 async with asyncio.timeout(self._close_timeout):
                     await self._announce_end()
         except (HttpRequestError, TimeoutError) as error:
@@ -119,7 +119,7 @@ class PostingClientTransport(ABC):
 
 
 def _violation(error: Exception) -> TransportViolationError:
-    """The error for the receiver, instead of an error of HTTP."""
+    """Returns the error that the receiver gets for ``error``."""
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, HttpRequestError):

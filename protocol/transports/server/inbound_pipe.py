@@ -24,10 +24,12 @@ EARLY_SIZE: Final = 4 * 1024
 class InboundPipe:
     """Passes bytes from any number of POSTs, one after another, to one receiver.
 
-    Writers wait while the receiver has paused reading (TG-8). Before there is a receiver, up to
-    ``maximum_size`` bytes are kept. Until a transport has opened that is little, because a client
-    can negotiate many connections, and no POST waits beyond ``expires_at``, a time of the event
-    loop (N-27).
+    Writers wait while the receiver has paused reading (TG-8). Before there is a receiver, the pipe
+    keeps the bytes, and writers wait when there are ``maximum_size`` or more.
+
+    Two limits apply until a transport has opened. ``maximum_size`` is small, because a client can
+    negotiate many connections. A POST that still waits at ``expires_at``, a time of the event
+    loop's clock, is refused (N-27).
     """
 
     __slots__ = (
@@ -38,7 +40,7 @@ class InboundPipe:
         "_is_paused",
         "_lock",
         "_receiver",
-        "_turns",
+        "_turn_limits",
         "_writer",
         "maximum_size",
     )
@@ -47,7 +49,7 @@ class InboundPipe:
         self.maximum_size = maximum_size
         self._lock = asyncio.Lock()
         self._expires_at = expires_at
-        self._turns: list[asyncio.Timeout] = []  # of POSTs that are being read or wait for it
+        self._turn_limits: list[asyncio.Timeout] = []  # POSTs read or waiting
         self._receiver: Receiver | None = None
         self._early = bytearray()  # written before there was a receiver
         self._is_paused = False
@@ -99,12 +101,12 @@ class InboundPipe:
         limit = asyncio.timeout_at(self._expires_at)
         try:
             async with limit:
-                self._turns.append(limit)
+                self._turn_limits.append(limit)
                 try:
                     async with self._lock:
                         yield
                 finally:
-                    self._turns.remove(limit)
+                    self._turn_limits.remove(limit)
         except TimeoutError:
             if limit.expired():
                 raise InboundPipeClosedError("The connection has ended.") from None
@@ -114,8 +116,8 @@ class InboundPipe:
         """Appends all of ``data``, and returns when there is room for more.
 
         Raises InboundPipeClosedError if the pipe is complete, or becomes complete while the writer
-        waits for room. If the receiver ends meanwhile, the writer waits on until the pipe is
-        complete, so that the hub's Close is sent before the POST is answered (TG-6).
+        waits for room. If ``ignore`` is called meanwhile, the writer keeps waiting until the pipe
+        is complete, so that the hub's Close is sent before the POST is answered (TG-6).
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
@@ -156,13 +158,16 @@ class InboundPipe:
                 self._report_end()
 
     def _report_end(self) -> None:
-        """Reports the end in the next turn: the caller may first end the connection itself."""
+        """Reports the end in the next turn of the event loop.
+
+        So the caller can first end the connection itself.
+        """
         assert self._receiver is not None
         asyncio.get_running_loop().call_soon(self._receiver.connection_lost, None)
 
     def _limit_turns(self, until: float | None) -> None:
         self._expires_at = until
-        for limit in self._turns:
+        for limit in self._turn_limits:
             if not limit.expired():
                 limit.reschedule(until)
 

@@ -14,11 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 async def deliver(
-    request: web.Request, polls: LongPollingServerTransport, data: bytes, timeout: float
+    request: web.Request, transport: LongPollingServerTransport, data: bytes, timeout: float
 ) -> web.Response:
     """Sends ``data`` as the answer to ``request``, within ``timeout`` seconds.
 
-    The answer is not left to aiohttp to write: if it cannot be sent, the next poll gets the bytes.
+    It is written here, not by aiohttp after the request handler has returned. So a failure to send
+    it is noticed, and the next poll gets the bytes.
     """
     response = response_of(hub_bytes_answer(data))
     delivered = False
@@ -28,15 +29,17 @@ async def deliver(
                 await response.prepare(request)
                 await response.write_eof()
             delivered = True
-            polls.delivered()
+            transport.delivered()
     except TimeoutError:  # the client reads too slowly (TL-10)
-        logger.warning("A connection is cut off: its poll took too long to read.")
-        polls.abort()
+        logger.warning(
+            "A connection is aborted: the client read the answer to its poll too slowly."
+        )
+        transport.abort()
         if request.transport is not None:
             request.transport.abort()
     except ConnectionError:
         pass
     finally:
         if not delivered:
-            polls.put_back(data)
+            transport.put_back(data)
     return response
