@@ -43,7 +43,10 @@ def file_flags() -> Iterator[tuple[str, Option]]:
 
 
 def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayConfig:
-    """The configuration with what the command line says instead. Raises `UsageError`."""
+    """Return the configuration with the options of the command line in place of its own.
+
+    Changes `config.orchestrator`; `config` itself stays the same. Raises `UsageError`.
+    """
     names = [name for name, _ in file_flags()]
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if ("listen.certificate" in given) != ("listen.key" in given):
@@ -67,7 +70,10 @@ def _set(orchestrator: Orchestrator, name: str, value: object) -> None:
 
 
 def explanation(option: Option) -> str:
-    """What ``--help`` says about an option: its sentence and its default."""
+    """Return the text of an option in ``--help``: its sentence and its default.
+
+    The default is left out if it is empty or false. A list has a note instead.
+    """
     sentence = option.sentence.rstrip(".")
     if _is_list(option):
         return f"{sentence}; may be given several times"
@@ -116,7 +122,7 @@ def _reader(kinds: Sequence[Kind]) -> Callable[[str], object]:
 
 
 def _parsed(kinds: Sequence[Kind], text: str) -> object:
-    """The text as a value of TOML: a number where one is expected, if it is one."""
+    """Return the text, converted to a number if a number is expected and the text is one."""
     types = {inspect.IntType: int, inspect.FloatType: float}
     for kind in kinds:
         if type(kind.type) in types:

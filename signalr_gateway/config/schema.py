@@ -80,7 +80,7 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         Seconds, option("Time in which a client must complete the handshake.")
     ] = _HUB.handshake_timeout
     keep_alive_interval: Annotated[
-        Seconds, option("The gateway pings a client this long after its last ping.")
+        Seconds, option("Time between two pings that the gateway sends to a client.")
     ] = _HUB.keep_alive_interval
     client_timeout_interval: Annotated[
         Seconds, option("A client that has pinged once and is silent for longer is disconnected.")
@@ -98,7 +98,8 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         Seconds,
         option(
             "A client is disconnected when a call has waited this long for the client's buffer to"
-            " drain, or when sending the answer to a poll takes longer."
+            " drain (on long polling `disconnect_timeout` instead), or when sending the answer to a"
+            " poll takes longer."
         ),
     ] = _ENDPOINT.transport_send_timeout
     maximum_receive_message_size: Annotated[
@@ -110,7 +111,10 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     ] = _ENDPOINT.application_max_buffer_size
     transport_max_buffer_size: Annotated[
         Bytes,
-        option("Bytes in the send queue of one client above which calls that answer it wait."),
+        option(
+            "Bytes for one client that wait in its transport; above it, calls that answer this"
+            " client wait."
+        ),
     ] = _ENDPOINT.transport_max_buffer_size
     maximum_parallel_invocations_per_client: Annotated[
         Count, option("How many calls of one client run at the same time.")

@@ -2,8 +2,8 @@
 
 `Downstream` connects at start and after each loss, without end. Callers of a hub that is down share
 one connect attempt at a time. `downstream.backoff` decides when the next attempt is due. Events go
-to a callback, in the gateway that of `clients.broadcast`; `downstream.failures` decides what the
-caller of a failed call receives.
+to a callback; the gateway passes that of `clients.broadcast`. `downstream.failures` decides what
+the caller of a failed call receives.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class HubState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """The state of the connection to a hub, and `since` when it has been in this state.
+    """The state of the connection to a hub; `since` is the time at which this state began.
 
     `last_error` is why the hub is not connected. It is None while the hub is connected, before the
     first failure, and after `stop`.
@@ -119,7 +119,7 @@ class Downstream:
         self._protocol_name = connection.hub_protocol.name
         # Registered before the connection starts, so that no event is missed (GW-27).
         if on_event is not None:
-            self._connection.on_any(_for_hub(hub.api, self._protocol_name, on_event))
+            self._connection.on_any(_forwarder_for(hub.api, self._protocol_name, on_event))
         self._connection.on_reconnecting(self._on_reconnecting)
         self._connection.on_reconnected(self._on_reconnected)
         self._connection.on_closed(self._on_closed)
@@ -200,7 +200,7 @@ class Downstream:
             raise HubTimeout(self._hub.api, timeout) from exc
 
     def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        """The deadlines of all calls with this timeout. There are few different timeouts."""
+        """Return the deadlines of all calls and connect attempts with this timeout."""
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:
             now = asyncio.get_running_loop().time
@@ -286,7 +286,7 @@ class Downstream:
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
-        # The retry policy that the hub's author set decides until it gives up.
+        # The connection has a retry policy, set in the orchestration. It decides until it gives up.
         self._enter_reconnecting(error)
 
     def _on_reconnected(self, connection_id: str | None) -> None:
@@ -359,7 +359,7 @@ def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:
         waiter.set_result(connected)
 
 
-def _for_hub(
+def _forwarder_for(
     api: str, protocol_name: str, on_event: OnEvent
 ) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
     async def forward(target: str, arguments: msgspec.Raw) -> None:

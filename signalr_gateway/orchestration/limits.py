@@ -20,7 +20,7 @@ _HUB = HubOptions()
 class Limits(Struct, frozen=True, kw_only=True):
     """[limits]: what bounds requests and clients.
 
-    Raises ValueError for a value that is not positive or of another type.
+    Raises ValueError for a value of the wrong type, or a number that is not positive.
     """
 
     maximum_body_size: Annotated[
@@ -30,14 +30,16 @@ class Limits(Struct, frozen=True, kw_only=True):
         ),
     ] = 1024 * 1024
     maximum_depth: Annotated[
-        Count, option("Levels that arrays and objects in the arguments of a call may be nested.")
+        Count,
+        option("How many levels deep arrays and objects in the arguments of a call may be nested."),
     ] = 32
     body_timeout: Annotated[Seconds, option("Time in which the body of a POST must arrive.")] = 30.0
     headers_timeout: Annotated[
         Seconds,
         option(
-            "Time in which the head of a request must arrive, from the accept or its first byte;"
-            " then the connection is closed. A TLS handshake has the same time."
+            "Time in which the head of a request must arrive, or the connection is closed. It"
+            " begins when the connection is accepted, for later requests with their first byte. A"
+            " TLS handshake has the same time."
         ),
     ] = 30.0
     maximum_connections: Annotated[
@@ -51,7 +53,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         SlowClientPolicy,
         option(
             "What happens when the send queue of a client is full: `close` disconnects the client,"
-            " `drop` makes it miss events until it has read."
+            " `drop` makes it miss events until its queue has room."
         ),
     ] = _HUB.slow_client_policy
 
@@ -59,13 +61,13 @@ class Limits(Struct, frozen=True, kw_only=True):
         for each in structs.fields(self):
             value = getattr(self, each.name)
             if isinstance(each.default, float):
-                is_limit, expected = is_positive(value, int, float), "a number of seconds above 0"
+                is_valid, expected = is_positive(value, int, float), "a number of seconds above 0"
             elif isinstance(each.default, int):
-                is_limit, expected = is_positive(value, int), "a whole number above 0"
+                is_valid, expected = is_positive(value, int), "a whole number above 0"
             else:
                 kind = type(each.default)
-                is_limit, expected = isinstance(value, kind), f"a {kind.__name__}"
-            if not is_limit:
+                is_valid, expected = isinstance(value, kind), f"a {kind.__name__}"
+            if not is_valid:
                 raise ValueError(f"{each.name} must be {expected}")
 
 

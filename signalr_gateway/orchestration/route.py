@@ -70,7 +70,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
         Seconds | None, option("How long a call waits for the hub; as in the hub if not set.")
     ] = None
     maximum_body_size: Annotated[
-        Bytes | None, option("Largest arguments of a call; as in the gateway if not set.")
+        Bytes | None,
+        option("Largest arguments of a call; `limits.maximum_body_size` limits a POST if not set."),
     ] = None
     summary: Annotated[
         Text | None, option("One line about the call, for the OpenAPI document.")
