@@ -103,7 +103,7 @@ class ServerTransport(Transport, Protocol):
 
     @property
     def transfer_formats(self) -> frozenset[TransferFormat]:
-        """The formats it can carry; the handshake refuses a hub protocol of no such format (H-7)."""
+        """The formats it can carry. The handshake refuses hub protocols that need another (H-7)."""
 
     def stop_receiving(self) -> None:
         """Drops bytes that arrive from now on; the connection has not ended yet (TG-6)."""
