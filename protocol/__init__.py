@@ -1,9 +1,10 @@
 """SignalR for asyncio: a client (``HubConnection``) and a hub server (``Hub``, ``map_hub``).
 
-The modules of this folder, ``values``, ``json`` and ``messagepack`` are pure: bytes ↔ messages, and
-rules; no clock, no I/O. ``aio``, ``client`` and ``server`` add asyncio, ``hosting`` decides what an
-HTTP host answers, and ``transports`` adds aiohttp. Imports go in this order only. The names below
-are loaded when they are first used, so that ``import protocol`` loads only pure modules.
+The modules of this folder and the packages ``values``, ``json`` and ``messagepack`` are pure: they
+convert bytes to messages and back and apply the rules of the protocol, without clock or I/O.
+``aio``, ``client`` and ``server`` add asyncio. ``hosting`` decides what an HTTP host answers.
+``transports`` adds aiohttp. Imports go in this order only. The names below are loaded when they are
+first used, so that ``import protocol`` loads neither asyncio nor aiohttp.
 """
 
 from importlib import import_module

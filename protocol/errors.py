@@ -4,11 +4,11 @@
 
     SignalRError
     ├── ProtocolError                a base class only
-    │   ├── LocalProtocolError       the caller broke a rule; nothing was sent, the connection lives
+    │   ├── LocalProtocolError       the caller broke a rule; nothing was sent, nothing is closed
     │   │   ├── MessageTooLargeError     a message is over the limit for sending
     │   │   └── TranscodingError         a payload has no form in the other hub protocol
     │   └── RemoteProtocolError      the peer broke a rule; the connection must be closed
-    │       └── TransportViolationError  a rule of the transport; no Close message can be sent
+    │       └── TransportViolationError  the peer broke a transport rule; no Close can be sent
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
     ├── NegotiationError             negotiate failed; there is no connection
     ├── HandshakeError               the handshake failed; there is no connection
@@ -27,7 +27,7 @@ from typing import ClassVar, Final
 import msgspec
 
 DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
-"""The exceptions that msgspec raises for bad bytes. Which of them depends on its release."""
+"""The exceptions that msgspec raises for bad bytes. Its releases differ in which one they raise."""
 
 
 class SignalRError(Exception):
@@ -77,8 +77,8 @@ class TranscodingError(LocalProtocolError):
 class RemoteProtocolError(ProtocolError):
     """The peer broke a rule of the protocol.
 
-    ``str()`` is the text .NET uses; ``exception_name`` is the .NET exception that carries it, as
-    detailed errors show it.
+    ``str()`` is the text that .NET uses for this error. ``exception_name`` is the name of the .NET
+    exception; detailed errors contain it.
     """  # S-20
 
     def __init__(
@@ -130,8 +130,8 @@ class NotConnectedError(SignalRError):
 class ConnectionClosed(SignalRError):
     """The connection has ended.
 
-    ``allow_reconnect`` is False if the client must not reconnect: the server's Close said so,
-    or the connection was stopped.
+    ``allow_reconnect`` is False if the client must not reconnect, because the server's Close does
+    not allow it or because the connection was stopped.
     """  # L-5
 
     def __init__(
@@ -154,7 +154,7 @@ class HubException(SignalRError):
 
     @property
     def summary(self) -> str:
-        """The name of the class: ``str()`` may be a hub's text."""
+        """The name of the class, because ``str()`` may be text of the peer."""
         return type(self).__name__
 
 
@@ -169,9 +169,9 @@ class GroupLimitError(HubException):
 
 
 def error_details(error: BaseException, detailed: bool) -> str:
-    """The end of an error text for a peer: a blank, the exception's name and its text.
+    """The end of an error text for a peer: a space, the exception's name, a colon and its text.
 
-    Empty for any exception but a HubException, unless ``detailed``.
+    Empty unless ``detailed`` is true or the exception is a HubException.
     """
     if not detailed and not isinstance(error, HubException):
         return ""

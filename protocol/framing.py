@@ -19,14 +19,14 @@ class Framer(Protocol):
 
     @property
     def has_partial(self) -> bool:
-        """Whether the bytes so far end inside a message."""  # F-3
+        """Whether the bytes fed so far end inside a message."""  # F-3
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """The messages that ``data`` completes.
 
-        The caller iterates over all of them, or closes the connection. Iterating yields the
-        messages before a fault, then raises RemoteProtocolError: for bytes that are not a message,
-        or for a message over the limit.
+        The caller iterates over all of them, or closes the connection. Bytes that are not a message
+        and a message over the limit are faults: iterating yields the messages before the fault,
+        then raises RemoteProtocolError.
         """  # S-20
 
 
@@ -34,7 +34,8 @@ class RecordFramer:
     """A ``Framer`` of records that end with RECORD_SEPARATOR.
 
     ``maximum_size`` limits the bytes of one record, separator included (F-4); None means no limit.
-    At most that many bytes are buffered, and no byte is searched twice.
+    An unfinished record over the limit is refused before its separator arrives. No byte is searched
+    twice for the separator.
     """
 
     __slots__ = ("_partial", "maximum_size")
@@ -54,7 +55,7 @@ class RecordFramer:
         rest = pieces.pop()
         limit = self.maximum_size
         if not rest and not self._partial and (limit is None or len(data) <= limit):
-            return pieces  # the usual case, whole records: a quarter cheaper than the code below
+            return pieces  # the usual case, only whole records: takes a quarter less time
         size = len(self._partial) + len(data)
         if pieces and self._partial:
             self._partial += pieces[0]
@@ -68,8 +69,8 @@ class RecordFramer:
     def take_record(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The record that ``data`` completes and the bytes after it, or None if it completes none.
 
-        For the handshake, whose record may be followed by the bytes of another protocol (H-3).
-        Raises RemoteProtocolError if the record is over the limit.
+        The handshake uses it, because bytes of another protocol may follow its record (H-3). Raises
+        RemoteProtocolError if the record is over the limit.
         """
         head, separator, tail = data.partition(RECORD_SEPARATOR)
         if not separator:

@@ -1,6 +1,6 @@
-"""The handshake that starts a connection: which hub protocol, which version (section H).
+"""The handshake that starts a connection: it agrees on a hub protocol and a version (section H).
 
-The handshake is one JSON record in each direction, whatever the hub protocol. This module decides
+The handshake is one JSON record in each direction, for every hub protocol. This module decides
 which requests and responses are acceptable, and the exact texts of refusals. Timeouts and closing
 are left to ``client.connection`` and ``server.connection``.
 """
@@ -78,8 +78,8 @@ def write_response(error: str | None = None) -> bytes:
 def read_response(record: bytes) -> None:
     """Checks that the server accepted the request.
 
-    Raises HandshakeError with the server's error text, or because ``record`` is not a response
-    (H-12).
+    Raises HandshakeError with the server's error text if the server refused, and HandshakeError if
+    ``record`` is not a response (H-12).
     """
     refusal: str | None = None
 
@@ -110,8 +110,8 @@ class ServerHandshake:
     """The server's half of the handshake: reads the request and decides on it.
 
     ``protocols`` maps lower-case names to the hub protocols that the server speaks. The transport
-    carries ``transfer_formats``. ``maximum_size`` limits the bytes of the record, as it limits
-    those of each message (H-9).
+    carries ``transfer_formats``. ``maximum_size`` is the limit of a message in bytes; the handshake
+    record has the same limit (H-9).
     """
 
     __slots__ = ("_detailed_errors", "_framer", "_protocols", "_transfer_formats")
@@ -132,8 +132,8 @@ class ServerHandshake:
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
         """The hub protocol agreed on and the bytes after the request (H-3).
 
-        None while the request is incomplete. Raises HandshakeError, whose text is the error to
-        answer with (H-6…H-10).
+        Returns None while the request is incomplete. Raises HandshakeError if the request is
+        refused; its text is the error of the response (H-6…H-10).
         """
         try:
             taken = self._framer.take_record(data)
@@ -175,7 +175,7 @@ class ClientHandshake:
     It asks for version 1, which every server accepts (H-5).
     """
 
-    # A response is `{}` or an error text. Whatever sends a longer one is not a SignalR server.
+    # A response is `{}` or an error text. A peer that sends a longer one is not a SignalR server.
     MAXIMUM_RESPONSE_SIZE: Final = 64 * 1024
 
     def __init__(self, protocol: HubProtocol) -> None:
@@ -189,8 +189,8 @@ class ClientHandshake:
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
         """The hub protocol and the bytes after the response (H-3).
 
-        None while the response is incomplete. Raises HandshakeError if the server refuses, or if
-        its answer is not a handshake response.
+        Returns None while the response is incomplete. Raises HandshakeError if the server
+        refuses, or if its answer is not a handshake response.
         """
         try:
             taken = self._framer.take_record(data)

@@ -1,7 +1,7 @@
 """``HttpTransportType``: the three transports over which a hub can be reached (LA-4, N-14).
 
-This module decides their names on the wire and the transfer formats that each can carry. Servers
-use it for what an endpoint offers, clients for what they may use.
+This module decides their names on the wire and the transfer formats that each can carry. A server
+uses the type for the transports that an endpoint offers, a client for those that it may use.
 """
 
 from enum import Flag
@@ -25,7 +25,7 @@ TRANSPORT_NAMES: Final = {
     HttpTransportType.SERVER_SENT_EVENTS: "ServerSentEvents",
     HttpTransportType.LONG_POLLING: "LongPolling",
 }
-"""The name of each single transport on the wire, in the order of servers' lists."""  # N-14
+"""The name of each transport on the wire, in the order in which servers list them."""  # N-14
 
 TRANSFER_FORMATS: Final = {
     HttpTransportType.WEB_SOCKETS: (TransferFormat.TEXT, TransferFormat.BINARY),

@@ -1,8 +1,10 @@
 """The interface of a hub protocol, and messages that are encoded once for many connections.
 
-A hub protocol converts records to messages and back, and values to payloads and back. Splitting
-bytes into records is left to ``framing`` and ``messagepack.framing``. ``peer`` decides which
-messages are legal, ``client.connection`` and ``server.invoker`` what a message causes.
+A hub protocol converts records to messages and back, and values to payloads and back. A record is
+the bytes of one message. A frame is a record with its delimiter: the separator after it in JSON, or
+its length before it in MessagePack. Splitting bytes into records is left to ``framing`` and
+``messagepack.framing``. ``peer`` decides which messages are legal. ``client.connection`` and
+``server.invoker`` decide what a message causes.
 """
 
 from abc import ABC, abstractmethod
@@ -46,9 +48,9 @@ class HubProtocol(ABC):
     def decode(self, record: bytes, /) -> ReceivedMessage | None:
         """The message in one record, or None for a message type that is ignored.
 
-        Raises RemoteProtocolError with .NET's text if the record is not a hub message. Whether the
-        arguments of an invocation are an array may be left to ``require_arguments`` and the
-        arguments readers.
+        Raises RemoteProtocolError with .NET's text if the record is not a hub message. A subclass
+        may leave the check that the arguments of an invocation are an array to
+        ``require_arguments`` and the arguments readers.
         """  # J-9
 
     def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
@@ -111,7 +113,7 @@ class HubProtocol(ABC):
 ArgumentsReader = Callable[[Raw], Sequence[Any]]
 """Payload → one value per argument.
 
-Raises ArgumentBindingError; where the payload is not an array, it may raise RemoteProtocolError.
+Raises ArgumentBindingError. If the payload is not an array, it may raise RemoteProtocolError.
 """  # S-5, S-6, J-3
 
 ValueReader = Callable[[Raw], Any]
@@ -134,12 +136,12 @@ class SerializedHubMessage:
         Raises LocalProtocolError if an argument has no representation in that hub protocol.
         """
         frame = self._frames.get(hub_protocol.name)
-        if type(frame) is bytes:  # for all receivers but the first
+        if type(frame) is bytes:  # true for all receivers but the first
             return frame
         if frame is None:
             frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
         if isinstance(frame, LocalProtocolError):
-            raise frame.with_traceback(None)  # else it collects the tracebacks of all receivers
+            raise frame.with_traceback(None)  # it would collect those of all receivers
         return frame
 
     def _encode(self, hub_protocol: HubProtocol) -> bytes | LocalProtocolError:

@@ -1,8 +1,8 @@
 """When to ping, and when the peer has timed out (section K).
 
-Reads no clock: ``now`` is an argument. All times are seconds of the caller's monotonic clock. Any
-whole hub message counts as a sign of life, bytes of an unfinished message do not. Timers are left
-to ``aio.keep_alive_timer``.
+Reads no clock: ``now`` is an argument. All times are seconds of the caller's monotonic clock. Each
+complete hub message from the peer restarts the timeout; bytes of an unfinished message do not.
+Timers are left to ``aio.keep_alive_timer``.
 """
 
 import math
@@ -25,11 +25,12 @@ class KeepAlive:
     A server pings ``interval`` after its last ping, whatever else it sent, and applies ``timeout``
     to a client only after that client's first ping. A client pings ``interval`` after its last
     message of any kind, and applies ``timeout`` to the server from the start. Either time may be
-    infinite: over a transport with inherent keep-alive no pings are sent (TL-11).
+    ``math.inf``, which disables it: over a transport with inherent keep-alive no pings are sent
+    (TL-11).
 
     The caller sets a timer for ``next_deadline`` after ``start``, and again each time the timer has
-    fired and ``handle_timeout`` was called. Until the timer fires, a deadline may become later but
-    never earlier, so the timer is never moved.
+    fired and ``handle_timeout`` was called. Until the timer fires, the deadline may become later
+    but never earlier, so the timer is never moved.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class KeepAlive:
         self._is_suspended = False
 
     def start(self, now: float) -> None:
-        """Starts interval and timeout, when the handshake is done."""
+        """Starts the interval and the timeout. The caller calls it when the handshake is done."""
         self._last_sent = self._last_received = self._last_checked = now
 
     def message_received(self, now: float) -> None:
@@ -71,7 +72,7 @@ class KeepAlive:
             self._last_sent = now
 
     def suspend(self) -> None:
-        """Suspends the timeout, because nothing is read from the peer (K-3). Pings stay due."""
+        """Suspends the timeout while nothing is read from the peer (K-3). Pings remain due."""
         self._is_suspended = True
 
     def resume(self, now: float) -> None:

@@ -1,8 +1,8 @@
 """The pending calls of one end of a connection: those that wait for the other end's Completion.
 
-This module decides ids, matches answers to calls, and ends each call exactly once. What a call is
-(a future, a client result) is left to its owner. Calls of the other end have no entries: the worker
-that runs one answers it once. Streams are not supported yet.
+This module assigns ids, matches answers to calls, and ends each call exactly once. What a call is,
+for example a future, is left to its owner. Calls that the other end makes have no entries, because
+the worker that runs such a call answers it once. Streams are not supported yet.
 """
 
 from typing import Final, Protocol
@@ -46,7 +46,7 @@ class CallLedger:
         self._calls[invocation_id] = call
 
     def settle(self, message: Completion | StreamItem) -> None:
-        """Ends the call that ``message`` answers. There may be none: a late answer (C-11).
+        """Ends the call that ``message`` answers. A late answer is ignored (C-11).
 
         A stream item fails the call: an ordinary call must not be answered with a stream (C-10).
         """
@@ -65,7 +65,7 @@ class CallLedger:
     def fail_all(self, end: ConnectionClosed) -> None:
         """Fails all calls because the connection ends (R-3).
 
-        Each gets a copy of ``end``: a shared exception would collect the tracebacks of all.
+        Each gets a copy of ``end``: a shared exception would collect the tracebacks of all calls.
         """
         calls = list(self._calls.values())
         self._calls.clear()

@@ -6,7 +6,7 @@ A consumer decodes a payload once, straight into the declared types; a relay doe
 received Raw keeps the whole received frame in memory: ``copy()`` a Raw before storing it.
 
 How messages look as bytes is left to ``json`` and ``messagepack``. ``peer_state`` decides which end
-may send which message, ``client.connection`` and ``server.invoker`` what a message causes.
+may send which message. ``client.connection`` and ``server.invoker`` decide what a message causes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ VOID: Final = Raw(b"")
 """The payload of a completion without a result."""
 
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-"""The headers of nearly all messages. A new dict for each would add a tenth to their decoding."""
+"""The headers of nearly all messages. A new dict for each would make decoding a tenth slower."""
 
 
 Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
@@ -58,8 +58,8 @@ class MessageType(IntEnum):
 
 
 # The Structs also define the form of their JSON: tag, camelCase, order of properties (J-12). The
-# fast JSON reader decodes into them. It refuses unknown fields, which the full reader then skips:
-# see json/protocol.py.
+# fast JSON reader decodes into them. It refuses a record with unknown fields; the full reader then
+# reads the record and skips those fields: see json/protocol.py.
 class _Message(
     Struct,
     frozen=True,
@@ -97,9 +97,9 @@ class StreamItem(_Message, frozen=True, kw_only=True, tag=2):
 class Completion(_Message, frozen=True, kw_only=True, tag=3):
     """The end of a call or stream: an error, a result, or neither (``result`` is ``VOID``).
 
-    A null result, ``Raw(b"null")`` in JSON, is not the same as no result (C-25). An error of ``""``
-    means no error, as in .NET (J-12).
-    """
+    A null result, ``Raw(b"null")`` in JSON, is not the same as no result. A receiver treats an
+    error of ``""`` as no error, as .NET does.
+    """  # C-25, J-12
 
     headers: Mapping[str, str] = NO_HEADERS
     invocation_id: RequiredText
@@ -120,14 +120,14 @@ class StreamInvocation(_Message, frozen=True, kw_only=True, tag=4):
 
 @final
 class CancelInvocation(_Message, frozen=True, kw_only=True, tag=5):
-    """Asks to end a stream (or, from .NET 11 on, a call, S-27)."""
+    """Asks the other end to stop a stream or, from .NET 11 on, a call."""  # S-27
 
     headers: Mapping[str, str] = NO_HEADERS
     invocation_id: RequiredText
 
 
 class Ping(_Message, frozen=True, kw_only=True, tag=6):
-    """A sign of life; never answered (K-5)."""
+    """Keeps the connection alive; never answered."""  # K-5
 
 
 class Close(_Message, frozen=True, kw_only=True, tag=7):
@@ -152,11 +152,11 @@ class Sequence(_Message, frozen=True, kw_only=True, tag=9):
 
 
 class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
-    """An invocation whose arguments cannot be read, although its other fields were (S-21).
+    """An invocation whose arguments cannot be read; its other fields were read.
 
     It fails the call, not the connection. ``error`` is the text for detailed errors, exception name
     included.
-    """
+    """  # S-21
 
     invocation_id: str
     target: str
@@ -164,7 +164,7 @@ class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StreamBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
-    """A stream item that cannot be read. It fails its stream, not the connection (U-7, J-8)."""
+    """A stream item that cannot be read. It fails its stream, not the connection."""  # U-7, J-8
 
     invocation_id: str
     error: str

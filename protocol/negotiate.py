@@ -1,7 +1,7 @@
 """Negotiate: what a server offers, and how a client reads it (section N).
 
-Pure: query values, bodies and URLs in, bodies and URLs out. The table of connections is left to
-``hosting.http_connections``, requests and answers to ``transports``.
+The functions convert query values, bodies and URLs, without I/O. The table of connections is left
+to ``hosting.http_connections``, requests and answers to ``transports``.
 """
 
 import re
@@ -111,7 +111,7 @@ def write_offer(
     connection_token: str,
     transports: Iterable[AvailableTransport],
 ) -> bytes:
-    """The body of a success. In version 0 it has no token: the id serves as one (N-12)."""
+    """The body of an offer. In version 0 the connection id serves as the token (N-12)."""
     return _encode(
         NegotiateResponse(
             negotiate_version=version,
@@ -141,9 +141,9 @@ def negotiate_url(url: str) -> str:
 
 
 def connect_url(url: str, token: str | None) -> str:
-    """The URL at which a transport of the hub at ``url`` connects: ``id={token}`` ends its query.
+    """The URL at which a transport connects to the hub at ``url``; its query ends with the token.
 
-    ``token`` is None where negotiate was skipped.
+    ``token`` is None if negotiate was skipped; then nothing is added to the query.
     """
     scheme, host, path, query, _ = urlsplit(url)
     if token is not None:
@@ -160,7 +160,7 @@ def web_socket_url(url: str, token: str | None) -> str:
 def read_response(body: bytes) -> NegotiateResponse:
     """A redirect (``url`` is set) or an offer, checked as .NET checks it (N-15…N-18).
 
-    Raises NegotiationError with the server's error (N-9), or with what is wrong with the answer.
+    Raises NegotiationError with the server's error (N-9), or with the fault in the answer.
     """
     try:
         response = _decode(_first_value(body))
@@ -211,8 +211,9 @@ def usable_transport(
 ) -> HttpTransportType:
     """The transport that the server has listed, if the client can try it.
 
-    The client may use the ``allowed`` transports, for a hub protocol of ``transfer_format``. Raises
-    NegotiationError with the reason why it cannot try this one (N-24, N-25).
+    ``allowed`` are the transports that the client may use, ``transfer_format`` is that of its hub
+    protocol. Raises NegotiationError with the reason if the client cannot try this transport (N-24,
+    N-25).
     """
     transport = _TRANSPORTS.get(listed.transport)
     if transport is None:
@@ -223,7 +224,7 @@ def usable_transport(
         raise NegotiationError(
             f"The transport does not support the '{transfer_format.value}' transfer format."
         )
-    if transfer_format not in TRANSFER_FORMATS[transport]:  # although the server says so
+    if transfer_format not in TRANSFER_FORMATS[transport]:  # although the server lists it
         raise NegotiationError(
             f"The '{transfer_format.value}' transfer format is not supported by this transport."
         )

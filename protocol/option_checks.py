@@ -1,6 +1,6 @@
-"""Checks of options and names, made in the call that gets them.
+"""Checks of options and names, made in the call that receives them.
 
-The annotation of an option says which values are valid. Rules about several options together are
+The annotation of an option decides which types it accepts. Rules about several options together are
 left to the classes of the options.
 """
 
@@ -26,8 +26,8 @@ class _Options(Protocol):
 def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> None:
     """Checks each field of a dataclass: its type, and that a number is above 0.
 
-    Numbers of the fields in ``of_any_sign`` may be 0 or negative. Raises TypeError or ValueError
-    that names the class and the field; it shows no value but that of a number.
+    Numbers of the fields in ``of_any_sign`` may be 0 or negative. Raises TypeError or ValueError.
+    The error names the class and the field. It shows the value only if that is a number.
     """
     for option in fields(options):
         name = f"{type(options).__name__}.{option.name}"
@@ -63,7 +63,7 @@ def require_name(name: object, what: str) -> None:
 def require_function(function: object, what: str) -> None:
     """Raises TypeError if ``function`` cannot be called. The error calls it ``what``.
 
-    A generator function is refused too: a call of it would run nothing.
+    A generator function is refused too, because a call of it would run nothing.
     """
     if not callable(function):
         raise TypeError(f"{what} is a function, not {type(function).__name__}.")
@@ -74,7 +74,7 @@ def require_function(function: object, what: str) -> None:
 
 
 def described(value: object) -> str:
-    """What an error calls a value of a wrong type; a class in place of its instance by its name."""
+    """The description in an error of a value of a wrong type. A class is described by its name."""
     if isinstance(value, type):
         return f"the class {value.__name__}; give an instance, such as {value.__name__}()"
     return type(value).__name__
@@ -83,8 +83,8 @@ def described(value: object) -> str:
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
     """Returns ``names`` as a tuple. The error calls them ``what``, a plural.
 
-    Raises TypeError if one of them is not a str, and for a single str, whose characters would be
-    taken for names.
+    Raises TypeError if one of them is not a str. A single str is refused too, because each of its
+    characters would become a name.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")
@@ -101,7 +101,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _has_type(value: Any, annotation: Any) -> bool:
-    """Whether ``value`` has the annotated type; of a generic, only the outermost is checked."""
+    """Whether ``value`` has the annotated type; of a generic, only the outer type is checked."""
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if annotation is int:

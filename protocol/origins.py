@@ -1,6 +1,6 @@
 """Origins of web pages: how they are written, and which is the server's own (TC, GW-26a).
 
-What pages of an origin may do is left to the callers, for hubs to ``hosting.cors``.
+What the pages of an origin may do is left to the callers; for hubs, to ``hosting.cors``.
 """
 
 import re
@@ -15,7 +15,8 @@ _ORIGIN = re.compile(
 def normal_origin(text: object) -> str:
     """An origin like ``https://app.example:8443`` in the spelling of browsers.
 
-    Raises ValueError, whose text says what is wrong: ``must be …``, without the name of the value.
+    Raises ValueError if ``text`` is not such an origin. The text of the error has no subject,
+    as in ``must be text, not int``: the caller puts the name of the value before it.
     """
     if not isinstance(text, str):
         raise ValueError(f"must be text, not {type(text).__name__}")
@@ -32,9 +33,10 @@ def normal_origin(text: object) -> str:
 def is_own_origin(origin: str, headers: Mapping[str, str]) -> bool:
     """Whether a page of ``origin`` comes from the host that its request is sent to.
 
-    ``headers`` are those of the request; they ignore case. Only headers that a page cannot set in a
-    browser count: ``Sec-Fetch-Site``, ``Host``, and ``X-Forwarded-Host``, the host before a proxy.
-    The scheme is not compared, because a proxy may have ended TLS.
+    ``headers`` are the headers of the request, in a mapping that ignores case. The function reads
+    only ``Sec-Fetch-Site``, ``Host``, and ``X-Forwarded-Host``, which is the host before a proxy. A
+    page of another origin cannot set these without a preflight. The scheme is not compared, because
+    a proxy may have terminated TLS.
     """
     if headers.get("Sec-Fetch-Site") == "same-origin":
         return True

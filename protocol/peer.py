@@ -30,7 +30,7 @@ from .messages import (
 )
 from .peer_state import MAY_SEND, PeerState
 
-# The messages that the limit for sending applies to: only a call has a caller that gets the error.
+# The limit for sending applies to these messages: only a call has a caller that gets the error.
 _CALLS: Final = frozenset({Invocation, StreamInvocation})
 
 
@@ -103,11 +103,11 @@ class HubPeer:
         return self._handshake.request()
 
     def receive_handshake(self, data: bytes, now: float) -> bytes | None:
-        """None until the other end's record is complete, then the bytes after it (H-3).
+        """Returns None until the other end's record is complete, then the bytes after it (H-3).
 
-        Then a client is connected; a server is connected after ``accept_handshake``. Raises
-        HandshakeError, after which the connection must be ended: on a server with
-        ``refuse_handshake`` and the text of the error.
+        After that a client is connected; a server is connected after ``accept_handshake``. Raises
+        HandshakeError if the handshake fails. The caller must then end the connection; a server
+        first sends the result of ``refuse_handshake`` for the text of the error.
         """
         self._require_handshake(self.role)
         agreed = self._handshake.receive(data)
@@ -130,7 +130,7 @@ class HubPeer:
     def refuse_handshake(self, error: str) -> bytes:
         """A server's answer that refuses the request, with the text ``error``.
 
-        It closes the connection; no Close message follows (H-2).
+        The state becomes closed; no Close message follows (H-2).
         """
         self._require_handshake(Role.SERVER)
         self._enter(PeerState.CLOSED)
@@ -152,9 +152,9 @@ class HubPeer:
     def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage | None]:
         """The messages that ``data`` completes; None for one of an unknown type (J-9, S-22).
 
-        The caller iterates to the end before it calls this again. Iterating yields the messages
-        before a fault, then raises RemoteProtocolError (S-20). Bytes after a fault or a Close are
-        ignored (C-15, S-24).
+        The caller iterates to the end before it calls this again. If there is a fault, iterating
+        yields the messages before it, then raises RemoteProtocolError (S-20). Bytes after a
+        fault or a Close are ignored (C-15, S-24).
         """
         decode_all = self.hub_protocol.decode_all
         assert self._framer is not None
@@ -204,7 +204,8 @@ class HubPeer:
         """The frame of ``message``, which counts as sent.
 
         Raises LocalProtocolError if this end may not send it now or if a payload has no
-        representation, and MessageTooLargeError if it is over the limit. Then it does not count.
+        representation, and MessageTooLargeError if it is over the limit; then it does not
+        count as sent.
         """
         kind = type(message)
         frame = self.hub_protocol.encode(message)
@@ -215,8 +216,9 @@ class HubPeer:
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
-        """Counts a message as sent whose frame was encoded elsewhere, for many connections at once.
+        """Counts a message of this kind as sent.
 
+        For messages whose frame was encoded elsewhere, once for many connections.
         Raises LocalProtocolError if this end may not send a message of this kind now.
         """
         if kind not in self._may_send:

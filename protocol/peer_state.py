@@ -1,4 +1,4 @@
-"""The states of a connection, and the one table of what each side may send in each of them."""
+"""The states of a connection, and the one table of what each end may send in each state."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -28,7 +28,7 @@ class PeerState(Enum):
     """The hub protocol is not agreed yet."""
 
     CONNECTED = "connected"
-    """Both ends send."""
+    """Both ends may send."""
 
     HALF_CLOSED_LOCAL = "half-closed (local)"
     """This end has sent its Close."""
@@ -37,7 +37,7 @@ class PeerState(Enum):
     """The other end sends no more: it has sent its Close, its bytes ended, or it broke a rule."""
 
     CLOSED = "closed"
-    """Neither end sends."""
+    """Neither end may send."""
 
     @property
     def mirrored(self) -> "PeerState":
@@ -86,7 +86,7 @@ MAY_SEND: Final[Mapping[Role, Mapping[PeerState, frozenset[type[ReceivedMessage]
     Role.CLIENT: _in_each_state(_EVERYTHING),
     Role.SERVER: _in_each_state(_BY_SERVERS),
 }
-"""The kinds of messages that the end with this role may send in this state.
+"""By role and state, the kinds of messages that this end may send.
 
 An end may receive what the other end may send in the mirrored state. The binding failures are
 listed because an Invocation or StreamItem whose payload cannot be read is received as one of them.

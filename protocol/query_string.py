@@ -7,7 +7,7 @@ _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 def query_values(query_string: str, name: str) -> list[str]:
-    """Returns the values of a key in order, decoded once. Keys ignore case.
+    """Returns the values of the key ``name`` in order, each decoded once. Keys ignore case.
 
     ``query_string`` is the query as it was sent, without the question mark.
     """
@@ -21,7 +21,7 @@ def _decoded(text: str) -> str:
 
 
 def _decode_escapes(run: re.Match[str]) -> str:
-    """The text of a run of escapes. Those of bytes that are not UTF-8 stay as they are."""
+    """The text of a run of escapes. Escapes of bytes that are not UTF-8 stay as they are."""
     escapes = run[0]
     data = bytes.fromhex(escapes.replace("%", ""))
     parts: list[str] = []
@@ -38,9 +38,10 @@ def _decode_escapes(run: re.Match[str]) -> str:
 
 
 def _without_case(key: str) -> str:
-    """``key`` in a form that is the same for keys that differ in case alone.
+    """``key`` in a form that is the same for keys that differ only in case.
 
-    As in .NET, letters are compared one by one, and no other letter is equal to one of ASCII.
+    As in .NET, letters are compared one by one, and a letter outside ASCII never equals an ASCII
+    letter.
     """
     if key.isascii():
         return key.upper()

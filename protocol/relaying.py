@@ -1,7 +1,8 @@
-"""For programs that pass values on without decoding them: scanning, transcoding, origins.
+"""Names for programs that forward values undecoded: scanning, transcoding, origins.
 
-A gateway or a proxy needs these beside ``Payload``. The pure names are imported here; those of the
-outer rings are loaded when they are first used.
+A gateway or a proxy needs these in addition to ``Payload``. Names from pure modules are imported
+here. Names from the packages that use asyncio or aiohttp, and those of ``hosting``, are loaded when
+they are first used.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
 """Writes and reads Server-Sent Events: hub bytes ↔ the bytes of an event stream (section TS_).
 
-Writes the part of the format that every client reads. Reads all of the format in the HTML standard:
-lines that end with LF, CR or both, comments, other fields. Opening and closing the stream is left
-to ``transports``.
+Writes only the part of the format that every client reads. Reads the whole format of the HTML
+standard: lines that end with LF, CR or both, comments, other fields. Opening and closing the stream
+is left to ``transports``.
 """
 
 import re
@@ -14,13 +14,13 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 FIRST_COMMENT: Final = b":\r\n"
-"""The beginning of a stream, from which its client knows that it is open (TS_-3)."""
+"""The first bytes of a stream. They show the client that the stream is open (TS_-3)."""
 
 
 def write_event(data: bytes) -> bytes:
     """One event: only ``data: `` lines, which end with CR LF (TS_-4, TS_-5).
 
-    Line ends in ``data`` arrive as LF. In JSON they are only white space, so nothing is lost.
+    A line end in ``data`` arrives as LF. In JSON it is only white space, so no content is lost.
     """
     if b"\n" in data or b"\r" in data:
         data = b"\r\ndata: ".join(_LINE_END.split(data))
@@ -42,7 +42,7 @@ class ServerSentEventsParser:
         self._ends_with_cr = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The data of each event that ``piece`` completes, except of events without data.
+        """The data of each event that ``piece`` completes. Events without data are skipped.
 
         Raises TransportViolationError if an event is larger than ``maximum_size``.
         """
