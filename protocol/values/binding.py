@@ -2,9 +2,9 @@
 
 A reader is compiled once per annotation. This module decides how containers, classes and
 alternatives are read, the same for every wire format. How single values and names look on the wire
-is left to ``json.binding`` and ``messagepack.binding``. msgspec decodes in one step what it reads
-exactly as .NET does. Where that fails, or where a format has spellings of its own, converters read
-the undecoded values one by one.
+is left to ``json.binding`` and ``messagepack.binding``. msgspec decodes in one step
+the types that it reads exactly as .NET does. For other types, and for a payload that msgspec
+refuses, converters read the undecoded values one by one.
 """
 
 import types
@@ -50,9 +50,9 @@ class Binder(ABC):
     """Compiles annotations into readers for one wire format, which a subclass describes.
 
     ``leaves``: the converters of single values, by type. ``direct_leaves``: the annotations without
-    arguments that msgspec reads as .NET does. ``has_direct_maps``: whether msgspec reads maps with
-    str keys as .NET does. ``ignores_case``: whether names of members are matched in any letter case
-    (J-14, M-11); for a class whose ``__ignores_case__`` is true they are in every format.
+    type arguments that msgspec reads as .NET does. ``has_direct_maps``: whether msgspec reads maps
+    with str keys as .NET does. ``ignores_case``: whether names of members are matched in any letter
+    case (J-14, M-11). For a class whose ``__ignores_case__`` is true they always are.
     ``counts_first``: whether arguments are counted before they are bound (S-6).
     """
 
@@ -75,14 +75,14 @@ class Binder(ABC):
 
     @abstractmethod
     def split_object(self, raw: Raw, /) -> Mapping[str, Raw]:
-        """The members of an object by name; of a name given twice the last value counts.
+        """The members of an object by name; if a name is given twice, the last value counts.
 
         Raises any of FAILURES if ``raw`` is not an object.
         """
 
     @abstractmethod
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
-        """A reader of maps whose keys are declared as ``key``; it may raise any exception.
+        """A reader of maps whose keys are declared as ``key``; the reader may raise any exception.
 
         Raises TypeError for a type that keys cannot have.
         """
@@ -101,9 +101,9 @@ class Binder(ABC):
 
     @abstractmethod
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
-        """A converter that decodes ``whole`` in one step; it raises FAILURES.
+        """A converter that decodes ``whole`` in one step; the converter raises FAILURES.
 
-        ``annotations`` are the direct ones that ``whole`` is composed of.
+        ``annotations`` are the direct annotations of which ``whole`` is composed.
         """
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Binder(ABC):
     def arguments_reader(
         self, annotations: Sequence[Any], required: int | None = None
     ) -> ArgumentsReader:
-        """A reader of ``required`` to ``len(annotations)`` arguments, by default all.
+        """A reader of ``required`` to ``len(annotations)`` arguments; by default all are required.
 
         Raises TypeError for an annotation that no payload can be read into.
         """
@@ -131,7 +131,7 @@ class Binder(ABC):
                     values: Sequence[Any] = direct(arguments)
                     return values
                 except FAILURES:
-                    pass  # read them one by one: some are legal, or the error must be exact
+                    pass  # the code below may accept them, or raises the exact error
             try:
                 given = self.split_array(arguments)
                 if counts_first and not minimum <= len(given) <= maximum:
@@ -150,7 +150,7 @@ class Binder(ABC):
 
     def value_reader(self, annotation: Any) -> ValueReader:
         """A reader of one value, compiled once per annotation. Raises as ``arguments_reader``."""
-        # ``A | B`` equals ``B | A``, but A is tried first.
+        # ``A | B`` equals ``B | A``, but the reader of the first tries A first.
         order = "" if isinstance(annotation, type) else repr(annotation)
         return self._readers(annotation, order)
 
@@ -182,7 +182,7 @@ class Binder(ABC):
         return self.decoder(whole, annotations)
 
     def _is_direct(self, annotation: Any) -> bool:
-        """Whether msgspec accepts only what .NET accepts for ``annotation``, as equal values."""
+        """Whether msgspec accepts for ``annotation`` only what .NET does, as equal values."""
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is None:
             return annotation in self.direct_leaves
@@ -273,7 +273,7 @@ class Binder(ABC):
         """Reads an object into a Struct or dataclass; unknown members are skipped."""
 
         @cache
-        def find_member() -> _Find:  # compiled at first use: a type may mention itself
+        def find_member() -> _Find:  # compiled at first use: a class may contain itself
             annotations = annotations_of(kind)
             return _finder(
                 {
@@ -323,9 +323,10 @@ def _finder(by_name: dict[str, _Entry], ignores_case: bool) -> _Find:
 
 
 def _checked_converter(binder: Binder, annotation: Any) -> Converter:
-    """``binder.converter``, which compiles members of classes only when it reads them.
+    """The result of ``binder.converter``, after a check of the members of all classes.
 
-    Raises TypeError for a member, at any depth, that has no converter.
+    ``converter`` compiles the members of a class only at first use. This function raises TypeError
+    at once for a member, at any depth, that has no converter.
     """
     convert = binder.converter(annotation)
     _require_readable_members(binder, annotation, set())
@@ -342,7 +343,7 @@ def _require_readable_members(binder: Binder, annotation: Any, checked: set[type
     where = annotation.__qualname__
     try:
         if has_members(annotation):
-            binder.member_names(annotation)  # raises for two of one name
+            binder.member_names(annotation)  # raises if two have the same name
         for name, member in annotations_of(annotation).items():
             where = f"{annotation.__qualname__}.{name}"
             binder.converter(member)

@@ -1,16 +1,16 @@
 """Types that .NET distinguishes and Python does not, for annotations of hub methods and handlers.
 
-``Char`` is .NET's ``char``, ``DateTimeOffset`` has the same name; plain ``str`` and ``datetime``
-are .NET's ``string`` and ``DateTime``. In JSON they differ little, in MessagePack each has a form
-of its own (M-15). Numbers are in ``number_types``. How these types look on the wire is left to
-``json.scalars`` and ``messagepack.scalars``.
+``Char`` is .NET's ``char``, and ``DateTimeOffset`` has the same name there. Plain ``str`` and
+``datetime`` are .NET's ``string`` and ``DateTime``. In JSON the types of a pair differ little. In
+MessagePack each type has a form of its own (M-15). Numbers are in ``number_types``. How these types
+look on the wire is left to ``json.scalars`` and ``messagepack.scalars``.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 _LAST_CODE_UNIT: Final = "\uffff"
-_ZERO: Final = timezone(timedelta(0), "+00:00")  # written as a number, unlike UTC, which is "Z"
+_ZERO: Final = timezone(timedelta(0), "+00:00")  # written as "+00:00", unlike UTC, written as "Z"
 
 
 class Char(str):
@@ -27,7 +27,7 @@ class Char(str):
 class DateTimeOffset(datetime):
     """A datetime with an offset from UTC, of whole minutes and 14 hours at most.
 
-    Raises ValueError for any other offset, and for none.
+    Raises ValueError for any other offset, and if there is no offset.
     """
 
     def __new__(cls, *arguments: Any, **more: Any) -> "DateTimeOffset":

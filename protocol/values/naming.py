@@ -1,8 +1,8 @@
 """How Python's names become .NET's on the wire (J-14, M-11), and which members a class has.
 
-Hub methods and members in MessagePack are PascalCase, members in JSON camelCase. A name that the
-user sets explicitly is used as it is: ``msgspec.field(name=…)`` or ``rename=`` on a Struct,
-``metadata={"name": …}`` on a dataclass field.
+Names of hub methods are PascalCase. Names of members are PascalCase in MessagePack and camelCase in
+JSON. A name that the user sets explicitly is used unchanged: ``msgspec.field(name=…)`` or
+``rename=`` on a Struct, ``metadata={"name": …}`` on a dataclass field.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ def camel_case(name: str) -> str:
 def enum_name(member: Enum) -> str:
     """The name of ``member`` in .NET: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
 
-    A ``wire_name`` of the member is used instead, or else its value if that is a text.
+    If the member has a ``wire_name``, that is used instead; else its value, if that is a text.
     """
     explicit = getattr(member, "wire_name", member.value)
     return explicit if isinstance(explicit, str) else _enum_name(member.name)
@@ -90,7 +90,7 @@ def _without_qualifier(hint: Any) -> Any:
 def wire_names(kind: Any, convention: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """The attribute of each member with its name on the wire.
 
-    Raises TypeError for two members of one name.
+    Raises TypeError if two members have the same name.
     """
     names: dict[str, str] = {}
     for member in members_of(kind):
@@ -108,7 +108,7 @@ def wire_names(kind: Any, convention: Callable[[str], str]) -> tuple[tuple[str, 
 def members_of(kind: Any) -> tuple[Member, ...]:
     """The members of a Struct or dataclass type, in order of declaration.
 
-    Raises TypeError for a Struct with a tag, which would be lost.
+    Raises TypeError for a Struct with a tag, because the tag would be lost.
     """
     hints = get_type_hints(kind, include_extras=True)
     if issubclass(kind, msgspec.Struct):

@@ -1,7 +1,8 @@
 """The number types of .NET, for annotations of hub methods and handlers (J-15).
 
-Plain ``int`` accepts any whole number, and plain ``float`` is .NET's ``double``; the types here are
-the others. Reading and writing them is left to ``binding`` and ``writing`` of each hub protocol.
+Plain ``int`` accepts any whole number, and plain ``float`` is .NET's ``double``. The types here are
+.NET's other number types. Reading and writing them is left to ``binding`` and ``writing`` of
+each hub protocol.
 """
 
 import struct
@@ -37,7 +38,7 @@ def constrain(value: Any, annotation: Any) -> Any:
 
 
 _SINGLE: Final = struct.Struct("<f")
-_ENOUGH_DIGITS: Final = 9  # any two values of 32 bits differ in their first 9 digits
+_ENOUGH_DIGITS: Final = 9  # two different floats of 32 bits differ in their first 9 digits
 
 
 class Single(float):

@@ -1,4 +1,4 @@
-"""What errors say about types that no payload is read into or written from."""
+"""Advice for error texts about types that no payload can be read into or written from."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ def full_name(kind: Any) -> str:
 
 
 def reading_advice(annotation: Any) -> str:
-    """What to declare in place of ``annotation``; empty where nothing is known."""
+    """What to declare in place of ``annotation``; empty if there is no advice."""
     if not isinstance(annotation, type):
         return ""
     if _is_pydantic(annotation):

@@ -1,7 +1,7 @@
 """``Payload``: a value that is given by its bytes in one hub protocol, or in several.
 
-For programs that forward values without reading them. The bytes of the same value in another hub
-protocol are left to ``transcoding``. ``writing`` writes a Payload wherever it writes a value.
+For programs that forward values without reading them. ``transcoding`` makes the bytes of the same
+value in another hub protocol. ``writing`` accepts a Payload in place of any value.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,8 @@ _SPLITTERS: Final[dict[str, Callable[[Raw], list[Raw]]]] = {
 class Payload:
     """One value, as payloads of one or more hub protocols.
 
-    In any other hub protocol it is transcoded when it is first written, once for all receivers.
+    For any other hub protocol the value is transcoded when it is first written, once for all
+    receivers.
     """
 
     __slots__ = ("_forms", "_origin")

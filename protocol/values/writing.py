@@ -33,7 +33,7 @@ _ARRAYS: Final[tuple[type, ...]] = (
     GeneratorType,
     MappingView,  # what keys(), values() and items() of a dict return
 )
-"""Not any iterable: a file, a multidict or a model of another library means something else."""
+"""Other iterables are refused: a file, a multidict or another library's model is no array."""
 
 
 class ValueWriter(ABC):
@@ -95,7 +95,7 @@ class ValueWriter(ABC):
             raise self.unwritable(error) from error
 
     def encode_arguments(self, values: Sequence[Any]) -> Raw:
-        """The payload of an array of ``values``. Raises LocalProtocolError as ``encode_value``."""
+        """The payload of an array of ``values``. Raises as ``encode_value`` does."""
         native = self.native
         try:
             for value in values:
