@@ -86,7 +86,7 @@ class Admission(Generic[ConnectionT]):
     ) -> Principal | HttpAnswer | None:
         """Activates the connection for the transport that the request opens (TG-7).
 
-        Returns the user, None for an anonymous one, or the answer that refuses the request (TG-5).
+        Returns the user, None for an anonymous user, or the answer that refuses the request (TG-5).
         Raises what ``EndpointOptions.authenticate`` raises; then nothing has changed.
         """
         if refusal := self._refusal(connection, transport):
@@ -111,7 +111,7 @@ class Admission(Generic[ConnectionT]):
         return plain_answer(409)
 
     def _full(self, limit: str) -> HttpAnswer:
-        """The refusal where the limit of that name is reached.
+        """The answer that refuses a request because the limit named ``limit`` is reached.
 
         The warning is logged once a minute at most, because any client can cause it.
         """

@@ -1,8 +1,8 @@
 """Which pages of other origins may use a hub (section TC).
 
 One list of origins decides both the headers of answers and which WebSockets may be opened, because
-browsers let a page of any origin open a WebSocket. ``headers`` are those of a request; they ignore
-case.
+browsers let a page of any origin open a WebSocket. ``headers`` are the headers of a request, in a
+mapping that ignores case.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from .http_answer import HttpAnswer
 class CorsPolicy:
     """The pages that may use a hub: those of ``allowed_origins``, like ``https://app.example``.
 
-    None means that there is no policy: answers get no headers, and all WebSockets may be opened.
+    None means that there is no policy: answers get no CORS headers, and all WebSockets are allowed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class CorsPolicy:
         return self._allowed is not None and len(self._allowed) > 1
 
     def permissions(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers that let the page read the answer, also that of an error."""  # TC-1, TC-5
+        """The headers that let the page read the answer; errors need them too."""  # TC-1, TC-5
         if not self.allows(headers):
             return {}
         granted = {

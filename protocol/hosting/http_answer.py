@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """One answer, except for the headers that frame its body.
+    """One answer, without the headers that frame its body.
 
     A host adds Content-Length, or Transfer-Encoding where ``is_chunked`` is set. It adds no
     Content-Type where ``content_type`` is None.

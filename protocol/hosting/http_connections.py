@@ -1,9 +1,9 @@
 """The table of connections by token: those that wait for a transport, and those that have one.
 
 There is one table per application, for all its paths (N-13). Tokens have 128 random bits and are
-found by dict lookup, whose timing does not help to guess them. How many connections may wait, for
-how long, and how many may be active is set for each path, so they are counted by path. Which
-request may use a connection is left to ``admission``.
+found by dict lookup. The timing of the lookup does not help to guess a token. Each path has its own
+limits of waiting connections, of waiting time and of active connections, so connections are counted
+by path. Which request may use a connection is left to ``admission``.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from ..http_transport_type import HttpTransportType
 
 @dataclass(slots=True)
 class HttpConnection:
-    """The state of a connection on which requests are decided. A host adds its own in a subclass.
+    """The state of a connection that decides about requests. A subclass adds the host's own state.
 
     ``token`` is secret, ``connection_id`` is public.
     """
@@ -42,8 +42,8 @@ ConnectionT = TypeVar("ConnectionT", bound=HttpConnection)
 class HttpConnectionManager(Generic[ConnectionT]):
     """All connections of an application, by token.
 
-    A connection waits for a transport, which activates it; otherwise it expires. Those that have
-    expired are removed when the table is next used, so it needs no timer. ``make_connection`` takes
+    A connection waits for a transport, which activates it; otherwise it expires. Expired ones are
+    removed when the table is next used, so the table needs no timer. ``make_connection`` takes
     connection id, token, time of expiry and path.
     """
 
@@ -58,8 +58,8 @@ class HttpConnectionManager(Generic[ConnectionT]):
     ) -> ConnectionT | None:
         """A new connection, which expires after ``lifetime`` seconds unless it is activated.
 
-        ``lifetime`` has to be the same in all calls for a path: the oldest connection expires
-        first. Returns None if ``maximum`` connections of the path are waiting.
+        ``lifetime`` has to be the same in all calls for a path, because the oldest connection has
+        to expire first. Returns None if ``maximum`` connections of the path are waiting.
         """
         self._expire(now)
         waiting = self._waiting.setdefault(path, {})
@@ -99,7 +99,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
         path: str,
         maximum: int,
     ) -> bool:
-        """Activates the connection for a transport of ``path``. It keeps a place until ``remove``.
+        """Activates the connection for a transport of ``path``. It has a place until ``remove``.
 
         Returns False if the path ``is_full``; then nothing has changed.
         """
@@ -118,7 +118,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
         self._active.pop(connection.token, None)
 
     def remove(self, connection: ConnectionT) -> None:
-        """Frees the connection's place, because it and its methods have ended."""
+        """Frees the place of a connection that has ended, its hub methods included."""
         self.retire(connection)
         if connection.has_place:
             connection.has_place = False

@@ -41,7 +41,10 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Generic[ConnectionT]):
-    """An admitted request. ``user`` is None unless the request opens a transport."""
+    """An admitted request.
+
+    ``user`` is None for an anonymous user, and if the request opens no transport.
+    """
 
     action: Action
     connection: ConnectionT
@@ -51,8 +54,8 @@ class Admitted(Generic[ConnectionT]):
 class HubEndpoint(Generic[ConnectionT]):
     """One path of one hub.
 
-    A host calls it for every request, and adds the headers of ``cors`` to every answer, its own
-    included.
+    A host calls it for every request, and adds the headers of ``cors`` to every answer, the host's
+    own answers included.
     """
 
     def __init__(
@@ -77,11 +80,11 @@ class HubEndpoint(Generic[ConnectionT]):
         """A request of ``{path}`` itself: the action to take, or the answer (TG-1…TG-7).
 
         ``accept`` contains the values of all its Accept headers; ``is_upgrade`` is True for a
-        complete request for a WebSocket. Raises what ``EndpointOptions.authenticate`` raises.
+        complete WebSocket upgrade. Raises what ``EndpointOptions.authenticate`` raises.
 
         Where the action opens a transport, the connection is active when this returns. The host
-        opens the transport before it awaits anything, and removes the connection from the table
-        when it has ended.
+        opens the transport before it awaits anything. It removes the connection from the table
+        when the connection has ended.
         """
         if preflight := self.cors.preflight(request.method, request.headers):
             return preflight
