@@ -28,7 +28,10 @@ _read_plain: Final = msgspec.json.Decoder().decode
 
 
 def _read_any(raw: Raw) -> Any:
-    """Reads a value that is declared as Any. msgspec refuses only numbers beyond a double."""
+    """Reads a value that is declared as Any.
+
+    msgspec refuses numbers that are too large for a double, so values with them are read in parts.
+    """
     try:
         return _read_plain(raw)
     except DECODING_FAILURES:

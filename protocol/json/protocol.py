@@ -2,9 +2,9 @@
 
 There are two readers. The fast reader is msgspec: it decodes each of the nine message types in one
 step, into types that accept less than .NET does. The full reader in ``reader`` accepts every legal
-spelling and knows every error. It reads the records that msgspec refuses, and those in which
-``JsonHubProtocol.decode`` finds what only msgspec accepts. Converting values to payloads and back
-is left to ``writing`` and ``binding``.
+spelling and reports every error. It reads the records that msgspec refuses. msgspec also accepts
+some records that .NET refuses; ``JsonHubProtocol.decode`` finds these and leaves them to the full
+reader. Converting values to payloads and back is left to ``writing`` and ``binding``.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ _decode: Final[Callable[[bytes], HubMessage]] = msgspec.json.Decoder(HubMessage)
 # A shorter record has no room for the brackets of too many levels (J-11).
 _SHORTEST_DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
 
-# The shortest records with "arguments" twice, without the target, the invocation id and the last
-# arguments: the first with an invocation id, the second without.
+# The lengths of the shortest records with "arguments" twice. The texts of the target, of the
+# invocation id and of the last arguments are not counted.
 _SHORTEST_REPEAT_WITH_ID: Final = len(
     '{"type":1,"invocationId":"","target":"","arguments":0,"arguments":}'
 )
@@ -73,8 +73,8 @@ class JsonHubProtocol(HubProtocol):
             message = _decode(record)
         except DECODING_FAILURES:
             return read_message(record)
-        # Checks for what msgspec accepts and .NET does not. They run for every message: for usual
-        # records comparing lengths is enough, and a function call would add a fifth to decoding.
+        # These checks find what msgspec accepts and .NET does not. They run for every message, so
+        # they compare lengths first: a function call would make decoding a fifth slower.
         size = len(record)
         if size >= _SHORTEST_DEEP and is_deeper(record, MAXIMUM_DEPTH):
             return read_message(record)
@@ -88,15 +88,15 @@ class JsonHubProtocol(HubProtocol):
             and message.error is not UNSET
             and message.result is not VOID
         ):
-            return read_message(record)  # which refuses an error beside a result (J-6)
+            return read_message(record)  # it refuses an error beside a result (J-6)
         return message
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. Not part of ``decode``, where it would take a third of the time."""
+        """See HubProtocol. Not called by ``decode``, where it would take a third of the time."""
         BINDER.require_array(arguments)
 
     def encode(self, message: HubMessage) -> bytes:
-        """See HubProtocol. Raises LocalProtocolError if a Raw in it holds a record separator."""
+        """See HubProtocol. Raises LocalProtocolError if a Raw contains a record separator."""
         if type(message) is Completion:
             message = _with_defaults(message)
         return _frame(self._encode(message))
@@ -127,7 +127,7 @@ def _may_repeat_arguments(
 ) -> bool:
     """Whether ``record`` may have "arguments" twice, in plain or in escaped letters.
 
-    msgspec keeps the last ones and does not check that the first ones are an array (J-10).
+    msgspec keeps the last value and does not check that the first one is an array (J-10).
     """
     if len(record) - len(call.arguments) - len(call.target) - len(call.invocation_id) < shortest:
         return False
@@ -139,7 +139,7 @@ def _may_repeat_arguments(
 
 
 def _with_defaults(completion: Completion) -> Completion:
-    """The same Completion, with msgspec's defaults for an empty error (J-12) and a copy of VOID.
+    """The same Completion, with UNSET for an empty error (J-12) and VOID itself for a copy of VOID.
 
     msgspec leaves out a property only if its value is the default object itself.
     """

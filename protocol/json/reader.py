@@ -175,8 +175,8 @@ class _MessageReader:
         try:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
-            # Once .NET knows the target, it binds the arguments while it reads them. This one
-            # mistake then fails the call, not the connection (J-8).
+            # Once .NET knows the target, it binds the arguments while it reads them. A trailing
+            # comma in them then fails the call, not the connection (J-8).
             if not error.trailing_comma or not self._target:
                 raise
             end = scan_value(self._record, position, depth=1, trailing_commas=True)
@@ -189,7 +189,7 @@ class _MessageReader:
         try:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
-            # Once .NET knows the id, it binds an array or object while it reads it. A mistake in it
+            # Once .NET knows the id, it binds an array or object while it reads it. Bad JSON inside
             # then fails the item, not the connection (J-8).
             if (
                 self._invocation_id
@@ -301,7 +301,7 @@ class _MessageReader:
 
 
 def both_error_and_result() -> RemoteProtocolError:
-    """The error for a Completion that has both (J-6)."""
+    """The error for a Completion with both an error and a result (J-6)."""
     return RemoteProtocolError("The 'error' and 'result' properties are mutually exclusive.")
 
 

@@ -33,7 +33,7 @@ def read_object(record: bytes, read_member: Callable[[str, int], int]) -> None:
     """
     start = skip_white_space(record, 0)
     if record[start : start + 1] != b"{":
-        scan_token(record + b" ", start)  # a blank, because the end of the record ends a number
+        scan_token(record + b" ", start)  # the space ends a number at the end of the record
         kind = token_type(record[start:]).removeprefix("Start")
         raise RemoteProtocolError(f"Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")
     end = scan_object(record, start, lambda name, position: read_member(_unescaped(name), position))
@@ -109,6 +109,6 @@ def read_text(token: bytes) -> str:
 
 
 def _unescaped(name: bytes) -> str:
-    """The name of a property. Bad UTF-8 becomes U+FFFD, and so equals no known name."""
+    """The name of a property. Bad UTF-8 becomes U+FFFD, so that it equals no known name."""
     text = name.decode("utf-8", "replace")
     return str(json.loads(f'"{text}"')) if "\\" in text else text

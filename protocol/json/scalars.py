@@ -2,8 +2,8 @@
 
 Reading is as strict as in .NET, although msgspec or Python would accept more. A ``read_`` function
 takes the decoded JSON string and raises ValueError if .NET would refuse it. A ``write_`` function
-returns the string. Python keeps microseconds where .NET keeps 100 ns: further digits are cut off
-when read.
+returns the string. For decimals the text is that of a JSON number. .NET keeps units of 100 ns,
+Python keeps microseconds: further digits are cut off when read.
 """
 
 import base64
@@ -50,7 +50,7 @@ def _microseconds(fraction: str | None) -> int:
 
 
 def read_datetime(text: str) -> datetime:
-    """ISO 8601 as .NET reads it: ``T`` and not a blank, offsets like ``+02:00``.
+    """ISO 8601 as .NET reads it: ``T`` and not a space, offsets like ``+02:00``.
 
     A date alone is midnight.
     """
@@ -119,7 +119,7 @@ def read_timedelta(text: str) -> timedelta:
 
 
 def require_in_range(span: timedelta) -> None:
-    """Raises ValueError for a positive ``span`` that is longer than .NET's TimeSpan can be."""
+    """Raises ValueError for a positive ``span`` above the maximum of .NET's TimeSpan."""
     if span > _LONGEST_TIMEDELTA:
         raise ValueError("out of range for a time span")
 

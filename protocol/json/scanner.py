@@ -1,8 +1,8 @@
 """Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
 
 For code that has to know where a value ends or which mistake comes first, such as ``reader`` and
-``handshake``. Bad UTF-8 and lone surrogates are accepted inside values (J-8), nesting is limited
-(J-11), and nothing recurses. Decoding is left to msgspec.
+``handshake``. Bad UTF-8 and lone surrogates are accepted inside values (J-8). Nesting is limited
+(J-11), and scanning does not recurse. Decoding is left to msgspec.
 """
 
 import re
@@ -54,10 +54,10 @@ def _all(entry: bytes, closer: bytes) -> bytes:
 
 @cache  # compiled at first use, which takes ten milliseconds
 def _runs(level: int) -> dict[bytes, re.Pattern[bytes]]:
-    """Patterns of the entries that follow another, by the bracket that closes their container.
+    """Patterns of runs of entries after another entry, by the bracket that closes the container.
 
-    They match entries that nest at most ``level`` deep, and white space after them. So a run of
-    such entries is skipped in one step: one step in Python takes as long as matching fifty bytes.
+    An entry of a run nests at most ``level`` deep. White space after the run is matched too. A run
+    is skipped in one step, because a step in Python takes as long as matching fifty bytes.
     """
     comma, value = rb"%b,%b" % (_SPACE, _SPACE), _value(level)
     return {
@@ -92,7 +92,7 @@ def skip_white_space(data: bytes, position: int) -> int:
 
 
 def scan_token(data: bytes, position: int) -> int:
-    """The end of the scalar, or of the bracket that opens a container, exactly at ``position``.
+    """The end of the token exactly at ``position``: a scalar, or a container's opening bracket.
 
     Raises JsonSyntaxError, also for a number at the end of ``data``: it may be incomplete.
     """
@@ -170,7 +170,7 @@ def _scan_key(data: bytes, position: int) -> int:
 def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], int]) -> int:
     """The end of the object that begins at ``position``.
 
-    Calls ``read_member(name, start)`` for each member in order, which returns the end of the value.
+    Calls ``read_member(name, start)`` for each member in order; it returns the end of the value.
     ``name`` is as written between the quotes, ``start`` the position of the value. Raises
     JsonSyntaxError.
     """
