@@ -53,7 +53,7 @@ _read_plain: Final = msgspec.msgpack.Decoder(ext_hook=_no_extension).decode
 def _read_any(raw: Raw) -> Any:
     """Reads a value that is declared as Any.
 
-    A timestamp becomes a datetime in UTC; of a key given twice the last value counts.
+    A timestamp becomes a datetime in UTC. If a key is given twice, the last value counts.
     """
     _require_shallow(raw)
     return _read_plain_or_leniently(raw)
@@ -62,7 +62,7 @@ def _read_any(raw: Raw) -> Any:
 def _or_leniently(
     strict: Callable[[Raw], Value], lenient: Callable[[bytes], Value]
 ) -> Callable[[Raw], Value]:
-    """A reader that calls ``strict``, then ``lenient`` if that finds text that is not UTF-8.
+    """A reader that calls ``strict``, then ``lenient`` if ``strict`` finds text that is not UTF-8.
 
     msgspec's exception for such text depends on its release, but is never a ValidationError.
     """
@@ -137,7 +137,7 @@ _split_object: Final = _or_leniently(_split_named, _split_object_leniently)
 def _require_unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
     """The entries of the map ``raw``. Raises ValueError if a key is given twice (M-16).
 
-    In an object a name may be given twice.
+    For maps only: in an object a name may be given twice.
     """
     if scan_header(bytes(raw), 0, MAP)[0] != len(entries):
         raise ValueError("a key is given twice")
@@ -178,7 +178,7 @@ class MessagePackBinder(Binder):
             return lambda raw: _require_unique(
                 raw, _split_object(raw) if key is str else _split_map(raw)
             )
-        read_key = self.converter(key)  # needs a payload, but msgspec always decodes the keys
+        read_key = self.converter(key)  # takes a payload, so the decoded keys are encoded again
         return lambda raw: (
             (read_key(Raw(_encode(name))), value)
             for name, value in _require_unique(raw, _split_map(raw))

@@ -40,7 +40,7 @@ class LengthPrefixFramer:
         """See Framer."""
         size = len(data)
         if size and data[0] == size - 1 < 0x80 and not self._partial and size <= self._limit:
-            return (data[1:],)  # the usual case, one whole short message: a fifth cheaper
+            return (data[1:],)  # the usual case, one whole short message: takes a fifth less time
         return self._split(data)
 
     def _split(self, data: bytes) -> Iterator[bytes]:

@@ -2,9 +2,10 @@
 
 There are two readers, as for JSON. The fast reader is msgspec: it decodes each of the nine message
 types in one step, into types that accept less than .NET does. The full reader in ``reader`` accepts
-every legal encoding and knows every error. It reads the records that msgspec refuses, and those in
-which ``message`` of the decoded Struct finds what only msgspec accepts. Converting values to
-payloads and back is left to ``writing`` and ``binding``.
+every legal encoding and reports every error. It reads the records that msgspec refuses. msgspec
+also accepts some records that .NET refuses; ``message`` of the decoded Struct finds these and
+leaves them to the full reader. Converting values to payloads and back is left to ``writing``
+and ``binding``.
 """
 
 from collections.abc import Callable
@@ -206,7 +207,7 @@ class MessagePackHubProtocol(HubProtocol):
         return message or read_message(record)
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. Any other ``arguments`` are a binding failure after ``decode``."""
+        """Does nothing: ``decode`` turns any other arguments into a binding failure."""
 
         # M-10
 
@@ -262,7 +263,7 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
 
 
 def _outcome(completion: Completion) -> tuple[Any, ...]:
-    """The kind of a result, and the result or the error (M-6). An empty error is an error."""
+    """The kind of a result, and the result or the error (M-6). An empty error is written too."""
     error, result = completion.error, completion.result
     if error is not UNSET:
         if result != VOID:

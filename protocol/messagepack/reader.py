@@ -65,7 +65,7 @@ def read_message(record: bytes) -> ReceivedMessage | None:
 
 
 class _MessageReader:
-    """The number of elements in one record, and the position of the next one to read."""
+    """Reads one record element by element; the position is that of the next element."""
 
     def __init__(self, record: bytes) -> None:
         self._record = record

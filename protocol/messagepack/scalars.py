@@ -3,8 +3,8 @@
 These are the types that msgspec does not read or write as .NET does.
 
 A ``read_`` function takes the bytes of one whole value and raises ValueError or RemoteProtocolError
-if .NET would refuse it. A ``write_`` function returns a value that msgspec encodes. Python keeps
-microseconds where .NET keeps 100 ns: further digits are cut off when read.
+if .NET would refuse it. A ``write_`` function returns a value that msgspec encodes. .NET keeps
+units of 100 ns, Python keeps microseconds: further digits are cut off when read.
 """
 
 import struct
@@ -99,7 +99,7 @@ def read_datetime(data: bytes) -> datetime:
 
 
 def read_offset(data: bytes) -> DateTimeOffset:
-    """A DateTimeOffset: its local time as a timestamp in UTC, then the offset in minutes."""
+    """A DateTimeOffset: its local time as a timestamp, as if in UTC, then the offset in minutes."""
     count, position = scan_header(data, 0, ARRAY)
     if count != 2:
         raise ValueError("not a time and its offset")

@@ -38,7 +38,7 @@ class MessagePackWriter(ValueWriter):
         return value
 
     def mapping(self, value: Mapping[Any, Any]) -> Any:
-        """Converts keys as any other value (M-16)."""
+        """Converts keys like any other value (M-16)."""
         if all(type(key) in _PLAIN_KEYS for key in value):
             return {key: self.wire_value(item) for key, item in value.items()}
         return Raw(b"".join((_map_header(len(value)), *self._entries(value))))
