@@ -141,7 +141,7 @@ class SerializedHubMessage:
         if frame is None:
             frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
         if isinstance(frame, LocalProtocolError):
-            raise frame.with_traceback(None)  # it would collect those of all receivers
+            raise frame.with_traceback(None)  # without the tracebacks of earlier receivers
         return frame
 
     def _encode(self, hub_protocol: HubProtocol) -> bytes | LocalProtocolError:
