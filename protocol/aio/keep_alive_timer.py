@@ -13,8 +13,8 @@ from ..keepalive import KeepAlive, KeepAliveAction
 class KeepAliveTimer:
     """Calls ``ping`` or ``time_out`` when they are due.
 
-    Traffic postpones the deadlines but does not reset the timer: a timer that fires before anything
-    is due is set again.
+    Traffic postpones the deadlines without resetting the timer. A timer that fires before anything
+    is due is set again for the next deadline.
     """
 
     __slots__ = ("_keep_alive", "_loop", "_ping", "_time_out", "_timer")
@@ -29,7 +29,7 @@ class KeepAliveTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Sets the timer for the next deadline. The keep-alive itself has to be started before."""
+        """Sets the timer for the next deadline. Start the ``KeepAlive`` first."""
         deadline = self._keep_alive.next_deadline()
         if deadline is not None:
             self._timer = self._loop.call_at(deadline, self._fire)

@@ -15,9 +15,10 @@ Work = TypeVar("Work")
 _SLICE: Final = 16 * 1024
 """Bytes that are split into messages at a time; the rest stays one compact buffer."""
 
-# How much is handled in one turn of the event loop. The slowest input is JSON that only the full
-# reader accepts: a turn of it takes about ten milliseconds. A turn of pings takes half of one.
-# A message costs 1 unless its kind is listed here, and 1 more for every _BYTES_PER_UNIT bytes.
+# The limit of work in one turn of the event loop. The slowest input is JSON that only the full
+# reader accepts: a turn of it takes about ten milliseconds. A turn of pings takes half a
+# millisecond. A message costs 1, unless a constant below sets the cost of its kind. In addition,
+# every _BYTES_PER_UNIT bytes cost 1.
 _TURN_BUDGET: Final = 512
 _BYTES_PER_UNIT: Final = _SLICE // _TURN_BUDGET
 _INVOCATION_COST: Final = 4
@@ -27,8 +28,8 @@ _UNKNOWN_TYPE_COST: Final = 16
 class MessagePump(Generic[Work]):
     """The received bytes of one connection, handled in order whenever the owner calls ``pull``.
 
-    ``decode`` splits bytes into messages, with None for a message of an unknown type. When it finds
-    invalid data, it first yields the messages before it and then raises. ``on_end`` is called when
+    ``decode`` splits bytes into messages, with None for a message of an unknown type. For invalid
+    data, it first yields the messages before that data and then raises. ``on_end`` is called when
     the stream has ended and ``pull`` has handled or returned everything received before its end.
     ``fail`` is called with any exception that ``decode``, ``handle`` or ``on_end`` raises.
     """
@@ -87,7 +88,11 @@ class MessagePump(Generic[Work]):
         self._held = 0
 
     def feed(self, data: bytes) -> None:
-        """Adds received bytes. Reading pauses while more than the limit is held (TG-8)."""
+        """Adds received bytes, and pauses reading at the limit (TG-8).
+
+        The limit applies to the bytes fed since the pump was last empty. Reading resumes when all
+        of them are handled.
+        """
         if not self.has_stopped:
             self._unread += data
             self._held += len(data)
@@ -141,7 +146,10 @@ class MessagePump(Generic[Work]):
         return None
 
     def _may_continue(self) -> bool:
-        """Whether this turn has budget left. If not, the next turn gets a new budget."""
+        """Whether more may be handled in this turn: budget is left, and the pump has not stopped.
+
+        If the budget is spent, the next turn gets a new one.
+        """
         if self._budget <= 0:
             self._budget = _TURN_BUDGET
             return False

@@ -14,14 +14,14 @@ from ..hub_protocol import ArgumentsReader, HubProtocol
 
 
 def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
-    """Returns the type that a parameter of ``function`` is annotated with, or Any without one.
+    """Returns the type that a parameter of ``function`` is annotated with, by default Any.
 
     Raises TypeError if the annotation cannot be resolved in the module that defines the function.
-    ``name`` is how the error text calls the function.
+    ``name`` is the function's name in the error text.
     """
     if parameter.annotation is parameter.empty:
         return Any
-    # Only this annotation is resolved, so that another one that cannot be does no harm.
+    # Only this annotation is resolved: another one that cannot be resolved must not cause an error.
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
         return get_type_hints(holder, _names(function), include_extras=True)[parameter.name]
@@ -34,9 +34,10 @@ def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, na
 def arguments_reader(
     hub_protocol: HubProtocol, parameters: Mapping[str, Any], required: int, name: str
 ) -> ArgumentsReader:
-    """A reader of ``required`` arguments or more, for parameters given by their types.
+    """Returns a reader of arguments, of which the first ``required`` have to be present.
 
-    Raises TypeError that calls the function ``name`` for a type that no payload can be read into.
+    ``parameters`` maps the names of the parameters to their types. Raises TypeError for a type that
+    no payload can be read into; ``name`` is the function's name in the error text.
     """
     try:
         return hub_protocol.arguments_reader(tuple(parameters.values()), required)
@@ -50,7 +51,7 @@ def arguments_reader(
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:
-    """The global names of the function's module, which annotations that are strings may use."""
+    """The global names of the function's module, which string annotations may use."""
     while isinstance(function, functools.partial):
         function = function.func
     if not inspect.isroutine(function) and not isinstance(function, type):

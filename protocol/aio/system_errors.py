@@ -7,8 +7,9 @@ import ssl
 
 
 def system_reason(error: OSError) -> str:
-    """The operating system's text for the errno of ``error``, or the name of its type.
+    """Returns the operating system's text for the errno of ``error``, or the name of its type.
 
+    Unresolved host names and untrusted certificates have texts of their own.
     The text of ``error`` itself is not used, because another library may have written it.
     """
     if isinstance(error, socket.gaierror):

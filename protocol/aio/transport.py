@@ -11,12 +11,12 @@ from typing import Protocol
 from ..hub_protocol import TransferFormat
 
 CONNECTIONS_PER_TURN = 256
-"""The number of connections that are written to in one turn of the event loop."""
+"""The maximum number of connections that are written to in one turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportLimits:
-    """How many bytes may wait in each direction (TG-8), and how long a write may take (TG-9)."""
+    """How many bytes may wait in each direction (TG-8), and how long a sender may wait (TG-9)."""
 
     application_max_buffer_size: int = 64 * 1024
     """Bytes received and not yet handled; while there are more, reading pauses."""
@@ -56,8 +56,8 @@ class Transport(Protocol):
     def write(self, data: bytes) -> int:
         """Queues ``data``; everything queued in one turn of the event loop is sent together.
 
-        Never blocks and never raises; bytes written to a dead connection are dropped. The
-        result is the number of bytes that are ``buffered`` now, or more.
+        Never blocks and never raises; bytes written to a dead connection are dropped.
+        Returns the number of bytes that are ``buffered`` now, or an upper bound of this number.
         """
 
     def flush(self) -> None:
@@ -70,7 +70,7 @@ class Transport(Protocol):
     def set_receiver(self, receiver: Receiver) -> None:
         """Pushes all bytes to ``receiver`` from now on.
 
-        Bytes received before are pushed inside this call. Called once.
+        Bytes that have already been received are pushed inside this call. It is called once.
         """
 
     def pause_reading(self) -> None:
