@@ -46,7 +46,8 @@ logger = logging.getLogger(__name__)
 _SEND_HIGH_WATER: Final = 1024 * 1024  # bytes waiting to be sent; above it, callers wait (C-21)
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; above it, reading pauses
 # A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
-# event loop. One read may push many such pieces, so only this many are handled without a turn.
+# event loop. One read may push many such pieces, so at most _PIECES_WITHOUT_TURN of them are
+# handled without a turn.
 _SMALL_PIECE: Final = 1024  # bytes
 _PIECES_WITHOUT_TURN: Final = 16
 
@@ -56,8 +57,8 @@ Wait = Callable[[], Coroutine[Any, Any, None]]
 class ClientConnection:
     """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    Invocations from the server go to ``events``; ``handlers`` gives the answer if the server asks
-    for a result.
+    Invocations from the server go to ``events``. If the server asks for a result, ``handlers``
+    supplies the error that is sent as the answer.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class ClientConnection:
         self._loss: Exception | None = None  # the error that the transport ended with
         self._pieces_left = _PIECES_WITHOUT_TURN
         self._is_turn_due = True  # ``start`` schedules the first one
-        self._waiting: asyncio.Task[None] | None = None  # until messages may be handled again
+        self._waiting: asyncio.Task[None] | None = None  # ends when messages may be handled again
         self._closing: asyncio.Task[None] | None = None
         self.end: ConnectionClosed | None = None
         """Why the connection has ended; None while it is open."""
@@ -251,8 +252,9 @@ class ClientConnection:
         if invocation.invocation_id:
             error = self._handlers.refusal(invocation)
             self._send(Completion(invocation_id=invocation.invocation_id, error=error))
-            # Reading pauses for answers that the server does not read, but not for the client's own
-            # calls: a server that is blocked in a write may read only when its messages are read.
+            # Reading pauses while the server does not read these answers. It does not pause while
+            # the server does not read the client's own calls: a server that is blocked in a write
+            # may not read again before the client reads.
             if self._transport.buffered > _SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_handlers if self._events.is_full else None
@@ -322,7 +324,7 @@ def _new_peer(
 
 
 def _ended_by(error: Exception) -> ConnectionClosed:
-    """The reason of an end by ``error``. An error that the server did not cause is logged."""
+    """Returns why the connection ends after ``error``; logs an error of the client itself."""
     if isinstance(error, ConnectionClosed):
         return error
     if isinstance(error, ProtocolError):

@@ -1,4 +1,4 @@
-"""Events of a client on their way to their handlers (C-21, CR-8).
+"""The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
 cancels this task ends only itself. The queue counts the bytes of the events that wait, and decides
@@ -30,9 +30,9 @@ _STOP_TIMEOUT: Final = 5.0  # seconds to wait for a cancelled handler
 class EventQueue:
     """The waiting events of one ``HubConnection``, on all its physical connections.
 
-    It belongs to one event loop. While a caller waits for an answer, up to ``maximum_size`` bytes
-    of events are queued: the answer arrives behind the events, and a handler may wait for this
-    caller.
+    It belongs to one event loop. While a caller waits for an answer, reading does not pause, and up
+    to ``maximum_size`` bytes of events are queued. The answer arrives behind these events, and the
+    handler that runs may itself wait for this answer.
     """
 
     def __init__(self, handlers: HandlerRegistry, maximum_size: int) -> None:
@@ -45,7 +45,7 @@ class EventQueue:
         self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
-        self._callers = 0  # that wait for the server
+        self._callers = 0  # how many callers wait for the server
         self._progress = asyncio.Event()
 
     # ---- received events
@@ -73,14 +73,14 @@ class EventQueue:
         return self._size > _HIGH_WATER and not self._callers
 
     async def wait_for_room(self) -> None:
-        """Returns when the queue is not full, because of its handlers or because a caller waits."""
+        """Returns when handlers have made room in the queue, or a caller waits for the server."""
         while self.is_full:
             self._progress.clear()
             await self._progress.wait()
 
     @contextmanager
     def reading_kept_on(self) -> Iterator[None]:
-        """Reading does not pause inside this context, in which a caller waits for the server."""
+        """Keeps reading active inside this context, in which a caller waits for the server."""
         self._callers += 1
         self._progress.set()
         try:
@@ -91,7 +91,7 @@ class EventQueue:
     # ---- the end
 
     def drop(self) -> None:
-        """Drops the waiting events and cancels the running handler, unless it is the caller."""
+        """Drops the waiting events and cancels the running handler, unless it called ``drop``."""
         self._waiting.clear()
         self._calls.clear()
         self._size = 0
@@ -116,7 +116,7 @@ class EventQueue:
     def _worker_ended(self, worker: "asyncio.Task[None]") -> None:
         """Starts another worker if events are left, for example when a handler cancelled this one.
 
-        A failure of the worker is logged, except for those that leave the event loop.
+        An exception of the worker is logged, unless it ends the event loop.
         """
         self._worker = None
         if worker is self._cancelled:
@@ -145,7 +145,7 @@ class EventQueue:
                 if task is not self._cancelled:
                     logger.warning("A handler of '%s' was cancelled.", target)
                 raise
-            if task.cancelling():  # a handler has cancelled it; another worker runs the others
+            if task.cancelling():  # a handler cancelled this worker; a new one runs the rest
                 return
 
     def _take_event(self) -> bool:

@@ -47,7 +47,10 @@ class HandlerRegistry:
         self._registrations.setdefault(target, []).append(_Registration(handler, reader))
 
     def remove(self, target: str, handler: Handler | None) -> None:
-        """Removes one handler of ``target``, or all if it is None. Unknown ones are ignored."""
+        """Removes ``handler``, or all handlers of ``target`` if it is None.
+
+        A handler that is not registered is ignored.
+        """
         kept = [
             registration
             for registration in self._registrations.pop(target, [])
@@ -61,7 +64,10 @@ class HandlerRegistry:
         self._any = handler
 
     def refusal(self, invocation: Invocation) -> str:
-        """The error that answers a request for a result, which no handler can give (CR-3)."""
+        """Returns the error that answers an invocation for which the server asks for a result.
+
+        Handlers cannot return results (CR-3).
+        """
         registrations = self._registrations.get(invocation.target)
         if registrations is not None:
             read_arguments = registrations[0].read_arguments
@@ -78,8 +84,8 @@ class HandlerRegistry:
     def calls(self, target: str, arguments: Raw) -> Sequence[HandlerCall]:
         """Returns the handlers to call, each with its arguments.
 
-        The catch-all handler is last and gets the arguments undecoded. If they do not fit the first
-        handler of the target, no other handler of this target is called (C-14).
+        The catch-all handler is last and gets the arguments undecoded. If the arguments do not fit
+        the first handler of the target, no other handler of this target is called (C-14).
         """
         registrations = self._registrations.get(target)
         if registrations is None:
@@ -113,11 +119,11 @@ def _bind(registrations: Iterable[_Registration], target: str, payload: Raw) -> 
 
 
 def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
-    """Reads the types that the handler's parameters are annotated with.
+    """Returns a reader of arguments for the annotated types of the handler's parameters.
 
     A parameter without an annotation takes any value. An argument whose parameter has a default
     value may be missing. A handler with ``*args`` takes any number of arguments, and so does a
-    callable without a signature, such as some of Python's own.
+    callable without a signature, such as some built-in functions.
     """
     annotations: dict[str, Any] = {}
     required = 0

@@ -26,7 +26,7 @@ from .retry import RetryPolicy
 Result = TypeVar("Result")
 AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 
-_MISSING: Final[Any] = object()  # None in place of a handler is a mistake
+_MISSING: Final[Any] = object()  # not None: None in place of a handler is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class HubConnection:
 
     @property
     def connection_id(self) -> str | None:
-        """The id that the server gave the open connection; None if there is none."""
+        """The server's id of the open connection; None without an id or an open connection."""
         connection = None if self._keeper is None else self._keeper.connection
         return None if connection is None else connection.connection_id
 
@@ -92,7 +92,7 @@ class HubConnection:
         return self._transports
 
     async def start(self) -> None:
-        """Connects to the hub, in one attempt: automatic reconnects begin once it is connected.
+        """Connects to the hub in one attempt. Reconnects follow only after a successful start.
 
         Raises NegotiationError or HandshakeError when no connection can be opened,
         LocalProtocolError when the connection is already started, and NotConnectedError when
@@ -142,9 +142,10 @@ class HubConnection:
         An argument of type ``msgspec.Raw`` is sent unchanged. With ``result_type=msgspec.Raw`` the
         result is its undecoded bytes: empty when the hub completed the call without a result.
 
-        Raises TypeError for a target that is no str, ValueError for an empty target,
-        NotConnectedError when nothing was sent, HubException with the error text of the hub,
-        ConnectionClosed when the connection ended before the answer (the method may have run), and
+        Raises TypeError for a target that is not a str, ValueError for an empty target,
+        NotConnectedError when there is no connection (nothing was sent), HubException with the
+        error text of the hub when the method failed, ConnectionClosed when the connection ended
+        before the answer (the method may have run), and
         LocalProtocolError when the call cannot be written (MessageTooLargeError when it exceeds
         ``maximum_send_message_size``). Cancelling the wait sends a CancelInvocation, which the hub
         may ignore.
@@ -180,7 +181,7 @@ class HubConnection:
         Arguments are converted to the handler's annotations. A call whose arguments do not fit in
         number or type is logged and dropped. Handlers run one after another in order of arrival.
 
-        Raises TypeError for a target that is no str, a handler that is no function, or an
+        Raises TypeError for a target that is not a str, a handler that is not a function, or an
         annotation that no argument can be read into, and ValueError for an empty target.
         """  # C-14
         is_decorator = handler is _MISSING
@@ -196,8 +197,8 @@ class HubConnection:
     def off(self, target: str, handler: Handler | None = None) -> None:
         """Removes one handler of ``target``, or all of them if ``handler`` is None.
 
-        A handler that is not registered is ignored. Raises TypeError for a target that is no str,
-        and ValueError for an empty target.
+        A handler that is not registered is ignored. Raises TypeError for a target that is not a
+        str, and ValueError for an empty target.
         """
         require_target(target, 'off("ReceiveMessage")')
         self._handlers.remove(target, handler)
@@ -210,8 +211,8 @@ class HubConnection:
         """Sets the catch-all handler, plain or async; None removes it. Usable as a decorator.
 
         ``handler(target, arguments)`` is called for every call from the server, after the handlers
-        of its target, even if the arguments do not fit these. ``arguments`` is the undecoded array
-        of arguments. It is a view of a larger buffer: keep ``arguments.copy()``, not the view.
+        of its target, even if the arguments do not fit those handlers. ``arguments`` is the
+        undecoded array of arguments: a copy that the handler may keep.
         """
         if handler is not None:
             require_function(handler, "A handler")
@@ -228,7 +229,7 @@ class HubConnection:
         return callback
 
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
-        """Registers ``callback(error)``, plain or async, for a lost connection that reconnects.
+        """Registers ``callback(error)``, plain or async, for the start of a reconnect.
 
         ``error`` is why the connection was lost. Usable as a decorator.
         """  # R-3
@@ -239,7 +240,8 @@ class HubConnection:
     def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
         """Registers ``callback(connection_id)``, plain or async, for a successful reconnect.
 
-        The new connection has another id, or None if it has none. Usable as a decorator.
+        ``connection_id`` is the server's id of the new connection, or None if there is none. Usable
+        as a decorator.
         """  # R-4
         require_function(callback, "A callback")
         self._callbacks.reconnected.append(callback)

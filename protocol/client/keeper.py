@@ -78,7 +78,7 @@ class ConnectionKeeper:
 
     @property
     def connection(self) -> ClientConnection | None:
-        """The physical connection; None while there is none."""
+        """The open physical connection; None while there is none."""
         connection = self._connection
         return None if connection is None or connection.end is not None else connection
 
@@ -137,7 +137,7 @@ class ConnectionKeeper:
         if self.state is HubConnectionState.RECONNECTING:
             self._task.cancel()
         _, running = await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
-        if running:  # a callback does not return
+        if running:  # a callback has not returned in time
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=_STOP_TIMEOUT)
 
@@ -190,7 +190,7 @@ class ConnectionKeeper:
             return end
         await self._notify(self._callbacks.reconnecting, end)
         while delay is not None:
-            if self._is_stopping:  # by a callback
+            if self._is_stopping:  # a callback has called ``stop``
                 return _stopped_while_reconnecting()
             await asyncio.sleep(delay)
             try:

@@ -19,7 +19,7 @@ class HubConnectionOptions:
     """The connection ends when nothing was received for this long."""  # K-2
 
     maximum_receive_message_size: int | None = 64 * 1024 * 1024
-    """The connection ends at a larger hub message. None: no limit, as in .NET's client. The default
+    """A larger hub message ends the connection. None: no limit, as in .NET's client. The default
     is far above the messages of real hubs."""
 
     maximum_send_message_size: int | None = None
@@ -27,8 +27,8 @@ class HubConnectionOptions:
     connection when a message exceeds its own limit. None: no limit."""  # F-4
 
     maximum_waiting_events_size: int = 64 * 1024 * 1024
-    """The connection ends when more events wait for their handlers while a call waits for its
-    answer. While no call waits, reading pauses at 1 MiB of waiting events instead."""  # C-21
+    """The connection ends when more bytes of events wait for their handlers while a call waits for
+    its answer. While no call waits, reading pauses at 1 MiB of waiting events instead."""  # C-21
 
     def __post_init__(self) -> None:
         check_options(self)

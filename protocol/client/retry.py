@@ -13,7 +13,7 @@ DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class RetryContext:
-    """What a retry policy decides by.
+    """The argument of a retry policy.
 
     ``previous_retry_count`` is the number of failed attempts, 0 before the first. ``elapsed`` is
     the number of seconds since the connection was lost. ``retry_reason`` is why it was lost, or why
@@ -39,10 +39,10 @@ def checked_delay(seconds: float) -> float:
 
 
 def retry_policy(retry: "RetryPolicy | Sequence[float]") -> RetryPolicy:
-    """``retry`` itself, or the policy of its delays.
+    """Returns ``retry`` if it is a policy, or a policy that waits the delays that ``retry`` lists.
 
-    Raises TypeError if it is neither, such as a class of policies, and ValueError for a delay
-    below 0.
+    Raises TypeError if ``retry`` is neither, for example a class, and ValueError for a delay that
+    is negative or not finite.
     """
     if not callable(retry):
         return retry_delays(retry)
