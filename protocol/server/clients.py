@@ -27,9 +27,9 @@ class ClientProxy:
         ``msgspec.Raw`` is sent unchanged. Returns when the message is queued, not when it has
         arrived.
 
-        Raises TypeError for a target that is no str, ValueError for an empty target, and
-        LocalProtocolError when an argument cannot be written in the hub protocol of a client, which
-        then gets nothing.
+        Raises TypeError for a target that is not a str, ValueError for an empty target, and
+        LocalProtocolError when an argument cannot be written in the hub protocol of a client. Such
+        a client gets no message; the others do.
         """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
         await self._send(target, arguments)
@@ -130,8 +130,8 @@ class GroupManager:
     async def add(self, connection_id: str, group: str) -> None:
         """Adds a connection to a group; an unknown connection is ignored.
 
-        Raises TypeError for an id or a name that is no str, and GroupLimitError when HubOptions do
-        not allow the group.
+        Raises TypeError for an id or a name that is not a str, and GroupLimitError when the
+        limits in HubOptions do not allow the group.
         """
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")

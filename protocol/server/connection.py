@@ -48,8 +48,8 @@ class ClientTimeoutError(RemoteProtocolError):
 class ServerConnection:
     """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
-    ``activate`` returns a new instance of ``hub_class`` for this connection. ``protocols`` are the
-    hub protocols that the client may choose from, by lower-case name.
+    ``activate`` returns a new instance of ``hub_class`` for each call on this connection.
+    ``protocols`` are the hub protocols that the client may choose from, by lower-case name.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ServerConnection:
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
-        """Done when the last event of the connection and its transport have ended."""
+        """Done when the last event of the connection has run and its transport is closed."""
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done after ``closed``, when the last hub method has ended as well."""
         connection.on_end = self._on_end
@@ -142,7 +142,7 @@ class ServerConnection:
             self._dispatcher.advance()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """See Receiver. Messages received before an orderly end are handled before it."""
+        """See Receiver. At an orderly end, the messages received before are handled first."""
         if self.connection.ending is not None:
             return
         if isinstance(error, TransportViolationError):
@@ -152,15 +152,15 @@ class ServerConnection:
         elif self._peer.state is PeerState.HANDSHAKE:  # there is no request to answer (H-11)
             self.end(Ending(None))
         else:
-            # The event is set before the calls that still wait have run: a method that runs before
-            # them may wait for this event.
+            # The event is set before the queued calls run: a running method may wait for the event,
+            # and the queued calls wait for this method.
             self._keep_alive_timer.stop()
             self.connection.connection_aborted.set()
             self._pump.feed_end()
             self._dispatcher.advance()
 
     def _receive_handshake(self, data: bytes) -> None:
-        """Answers the handshake, and lets the hub accept the connection (H-14, L-1, L-2)."""
+        """Answers the handshake, and starts the task that calls OnConnected (H-14, L-1, L-2)."""
         now = self._loop.time()
         try:
             rest = self._peer.receive_handshake(data, now)
@@ -207,7 +207,7 @@ class ServerConnection:
 
     def _ping(self) -> None:
         try:
-            if not self._transport.buffered:  # the client will get these bytes instead (K-1)
+            if not self._transport.buffered:  # buffered bytes take the place of a ping (K-1)
                 self.connection.write(self._peer.send(Ping(), self._loop.time()))
         except Exception as error:  # a user's hub protocol can raise anything
             self._fail(error)
@@ -284,7 +284,7 @@ class ServerConnection:
                 self.ended.set_result(None)
 
     async def _disconnect(self, error: Exception | None) -> None:
-        """Calls the events of the end, then closes the transport, whatever the events raise."""
+        """Calls the disconnect events, then closes the transport, even if an event fails."""
         failed = False
         try:
             if self._accepting is not None:

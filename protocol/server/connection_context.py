@@ -1,8 +1,8 @@
 """The identity of one connection on the server, and the queue of messages sent to it.
 
-Decides what happens when a client does not read: its send buffer is bounded, and when that is full
-messages are dropped or the connection is cut. ``connection`` and ``dispatcher`` receive messages
-and run calls.
+Decides what happens when a client does not read: its send buffer is bounded. When the buffer is
+full, messages are dropped or the connection is cut. ``connection`` and ``dispatcher`` receive
+messages and run calls.
 """
 
 import asyncio
@@ -75,9 +75,10 @@ class HubConnectionContext(HubCallerContext):
         self.write(self.hub_protocol.encode(message))
 
     def send_serialized(self, message: SerializedHubMessage) -> bool:
-        """Queues a message to many connections, or drops it for this one; returns as ``write``.
+        """Queues a message that goes to many connections, or drops it for this one.
 
-        It is dropped if the hub's SlowClientPolicy is DROP and the send buffer has no room.
+        The message is dropped if the hub's SlowClientPolicy is DROP and the send buffer has no
+        room. Returns True if the message was dropped, and otherwise what ``write`` returns.
         """
         assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
@@ -126,8 +127,8 @@ class HubConnectionContext(HubCallerContext):
         """Flushes, and cuts the connection if more than the maximum is left.
 
         Only bytes that the socket does not take count, so a burst in one turn of the event loop
-        cuts no client that reads. A message larger than the maximum may enter an empty buffer,
-        because it could never be sent otherwise.
+        does not cut a client that reads. A message larger than the maximum may enter an empty
+        buffer, because it could never be sent otherwise.
         """
         self._transport.flush()
         buffered = self._transport.buffered

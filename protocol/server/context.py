@@ -50,7 +50,7 @@ class HttpRequestData:
 class HubCallerContext(ABC):
     """The connection that calls a hub method.
 
-    ``user`` is None if the user is not authenticated; ``user_identifier`` is its ``user_id``.
+    ``user`` is None if the user is not authenticated; ``user_identifier`` is the user's id.
     ``items`` holds whatever the application stores for this connection.
     """
 

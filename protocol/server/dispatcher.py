@@ -1,7 +1,8 @@
-"""Which tasks run a connection's calls: at most as many workers as calls may run at once (P-2).
+"""Runs a connection's calls in worker tasks, at most as many as may run at once (P-2).
 
 A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
-started when they are needed, and kept. A worker whose task was changed by a method is replaced.
+started when they are needed, and kept. A worker is replaced when a method has changed the context
+variables of its task, or has ignored the cancellation of the task.
 ``aio.pump`` decides the order of messages, and ``invoker`` the answer to a call.
 """
 
@@ -111,7 +112,7 @@ class HubDispatcher:
             worker.add_done_callback(self._on_worker_end)
         else:
             self._is_stalled = True
-            self._keep_alive.suspend()  # the call waits, and with it the client's messages (K-3)
+            self._keep_alive.suspend()  # pings of the client wait behind this call (K-3)
 
     def _on_worker_end(self, worker: asyncio.Task[None]) -> None:
         """Replaces a worker whose task was changed by a method, and reports one that has failed."""
@@ -145,7 +146,7 @@ class HubDispatcher:
                     self._is_stalled = False
                     self._keep_alive.resume(self._loop.time())
             if not self._is_scheduled and pump.is_ready:
-                # The messages behind the call are handled when its method first waits.
+                # The messages behind the call are handled when its method first suspends.
                 self._schedule()
             await invoker.run(call)
             # A task runs no further calls if a method has changed its context variables, or has

@@ -1,4 +1,4 @@
-"""Hub classes: which methods clients may call, under which names, and which clients may.
+"""Hub classes: the methods that clients can call, their names, and the clients that may call them.
 
 Clients can call only the methods that ``hub_method`` marks. ``dispatcher`` and ``invoker`` run
 them.
@@ -35,7 +35,7 @@ _SET_BY_SERVER: Final = frozenset({"context", "clients", "groups"})
 class Hub:
     """The base class of all hubs. Each call gets a new instance, so state is kept elsewhere.
 
-    ``context`` is the connection that calls, ``clients`` selects the clients to send to, and
+    ``context`` is the calling connection, ``clients`` selects the clients to send to, and
     ``groups`` changes group memberships. They are set before a method runs.
     """  # S-28
 
@@ -114,7 +114,7 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class HubMethod:
-    """A method that clients can call; ``parameters`` are the types of the arguments they send.
+    """A method that clients can call; ``parameters`` are the types of the arguments from clients.
 
     The arguments after the first ``required`` ones may be missing.
     """
@@ -138,8 +138,8 @@ class BoundHubMethod:
 class HubMethodTable:
     """All methods of a hub class that clients can call.
 
-    ``services`` maps types to functions; each returns the value of a parameter of this type, which
-    no client sends (S-2).
+    ``services`` maps types to functions. Clients do not send an argument for a parameter of such a
+    type: the function returns its value (S-2).
 
     Raises TypeError for definitions that cannot work: two methods with one name, static methods,
     class methods and generators, parameters that are not positional, annotations that cannot be
@@ -246,9 +246,9 @@ def _mark_of(attribute: object) -> _Mark | None:
 
 
 def _require_no_lost_mark(hub_class: type[Hub], attribute: str, function: object) -> None:
-    """Raises TypeError where a class has a method without ``hub_method`` in place of a hub method.
+    """Raises TypeError if a method without ``hub_method`` overrides a hub method.
 
-    ``attribute = None`` is the way to take a hub method away from clients.
+    To remove an inherited hub method, a class sets ``attribute = None``.
     """
     definitions = [each for each in hub_class.__mro__ if attribute in vars(each)]
     if function is None or len(definitions) < 2:
@@ -270,7 +270,7 @@ def _require_plain_method(name: str, function: object) -> None:
 
 
 def require_hub_class(hub_class: object, hub_factory: object) -> None:
-    """Raises TypeError if ``hub_class`` is no hub class, or no instance of it can be made.
+    """Raises TypeError if ``hub_class`` is not a hub class, or cannot be instantiated.
 
     ``hub_factory`` is None if instances are made by calling the class without arguments.
     """
@@ -298,7 +298,7 @@ def require_hub_class(hub_class: object, hub_factory: object) -> None:
 
 
 def _require_event(hub_class: type[Hub], name: str, parameters: str) -> None:
-    """Raises TypeError where an event of the hub cannot be called with ``parameters``."""
+    """Raises TypeError if an event of the hub cannot be called with ``parameters``."""
     function = inspect.getattr_static(hub_class, name)
     where = f"{hub_class.__name__}.{name}"
     _require_plain_method(where, function)
@@ -314,7 +314,7 @@ def _with_services(
     required: int,
     defaults: Sequence[Any],
 ) -> Callable[..., Any]:
-    """``function`` with the services filled in: it is called with the arguments from the client.
+    """``function`` with the services filled in: the result takes the arguments from the client.
 
     The arguments after the first ``required`` ones may be missing; they get their ``defaults``.
     """

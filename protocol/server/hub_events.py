@@ -1,8 +1,8 @@
 """Calls ``on_connected`` and ``on_disconnected`` of the lifetime manager and of the hub.
 
-All of them but ``on_connected`` of the lifetime manager run in tasks of their own. User code that
-cancels its task then ends only this event, and a shutdown can cancel the event. ``connection``
-decides what a failure means for the connection.
+``on_connected`` of the lifetime manager runs in the caller's task. Each other event runs in a task
+of its own: user code that cancels its task then ends only this event, and a shutdown can cancel the
+event. ``connection`` decides what a failure means for the connection.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class HubEvents:
         self._running: asyncio.Task[None] | None = None
 
     async def begin(self) -> BaseException | None:
-        """Calls ``on_connected`` of the lifetime manager, then of the hub. Returns their error."""
+        """Calls ``on_connected`` of the lifetime manager, then of the hub. Returns the error."""
         self._is_registered = True
         failure = await self._register()
         if failure is None:
@@ -103,7 +103,7 @@ class HubEvents:
     async def _run(self, owner: object, name: str, call: Callable[[], Any]) -> BaseException | None:
         async def run() -> None:
             result = call()
-            if inspect.isawaitable(result):  # not that of a plain function
+            if inspect.isawaitable(result):  # a plain function is done already
                 await result
 
         event = self._running = asyncio.create_task(run())

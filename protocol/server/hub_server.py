@@ -62,7 +62,7 @@ class HubServer:
             self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
         self._groups = GroupManager(self.lifetime)
         self._connections: set[ServerConnection] = set()
-        self._guard: asyncio.Task[None] | None = None  # cancelled when asyncio.run cancels all
+        self._guard: asyncio.Task[None] | None = None  # cancelled when asyncio.run cancels tasks
         self._is_started = False
         self._is_closing = False
 
@@ -133,7 +133,8 @@ class HubServer:
     async def close(self, grace: float = 10.0) -> None:
         """Ends all connections as ``end_connections`` does, then closes the lifetime manager.
 
-        Exceptions of the lifetime manager are raised here. It is closed once, if it was started.
+        Exceptions of the lifetime manager are raised here. The manager is closed once, if it was
+        started.
         """
         await self.end_connections(grace)
         if self._is_started:
@@ -141,10 +142,11 @@ class HubServer:
             await self.lifetime.close()
 
     async def end_connections(self, grace: float = 10.0) -> None:
-        """Ends all connections, and those opened later at once; clients may reconnect (L-6).
+        """Ends all connections; clients may reconnect (L-6).
 
-        Hub code that still runs after ``grace`` seconds is cancelled. If it still runs after as
-        many seconds again, that is logged and the code is left running.
+        A connection that is opened later ends at once. Hub code that still runs after ``grace``
+        seconds is cancelled. If it still runs after another ``grace`` seconds, an error is logged
+        and the code is left running.
         """
         self._is_closing = True
         for connection in list(self._connections):
@@ -163,14 +165,14 @@ class HubServer:
             self._guard = None
 
     async def _wait_for_end(self, seconds: float) -> bool:
-        """Waits until all connections have ended. Returns False if some have not in this time."""
+        """Waits until all connections have ended. Returns False if some have not ended in time."""
         if self._connections:
             await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
         return all(each.ended.done() for each in self._connections)
 
 
 def _checked(hub_factory: Callable[[], Hub]) -> Callable[[], Hub]:
-    """Wraps ``hub_factory``: TypeError is raised for an instance that has served a call already."""
+    """Wraps ``hub_factory``: raises TypeError for an instance that has served a call already."""
 
     def make() -> Hub:
         hub = hub_factory()

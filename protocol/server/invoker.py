@@ -86,7 +86,7 @@ class HubInvoker:
     def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
         """Returns the call that ``message`` asks for, or None if it was refused.
 
-        A refusal, of an unknown method or of arguments that do not bind, does not wait for a slot
+        An unknown method, or arguments that do not bind, are refused without waiting for a slot
         (P-2).
         """
         target = message.target
@@ -131,8 +131,8 @@ class HubInvoker:
     async def run(self, call: Call) -> None:
         """Runs ``call`` and sends its completion.
 
-        Raises only what ends the event loop, and CancelledError when the current task itself is
-        cancelled.
+        Raises only KeyboardInterrupt, SystemExit and GeneratorExit, and CancelledError when the
+        current task itself is cancelled.
         """
         method, arguments, invocation_id, stream_ids = call
         try:

@@ -38,7 +38,7 @@ class HubLifetimeManager(ABC):
     async def close(self) -> None:  # noqa: B027
         """Releases what ``start`` has opened. Awaited once, after the last connection has ended.
 
-        An exception is raised to the code that stops the application.
+        An exception propagates to the code that stops the application.
         """
 
     @property
@@ -66,7 +66,7 @@ class HubLifetimeManager(ABC):
     ) -> None:
         """Sends to these connections, once each.
 
-        A send to a single connection waits while its send buffer is full.
+        A send to a single connection waits while the buffer of this connection is full.
         """  # G-6
 
     @abstractmethod
@@ -89,7 +89,7 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Adds a connection to a group, if it is not in it. An unknown connection is ignored.
+        """Adds a connection to a group, if it is no member yet. Unknown connections are ignored.
 
         Raises GroupLimitError when the HubOptions of the connection do not allow the group's name,
         or another group.
@@ -97,7 +97,7 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def remove_from_group(self, connection_id: str, group: str) -> None:
-        """Removes a connection from a group, if it is in it. Unknown ones are ignored."""  # G-3
+        """Removes a connection from a group. Unknown connections and groups are ignored."""  # G-3
 
 
 class DefaultHubLifetimeManager(HubLifetimeManager):
@@ -199,8 +199,8 @@ async def _send(
                 failure = error  # receivers with another hub protocol still get the message
             congested |= connection.is_congested
         if congested:
-            # In one turn of the event loop the sockets of clients that read take more bytes, so a
-            # burst of sends does not fill their buffers. The send does not wait for slow clients.
+            # This turn of the event loop lets the sockets of clients that read take more bytes, so
+            # that a burst of sends does not fill their buffers. Slow clients are not waited for.
             await asyncio.sleep(0)
     if failure is not None:
         raise failure
@@ -223,9 +223,9 @@ def _remove(
 
 
 def _require_room(group: str, memberships: Collection[str], options: HubOptions) -> None:
-    """Raises GroupLimitError, so that a client that chooses its groups cannot exhaust the memory.
+    """Raises GroupLimitError if ``options`` do not allow the group. .NET has no such limit (G-3).
 
-    .NET has no such limit (G-3).
+    Without a limit, a client that chooses its groups could exhaust the memory.
     """
     if len(group) > options.maximum_group_name_length:
         raise GroupLimitError(

@@ -50,7 +50,8 @@ class HubOptions:
     """A client that has sent a ping and then nothing for this long is disconnected."""  # K-3
 
     maximum_receive_message_size: int | None = 32 * 1024
-    """The connection ends at a larger hub message, terminator included. None: no limit."""  # F-4
+    """The largest hub message, terminator included; a larger one ends the connection. None: no
+    limit."""  # F-4
 
     maximum_parallel_invocations_per_client: int = 1
     """The number of hub methods that run at the same time for one connection."""  # P-2
@@ -59,10 +60,10 @@ class HubOptions:
     """Whether clients get the texts of exceptions other than HubException."""
 
     maximum_outbound_buffer_size: int = 1024 * 1024
-    """How much may wait to be sent to one client. Other clients are not affected."""
+    """How many bytes may wait to be sent to one client. A full buffer affects no other client."""
 
     slow_client_policy: SlowClientPolicy = SlowClientPolicy.CLOSE
-    """What happens to a client for which more would wait."""
+    """What happens to a client whose outbound buffer is full."""
 
     maximum_groups_per_connection: int = 1000
     """The number of groups that a connection may be in; one more raises GroupLimitError."""
@@ -75,8 +76,8 @@ class HubOptions:
 
     services: Services = field(default_factory=dict)
     """Functions by type. A hub method's parameter of such a type is not sent by clients: its value
-    is what the function returns, called for each call. Like .NET's injected parameters, it does not
-    count as an argument of the call."""  # S-2
+    is the result of the function, which runs once for each call. Like .NET's injected parameters,
+    such a parameter does not count as an argument of the call."""  # S-2
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -98,7 +99,7 @@ class HubOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOptions:
-    """What one path accepts, and from whom. Times are in seconds, sizes in bytes."""
+    """What one path accepts, and from which clients. Times are in seconds, sizes in bytes."""
 
     authenticate: Authenticate | None = None
     """Returns the Principal of a request, or None for an anonymous one; plain or async. Called for
@@ -121,16 +122,17 @@ class EndpointOptions:
     """How long a poll waits for bytes to deliver."""  # TL-5
 
     application_max_buffer_size: int = _LIMITS.application_max_buffer_size
-    """How much may be received from one client and not yet be handled. While there is more, reading
-    pauses, and POSTs wait for their answers."""  # TG-8
+    """How many bytes from one client may wait to be handled. While more wait, reading pauses, and
+    POSTs wait for their answers."""  # TG-8
 
     transport_max_buffer_size: int = _LIMITS.transport_max_buffer_size
-    """How much may be written to one client and not yet be taken by it. While there is more, hub
-    methods that send to this client alone wait."""  # TG-8
+    """How many bytes for one client may wait in the server. While more wait, hub methods that send
+    to this client alone wait."""  # TG-8
 
     transport_send_timeout: float = _LIMITS.transport_send_timeout
     """A client is cut off when a hub method has waited this long for the client's buffer to drain,
-    or when sending the answer to a poll takes longer."""  # TG-9, TL-10
+    or when sending the answer to a poll takes longer. With long polling, a hub method waits for
+    ``disconnect_timeout`` instead."""  # TG-9, TL-10
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that no transport uses for this long is dropped."""  # N-27
