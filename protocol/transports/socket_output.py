@@ -118,7 +118,7 @@ class SocketOutput:
         await asyncio.wait({self._draining})
 
     async def _drain_socket(self) -> None:
-        """Waits for aiohttp's writer, which counts all bytes of the socket, these included."""
+        """Waits with aiohttp's writer, which also counts the bytes that it has not written."""
         socket = self._owner.transport
         if socket is not None:
             # Writers continue when half of the buffer is left (TG-8).

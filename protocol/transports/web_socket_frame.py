@@ -16,7 +16,7 @@ PROTOCOL_ERROR: Final = 1002
 INVALID_TEXT: Final = 1007
 INTERNAL_ERROR: Final = 1011
 LARGEST_LIMIT: Final = 2**31 - 1
-"""The largest limit of a message that aiohttp's parser can have; it keeps the limit in 32 bits."""
+"""The largest message limit that aiohttp's parser accepts: it stores the limit in 32 bits."""
 _TEXT: Final = TransferFormat.TEXT
 
 

@@ -1,4 +1,4 @@
-"""The access tokens of one connection, and when a new one is asked for (A-2, A-5, N-18)."""
+"""The access tokens of one connection, and when a new one is requested (A-2, A-5, N-18)."""
 
 import inspect
 

@@ -45,9 +45,10 @@ class HubConnectionBuilder:
         """Sets the URL of the hub, and how it is reached. Required.
 
         ``url`` is absolute, with the scheme http, https, ws or wss. Its query is sent with every
-        request. ``transports`` are those that may be used: of these, the first one that the server
-        lists and that can be opened is taken. ``headers`` and ``cookies`` are sent with every
-        request, the WebSocket's included. Cookies that the server sets are kept across reconnects.
+        request. ``transports`` are the allowed transports. The client uses the first one in the
+        server's order that is allowed and can be opened. ``headers`` and ``cookies`` are sent with
+        every request, the WebSocket's included. Cookies that the server sets are kept across
+        reconnects.
 
         ``access_token_factory``, plain or async, returns a token or None. It is called for each
         negotiate request, for each WebSocket, and when a later request is answered with 401.
@@ -121,7 +122,7 @@ class HubConnectionBuilder:
     def with_maximum_waiting_events_size(self, size: int) -> "HubConnectionBuilder":
         """Sets how many bytes of events may wait for their handlers during an ``invoke``.
 
-        The answer arrives behind the events, so they have to be read and kept. If more wait, the
+        The answer arrives behind the events, so these are read and kept. If more bytes wait, the
         connection ends, and reconnects if it is configured to. The default is 64 MiB. While no call
         waits, reading pauses at 1 MiB of events instead.
         """

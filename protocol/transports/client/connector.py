@@ -24,9 +24,9 @@ _MINIMUM_LIMIT: Final = 64 * 1024 * 1024
 class HttpConnector:
     """Opens connections to one hub; a ``Connector``.
 
-    Each attempt starts at the URL of the hub, not at a redirect's (N-20). Cookies that the server
-    sets are kept between attempts. ``maximum_receive_message_size`` is the limit of a hub message
-    in bytes; None means no limit.
+    Each attempt starts at the URL of the hub, not at the URL of an earlier redirect (N-20). Cookies
+    that the server sets are kept between attempts. ``maximum_receive_message_size`` is the limit of
+    a hub message in bytes; None means no limit.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class HttpConnector:
     async def _negotiate(
         self, http: HttpClient, url: str
     ) -> tuple[str, negotiate.NegotiateResponse]:
-        """Follows redirects. Returns the last URL, and the offer that it has sent (N-18, N-19)."""
+        """Follows redirects. Returns the last URL, and the offer of its server (N-18, N-19)."""
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
             response = negotiate.read_response(await self._post_negotiate(http, url))
             if isinstance(response.access_token, str):

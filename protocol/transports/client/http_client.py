@@ -74,8 +74,8 @@ class HttpClient:
         self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
             headers=_with_default_headers(options.headers),
-            # aiohttp adds no headers and does not rewrite URLs of redirects. .NET's client sends no
-            # Accept-Encoding and no Content-Type (C-4), and leaves URLs unchanged.
+            # These options keep aiohttp from adding headers and from rewriting URLs of redirects.
+            # .NET's client sends no Accept-Encoding and no Content-Type (C-4), and keeps URLs.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
             requote_redirect_url=False,
@@ -97,9 +97,9 @@ class HttpClient:
         """Sends a request and returns the response when its head has arrived.
 
         Use the response with ``async with``; ``read`` returns its body. The request is sent with
-        the cached token, and once more with a new one if the answer is 401. With
-        ``asks_for_token``, as for negotiate, it is sent with a new token, and only once (A-5). The
-        body of a response that ``is_endless`` may pause for any time.
+        the cached token, and once more with a new token if the answer is 401. Without a cached
+        token, or with ``asks_for_token`` as for negotiate, it is sent once, with a new token (A-5).
+        The body of a response that ``is_endless`` may pause for any time.
 
         Raises HttpRequestError, also for a status other than 2xx.
         """
@@ -169,7 +169,7 @@ class HttpClient:
     async def _note_upgrade(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """A middleware, because that is the only public way to get the upgraded connection."""
+        """Stores the upgraded connection; a middleware is the only public way to get it."""
         response = await handler(request)
         if response.status == _SWITCHING_PROTOCOLS and response.connection is not None:
             self._upgraded = UpgradedConnection(response.connection)
@@ -240,7 +240,7 @@ def _url_as_written(url: str) -> URL:
 
 @contextmanager
 def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
-    """Replaces the exceptions of aiohttp by HttpRequestError, whose text contains no URL.
+    """Replaces the exceptions of aiohttp with HttpRequestError, whose text contains no URL.
 
     URLs contain tokens, so aiohttp's exception is not kept as the cause either. The summary
     contains a host only if it is that of ``configured_url``: the server chooses all other hosts, in
@@ -257,7 +257,7 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
             error.status,
         ) from None
     except aiohttp.ClientResponseError as error:
-        if isinstance(error.__cause__, HttpProcessingError):  # the status is aiohttp's invention
+        if isinstance(error.__cause__, HttpProcessingError):  # aiohttp sets a status of its own
             raise HttpRequestError(_INVALID_RESPONSE) from None
         if isinstance(error, aiohttp.TooManyRedirects):
             last = error.history[-1]

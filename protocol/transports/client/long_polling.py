@@ -35,6 +35,6 @@ class LongPollingClientTransport(PostingClientTransport):
                     await self._reading.push(data)
 
     async def _announce_end(self) -> None:
-        """Sends the DELETE request. All answers are accepted; 404 means it has ended (TL-12)."""
+        """Sends the DELETE request. 404 means that the connection has ended already (TL-12)."""
         async with await self._http.request("DELETE", self._url, accept=None):
             pass

@@ -21,7 +21,7 @@ class HttpConnectionOptions:
     """See ``HubConnectionBuilder.with_url``.
 
     Raises TypeError or ValueError for invalid values; the texts do not quote the URL, header values
-    and cookie values, which may contain secrets. Headers and cookies are copied.
+    or cookie values, which may contain secrets. Headers and cookies are copied.
     """
 
     url: str = field(repr=False)
@@ -58,7 +58,7 @@ class HttpConnectionOptions:
 
 
 def is_field_value(text: str) -> bool:
-    """Whether an HTTP header can carry ``text``: it has no line breaks and control characters."""
+    """Whether an HTTP header can carry ``text``: it has no line breaks or control characters."""
     return _FIELD_VALUE.fullmatch(text) is not None
 
 

@@ -74,8 +74,8 @@ class PostingClientTransport(ABC):
 
     async def _post(self, payload: bytes) -> None:
         async with await self._http.request("POST", self._url, body=payload) as response:
-            # A redirect has turned it into a GET, so the hub did not get the body. A proxy that
-            # redirects to a login page does that.
+            # A redirect has turned the POST into a GET, so the hub did not get the body. A proxy
+            # that redirects to a login page causes this.
             if response.method != "POST":
                 raise HttpRequestError("A POST was redirected and became a GET.")
 

@@ -41,8 +41,9 @@ _LIMITS: Final = TransportLimits(transport_max_buffer_size=128 * 1024)
 class WebSocketClientTransport:
     """An ``aio.transport.Transport`` over a client's WebSocket; made by ``connect``.
 
-    All frames that it sends have one transfer format, also the handshake's (TW-3). It reads through
-    aiohttp, which answers Pings and checks frames, and writes complete frames to the socket itself.
+    All frames that it sends, the handshake included, have one transfer format (TW-3). It reads
+    through aiohttp, which answers Pings and checks frames. It writes complete frames to the socket
+    directly.
     """
 
     has_inherent_keep_alive: Final = False
@@ -97,7 +98,7 @@ class WebSocketClientTransport:
             await self._reading.push(data)
 
     async def _receive(self) -> bytes | None:
-        """Returns the next message, or None at the end. Only status 1000 is no error (TW-7)."""
+        """Returns the next message, or None at the end. Status 1000 or none is no error (TW-7)."""
         message = await self._web_socket.receive()
         match message.type:
             case WSMsgType.TEXT:

@@ -18,7 +18,7 @@ class _UntypedResponse(web.Response):
 
 
 def request_data(request: web.Request) -> HttpRequestData:
-    """The request as plain data. At most the headers object is shared with aiohttp's request."""
+    """The request as plain data. Only the headers object may be shared with aiohttp's request."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
@@ -60,7 +60,10 @@ def without_subprotocols(request: web.Request) -> web.Request:
 
 
 def response_of(answer: HttpAnswer) -> web.Response:
-    """Converts an answer to a response of aiohttp. The application needs ``drop_content_type``."""
+    """Converts an answer to a response of aiohttp.
+
+    The application needs ``drop_content_type`` in ``on_response_prepare``.
+    """
     headers = dict(answer.headers)
     if answer.content_type is not None:
         headers = {"Content-Type": answer.content_type, **headers}

@@ -1,7 +1,7 @@
 """Handles the requests to one path of a hub on aiohttp.
 
-``hosting.hub_endpoint`` decides what a request does. The dispatcher does it: it opens transports
-and passes them to the hub's ``HubServer``, receives POSTs, and answers polls.
+``hosting.hub_endpoint`` decides what a request does. The dispatcher executes the decision: it opens
+transports and passes them to the hub's ``HubServer``, receives POSTs, and answers polls.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class HttpConnectionDispatcher:
             compress=False,
             decode_text=False,
             timeout=self._options.close_timeout,
-            # A WebSocket message may contain many hub messages. It always has a limit.
+            # A WebSocket message may contain many hub messages. There is always a limit.
             max_msg_size=min(max(4 * limit, 1024 * 1024), LARGEST_LIMIT)
             if limit
             else 64 * 1024 * 1024,

@@ -49,7 +49,7 @@ class InboundPipe:
         self.maximum_size = maximum_size
         self._lock = asyncio.Lock()
         self._expires_at = expires_at
-        self._turn_limits: list[asyncio.Timeout] = []  # POSTs read or waiting
+        self._turn_limits: list[asyncio.Timeout] = []  # one for each POST that is read or waits
         self._receiver: Receiver | None = None
         self._early = bytearray()  # written before there was a receiver
         self._is_paused = False
@@ -160,7 +160,7 @@ class InboundPipe:
     def _report_end(self) -> None:
         """Reports the end in the next turn of the event loop.
 
-        So the caller can first end the connection itself.
+        The caller of ``complete`` can end the connection before that.
         """
         assert self._receiver is not None
         asyncio.get_running_loop().call_soon(self._receiver.connection_lost, None)

@@ -1,7 +1,7 @@
 """The server's long polling transport (section TL).
 
-Decides what a poll gets, and when. It exists longer than one request: bytes wait here between two
-polls. ``http_dispatcher`` receives the polls, and ``poll_delivery`` sends their answers.
+Decides what a poll gets, and when. The transport exists longer than one request: it buffers bytes
+between two polls. ``http_dispatcher`` receives polls, and ``poll_delivery`` sends their answers.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class LongPollingServerTransport:
         """See ServerTransport. The answer to a poll has the same type for both formats (TL-4)."""
 
     def flush(self) -> None:
-        """See Transport. A waiting poll gets all bytes; without one they wait for the next."""
+        """See Transport. A waiting poll gets all bytes. Otherwise the next poll gets them."""
         if self._out:
             self._wake_poll_if_due()
 
@@ -152,7 +152,7 @@ class LongPollingServerTransport:
         self.delivered()
 
     def terminate(self) -> None:
-        """Lets ``close`` not wait for a poll, because the client sends no further one."""
+        """Makes ``close`` return without a further poll, because the client sends none."""
         self._is_last_poll = True
         self._inbound.complete()
         if self._end is not None:
@@ -163,7 +163,7 @@ class LongPollingServerTransport:
         self._idle_timer.cancel()
 
     def _restart_idle_timer(self) -> None:
-        """Aborts the connection if there is no poll within the disconnect timeout (TG-10)."""
+        """Restarts the timer that aborts the connection if no poll arrives in time (TG-10)."""
         self._idle_timer.cancel()
         if not self._gone.is_set():
             self._idle_timer = self._loop.call_later(self._disconnect_timeout, self.abort)

@@ -42,14 +42,15 @@ def map_hub(
 
     ``hub_factory`` returns a new hub instance for each call; without it the class is called without
     arguments. ``lifetime`` manages the connections of this class; by default they are kept in
-    memory. It is started with the application and closed at its cleanup, after the last connection
-    has ended. The first ``map_hub`` adds this to ``app.cleanup_ctx``: resources that were added
-    before are available from ``start`` to ``close``. An exception of ``start`` stops the
-    application from starting.
+    memory. The manager is started with the application and closed at the application's cleanup,
+    after the last connection has ended. The first ``map_hub`` adds both steps to
+    ``app.cleanup_ctx``: resources that were added there before are available from ``start`` to
+    ``close``. An exception of ``start`` stops the application from starting.
 
-    Raises ValueError for an invalid path, for a path that has a hub already, and for options of a
-    class that is mapped already. Raises TypeError for a hub class that cannot be served, and for
-    arguments of a wrong type. Raises RuntimeError for an application that has started.
+    Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
+    that is mapped already, and for a lifetime manager of another class. Raises TypeError for a hub
+    class that cannot be served, and for arguments of a wrong type. Raises RuntimeError for an
+    application that has started.
     """  # LA-3
     _require_application(app)
     require_hub_path(path)

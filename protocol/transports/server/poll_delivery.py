@@ -18,8 +18,8 @@ async def deliver(
 ) -> web.Response:
     """Sends ``data`` as the answer to ``request``, within ``timeout`` seconds.
 
-    It is written here, not by aiohttp after the request handler has returned. So a failure to send
-    it is noticed, and the next poll gets the bytes.
+    The answer is sent here, not by aiohttp after the request handler has returned, so that a
+    failure to send it is noticed. The next poll then gets the bytes.
     """
     response = response_of(hub_bytes_answer(data))
     delivered = False

@@ -2,7 +2,7 @@
 
 ``web_socket_push`` pushes messages; where it does not work with the installed aiohttp, they are
 read in a loop. aiohttp answers Pings and checks frames. Complete frames are written to the socket
-directly, so that one turn of the event loop costs one system call, and a broadcast one frame.
+directly: one turn of the event loop costs one system call, and a broadcast builds its frame once.
 """
 
 import asyncio
@@ -180,7 +180,7 @@ class WebSocketServerTransport:
         self.flush()
         self._output.end()
         try:
-            # aiohttp limits the wait for the client's Close, but not the sending of this side's.
+            # aiohttp limits the wait for the client's Close, but not the time to send this one.
             async with asyncio.timeout(self._close_timeout):
                 await self._web_socket.close(code=code)
         except TimeoutError:

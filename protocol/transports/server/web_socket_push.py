@@ -32,21 +32,21 @@ _NEEDED: Final = ("set_parser", "keep_alive", "pause_reading", "resume_reading",
 """Methods of aiohttp's ``RequestHandler``."""
 
 _CONTROL_LIMIT: Final = 64 * 1024
-"""The limit of aiohttp's queue in bytes. It stops parsing at twice as many, which never wait."""
+"""The limit of aiohttp's queue in bytes. aiohttp would stop parsing at twice as many bytes."""
 
 _MAXIMUM_PINGS: Final = 256
-"""The pings that may wait for ``receive()``. Of any others, only the newest is answered, which RFC
-6455 allows (5.5.3).
+"""The pings that may wait for ``receive()``. Of further pings, only the newest is answered, which
+RFC 6455 allows (5.5.3).
 
 aiohttp counts 128 bytes for each message, so these pings stay below _CONTROL_LIMIT. Parsing must
 not stop, because messages that aiohttp parses later would not be pushed.
 """
 
 _PIECE: Final = 16 * 1024
-"""Bytes that are parsed in one turn of the event loop. It takes milliseconds with tiny frames."""
+"""Bytes that are parsed in one turn of the event loop. With tiny frames this takes milliseconds."""
 
 MessageSink = Callable[[list[tuple[bool, bytes]]], None]
-"""Takes the messages of one read, each as whether it is text and its payload. Must not raise."""
+"""Takes the messages of one read, each as a pair: is it text, and its payload. Must not raise."""
 
 
 class _NoFlowControl:
@@ -99,7 +99,7 @@ class _Queue(WebSocketDataQueue):
 class _Parser:
     """Wraps aiohttp's parser: pushes the messages that a read of the socket has completed.
 
-    A large read is parsed in several turns of the event loop; the next read waits until then.
+    A large read is parsed in several turns of the event loop. Reading pauses until all is parsed.
     """
 
     __slots__ = (
