@@ -1,7 +1,8 @@
 """Tools for tests of code that uses or extends this library.
 
-There are a clock that a test moves, a transport in memory, and contract suites: tests that every
-implementation of an extension point has to pass. Only the suites need pytest; they need no plugin.
+The tools are a clock that a test moves, a transport in memory, and contract suites. A suite
+contains the tests that every implementation of an extension point has to pass. Only the suites need
+pytest; they need no plugin.
 """
 
 import sys

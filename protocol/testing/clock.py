@@ -64,9 +64,9 @@ class LoopClock:
         return self._now
 
     async def settle(self) -> None:
-        """Returns when nothing more happens without a timer or input from outside the loop.
+        """Returns when the loop has nothing to do before a timer is due or outside input arrives.
 
-        Raises AssertionError when that is not the case after many turns of the loop.
+        Raises AssertionError if the loop is still busy after many turns.
         """
         quiet = 0
         for _ in range(_MAXIMUM_ROUNDS):

@@ -101,7 +101,7 @@ class HubProtocolContract(ABC):
         """Returns the hub protocol to test."""
 
     def test_description(self) -> None:
-        """It has the name, version and format that the handshake and the transports need."""
+        """The protocol has the name, version and format that handshake and transports need."""
         protocol = self.make()
         assert isinstance(protocol.name, str)
         assert protocol.name
@@ -129,7 +129,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("kind", _MESSAGES)
     def test_damaged_messages(self, kind: str) -> None:
-        """With missing or changed bytes it raises RemoteProtocolError, or reads another message."""
+        """Missing or changed bytes raise RemoteProtocolError, or are read as another message."""
         protocol = self.make()
         [record] = _records(protocol, protocol.encode(_MESSAGES[kind](protocol)))
         for position in range(min(len(record), 200)):
@@ -258,21 +258,21 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("values", [[1], [1, 2], [1, 2, 3]], ids=len)
     def test_arguments_that_may_be_left_out(self, values: list[int]) -> None:
-        """The reader gives the arguments that there are."""
+        """The reader returns the arguments that were sent."""
         protocol = self.make()
         read = protocol.arguments_reader([int, int, int], 1)
         assert list(read(protocol.encode_arguments(values))) == values
 
     @pytest.mark.parametrize("values", [[], [1, 2, 3, 4]], ids=len)
     def test_too_few_arguments_and_too_many(self, values: list[int]) -> None:
-        """They fail the one call, also where arguments may be left out."""
+        """They fail only this call, even if some arguments may be left out."""
         protocol = self.make()
         with pytest.raises(ArgumentBindingError):
             protocol.arguments_reader([int, int, int], 1)(protocol.encode_arguments(values))
 
     @pytest.mark.parametrize("value", [None, 1, "a", {}], ids=repr)
     def test_arguments_that_are_no_array(self, value: Any) -> None:
-        """They fail the call when they are decoded, or the connection when they are used."""
+        """Decoding them fails the call, or else using them fails the connection."""
         protocol = self.make()
         call = Invocation(target="M", arguments=protocol.encode_value(value))
         [record] = _records(protocol, protocol.encode(call))

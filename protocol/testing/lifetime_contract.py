@@ -156,7 +156,7 @@ class HubLifetimeContract(ABC):
     @pytest.mark.parametrize(("send", "expected"), _SENDS)
     @_with_scene
     async def test_targets(self, scene: Scene, send: Send, expected: str) -> None:
-        """Each connection gets one message for each time that the send addresses it."""
+        """``expected`` names a connection once for each message that it gets."""
         # G-3 … G-7
         await send(scene.manager)
         got = {name: len(await scene.targets(name)) for name in scene.receivers}
@@ -164,7 +164,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_message(self, scene: Scene) -> None:
-        """It is an Invocation without an id, with an unchanged target and arguments."""  # G-1
+        """The message is an Invocation without an id; target and arguments are unchanged."""  # G-1
         await scene.manager.send_all("teXt", ["ü", None, msgspec.Raw(b'{"A_b":1}')])
         for receiver in scene.receivers.values():
             assert await scene.messages(receiver) == [
@@ -254,7 +254,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_arguments_that_one_hub_protocol_cannot_write(self, scene: Scene) -> None:
-        """Receivers with another hub protocol get the message, in whatever order."""  # J-21
+        """Receivers with another hub protocol get the message, in any order."""  # J-21
         extension = Payload({"messagepack": msgspec.Raw(b"\xd4\x05\x00")})
         speakers = [scene.receivers[name] for name in "bc"]
         for receiver in speakers:
@@ -275,7 +275,7 @@ class HubLifetimeContract(ABC):
 
     @_with_scene
     async def test_a_send_to_a_single_slow_client_waits(self, scene: Scene) -> None:
-        """A send to one client waits until the client reads; no other send does."""  # TG-8
+        """A send to one client waits until the client reads; no other send waits."""  # TG-8
         slow = scene.receivers["a"].transport
         slow.pause_reading()
         for send in (

@@ -25,11 +25,11 @@ class MemoryTransport:
         self.limits = TransportLimits()
         self.transfer_formats = frozenset(TransferFormat)
         self.ended: Literal["closed", "failed", "aborted"] | None = None
-        """How this end was closed on this side; None while it is open."""
+        """How ``close`` or ``abort`` ended this end; None before either is called."""
         self.pieces: list[bytes] = []
         """The bytes that this end has sent, one element per flush."""
         self.formats: list[TransferFormat] = []
-        """The transfer format of each of these elements."""
+        """The transfer format of each element of ``pieces``."""
         self._format = TransferFormat.TEXT
         self._out: list[bytes] = []
         self._flush_scheduled = False
@@ -137,7 +137,7 @@ class MemoryTransport:
         return sum(map(len, self._in)) + (self.peer.buffered if self._paused else 0)
 
     def violate(self, text: str) -> None:
-        """Lets the other end see a TransportViolationError with ``text``."""
+        """Makes the other end lose the connection with a TransportViolationError."""
         self.fail(TransportViolationError(text))
 
     def finish(self) -> None:
@@ -145,7 +145,7 @@ class MemoryTransport:
         self.peer._lose(None)
 
     def fail(self, error: Exception) -> None:
-        """Lets the other end lose the connection with ``error``."""
+        """Makes the other end lose the connection with ``error``."""
         self.peer._lose(error)
 
     def _arrive(self, piece: bytes) -> None:

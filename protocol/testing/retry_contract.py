@@ -38,7 +38,7 @@ class RetryPolicyContract(ABC):
 
     @pytest.mark.parametrize(("count", "elapsed"), [(10**6, 1e7), (10**9, 1e10)])
     def test_answers_late_attempts(self, count: int, elapsed: float) -> None:
-        """It accepts the counts and times of a connection that is lost for months."""
+        """It accepts the counts and times of a connection that has been lost for months."""
         delay = self.make()(RetryContext(count, elapsed, None))
         if delay is not None:
             checked_delay(delay)
