@@ -32,9 +32,9 @@ _NOTHING = "-"
 
 
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
-    """The routes of all hubs in aligned columns, and where the clients connect; no secrets.
+    """The routes of all hubs in aligned columns, the gateway hub's path and the allowed origins.
 
-    `connections` are those of the hubs, by api.
+    Secrets are not shown. `connections` are those of the hubs, by api.
     """
     hubs = orchestrator.hubs.values()
     rows = [
@@ -118,7 +118,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def changed_options(config: GatewayConfig) -> Iterator[str]:
-    """The options of the gateway that differ from their defaults, as lines of TOML."""
+    """The options in `listen`, `limits` and `gateway_hub` that are not the defaults, as TOML."""
     for table in options_of(File):
         for option in table.options:
             value = getattr(getattr(config, table.name), option.name)
@@ -148,7 +148,7 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
 
 
 async def check(arguments: argparse.Namespace) -> int:
-    """Print the routes, connect to the hubs if asked to, and return the exit code."""
+    """Print routes and changed options, connect to the hubs if asked to; return the exit code."""
     config = await load_orchestration(arguments.orchestration)
     hubs = config.orchestrator.hubs
     pair = pair_of(config.listen)

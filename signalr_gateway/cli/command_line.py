@@ -1,8 +1,8 @@
 """The command line: ``signalr-gateway`` ``demo``, ``run`` and ``check``.
 
-Exit codes: 0 after Ctrl-C or SIGTERM, 1 when an address cannot be bound or ``check --connect`` does
-not reach a hub, 2 when the command, the orchestration or a certificate is wrong. The error is the
-last line on standard error.
+Exit codes: 0 after Ctrl-C or SIGTERM, or when ``check`` finds no error; 1 when an address cannot be
+bound or ``check --connect`` does not reach a hub; 2 when the command, the orchestration or a
+certificate is wrong. The error is the last line on standard error.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from .running import run
 
 PROGRAM = "signalr-gateway"
 _GARBAGE_THRESHOLD = 10_000
-"""Number of new objects at which Python looks for garbage.
+"""Number of new objects after which Python starts a garbage collection.
 
-With the default of 700, the objects of 64 POSTs under way start a collection, which finds nothing.
-Collections then take 13 % of the CPU time of a POST.
+With the default of 700, the objects of 64 concurrent POSTs start collections that find no garbage.
+These collections take 13 % of the CPU time of a POST.
 """
 
 

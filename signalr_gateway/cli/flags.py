@@ -27,7 +27,7 @@ def add_command_flags(parser: argparse.ArgumentParser, command: type[Struct]) ->
 
 
 def add_file_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the file that have a flag; one that is not given is None."""
+    """Add the options of the file that have a flag; the value of a flag not given is None."""
     for name, option in file_flags():
         _add(parser, option, dest=name, default=None)
 
@@ -43,9 +43,10 @@ def file_flags() -> Iterator[tuple[str, Option]]:
 
 
 def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayConfig:
-    """Return the configuration with the options of the command line in place of its own.
+    """Return a configuration in which the given flags replace the values of `config`.
 
-    Changes `config.orchestrator`; `config` itself stays the same. Raises `UsageError`.
+    Options of the orchestration are set on `config.orchestrator`, which both configurations share.
+    The rest of `config` does not change. Raises `UsageError`.
     """
     names = [name for name, _ in file_flags()]
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}

@@ -16,8 +16,9 @@
     receive_method = "ReceiveMessage"
     receive_parameter_types = ["string", "string"]
 
-`schema` defines what may be in it. The file is read strictly (`reading`), then goes through the
-same checks as an orchestration in Python. `hubs` decides how a hub's table becomes a connection.
+`schema` defines what a file may contain, and `reading` reads it strictly. The values then go
+through the same checks as an orchestration in Python. `hubs` makes a connection from the table of a
+hub.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayConfig:
-    """Everything that is needed to run a gateway; tables have the same names as in `File`."""
+    """Everything that is needed to run a gateway.
+
+    The fields other than `orchestrator` are tables of `File`, and have the same names there.
+    """
 
     orchestrator: Orchestrator
     listen: Listen = field(default_factory=Listen)
@@ -54,12 +58,12 @@ class GatewayConfig:
 def load_config(path: str | Path) -> GatewayConfig:
     """Read and check the file. Raises `ConfigError`.
 
-    Relative paths in the file start from its folder. The files and environment variables that it
-    names for secrets must exist; the hubs need not be reachable.
+    Paths in the file are relative to its folder. The files and environment variables that the file
+    names for secrets must exist. The hubs need not be reachable.
     """
     file = Path(path)
     try:
-        # Editors on Windows put a byte order mark first.
+        # Some editors on Windows write a byte order mark at the beginning.
         document = tomllib.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8).decode())
         return _config(document, Place(file.parent))
     except (OSError, RecursionError, ValueError) as exc:

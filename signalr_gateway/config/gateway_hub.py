@@ -35,12 +35,12 @@ def hub_options(table: GatewayHubTable) -> HubOptions:
 
 
 def endpoint_options(table: GatewayHubTable) -> EndpointOptions:
-    """The options of the path of the gateway hub, except for those in `Limits`."""
+    """The endpoint options of the gateway hub, except for those in `Limits`."""
     return EndpointOptions(**_values(table, EndpointOptions))
 
 
 def transport_types(names: Iterable[str]) -> HttpTransportType:
-    """The set of these transports."""
+    """The transports with these names, as one set of flags."""
     transports = HttpTransportType.NONE
     for name in names:
         transports |= _TRANSPORTS[name]

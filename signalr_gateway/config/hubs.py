@@ -25,7 +25,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class HubArguments(TypedDict):
-    """The arguments of `Orchestrator.add_hub` besides the key."""
+    """The arguments of `Orchestrator.add_hub` other than `api`."""
 
     build_hub_connection: BuildHubConnection
     receive_key: str | None
@@ -97,7 +97,7 @@ def _check_url(url: str, place: Place) -> None:
 def _check_header(name: str, value: str, place: Place) -> None:
     valid = _HEADER_NAME.match(name)
     if valid is None or valid[0] != name:
-        # Behind the first wrong character there may be a secret: "Authorization: Bearer …".
+        # The text after the first invalid character may be a secret: "Authorization: Bearer …".
         start = "" if valid is None else valid[0]
         raise place.at(f"{start}…").error("not a valid name of an HTTP header")
     if not _HEADER_VALUE.fullmatch(value):

@@ -54,7 +54,7 @@ class Kind:
                 return {}
 
     def meaning(self, text: str) -> object:
-        """What one of the `words` means, in any letter case; `NODEFAULT` for other text."""
+        """The meaning of `text` if it is one of `words`, in any letter case; else `NODEFAULT`."""
         meanings = {word.lower(): meaning for word, meaning in self.words.items()}
         return meanings.get(text.lower(), NODEFAULT)
 
@@ -109,7 +109,7 @@ class Option:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The options in it, if it is a table; a table of tables has none itself."""
+        """The options of the table, if the value is one; empty for a table of tables."""
         [kind, *_] = self.kinds
         return options_of(kind.type.cls) if isinstance(kind.type, inspect.StructType) else ()
 

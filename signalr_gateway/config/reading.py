@@ -1,7 +1,8 @@
 """Reads the tables of a file into the Structs of `schema`, strictly.
 
-Each key must be known, and each value of its kind and within its bounds. A mistake is an
-`OrchestrationError` that names hub, route and field, never a value, which may be a secret.
+Each key must be known. Each value must have a type that its option allows, and be within the bounds
+of the option. A mistake raises an `OrchestrationError`, which names the hub, the route and the
+field. It does not contain the value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _TEXT = (str,)  # all other kinds: words and paths are written as text
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value is in the file, for errors; `folder` is where relative paths begin."""
+    """Where a value is in the file, for errors. Relative paths are relative to `folder`."""
 
     folder: Path
     hub: str | None = None
@@ -55,7 +56,7 @@ class Place:
         return replace(self, field=f"{self.field}.{key}" if self.field else key)
 
     def entry(self, key: str) -> Place:
-        """The place of the hub `key`, or within a hub that of the route `key`."""
+        """The place of the hub `key`, or of the route `key` if this place is within a hub."""
         if self.hub is None:
             return Place(self.folder, hub=key)
         return Place(self.folder, hub=self.hub, route=key)
@@ -81,7 +82,7 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
 
 
 def _unknown(key: str, known: Collection[str]) -> str:
-    """What is wrong with a key that is none of the `known` ones of its table."""
+    """The problem text for a key that is not one of the `known` keys of its table."""
     others = [
         f"in [{name}]" if name else "at the top of the file"
         for name, table in tables_of(File)

@@ -2,8 +2,8 @@
 
 To add an option, add a field here and run ``python -m tests.project.option_tables``, which writes
 the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
-them, `Limits` and `HubRouteInfo`, are in `orchestration`, because Python takes them as well.
-Options that only the command line has are at the end.
+these Structs, `Limits` and `HubRouteInfo`, are in `orchestration`, because programs in Python use
+them as well. Options that only the command line has are at the end.
 
 The defaults of the library's options are those of the library.
 """
@@ -64,9 +64,10 @@ class Listen(Struct, frozen=True, kw_only=True):
 class GatewayHubTable(Struct, frozen=True, kw_only=True):
     """[gateway_hub]: the library's options of the hub that clients connect to.
 
-    Fields have the names of `HubOptions` and `EndpointOptions`. The other options of these two are
-    set elsewhere: some in `Limits`, `allowed_origins` in `File`. `services` and `authenticate` are
-    functions, and the limits of groups follow from the orchestration.
+    Fields have the names of `HubOptions` and `EndpointOptions`. Some options of these two classes
+    are not here: `Limits` has some of them, and `File` has `allowed_origins`. `services` and
+    `authenticate` are functions, which a file cannot contain. The limits of groups follow from the
+    orchestration.
     """
 
     supported_protocols: Annotated[

@@ -24,7 +24,8 @@ class UsageError(Exception):
 async def load_orchestration(name: str) -> GatewayConfig:
     """Load and check the configuration of ``FILE.toml`` or ``module:function``.
 
-    Raises `ConfigError`, `OrchestrationError` or `UsageError`, also if there is no hub.
+    Raises `ConfigError` for a file, `OrchestrationError` or `UsageError` for a function. It is an
+    error, too, if there is no hub.
     """
     if name.lower().endswith(".toml"):
         return load_config(name)

@@ -17,9 +17,10 @@ from .reading import Place
 def secret(
     name: str, path: Path | None, variable: str | None, place: Place
 ) -> Callable[[], str] | None:
-    """A function that reads the secret that ``<name>_file`` or ``<name>_env`` names, or None.
+    """Return a function that reads a secret, or None if the table of `place` names no secret.
 
-    The secret is read once to check it. `place` is that of the table. Raises `OrchestrationError`.
+    `path` and `variable` are the values of the options ``<name>_file`` and ``<name>_env``. The
+    secret is read once to check it. Raises `OrchestrationError`.
     """
     if path is not None and variable is not None:
         raise place.at(f"{name}_env").error(f"cannot be combined with {name}_file")
@@ -38,7 +39,7 @@ def secret(
 
 
 class SecretUnavailable(Exception):
-    """A secret is not where it should be; the text names the place."""
+    """A secret cannot be read, or is not one line of text; the error text names its place."""
 
 
 @dataclass(frozen=True, slots=True)
