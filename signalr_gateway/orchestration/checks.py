@@ -15,8 +15,8 @@ from typing import Any, TypeGuard
 class OrchestrationError(ValueError):
     """The orchestration contradicts itself, or has a value that the gateway cannot use.
 
-    `hub` and `route` are the keys of the place, None if the error is not about one; `field` is the
-    name of the field there, and `problem` says what is wrong with it.
+    `hub` and `route` are the keys of the hub and the route with the error, or None. `field` is the
+    name of the wrong field. `problem` says what is wrong with this field.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class OrchestrationError(ValueError):
 
 
 def shown(name: str) -> str:
-    """A name as an error on one line contains it: quoted if it is empty or not printable."""
+    """A name as it appears in a one-line error: quoted if it is empty or not printable."""
     return name if name and name.isprintable() else repr(name)
 
 
@@ -72,6 +72,6 @@ def is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def suggestion(given: str, known: Collection[str]) -> str:
-    """A hint for an error text: the known word that is like `given`, else all known words."""
+    """A hint for an error text: the known word most like `given`, else all known words."""
     close = get_close_matches(given.lower(), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -1,7 +1,7 @@
 """The list of hubs and routes that clients read, with the members that the original has (GW-11).
 
-It turns checked hubs and two filters into JSON text. Receive keys are not in it. `http.api` serves
-the list.
+The list is JSON text, made from checked hubs and two filters. It does not contain receive keys.
+`http.api` serves the list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The types of which an option is made: the kind of its value, with unit and bounds, and `option`.
+"""The types of option values, with unit and bounds, and `option`, which describes an option.
 
 An option is a field of a msgspec Struct::
 

@@ -57,8 +57,8 @@ class DownstreamHub:
     build_hub_connection: BuildHubConnection
     receive_key: str | None = field(repr=False)  # a secret, which logs must not show
     maximum_message_size: int | None
-    """Bytes. The gateway refuses a larger invocation, for which the hub would close the connection
-    that all callers share (GW-9)."""
+    """Bytes. The gateway refuses a larger invocation, because the hub would close the connection,
+    which all callers share (GW-9)."""
     invoke_timeout: float
     """Seconds that a call waits for the hub's completion (GW-9)."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Orchestrator:
     If `start_gateway_hub` is False, there is no gateway hub and no event is forwarded; POSTs still
     work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have no
     effect. `allowed_origins` are the origins of web pages that may use the gateway, in addition to
-    its own pages. Setting one of them to an invalid value raises `OrchestrationError`.
+    its own pages. Setting an invalid value or an unknown attribute raises `OrchestrationError`.
     """  # GW-4, GW-5, GW-26a
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ Fits = Callable[[msgspec.Raw], bool]
 class ReceiveType:
     """One declared parameter type: how it is shown (GW-11) and what fits it (GW-6).
 
-    Two of them are equal if the same type was declared. Routes that share a receive method must
+    Two instances are equal if the same type was declared. Routes that share a receive method must
     declare equal types (GW-2).
     """
 
@@ -41,7 +41,7 @@ class ReceiveType:
     declared: object = field(default=None, repr=False)
     nullable: bool = False
     fits_transcoded: Fits | None = field(default=None, compare=False, repr=False)
-    """What fits if a MessagePack hub sent the event, in its JSON form; None if `fits` decides."""
+    """The check for the JSON form of what a MessagePack hub sent; None if `fits` checks it too."""
 
     def check(self, *, transcoded: bool) -> Fits:
         """The check for an event that was written as JSON, or that was `transcoded` to JSON."""
@@ -188,7 +188,7 @@ def _reads_object(declared: type) -> Fits:
 def _require_readable_members(declared: type, seen: set[type]) -> None:
     """Raise TypeError for a member that cannot be read from JSON.
 
-    A reader raises it only when it meets the first value of this member.
+    The reader of `declared` would raise it only when it reads the first value of this member.
     """
     for annotation in typing.get_type_hints(declared).values():
         if typing.get_origin(annotation) is typing.ClassVar:

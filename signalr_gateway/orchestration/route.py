@@ -198,7 +198,7 @@ def _receive_parameters(
 def _examples(
     bodies: object, error: Callable[[str, str], OrchestrationError]
 ) -> tuple[msgspec.Raw, ...]:
-    """The bodies as JSON text, which later changes of the author's lists do not affect."""
+    """The bodies as JSON text, so that later changes to the author's lists have no effect."""
     if bodies is None:
         return ()
     if not is_list(bodies) or not all(map(_is_body, bodies)):

@@ -51,8 +51,8 @@ class Delivery:
     target: str
     audience: Audience
     channel: str
-    """The name of a group of the gateway hub. Connections that may receive events with this target
-    have joined it, unless the audience is everyone."""
+    """The name of a group of the gateway hub. All connections whose subscriptions include this
+    event have joined the group. It is not used if the audience is everyone."""
     arguments: tuple[Payload, ...]
 
 
@@ -70,7 +70,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An event that is not forwarded, because its arguments do not fit its routes (GW-6).
+    """An event that is not forwarded, because its arguments do not fit or nest too deeply (GW-6).
 
     `reason` contains names of types and counts, but nothing of the payload.
     """
@@ -87,7 +87,7 @@ class Unrouted:
 
 
 class _EventRule:
-    """How events with one target of one hub are forwarded: its routes, combined."""
+    """How events of one hub with one target are forwarded, over all routes that receive them."""
 
     def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
         self.channel = f"{api}\n{method}"
@@ -119,9 +119,9 @@ class Relay:
     ) -> Delivery | Misfit | Unrouted:
         """Decide whether an event of the hub `api` is forwarded, and to which clients.
 
-        `api` is a key of the `hubs` given. `target` is compared exactly, as in .NET (GW-27).
-        `arguments` is the array as received; the delivery has it unchanged, or its items for a
-        `spread` route.
+        `api` is a key of `hubs` as given. `target` is compared exactly, as in .NET (GW-27).
+        `arguments` is the array as received. The delivery contains the array unchanged, followed by
+        `HANDLER_STATE`; for a `spread` route it contains the items of the array instead.
         """
         rule = self._rules[api].get(target)
         if rule is None:
@@ -154,9 +154,9 @@ def require_invoke_method(route: HubRoute) -> str:
 
 
 def _is_too_deep(arguments: Payload) -> bool:
-    """Whether .NET clients cannot read the event.
+    """Whether the event is nested too deeply for .NET clients.
 
-    They read 64 levels. The message and the array around `arguments` are two of these.
+    .NET clients read 64 levels. Two of these are the message and the array around `arguments`.
     """
     return is_json_deeper(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 

@@ -1,7 +1,7 @@
 """What one connection of the gateway hub has subscribed to (GW-15, GW-16, GW-20).
 
-It returns the channels that a connection joins or leaves when its subscriptions change;
-`clients.gateway_hub` then changes the groups of the connection. `routing.relay` defines the
+`Subscriptions` returns the channels that a connection joins or leaves when its subscriptions
+change. `clients.gateway_hub` then changes the groups of the connection. `routing.relay` defines the
 channels. A connection with several subscriptions to an event joins its channel once, and so
 receives the event once. The number of subscriptions is bounded, because a client may choose any
 number of user ids.
