@@ -35,11 +35,11 @@ Text = str | int | float | None
 """A text. Clients of the original may send a number instead."""
 
 MAXIMUM_USER_ID_LENGTH = 256
-"""In characters. A subscription keeps its `UserId` in memory."""
+"""Characters. The length is limited, because each subscription keeps its `UserId` in memory."""
 
 
 class RouteCall(msgspec.Struct):
-    """The members that the arguments of all methods have: a route, and the key of its hub.
+    """The members that the arguments of all methods have: a route, and its hub's receive key.
 
     An argument of null is read as one without members, so that the error text names the missing
     member.
@@ -66,7 +66,7 @@ class DownstreamCall(RouteCall):
 
 
 class GatewayServices:
-    """What all instances of `GatewayHub` share: there is one instance per call."""
+    """What all instances of `GatewayHub` share. Each call has an instance of its own."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class GatewayServices:
         log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
     def note(self, what: str, route: HubRoute) -> None:
-        """Log a call that has no effect and no error, once for each route (GW-19)."""
+        """Log a call that has no effect and no error: each `what` once for each route (GW-19)."""
         noted = (what, route.api, route.key)
         if noted not in self._noted:
             self._noted.add(noted)
@@ -138,7 +138,7 @@ class GatewayHub(Hub):
 
     @hub_method
     async def unsubscribe_from_route(self, call: UserCall | None) -> None:
-        """Undo a `subscribe_to_route` of this connection and `UserId`."""
+        """End the subscription of this connection to an individual route as `UserId`."""
         call = call or UserCall()
         subscription = self._route_subscription(call)
         if subscription is not None:
@@ -157,7 +157,7 @@ class GatewayHub(Hub):
             downstream = self._services.downstreams[route.api]
             result = await downstream.invoke(method, arguments, route.invoke_timeout)
             if result is not None:
-                require_form(result, protocol_name)  # raises here, where the error has a text
+                require_form(result, protocol_name)  # raises here, where the error gets a text
         except Exception as exc:
             failure = call_failure(exc, route.api)
             if failure is None:

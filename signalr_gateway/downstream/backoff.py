@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Jittered exponential delays between `minimum` and `maximum` seconds, without end.
+    """Unlimited jittered exponential delays, each between `minimum` and `maximum` seconds.
 
-    Each delay is random within the upper half of a range, which doubles with each step up to
-    `maximum`. Gateways that lose a hub at the same time therefore reconnect at different times.
+    Each delay is a random number from the upper half of a range. The end of this range doubles with
+    each step, up to `maximum`. Gateways that lose a hub at the same time therefore reconnect at
+    different times.
     """
 
     minimum: float = 0.5
@@ -73,8 +74,8 @@ class AttemptSchedule:
     def lost(self, now: float) -> None:
         """Record that the connection has ended.
 
-        If it was shorter than the last delay, it counts as a failed attempt, so that delays grow
-        for a hub that accepts connections and closes them at once.
+        If the connection was shorter than the last delay, it counts as a failed attempt. The delays
+        therefore grow for a hub that accepts connections and closes them at once.
         """
         if now - self._connected_at >= self._delay:
             self._step = 0

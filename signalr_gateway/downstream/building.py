@@ -17,8 +17,8 @@ from ..orchestration.orchestrator import DownstreamHub
 def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnection]:
     """Build the connection of each hub, not started, by api.
 
-    Raises `OrchestrationError`, also if two hubs have the same connection, because events could
-    come from either hub.
+    Raises `OrchestrationError` if a function fails, or if two hubs have the same connection: it
+    would be unknown from which of them an event comes.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():

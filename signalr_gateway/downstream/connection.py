@@ -1,9 +1,9 @@
 """The supervised connection to one downstream hub (GW-27, GW-28, GW-10).
 
-`Downstream` connects at start and after each loss, without end. Callers of a hub that is down share
-one connect attempt at a time. `downstream.backoff` decides when the next attempt is due. Events go
-to a callback; the gateway passes that of `clients.broadcast`. `downstream.failures` decides what
-the caller of a failed call receives.
+`Downstream` connects at start and after each loss, until it is stopped. Callers of a hub that is
+down share one connect attempt at a time. `downstream.backoff` decides when the next attempt is due.
+Events go to a callback; the gateway passes that of `clients.broadcast`. `downstream.failures`
+decides what the caller of a failed call receives.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
 
 OnEvent = Callable[[str, str, Payload], Awaitable[None]]
-"""Gets api, target and arguments of an event, in the order in which the hub sent them (GW-24).
+"""Called with api, target and arguments of each event, in the order of the hub's events (GW-24).
 
-It is awaited before the next event. Until it returns, the hub's events collect in a bounded queue,
+It is awaited before the next call. Until it returns, the hub's events collect in a bounded queue,
 and reading from the hub pauses when the queue is full.
 """
 
@@ -55,8 +55,8 @@ class HubState(Enum):
 class HubStatus:
     """The state of the connection to a hub; `since` is the time at which this state began.
 
-    `last_error` is why the hub is not connected. It is None while the hub is connected, before the
-    first failure, and after `stop`.
+    `last_error` says why the hub is not connected. It is None while the hub is connected, before
+    the first failure, and after `stop`.
     """
 
     state: HubState
@@ -80,7 +80,7 @@ class GatewayDraining(HubUnavailable):
 
 
 class HubTimeout(Exception):
-    """The hub did not complete the invocation in time; it may still run it."""
+    """The hub did not complete the invocation in time; the method may still run."""
 
     def __init__(self, api: str, seconds: float) -> None:
         super().__init__(f"Hub '{api}' did not answer within {seconds:g} seconds.")
@@ -286,7 +286,7 @@ class Downstream:
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
-        # The connection has a retry policy, set in the orchestration. It decides until it gives up.
+        # The orchestration has set a retry policy, which decides until it gives up.
         self._enter_reconnecting(error)
 
     def _on_reconnected(self, connection_id: str | None) -> None:
