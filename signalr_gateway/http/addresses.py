@@ -32,7 +32,7 @@ ROOT_FROM_DOCUMENT = "/".join(".." for _ in OPENAPI_DOCUMENT.split("/")[2:])
 """The path ``/`` relative to the document, so that a proxy may add a prefix (GW-12)."""
 
 RESERVED = (API, HEALTH, CONSOLE, SWAGGER, "/livez", "/readyz", "/metrics")
-"""Paths that the gateway hub cannot take, nor any path below them.
+"""The gateway hub cannot have one of these paths, nor a path below one of them.
 
 The last three are the usual names of probes and metrics; nothing is served there yet.
 """
@@ -99,7 +99,7 @@ def at(path: str) -> str:
 
 
 def at_or_below(*paths: str) -> str:
-    """The pattern for aiohttp's router that matches `paths` and all below, in any letter case."""
+    """The pattern for aiohttp's router that matches `paths` and all below them, in any case."""
     names = "|".join(re.escape(path.removeprefix("/")) for path in paths)
     return rf"/{{path:(?i:{names})(?:/[\s\S]*)?}}"
 
@@ -132,7 +132,7 @@ def gateway_hub_path(url: object) -> str:
     if any(character in path for character in "{}%") or not path.isascii():
         raise ValueError("its path must be plain ASCII without '%', '{' and '}'")
     if "\\" in path or not {".", ".."}.isdisjoint(path.split("/")):
-        # Clients resolve dots, and browsers take a backslash for a slash.
+        # Clients resolve these segments, and browsers treat a backslash as a slash.
         raise ValueError("its path must not contain '\\' nor the segments '.' and '..'")
     if any(_lies_under(path, reserved) for reserved in RESERVED):
         raise ValueError(f"{path} is used by the gateway itself")

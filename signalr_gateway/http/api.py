@@ -207,7 +207,7 @@ def _are_identity(encodings: Iterable[str]) -> bool:
 
 
 async def _expect_later(_request: web.Request) -> None:
-    """Send no 100 Continue yet: `_read_body` does, once everything but the body is checked."""
+    """Send no 100 Continue yet; `_read_body` sends it once everything but the body is checked."""
 
 
 def _awaits_permission(request: web.Request) -> bool:
@@ -218,9 +218,9 @@ def _awaits_permission(request: web.Request) -> bool:
 async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     """Read the whole body, of at most `limit` bytes. Raises `Refusal`.
 
-    The timeout is for the whole body, so that a caller that sends one byte at a time does not keep
-    its handler. It also ends a request with a malformed chunk, after which the parser reports no
-    end of the body.
+    The timeout, in seconds, limits the whole body, so that a caller that sends one byte at a time
+    cannot keep its handler busy. The timeout also ends a request with a malformed chunk, because
+    the parser then reports no end of the body.
     """
     content, size = request.content, request.content_length
     if size is not None and size > limit:

@@ -54,7 +54,7 @@ class OriginGuard:
             if origin is None:
                 return await handler(request)
             preflight = self._policy.preflight(request.method, request.headers)
-            if preflight is not None:  # None without a list: the handler answers 405
+            if preflight is not None:  # always None without a list: the handler answers 405
                 return response_of(preflight)
             if _needs_no_preflight(request) and not (
                 self._policy.allows(request.headers) or is_own_origin(origin, request.headers)
@@ -80,14 +80,14 @@ class OriginGuard:
             return
         mark_origin(self._policy, request, response)
         if "Origin" not in response.headers.getall("Vary", []):
-            response.headers.add("Vary", "Origin")  # for caches, also if there is no `Origin`
+            response.headers.add("Vary", "Origin")  # for caches, also if a request has no `Origin`
 
 
 def _needs_no_preflight(request: web.Request) -> bool:
-    """Whether browsers send this request for any page, and it has an effect.
+    """Whether the request can have an effect, and browsers send it without a preflight.
 
-    Plain GETs have none, and the headers of the answer decide whether the page may read it. Before
-    a POST of JSON, browsers send a preflight.
+    A plain GET has no effect, and the headers of its answer decide whether the page may read the
+    answer. Browsers send a preflight before a POST of JSON.
     """
     if request.method in ("GET", "HEAD"):
         return "websocket" in request.headers.get("Upgrade", "").lower()

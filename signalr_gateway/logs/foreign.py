@@ -25,8 +25,9 @@ _VALUE = re.compile(r"<.*|'.*|\".*", re.DOTALL)
 class ForeignLogFilter(logging.Filter):
     """A filter for one handler of the root logger. It rewrites records of other libraries in place.
 
-    Each text is counted and thinned separately. A library that puts values into its templates
-    produces any number of texts: those beyond the first 200 are counted, and shown, as one.
+    Each text is counted and thinned separately. A library that formats values into its templates
+    can produce any number of different texts. After the first 200 texts, all further texts of a
+    logger are counted and logged as one.
     """
 
     def __init__(self) -> None:

@@ -54,7 +54,7 @@ def _own_text(error: BaseException) -> str:
 
 
 def _is_raised_elsewhere(error: BaseException) -> bool:
-    """Whether foreign code has raised this exception of ours, so that its text is not ours."""
+    """Whether foreign code has raised `error`, so that its text is not one of the project's."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and not _is_in(frames[-1], _OWN_FOLDERS)
 
@@ -81,11 +81,11 @@ def _is_in(frame: traceback.FrameSummary, folders: Iterable[Path]) -> bool:
 def _place(error: BaseException) -> str:
     """The innermost file and line outside this project; empty if there is none.
 
-    Python's own files and those of installed packages are used only if there is no other file,
-    those of the import machinery never.
+    Python's own files and those of installed packages are used only if there is no other file.
+    Files of the import machinery are never used.
     """
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{Path(error.filename).name}, line {error.lineno}"  # that file has no frame
+        return f"{Path(error.filename).name}, line {error.lineno}"  # the wrong file has no frame
     frames = [
         frame
         for frame in reversed(traceback.extract_tb(error.__traceback__))

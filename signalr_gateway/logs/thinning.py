@@ -1,7 +1,7 @@
 """How often a repeated event is logged (GW-28).
 
-Clients can cause some events as often as they like. Such an event is counted, and logged only when
-the count is 1, 10, 100 …, so that it cannot fill the log.
+Clients can cause some events as often as they like. Such an event is counted. It is logged at its
+own level when the count is 1, 10, 100 …, and at DEBUG otherwise, so that it cannot fill the log.
 """
 
 from __future__ import annotations

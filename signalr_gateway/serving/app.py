@@ -54,9 +54,9 @@ def create_app(
 
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
     `endpoint_options` are the other options of the gateway hub and of its path. Raises TypeError
-    if one of the three has another type. Raises ValueError if one of the latter two sets an option
-    that belongs in `limits` or in the orchestrator. Starting the application raises
-    `OrchestrationError` if a hub's `build_hub_connection` fails.
+    if one of these three arguments has another type. Raises ValueError if `hub_options` or
+    `endpoint_options` sets an option that belongs in `limits` or in the orchestrator. Starting the
+    application raises `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
@@ -65,11 +65,11 @@ def create_app(
     gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
-    app.on_shutdown.append(_drain)  # first: closing the clients' connections may take a while
+    app.on_shutdown.append(_drain)  # first, because closing the clients' connections takes time
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
-    # The router tries paths in this order, and calls are the most frequent requests.
+    # First, because the router tries paths in order, and calls are the most frequent requests.
     HttpApi(relay, downstreams, limits).add_to(app)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
@@ -103,7 +103,7 @@ def _check_types(limits: object, hub_options: object, endpoint_options: object) 
 
 
 def _limited(options: OptionsT, limits: Limits) -> OptionsT:
-    """The options with the values of the fields that `limits` has under the same names.
+    """The options, with the values of `limits` in the fields that both have.
 
     Raises ValueError if `options` sets one of these itself.
     """
@@ -140,7 +140,7 @@ def _map_gateway_hub(
 
 
 def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """The options with limits of groups that admit all channels, which are groups of this hub."""
+    """The options, with the limits of groups raised for all channels: each channel is a group."""
     return replace(
         options,
         maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),

@@ -30,7 +30,7 @@ class Gate:
         self._empty = asyncio.Event()
 
     def close(self) -> None:
-        """Refuse new requests, except to `/healthz` and for open connections to the gateway hub."""
+        """Refuse new requests, except for `/healthz` and open connections to the gateway hub."""
         self._closed = True
 
     async def wait_until_empty(self) -> None:
@@ -64,7 +64,7 @@ class Gate:
 
     def _may_pass(self, request: web.Request) -> bool:
         path = request.path.lower().rstrip("/")
-        # Clients on long polling get the last messages and the Close by further polls.
+        # Clients on long polling receive the last messages and the Close message by further polls.
         return path == HEALTH or (path == self._hub_path and "id" in request.query)
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 4096
 """Connections that may wait to be accepted. A burst of clients fills aiohttp's default of 128."""
 _ACCEPTED_AT_ONCE = 32
-"""The `backlog` given to asyncio, which calls accept that often in one turn of the event loop.
+"""The `backlog` passed to asyncio: how often it calls accept in one turn of the event loop.
 
 If no descriptor is free, each of these calls fails and is reported to the exception handler.
 """
@@ -116,11 +116,11 @@ async def taken(
     *,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[Address]:
-    """Bind an address while the context lasts; connections are accepted once it serves.
+    """Bind an address while the context lasts.
 
-    Port 0 binds a free port; with an `ssl_context` the scheme is https. A connection is closed if
-    its TLS handshake, or later a request head, takes longer than `limits.headers_timeout`. Raises
-    `CannotListen`.
+    Connections are accepted only while the address serves an application. Port 0 binds a free port.
+    With an `ssl_context` the scheme is https. A connection is closed if its TLS handshake, or later
+    a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`.
     """
     address = Address("http" if ssl_context is None else "https", limits.headers_timeout)
     with _bind_failures_reported(f"{host}:{port}"):

@@ -60,7 +60,7 @@ def check_limit(limit: int | None, maximum_connections: int) -> None:
 
 @contextmanager
 def exhaustion_logged(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While the context lasts, log accepts that fail without free descriptors, one line a minute.
+    """While the context lasts, log accepts that fail for lack of descriptors, once a minute.
 
     Other errors go to the exception handler that `loop` had before, which is restored at the end.
     """

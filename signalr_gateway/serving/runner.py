@@ -20,11 +20,11 @@ SHUTDOWN_TIMEOUT = 10.0
 KEEP_ALIVE_TIMEOUT = 75.0
 """Seconds that a connection may wait for its next request."""
 _CUT_OFF_TIMEOUT = 0.1
-"""Seconds that the requests still under way after that get to handle their cancellation."""
+"""Seconds that requests get to handle their cancellation, after the shutdown timeout."""
 
 
 class GatewayRunner(web.AppRunner):
-    """An aiohttp runner for an application of `create_app`, with the settings that it needs.
+    """An aiohttp runner with the settings that an application of `create_app` needs.
 
     A call is cancelled when its caller disconnects. There is no access log, because it would show
     tokens in URLs. `shutdown_timeout` is the time in seconds that requests under way get to end.
@@ -46,7 +46,7 @@ class GatewayRunner(web.AppRunner):
     async def drain(self) -> None:
         """Shut down, and wait until the requests under way end or the timeout has passed.
 
-        New requests are answered meanwhile.
+        Meanwhile new requests still get answers, most of them 503.
         """
         deadline = asyncio.get_running_loop().time() + self._drain_timeout
         await self.shutdown()
@@ -57,7 +57,7 @@ class GatewayRunner(web.AppRunner):
                     await gateway.gate.wait_until_empty()
 
     async def shutdown(self) -> None:
-        """Shut the application down, once: it refuses new calls and disconnects its clients."""
+        """Make the application refuse new calls and disconnect its clients; only once."""
         if self.server is not None and not self._is_shut_down:  # no server: not started
             self._is_shut_down = True
             await super().shutdown()
