@@ -252,9 +252,8 @@ class ClientConnection:
         if invocation.invocation_id:
             error = self._handlers.refusal(invocation)
             self._send(Completion(invocation_id=invocation.invocation_id, error=error))
-            # Reading pauses while the server does not read these answers. It does not pause while
-            # the server does not read the client's own calls: a server that is blocked in a write
-            # may not read again before the client reads.
+            # Reading pauses while the server does not read these answers, but not while it does not
+            # read the client's own calls: it may read again only after the client has read.
             if self._transport.buffered > _SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_handlers if self._events.is_full else None
