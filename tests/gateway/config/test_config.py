@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -373,6 +375,15 @@ def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
     assert list(load_config(file).orchestrator.hubs) == ["chat"]
 
 
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """Python's default limit; the player of the recordings raises it for the whole process."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -385,7 +396,9 @@ def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
         (b"a = " + b"[" * 5000, "invalid TOML: arrays or tables are nested too deeply"),
     ],
 )
-def test_what_is_no_toml_file(tmp_path: Path, content: bytes | None, error: str) -> None:
+def test_what_is_no_toml_file(
+    tmp_path: Path, usual_recursion_limit: None, content: bytes | None, error: str
+) -> None:
     file = tmp_path / "gateway.toml"
     if content is not None:
         file.write_bytes(content)
