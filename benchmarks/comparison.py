@@ -121,7 +121,7 @@ def _memory(compared: Comparison) -> str:
 
 def _stall(compared: Comparison) -> str:
     compared = compared.without_plain()
-    rows = _measured(compared, stall.measure, stall.CASES)
+    rows = _measured(compared, stall.measure, stall.RECORDS)
     title = "Longest wait in ms of another client while one sends 1 MiB"
     return compared.table(title, rows, scale=1e3)
 

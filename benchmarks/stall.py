@@ -12,10 +12,12 @@ _ENDS = {
     "json": f'{{"type":1,"invocationId":"e","target":"Echo","arguments":["{_TEXT}"]}}\x1e'.encode(),
     "messagepack": b"\x39\x96\x01\x80\xa1e\xa4Echo\x91\xd9\x2b%b\x90" % _TEXT.encode(),
 }
-PING = b'{"type":6}\x1e'
+_PING = b'{"type":6}\x1e'
+_IN_SMALL_MESSAGES = "pings in messages of their own"
 RECORDS: dict[str, tuple[str, bytes]] = {
     "nothing": ("json", b""),
-    "pings": ("json", PING),
+    "pings": ("json", _PING),
+    _IN_SMALL_MESSAGES: ("json", _PING),
     "unknown types": ("json", b'{"type":99}\x1e'),
     "stream items": ("json", b'{"type":2,"invocationId":"1","item":1}\x1e'),
     "completions": ("json", b'{"type":3,"invocationId":"1","result":1}\x1e'),
@@ -29,24 +31,20 @@ RECORDS: dict[str, tuple[str, bytes]] = {
     "MessagePack completions": ("messagepack", b"\x07\x95\x03\x80\xa11\x03\x01"),
     "MessagePack calls": ("messagepack", b"\x0d\x96\x01\x80\xc0\xa4Echo\x91\xa1x\x90"),
 }
-"""The hub protocol of the message, and the record that it repeats."""
-
-SMALL_MESSAGES = "pings in messages of their own"
-CASES = (*RECORDS, SMALL_MESSAGES)
+"""The hub protocol, and the record that the client repeats, mostly in one WebSocket message."""
 
 
 def flood(record: bytes, hub_protocol: str) -> bytes:
-    """Return a message of at most SIZE bytes that repeats a record and ends with a call of Echo."""
+    """Return at most SIZE bytes that repeat a record and end with a call of Echo."""
     end = _ENDS[hub_protocol]
     return record * ((SIZE - len(end)) // len(record) if record else 0) + end
 
 
 def measure(servers: Mapping[str, Server], case: str, rounds: int) -> list[Row]:
     """Return the longest wait in seconds of one case."""
-    is_small = case == SMALL_MESSAGES
-    hub_protocol, record = ("json", PING) if is_small else RECORDS[case]
+    hub_protocol, record = RECORDS[case]
     records = flood(record, hub_protocol)
-    payload = len(record) if is_small else 0
+    payload = len(record) if case == _IN_SMALL_MESSAGES else 0
 
     def wait(server: Server) -> dict[str, float]:
         return {case: load.longest_wait(server, hub_protocol, records, payload)}
