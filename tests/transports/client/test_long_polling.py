@@ -16,7 +16,7 @@ from protocol import (
 )
 from protocol.transports.client import http_client
 from tests.support.hub_messages import RECORD_SEPARATOR, joined
-from tests.support.waiting import until
+from tests.support.waiting import flood, until
 from tests.transports.http_hub import HttpHub
 
 from .builders import builder, refused
@@ -131,20 +131,7 @@ async def test_a_server_that_takes_nothing(http_hub: HttpHub) -> None:
     client = RecordingClient(http_hub, close_timeout=0.05)
     await client.connection.start()
     http_hub.posts_may_end.clear()
-    sent = 0
-
-    async def flood() -> None:
-        nonlocal sent
-        while True:
-            await client.connection.send("X", "x" * 512 * 1024)
-            sent += 1
-
-    flooding = asyncio.create_task(flood())
-    before = -1
-    while sent != before:
-        before = sent
-        for _ in range(200):
-            await asyncio.sleep(0)
+    flooding, sent = await flood(client.connection)
     assert sent < 10
     await client.connection.stop()
     with pytest.raises(NotConnectedError):

@@ -17,7 +17,7 @@ from protocol import (
 )
 from protocol.transports.client import web_socket as web_socket_client
 from tests.support.hub_messages import RECORD_SEPARATOR
-from tests.support.waiting import until
+from tests.support.waiting import flood, until
 from tests.transports.raw_server import RawServer
 from tests.transports.raw_web_socket import (
     BINARY,
@@ -311,20 +311,7 @@ async def test_a_server_that_does_not_read(impatient: None, pair: Pair) -> None:
     """C-21, TW-5: callers wait; stop does not wait for a server that takes nothing."""
     transport: Any = pair.far.writer.transport
     transport.pause_reading()
-    sent = 0
-
-    async def flood() -> None:
-        nonlocal sent
-        while True:
-            await pair.connection.send("X", "x" * 512 * 1024)
-            sent += 1
-
-    flooding = asyncio.create_task(flood())
-    before = -1
-    while sent != before:
-        before = sent
-        for _ in range(200):
-            await asyncio.sleep(0)
+    flooding, _ = await flood(pair.connection)
     await pair.connection.stop()
     with pytest.raises(NotConnectedError):
         await flooding
