@@ -126,14 +126,13 @@ class MessagePump(Generic[Work]):
                 for message in self._messages:
                     if message is None:
                         self._budget -= _UNKNOWN_TYPE_COST
-                    elif type(message) is Invocation:  # isinstance would cost as much as decoding
-                        self._budget -= _INVOCATION_COST
+                    else:
+                        # isinstance would cost as much as decoding
+                        is_call = type(message) is Invocation
+                        self._budget -= _INVOCATION_COST if is_call else 1
                         work = handle(message)
                         if work is not None:
                             return work
-                    else:
-                        self._budget -= 1
-                        handle(message)
                     if self._budget <= 0 or self.has_stopped:
                         break
                 else:

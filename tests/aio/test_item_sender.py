@@ -1,0 +1,144 @@
+"""send_items: order, backpressure, fairness, and that the source is closed on every path."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import pytest
+
+from protocol.aio.item_sender import send_items
+from protocol.testing import LoopClock
+
+
+class Source:
+    """Counts from 0, forever unless ``stop`` is given, and remembers the task that closed it."""
+
+    def __init__(self, stop: float = float("inf")) -> None:
+        self.stop = stop
+        self.asked = 0
+        self.closed_by: asyncio.Task[object] | None = None
+
+    async def items(self) -> AsyncIterator[int]:
+        try:
+            while self.asked < self.stop:
+                self.asked += 1
+                yield self.asked - 1
+        finally:
+            self.closed_by = asyncio.current_task()
+
+
+async def no_wait() -> None:
+    raise AssertionError("There is room.")
+
+
+def sender(sent: list[int], result: bool = False) -> Callable[[int], bool]:
+    def send(item: int) -> bool:
+        sent.append(item)
+        return result
+
+    return send
+
+
+async def test_items_are_sent_in_order() -> None:
+    sent: list[int] = []
+    source = Source(3)
+    await send_items(source.items(), sender(sent), no_wait)
+    assert sent == [0, 1, 2]
+    assert source.closed_by is asyncio.current_task()
+
+
+async def test_the_next_item_is_not_asked_for_before_there_is_room(clock: LoopClock) -> None:
+    """TG-8"""
+    rooms: asyncio.Queue[None] = asyncio.Queue()
+    source = Source(3)
+    sent: list[int] = []
+    task = asyncio.create_task(send_items(source.items(), sender(sent, True), rooms.get))
+    await clock.settle()
+    assert source.asked == 1
+    rooms.put_nowait(None)
+    await clock.settle()
+    assert source.asked == 2
+    rooms.put_nowait(None)
+    rooms.put_nowait(None)
+    await task
+    assert sent == [0, 1, 2]
+
+
+async def test_a_source_that_never_waits_lets_other_tasks_run() -> None:
+    source = Source()
+    task = asyncio.create_task(send_items(source.items(), lambda item: False, no_wait))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < source.asked < 1000
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert source.closed_by is task
+
+
+async def test_the_source_is_closed_when_an_item_cannot_be_sent() -> None:
+    def send(item: int) -> bool:
+        raise ValueError("no form")
+
+    source = Source()
+    with pytest.raises(ValueError, match="no form"):
+        await send_items(source.items(), send, no_wait)
+    assert source.asked == 1
+    assert source.closed_by is asyncio.current_task()
+
+
+async def test_the_source_is_closed_when_waiting_for_room_is_cancelled(clock: LoopClock) -> None:
+    source = Source()
+    never = asyncio.Event()
+
+    async def wait() -> None:
+        await never.wait()
+
+    task = asyncio.create_task(send_items(source.items(), lambda item: True, wait))
+    await clock.settle()
+    task.cancel()
+    await clock.settle()
+    assert task.cancelled()
+    assert source.closed_by is task
+
+
+async def test_a_source_that_ignores_its_cancellation_is_closed_at_its_next_item(
+    clock: LoopClock,
+) -> None:
+    closed: list[bool] = []
+
+    async def stubborn() -> AsyncIterator[int]:
+        try:
+            for item in range(10):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                yield item
+        finally:
+            closed.append(True)
+
+    sent: list[int] = []
+    task = asyncio.create_task(send_items(stubborn(), sender(sent), no_wait))
+    await clock.settle()
+    task.cancel()
+    await clock.settle()
+    assert task.cancelled()
+    assert sent == []
+    assert closed == [True]
+
+
+async def test_an_iterator_without_aclose_is_sent_too() -> None:
+    class Countdown:
+        left = 2
+
+        def __aiter__(self) -> "Countdown":
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return self.left
+
+    sent: list[int] = []
+    await send_items(Countdown(), sender(sent), no_wait)
+    assert sent == [1, 0]
