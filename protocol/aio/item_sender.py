@@ -20,9 +20,10 @@ async def send_items(
 ) -> None:
     """Iterates over ``items`` in the current task and passes each to ``send``.
 
-    If ``send`` returns True, the next item is not asked for before ``wait_for_room`` has returned.
-    The iterator is closed on every path, in this task. An iterator that does not end when this task
-    is cancelled is closed at its next item, which is not sent.
+    ``send`` returns False if there is no room for the item. It gets the item again when
+    ``wait_for_room`` has returned, and the next one is not asked for before. The iterator is closed
+    on every path, in this task. An iterator that does not end when this task is cancelled is closed
+    at its next item, which is not sent.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -32,7 +33,7 @@ async def send_items(
         async for item in iterator:
             if task.cancelling():
                 raise asyncio.CancelledError
-            if send(item):
+            while not send(item):
                 await wait_for_room()
             left -= 1
             if not left:  # a source that never waits would keep the event loop

@@ -31,10 +31,12 @@ async def no_wait() -> None:
     raise AssertionError("There is room.")
 
 
-def sender(sent: list[int], result: bool = False) -> Callable[[int], bool]:
+def sender(sent: list[int]) -> Callable[[int], bool]:
+    """Has room for all items."""
+
     def send(item: int) -> bool:
         sent.append(item)
-        return result
+        return True
 
     return send
 
@@ -47,26 +49,36 @@ async def test_items_are_sent_in_order() -> None:
     assert source.closed_by is asyncio.current_task()
 
 
-async def test_the_next_item_is_not_asked_for_before_there_is_room(clock: LoopClock) -> None:
+async def test_the_next_item_is_not_asked_for_before_the_last_one_is_sent(
+    clock: LoopClock,
+) -> None:
     """TG-8"""
-    rooms: asyncio.Queue[None] = asyncio.Queue()
-    source = Source(3)
+    room = 0
     sent: list[int] = []
-    task = asyncio.create_task(send_items(source.items(), sender(sent, True), rooms.get))
-    await clock.settle()
-    assert source.asked == 1
-    rooms.put_nowait(None)
-    await clock.settle()
-    assert source.asked == 2
-    rooms.put_nowait(None)
-    rooms.put_nowait(None)
+    changes: asyncio.Queue[None] = asyncio.Queue()
+
+    def send(item: int) -> bool:
+        if len(sent) < room:
+            sent.append(item)
+            return True
+        return False
+
+    source = Source(3)
+    task = asyncio.create_task(send_items(source.items(), send, changes.get))
+    for room in (0, 0, 1, 2):
+        changes.put_nowait(None)
+        await clock.settle()
+        assert len(sent) == room
+        assert source.asked == room + 1
+    room = 3
+    changes.put_nowait(None)
     await task
     assert sent == [0, 1, 2]
 
 
 async def test_a_source_that_never_waits_lets_other_tasks_run() -> None:
     source = Source()
-    task = asyncio.create_task(send_items(source.items(), lambda item: False, no_wait))
+    task = asyncio.create_task(send_items(source.items(), lambda item: True, no_wait))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert 0 < source.asked < 1000
@@ -94,7 +106,7 @@ async def test_the_source_is_closed_when_waiting_for_room_is_cancelled(clock: Lo
     async def wait() -> None:
         await never.wait()
 
-    task = asyncio.create_task(send_items(source.items(), lambda item: True, wait))
+    task = asyncio.create_task(send_items(source.items(), lambda item: False, wait))
     await clock.settle()
     task.cancel()
     await clock.settle()
