@@ -14,6 +14,8 @@ from .http_transport_type import TRANSPORT_NAMES as TRANSPORT_NAMES
 from .json.scanner import is_deeper as is_json_deeper
 from .json.scanner import split_array as split_json_array
 from .messagepack.scanner import is_deeper as is_messagepack_deeper
+from .origins import normal_origins as normal_origins
+from .origins import normal_server as normal_server
 from .values.transcoding import MAXIMUM_JSON_DEPTH as MAXIMUM_JSON_DEPTH
 from .values.transcoding import json_to_messagepack as json_to_messagepack
 from .values.transcoding import messagepack_to_json as messagepack_to_json
@@ -42,6 +44,8 @@ __all__ = [
     "json_to_messagepack",
     "mark_origin",
     "messagepack_to_json",
+    "normal_origins",
+    "normal_server",
     "response_of",
     "split_json_array",
     "system_reason",

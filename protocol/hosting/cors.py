@@ -7,7 +7,7 @@ mapping that ignores case.
 
 from collections.abc import Collection, Mapping
 
-from ..origins import is_own_origin, normal_origin
+from ..origins import is_own_origin, normal_origins
 from .http_answer import HttpAnswer
 
 
@@ -29,7 +29,7 @@ class CorsPolicy:
         Browsers may use the answer to a preflight for ``preflight_seconds``.
         """
         self._allowed = (
-            None if allowed_origins is None else frozenset(map(normal_origin, allowed_origins))
+            None if allowed_origins is None else frozenset(normal_origins(allowed_origins))
         )
         self._exposed_headers = exposed_headers
         self._preflight_seconds = preflight_seconds

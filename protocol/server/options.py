@@ -14,7 +14,7 @@ from ..hub_protocol import HubProtocol
 from ..json.protocol import JsonHubProtocol
 from ..messagepack.protocol import MessagePackHubProtocol
 from ..option_checks import check_options, described
-from ..origins import normal_origin
+from ..origins import normal_origins
 from .context import HttpRequestData, Principal
 
 Services = Mapping[type[Any], Callable[[], Any]]
@@ -150,13 +150,10 @@ class EndpointOptions:
 
     def __post_init__(self) -> None:
         check_options(self, of_any_sign=("minimum_protocol_version",))
-        for origin in self.allowed_origins or ():
-            try:
-                normal_origin(origin)
-            except ValueError as error:
-                raise ValueError(
-                    f"EndpointOptions.allowed_origins contains {origin!r}: an origin {error}."
-                ) from None
+        try:
+            normal_origins(self.allowed_origins or ())
+        except ValueError as error:
+            raise ValueError(f"EndpointOptions.allowed_origins: {error}.") from None
 
     @property
     def transport_limits(self) -> TransportLimits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ class HubArguments(TypedDict):
     receive_key: str | None
     maximum_message_size: int | None
     invoke_timeout: float
+    redirects: Sequence[str]
 
 
 def hub_arguments(table: HubTable, place: Place) -> HubArguments:
@@ -45,6 +46,7 @@ def hub_arguments(table: HubTable, place: Place) -> HubArguments:
         "receive_key": table.receive_key if named_key is None else named_key(),
         "maximum_message_size": no_limit(table.maximum_message_size),
         "invoke_timeout": table.invoke_timeout,
+        "redirects": table.redirects,
     }
 
 

@@ -146,6 +146,10 @@ class HubTable(Struct, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str], option("Headers of each request to the hub, by name.")] = (
         field(default_factory=dict)
     )
+    redirects: Annotated[
+        list[Origin],
+        option("Origins of other servers to which the hub may redirect the gateway."),
+    ] = field(default_factory=list)
     access_token_file: Annotated[
         Path | None,
         option("File that contains the access token for the hub; read again for each request."),

@@ -36,6 +36,7 @@ def _build_connection(hub: DownstreamHub) -> HubConnection:
         return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
 
     builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
+    builder.with_redirects(hub.redirects)  # (GW-29)
     try:
         connection = hub.build_hub_connection(builder)
     except Exception as exc:

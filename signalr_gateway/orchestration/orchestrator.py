@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from protocol import normal_origin
+from protocol.relaying import normal_origins, normal_server
 
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
 from .checks import (
@@ -61,6 +61,8 @@ class DownstreamHub:
     which all callers share (GW-9)."""
     invoke_timeout: float
     """Seconds that a call waits for the hub's completion (GW-9)."""
+    redirects: Sequence[str] = ()
+    """Origins of other servers to which the hub may redirect the gateway."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
 
 
@@ -123,13 +125,15 @@ class Orchestrator:
         receive_key: str | None = None,
         maximum_message_size: int | None = DEFAULT_MAXIMUM_MESSAGE_SIZE,
         invoke_timeout: float = DEFAULT_INVOKE_TIMEOUT,
+        redirects: Sequence[str] = (),
     ) -> HubBuilder:
         """Register the hub `api` and return the builder that takes its routes.
 
         `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
         If `receive_key` is None, clients of the gateway hub need no key for this hub.
         `maximum_message_size` is in bytes, None for no limit; `invoke_timeout` is in seconds.
-        Raises `OrchestrationError`.
+        `redirects` are the origins of other servers, such as ``https://hub2.example``, to which the
+        hub may redirect. The builder has these and the size set. Raises `OrchestrationError`.
         """  # GW-18
         api = checked_key(api)
         if api in self._hubs:
@@ -144,6 +148,7 @@ class Orchestrator:
             receive_key=receive_key,
             maximum_message_size=maximum_message_size,
             invoke_timeout=invoke_timeout,
+            redirects=_checked_redirects(api, redirects),
             routes=MappingProxyType(routes),
         )
         self._hubs[api] = hub
@@ -172,9 +177,9 @@ class Orchestrator:
         if not is_list(origins):
             raise OrchestrationError("must be a list of origins", field="allowed_origins")
         try:
-            self._allowed_origins = tuple(map(normal_origin, origins))
+            self._allowed_origins = normal_origins(origins)
         except ValueError as exc:
-            raise OrchestrationError(f"each origin {exc}", field="allowed_origins") from exc
+            raise OrchestrationError(str(exc), field="allowed_origins") from exc
 
     @property
     def gateway_hub_url(self) -> str:
@@ -199,6 +204,15 @@ def _checked_flag(value: object, field_name: str) -> bool:
         problem = f"must be True or False, not {type(value).__name__}"
         raise OrchestrationError(problem, field=field_name)
     return value
+
+
+def _checked_redirects(api: str, origins: object) -> Sequence[str]:
+    if not is_list(origins):
+        raise OrchestrationError("must be a list of origins", hub=api, field="redirects")
+    try:
+        return normal_origins(origins, normal_server)
+    except ValueError as exc:
+        raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
 
 
 def _check_hub(

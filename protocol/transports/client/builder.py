@@ -2,7 +2,7 @@
 
 import dataclasses
 import ssl as ssl_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...client.hub_connection import HubConnection
@@ -12,7 +12,8 @@ from ...errors import LocalProtocolError
 from ...http_transport_type import HttpTransportType
 from ...hub_protocol import HubProtocol
 from ...json.protocol import JsonHubProtocol
-from ...option_checks import described
+from ...option_checks import described, names_of
+from ...origins import normal_origins, normal_server
 from .connector import HttpConnector
 from .options import AccessTokenFactory, HttpConnectionOptions
 
@@ -26,6 +27,7 @@ class HubConnectionBuilder:
 
     def __init__(self) -> None:
         self._http: HttpConnectionOptions | None = None
+        self._redirects: tuple[str, ...] | None = None
         self._retry_policy: RetryPolicy | None = None
         self._options = HubConnectionOptions()
         self._hub_protocol: HubProtocol = JsonHubProtocol()
@@ -70,6 +72,22 @@ class HubConnectionBuilder:
             ssl=ssl,
             close_timeout=close_timeout,
         )
+        return self
+
+    def with_redirects(self, origins: Collection[str] | None) -> "HubConnectionBuilder":
+        """Follows only redirects to the hub's own origin and to ``origins``.
+
+        An origin is like ``https://hub.example:8443``. None, the default, follows redirects to any
+        server, as the .NET client does. Headers of ``with_url`` are sent to these servers, too.
+        """  # N-18, N-21
+        try:
+            self._redirects = (
+                None
+                if origins is None
+                else normal_origins(names_of(origins, "origins"), normal_server)
+            )
+        except ValueError as error:
+            raise ValueError(f"with_redirects: {error}.") from None
         return self
 
     def with_automatic_reconnect(
@@ -136,10 +154,9 @@ class HubConnectionBuilder:
         """Returns the connection. Raises LocalProtocolError if ``with_url`` was not called."""
         if self._http is None:
             raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
+        http = dataclasses.replace(self._http, redirects=self._redirects)
         hub_protocol = self._hub_protocol
-        connector = HttpConnector(
-            self._http, hub_protocol, self._options.maximum_receive_message_size
-        )
+        connector = HttpConnector(http, hub_protocol, self._options.maximum_receive_message_size)
         return HubConnection(
-            connector, hub_protocol, self._options, self._retry_policy, self._http.transports
+            connector, hub_protocol, self._options, self._retry_policy, http.transports
         )

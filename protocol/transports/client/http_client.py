@@ -71,6 +71,7 @@ class HttpClient:
         self.tokens = AccessTokens(options.access_token_factory)
         self._url = options.url
         self._ssl = options.ssl
+        self._origins = _followed_origins(options)
         self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
             headers=_with_default_headers(options.headers),
@@ -81,7 +82,7 @@ class HttpClient:
             requote_redirect_url=False,
             cookie_jar=cookies,
             timeout=aiohttp.ClientTimeout(total=None),
-            middlewares=(_refuse_downgrade, self._note_upgrade),
+            middlewares=(self._refuse_other_origins, _refuse_downgrade, self._note_upgrade),
         )
 
     async def request(
@@ -166,6 +167,21 @@ class HttpClient:
         assert self._upgraded is not None
         return web_socket, self._upgraded
 
+    async def _refuse_other_origins(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Refuses requests to origins that the options do not allow. Only redirects lead there.
+
+        It sees each request of a chain of redirects. So it reads the URL that aiohttp will use, and
+        not a Location, which two parsers may read differently.
+        """
+        origin = _origin(request.url)
+        if self._origins is not None and origin not in self._origins:
+            raise HttpRequestError(
+                f"the server redirects to another origin, which redirects does not list: {origin}"
+            )
+        return await handler(request)
+
     async def _note_upgrade(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
@@ -201,6 +217,19 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
     """Returns the next part of a body, or b"" at its end. Raises HttpRequestError."""
     with _url_free_errors():
         return await response.content.readany()
+
+
+def _followed_origins(options: HttpConnectionOptions) -> frozenset[URL] | None:
+    """The origins that redirects may lead to; None for all."""
+    if options.redirects is None:
+        return None
+    return frozenset(map(_origin, map(_url_as_written, (options.url, *options.redirects))))
+
+
+def _origin(url: URL) -> URL:
+    """The origin of a URL; that of a WebSocket is the one of its server."""
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+    return URL.build(scheme=scheme, host=url.host or "", port=url.port)
 
 
 async def _refuse_downgrade(

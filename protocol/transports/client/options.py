@@ -32,6 +32,8 @@ class HttpConnectionOptions:
     access_token_factory: AccessTokenFactory | None = None
     ssl: ssl_module.SSLContext | bool = True
     close_timeout: float = 5.0
+    redirects: tuple[str, ...] | None = None
+    """Origins, as ``normal_server`` returns them. See ``HubConnectionBuilder.with_redirects``."""
 
     def __post_init__(self) -> None:
         check_options(self)

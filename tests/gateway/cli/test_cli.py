@@ -74,7 +74,7 @@ async def test_origins_given_on_the_command_line() -> None:
                 assert answer.headers["Access-Control-Allow-Origin"] == origin
     exit_code, errors = await failure("demo", "--port", "0", "--allowed-origin", "a.example")
     assert exit_code == 2
-    assert errors.startswith("signalr-gateway: --allowed-origin: each origin must be of the form ")
+    assert errors.startswith("signalr-gateway: --allowed-origin: item 1, 'a.example', ")
 
 
 ORCHESTRATION = """

@@ -184,6 +184,10 @@ async def test_what_is_refused_is_logged_with_moderation(
         ("http://h:443", "http://h:443"),
         ("http://[::1]:8080", "http://[::1]:8080"),
         ("http://127.0.0.1", "http://127.0.0.1"),
+        ("Capacitor://localhost", "capacitor://localhost"),
+        ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        ("safari-web-extension://E4C8D8F2", "safari-web-extension://E4C8D8F2"),
+        ("null", "null"),
     ],
 )
 def test_origins_are_written_as_browsers_write_them(text: str, normal: str) -> None:
@@ -194,17 +198,22 @@ def test_origins_are_written_as_browsers_write_them(text: str, normal: str) -> N
     ("value", "text"),
     [
         (["*"], "cannot be '*', because requests carry credentials; list each origin"),
-        (["app.example"], "must be of the form https://app.example"),
-        (["https://app.example/"], "must be of the form"),
-        (["https://app.example/x"], "must be of the form"),
-        (["https://user@app.example"], "must be of the form"),
-        (["https://*.example"], "must be of the form"),
-        (["https://app example"], "must be of the form"),
-        (["https://app.example:0"], "must be of the form"),
-        (["https://app.example:65536"], "must be of the form"),
-        (["null"], "must be of the form"),
-        ([""], "must be of the form"),
-        ([None], "must be text, not NoneType"),
+        (["app.example"], "item 1, 'app.example', has no scheme, such as https://"),
+        (["null", "https://app.example/"], "item 2, 'https://app.example/', ends with a slash"),
+        (["https://app.example/x"], "goes on after the host"),
+        (["https://app.example?x"], "goes on after the host"),
+        (["https://user:s3cret@app.example"], "item 1 has credentials"),
+        (["https://*.example"], "has a wildcard; list each origin"),
+        (["https://app example"], "must be of the form https://app.example"),
+        (["chrome-extension://"], "must be of the form https://app.example"),
+        (["https://bücher.example"], "has a host that is not ASCII"),
+        (["https://app.example:0"], "has a port that is not from 1 to 65535"),
+        (["https://app.example:65536"], "has a port that is not from 1 to 65535"),
+        (["wss://app.example"], "has the scheme of a connection"),
+        (["file:///index.html"], "a page of file: has the origin 'null'"),
+        (["Null"], "has no scheme"),
+        ([""], "has no scheme"),
+        ([None], "item 1 must be text, not NoneType"),
         ("https://app.example", "must be a list of origins"),
     ],
 )
@@ -213,6 +222,7 @@ def test_what_is_no_origin(value: Any, text: str) -> None:
     with pytest.raises(OrchestrationError) as caught:
         orchestrator.allowed_origins = value
     assert text in str(caught.value)
+    assert "s3cret" not in str(caught.value)
     assert caught.value.field == "allowed_origins"
     assert orchestrator.allowed_origins == ()
 
