@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .client.keeper import HubConnectionState as HubConnectionState
     from .client.retry import RetryContext as RetryContext
     from .client.retry import RetryPolicy as RetryPolicy
+    from .client.streams import HubStream as HubStream
     from .errors import ArgumentBindingError as ArgumentBindingError
     from .errors import ConnectionClosed as ConnectionClosed
     from .errors import GroupLimitError as GroupLimitError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .errors import RemoteProtocolError as RemoteProtocolError
     from .errors import ServerTimeoutError as ServerTimeoutError
     from .errors import SignalRError as SignalRError
+    from .errors import StreamOverflowError as StreamOverflowError
     from .errors import TranscodingError as TranscodingError
     from .errors import TransportViolationError as TransportViolationError
     from .framing import Framer as Framer
@@ -78,6 +80,7 @@ _HOMES = {
     ".client.hub_connection": ("HubConnection",),
     ".client.keeper": ("HubConnectionState",),
     ".client.retry": ("RetryContext", "RetryPolicy"),
+    ".client.streams": ("HubStream",),
     ".errors": (
         "ArgumentBindingError",
         "ConnectionClosed",
@@ -92,6 +95,7 @@ _HOMES = {
         "RemoteProtocolError",
         "ServerTimeoutError",
         "SignalRError",
+        "StreamOverflowError",
         "TranscodingError",
         "TransportViolationError",
     ),

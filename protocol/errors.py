@@ -13,6 +13,7 @@
     ├── NegotiationError             negotiate failed; there is no connection
     ├── HandshakeError               the handshake failed; there is no connection
     ├── NotConnectedError            there is no connection; nothing was sent
+    ├── StreamOverflowError          too many items of a stream wait; the stream was cancelled
     ├── ConnectionClosed             the connection ended; calls in flight may or may not have run
     │   └── ServerTimeoutError           the server was silent for too long
     └── HubException                 a hub method failed; the text is meant for the caller
@@ -125,6 +126,10 @@ class HandshakeError(SignalRError):
 
 class NotConnectedError(SignalRError):
     """There is no open connection; nothing was sent."""
+
+
+class StreamOverflowError(SignalRError):
+    """Too many items of a stream wait to be taken. The client has cancelled the stream."""
 
 
 class ConnectionClosed(SignalRError):

@@ -1,14 +1,14 @@
 """The pending calls of one end of a connection: those that wait for the other end's Completion.
 
-This module assigns ids, matches answers to calls, and ends each call exactly once. What a call is,
-for example a future, is left to its owner. Calls that the other end makes have no entries, because
-the worker that runs such a call answers it once. Streams are not supported yet.
+This module assigns ids, matches answers and stream items to calls, and ends each call exactly once.
+What a call is, for example a future, is left to its owner. Calls that the other end makes have no
+entries, because the task that runs such a call answers it once.
 """
 
 from typing import Final, Protocol
 
 from .errors import ConnectionClosed, LocalProtocolError, SignalRError
-from .messages import Completion, StreamItem
+from .messages import Completion, StreamBindingFailure, StreamItem
 
 # For a call that is answered with a stream item (C-10).
 _NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."
@@ -24,17 +24,25 @@ class PendingCall(Protocol):
         """Ends the call without an answer. No other call gets the same ``error`` object."""
 
 
+class PendingStream(PendingCall, Protocol):
+    """A call that is answered with a stream. ``complete`` and ``fail`` end it."""
+
+    def add(self, item: StreamItem | StreamBindingFailure) -> None:
+        """Takes an item, before the stream ends."""
+
+
 class CallLedger:
     """The pending calls by invocation id."""
 
-    __slots__ = ("_calls", "_last_id")
+    __slots__ = ("_calls", "_last_id", "_streams")
 
     def __init__(self) -> None:
         self._last_id = 0
         self._calls: dict[str, PendingCall] = {}
+        self._streams: dict[str, PendingStream] = {}
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._calls) + len(self._streams)
 
     def next_id(self) -> str:
         """An id that no call on this connection has had: a decimal counter from 1 (C-6)."""
@@ -45,30 +53,43 @@ class CallLedger:
         """Adds ``call``, which is pending until one of the methods below removes it."""
         self._calls[invocation_id] = call
 
-    def settle(self, message: Completion | StreamItem) -> None:
-        """Ends the call that ``message`` answers. A late answer is ignored (C-11).
+    def open_stream(self, invocation_id: str, stream: PendingStream) -> None:
+        """Adds ``stream``, which is pending until one of the methods below removes it."""
+        self._streams[invocation_id] = stream
 
-        A stream item fails the call: an ordinary call must not be answered with a stream (C-10).
+    def settle(self, completion: Completion) -> None:
+        """Ends the call that ``completion`` answers. A late answer is ignored (C-11)."""
+        invocation_id = completion.invocation_id
+        call = self._calls.pop(invocation_id, None) or self._streams.pop(invocation_id, None)
+        if call is not None:
+            call.complete(completion)
+
+    def add_item(self, item: StreamItem | StreamBindingFailure) -> None:
+        """Gives ``item`` to its stream. An item for an unknown id is ignored (C-11).
+
+        It fails an ordinary call, which must not be answered with a stream (C-10).
         """
-        call = self._calls.pop(message.invocation_id, None)
-        if call is None:
+        stream = self._streams.get(item.invocation_id)
+        if stream is not None:
+            stream.add(item)
             return
-        if type(message) is Completion:
-            call.complete(message)
-        else:
+        call = self._calls.pop(item.invocation_id, None)
+        if call is not None:
             call.fail(LocalProtocolError(_NO_STREAM))
 
     def forget(self, invocation_id: str) -> bool:
         """Removes a call whose owner no longer waits for it. Returns whether it was pending."""
-        return self._calls.pop(invocation_id, None) is not None
+        call = self._calls.pop(invocation_id, None) or self._streams.pop(invocation_id, None)
+        return call is not None
 
     def fail_all(self, end: ConnectionClosed) -> None:
         """Fails all calls because the connection ends (R-3).
 
         Each gets a copy of ``end``: a shared exception would collect the tracebacks of all calls.
         """
-        calls = list(self._calls.values())
+        calls: list[PendingCall] = [*self._calls.values(), *self._streams.values()]
         self._calls.clear()
+        self._streams.clear()
         for call in calls:
             copy = type(end)(str(end), end.allow_reconnect, summary=end.summary)
             copy.__cause__ = end.__cause__

@@ -36,7 +36,7 @@ class ClientCall:
         try:
             value = self._read_result(result)
         except ArgumentBindingError as error:
-            name = getattr(self._result_type, "__name__", str(self._result_type))
+            name = type_name(self._result_type)
             self.fail(HubException(f"Error trying to deserialize result to {name}. {error}"))
         else:
             self._set_result(value)
@@ -49,3 +49,8 @@ class ClientCall:
     def _set_result(self, value: Any) -> None:
         if not self.answer.done():
             self.answer.set_result(value)
+
+
+def type_name(annotation: Any) -> str:
+    """The name of a result's or an item's type, for an error text."""
+    return getattr(annotation, "__name__", str(annotation))

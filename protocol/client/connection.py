@@ -7,7 +7,7 @@ opening another connection.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -17,15 +17,12 @@ from ..aio.transport import Transport
 from ..errors import (
     ConnectionClosed,
     HandshakeError,
-    NotConnectedError,
-    ProtocolError,
     ServerTimeoutError,
 )
 from ..handshake import ClientHandshake
 from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive
 from ..messages import (
-    CancelInvocation,
     Close,
     Completion,
     HubMessage,
@@ -33,17 +30,25 @@ from ..messages import (
     Ping,
     ReceivedMessage,
     Role,
+    StreamBindingFailure,
     StreamItem,
 )
 from ..peer import HubPeer
-from .call import ClientCall
+from .calls import SEND_HIGH_WATER, ClientCalls
+from .downloads import DownloadCounts
+from .endings import (
+    closed_by,
+    ended_by,
+    lost_during_handshake,
+    no_answer_within,
+    no_message_within,
+)
 from .event_queue import EventQueue
 from .handlers import HandlerRegistry
 from .options import HubConnectionOptions
 
 logger = logging.getLogger(__name__)
 
-_SEND_HIGH_WATER: Final = 1024 * 1024  # bytes waiting to be sent; above it, callers wait (C-21)
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; above it, reading pauses
 # A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
 # event loop. One read may push many such pieces, so at most _PIECES_WITHOUT_TURN of them are
@@ -75,10 +80,14 @@ class ClientConnection:
         self._hub_protocol = hub_protocol
         self._handlers = handlers
         self._events = events
+        self._downloads = DownloadCounts(events.pauses, options.maximum_waiting_events_size)
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive
         self._peer = _new_peer(hub_protocol, options, self._sends_pings)
+        self.calls: Final = ClientCalls(
+            self._peer, transport, hub_protocol, self._downloads, self._send
+        )
         ping = partial(self._send, Ping())
         self._timer = KeepAliveTimer(self._peer.keep_alive, ping, self._time_out)
         self._pump: MessagePump[Wait] = MessagePump(
@@ -86,7 +95,7 @@ class ClientConnection:
             self._decode,
             limit=_RECEIVE_LIMIT,
             on_end=self._end_of_stream,
-            fail=lambda error: self._finish(_ended_by(error)),
+            fail=lambda error: self._finish(ended_by(error)),
         )
         self._handshake: asyncio.Future[None] = self._loop.create_future()
         self._loss: Exception | None = None  # the error that the transport ended with
@@ -116,7 +125,7 @@ class ClientConnection:
         except (TimeoutError, HandshakeError) as error:
             self._close_transport()
             if isinstance(error, TimeoutError):
-                raise _no_answer_within(self._options.handshake_timeout) from None
+                raise no_answer_within(self._options.handshake_timeout) from None
             raise
         except BaseException:
             self._pump.stop()
@@ -142,6 +151,7 @@ class ClientConnection:
             self._send(Close())
             self._finish(ConnectionClosed("The connection was stopped.", allow_reconnect=False))
         await self.wait_until_closed()
+        await self.calls.wait_for_uploads()
 
     def abort(self) -> None:
         """Ends the connection at once, without a Close."""
@@ -160,6 +170,7 @@ class ClientConnection:
             self._waiting.cancel()
         if not self.ended.done():  # it is done if the owner's wait for it was cancelled
             self.ended.set_result(end)
+        self.calls.end(end)
         self._peer.close(end)
         if closes_transport:
             self._close_transport()
@@ -194,7 +205,7 @@ class ClientConnection:
     def connection_lost(self, error: Exception | None) -> None:
         """See Receiver."""
         if not self._handshake.done():
-            self._handshake.set_exception(_lost_during_handshake(error))
+            self._handshake.set_exception(lost_during_handshake(error))
             return
         self._loss = error
         self._pump.feed_end()
@@ -225,9 +236,12 @@ class ClientConnection:
         self._waiting = None
         self._schedule_turn()
 
-    async def _wait_for_handlers(self) -> None:
+    async def _wait_for_program(self) -> None:
+        """Returns when handlers and loops over streams have taken enough of what was received."""
         self._peer.keep_alive.suspend()
-        await self._events.wait_for_room()
+        await self._events.pauses.wait_while(
+            lambda: self._events.is_full or self._downloads.is_full
+        )
         self._peer.keep_alive.resume(self._loop.time())
 
     def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
@@ -236,14 +250,17 @@ class ClientConnection:
     def _handle(self, message: ReceivedMessage) -> Wait | None:
         """Returns what has to be awaited before the next message is handled, or None."""
         match message:
-            case Completion() | StreamItem():
+            case StreamItem() | StreamBindingFailure():
+                self._peer.calls.add_item(message)
+                return self._wait_for_program if self._downloads.is_full else None
+            case Completion():
                 self._peer.calls.settle(message)
             case Invocation():
                 return self._handle_invocation(message)
             case Close():
-                self._finish(_closed_by(message))
+                self._finish(closed_by(message))
             case _:
-                pass  # the client opens no streams and does not negotiate acks
+                pass  # the client does not negotiate acks
         return None
 
     def _handle_invocation(self, invocation: Invocation) -> Wait | None:
@@ -254,9 +271,9 @@ class ClientConnection:
             self._send(Completion(invocation_id=invocation.invocation_id, error=error))
             # Reading pauses while the server does not read these answers, but not while it does not
             # read the client's own calls: it may read again only after the client has read.
-            if self._transport.buffered > _SEND_HIGH_WATER:
+            if self._transport.buffered > SEND_HIGH_WATER:
                 return self._transport.drain
-        return self._wait_for_handlers if self._events.is_full else None
+        return self._wait_for_program if self._events.is_full else None
 
     def _end_of_stream(self) -> None:
         if self._loss is not None:
@@ -265,42 +282,9 @@ class ClientConnection:
         self._finish(ConnectionClosed("The server ended the connection."))
 
     def _time_out(self) -> None:
-        self._finish(_no_message_within(self._options.server_timeout))
+        self._finish(no_message_within(self._options.server_timeout))
 
     # ---- sending
-
-    async def invoke(self, target: str, arguments: Sequence[Any], result_type: Any) -> Any:
-        """See HubConnection.invoke."""
-        call = ClientCall(self._hub_protocol, result_type)
-        calls = self._peer.calls
-        with self._events.reading_kept_on():
-            await self._wait_for_room()
-            invocation_id = calls.next_id()
-            self._send_invocation(target, arguments, invocation_id)
-            calls.open(invocation_id, call)
-            try:
-                return await call.answer
-            except asyncio.CancelledError:
-                if calls.forget(invocation_id) and self.end is None:
-                    # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
-                    self._send(CancelInvocation(invocation_id=invocation_id))
-                raise
-
-    async def send(self, target: str, arguments: Sequence[Any]) -> None:
-        """See HubConnection.send."""
-        with self._events.reading_kept_on():
-            await self._wait_for_room()
-        self._send_invocation(target, arguments, "")
-
-    async def _wait_for_room(self) -> None:
-        if self._transport.buffered > _SEND_HIGH_WATER:
-            await self._transport.drain()
-        if self.end is not None:
-            raise NotConnectedError("The connection is not active.") from self.end
-
-    def _send_invocation(self, target: str, arguments: Sequence[Any], invocation_id: str) -> None:
-        encoded = self._hub_protocol.encode_arguments(arguments)
-        self._send(Invocation(invocation_id=invocation_id, target=target, arguments=encoded))
 
     def _send(self, message: HubMessage) -> None:
         self._transport.write(self._peer.send(message, self._loop.time()))
@@ -319,46 +303,4 @@ def _new_peer(
         ),
         options.maximum_receive_message_size,
         options.maximum_send_message_size,
-    )
-
-
-def _ended_by(error: Exception) -> ConnectionClosed:
-    """Returns why the connection ends after ``error``; logs an error of the client itself."""
-    if isinstance(error, ConnectionClosed):
-        return error
-    if isinstance(error, ProtocolError):
-        end = ConnectionClosed(str(error), summary=error.summary)
-    else:
-        logger.error("Reading from the server failed unexpectedly.", exc_info=error)
-        end = ConnectionClosed(f"Reading failed: {type(error).__name__}")
-    end.__cause__ = error
-    return end
-
-
-def _no_answer_within(seconds: float) -> HandshakeError:
-    return HandshakeError(f"The server did not answer the handshake within {seconds:g} seconds.")
-
-
-def _lost_during_handshake(error: Exception | None) -> Exception:
-    if error is None:
-        return HandshakeError("The server disconnected before sending a handshake response")
-    if not isinstance(error, ProtocolError):
-        return error
-    failure = HandshakeError(str(error), summary=error.summary)
-    failure.__cause__ = error
-    return failure
-
-
-def _closed_by(close: Close) -> ConnectionClosed:
-    text = summary = "The server closed the connection."
-    if close.error:
-        summary = "The server closed the connection with an error."
-        text = f"The server closed the connection with the following error: {close.error}"
-    return ConnectionClosed(text, close.allow_reconnect, summary=summary)
-
-
-def _no_message_within(seconds: float) -> ServerTimeoutError:
-    return ServerTimeoutError(
-        f"Server timeout ({seconds * 1000:.2f}ms) elapsed without receiving a message from the "
-        "server."
     )

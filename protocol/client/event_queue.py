@@ -8,8 +8,6 @@ when reading pauses. ``handlers`` chooses the handlers of an event.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Raw
@@ -18,6 +16,7 @@ from ..errors import ConnectionClosed
 from ..messages import Invocation
 from .callbacks import call_logged
 from .handlers import HandlerCall, HandlerRegistry, shown
+from .read_pauses import ReadPauses
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +44,7 @@ class EventQueue:
         self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
-        self._callers = 0  # how many callers wait for the server
-        self._progress = asyncio.Event()
+        self.pauses: Final = ReadPauses()
 
     # ---- received events
 
@@ -61,7 +59,7 @@ class EventQueue:
         self._waiting.append((invocation.target, arguments, weight))
         self._size += weight
         self._start_worker()
-        if self._callers and self._size > self._maximum_size:
+        if self._size > self._maximum_size and not self.pauses.are_allowed:
             raise ConnectionClosed(
                 f"More than {self._maximum_size} bytes of events wait for their handlers while a "
                 "call waits for its answer (with_maximum_waiting_events_size)."
@@ -69,24 +67,8 @@ class EventQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether reading has to pause until ``wait_for_room`` returns."""
-        return self._size > _HIGH_WATER and not self._callers
-
-    async def wait_for_room(self) -> None:
-        """Returns when handlers have made room in the queue, or a caller waits for the server."""
-        while self.is_full:
-            self._progress.clear()
-            await self._progress.wait()
-
-    @contextmanager
-    def reading_kept_on(self) -> Iterator[None]:
-        """Keeps reading active inside this context, in which a caller waits for the server."""
-        self._callers += 1
-        self._progress.set()
-        try:
-            yield
-        finally:
-            self._callers -= 1
+        """Whether reading has to pause."""
+        return self._size > _HIGH_WATER and self.pauses.are_allowed
 
     # ---- the end
 
@@ -95,7 +77,7 @@ class EventQueue:
         self._waiting.clear()
         self._calls.clear()
         self._size = 0
-        self._progress.set()
+        self.pauses.note_room()
         if self._worker is not None and self._worker is not asyncio.current_task():
             self._cancelled = self._worker
             self._worker.cancel()
@@ -153,6 +135,6 @@ class EventQueue:
         while not self._calls and self._waiting:
             self._target, arguments, weight = self._waiting.popleft()
             self._size -= weight
-            self._progress.set()
+            self.pauses.note_room()
             self._calls.extend(self._handlers.calls(self._target, arguments))
         return bool(self._calls)

@@ -22,8 +22,10 @@ from .handlers import Handler, HandlerRegistry
 from .keeper import ConnectionCallbacks, ConnectionKeeper, HubConnectionState
 from .options import HubConnectionOptions
 from .retry import RetryPolicy
+from .streams import HubStream
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 
 _MISSING: Final[Any] = object()  # not None: None in place of a handler is an error
@@ -151,7 +153,7 @@ class HubConnection:
         may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
-        return await self._active("invoke").invoke(target, arguments, result_type)
+        return await self._active("invoke").calls.invoke(target, arguments, result_type)
 
     async def send(self, target: str, *arguments: Any) -> None:
         """Calls a hub method without asking for an answer; returns when the call is queued.
@@ -159,7 +161,30 @@ class HubConnection:
         Raises TypeError, ValueError, NotConnectedError and LocalProtocolError, as ``invoke`` does.
         """
         require_target(target, 'send("SendMessage", value)')
-        await self._active("send").send(target, arguments)
+        await self._active("send").calls.send(target, arguments)
+
+    @overload
+    def stream(self, target: str, *arguments: Any) -> HubStream[Any]: ...
+    @overload
+    def stream(self, target: str, *arguments: Any, item_type: type[Item]) -> HubStream[Item]: ...
+    @overload
+    def stream(self, target: str, *arguments: Any, item_type: Any) -> HubStream[Any]: ...
+    def stream(self, target: str, *arguments: Any, item_type: Any = Any) -> HubStream[Any]:
+        """Returns the stream of a hub method, an async iterator of items of ``item_type``.
+
+        The hub method is called when the iteration begins. With ``item_type=msgspec.Raw`` the items
+        are undecoded bytes. While the program takes no items, the client stops reading from the
+        hub, unless another call or stream waits for the hub.
+
+        The stream is cancelled when it is left before its end: by ``aclose``, by a cancellation
+        while an item is awaited, or when nothing refers to it any more, as after a ``break``.
+
+        Raises TypeError for a target that is not a str or an item type that nothing can be read
+        into, ValueError for an empty target, and NotConnectedError when there is no connection.
+        ``HubStream`` lists what the iteration raises.
+        """
+        require_target(target, 'stream("Counter", 10, item_type=int)')
+        return self._active("stream").calls.stream(target, arguments, item_type)
 
     def _active(self, name: str) -> ClientConnection:
         connection = None if self._keeper is None else self._keeper.connection

@@ -1,7 +1,7 @@
-"""A pending call for tests of the ledger and of the peer that owns one."""
+"""Pending calls for tests of the ledger and of the peer that owns one."""
 
 from protocol.errors import SignalRError
-from protocol.messages import Completion
+from protocol.messages import Completion, StreamBindingFailure, StreamItem
 
 
 class Call:
@@ -15,3 +15,15 @@ class Call:
 
     def fail(self, error: SignalRError) -> None:
         self.ends.append(error)
+
+
+class Stream(Call):
+    """A stream that also records its items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[StreamItem | StreamBindingFailure] = []
+
+    def add(self, item: StreamItem | StreamBindingFailure) -> None:
+        assert not self.ends, "an item after the end"
+        self.items.append(item)

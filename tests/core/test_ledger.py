@@ -1,4 +1,4 @@
-"""CallLedger: every call that was opened ends exactly once (C-6, C-10, C-11, R-3)."""
+"""CallLedger: every call and stream ends exactly once (C-6, C-10, C-11, U-10, R-3)."""
 
 from collections import Counter
 from typing import Final
@@ -10,9 +10,9 @@ from msgspec import Raw
 
 from protocol.errors import ConnectionClosed, LocalProtocolError, ServerTimeoutError
 from protocol.ledger import CallLedger
-from protocol.messages import Completion, StreamItem
+from protocol.messages import Completion, StreamBindingFailure, StreamItem
 
-from .pending_calls import Call
+from .pending_calls import Call, Stream
 
 END: Final = ConnectionClosed("The connection ended.", allow_reconnect=False, summary="ended")
 
@@ -21,6 +21,16 @@ def opened(ledger: CallLedger, invocation_id: str = "1") -> Call:
     call = Call()
     ledger.open(invocation_id, call)
     return call
+
+
+def opened_stream(ledger: CallLedger, invocation_id: str = "1") -> Stream:
+    stream = Stream()
+    ledger.open_stream(invocation_id, stream)
+    return stream
+
+
+def item(invocation_id: str = "1") -> StreamItem:
+    return StreamItem(invocation_id=invocation_id, item=Raw(b"1"))
 
 
 def answer(invocation_id: str = "1") -> Completion:
@@ -63,11 +73,35 @@ def test_a_stream_item_fails_an_ordinary_call() -> None:
     ledger = CallLedger()
     call = opened(ledger)
     for _ in range(2):
-        ledger.settle(StreamItem(invocation_id="1", item=Raw(b"1")))
+        ledger.add_item(item())
     ledger.settle(answer())
     (error,) = call.ends
     assert isinstance(error, LocalProtocolError)
     assert str(error) == "Streaming hub methods must be called as streams, not invoked."
+
+
+def test_a_stream_gets_its_items_and_one_end() -> None:
+    """U-10, C-11: an item after the end, or for an unknown id, has no effect."""
+    ledger = CallLedger()
+    stream, other = opened_stream(ledger, "1"), opened_stream(ledger, "2")
+    unreadable = StreamBindingFailure(invocation_id="1", error="?")
+    ledger.add_item(item("1"))
+    ledger.add_item(unreadable)
+    ledger.settle(answer("1"))
+    ledger.add_item(item("1"))
+    ledger.add_item(item("never opened"))
+    assert (stream.items, stream.ends) == ([item("1"), unreadable], [answer("1")])
+    assert (other.items, other.ends, len(ledger)) == ([], [], 1)
+
+
+def test_a_stream_that_is_forgotten_gets_nothing() -> None:
+    """U-10."""
+    ledger = CallLedger()
+    stream = opened_stream(ledger)
+    assert ledger.forget("1")
+    ledger.add_item(item())
+    ledger.settle(answer())
+    assert (stream.items, stream.ends) == ([], [])
 
 
 def test_a_call_that_is_forgotten_gets_no_answer() -> None:
@@ -87,7 +121,7 @@ def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> No
     end = kind("The connection ended.", allow_reconnect=False, summary="ended")
     end.__cause__ = cause = ValueError()
     ledger = CallLedger()
-    calls = [opened(ledger, str(number)) for number in range(2)]
+    calls = [opened(ledger, "1"), opened_stream(ledger, "2")]
     ledger.fail_all(end)
     errors = [error for call in calls for error in call.ends]
     assert len({id(error) for error in (*errors, end)}) == 3
@@ -110,16 +144,21 @@ class EveryCallEndsOnce(RuleBasedStateMachine):
         self.opened: dict[str, Call] = {}
         self.forgotten: Counter[str] = Counter()
 
-    @rule(target=calls)
-    def open(self) -> str:
+    @rule(target=calls, is_stream=st.booleans())
+    def open(self, is_stream: bool) -> str:
         invocation_id = self.ledger.next_id()
-        self.opened[invocation_id] = opened(self.ledger, invocation_id)
+        open_one = opened_stream if is_stream else opened
+        self.opened[invocation_id] = open_one(self.ledger, invocation_id)
         return invocation_id
 
-    @rule(target=ended, call=consumes(calls), item=st.booleans())
-    def settle(self, call: str, item: bool) -> str:
-        self.ledger.settle(StreamItem(invocation_id=call, item=Raw(b"1")) if item else answer(call))
+    @rule(target=ended, call=consumes(calls))
+    def settle(self, call: str) -> str:
+        self.ledger.settle(answer(call))
         return call
+
+    @rule(call=st.one_of(calls, ended))
+    def add_item(self, call: str) -> None:
+        self.ledger.add_item(item(call))
 
     @rule(target=ended, call=consumes(calls))
     def forget(self, call: str) -> str:

@@ -40,3 +40,18 @@ def joined(*records: Any) -> bytes:
     """Records as they are on the wire: text as it is, the rest as JSON."""
     texts = [record if isinstance(record, str) else json.dumps(record) for record in records]
     return "".join(text + RECORD_SEPARATOR for text in texts).encode()
+
+
+def item(value: Any, id: str = "1") -> dict[str, Any]:
+    """A StreamItem."""
+    return {"type": 2, "invocationId": id, "item": value}
+
+
+def stream_call(target: str, *arguments: Any, id: str = "1", **more: Any) -> dict[str, Any]:
+    """A StreamInvocation."""
+    return {**call(target, *arguments, id=id, **more), "type": 4}
+
+
+def cancel(id: str = "1") -> dict[str, Any]:
+    """A CancelInvocation."""
+    return {"type": 5, "invocationId": id}

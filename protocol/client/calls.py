@@ -1,0 +1,165 @@
+"""The calls of a program over one physical connection: what they send, and how each one ends.
+
+``connection`` passes received answers to the ledger of the peer, which ends the calls. What the
+answers mean is left to ``call`` and ``downloads``.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import UnsetType
+
+from ..aio.transport import Transport
+from ..errors import ConnectionClosed, NotConnectedError
+from ..hub_protocol import HubProtocol
+from ..messages import (
+    CancelInvocation,
+    Completion,
+    HubMessage,
+    Invocation,
+    StreamInvocation,
+    StreamItem,
+)
+from ..peer import HubPeer
+from .call import ClientCall
+from .downloads import Download, DownloadCounts
+from .streams import HubStream
+from .uploads import Uploads, split_arguments, wait_for_uploads
+
+SEND_HIGH_WATER: Final = 1024 * 1024
+"""Bytes waiting to be sent; above it, callers wait."""  # C-21
+
+_UPLOAD_HIGH_WATER: Final = 64 * 1024  # lower, so that calls do not wait long behind uploads
+
+
+class ClientCalls:
+    """Sends calls and their uploads until the connection ends. An ``UploadSender``."""
+
+    def __init__(
+        self,
+        peer: HubPeer,
+        transport: Transport,
+        hub_protocol: HubProtocol,
+        counts: DownloadCounts,
+        send: Callable[[HubMessage], None],
+    ) -> None:
+        self._ledger = peer.calls
+        self._transport = transport
+        self._hub_protocol = hub_protocol
+        self._counts = counts
+        self._pauses = counts.pauses
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._end: ConnectionClosed | None = None
+        self._uploading: set[asyncio.Task[Any]] = set()
+
+    def end(self, end: ConnectionClosed) -> None:
+        """Sends nothing any more, because the connection has ended."""
+        self._end = end
+        for task in self._uploading:
+            task.cancel()
+
+    async def wait_for_uploads(self) -> None:
+        """Waits for the uploads that ``end`` has cancelled, for a limited time."""
+        await wait_for_uploads(self._uploading)
+
+    # ---- calls
+
+    async def invoke(self, target: str, arguments: Sequence[Any], result_type: Any) -> Any:
+        """See HubConnection.invoke."""
+        call = ClientCall(self._hub_protocol, result_type)
+        with self._pauses.kept_off():
+            await self._wait_for_room()
+            invocation_id, uploads = self._send_call(Invocation, target, arguments)
+            self._ledger.open(invocation_id, call)
+            try:
+                return await call.answer
+            except asyncio.CancelledError:
+                self._cancel(invocation_id)
+                raise
+            finally:
+                if uploads is not None:
+                    uploads.cancel()
+                    await wait_for_uploads(uploads.tasks)
+
+    async def send(self, target: str, arguments: Sequence[Any]) -> None:
+        """See HubConnection.send."""
+        with self._pauses.kept_off():
+            await self._wait_for_room()
+        self._send_call(None, target, arguments)
+
+    def stream(self, target: str, arguments: Sequence[Any], item_type: Any) -> HubStream[Any]:
+        """See HubConnection.stream."""
+        download = Download(
+            self._hub_protocol,
+            item_type,
+            self._counts,
+            lambda download: self._cancel(download.invocation_id),
+        )
+        return HubStream(download, lambda: self._open(download, target, arguments), self._loop)
+
+    async def _open(self, download: Download, target: str, arguments: Sequence[Any]) -> None:
+        with self._pauses.kept_off():
+            await self._wait_for_room()
+        if not download.has_ended:  # the stream may have been closed meanwhile
+            download.invocation_id, download.uploads = self._send_call(
+                StreamInvocation, target, arguments
+            )
+            self._ledger.open_stream(download.invocation_id, download)
+
+    async def _wait_for_room(self) -> None:
+        if self._transport.buffered > SEND_HIGH_WATER:
+            await self._transport.drain()
+        if self._end is not None:
+            raise NotConnectedError("The connection is not active.") from self._end
+
+    def _send_call(
+        self,
+        kind: type[Invocation | StreamInvocation] | None,
+        target: str,
+        arguments: Sequence[Any],
+    ) -> tuple[str, Uploads | None]:
+        """Sends a call and starts its uploads. With None as its kind it asks for no answer."""
+        values, sources = split_arguments(arguments)
+        encoded = self._hub_protocol.encode_arguments(values)
+        # As in .NET, the ids of the streams precede that of their call (U-2).
+        stream_ids = tuple(self._ledger.next_id() for _ in sources)
+        invocation_id = "" if kind is None else self._ledger.next_id()
+        self._send(
+            (kind or Invocation)(
+                invocation_id=invocation_id,
+                target=target,
+                arguments=encoded,
+                stream_ids=stream_ids,
+            )
+        )
+        if not sources:
+            return invocation_id, None
+        uploads = Uploads(self, target, tuple(zip(stream_ids, sources, strict=True)))
+        for task in uploads.tasks:
+            self._uploading.add(task)
+            task.add_done_callback(self._uploading.discard)
+        return invocation_id, uploads
+
+    def _cancel(self, invocation_id: str) -> None:
+        if self._ledger.forget(invocation_id) and self._end is None:
+            # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
+            self._send(CancelInvocation(invocation_id=invocation_id))
+
+    # ---- uploads
+
+    def send_item(self, stream_id: str, item: Any) -> bool:
+        """See UploadSender."""
+        encoded = self._hub_protocol.encode_value(item)
+        self._send(StreamItem(invocation_id=stream_id, item=encoded))
+        return self._transport.buffered > _UPLOAD_HIGH_WATER
+
+    async def wait_for_upload_room(self) -> None:
+        """See UploadSender."""
+        await self._transport.drain()
+
+    def end_upload(self, stream_id: str, error: str | UnsetType) -> None:
+        """See UploadSender."""
+        if self._end is None:
+            self._send(Completion(invocation_id=stream_id, error=error))

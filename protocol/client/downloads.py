@@ -1,0 +1,193 @@
+"""The streams that a client receives: their items on the way to the loops that take them.
+
+Counts the bytes of the items that wait, and decides when reading pauses, what an answer of the
+server means for a stream (C-9, C-11), and which stream fails when too many items wait. ``streams``
+has the object that a program iterates over; ``calls`` sends the calls that start and cancel one.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Raw
+
+from ..aio.item_stream import ItemStream
+from ..errors import (
+    ArgumentBindingError,
+    HubException,
+    SignalRError,
+    StreamOverflowError,
+)
+from ..hub_protocol import HubProtocol
+from ..messages import VOID, Completion, StreamBindingFailure, StreamItem
+from .call import type_name
+from .read_pauses import ReadPauses
+from .uploads import Uploads, wait_for_uploads
+
+_ITEM_OVERHEAD: Final = 256  # bytes of memory for an item, in addition to its payload
+_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting items; above it, reading pauses (C-21)
+_UNEXPECTED_RESULT: Final = (
+    "Server provided a result in a completion response to a streamed invocation."
+)
+
+
+class DownloadCounts:
+    """The bytes of items that wait in all streams of one connection.
+
+    While a caller waits for the server, reading does not pause, and up to ``maximum_size`` bytes
+    wait. Beyond it, the stream with the most waiting bytes fails, and the others go on.
+    """
+
+    def __init__(self, pauses: ReadPauses, maximum_size: int) -> None:
+        self.pauses: Final = pauses
+        self._maximum_size = maximum_size
+        self._size = 0
+        self._filled: set[Download] = set()  # those with waiting items
+
+    @property
+    def is_full(self) -> bool:
+        """Whether reading has to pause."""
+        return self._size > _HIGH_WATER and self.pauses.are_allowed
+
+    def add(self, download: "Download", size: int) -> None:
+        """Counts an item of ``download``, which may fail the fullest stream."""
+        self._size += size
+        self._filled.add(download)
+        if self._size > self._maximum_size and not self.pauses.are_allowed:
+            fullest = max(self._filled, key=lambda filled: filled.waiting_size)
+            fullest.overflow(
+                StreamOverflowError(
+                    f"More than {self._maximum_size} bytes of stream items wait to be taken while "
+                    "a call or another stream waits for the server "
+                    "(with_maximum_waiting_events_size)."
+                )
+            )
+
+    def remove(self, download: "Download", size: int) -> None:
+        """Counts items of ``download`` that were taken or dropped."""
+        self._size -= size
+        if not download.waiting_size:
+            self._filled.discard(download)
+        self.pauses.note_room()
+
+
+class Download:
+    """A ``PendingStream`` whose items one loop takes.
+
+    ``cancel`` is called when no more items are wanted before the server has ended the stream.
+    Raises TypeError if no item can be read into ``item_type``.
+    """
+
+    def __init__(
+        self,
+        hub_protocol: HubProtocol,
+        item_type: Any,
+        counts: DownloadCounts,
+        cancel: Callable[["Download"], None],
+    ) -> None:
+        self._item_type = item_type
+        self._read_item = hub_protocol.value_reader(item_type)
+        self._null = hub_protocol.encode_value(None)
+        self._counts = counts
+        self._cancel = cancel
+        self._items: ItemStream[Raw] = ItemStream(sys.maxsize)  # ``counts`` has the limit
+        self._overflow: StreamOverflowError | None = None
+        self.waiting_size = 0
+        """Bytes of the items that wait."""
+        self.invocation_id = ""
+        """The id of its call; empty until the call is sent."""
+        self.uploads: Uploads | None = None
+        """The streams that its call uploads, which end with it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more items are received."""
+        return self._items.has_ended
+
+    # ---- the server's messages
+
+    def add(self, message: StreamItem | StreamBindingFailure) -> None:
+        """See PendingStream."""
+        if type(message) is not StreamItem:
+            self._finish(HubException(self._misfit(message.error)))
+            self._cancel(self)
+            return
+        # A copy, because the payload is a view of all bytes that were received with it.
+        item = message.item.copy()
+        self._items.feed(item)
+        size = _size(item)
+        self.waiting_size += size
+        self._counts.add(self, size)
+
+    def complete(self, completion: Completion) -> None:
+        """See PendingCall. The items that wait are still taken."""
+        if completion.error:
+            self._finish(HubException(completion.error))
+        elif completion.result in (VOID, self._null):
+            self._finish(None)
+        else:
+            self._finish(HubException(_UNEXPECTED_RESULT))
+
+    def fail(self, error: SignalRError) -> None:
+        """See PendingCall. The items that wait are still taken."""
+        self._finish(error)
+
+    def _finish(self, error: SignalRError | None) -> None:
+        self._items.finish(error)
+        if self.uploads is not None:
+            self.uploads.cancel()
+
+    # ---- the loop
+
+    async def next(self) -> Any:
+        """Returns the next item, or waits for one.
+
+        Raises StopAsyncIteration at the end, HubException for an error of the server and for an
+        item that does not fit, and the error that ``fail`` got.
+        """
+        try:
+            if self.waiting_size or self._items.has_ended:
+                item = await anext(self._items)
+            else:
+                with self._counts.pauses.kept_off():
+                    item = await anext(self._items)
+        except StopAsyncIteration:
+            overflow, self._overflow = self._overflow, None
+            if overflow is not None:
+                raise overflow from None
+            raise
+        size = _size(item)
+        self.waiting_size -= size
+        self._counts.remove(self, size)
+        try:
+            return self._read_item(item)
+        except ArgumentBindingError as error:
+            raise HubException(self._misfit(str(error))) from error
+
+    def overflow(self, error: StreamOverflowError) -> None:
+        """Fails the stream at once with ``error``, and drops the items that wait."""
+        self.close()
+        self._overflow = error
+
+    def close(self) -> None:
+        """Drops the items that wait, and cancels the stream unless it has ended."""
+        has_ended = self._items.has_ended
+        self._items.close()
+        size, self.waiting_size = self.waiting_size, 0
+        self._counts.remove(self, size)
+        if not has_ended:
+            self._cancel(self)
+            if self.uploads is not None:
+                self.uploads.cancel()
+
+    async def wait_for_uploads(self) -> None:
+        """Waits until its uploads, which were cancelled, have ended, for a limited time."""
+        if self.uploads is not None:
+            await wait_for_uploads(self.uploads.tasks)
+
+    def _misfit(self, reason: str) -> str:
+        return f"Error trying to deserialize item to {type_name(self._item_type)}. {reason}"
+
+
+def _size(item: Raw) -> int:
+    return _ITEM_OVERHEAD + memoryview(item).nbytes

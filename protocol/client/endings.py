@@ -1,0 +1,54 @@
+"""Why a client's connection ends: the exceptions, with their texts."""
+
+import logging
+
+from ..errors import ConnectionClosed, HandshakeError, ProtocolError, ServerTimeoutError
+from ..messages import Close
+
+logger = logging.getLogger(__name__)
+
+
+def ended_by(error: Exception) -> ConnectionClosed:
+    """Returns why the connection ends after ``error``; logs an error of the client itself."""
+    if isinstance(error, ConnectionClosed):
+        return error
+    if isinstance(error, ProtocolError):
+        end = ConnectionClosed(str(error), summary=error.summary)
+    else:
+        logger.error("Reading from the server failed unexpectedly.", exc_info=error)
+        end = ConnectionClosed(f"Reading failed: {type(error).__name__}")
+    end.__cause__ = error
+    return end
+
+
+def no_answer_within(seconds: float) -> HandshakeError:
+    """The server has not answered the handshake in time."""
+    return HandshakeError(f"The server did not answer the handshake within {seconds:g} seconds.")
+
+
+def lost_during_handshake(error: Exception | None) -> Exception:
+    """The transport was lost before the handshake was done."""
+    if error is None:
+        return HandshakeError("The server disconnected before sending a handshake response")
+    if not isinstance(error, ProtocolError):
+        return error
+    failure = HandshakeError(str(error), summary=error.summary)
+    failure.__cause__ = error
+    return failure
+
+
+def closed_by(close: Close) -> ConnectionClosed:
+    """The server has sent its Close."""
+    text = summary = "The server closed the connection."
+    if close.error:
+        summary = "The server closed the connection with an error."
+        text = f"The server closed the connection with the following error: {close.error}"
+    return ConnectionClosed(text, close.allow_reconnect, summary=summary)
+
+
+def no_message_within(seconds: float) -> ServerTimeoutError:
+    """The server was silent for too long."""
+    return ServerTimeoutError(
+        f"Server timeout ({seconds * 1000:.2f}ms) elapsed without receiving a message from the "
+        "server."
+    )
