@@ -151,9 +151,11 @@ class ClientCalls:
 
     def send_item(self, stream_id: str, item: Any) -> bool:
         """See UploadSender."""
+        if self._transport.buffered > _UPLOAD_HIGH_WATER:
+            return False
         encoded = self._hub_protocol.encode_value(item)
         self._send(StreamItem(invocation_id=stream_id, item=encoded))
-        return self._transport.buffered > _UPLOAD_HIGH_WATER
+        return True
 
     async def wait_for_upload_room(self) -> None:
         """See UploadSender."""

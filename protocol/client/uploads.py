@@ -25,7 +25,7 @@ class UploadSender(Protocol):
     """Sends the messages of upload streams."""
 
     def send_item(self, stream_id: str, item: Any) -> bool:
-        """Sends an item. Returns whether the next one has to wait for ``wait_for_room``.
+        """Sends an item and returns True, or returns False if there is no room for it.
 
         Raises LocalProtocolError if the item cannot be written.
         """

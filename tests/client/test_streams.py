@@ -266,7 +266,7 @@ async def leave_by_timeout(connection: HubConnection) -> None:
 
 
 async def leave_in_a_generator(connection: HubConnection) -> None:
-    async def doubled() -> AsyncGenerator[int]:
+    async def doubled() -> AsyncGenerator[int, None]:
         async for value in connection.stream("X", item_type=int):
             yield value * 2
 

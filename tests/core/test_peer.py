@@ -509,8 +509,10 @@ class Conversation(RuleBasedStateMachine):
         for message in it.receive_data(stream[:cut], 0.0):
             if type(message) is Invocation:
                 self.asked[role].append(message.invocation_id)
-            elif isinstance(message, Completion | StreamItem):
+            elif type(message) is Completion:
                 it.calls.settle(message)
+            elif type(message) is StreamItem:
+                it.calls.add_item(message)
 
     @rule(role=ROLES)
     def end(self, role: Role) -> None:

@@ -106,6 +106,7 @@ PUBLIC_NAMES: Final = frozenset(
         "HubConnection",
         "HubConnectionBuilder",
         "HubConnectionState",
+        "HubStream",
         "RetryContext",
         "RetryPolicy",
         # hub protocols
@@ -155,6 +156,7 @@ PUBLIC_NAMES: Final = frozenset(
         "RemoteProtocolError",
         "ServerTimeoutError",
         "SignalRError",
+        "StreamOverflowError",
         "TranscodingError",
         "TransportViolationError",
         # numbers as narrow as .NET's
