@@ -29,7 +29,7 @@ class HubConnectionOptions:
     maximum_waiting_events_size: int = 64 * 1024 * 1024
     """The connection ends when more bytes of events wait for their handlers while a call or a loop
     over a stream waits for the server. A stream fails when more bytes of items wait meanwhile.
-    While nothing waits for the server, reading pauses at 1 MiB of waiting events or items."""  # C-21
+    While nothing waits for it, reading pauses at 1 MiB of waiting events or items."""  # C-21
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -141,8 +141,9 @@ class HubConnectionBuilder:
         """Sets how many bytes of events may wait for their handlers during an ``invoke``.
 
         The answer arrives behind the events, so these are read and kept. If more bytes wait, the
-        connection ends, and reconnects if it is configured to. The default is 64 MiB. While no call
-        waits, reading pauses at 1 MiB of events instead.
+        connection ends, and reconnects if it is configured to. It is also the limit for the items
+        of streams, beyond which the fullest stream fails. The default is 64 MiB. While no call and
+        no loop over a stream waits, reading pauses at 1 MiB of events or items instead.
         """
         return self._with(maximum_waiting_events_size=size)
 
