@@ -1,8 +1,9 @@
 """One connection of our client, and the commands that scenarios give to it."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from protocol import (
@@ -139,8 +140,6 @@ class Connection:
         return {"state": self._hub.state.value, "connectionId": self._hub.connection_id}
 
     async def perform(self, cmd: str, fields: Event) -> Any:
-        if fields.get("uploads"):
-            raise NotBuiltError("uploads")
         if self._refusal is not None:
             raise self._refusal
         if self._is_disposed:  # which ours cannot be: it may be started again
@@ -169,15 +168,28 @@ class Connection:
                 case "invoke":
                     expected = fields.get("result")
                     value = await self._hub.invoke(
-                        fields["target"], *fields.get("args", ()), result_type=type_of(expected)
+                        fields["target"], *_arguments(fields), result_type=type_of(expected)
                     )
                     return None if expected is None else shown(value)
                 case "send":
-                    return await self._hub.send(fields["target"], *fields.get("args", ()))
+                    return await self._hub.send(fields["target"], *_arguments(fields))
                 case "stream":
-                    raise NotBuiltError("streams")
+                    return await self._take_stream(fields)
                 case _:
                     raise NotBuiltError(cmd)
+
+    async def _take_stream(self, fields: Event) -> Any:
+        stream = self._hub.stream(
+            fields["target"], *_arguments(fields), item_type=type_of(fields.get("result"))
+        )
+        count = 0
+        async with contextlib.aclosing(stream):
+            async for value in stream:
+                self._event("item", key=fields.get("key"), item=shown(value))
+                count += 1
+                if count == fields.get("cancelAfter"):
+                    raise asyncio.CancelledError("The operation was canceled.")
+        return {"count": count}
 
     def _add_handler(self, fields: Event) -> None:
         if "returns" in fields:
@@ -202,6 +214,24 @@ class Connection:
             self._hub.off(*self._handlers[fields["key"]])
         else:
             self._hub.off(fields["method"])
+
+
+def _arguments(fields: Event) -> list[Any]:
+    """The arguments of a call, with each upload at its place, or else at the end."""
+    arguments = list(fields.get("args", ()))
+    for upload in fields.get("uploads", ()):
+        arguments.insert(upload.get("at", len(arguments)), _uploaded(upload))
+    return arguments
+
+
+async def _uploaded(upload: Event) -> AsyncIterator[Any]:
+    for item in upload["items"]:
+        await asyncio.sleep(upload.get("pauseMs", 0) / 1000)
+        yield item
+    if "fail" in upload:
+        raise RuntimeError(upload["fail"])
+    if upload.get("cancel"):
+        raise asyncio.CancelledError
 
 
 class _LogEvents(logging.Handler):

@@ -8,10 +8,13 @@ a command asks for that is not built is noted in ``missing``, and the command fa
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from .connection import Connection, Event, NotBuiltError
 from .dotnet_values import described
+
+
+_FEATURES: Final = ("pings", "reconnect", "newtonsoft", "messagepack", "uploads")
 
 
 class ClientError(Exception):
@@ -47,7 +50,7 @@ class Session:
         self.info: Event = {
             "client": "python",
             "runtime": "python",
-            "features": _Features(self, ("pings", "reconnect", "newtonsoft", "messagepack")),
+            "features": _Features(self, _FEATURES),
         }
         self.events: list[Event] = []
         self.missing: set[str] = set()
@@ -84,7 +87,7 @@ class Session:
         except NotBuiltError as error:
             self.missing.add(str(error))
             reply |= {"ok": False, "error": described(error)}
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             reply |= {"ok": False, "error": described(error)}
         reply["ms"] = round((time.monotonic() - began) * 1000)
         self.say(reply)
