@@ -214,6 +214,10 @@ CASES |= {
         split_arguments,
         lambda n: b"[[" + b",".join([b"[" * 30 + b"]" * 30] * (n // 61)) + b"]]",
     ),
+    "arguments in depth, in MessagePack": (
+        lambda data: split_arguments(data, protocol_name="messagepack"),
+        lambda n: b"\x91" + _array(b"\x91" * 29 + b"\x90", n // 30),
+    ),
     "arguments without a text": (
         split_arguments,
         lambda n: b'["\\ud800",[' + b"[]," * (n // 3) + b"1]]",

@@ -153,22 +153,30 @@ def is_deeper(data: bytes, limit: int = MAXIMUM_DEPTH) -> bool:
     """Whether containers in the one whole value ``data`` nest more than ``limit`` deep."""
     if len(data) <= limit or _possible_containers(data) <= limit:
         return False
-    open_counts: list[int] = []  # for each open container, how many of its values are still to come
-    position = 0
-    while position < len(data):
-        while open_counts and not open_counts[-1]:
-            open_counts.pop()
-        if open_counts:
-            open_counts[-1] -= 1
-        kind = _VALUES[data[position]]
-        if kind:
-            count, position = scan_header(data, position, kind)
-            if count:
-                open_counts.append(count * kind)
-                if len(open_counts) > limit:
-                    return True
+    fixed, kinds = _FIXED, _VALUES  # locals, because the loop runs for each value in ``data``
+    outer: list[int] = []  # for each container around the current one, its values still to come
+    pending = 1  # values still to come in the current container
+    position, size = 0, len(data)
+    while position < size:
+        while not pending:
+            pending = outer.pop()
+        pending -= 1
+        code = data[position]
+        kind = kinds[code]
+        if not kind:
+            position += fixed[code]
+            if not fixed[code]:
+                position = scan_value(data, position)
+            continue
+        if fixed[code]:
+            count, position = code & 0x0F, position + 1
         else:
-            position = scan_value(data, position)
+            count, position = scan_header(data, position, kind)
+        if count:
+            if len(outer) == limit:
+                return True
+            outer.append(pending)
+            pending = count * kind
     return False
 
 

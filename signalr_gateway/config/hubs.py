@@ -32,6 +32,7 @@ class HubArguments(TypedDict):
     maximum_message_size: int | None
     invoke_timeout: float
     redirects: Sequence[str]
+    maximum_event_size: int | None
 
 
 def hub_arguments(table: HubTable, place: Place) -> HubArguments:
@@ -47,6 +48,7 @@ def hub_arguments(table: HubTable, place: Place) -> HubArguments:
         "maximum_message_size": no_limit(table.maximum_message_size),
         "invoke_timeout": table.invoke_timeout,
         "redirects": table.redirects,
+        "maximum_event_size": no_limit(table.maximum_event_size),
     }
 
 

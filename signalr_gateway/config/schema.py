@@ -32,7 +32,11 @@ from ..orchestration.option_types import (
     Unlimited,
     option,
 )
-from ..orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT, DEFAULT_MAXIMUM_MESSAGE_SIZE
+from ..orchestration.orchestrator import (
+    DEFAULT_INVOKE_TIMEOUT,
+    DEFAULT_MAXIMUM_EVENT_SIZE,
+    DEFAULT_MAXIMUM_MESSAGE_SIZE,
+)
 from ..orchestration.route import HubRouteInfo
 
 HubProtocolName = Literal["json", "messagepack"]
@@ -178,6 +182,10 @@ class HubTable(Struct, frozen=True, kw_only=True):
     maximum_message_size: Annotated[
         Bytes | Unlimited, option("Largest invocation that the hub accepts.")
     ] = DEFAULT_MAXIMUM_MESSAGE_SIZE
+    maximum_event_size: Annotated[
+        Bytes | Unlimited,
+        option("Largest arguments of an event of the hub; a larger event is not forwarded."),
+    ] = DEFAULT_MAXIMUM_EVENT_SIZE
     invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
         DEFAULT_INVOKE_TIMEOUT
     )

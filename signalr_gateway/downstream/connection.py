@@ -33,6 +33,10 @@ CONNECT_WAIT = 5.0
 DRAINING = "The gateway is shutting down."
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
+_JSON_BYTES = 8
+"""How many bytes of JSON may become one byte of another hub protocol.
+
+Without white space, JSON has up to six times the bytes of the same values in MessagePack."""
 
 OnEvent = Callable[[str, str, Payload], Awaitable[None]]
 """Called with api, target and arguments of each event, in the order of the hub's events (GW-24).
@@ -131,6 +135,17 @@ class Downstream:
     @property
     def status(self) -> HubStatus:
         return self._status
+
+    @property
+    def maximum_body_size(self) -> int | None:
+        """The most bytes of JSON that can be an invocation which the hub accepts; None: no limit.
+
+        For a MessagePack hub this is an estimate: the invocation itself is measured as well.
+        """
+        limit = self._hub.maximum_message_size
+        if limit is None:
+            return None
+        return limit if self._protocol_name == "json" else limit * _JSON_BYTES
 
     def start(self) -> None:
         """Begin to connect and return at once, so that the gateway serves while hubs are down."""

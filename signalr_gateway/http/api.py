@@ -117,10 +117,14 @@ class HttpApi:
         method = require_invoke_method(route)
         _require_method(request, "POST")
         _require_json(request)
-        limit = route.maximum_body_size or self._limits.maximum_body_size
-        body = await _read_body(request, limit, self._limits.body_timeout)
-        arguments = split_arguments(body, self._limits.maximum_depth)
         downstream = self._downstreams[route.api]
+        limit = route.maximum_body_size or self._limits.maximum_body_size
+        too_large = _too_large(limit)
+        hub_limit = downstream.maximum_body_size
+        if hub_limit is not None and hub_limit < limit:
+            limit, too_large = hub_limit, _too_large_for_hub(hub_limit, route.api)
+        body = await _read_body(request, limit, too_large, self._limits.body_timeout)
+        arguments = split_arguments(body, self._limits.maximum_depth)
         return _result_response(await downstream.invoke(method, arguments, route.invoke_timeout))
 
     # --- the GETs --------------------------------------------------------------------------
@@ -215,8 +219,8 @@ def _awaits_permission(request: web.Request) -> bool:
     return expect.lower() == "100-continue" and not request.content.is_eof()
 
 
-async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
-    """Read the whole body, of at most `limit` bytes. Raises `Refusal`.
+async def _read_body(request: web.Request, limit: int, too_large: Refusal, seconds: float) -> bytes:
+    """Read the whole body. Raises `too_large` if it has more than `limit` bytes, or `Refusal`.
 
     The timeout, in seconds, limits the whole body, so that a caller that sends one byte at a time
     cannot keep its handler busy. The timeout also ends a request with a malformed chunk, because
@@ -224,11 +228,11 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     """
     content, size = request.content, request.content_length
     if size is not None and size > limit:
-        raise _too_large(limit)
+        raise too_large
     if content.is_eof():  # the body has arrived with the head
         whole = content.read_nowait()
         if len(whole) > limit:
-            raise _too_large(limit)
+            raise too_large
         return whole
     if _awaits_permission(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -239,7 +243,7 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
             while chunk := await content.readany():
                 body += chunk
                 if len(body) > limit:
-                    raise _too_large(limit)
+                    raise too_large
     except TimeoutError as exc:
         detail = f"The body did not arrive within {seconds:g} seconds."
         raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
@@ -248,6 +252,14 @@ async def _read_body(request: web.Request, limit: int, seconds: float) -> bytes:
 
 def _too_large(limit: int) -> Refusal:
     return Refusal(ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed.")
+
+
+def _too_large_for_hub(limit: int, api: str) -> Refusal:
+    return Refusal(
+        ProblemCode.INVOCATION_TOO_LARGE,
+        f"The body has more than {limit} bytes, which is too large for hub '{api}'; the option"
+        " maximum_message_size of the hub sets this.",
+    )
 
 
 def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # so that an orchestration can be read without importing the 
 
 DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts by default
 DEFAULT_INVOKE_TIMEOUT = 30.0
+DEFAULT_MAXIMUM_EVENT_SIZE = 1024 * 1024
 
 _SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
 
@@ -63,6 +64,8 @@ class DownstreamHub:
     """Seconds that a call waits for the hub's completion (GW-9)."""
     redirects: Sequence[str] = ()
     """Origins of other servers to which the hub may redirect the gateway."""
+    maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE
+    """Bytes of the arguments of an event. A larger event is not forwarded (GW-24)."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
 
 
@@ -126,21 +129,30 @@ class Orchestrator:
         maximum_message_size: int | None = DEFAULT_MAXIMUM_MESSAGE_SIZE,
         invoke_timeout: float = DEFAULT_INVOKE_TIMEOUT,
         redirects: Sequence[str] = (),
+        maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE,
     ) -> HubBuilder:
         """Register the hub `api` and return the builder that takes its routes.
 
         `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
         If `receive_key` is None, clients of the gateway hub need no key for this hub.
-        `maximum_message_size` is in bytes, None for no limit; `invoke_timeout` is in seconds.
-        `redirects` are the origins of other servers, such as ``https://hub2.example``, to which the
-        hub may redirect. The builder has these and the size set. Raises `OrchestrationError`.
+        `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event;
+        both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
+        origins of other servers, such as ``https://hub2.example``, to which the hub may redirect.
+        The builder has these and `maximum_message_size` set. Raises `OrchestrationError`.
         """  # GW-18
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
-        _check_hub(api, build_hub_connection, receive_key, maximum_message_size, invoke_timeout)
+        _check_hub(api, build_hub_connection, receive_key, invoke_timeout)
+        for name, size in (
+            ("maximum_message_size", maximum_message_size),
+            ("maximum_event_size", maximum_event_size),
+        ):
+            if size is not None and not is_positive(size, int):
+                problem = "must be a positive number of bytes, or None"
+                raise OrchestrationError(problem, hub=api, field=name)
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
             api=api,
@@ -149,6 +161,7 @@ class Orchestrator:
             maximum_message_size=maximum_message_size,
             invoke_timeout=invoke_timeout,
             redirects=_checked_redirects(api, redirects),
+            maximum_event_size=maximum_event_size,
             routes=MappingProxyType(routes),
         )
         self._hubs[api] = hub
@@ -219,7 +232,6 @@ def _check_hub(
     api: str,
     build_hub_connection: object,
     receive_key: object,
-    maximum_message_size: object,
     invoke_timeout: object,
 ) -> None:
     def problems() -> Iterator[tuple[str, str]]:
@@ -227,8 +239,6 @@ def _check_hub(
             yield "build_hub_connection", "must be a function that takes a HubConnectionBuilder"
         if receive_key is not None and not is_name(receive_key):
             yield "receive_key", "must be non-empty text, or None when no key is needed"
-        if maximum_message_size is not None and not is_positive(maximum_message_size, int):
-            yield "maximum_message_size", "must be a positive number of bytes, or None"
         if not is_positive(invoke_timeout, int, float):
             yield "invoke_timeout", "must be a positive number of seconds"
 

@@ -70,7 +70,9 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An event that is not forwarded, because its arguments do not fit or nest too deeply (GW-6).
+    """An event that is not forwarded, because its arguments do not fit (GW-6, GW-24).
+
+    They are not of the declared types, too large, or nested too deeply.
 
     `reason` contains names of types and counts, but nothing of the payload.
     """
@@ -126,6 +128,10 @@ class Relay:
         rule = self._rules[api].get(target)
         if rule is None:
             return Unrouted(target)
+        size = memoryview(arguments.form(arguments.origin)).nbytes
+        limit = self._hubs[api].maximum_event_size
+        if limit is not None and size > limit:  # before anything that takes time per byte
+            return Misfit(target, f"{size} bytes are more than maximum_event_size, {limit} bytes")
         if rule.parameters is not None:
             reason = misfit(rule.parameters, arguments)
             if reason is not None:

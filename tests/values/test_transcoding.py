@@ -1,6 +1,8 @@
 """Any payload of one hub protocol is converted to the other; the vectors list single values."""
 
 import base64
+import contextlib
+import gc
 import json
 import math
 import struct
@@ -137,6 +139,33 @@ def test_numbers_that_are_not_finite(value: float) -> None:
     """J-16: as if a hub sent it over JSON."""
     with pytest.raises(TranscodingError, match="has no JSON form"):
         messagepack_to_json(msgspec.msgpack.encode([value]))
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+@pytest.mark.parametrize(
+    "text", [b"[1]", b'["\\ud800"]', b"[1", b"[" * 20_000], ids=["fast", "slow", "bad", "deep"]
+)
+def test_the_garbage_collection_is_as_before(text: bytes, is_enabled: bool) -> None:
+    """It pauses while JSON is transcoded, and continues unless the program has disabled it."""
+    was_enabled = gc.isenabled()
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        with contextlib.suppress(TranscodingError):
+            json_to_messagepack(text)
+        assert gc.isenabled() is is_enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+
+
+def test_nested_arrays_cause_no_collections() -> None:
+    """Their number would make the time of a large payload more than twice as long."""
+    collections = []
+    gc.callbacks.append(lambda phase, _: collections.append(phase))
+    try:
+        json_to_messagepack(b"[" + b",".join([b"[[[]]]"] * 5000) + b"]")
+    finally:
+        gc.callbacks.pop()
+    assert not collections
 
 
 @given(PLAIN_VALUES)

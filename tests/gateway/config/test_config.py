@@ -43,6 +43,7 @@ slow_client_policy = "DROP"
 url = "http://localhost:53353/ChatHub"
 receive_key = "2f85"
 maximum_message_size = 65536
+maximum_event_size = 99
 invoke_timeout = 7
 
 [hubs.ChatService.routes.Room]
@@ -68,6 +69,7 @@ examples = [["text"], [{ name = "John" }, 1]]
 [hubs."other hub"]
 url = "wss://127.0.0.1:9/hub"
 maximum_message_size = "unlimited"
+maximum_event_size = "unlimited"
 
 [hubs."other hub".routes."a/b"]
 invoke_method = "I"
@@ -91,7 +93,12 @@ def build(builder: HubConnectionBuilder) -> HubConnection:
 def the_same_in_python() -> Orchestrator:
     orchestrator = Orchestrator()
     orchestrator.add_hub(
-        "ChatService", build, receive_key="2f85", maximum_message_size=65536, invoke_timeout=7
+        "ChatService",
+        build,
+        receive_key="2f85",
+        maximum_message_size=65536,
+        invoke_timeout=7,
+        maximum_event_size=99,
     ).add_route(
         "Room",
         HubRouteInfo(
@@ -118,7 +125,7 @@ def the_same_in_python() -> Orchestrator:
             summary="Comes back",
             examples=[["text"], [{"name": "John"}, 1]],
         ),
-    ).add_hub("other hub", build, maximum_message_size=None).add_route(
+    ).add_hub("other hub", build, maximum_message_size=None, maximum_event_size=None).add_route(
         "a/b", HubRouteInfo(invoke_method="I")
     )
     return orchestrator
@@ -137,6 +144,7 @@ def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
             other.maximum_message_size,
             other.invoke_timeout,
         )
+        assert hub.maximum_event_size == other.maximum_event_size
     assert config.orchestrator.start_gateway_hub is False
     assert config.orchestrator.gateway_hub_path == "/GatewayHub"
     assert config.listen == Listen(
@@ -173,6 +181,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.orchestrator.gateway_hub_path == "/gatewayhub"
     (hub,) = config.orchestrator.hubs.values()
     assert (hub.receive_key, hub.maximum_message_size, hub.invoke_timeout) == (None, 32768, 30)
+    assert hub.maximum_event_size == 1048576
     assert dict(hub.routes) == {}
 
 

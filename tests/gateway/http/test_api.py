@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from protocol import JsonHubProtocol, MessagePackHubProtocol
+from protocol.hub_protocol import HubProtocol
 from signalr_gateway.http.addresses import path_segments
 from signalr_gateway.http.api import is_json
 from signalr_gateway.orchestration.limits import Limits
@@ -315,11 +317,42 @@ async def test_an_invocation_over_what_the_hub_accepts(hub: RunningHub) -> None:
     async with running_gateway(
         lambda o: sample_routes(o, hub.url, maximum_message_size=300)
     ) as gateway:
-        answer = await gateway.post("sample/echo", b'["' + b"x" * 400 + b'"]')
-        assert (answer.status, answer.problem["code"]) == (413, "invocation-too-large")
-        assert "maximum_message_size" in answer.problem["detail"]
+        for size in (290, 400):  # the body alone is too large, or only the message around it
+            answer = await gateway.post("sample/echo", b'["' + b"x" * size + b'"]')
+            assert (answer.status, answer.problem["code"]) == (413, "invocation-too-large")
+            assert "maximum_message_size" in answer.problem["detail"]
         assert hub.calls == []
         assert (await gateway.post("sample/echo", b"[1]")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("hub_protocol", "limit"), [(JsonHubProtocol(), 300), (MessagePackHubProtocol(), 2400)]
+)
+async def test_a_body_too_large_for_the_hub_is_not_read(
+    hub: RunningHub, hub_protocol: HubProtocol, limit: int
+) -> None:
+    """GW-9: the head alone decides, or the first byte over the limit. JSON may become shorter when
+    it is written in MessagePack."""
+
+    def routes(orchestrator: Orchestrator) -> None:
+        build = connecting_to(hub.url, hub_protocol)
+        info = HubRouteInfo(invoke_method="Echo")
+        orchestrator.add_hub("sample", build, maximum_message_size=300).add_route("echo", info)
+
+    async with running_gateway(routes) as gateway:
+        address = urlsplit(gateway.url)
+        for head, body in (
+            (f"Content-Length: {limit + 1}", b""),
+            ("Transfer-Encoding: chunked", b"%x\r\n%b" % (limit + 10, b" " * (limit + 1))),
+        ):
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            call = "POST /api/Gateway/hub/sample/echo HTTP/1.1\r\nHost: h"
+            writer.write(f"{call}\r\n{head}\r\n\r\n".encode() + body)
+            head_of_answer = await reader.readuntil(b"\r\n\r\n")
+            assert head_of_answer.startswith(b"HTTP/1.1 413 ")
+            writer.close()
+        answer = await gateway.post("sample/echo", b"[1" + b" " * (limit - 3) + b"]")
+        assert (answer.status, answer.body) == (200, b"1")
 
 
 async def test_a_broken_chunked_body_is_the_callers_fault(gateway: RunningGateway) -> None:

@@ -166,6 +166,8 @@ def test_keys_are_non_empty_text(key: Any) -> None:
         ("maximum_message_size", {"maximum_message_size": 0}),
         ("maximum_message_size", {"maximum_message_size": 1.5}),
         ("maximum_message_size", {"maximum_message_size": True}),
+        ("maximum_event_size", {"maximum_event_size": 0}),
+        ("maximum_event_size", {"maximum_event_size": "1"}),
         ("invoke_timeout", {"invoke_timeout": 0}),
         ("invoke_timeout", {"invoke_timeout": float("inf")}),
         ("invoke_timeout", {"invoke_timeout": 10**309}),

@@ -143,6 +143,23 @@ def test_an_event_too_deep_for_clients_is_not_forwarded() -> None:
         assert outcome == Misfit("R", "nests deeper than 62 levels")
 
 
+@pytest.mark.parametrize("hub_protocol", ["json", "messagepack"])
+def test_an_event_over_the_limit_of_its_hub_is_not_forwarded(hub_protocol: str) -> None:
+    """GW-24: before it is split, checked or transcoded; the limit counts the bytes as received."""
+    orchestrator = Orchestrator()
+    for api, limit in (("small", 5), ("any", None)):
+        orchestrator.add_hub(api, never_built, maximum_event_size=limit).add_route("r", receives())
+    relay = Relay(orchestrator.hubs)
+    exact = b"[123]" if hub_protocol == "json" else b"\x94\x01\x02\x03\x04"
+    over = b"[1234]" if hub_protocol == "json" else b"\x95\x01\x02\x03\x04\x05"
+    payload = Payload({hub_protocol: Raw(exact)})
+    assert isinstance(relay.route_event("small", "R", payload), Delivery)
+    payload = Payload({hub_protocol: Raw(over)})
+    refused = Misfit("R", "6 bytes are more than maximum_event_size, 5 bytes")
+    assert relay.route_event("small", "R", payload) == refused
+    assert isinstance(relay.route_event("any", "R", payload), Delivery)
+
+
 def test_events_of_a_messagepack_hub() -> None:
     """GW-6, GW-14: checked as the JSON they become, passed on as they came."""
     route = HubRouteInfo(receive_method="R", receive_parameter_types=[str, bytes])
