@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .server.clients import HubCallerClients as HubCallerClients
     from .server.clients import HubClients as HubClients
     from .server.clients import HubContext as HubContext
+    from .server.clients import SingleClientProxy as SingleClientProxy
     from .server.connection_context import HubConnectionContext as HubConnectionContext
     from .server.context import HttpRequestData as HttpRequestData
     from .server.context import HubCallerContext as HubCallerContext
@@ -118,6 +119,7 @@ _HOMES = {
         "HubCallerClients",
         "HubClients",
         "HubContext",
+        "SingleClientProxy",
     ),
     ".server.connection_context": ("HubConnectionContext",),
     ".server.context": ("HttpRequestData", "HubCallerContext", "Principal"),

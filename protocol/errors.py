@@ -127,6 +127,8 @@ class HandshakeError(SignalRError):
 class NotConnectedError(SignalRError):
     """There is no open connection; nothing was sent."""
 
+    exception_name: ClassVar[str] = "IOException"  # CR-5
+
 
 class StreamOverflowError(SignalRError):
     """Too many items of a stream wait to be taken. The client has cancelled the stream."""
@@ -138,6 +140,8 @@ class ConnectionClosed(SignalRError):
     ``allow_reconnect`` is False if the client must not reconnect, because the server's Close does
     not allow it or because the connection was stopped.
     """  # L-5
+
+    exception_name: ClassVar[str] = "IOException"  # CR-5
 
     def __init__(
         self, message: str, allow_reconnect: bool = True, *, summary: str | None = None

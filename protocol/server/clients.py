@@ -3,13 +3,16 @@
 Used by hub methods and by code outside of hubs. ``lifetime`` does the sending.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
-from ..errors import LocalProtocolError
+from ..errors import HubException, LocalProtocolError
 from ..option_checks import names_of, require_name, require_target
 from .lifetime import HubLifetimeManager
+
+Result = TypeVar("Result")
 
 
 class ClientProxy:
@@ -35,6 +38,80 @@ class ClientProxy:
         await self._send(target, arguments)
 
 
+class CallScope(Protocol):
+    """What a client result means for the call of a hub that waits for it."""
+
+    def enter_wait(self, clients: "HubCallerClients") -> None:
+        """Called before the call that ``clients`` was made for waits for a client result.
+
+        Raises an exception if this call must not wait for one.
+        """
+
+
+class SingleClientProxy(ClientProxy):
+    """One client, which can also be asked for a result."""
+
+    __slots__ = ("_before_wait", "_connection_id", "_lifetime")
+
+    def __init__(
+        self,
+        lifetime: HubLifetimeManager,
+        connection_id: str,
+        before_wait: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(partial(lifetime.send_connections, (connection_id,)))
+        self._lifetime = lifetime
+        self._connection_id = connection_id
+        self._before_wait = before_wait
+
+    @overload
+    async def invoke(self, target: str, *arguments: Any, timeout: float | None = None) -> Any: ...
+    @overload
+    async def invoke(
+        self,
+        target: str,
+        *arguments: Any,
+        result_type: type[Result],
+        timeout: float | None = None,
+    ) -> Result: ...
+    @overload
+    async def invoke(
+        self, target: str, *arguments: Any, result_type: Any, timeout: float | None = None
+    ) -> Any: ...
+    async def invoke(
+        self,
+        target: str,
+        *arguments: Any,
+        result_type: Any = Any,
+        timeout: float | None = None,
+    ) -> Any:
+        """Calls the handler of ``target`` on the client and waits for its result.
+
+        The result is converted to ``result_type``. ``timeout`` is in seconds; without it the call
+        waits as long as the connection of the client lives. Some clients never answer. The hub
+        method that waits no longer counts as one of the methods that run at the same time for its
+        connection, so that the client can call other methods before it answers.
+
+        Raises HubException when the client answers with an error or with another type, or not
+        within ``timeout``, NotConnectedError when there is no such connection, ConnectionClosed
+        when the connection ends before its answer, and LocalProtocolError in ``on_connected`` and
+        when an argument cannot be written.
+        """  # CR-5, CR-6, CR-9, P-4
+        require_target(target, 'invoke("Ask", value)')
+        if self._before_wait is not None:
+            self._before_wait()
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                return await self._lifetime.invoke_connection(
+                    self._connection_id, target, arguments, result_type
+                )
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise HubException("Invocation canceled by the server.") from None
+
+
 class HubClients:
     """Selects among all clients of the hub class.
 
@@ -57,9 +134,10 @@ class HubClients:
         excluded = names_of(connection_ids, "connection ids")
         return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(excluded)))
 
-    def client(self, connection_id: str) -> ClientProxy:
+    def client(self, connection_id: str) -> SingleClientProxy:
         """One connection. Sending does nothing if it has ended."""
-        return self.clients((connection_id,))
+        require_name(connection_id, "A connection id")
+        return SingleClientProxy(self._lifetime, connection_id)
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
         """These connections, once each."""
@@ -98,18 +176,32 @@ class HubClients:
 
 
 class HubCallerClients(HubClients):
-    """Selects among all clients, relative to the caller of a hub method."""
+    """Selects among all clients, relative to the caller of a hub method.
 
-    __slots__ = ("_connection_id",)
+    Each call has an instance of its own. ``scope`` is asked before the call waits for a client
+    result.
+    """
 
-    def __init__(self, lifetime: HubLifetimeManager, connection_id: str) -> None:
-        super().__init__(lifetime)
+    __slots__ = ("_connection_id", "_scope")
+
+    def __init__(
+        self, lifetime: HubLifetimeManager, connection_id: str, scope: CallScope | None = None
+    ) -> None:
+        self._lifetime = lifetime  # a call of the base class would cost half of this one
         self._connection_id = connection_id
+        self._scope = scope
 
     @property
-    def caller(self) -> ClientProxy:
+    def caller(self) -> SingleClientProxy:
         """The connection that called the hub method."""
         return self.client(self._connection_id)
+
+    def client(self, connection_id: str) -> SingleClientProxy:
+        """One connection. Sending does nothing if it has ended."""
+        require_name(connection_id, "A connection id")
+        scope = self._scope
+        before_wait = None if scope is None else partial(scope.enter_wait, self)
+        return SingleClientProxy(self._lifetime, connection_id, before_wait)
 
     @property
     def others(self) -> ClientProxy:

@@ -22,6 +22,7 @@ from ..keepalive import KeepAlive
 from ..messages import Close, Ping, ReceivedMessage, Role
 from ..peer import HubPeer
 from ..peer_state import PeerState
+from .clients import CallScope
 from .connection_context import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
@@ -48,7 +49,8 @@ class ClientTimeoutError(RemoteProtocolError):
 class ServerConnection:
     """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
-    ``activate`` returns a new instance of ``hub_class`` for each call on this connection.
+    ``activate`` returns a new instance of ``hub_class`` for each call on this connection, given the
+    scope of the call.
     ``protocols`` are the hub protocols that the client may choose from, by lower-case name.
     """
 
@@ -62,13 +64,14 @@ class ServerConnection:
         methods: HubMethodTable,
         lifetime: HubLifetimeManager,
         hub_class: type[Hub],
-        activate: Callable[[], Hub],
+        activate: Callable[[CallScope | None], Hub],
     ) -> None:
         self.connection = connection
         self._transport = transport
         self._options = options
         self._methods = methods
         self._events = HubEvents(connection, lifetime, hub_class, activate)
+        self._lifetime = lifetime
         self._activate = activate
         self._loop = loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()  # of all tasks that run the hub's code
@@ -85,6 +88,7 @@ class ServerConnection:
             self._pump,
             self._peer.keep_alive,
             slots=options.maximum_parallel_invocations_per_client,
+            maximum_without_slot=options.maximum_client_results_per_connection,
             context=self._context,
             fail=self._fail,
         )
@@ -158,6 +162,7 @@ class ServerConnection:
             self.connection.connection_aborted.set()
             self._pump.feed_end()
             self._dispatcher.advance()
+            self.connection.fail_results()  # after the answers that were received before
 
     def _receive_handshake(self, data: bytes) -> None:
         """Answers the handshake, and starts the task that calls OnConnected (H-14, L-1, L-2)."""
@@ -187,7 +192,9 @@ class ServerConnection:
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
         detailed = self._options.enable_detailed_errors
-        invoker = HubInvoker(self.connection, hub_protocol, methods, self._activate, detailed)
+        invoker = HubInvoker(
+            self.connection, hub_protocol, methods, self._lifetime, self._activate, detailed
+        )
         self._dispatcher.start(invoker)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:

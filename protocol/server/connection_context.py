@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..aio.transport import Transport, TransportLimits
 from ..errors import SignalRError
 from ..hub_protocol import HubProtocol, SerializedHubMessage
-from ..messages import Close, HubMessage
+from ..messages import Close, Completion, HubMessage
 from .context import HttpRequestData, HubCallerContext, Principal
 from .options import HubOptions, SlowClientPolicy
 
@@ -45,6 +45,8 @@ class HubConnectionContext(HubCallerContext):
         self.on_end: Callable[[], None] = lambda: None
         """Called once, when ``ending`` has been set."""
         self.options = options
+        self.results: dict[str, asyncio.Future[Completion | None]] = {}
+        """The answers that this client owes, by invocation id; None for an end without answer."""
         self._transport = transport
         self._write = transport.write
         self.is_congested = False
@@ -156,11 +158,32 @@ class HubConnectionContext(HubCallerContext):
             logger.warning("Connection %s is cut off: a send timed out.", self.connection_id)
             self.cut(SlowClientError("The client took too long to read."))
 
+    def open_result(self, invocation_id: str) -> asyncio.Future[Completion | None]:
+        """The answer of this client to the call with this id, which the caller has to send.
+
+        None when the connection has ended, or ends before the client answers. The caller removes
+        the entry in ``results`` when it no longer waits.
+        """
+        answer = asyncio.get_running_loop().create_future()
+        if self.ending is not None or self.connection_aborted.is_set():
+            answer.set_result(None)
+        else:
+            self.results[invocation_id] = answer
+        return answer
+
+    def fail_results(self) -> None:
+        """Ends all calls that wait for an answer of this client, because no answer will come."""
+        for answer in self.results.values():
+            if not answer.done():  # a caller that is cancelled in this turn has cancelled it
+                answer.set_result(None)
+        self.results.clear()
+
     def end(self, ending: Ending) -> None:
         """Ends the connection for this reason; only the first reason counts."""
         if self.ending is None:
             self.ending = ending
             self.on_end()
+            self.fail_results()
 
     def cut(self, error: Exception) -> None:
         """Ends the connection without a Close, which would wait behind the buffered bytes."""

@@ -2,16 +2,19 @@
 
 A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
 started when they are needed, and kept. A worker is replaced when a method has changed the context
-variables of its task, or has ignored the cancellation of the task.
+variables of its task, has ignored the cancellation of the task, or has given its slot up (P-4).
 ``aio.pump`` decides the order of messages, and ``invoker`` the answer to a call.
 """
 
 import asyncio
 import contextvars
 from collections.abc import Callable
+from functools import partial
 
 from ..aio.pump import MessagePump
+from ..errors import HubException
 from ..keepalive import KeepAlive
+from .call_slot import CallSlot
 from .connection_context import HubConnectionContext
 from .invoker import Call, HubInvoker
 
@@ -19,6 +22,7 @@ from .invoker import Call, HubInvoker
 class HubDispatcher:
     """Runs the calls that ``pump`` returns, up to ``slots`` of them at a time.
 
+    ``maximum_without_slot`` calls may run besides, which have given up their slots.
     ``context`` is copied for each worker, so that no call sees the context variables of another.
     ``fail`` is called with an unexpected error of a worker, and ends the connection.
     """
@@ -33,9 +37,11 @@ class HubDispatcher:
         "_is_stalled",
         "_keep_alive",
         "_loop",
+        "_maximum_without_slot",
         "_next",
         "_pump",
         "_slots",
+        "_without_slot",
         "workers",
     )
 
@@ -46,6 +52,7 @@ class HubDispatcher:
         keep_alive: KeepAlive,
         *,
         slots: int,
+        maximum_without_slot: int,
         context: contextvars.Context,
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -55,6 +62,8 @@ class HubDispatcher:
         self._pump = pump
         self._keep_alive = keep_alive
         self._slots = slots
+        self._maximum_without_slot = maximum_without_slot
+        self._without_slot = 0  # workers whose call has given up its slot
         self._fail = fail
         self._invoker: HubInvoker | None = None
         self._next: Call | None = None  # waits for a worker; later messages wait behind it
@@ -106,17 +115,31 @@ class HubDispatcher:
         while self._idle:
             if _wake(self._idle.pop()):
                 return
-        if len(self.workers) < self._slots:
-            worker = self._loop.create_task(self._work(), context=self._context.copy())
+        if len(self.workers) - self._without_slot < self._slots:
+            slot = CallSlot(self._give_up_slot)
+            worker = self._loop.create_task(self._work(slot), context=self._context.copy())
             self.workers.append(worker)
-            worker.add_done_callback(self._on_worker_end)
+            worker.add_done_callback(partial(self._on_worker_end, slot))
         else:
             self._is_stalled = True
             self._keep_alive.suspend()  # pings of the client wait behind this call (K-3)
 
-    def _on_worker_end(self, worker: asyncio.Task[None]) -> None:
+    def _give_up_slot(self) -> None:
+        """Lets another worker run calls beside one that waits for a client result (P-4)."""
+        if self._without_slot >= self._maximum_without_slot:
+            raise HubException(
+                f"{self._without_slot} calls of the connection have asked a client for a result "
+                "and still run, and no more are allowed."
+            )
+        self._without_slot += 1
+        if self._next is not None:
+            self._wake_worker()
+
+    def _on_worker_end(self, slot: CallSlot, worker: asyncio.Task[None]) -> None:
         """Replaces a worker whose task was changed by a method, and reports one that has failed."""
         self.workers.remove(worker)
+        if slot.is_given_up:
+            self._without_slot -= 1
         if not worker.cancelled() and (error := worker.exception()) is not None:
             self._fail(error)
         elif self._next is not None:
@@ -124,7 +147,7 @@ class HubDispatcher:
         else:
             self.advance()
 
-    async def _work(self) -> None:
+    async def _work(self, slot: CallSlot) -> None:
         invoker, pump, connection = self._invoker, self._pump, self._connection
         assert invoker is not None
         task = asyncio.current_task()
@@ -148,7 +171,10 @@ class HubDispatcher:
             if not self._is_scheduled and pump.is_ready:
                 # The messages behind the call are handled when its method first suspends.
                 self._schedule()
-            await invoker.run(call)
+            await invoker.run(call, slot)
+            slot.clients = None
+            if slot.is_given_up:
+                return
             # A task runs no further calls if a method has changed its context variables, or has
             # ignored its cancellation. Another worker runs them.
             try:

@@ -9,8 +9,10 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from ..errors import LocalProtocolError
+from .clients import CallScope, HubCallerClients
 from .connection_context import HubConnectionContext
 from .hub import Hub
 from .lifetime import HubLifetimeManager
@@ -18,10 +20,23 @@ from .lifetime import HubLifetimeManager
 logger = logging.getLogger(__name__)
 
 
+class _Connecting:
+    """The scope of ``on_connected``: the client's answers are not read before it has ended."""
+
+    def enter_wait(self, clients: HubCallerClients) -> None:
+        raise LocalProtocolError(
+            "Client results inside OnConnectedAsync Hub methods are not allowed."  # CR-6
+        )
+
+
+_CONNECTING: Final = _Connecting()
+
+
 class HubEvents:
     """Calls the events of one connection.
 
-    ``activate`` returns a new instance of ``hub_class`` for each event of the hub. ``finish`` calls
+    ``activate`` returns a new instance of ``hub_class`` for each event of the hub, given the scope
+    of the event. ``finish`` calls
     the counterparts of those events that ``begin`` has called.
     """
 
@@ -40,7 +55,7 @@ class HubEvents:
         connection: HubConnectionContext,
         lifetime: HubLifetimeManager,
         hub_class: type[Hub],
-        activate: Callable[[], Hub],
+        activate: Callable[[CallScope | None], Hub],
     ) -> None:
         self._connection = connection
         self._lifetime = lifetime
@@ -82,12 +97,12 @@ class HubEvents:
     async def _connect(self) -> BaseException | None:
         if self._hub_class.on_connected is Hub.on_connected:
             return None
-        return await self._run_hub("on_connected", lambda hub: hub.on_connected())
+        return await self._run_hub("on_connected", _CONNECTING, lambda hub: hub.on_connected())
 
     async def _disconnect(self, error: Exception | None) -> BaseException | None:
         if self._hub_class.on_disconnected is Hub.on_disconnected:
             return None
-        return await self._run_hub("on_disconnected", lambda hub: hub.on_disconnected(error))
+        return await self._run_hub("on_disconnected", None, lambda hub: hub.on_disconnected(error))
 
     async def _unregister(self) -> None:
         lifetime, connection = self._lifetime, self._connection
@@ -97,8 +112,10 @@ class HubEvents:
         """Cancels the event that is running in a task of its own. Returns whether there is one."""
         return self._running is not None and self._running.cancel()
 
-    async def _run_hub(self, name: str, call: Callable[[Hub], Any]) -> BaseException | None:
-        return await self._run(self._hub_class, name, lambda: call(self._activate()))
+    async def _run_hub(
+        self, name: str, scope: CallScope | None, call: Callable[[Hub], Any]
+    ) -> BaseException | None:
+        return await self._run(self._hub_class, name, lambda: call(self._activate(scope)))
 
     async def _run(self, owner: object, name: str, call: Callable[[], Any]) -> BaseException | None:
         async def run() -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from ..aio.transport import ServerTransport
 from ..messages import Close
 from ..option_checks import described
-from .clients import GroupManager, HubCallerClients, HubContext
+from .clients import CallScope, GroupManager, HubCallerClients, HubContext
 from .connection import ServerConnection
 from .connection_context import Ending, HubConnectionContext
 from .context import HttpRequestData, Principal
@@ -99,9 +99,7 @@ class HubServer:
             methods=self._methods,
             lifetime=self.lifetime,
             hub_class=self.hub_class,
-            activate=partial(
-                self._activate, context, HubCallerClients(self.lifetime, connection_id)
-            ),
+            activate=partial(self._activate, context),
         )
         self._connections.add(connection)
         if self._guard is None and not self._is_closing:
@@ -113,11 +111,11 @@ class HubServer:
         connection.open()
         return connection
 
-    def _activate(self, context: HubConnectionContext, clients: HubCallerClients) -> Hub:
-        """A new hub instance for one call."""
+    def _activate(self, context: HubConnectionContext, scope: CallScope | None) -> Hub:
+        """A new hub instance for one call, whose waits for client results ``scope`` decides."""
         hub = self._hub_factory()
         hub.context = context
-        hub.clients = clients
+        hub.clients = HubCallerClients(self.lifetime, context.connection_id, scope)
         hub.groups = self._groups
         return hub
 

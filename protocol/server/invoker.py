@@ -21,8 +21,11 @@ from ..messages import (
     ReceivedMessage,
     StreamInvocation,
 )
+from .call_slot import CallSlot
+from .clients import CallScope
 from .connection_context import Ending, HubConnectionContext
 from .hub import BoundHubMethod, Hub, HubMethod
+from .lifetime import HubLifetimeManager
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,11 @@ class _UnauthorizedError(Exception):
 
 
 class HubInvoker:
-    """Serves the calls of one connection. ``activate`` returns a new hub instance for each call."""
+    """Serves the calls of one connection.
+
+    ``activate`` returns a new hub instance for each call, given its scope. ``lifetime`` gets the
+    client's answers to calls of the server.
+    """
 
     __slots__ = (
         "_activate",
@@ -44,6 +51,7 @@ class HubInvoker:
         "_detailed_errors",
         "_encode_result",
         "_hub_protocol",
+        "_lifetime",
         "_methods",
         "_write",
     )
@@ -53,7 +61,8 @@ class HubInvoker:
         connection: HubConnectionContext,
         hub_protocol: HubProtocol,
         methods: Mapping[str, BoundHubMethod],
-        activate: Callable[[], Hub],
+        lifetime: HubLifetimeManager,
+        activate: Callable[[CallScope | None], Hub],
         detailed_errors: bool,
     ) -> None:
         self._connection = connection
@@ -61,6 +70,7 @@ class HubInvoker:
         self._hub_protocol = hub_protocol
         self._encode_result = hub_protocol.encode_result
         self._methods = methods
+        self._lifetime = lifetime
         self._activate = activate
         self._detailed_errors = detailed_errors
 
@@ -76,11 +86,13 @@ class HubInvoker:
                 self._refuse_stream(message)
             case InvocationBindingFailure():
                 self._refuse_unreadable(message)
+            case Completion():
+                self._lifetime.set_connection_result(self._connection, message)
             case Close(error=text):
                 error = HubException(text) if isinstance(text, str) else None
                 self._connection.end(Ending(Close(), error))
             case _:
-                pass  # ignored: no stream and no call to the client is open (S-23, S-25, S-27)
+                pass  # ignored: no stream is open (S-23, S-25, S-27)
         return None
 
     def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
@@ -128,8 +140,8 @@ class HubInvoker:
             invocation_id, f"Failed to invoke '{name}' due to an error on the server.{details}"
         )
 
-    async def run(self, call: Call) -> None:
-        """Runs ``call`` and sends its completion.
+    async def run(self, call: Call, slot: CallSlot) -> None:
+        """Runs ``call``, which has ``slot``, and sends its completion.
 
         Raises only KeyboardInterrupt, SystemExit and GeneratorExit, and CancelledError when the
         current task itself is cancelled.
@@ -138,7 +150,8 @@ class HubInvoker:
         try:
             if method.authorize or stream_ids:
                 await self._require_permission(method, stream_ids)
-            hub = self._activate()
+            hub = self._activate(slot)
+            slot.clients = hub.clients
             if len(arguments) == 1:  # takes half the time of a call with unpacked arguments
                 result = method.function(hub, arguments[0])
             else:

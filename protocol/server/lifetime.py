@@ -10,8 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ..aio.transport import CONNECTIONS_PER_TURN
-from ..errors import GroupLimitError, LocalProtocolError
+from ..errors import GroupLimitError, LocalProtocolError, NotConnectedError
 from ..hub_protocol import SerializedHubMessage
+from ..messages import Completion
+from .client_results import ClientResults
 from .connection_context import HubConnectionContext
 from .options import HubOptions
 
@@ -99,6 +101,29 @@ class HubLifetimeManager(ABC):
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """Removes a connection from a group. Unknown connections and groups are ignored."""  # G-3
 
+    async def invoke_connection(
+        self, connection_id: str, target: str, arguments: Sequence[Any], result_type: Any
+    ) -> Any:
+        """Calls ``target`` on one connection and returns its result, converted to ``result_type``.
+
+        Waits as long as the connection lives; callers that want a limit cancel the wait. Raises
+        NotConnectedError for an unknown connection, ConnectionClosed when the connection ends
+        before its answer, HubException when the client answers with an error or with another type,
+        TypeError when no result can be read into ``result_type``, and LocalProtocolError when an
+        argument cannot be written. A manager that does not override this method, and
+        ``set_connection_result``, has no client results: NotImplementedError.
+        """  # CR-5, CR-10
+        raise NotImplementedError(f"{type(self).__name__} does not support client return values.")
+
+    def set_connection_result(  # noqa: B027
+        self, connection: HubConnectionContext, completion: Completion
+    ) -> None:
+        """Called with each Completion that a connection of this process has sent for a call to it.
+
+        An answer to no pending call is ignored. Raises RemoteProtocolError if another connection
+        was asked, which ends ``connection``; the call is still pending then.
+        """  # S-25, CR-7
+
 
 class DefaultHubLifetimeManager(HubLifetimeManager):
     """Manages the connections of one process, in memory."""
@@ -108,6 +133,7 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         self._groups: dict[str, dict[str, HubConnectionContext]] = {}
         self._users: dict[str, dict[str, HubConnectionContext]] = {}
         self._memberships: dict[str, set[str]] = {}  # connection id → its groups
+        self._results = ClientResults()
 
     @property
     def connections(self) -> Mapping[str, HubConnectionContext]:
@@ -176,6 +202,21 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         """See HubLifetimeManager."""
         _remove(self._groups, group, connection_id)
         self._memberships.get(connection_id, set()).discard(group)
+
+    async def invoke_connection(
+        self, connection_id: str, target: str, arguments: Sequence[Any], result_type: Any
+    ) -> Any:
+        """See HubLifetimeManager."""
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            raise NotConnectedError(f"Connection '{connection_id}' does not exist.")
+        return await self._results.ask(connection, target, arguments, result_type)
+
+    def set_connection_result(
+        self, connection: HubConnectionContext, completion: Completion
+    ) -> None:
+        """See HubLifetimeManager."""
+        self._results.settle(connection, completion)
 
 
 async def _send(

@@ -56,6 +56,10 @@ class HubOptions:
     maximum_parallel_invocations_per_client: int = 1
     """The number of hub methods that run at the same time for one connection."""  # P-2
 
+    maximum_client_results_per_connection: int = 100
+    """The number of calls of one connection that have asked a client for a result and still run.
+    They run besides the ones above; one more raises HubException when it asks."""  # P-4
+
     enable_detailed_errors: bool = False
     """Whether clients get the texts of exceptions other than HubException."""
 

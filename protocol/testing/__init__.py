@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client_results_contract import ClientResultsContract as ClientResultsContract
     from .clock import LoopClock as LoopClock
     from .hub_protocol_contract import HubProtocolContract as HubProtocolContract
     from .lifetime_contract import HubLifetimeContract as HubLifetimeContract
@@ -23,6 +24,7 @@ _TOOLS = {
     "memory_pair": ".memory_transport",
 }
 _CONTRACTS = {
+    "ClientResultsContract": ".client_results_contract",
     "HubLifetimeContract": ".lifetime_contract",
     "HubProtocolContract": ".hub_protocol_contract",
     "RetryPolicyContract": ".retry_contract",

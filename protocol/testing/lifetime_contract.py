@@ -1,112 +1,19 @@
 """Tests that every ``HubLifetimeManager`` has to pass; see ``HubLifetimeContract``."""
 
 import asyncio
-import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from functools import update_wrapper
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Final
 
 import msgspec
 import pytest
 
 from ..errors import GroupLimitError, LocalProtocolError, TranscodingError
-from ..json.protocol import JsonHubProtocol
 from ..messagepack.protocol import MessagePackHubProtocol
-from ..server.connection_context import HubConnectionContext
-from ..server.context import HttpRequestData, Principal
 from ..server.lifetime import HubLifetimeManager
-from ..server.options import HubOptions
 from ..values.payload import Payload
-from .memory_transport import memory_pair
-
-_OPTIONS: Final = HubOptions(maximum_groups_per_connection=3, maximum_group_name_length=5)
-_TURNS: Final = 20
-
-
-class Receiver:
-    """A connection for a lifetime manager, and the client's end of its transport."""
-
-    def __init__(self, connection_id: str, user_id: str | None = None) -> None:
-        near, self.transport = memory_pair()
-        request = HttpRequestData("GET", "/hub", "", {}, None)
-        user = None if user_id is None else Principal(user_id)
-        self.connection = HubConnectionContext(connection_id, request, user, near, _OPTIONS)
-        self.connection.hub_protocol = JsonHubProtocol()
-
-
-class Scene:
-    """A manager with connections a and b of user U, c of user u, and d without a user.
-
-    Their groups: a is in g, b in g and h, c in G and in the group whose name is empty.
-    """
-
-    def __init__(self, manager: HubLifetimeManager, settle: Callable[[], Awaitable[None]]) -> None:
-        self.manager: Final = manager
-        self.settle: Final = settle
-        users = {"a": "U", "b": "U", "c": "u", "d": None}
-        self.receivers: Final = {name: Receiver(name, user) for name, user in users.items()}
-
-    async def set_up(self) -> None:
-        """Connects the receivers, and adds them to their groups."""
-        for receiver in self.receivers.values():
-            await self.manager.on_connected(receiver.connection)
-        for connection_id, group in (("a", "g"), ("b", "g"), ("b", "h"), ("c", "G"), ("c", "")):
-            await self.manager.add_to_group(connection_id, group)
-
-    async def tear_down(self) -> None:
-        """Disconnects all connections."""
-        for connection in list(self.manager.connections.values()):
-            await self.manager.on_disconnected(connection)
-
-    async def targets(self, receiver: Receiver | str) -> list[str]:
-        """Returns the targets of the invocations that a receiver has got, in order."""
-        return [message["target"] for message in await self.messages(receiver)]
-
-    async def messages(self, receiver: Receiver | str) -> list[Any]:
-        """Returns the JSON messages that a receiver has got."""
-        records = (await self.received(receiver)).split(b"\x1e")[:-1]
-        return [msgspec.json.decode(record) for record in records]
-
-    async def received(self, receiver: Receiver | str) -> bytes:
-        """Returns the bytes that a receiver has got since the last call."""
-        await self.settle()
-        found = self.receivers[receiver] if isinstance(receiver, str) else receiver
-        return found.transport.take()
-
+from .lifetime_scene import LifetimeSuite, Receiver, Scene, with_scene
 
 Send = Callable[[HubLifetimeManager], Awaitable[None]]
-_Contract = TypeVar("_Contract", bound="HubLifetimeContract")
-_Parameters = ParamSpec("_Parameters")
-
-
-def _with_scene(
-    test: Callable[Concatenate[_Contract, Scene, _Parameters], Awaitable[None]],
-) -> Callable[Concatenate[_Contract, _Parameters], None]:
-    """Turns a coroutine function into a plain test, which needs no plugin of pytest."""
-
-    def run(self: _Contract, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
-        async def play() -> None:
-            manager = await self.make()
-            await manager.start()
-            scene = Scene(manager, self.settle)
-            await scene.set_up()
-            try:
-                await test(self, scene, *args, **kwargs)
-            finally:
-                await scene.tear_down()
-                await manager.close()
-
-        asyncio.run(play())
-
-    signature = inspect.signature(test)
-    parameters = [each for name, each in signature.parameters.items() if name != "scene"]
-    update_wrapper(run, test)
-    attributes = vars(run)
-    del attributes["__wrapped__"]  # with it pytest would inspect the coroutine function
-    attributes["__signature__"] = signature.replace(parameters=parameters)
-    return run
-
 
 _SENDS: Final = [
     pytest.param(lambda it: it.send_all("X", []), "abcd", id="all"),
@@ -134,27 +41,14 @@ _SENDS: Final = [
 """Sends, and the names of the connections that get them, once for each message."""
 
 
-class HubLifetimeContract(ABC):
+class HubLifetimeContract(LifetimeSuite):
     """The tests of a lifetime manager. Subclass it as ``Test…`` and implement ``make``.
 
     Each test runs in an event loop of its own, and starts and closes the manager.
     """
 
-    @abstractmethod
-    async def make(self) -> HubLifetimeManager:
-        """Returns a manager without connections that is not started."""
-
-    async def settle(self) -> None:
-        """Returns when all that was sent has arrived.
-
-        The default lets the loop run for a few turns. Override it for a manager that sends its
-        messages through another process.
-        """
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-
     @pytest.mark.parametrize(("send", "expected"), _SENDS)
-    @_with_scene
+    @with_scene
     async def test_targets(self, scene: Scene, send: Send, expected: str) -> None:
         """``expected`` names a connection once for each message that it gets."""
         # G-3 … G-7
@@ -162,7 +56,7 @@ class HubLifetimeContract(ABC):
         got = {name: len(await scene.targets(name)) for name in scene.receivers}
         assert got == {name: expected.count(name) for name in scene.receivers}
 
-    @_with_scene
+    @with_scene
     async def test_message(self, scene: Scene) -> None:
         """The message is an Invocation without an id; target and arguments are unchanged."""  # G-1
         await scene.manager.send_all("teXt", ["ü", None, msgspec.Raw(b'{"A_b":1}')])
@@ -171,7 +65,7 @@ class HubLifetimeContract(ABC):
                 {"type": 1, "target": "teXt", "arguments": ["ü", None, {"A_b": 1}]}
             ]
 
-    @_with_scene
+    @with_scene
     async def test_order(self, scene: Scene) -> None:
         """Sends by one caller arrive in their order, whatever they address."""  # P-5
         await scene.manager.send_all("1", [])
@@ -180,7 +74,7 @@ class HubLifetimeContract(ABC):
         await scene.manager.send_users(["U"], "4", [])
         assert await scene.targets("a") == ["1", "2", "3", "4"]
 
-    @_with_scene
+    @with_scene
     async def test_adding_twice_is_once(self, scene: Scene) -> None:
         """Adding and removing are idempotent."""  # G-3
         await scene.manager.add_to_group("a", "g")
@@ -192,7 +86,7 @@ class HubLifetimeContract(ABC):
             assert await scene.targets("a") == []
         assert await scene.targets("b") == ["X"] * 3
 
-    @_with_scene
+    @with_scene
     async def test_unknown_members_are_ignored(self, scene: Scene) -> None:
         """Unknown connections and groups cause no error."""  # G-3
         await scene.manager.add_to_group("z", "g")
@@ -201,7 +95,7 @@ class HubLifetimeContract(ABC):
         await scene.manager.send_groups(["g"], "X", [])
         assert await scene.targets("a") == ["X"]
 
-    @_with_scene
+    @with_scene
     async def test_everything_ends_with_the_connection(self, scene: Scene) -> None:
         """A later connection with the same id has none of its memberships."""  # G-3, G-7
         for _ in range(2):  # the second is ignored
@@ -219,7 +113,7 @@ class HubLifetimeContract(ABC):
         assert await scene.targets("b") == []
         assert await scene.targets("a") == ["group", "user"]
 
-    @_with_scene
+    @with_scene
     async def test_an_ended_connection_gets_nothing(self, scene: Scene) -> None:
         """Between its end and on_disconnected, sends to it succeed silently."""  # G-7
         scene.receivers["a"].connection.abort()
@@ -228,7 +122,7 @@ class HubLifetimeContract(ABC):
         assert await scene.targets("a") == []
         assert await scene.targets("b") == ["X"]
 
-    @_with_scene
+    @with_scene
     async def test_a_lost_transport_fails_no_send(self, scene: Scene) -> None:
         """A lost transport that the server has not noticed yet causes no error."""  # G-7
         scene.receivers["a"].transport.abort()
@@ -236,7 +130,7 @@ class HubLifetimeContract(ABC):
         assert await scene.targets("d") == ["X"]
 
     @pytest.mark.parametrize("value", [object(), float("nan"), msgspec.Raw(b'"\x1e"')])
-    @_with_scene
+    @with_scene
     async def test_arguments_that_cannot_be_written(self, scene: Scene, value: object) -> None:
         """The send raises LocalProtocolError; no connection gets a message or ends."""  # J-21
         sends: list[Callable[[], Awaitable[None]]] = [
@@ -252,7 +146,7 @@ class HubLifetimeContract(ABC):
         for receiver in scene.receivers.values():
             assert await scene.targets(receiver) == ["fine"]
 
-    @_with_scene
+    @with_scene
     async def test_arguments_that_one_hub_protocol_cannot_write(self, scene: Scene) -> None:
         """Receivers with another hub protocol get the message, in any order."""  # J-21
         extension = Payload({"messagepack": msgspec.Raw(b"\xd4\x05\x00")})
@@ -273,7 +167,7 @@ class HubLifetimeContract(ABC):
             assert frames == bytes.fromhex("0b960180c0a15891d4050090") * 4
         assert await scene.targets("a") == []
 
-    @_with_scene
+    @with_scene
     async def test_a_send_to_a_single_slow_client_waits(self, scene: Scene) -> None:
         """A send to one client waits until the client reads; no other send waits."""  # TG-8
         slow = scene.receivers["a"].transport
@@ -292,7 +186,7 @@ class HubLifetimeContract(ABC):
         await sending
         assert len(await scene.targets("a")) == 5
 
-    @_with_scene
+    @with_scene
     async def test_groups_of_one_connection_are_bounded(self, scene: Scene) -> None:
         """A refused group changes nothing. Each connection has its own limit."""
         await scene.manager.add_to_group("b", "i")  # its third
@@ -308,7 +202,7 @@ class HubLifetimeContract(ABC):
         await scene.manager.send_groups(["i", "j"], "X", [])
         assert [len(await scene.targets(name)) for name in "ab"] == [1, 1]
 
-    @_with_scene
+    @with_scene
     async def test_names_of_groups_are_bounded(self, scene: Scene) -> None:
         """The limit counts characters."""
         await scene.manager.add_to_group("a", "ü😀xyz")
@@ -318,7 +212,7 @@ class HubLifetimeContract(ABC):
         await scene.manager.send_groups(["ü😀xyz", "ü😀xyz!"], "X", [])
         assert await scene.targets("a") == ["X"]
 
-    @_with_scene
+    @with_scene
     async def test_connections(self, scene: Scene) -> None:
         """``connections`` contains the connections of this process, by id."""
         expected = {name: it.connection for name, it in scene.receivers.items()}

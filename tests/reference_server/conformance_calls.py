@@ -10,6 +10,7 @@ from .values import (
     Greeter,
     InvalidOperationException,
     OperationCanceledException,
+    Person,
     PolicyException,
     describe,
 )
@@ -22,8 +23,8 @@ def _observers_of(tag: str) -> str:
 class ConnectionMethods(Hub):
     """What happens when a connection begins and ends is chosen by its query.
 
-    ``?tag=T`` reports it to the observers of T. ``?connect=`` is throw, hubthrow, abort, send (a
-    Welcome) or slow (500 ms, then a Welcome); ``?disconnect=throw`` makes OnDisconnected fail.
+    ``?tag=T`` reports it to the observers of T. ``?connect=`` is throw, hubthrow, abort, ask, send
+    (a Welcome) or slow (500 ms, then a Welcome); ``?disconnect=throw`` makes OnDisconnected fail.
     """
 
     async def on_connected(self) -> None:
@@ -40,6 +41,8 @@ class ConnectionMethods(Hub):
                 self.context.abort()
             case "send":
                 await self.clients.caller.send("Welcome", self.context.connection_id)
+            case "ask":
+                await self.clients.caller.invoke("Answer", "who?", result_type=str)
             case "slow":
                 await asyncio.sleep(0.5)
                 await self.clients.caller.send("Welcome", self.context.connection_id)
@@ -163,6 +166,56 @@ class PlainMethods(Hub):
         """How often this instance was called: always 1, since every call has its own (S-28)."""
         self._count += 1
         return self._count
+
+
+class AskingMethods(PlainMethods):
+    """Calls that ask a client for a result, by its handler of ``Answer``."""
+
+    @hub_method
+    async def ask(self, question: str | None) -> str | None:
+        answer: str | None = await self.clients.caller.invoke(
+            "Answer", question, result_type=str | None
+        )
+        return answer
+
+    @hub_method
+    async def ask_number(self, question: str | None) -> Int32:
+        return await self.clients.caller.invoke("Answer", question, result_type=Int32)
+
+    @hub_method
+    async def ask_person(self, question: str | None) -> Person | None:
+        answer: Person | None = await self.clients.caller.invoke(
+            "Answer", question, result_type=Person | None
+        )
+        return answer
+
+    @hub_method
+    async def ask_other(self, connection_id: str, question: str | None) -> str | None:
+        answer: str | None = await self.clients.client(connection_id).invoke(
+            "Answer", question, result_type=str | None
+        )
+        return answer
+
+    @hub_method
+    async def ask_with_timeout(self, question: str | None, milliseconds: Int32) -> str | None:
+        answer: str | None = await self.clients.caller.invoke(
+            "Answer", question, result_type=str | None, timeout=milliseconds / 1000
+        )
+        return answer
+
+    @hub_method
+    async def ask_then_wait(self, question: str | None, label: str, milliseconds: Int32) -> str:
+        """Asks, then goes on like Slow: the answer does not end the call."""
+        await self.ask(question)
+        return await self.slow(label, milliseconds)
+
+    @hub_method
+    async def describe_answer(self, question: str | None) -> str:
+        """What a failed question looks like inside the hub."""
+        try:
+            return f"answer: {await self.ask(question) or ''}"
+        except Exception as error:
+            return str(describe(error))
 
 
 class Trap(Mapping[str, str]):

@@ -2,7 +2,7 @@
 
 from protocol import Hub, hub_method
 
-from .conformance_calls import ConnectionMethods, FailingMethods, PlainMethods
+from .conformance_calls import AskingMethods, ConnectionMethods, FailingMethods
 from .conformance_sending import GroupMethods, SendingMethods
 from .conformance_values import DescribingMethods, EchoMethods
 
@@ -18,7 +18,7 @@ class ChatHub(Hub):
 
 class ConformanceHub(
     ConnectionMethods,
-    PlainMethods,
+    AskingMethods,
     FailingMethods,
     EchoMethods,
     DescribingMethods,

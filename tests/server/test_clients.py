@@ -1,10 +1,19 @@
 """Which clients get the messages of hub methods and HubContext (section G)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from protocol import Hub, HubContext, HubOptions, LocalProtocolError, Principal, hub_method
+from protocol import (
+    ClientProxy,
+    Hub,
+    HubContext,
+    HubOptions,
+    LocalProtocolError,
+    Principal,
+    hub_method,
+)
 from tests.support.hub_messages import CLOSE, call, event, failure, result
 from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
 
@@ -18,7 +27,7 @@ class TalkHub(Hub):
     @hub_method
     async def send(self, target: str, argument: Any) -> None:
         clients = self.clients
-        proxy = {
+        proxies: dict[str, Callable[[], ClientProxy]] = {
             "all": lambda: clients.all,
             "others": lambda: clients.others,
             "caller": lambda: clients.caller,
@@ -31,8 +40,8 @@ class TalkHub(Hub):
             "others_in_group": lambda: clients.others_in_group(argument),
             "user": lambda: clients.user(argument),
             "users": lambda: clients.users(argument),
-        }[target]()
-        await proxy.send("News", target)
+        }
+        await proxies[target]().send("News", target)
 
     @hub_method
     async def join(self, group: str) -> None:

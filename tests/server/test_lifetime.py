@@ -3,7 +3,7 @@
 import pytest
 
 from protocol import DefaultHubLifetimeManager
-from protocol.testing.lifetime_contract import Receiver
+from protocol.testing.lifetime_scene import Receiver
 
 
 async def test_one_frame_for_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from _pytest.outcomes import Failed
 
 from protocol import (
+    ConnectionClosed,
     DefaultHubLifetimeManager,
     HubConnectionContext,
     HubLifetimeManager,
@@ -18,8 +19,13 @@ from protocol import (
     RetryPolicy,
 )
 from protocol.framing import RecordFramer
-from protocol.messages import Ping
-from protocol.testing import HubLifetimeContract, HubProtocolContract, RetryPolicyContract
+from protocol.messages import Completion, Ping
+from protocol.testing import (
+    ClientResultsContract,
+    HubLifetimeContract,
+    HubProtocolContract,
+    RetryPolicyContract,
+)
 from protocol.testing.lifetime_contract import Send
 
 
@@ -65,6 +71,28 @@ class Unforgetting(DefaultHubLifetimeManager):
         self._connections.pop(connection.connection_id, None)
 
 
+class Trusting(DefaultHubLifetimeManager):
+    """Accepts answers of connections that were not asked."""
+
+    def set_connection_result(
+        self, connection: HubConnectionContext, completion: Completion
+    ) -> None:
+        asked = self._results._asked.get(completion.invocation_id, connection)
+        super().set_connection_result(asked, completion)
+
+
+class Deserted(DefaultHubLifetimeManager):
+    """Does not notice the end of the connection that it has asked."""
+
+    async def invoke_connection(
+        self, connection_id: str, target: str, arguments: Sequence[Any], result_type: Any
+    ) -> Any:
+        try:
+            return await super().invoke_connection(connection_id, target, arguments, result_type)
+        except ConnectionClosed:
+            return None
+
+
 class Unclosable(DefaultHubLifetimeManager):
     """Fails to close."""
 
@@ -74,6 +102,14 @@ class Unclosable(DefaultHubLifetimeManager):
 
 def manager_contract(make: Callable[[], HubLifetimeManager]) -> HubLifetimeContract:
     class Contract(HubLifetimeContract):
+        async def make(self) -> HubLifetimeManager:
+            return make()
+
+    return Contract()
+
+
+def results_contract(make: Callable[[], HubLifetimeManager]) -> ClientResultsContract:
+    class Contract(ClientResultsContract):
         async def make(self) -> HubLifetimeManager:
             return make()
 
@@ -102,6 +138,21 @@ def test_lifetime_managers(
     run(manager_contract(DefaultHubLifetimeManager))
     with pytest.raises((AssertionError, Failed)):
         run(manager_contract(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "run"),
+    [
+        (Trusting, lambda contract: contract.test_answer_of_another_connection()),
+        (Deserted, lambda contract: contract.test_connection_that_ends()),
+    ],
+)
+def test_managers_with_client_results(
+    kind: type[HubLifetimeManager], run: Callable[[ClientResultsContract], None]
+) -> None:
+    run(results_contract(DefaultHubLifetimeManager))
+    with pytest.raises((AssertionError, Failed)):
+        run(results_contract(kind))
 
 
 def test_a_manager_that_does_not_close() -> None:

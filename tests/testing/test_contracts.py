@@ -9,10 +9,20 @@ from protocol import (
     RetryPolicy,
 )
 from protocol.client.retry import DEFAULT_RETRY_DELAYS, retry_delays
-from protocol.testing import HubLifetimeContract, HubProtocolContract, RetryPolicyContract
+from protocol.testing import (
+    ClientResultsContract,
+    HubLifetimeContract,
+    HubProtocolContract,
+    RetryPolicyContract,
+)
 
 
 class TestDefaultHubLifetimeManager(HubLifetimeContract):
+    async def make(self) -> HubLifetimeManager:
+        return DefaultHubLifetimeManager()
+
+
+class TestClientResults(ClientResultsContract):
     async def make(self) -> HubLifetimeManager:
         return DefaultHubLifetimeManager()
 
