@@ -49,8 +49,7 @@ class ClientTimeoutError(RemoteProtocolError):
 class ServerConnection:
     """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
-    ``activate`` returns a new instance of ``hub_class`` for each call on this connection, given the
-    scope of the call.
+    ``activate`` returns a new instance of ``hub_class`` for each call, given the call's scope.
     ``protocols`` are the hub protocols that the client may choose from, by lower-case name.
     """
 
@@ -191,11 +190,9 @@ class ServerConnection:
             return
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
-        detailed = self._options.enable_detailed_errors
-        invoker = HubInvoker(
-            self.connection, hub_protocol, methods, self._lifetime, self._activate, detailed
+        self._dispatcher.start(
+            HubInvoker(self.connection, hub_protocol, methods, self._lifetime, self._activate)
         )
-        self._dispatcher.start(invoker)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None

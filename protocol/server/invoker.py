@@ -63,7 +63,6 @@ class HubInvoker:
         methods: Mapping[str, BoundHubMethod],
         lifetime: HubLifetimeManager,
         activate: Callable[[CallScope | None], Hub],
-        detailed_errors: bool,
     ) -> None:
         self._connection = connection
         self._write = connection.write
@@ -72,7 +71,7 @@ class HubInvoker:
         self._methods = methods
         self._lifetime = lifetime
         self._activate = activate
-        self._detailed_errors = detailed_errors
+        self._detailed_errors = connection.options.enable_detailed_errors
 
     def receive(self, message: ReceivedMessage) -> Call | None:
         """Returns the call that ``message`` asks for. Other messages are handled at once.

@@ -134,6 +134,7 @@ PUBLIC_NAMES: Final = frozenset(
         "HubClients",
         "HubConnectionContext",
         "HubContext",
+        "SingleClientProxy",
         "HubLifetimeManager",
         "HubOptions",
         "SlowClientPolicy",
@@ -464,7 +465,8 @@ class TestFreshInterpreter:
         )
         assert run(code).splitlines() == [
             f"protocol.testing.{name} needs pytest, which is not installed: pip install pytest"
-            for name in ("HubLifetimeContract", "HubProtocolContract", "RetryPolicyContract")
+            for name in testing.__all__
+            if name.endswith("Contract")
         ]
 
     def test_the_folder_works_under_another_name(self, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from protocol import (
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
+from protocol.testing import LoopClock
 from signalr_gateway import BroadcastType, Limits, Orchestrator, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
@@ -41,7 +42,17 @@ from signalr_gateway.routing.problem_code import ProblemCode
 from signalr_gateway.serving.listener import serving
 from tests.project import option_tables
 from tests.support.checkout import ROOT
-from tests.support.documents import DOCUMENTS, README, code_blocks, code_names, prose, table
+from tests.support.documents import (
+    DOCUMENTS,
+    README,
+    code_blocks,
+    code_files,
+    code_names,
+    prose,
+    table,
+)
+from tests.support.hub_messages import PING, call, completion, result
+from tests.support.server_harness import ServerHarness
 
 API: Final = ROOT / "docs" / "api.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
@@ -320,6 +331,28 @@ def test_the_example_of_relaying_runs() -> None:
 def test_the_example_of_the_deployment_runs(tmp_path: Path) -> None:
     [example] = code_blocks(DEPLOYMENT, "python")
     assert loaded(example, tmp_path).app
+
+
+async def test_the_example_of_client_results_runs(tmp_path: Path) -> None:
+    hub = loaded(code_files(LIBRARY, "python")["dealer_hub.py"], tmp_path).DealerHub
+    with LoopClock() as clock:
+        harness = ServerHarness(clock, hub)
+        client = await harness.connect()
+        for number, (answer, outcome) in enumerate(
+            [
+                (completion("s1", result=True), "sold"),
+                (completion("s2", result=False), "kept"),
+                (completion("s3", error="Client didn't provide a result."), "no answer"),
+            ],
+            1,
+        ):
+            (question,) = await client.ask(call("Trade", 5))
+            assert question == call("Accept", 5, id=f"s{number}")
+            assert await client.ask(answer) == [result(outcome)]
+        await client.ask(call("Trade", 5))
+        await clock.advance(30)
+        assert [it for it in await client.take() if it != PING] == [result("no answer")]
+        await harness.close()
 
 
 async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class AskHub(Hub):
         return await self.clients.caller.invoke("Answer", timeout=5)
 
     @hub_method
-    async def ask_twice(self) -> list[Any]:
+    async def ask_twice(self) -> tuple[Any, Any]:
         caller = self.clients.caller
         return await asyncio.gather(caller.invoke("Answer", 1), caller.invoke("Answer", 2))
 
@@ -203,6 +203,7 @@ async def test_a_client_that_goes(serve: MakeServer, way: str) -> None:
     asking = Asking(serve, DETAILED)
     asked = await asking.harness.connect()
     context = asked.connection.connection
+    closing: list[asyncio.Task[None]] = []
 
     def end() -> None:
         match way:
@@ -215,7 +216,7 @@ async def test_a_client_that_goes(serve: MakeServer, way: str) -> None:
             case "aborted":
                 context.abort()
             case _:
-                asyncio.get_running_loop().create_task(asking.harness.server.close())
+                closing.append(asyncio.create_task(asking.harness.server.close()))
 
     error = await outcome(asking.harness, asking.client(asked).invoke("Answer"), end)
     assert type(error) is ConnectionClosed
@@ -270,7 +271,7 @@ async def test_an_answer_just_before_the_end(serve: MakeServer) -> None:
 
 
 async def test_the_end_behind_a_call_that_waits(serve: MakeServer) -> None:
-    """CR-5: a method that asks from outside of its call keeps its slot, and does not hang."""
+    """CR-5: an answer that is received behind a waiting call comes too late; nothing hangs."""
     asking = Asking(serve)
     client = await asking.harness.connect()
     waiting = asyncio.create_task(asking.client(client).invoke("Answer"))
