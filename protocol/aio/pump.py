@@ -7,7 +7,7 @@ event loop. The connection that owns the pump passes the function that handles a
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-from ..messages import Invocation, ReceivedMessage
+from ..messages import Invocation, ReceivedMessage, StreamInvocation
 from .transport import Transport
 
 Work = TypeVar("Work")
@@ -40,6 +40,7 @@ class MessagePump(Generic[Work]):
         "_fail",
         "_handle",
         "_held",
+        "_is_interrupted",
         "_is_paused",
         "_limit",
         "_messages",
@@ -71,6 +72,7 @@ class MessagePump(Generic[Work]):
         self._is_paused = False
         self._budget = _TURN_BUDGET
         self._stream_has_ended = False
+        self._is_interrupted = False  # ``pull`` returns None: the pump is held or has stopped
         self.has_stopped = False
 
     def start(self, handle: Callable[[ReceivedMessage], Work | None]) -> None:
@@ -82,10 +84,18 @@ class MessagePump(Generic[Work]):
 
     def stop(self) -> None:
         """Drops the bytes that are held, and all bytes that are fed afterwards."""
-        self.has_stopped = True
+        self.has_stopped = self._is_interrupted = True
         self._unread.clear()
         self._messages = iter(())
         self._held = 0
+
+    def hold(self) -> None:
+        """Lets ``pull`` handle no more messages until ``release`` is called."""
+        self._is_interrupted = True
+
+    def release(self) -> None:
+        """Ends a ``hold``. The owner then has to call ``pull``."""
+        self._is_interrupted = self.has_stopped
 
     def feed(self, data: bytes) -> None:
         """Adds received bytes, and pauses reading at the limit (TG-8).
@@ -107,14 +117,14 @@ class MessagePump(Generic[Work]):
     @property
     def is_ready(self) -> bool:
         """Whether ``pull`` may find a message."""
-        return self._held > 0 and self._handle is not None
+        return self._held > 0 and self._handle is not None and not self._is_interrupted
 
     def pull(self) -> Work | None:
         """Handles messages up to the first one that gives work, and returns that work.
 
-        Returns None when all messages are handled, or when the budget of this turn is spent. In the
-        second case ``is_ready`` is still true, and the owner has to call ``pull`` again in a later
-        turn of the event loop.
+        Returns None when all messages are handled, when the pump is held, or when the budget of
+        this turn is spent. In the last case ``is_ready`` is still true, and the owner has to call
+        ``pull`` again in a later turn of the event loop.
         """
         handle = self._handle
         try:
@@ -127,13 +137,13 @@ class MessagePump(Generic[Work]):
                     if message is None:
                         self._budget -= _UNKNOWN_TYPE_COST
                     else:
-                        # isinstance would cost as much as decoding
-                        is_call = type(message) is Invocation
+                        kind = type(message)  # isinstance would cost as much as decoding
+                        is_call = kind is Invocation or kind is StreamInvocation
                         self._budget -= _INVOCATION_COST if is_call else 1
                         work = handle(message)
                         if work is not None:
                             return work
-                    if self._budget <= 0 or self.has_stopped:
+                    if self._budget <= 0 or self._is_interrupted:
                         break
                 else:
                     if not self._unread:
@@ -145,14 +155,14 @@ class MessagePump(Generic[Work]):
         return None
 
     def _may_continue(self) -> bool:
-        """Whether more may be handled in this turn: budget is left, and the pump has not stopped.
+        """Whether more may be handled in this turn: budget is left, and nothing interrupts.
 
         If the budget is spent, the next turn gets a new one.
         """
         if self._budget <= 0:
             self._budget = _TURN_BUDGET
             return False
-        return not self.has_stopped
+        return not self._is_interrupted
 
     def _open_slice(self) -> None:
         data = bytes(self._unread[:_SLICE])

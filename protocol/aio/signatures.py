@@ -6,11 +6,11 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-from ..hub_protocol import ArgumentsReader, HubProtocol
+from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 
 
 def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
@@ -21,14 +21,33 @@ def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, na
     """
     if parameter.annotation is parameter.empty:
         return Any
-    # Only this annotation is resolved: another one that cannot be resolved must not cause an error.
-    holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
-        return get_type_hints(holder, _names(function), include_extras=True)[parameter.name]
+        return _resolved(function, parameter.name, parameter.annotation)
     except Exception as error:  # an annotation is evaluated, so it can raise anything
         raise TypeError(
             f"{name}: the annotation of parameter '{parameter.name}' cannot be resolved: {error}"
         ) from error
+
+
+def return_annotation_of(function: Callable[..., Any], name: str) -> Any:
+    """Returns the type that ``function`` is annotated to return, by default Any.
+
+    Raises TypeError if the annotation cannot be resolved in the module that defines the function.
+    ``name`` is the function's name in the error text.
+    """
+    annotation = inspect.signature(function).return_annotation
+    if annotation is inspect.Signature.empty:
+        return Any
+    try:
+        return _resolved(function, "return", annotation)
+    except Exception as error:
+        raise TypeError(f"{name}: the type of the result cannot be resolved: {error}") from error
+
+
+def _resolved(function: Callable[..., Any], key: str, annotation: Any) -> Any:
+    # Only this annotation is resolved: another one that cannot be resolved must not cause an error.
+    holder = SimpleNamespace(__annotations__={key: annotation})
+    return get_type_hints(holder, _names(function), include_extras=True)[key]
 
 
 def arguments_reader(
@@ -42,12 +61,24 @@ def arguments_reader(
     try:
         return hub_protocol.arguments_reader(tuple(parameters.values()), required)
     except TypeError:
-        for parameter, annotation in parameters.items():
-            try:
-                hub_protocol.value_reader(annotation)
-            except TypeError as error:
-                raise TypeError(f"{name}: parameter '{parameter}': {error}") from error
+        value_readers(hub_protocol, parameters, name)  # raises for the parameter that is at fault
         raise
+
+
+def value_readers(
+    hub_protocol: HubProtocol, parameters: Mapping[str, Any], name: str
+) -> Sequence[ValueReader]:
+    """Returns a reader for the single values of each parameter, for example the items of a stream.
+
+    Raises TypeError as ``arguments_reader`` does.
+    """
+    readers = []
+    for parameter, annotation in parameters.items():
+        try:
+            readers.append(hub_protocol.value_reader(annotation))
+        except TypeError as error:
+            raise TypeError(f"{name}: parameter '{parameter}': {error}") from error
+    return readers
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class ServerConnection:
 
     def cancel(self) -> None:
         """Cancels the hub code that still runs."""
-        for task in self._dispatcher.workers:
+        for task in self._dispatcher.tasks:
             task.cancel()
         if not self._events.cancel() and self._accepting is not None:
             self._accepting.cancel()
@@ -159,6 +159,7 @@ class ServerConnection:
             # and the queued calls wait for this method.
             self._keep_alive_timer.stop()
             self.connection.connection_aborted.set()
+            self._dispatcher.client_has_left()
             self._pump.feed_end()
             self._dispatcher.advance()
             self.connection.fail_results()  # after the answers that were received before
@@ -190,9 +191,16 @@ class ServerConnection:
             return
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
-        self._dispatcher.start(
-            HubInvoker(self.connection, hub_protocol, methods, self._lifetime, self._activate)
+        invoker = HubInvoker(
+            self.connection,
+            hub_protocol,
+            methods,
+            self._lifetime,
+            self._activate,
+            start_task=self._dispatcher.start_task,
+            hold=self._dispatcher.hold,
         )
+        self._dispatcher.start(invoker)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None
@@ -282,8 +290,8 @@ class ServerConnection:
         finally:
             self.closed.set_result(None)
             try:
-                while self._dispatcher.workers:
-                    await asyncio.wait(self._dispatcher.workers)
+                while tasks := self._dispatcher.tasks:
+                    await asyncio.wait(tasks)
             finally:
                 self.ended.set_result(None)
 

@@ -1,15 +1,17 @@
-"""Runs a connection's calls in worker tasks, at most as many as may run at once (P-2).
+"""Runs a connection's calls in tasks: at most as many at once as there are slots (P-2).
 
 A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
 started when they are needed, and kept. A worker is replaced when a method has changed the context
-variables of its task, has ignored the cancellation of the task, or has given its slot up (P-4).
+variables of its task, has ignored the cancellation of the task, or has given its slot up (P-4). A
+call that streams takes no slot: it has a task of its own (P-3).
 ``aio.pump`` decides the order of messages, and ``invoker`` the answer to a call.
 """
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from ..aio.pump import MessagePump
 from ..errors import HubException
@@ -41,8 +43,9 @@ class HubDispatcher:
         "_next",
         "_pump",
         "_slots",
+        "_streams",
         "_without_slot",
-        "workers",
+        "_workers",
     )
 
     def __init__(
@@ -70,8 +73,13 @@ class HubDispatcher:
         self._is_stalled = False  # ``_next`` waits for a method to end
         self._is_scheduled = False
         self._idle: list[asyncio.Future[None]] = []
-        self.workers: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []  # those that have not ended
+        self._streams: set[asyncio.Task[None]] = set()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
         """The tasks that have not ended."""
+        return [*self._workers, *self._streams]
 
     def start(self, invoker: HubInvoker) -> None:
         """Starts to run calls, beginning with those received before (L-2)."""
@@ -80,15 +88,22 @@ class HubDispatcher:
         self.advance()
 
     def stop(self) -> None:
-        """Runs no more calls. Methods that are running are not cancelled.
+        """Runs no more calls. Streams end; other methods that are running are not cancelled.
 
         Idle workers end at once, the others when their method has ended.
         """
         self._pump.stop()
+        if self._invoker is not None:
+            self._invoker.stop()
         self._next = None
         for idle in self._idle:
             _wake(idle)
         self._idle.clear()
+
+    def client_has_left(self) -> None:
+        """Ends the calls whose client must be there. The messages it has sent are still handled."""
+        if self._invoker is not None:
+            self._invoker.client_has_left()
 
     def advance(self) -> None:
         """Handles messages up to the next call, and wakes a worker for this call."""
@@ -108,17 +123,46 @@ class HubDispatcher:
         self._is_scheduled = False
         self.advance()
 
-    # ---- workers
+    def hold(self, room: asyncio.Future[None]) -> None:
+        """Handles no message before ``room`` is done: a stream from the client is full (U-5)."""
+        self._pump.hold()
+        self._keep_alive.suspend()  # pings of the client wait, too (K-3)
+        room.add_done_callback(self._release)
+
+    def _release(self, _room: asyncio.Future[None]) -> None:
+        self._keep_alive.resume(self._loop.time())
+        self._pump.release()
+        self.advance()
+
+    # ---- tasks
+
+    def start_task(self, run: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Starts a task that takes no slot."""
+        task = self._loop.create_task(run, context=self._context.copy())
+        self._streams.add(task)
+        task.add_done_callback(self._on_stream_end)
+        return task
+
+    def _on_stream_end(self, task: asyncio.Task[None]) -> None:
+        self._streams.discard(task)
+        self._report_failure(task)
+
+    def _report_failure(self, task: asyncio.Task[None]) -> bool:
+        """Ends the connection if ``task`` has failed, and returns whether it has."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+        return error is not None
 
     def _wake_worker(self) -> None:
         """Wakes an idle worker for the call that waits, or starts one if a slot is free."""
         while self._idle:
             if _wake(self._idle.pop()):
                 return
-        if len(self.workers) - self._without_slot < self._slots:
+        if len(self._workers) - self._without_slot < self._slots:
             slot = CallSlot(self._give_up_slot)
             worker = self._loop.create_task(self._work(slot), context=self._context.copy())
-            self.workers.append(worker)
+            self._workers.append(worker)
             worker.add_done_callback(partial(self._on_worker_end, slot))
         else:
             self._is_stalled = True
@@ -137,12 +181,12 @@ class HubDispatcher:
 
     def _on_worker_end(self, slot: CallSlot, worker: asyncio.Task[None]) -> None:
         """Replaces a worker whose task was changed by a method, and reports one that has failed."""
-        self.workers.remove(worker)
+        self._workers.remove(worker)
         if slot.is_given_up:
             self._without_slot -= 1
-        if not worker.cancelled() and (error := worker.exception()) is not None:
-            self._fail(error)
-        elif self._next is not None:
+        if self._report_failure(worker):
+            return
+        if self._next is not None:
             self._wake_worker()
         else:
             self.advance()

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from ..aio.signatures import annotation_of, arguments_reader
-from ..hub_protocol import ArgumentsReader, HubProtocol
+from ..aio.signatures import arguments_reader, value_readers
+from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 from ..option_checks import require_function
 from ..values.naming import pascal_case
 from .clients import GroupManager, HubCallerClients
 from .context import HubCallerContext
+from .method_signature import MethodSignature, read_signature
 from .options import Services
 
 Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
@@ -114,25 +115,26 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class HubMethod:
-    """A method that clients can call; ``parameters`` are the types of the arguments from clients.
+    """A method that clients can call; ``signature`` says which arguments and streams it has.
 
-    The arguments after the first ``required`` ones may be missing.
+    ``is_guarded`` says whether a call may be refused, because of the caller or because of streams.
     """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     authorize: Authorize
-    parameters: Mapping[str, Any]
-    required: int
+    is_guarded: bool
+    signature: MethodSignature
 
 
 @dataclass(frozen=True, slots=True)
 class BoundHubMethod:
-    """A method together with the reader of its arguments for one hub protocol."""
+    """A method together with the readers of its arguments and uploads for one hub protocol."""
 
     method: HubMethod
     read_arguments: ArgumentsReader
+    item_readers: Sequence[ValueReader]
 
 
 class HubMethodTable:
@@ -141,11 +143,10 @@ class HubMethodTable:
     ``services`` maps types to functions. Clients do not send an argument for a parameter of such a
     type: the function returns its value (S-2).
 
-    Raises TypeError for definitions that cannot work: two methods with one name, static methods,
-    class methods and generators, parameters that are not positional, annotations that cannot be
-    resolved, a hub method that is overridden without ``hub_method``, and ``hub_method`` on a method
-    that the server calls. ``for_protocol`` raises TypeError for a type that no argument can be read
-    into.
+    Raises TypeError for definitions that cannot work: two methods with one name, static methods
+    and class methods, signatures that ``read_signature`` refuses, a hub method that is overridden
+    without ``hub_method``, and ``hub_method`` on a method that the server calls. ``for_protocol``
+    raises TypeError for a type that no argument can be read into.
     """
 
     def __init__(self, hub_class: type[Hub], services: Services) -> None:
@@ -179,16 +180,15 @@ class HubMethodTable:
                 f"{hub_class.__name__}: duplicate definitions of '{name}'. Overloading is not "
                 "supported."
             )
-        _require_plain_method(where, function)
-        parameters, defaults, services = _parameters(where, function, self._services)
-        required = len(parameters) - len(defaults)
+        _require_method(where, function)
+        signature = read_signature(where, function, self._services)
         self._methods[name.lower()] = HubMethod(
             name,
-            _with_services(function, services, required, defaults) if services else function,
+            signature.function,
             inspect.iscoroutinefunction(function),
             mark.authorize,
-            parameters,
-            required,
+            bool(mark.authorize or signature.uploads or signature.is_streaming),
+            signature,
         )
 
     def for_protocol(self, hub_protocol: HubProtocol) -> Mapping[str, BoundHubMethod]:
@@ -200,40 +200,16 @@ class HubMethodTable:
         if bound is None:
             bound = self._bound[hub_protocol.name] = {}
             for key, method in self._methods.items():
-                where = f"{self._hub_name}.{method.name}"
-                reader = arguments_reader(hub_protocol, method.parameters, method.required, where)
-                bound[key] = bound[method.name] = BoundHubMethod(method, reader)
+                bound[key] = bound[method.name] = self._bind(method, hub_protocol)
         return bound
 
-
-def _parameters(
-    name: str, function: Callable[..., Any], services: Services
-) -> tuple[Mapping[str, Any], Sequence[Any], Mapping[int, Callable[[], Any]]]:
-    """The types of the arguments that clients send, the default values of the last of them, and the
-    services for the other parameters.
-
-    Services are keyed by the position of their parameter after self. A parameter without an
-    annotation takes any value.
-    """
-    parameters = list(inspect.signature(function).parameters.values())
-    for parameter in parameters:
-        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            raise TypeError(
-                f"{name}: parameter '{parameter.name}' is not positional; clients send positional "
-                "arguments only."
-            )
-    if not parameters:
-        raise TypeError(f"{name} has no parameter for the hub itself (self).")
-    annotations = [annotation_of(function, parameter, name) for parameter in parameters[1:]]
-    injected = {
-        position: services[annotation]
-        for position, annotation in enumerate(annotations)
-        if isinstance(annotation, type) and annotation in services
-    }
-    sent = [position for position in range(len(annotations)) if position not in injected]
-    types = {parameters[1 + position].name: annotations[position] for position in sent}
-    defaults = [parameters[1 + position].default for position in sent]
-    return types, [it for it in defaults if it is not inspect.Parameter.empty], injected
+    def _bind(self, method: HubMethod, hub_protocol: HubProtocol) -> BoundHubMethod:
+        where, signature = f"{self._hub_name}.{method.name}", method.signature
+        return BoundHubMethod(
+            method,
+            arguments_reader(hub_protocol, signature.parameters, signature.required, where),
+            value_readers(hub_protocol, signature.uploads, where),
+        )
 
 
 def _mark_of(attribute: object) -> _Mark | None:
@@ -262,11 +238,9 @@ def _require_no_lost_mark(hub_class: type[Hub], attribute: str, function: object
         )
 
 
-def _require_plain_method(name: str, function: object) -> None:
+def _require_method(name: str, function: object) -> None:
     if isinstance(function, _WRAPPERS):
         raise TypeError(f"{name} is a {type(function).__name__}; clients call methods of a hub.")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise TypeError(f"{name} is a generator; streams are not supported yet.")
 
 
 def require_hub_class(hub_class: object, hub_factory: object) -> None:
@@ -301,28 +275,10 @@ def _require_event(hub_class: type[Hub], name: str, parameters: str) -> None:
     """Raises TypeError if an event of the hub cannot be called with ``parameters``."""
     function = inspect.getattr_static(hub_class, name)
     where = f"{hub_class.__name__}.{name}"
-    _require_plain_method(where, function)
+    _require_method(where, function)
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"{where} is a generator; an event of a hub cannot stream.")
     try:
         inspect.signature(function).bind(*parameters.split(","))
     except TypeError as error:
         raise TypeError(f"{where} has to take ({parameters}): {error}") from error
-
-
-def _with_services(
-    function: Callable[..., Any],
-    services: Mapping[int, Callable[[], Any]],
-    required: int,
-    defaults: Sequence[Any],
-) -> Callable[..., Any]:
-    """``function`` with the services filled in: the result takes the arguments from the client.
-
-    The arguments after the first ``required`` ones may be missing; they get their ``defaults``.
-    """
-
-    def call(hub: Hub, *sent: Any) -> Any:
-        arguments = [*sent, *defaults[len(sent) - required :]]
-        for position, make in services.items():  # ascending: an insertion shifts only later ones
-            arguments.insert(position, make())
-        return function(hub, *arguments)
-
-    return call

@@ -60,6 +60,14 @@ class HubOptions:
     """The number of calls of one connection that have asked a client for a result and still run.
     They run besides the ones above; one more raises HubException when it asks."""  # P-4
 
+    maximum_streams_per_connection: int = 100
+    """The number of calls with streams, in either direction, that run at the same time for one
+    connection. A further one fails."""  # P-3
+
+    stream_buffer_capacity: int = 10
+    """How many items of each stream from a client may wait for the hub method. While more wait, the
+    connection is not read."""  # U-5
+
     enable_detailed_errors: bool = False
     """Whether clients get the texts of exceptions other than HubException."""
 

@@ -19,7 +19,7 @@ BACKLOG = 1024
 # Failing hub methods and subprotocols that nobody selects are part of the tests; whatever else is
 # logged is not.
 EXPECTED_COMPLAINTS = (
-    "protocol.server.invoker",
+    "protocol.server.answers",
     "protocol.server.connection",
     "protocol.server.hub_events",
     "aiohttp.websocket",

@@ -4,6 +4,7 @@ from protocol import Hub, hub_method
 
 from .conformance_calls import AskingMethods, ConnectionMethods, FailingMethods
 from .conformance_sending import GroupMethods, SendingMethods
+from .conformance_streams import StreamingMethods, UploadMethods
 from .conformance_values import DescribingMethods, EchoMethods
 
 
@@ -17,6 +18,8 @@ class ChatHub(Hub):
 
 
 class ConformanceHub(
+    StreamingMethods,
+    UploadMethods,
     ConnectionMethods,
     AskingMethods,
     FailingMethods,

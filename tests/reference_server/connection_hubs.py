@@ -1,6 +1,7 @@
 """The hubs of the connection scenarios: few methods, many endpoints with options of their own."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from protocol import Hub, Int32, hub_method
 
@@ -64,6 +65,11 @@ class ConnectionHub(Hub):
         self.context.abort()
 
     # ---- server to client
+
+    @hub_method
+    async def count(self, up_to: Int32) -> AsyncIterator[int]:
+        for number in range(1, up_to + 1):
+            yield number
 
     @hub_method
     async def send_self(self, text: str) -> None:

@@ -268,15 +268,6 @@ def of_the_class() -> type[Hub]:
     return ClassHub
 
 
-def stream() -> type[Hub]:
-    class StreamHub(Hub):
-        @hub_method
-        async def count(self) -> AsyncIterator[int]:
-            yield 1
-
-    return StreamHub
-
-
 def generator() -> type[Hub]:
     class GeneratorHub(Hub):
         @hub_method
@@ -333,9 +324,6 @@ def abstract() -> type[Hub]:
         pytest.param(static, r"^StaticHub\.Send is a staticmethod", id="static"),
         pytest.param(static_outside, r"^StaticHub\.Send is a staticmethod", id="static outside"),
         pytest.param(of_the_class, r"^ClassHub\.Send is a classmethod", id="class method"),
-        pytest.param(
-            stream, r"^StreamHub\.Count is a generator; streams are not supported yet", id="stream"
-        ),
         pytest.param(generator, r"^GeneratorHub\.Count is a generator", id="generator"),
         pytest.param(without_self, r"^SelflessHub\.Send has no parameter for", id="no self"),
         pytest.param(nameless, r"^NamelessHub\.__ needs a name", id="no name"),

@@ -16,8 +16,6 @@ NOT_BUILT: Final = (
     "stateful reconnect",
     "cookie authentication",
     "authorization of whole endpoints",
-    "streams to the client",
-    "streams from the client",
 )
 """Take the line out with the feature that was built, and the conversations off the list.
 

@@ -1,0 +1,51 @@
+"""Whether a call may run: authorization, and whether its method answers this kind of call.
+
+The order of the checks decides which error a caller gets. ``answers`` sends it.
+"""
+
+import inspect
+
+from ..errors import HubException
+from .answers import RefusedCall
+from .connection_context import HubConnectionContext
+from .hub import HubMethod
+
+
+async def check_call(
+    method: HubMethod, connection: HubConnectionContext, *, is_streamed: bool, streams: int
+) -> None:
+    """Raises RefusedCall or HubException if the call may not run.
+
+    ``is_streamed`` says whether the caller expects a stream; ``streams`` is how many it uploads.
+    """
+    name = method.name
+    if method.authorize and not await _is_authorized(method, connection):
+        raise RefusedCall(f"Failed to invoke '{name}' because user is unauthorized")  # S-9
+    require_kind(method, is_streamed=is_streamed)
+    expected = len(method.signature.uploads)
+    if streams != expected:  # S-12
+        raise HubException(f"Client sent {streams} stream(s), Hub method expects {expected}.")
+
+
+def require_kind(method: HubMethod, *, is_streamed: bool) -> None:
+    """Raises RefusedCall if the method answers with a stream and the caller expects none, or the
+    reverse.
+    """  # S-10, S-11
+    if method.signature.is_streaming != is_streamed:
+        kind, wrong = (
+            ("non-streaming", "streaming") if is_streamed else ("streaming", "non-streaming")
+        )
+        raise RefusedCall(
+            f"The client attempted to invoke the {kind} '{method.name}' method with a {wrong} "
+            "invocation."
+        )
+
+
+async def _is_authorized(method: HubMethod, connection: HubConnectionContext) -> bool:
+    user = connection.user
+    if callable(method.authorize):
+        allowed = method.authorize(connection)
+        return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+    if user is None or isinstance(method.authorize, bool):
+        return user is not None
+    return not user.roles.isdisjoint(method.authorize)

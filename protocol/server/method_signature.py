@@ -1,0 +1,164 @@
+"""What the signature of a hub method says: which arguments clients send, and what is a stream.
+
+``hub`` decides which methods clients may call. ``aio.signatures`` resolves annotations.
+"""
+
+import inspect
+import re
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from ..aio.signatures import annotation_of, return_annotation_of
+from .options import Services
+
+_UPLOADS: Final = (AsyncIterator, AsyncIterable)
+_AWAITABLES: Final = (Awaitable, Coroutine)
+_NAMES_OF_STREAMS: Final = re.compile(
+    "|".join(kind.__name__ for kind in (AsyncIterator, AsyncIterable, AsyncGenerator))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSignature:
+    """``parameters`` are the types of the arguments that clients send.
+
+    The arguments after the first ``required`` ones may be missing. ``uploads`` are the types of the
+    items of those parameters that are streams from the client; ``is_streaming`` says whether the
+    method answers with a stream. ``function`` takes the hub and the arguments from the client, and
+    the streams as the keyword ``uploads`` if there are any.
+    """
+
+    function: Callable[..., Any]
+    parameters: Mapping[str, Any]
+    required: int
+    uploads: Mapping[str, Any]
+    is_streaming: bool
+
+
+def read_signature(where: str, function: Callable[..., Any], services: Services) -> MethodSignature:
+    """Reads the signature of ``function``, which ``where`` names in error texts.
+
+    ``services`` maps types to functions. A parameter of such a type is not sent by clients: its
+    value is the result of the function (S-2). A parameter without an annotation takes any value.
+
+    Raises TypeError for parameters that are not positional, for annotations that cannot be
+    resolved, for generators that are not async, and for a stream with a default value.
+    """
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{where} is a generator; a method that streams is an async generator.")
+    parameters = _positional_parameters(where, function)
+    types: dict[str, Any] = {}
+    defaults: list[Any] = []
+    uploads: dict[str, Any] = {}
+    inserted: dict[int, Callable[[], Any] | None] = {}  # None for a stream, by position after self
+    for position, parameter in enumerate(parameters):
+        annotation = annotation_of(function, parameter, where)
+        default = parameter.default
+        if isinstance(annotation, type) and annotation in services:
+            inserted[position] = services[annotation]
+        elif _origin(annotation) in _UPLOADS:
+            if default is not parameter.empty:
+                raise TypeError(
+                    f"{where}: parameter '{parameter.name}' is a stream from the client and cannot "
+                    "have a default value."
+                )
+            inserted[position] = None
+            uploads[parameter.name] = _item_type(annotation)
+        else:
+            types[parameter.name] = annotation
+            if default is not parameter.empty:
+                defaults.append(default)
+    required = len(types) - len(defaults)
+    return MethodSignature(
+        _with_inserted(function, inserted, required, defaults) if inserted else function,
+        types,
+        required,
+        uploads,
+        _is_streaming(where, function),
+    )
+
+
+def _positional_parameters(where: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters after self."""
+    parameters = list(inspect.signature(function).parameters.values())
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(
+                f"{where}: parameter '{parameter.name}' is not positional; clients send positional "
+                "arguments only."
+            )
+    if not parameters:
+        raise TypeError(f"{where} has no parameter for the hub itself (self).")
+    return parameters[1:]
+
+
+def _is_streaming(where: str, function: Callable[..., Any]) -> bool:
+    """Whether a method answers with a stream: by its form, or by what it is declared to return.
+
+    Raises TypeError if the declaration names a stream and cannot be resolved. Other declarations
+    of results are not read.
+    """
+    if inspect.isasyncgenfunction(function):
+        return True
+    try:
+        annotation = return_annotation_of(function, where)
+    except TypeError:
+        if _NAMES_OF_STREAMS.search(str(function.__annotations__.get("return"))):
+            raise
+        return False
+    return _is_stream(annotation)
+
+
+def _is_stream(annotation: Any) -> bool:
+    origin = _origin(annotation)
+    if origin in _AWAITABLES or origin in (Union, UnionType):
+        return any(map(_is_stream, get_args(annotation)))
+    return isinstance(origin, type) and issubclass(origin, AsyncIterable)
+
+
+def _origin(annotation: Any) -> Any:
+    """The class of a generic annotation, without Annotated; other annotations as they are."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _origin(get_args(annotation)[0])
+    return annotation if origin is None else origin
+
+
+def _item_type(annotation: Any) -> Any:
+    if get_origin(annotation) is Annotated:
+        return _item_type(get_args(annotation)[0])
+    return next(iter(get_args(annotation)), Any)
+
+
+def _with_inserted(
+    function: Callable[..., Any],
+    inserted: Mapping[int, Callable[[], Any] | None],
+    required: int,
+    defaults: Sequence[Any],
+) -> Callable[..., Any]:
+    """``function`` with the services and streams filled in.
+
+    The result takes the arguments from the client; those after the first ``required`` ones may be
+    missing and get their ``defaults``.
+    """
+
+    def call(hub: object, *sent: Any, uploads: Iterable[Any] = ()) -> Any:
+        arguments = [*sent, *defaults[len(sent) - required :]]
+        streams = iter(uploads)
+        for position, make in inserted.items():  # ascending: an insertion shifts only later ones
+            arguments.insert(position, next(streams) if make is None else make())
+        return function(hub, *arguments)
+
+    return call

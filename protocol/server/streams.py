@@ -1,0 +1,229 @@
+"""Runs the calls that stream in either direction, each in a task of its own (P-3).
+
+Such calls take no slot. This module decides how many of them run at the same time, and what ends
+them. ``uploads`` has the streams that they read, ``aio.item_sender`` sends the items of the others.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ..aio.item_sender import send_items
+from ..aio.item_stream import ItemStream
+from ..errors import HubException
+from ..hub_protocol import HubProtocol, ValueReader
+from ..messages import Completion, Invocation, StreamInvocation, StreamItem
+from .answers import ErrorAnswers, RefusedCall
+from .call_checks import check_call
+from .connection_context import HubConnectionContext
+from .hub import Hub, HubMethod
+from .uploads import Uploads
+
+StartTask = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+@dataclass(slots=True, eq=False)
+class StreamingCall:
+    """A call that streams, from its receipt to its end.
+
+    ``is_streamed`` says whether the caller expects a stream. ``refusal`` is the error of a call
+    that cannot run because of its ids.
+    """
+
+    method: HubMethod
+    arguments: Sequence[Any]
+    invocation_id: str
+    stream_ids: tuple[str, ...]
+    is_streamed: bool
+    uploads: list[ItemStream[Any]] = field(default_factory=list)
+    refusal: Exception | None = None
+    task: "asyncio.Task[None] | None" = None
+    has_started: bool = False
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Cancels the task once. A task that has not started starts, and then ends the call."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            if self.has_started and self.task is not None:
+                self.task.cancel()
+
+
+class StreamingCalls:
+    """The calls of one connection that stream, at most ``maximum`` at the same time.
+
+    ``activate`` returns a new hub instance for each call, and ``start_task`` runs a call.
+    """
+
+    __slots__ = (
+        "_activate",
+        "_answers",
+        "_by_id",
+        "_calls",
+        "_connection",
+        "_hub_protocol",
+        "_maximum",
+        "_start_task",
+        "_uploads",
+    )
+
+    def __init__(
+        self,
+        connection: HubConnectionContext,
+        hub_protocol: HubProtocol,
+        answers: ErrorAnswers,
+        uploads: Uploads,
+        *,
+        activate: Callable[[], Hub],
+        start_task: StartTask,
+        maximum: int,
+    ) -> None:
+        self._connection = connection
+        self._hub_protocol = hub_protocol
+        self._answers = answers
+        self._uploads = uploads
+        self._activate = activate
+        self._start_task = start_task
+        self._maximum = maximum
+        self._calls: set[StreamingCall] = set()
+        self._by_id: dict[str, StreamingCall] = {}  # those that can be cancelled
+
+    def start(
+        self,
+        method: HubMethod,
+        arguments: Sequence[Any],
+        message: Invocation | StreamInvocation,
+        item_readers: Sequence[ValueReader],
+    ) -> None:
+        """Starts the call of ``message``, or answers that there are too many."""
+        call = StreamingCall(
+            method,
+            arguments,
+            message.invocation_id,
+            message.stream_ids,
+            is_streamed=type(message) is StreamInvocation,
+        )
+        if len(self._calls) >= self._maximum:
+            error = HubException(
+                f"The maximum of {self._maximum} streams per connection is reached."
+            )
+            self._answers.refuse(call.invocation_id, method.name, error)
+            return
+        self._take_ids(call, item_readers)
+        self._calls.add(call)
+        call.task = self._start_task(self._run(call))
+        call.task.add_done_callback(partial(self._on_task_end, call))
+
+    def _take_ids(self, call: StreamingCall, item_readers: Sequence[ValueReader]) -> None:
+        """Opens the uploads, so that the next messages find them, and reserves the id."""
+        if len(call.stream_ids) == len(item_readers):  # otherwise ``check_call`` refuses the call
+            try:
+                call.uploads = self._uploads.open(call.stream_ids, item_readers)
+            except HubException as error:
+                call.refusal = error
+                return
+        if call.is_streamed and self._by_id.setdefault(call.invocation_id, call) is not call:
+            text = f"Invocation ID '{call.invocation_id}' is already in use."
+            call.refusal = RefusedCall(text)  # S-13
+
+    def cancel(self, invocation_id: str) -> None:
+        """Cancels a stream to the client; an unknown id is ignored (S-27)."""
+        call = self._by_id.get(invocation_id)
+        if call is not None:
+            call.cancel()
+
+    def cancel_all(self) -> None:
+        """Cancels all streams to the client, because it has gone (U-8)."""
+        for call in list(self._by_id.values()):
+            call.cancel()
+
+    # ---- one call, in its task
+
+    async def _run(self, call: StreamingCall) -> None:
+        call.has_started = True
+        method = call.method
+        try:
+            await self._check(call)
+            hub = self._activate()
+            if call.uploads:
+                result = method.function(hub, *call.arguments, uploads=call.uploads)
+            else:
+                result = method.function(hub, *call.arguments)
+            if method.is_async or inspect.isawaitable(result):
+                result = await result
+            if call.is_streamed:
+                await self._stream(call, result)
+            elif call.invocation_id:
+                self._connection.write(self._hub_protocol.encode_result(call.invocation_id, result))
+        except BaseException as error:
+            if self._is_cancellation(call, error):
+                self._complete(call)
+            elif not self._answers.fail_method(call.invocation_id, method.name, error):
+                raise
+        finally:
+            self._forget(call)
+
+    async def _check(self, call: StreamingCall) -> None:
+        if call.is_cancelled:
+            raise asyncio.CancelledError
+        await check_call(
+            call.method,
+            self._connection,
+            is_streamed=call.is_streamed,
+            streams=len(call.stream_ids),
+        )
+        if call.refusal is not None:
+            raise call.refusal
+
+    async def _stream(self, call: StreamingCall, items: Any) -> None:
+        name, invocation_id = call.method.name, call.invocation_id
+        if not isinstance(items, AsyncIterable):  # S-14
+            self._answers.fail(
+                invocation_id,
+                f"The value returned by the streaming method '{name}' is not a ChannelReader<> or "
+                "IAsyncEnumerable<>.",
+            )
+            return
+        try:
+            await send_items(items, partial(self._send_item, invocation_id), self._connection.drain)
+        except BaseException as error:
+            if self._is_cancellation(call, error):
+                raise
+            if not self._answers.fail_stream(invocation_id, name, error):
+                raise
+        else:
+            self._complete(call)
+
+    def _send_item(self, invocation_id: str, item: Any) -> bool:
+        """Sends an item. Returns False if the client does not read the items before it (TG-8)."""
+        connection = self._connection
+        if connection.is_congested and connection.ending is None:
+            return False
+        payload = self._hub_protocol.encode_value(item)
+        connection.send(StreamItem(invocation_id=invocation_id, item=payload))
+        return True
+
+    def _complete(self, call: StreamingCall) -> None:
+        """Ends the stream to the client without an error (S-19)."""
+        self._connection.send(Completion(invocation_id=call.invocation_id))
+
+    def _is_cancellation(self, call: StreamingCall, error: BaseException) -> bool:
+        """Whether ``error`` is the cancellation that the client has asked for."""
+        return call.is_cancelled and isinstance(error, asyncio.CancelledError)
+
+    def _forget(self, call: StreamingCall) -> None:
+        self._calls.discard(call)
+        if self._by_id.get(call.invocation_id) is call:
+            del self._by_id[call.invocation_id]
+        self._uploads.close(call.stream_ids, call.uploads)
+
+    def _on_task_end(self, call: StreamingCall, _task: "asyncio.Task[None]") -> None:
+        """Ends a call whose task was cancelled before it started."""
+        if not call.has_started:
+            if self._connection.ending is None:
+                error = asyncio.CancelledError()
+                self._answers.fail_method(call.invocation_id, call.method.name, error)
+            self._forget(call)
