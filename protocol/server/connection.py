@@ -27,7 +27,7 @@ from .connection_context import Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
 from .hub_events import HubEvents
-from .invoker import Call, HubInvoker
+from .invoker import Call
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
 
@@ -86,8 +86,6 @@ class ServerConnection:
             connection,
             self._pump,
             self._peer.keep_alive,
-            slots=options.maximum_parallel_invocations_per_client,
-            maximum_without_slot=options.maximum_client_results_per_connection,
             context=self._context,
             fail=self._fail,
         )
@@ -191,16 +189,7 @@ class ServerConnection:
             return
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
-        invoker = HubInvoker(
-            self.connection,
-            hub_protocol,
-            methods,
-            self._lifetime,
-            self._activate,
-            start_task=self._dispatcher.start_task,
-            hold=self._dispatcher.hold,
-        )
-        self._dispatcher.start(invoker)
+        self._dispatcher.start(hub_protocol, methods, self._lifetime, self._activate)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None

@@ -9,24 +9,28 @@ call that streams takes no slot: it has a task of its own (P-3).
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
 from ..aio.pump import MessagePump
 from ..errors import HubException
+from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive
 from .call_slot import CallSlot
+from .clients import CallScope
 from .connection_context import HubConnectionContext
+from .hub import BoundHubMethod, Hub
 from .invoker import Call, HubInvoker
+from .lifetime import HubLifetimeManager
 
 
 class HubDispatcher:
-    """Runs the calls that ``pump`` returns, up to ``slots`` of them at a time.
+    """Runs the calls that ``pump`` returns, as many at a time as the connection has slots.
 
-    ``maximum_without_slot`` calls may run besides, which have given up their slots.
-    ``context`` is copied for each worker, so that no call sees the context variables of another.
-    ``fail`` is called with an unexpected error of a worker, and ends the connection.
+    Calls that have given up their slots run besides, up to a limit of their own.
+    ``context`` is copied for each task, so that no call sees the context variables of another.
+    ``fail`` is called with an unexpected error of a task, and ends the connection.
     """
 
     __slots__ = (
@@ -54,8 +58,6 @@ class HubDispatcher:
         pump: MessagePump[Call],
         keep_alive: KeepAlive,
         *,
-        slots: int,
-        maximum_without_slot: int,
         context: contextvars.Context,
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -64,8 +66,8 @@ class HubDispatcher:
         self._connection = connection
         self._pump = pump
         self._keep_alive = keep_alive
-        self._slots = slots
-        self._maximum_without_slot = maximum_without_slot
+        self._slots = connection.options.maximum_parallel_invocations_per_client
+        self._maximum_without_slot = connection.options.maximum_client_results_per_connection
         self._without_slot = 0  # workers whose call has given up its slot
         self._fail = fail
         self._invoker: HubInvoker | None = None
@@ -81,10 +83,24 @@ class HubDispatcher:
         """The tasks that have not ended."""
         return [*self._workers, *self._streams]
 
-    def start(self, invoker: HubInvoker) -> None:
+    def start(
+        self,
+        hub_protocol: HubProtocol,
+        methods: Mapping[str, BoundHubMethod],
+        lifetime: HubLifetimeManager,
+        activate: Callable[[CallScope | None], Hub],
+    ) -> None:
         """Starts to run calls, beginning with those received before (L-2)."""
-        self._invoker = invoker
-        self._pump.start(invoker.receive)
+        self._invoker = HubInvoker(
+            self._connection,
+            hub_protocol,
+            methods,
+            lifetime,
+            activate,
+            start_task=self._start_task,
+            hold=self._hold,
+        )
+        self._pump.start(self._invoker.receive)
         self.advance()
 
     def stop(self) -> None:
@@ -123,7 +139,7 @@ class HubDispatcher:
         self._is_scheduled = False
         self.advance()
 
-    def hold(self, room: asyncio.Future[None]) -> None:
+    def _hold(self, room: asyncio.Future[None]) -> None:
         """Handles no message before ``room`` is done: a stream from the client is full (U-5)."""
         self._pump.hold()
         self._keep_alive.suspend()  # pings of the client wait, too (K-3)
@@ -136,7 +152,7 @@ class HubDispatcher:
 
     # ---- tasks
 
-    def start_task(self, run: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def _start_task(self, run: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Starts a task that takes no slot."""
         task = self._loop.create_task(run, context=self._context.copy())
         self._streams.add(task)
