@@ -24,6 +24,7 @@ from ..aio.signatures import annotation_of, return_annotation_of
 from .options import Services
 
 _UPLOADS: Final = (AsyncIterator, AsyncIterable)
+_UNIONS: Final = (Union, UnionType)
 _AWAITABLES: Final = (Awaitable, Coroutine)
 _NAMES_OF_STREAMS: Final = re.compile(
     "|".join(kind.__name__ for kind in (AsyncIterator, AsyncIterable, AsyncGenerator))
@@ -68,11 +69,11 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
         default = parameter.default
         if isinstance(annotation, type) and annotation in services:
             inserted[position] = services[annotation]
-        elif _origin(annotation) in _UPLOADS:
-            if default is not parameter.empty:
+        elif _is_upload(annotation):
+            if default is not parameter.empty or _origin(annotation) not in _UPLOADS:
                 raise TypeError(
-                    f"{where}: parameter '{parameter.name}' is a stream from the client and cannot "
-                    "have a default value."
+                    f"{where}: parameter '{parameter.name}' is a stream from the client, which is "
+                    "always sent: it has no default value, and its annotation names no other type."
                 )
             inserted[position] = None
             uploads[parameter.name] = _item_type(annotation)
@@ -121,9 +122,16 @@ def _is_streaming(where: str, function: Callable[..., Any]) -> bool:
     return _is_stream(annotation)
 
 
+def _is_upload(annotation: Any) -> bool:
+    origin = _origin(annotation)
+    if origin in _UNIONS:
+        return any(map(_is_upload, get_args(annotation)))
+    return origin in _UPLOADS
+
+
 def _is_stream(annotation: Any) -> bool:
     origin = _origin(annotation)
-    if origin in _AWAITABLES or origin in (Union, UnionType):
+    if origin in _AWAITABLES or origin in _UNIONS:
         return any(map(_is_stream, get_args(annotation)))
     return isinstance(origin, type) and issubclass(origin, AsyncIterable)
 
