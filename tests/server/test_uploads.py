@@ -487,7 +487,7 @@ async def test_items_in_any_pieces(serve: MakeServer) -> None:
 
 
 async def _nothing() -> AsyncIterator[int]:
-    for number in ():
+    for number in list[int]():
         yield number
 
 
