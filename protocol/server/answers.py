@@ -18,6 +18,15 @@ class RefusedCall(Exception):
     """The call is not run; ``str()`` is the whole error text of its answer."""
 
 
+class OperationCanceledError(Exception):
+    """The client has cancelled the call."""
+
+    exception_name = "OperationCanceledException"
+
+    def __init__(self) -> None:
+        super().__init__("The operation was canceled.")
+
+
 class ErrorAnswers:
     """Answers the failed calls of one connection. A call without an id gets no answer."""
 
@@ -53,9 +62,13 @@ class ErrorAnswers:
         return self._fail_unexpectedly(
             invocation_id,
             name,
-            f"An unexpected error occurred invoking '{name}' on the server.",
+            _failed(name),
             error,
         )
+
+    def fail_cancelled(self, invocation_id: str, name: str) -> None:
+        """Answers a call that its client has cancelled (S-27)."""
+        self._fail_with_details(invocation_id, _failed(name), OperationCanceledError())
 
     def fail_stream(self, invocation_id: str, name: str, error: BaseException) -> bool:
         """Answers a call whose stream has raised ``error``; otherwise as ``fail_method``."""
@@ -76,6 +89,10 @@ class ErrorAnswers:
 
     def _fail_with_details(self, invocation_id: str, text: str, error: BaseException) -> None:
         self.fail(invocation_id, text + error_details(error, self._detailed_errors))
+
+
+def _failed(name: str) -> str:
+    return f"An unexpected error occurred invoking '{name}' on the server."
 
 
 def _refused(name: str) -> str:

@@ -68,17 +68,20 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    name: str | None
-    authorize: Authorize
+    name: str | None = None
+    authorize: Authorize = False
+    cancellable: bool = False
 
 
 @overload
 def hub_method(name: Method, /) -> Method: ...
 @overload
 def hub_method(
-    name: str | None = None, /, *, authorize: Authorize = False
+    name: str | None = None, /, *, authorize: Authorize = False, cancellable: bool = False
 ) -> Callable[[Method], Method]: ...
-def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
+def hub_method(
+    name: Any = None, /, *, authorize: Authorize = False, cancellable: bool = False
+) -> Any:
     """Makes a method of a Hub callable by clients.
 
     Clients call it by ``name``, by default the name of the function in PascalCase. Case is ignored.
@@ -87,11 +90,19 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
     allows users in at least one of them, and a function of the HubCallerContext, plain or async,
     returns whether the call is allowed. A refused call fails with .NET's error text.
 
+    A method that is an async generator, or is declared to return an async iterable, answers with a
+    stream. A parameter that is annotated as an AsyncIterator or AsyncIterable is a stream from the
+    client.
+
+    ``cancellable`` cancels the method when the client cancels the call, and when it has gone.
+    Otherwise the method runs to its end. A stream to the client is always cancelled.
+
     A plain (not async) method runs on the event loop and must not block. Raises TypeError when
-    ``name`` is not a non-empty str, or ``authorize`` is an empty collection or none of these.
-    """  # S-1, S-9
+    ``name`` is not a non-empty str, ``authorize`` is an empty collection or none of these, or
+    ``cancellable`` is not a bool.
+    """  # S-1, S-3, S-9, S-27, U-1
     if callable(name):
-        setattr(name, _MARK, _Mark(None, authorize))
+        setattr(name, _MARK, _Mark())
         return name
 
     if name is not None and (not isinstance(name, str) or not name):
@@ -106,8 +117,11 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
         if not authorize:
             raise TypeError("authorize contains no role: no client could call this method.")
 
+    if not isinstance(cancellable, bool):
+        raise TypeError(f"cancellable is a bool, not {cancellable!r}.")
+
     def mark(method: Method) -> Method:
-        setattr(method, _MARK, _Mark(name, authorize))
+        setattr(method, _MARK, _Mark(name, authorize, cancellable))
         return method
 
     return mark
@@ -117,7 +131,8 @@ def hub_method(name: Any = None, /, *, authorize: Authorize = False) -> Any:
 class HubMethod:
     """A method that clients can call; ``signature`` says which arguments and streams it has.
 
-    ``is_guarded`` says whether a call may be refused, because of the caller or because of streams.
+    ``is_guarded`` says whether a call needs more than to be run: because of its caller, of streams,
+    or because it ``is_cancellable``.
     """
 
     name: str
@@ -125,6 +140,7 @@ class HubMethod:
     is_async: bool
     authorize: Authorize
     is_guarded: bool
+    is_cancellable: bool
     signature: MethodSignature
 
 
@@ -187,7 +203,8 @@ class HubMethodTable:
             signature.function,
             inspect.iscoroutinefunction(function),
             mark.authorize,
-            bool(mark.authorize or signature.uploads or signature.is_streaming),
+            bool(mark.authorize or mark.cancellable or signature.uploads or signature.is_streaming),
+            mark.cancellable,
             signature,
         )
 

@@ -5,6 +5,7 @@ calls, and how many run at the same time. ``call_checks`` decides which calls ma
 has the texts of errors, and ``streams`` runs the calls that stream.
 """
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,6 +27,7 @@ from ..messages import (
 from .answers import ErrorAnswers, RefusedCall
 from .call_checks import check_call, require_kind
 from .call_slot import CallSlot
+from .cancellation import CancellableCall, CancellableCalls
 from .clients import CallScope
 from .connection_context import Ending, HubConnectionContext
 from .hub import BoundHubMethod, Hub, HubMethod
@@ -49,6 +51,7 @@ class HubInvoker:
     __slots__ = (
         "_activate",
         "_answers",
+        "_cancellable",
         "_connection",
         "_encode_result",
         "_hub_protocol",
@@ -79,6 +82,7 @@ class HubInvoker:
         self._lifetime = lifetime
         self._activate = activate
         self._answers = ErrorAnswers(connection, options.enable_detailed_errors)
+        self._cancellable = CancellableCalls()
         self._uploads = Uploads(
             options.stream_buffer_capacity, options.enable_detailed_errors, hold
         )
@@ -120,6 +124,7 @@ class HubInvoker:
                     self._lifetime.set_connection_result(self._connection, message)
             case CancelInvocation(invocation_id=invocation_id):
                 self._streams.cancel(invocation_id)
+                self._cancellable.cancel(invocation_id)
             case StreamBindingFailure():
                 self._uploads.receive_failure(message)
             case InvocationBindingFailure():
@@ -131,13 +136,14 @@ class HubInvoker:
                 pass  # S-23
 
     def client_has_left(self) -> None:
-        """Cancels the streams to the client."""
+        """Cancels the streams to the client, and the calls that are cancellable."""
         self._streams.cancel_all()
+        self._cancellable.cancel_all()
 
     def stop(self) -> None:
-        """Ends all streams because the connection has ended (U-8)."""
-        self._uploads.fail_all()
-        self._streams.cancel_all()
+        """Ends all streams because the connection has ended, and cancels as ``client_has_left``."""
+        self._uploads.fail_all()  # U-8
+        self.client_has_left()
 
     def _bind(self, message: Invocation | StreamInvocation) -> Call | None:
         """Returns the call that ``message`` asks for, or None if it was refused.
@@ -186,8 +192,12 @@ class HubInvoker:
         current task itself is cancelled.
         """
         method, arguments, invocation_id = call
+        cancellable: CancellableCall | None = None
         try:
             if method.is_guarded:
+                if method.is_cancellable:
+                    cancellable = self._cancellable.begin(invocation_id)
+                    await asyncio.sleep(0)  # first the messages behind it: one may cancel it
                 await check_call(method, self._connection, is_streamed=False, streams=0)
             hub = self._activate(slot)
             slot.clients = hub.clients
@@ -200,5 +210,10 @@ class HubInvoker:
             if invocation_id:
                 self._write(self._encode_result(invocation_id, result))
         except BaseException as error:  # for example a BaseExceptionGroup of user code
-            if not self._answers.fail_method(invocation_id, method.name, error):
+            if cancellable is not None and cancellable.has_caused(error):
+                self._answers.fail_cancelled(invocation_id, method.name)
+            elif not self._answers.fail_method(invocation_id, method.name, error):
                 raise
+        finally:
+            if cancellable is not None:
+                self._cancellable.end(cancellable)

@@ -44,6 +44,15 @@ class StreamingCall:
     has_started: bool = False
     is_cancelled: bool = False
 
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether the client may cancel it, and it ends when its client has gone."""
+        return self.is_streamed or self.method.is_cancellable
+
+    def has_caused(self, error: BaseException) -> bool:
+        """Whether ``error`` is the cancellation of this call."""
+        return self.is_cancelled and isinstance(error, asyncio.CancelledError)
+
     def cancel(self) -> None:
         """Cancels the task once. A task that has not started starts, and then ends the call."""
         if not self.is_cancelled:
@@ -61,8 +70,8 @@ class StreamingCalls:
     __slots__ = (
         "_activate",
         "_answers",
-        "_by_id",
         "_calls",
+        "_cancellable",
         "_connection",
         "_hub_protocol",
         "_maximum",
@@ -89,7 +98,7 @@ class StreamingCalls:
         self._start_task = start_task
         self._maximum = maximum
         self._calls: set[StreamingCall] = set()
-        self._by_id: dict[str, StreamingCall] = {}  # those that can be cancelled
+        self._cancellable: dict[tuple[bool, str], StreamingCall] = {}  # by is_streamed and id
 
     def start(
         self,
@@ -125,20 +134,25 @@ class StreamingCalls:
             except HubException as error:
                 call.refusal = error
                 return
-        if call.is_streamed and self._by_id.setdefault(call.invocation_id, call) is not call:
+        if not call.is_cancellable:
+            return
+        key = call.is_streamed, call.invocation_id
+        if self._cancellable.setdefault(key, call) is not call and call.is_streamed:
             text = f"Invocation ID '{call.invocation_id}' is already in use."
             call.refusal = RefusedCall(text)  # S-13
 
     def cancel(self, invocation_id: str) -> None:
-        """Cancels a stream to the client; an unknown id is ignored (S-27)."""
-        call = self._by_id.get(invocation_id)
-        if call is not None:
-            call.cancel()
+        """Cancels a call that is cancellable; an unknown id is ignored (S-27)."""
+        for is_streamed in (True, False):
+            call = self._cancellable.get((is_streamed, invocation_id))
+            if call is not None:
+                call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all streams to the client, because it has gone (U-8)."""
-        for call in list(self._by_id.values()):
-            call.cancel()
+        """Cancels all calls that are cancellable, because the client has gone (U-8)."""
+        for call in self._calls:
+            if call.is_cancellable:
+                call.cancel()
 
     # ---- one call, in its task
 
@@ -159,8 +173,8 @@ class StreamingCalls:
             elif call.invocation_id:
                 self._connection.write(self._hub_protocol.encode_result(call.invocation_id, result))
         except BaseException as error:
-            if self._is_cancellation(call, error):
-                self._complete(call)
+            if call.has_caused(error):
+                self._answer_cancellation(call)
             elif not self._answers.fail_method(call.invocation_id, method.name, error):
                 raise
         finally:
@@ -190,7 +204,7 @@ class StreamingCalls:
         try:
             await send_items(items, partial(self._send_item, invocation_id), self._connection.drain)
         except BaseException as error:
-            if self._is_cancellation(call, error):
+            if call.has_caused(error):
                 raise
             if not self._answers.fail_stream(invocation_id, name, error):
                 raise
@@ -206,18 +220,21 @@ class StreamingCalls:
         connection.send(StreamItem(invocation_id=invocation_id, item=payload))
         return True
 
+    def _answer_cancellation(self, call: StreamingCall) -> None:
+        if call.is_streamed:
+            self._complete(call)
+        else:
+            self._answers.fail_cancelled(call.invocation_id, call.method.name)
+
     def _complete(self, call: StreamingCall) -> None:
         """Ends the stream to the client without an error (S-19)."""
         self._connection.send(Completion(invocation_id=call.invocation_id))
 
-    def _is_cancellation(self, call: StreamingCall, error: BaseException) -> bool:
-        """Whether ``error`` is the cancellation that the client has asked for."""
-        return call.is_cancelled and isinstance(error, asyncio.CancelledError)
-
     def _forget(self, call: StreamingCall) -> None:
         self._calls.discard(call)
-        if self._by_id.get(call.invocation_id) is call:
-            del self._by_id[call.invocation_id]
+        key = call.is_streamed, call.invocation_id
+        if self._cancellable.get(key) is call:
+            del self._cancellable[key]
         self._uploads.close(call.stream_ids, call.uploads)
 
     def _on_task_end(self, call: StreamingCall, _task: "asyncio.Task[None]") -> None:
