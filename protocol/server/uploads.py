@@ -5,12 +5,12 @@ Binds the items, and decides what ends a stream. ``streams`` runs the calls that
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from msgspec import UNSET
 
 from ..aio.item_stream import ItemStream
-from ..errors import ArgumentBindingError, HubException, SignalRError
+from ..errors import ArgumentBindingError, ConnectionClosed, HubException
 from ..hub_protocol import ValueReader
 from ..messages import Completion, StreamBindingFailure, StreamItem
 
@@ -18,10 +18,10 @@ Hold: TypeAlias = Callable[[Future[None]], None]
 """Stops the handling of messages until the future is done."""
 
 
-class StreamLostError(SignalRError):
+class StreamLostError(ConnectionClosed):
     """The connection of a client has ended before its stream."""  # U-8
 
-    exception_name = "OperationCanceledException"
+    exception_name: ClassVar[str] = "OperationCanceledException"
 
     def __init__(self) -> None:
         super().__init__("The underlying connection was closed.")

@@ -355,6 +355,29 @@ async def test_the_example_of_client_results_runs(tmp_path: Path) -> None:
         await harness.close()
 
 
+async def test_the_example_of_streams_runs(tmp_path: Path) -> None:
+    hub = loaded(code_files(LIBRARY, "python")["sensor_hub.py"], tmp_path).SensorHub
+
+    def item(value: float) -> dict[str, object]:
+        return {"type": 2, "invocationId": "s", "item": value}
+
+    end = completion("s")
+    with LoopClock() as clock:
+        harness = ServerHarness(clock, hub)
+        client = await harness.connect()
+        assert await client.ask(
+            call("Average", "north", streamIds=["s"]), item(1), item(2), end
+        ) == [result("north: 1.5")]
+        both = {**call("Doubled", id="s", streamIds=["s"]), "type": 4}
+        assert await client.ask(both, item(1), item(2), end) == [item(2), item(4), end]
+        client.send({**call("Count", 2, 1, id="s"), "type": 4})
+        await clock.advance(5)
+        assert await client.take() == [item(0), item(1), end]
+        (refusal,) = await client.ask(call("Calibrate", 60), {"type": 5, "invocationId": "1"})
+        assert "error" in refusal
+        await harness.close()
+
+
 async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:
     sources = code_blocks(LIBRARY, "python")
     hub_source, client_source = [each for each in sources if not each.startswith("# ")]
