@@ -47,9 +47,9 @@ class _FileSecret:
     path: Path
 
     def __call__(self) -> str:
-        """The file's text without spaces and line ends around it."""
+        """The file's text without a byte order mark, and without spaces and line ends around it."""
         try:
-            text = self.path.read_text(encoding="utf-8").strip()
+            text = self.path.read_text(encoding="utf-8-sig").strip()
         except OSError as exc:
             raise SecretUnavailable(f"cannot read {str(self.path)!r}: {exc.strerror}") from exc
         except UnicodeDecodeError as exc:

@@ -12,8 +12,6 @@ import logging
 import random
 import re
 from collections.abc import Iterable, Mapping
-from email.message import Message
-from functools import lru_cache
 
 from aiohttp import HttpVersion11, web
 
@@ -30,6 +28,7 @@ from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, require_invoke_method
 from . import addresses
 from .health import health
+from .media_type import is_json
 from .problem import CONTENT_TYPE, Problem
 
 log = logging.getLogger(__name__)
@@ -154,24 +153,6 @@ def _result_response(result: Payload | None) -> web.Response:
 
 
 # --- requests ------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=256)
-def is_json(content_type: str) -> bool:
-    """Whether a Content-Type is ``application/json``, ``text/json`` or ``application/…+json``.
-
-    A charset must be UTF-8. Two charsets are refused, because readers differ in which they use.
-    """
-    header = Message()
-    header["Content-Type"] = content_type
-    media_type = content_type.partition(";")[0].strip().lower()
-    main, _, sub = media_type.partition("/")
-    json = media_type in ("application/json", "text/json") or (
-        main == "application" and len(sub) > len("+json") and sub.endswith("+json")
-    )
-    parameters = header.get_params(failobj=[])[1:]
-    charsets = [value for name, value in parameters if name.lower() == "charset"]
-    return json and [str(charset).lower() for charset in charsets] in ([], ["utf-8"])
 
 
 def request_id_of(request: web.Request) -> str:

@@ -8,6 +8,8 @@ refused arguments receives.
 
 from __future__ import annotations
 
+import codecs
+
 import msgspec
 
 from protocol import Payload
@@ -57,12 +59,7 @@ def _split_json(text: bytes) -> list[msgspec.Raw]:
     # msgspec does not check UTF-8 inside a Raw, and the bytes go into a text frame of the shared
     # connection.
     if not text.isascii():
-        try:
-            text.decode()
-        except UnicodeDecodeError as exc:
-            raise InvalidArguments(
-                ProblemCode.NOT_UTF8, "The arguments are not UTF-8 text."
-            ) from exc
+        _check_utf8(text)
     try:
         return split_json_array(text)
     except msgspec.ValidationError as exc:
@@ -75,6 +72,21 @@ def _split_json(text: bytes) -> list[msgspec.Raw]:
         raise InvalidArguments(
             ProblemCode.INVALID_JSON, f"The arguments are not JSON: {exc}."
         ) from exc
+
+
+def _check_utf8(text: bytes) -> None:
+    """Raise `InvalidArguments` unless `text` is UTF-8 without a byte order mark."""
+    if text.startswith(codecs.BOM_UTF8):
+        raise InvalidArguments(
+            ProblemCode.INVALID_JSON,
+            "The arguments begin with a byte order mark; send the JSON without it.",
+        )
+    try:
+        text.decode()
+    except UnicodeDecodeError as exc:
+        is_utf16 = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        hint = " but UTF-16; send them as UTF-8" if is_utf16 else " text"
+        raise InvalidArguments(ProblemCode.NOT_UTF8, f"The arguments are not UTF-8{hint}.") from exc
 
 
 _split_binary_array = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode

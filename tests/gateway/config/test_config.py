@@ -581,6 +581,8 @@ def test_an_access_token_may_change_while_the_gateway_runs(
     assert factory() == "first"
     token.write_text("second\n", encoding="utf-8")
     assert factory() == "second"
+    token.write_text("of Windows\r\n", encoding="utf-8-sig")
+    assert factory() == "of Windows"
     monkeypatch.setenv("CHAT_TOKEN", "third")
     factory = settings(loaded(tmp_path, HUB + "access_token_env = 'CHAT_TOKEN'"))[
         "access_token_factory"

@@ -13,7 +13,6 @@ import pytest
 from protocol import JsonHubProtocol, MessagePackHubProtocol
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.http.addresses import path_segments
-from signalr_gateway.http.api import is_json
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
@@ -216,6 +215,7 @@ async def test_content_types_that_are_json(
         ({"Content-Type": "*/*"}, "unsupported-media-type"),
         ({"Content-Type": "application/json; charset=latin1"}, "unsupported-media-type"),
         ({"Content-Type": "application/json; charset=utf-16"}, "unsupported-media-type"),
+        ({"Content-Type": 'application/json;charset*=1utf-8(;"'}, "unsupported-media-type"),
         ({**JSON, "Content-Encoding": "gzip"}, "unsupported-content-encoding"),
         ({**JSON, "Content-Encoding": "br"}, "unsupported-content-encoding"),
         ({**JSON, "Content-Encoding": "zstd"}, "unsupported-content-encoding"),
@@ -228,30 +228,6 @@ async def test_content_types_that_are_not(
     """GW-9."""
     answer = await gateway.request("POST", "/api/Gateway/hub/sample/echo", b"[1]", headers)
     assert (answer.status, answer.problem["code"]) == (415, code)
-
-
-@pytest.mark.parametrize(
-    ("content_type", "json"),
-    [
-        ("application/problem+json", True),
-        ("application/json-patch+json", True),
-        ("application/json;", True),
-        ("application/json; odata=x", True),
-        ("application/+json", False),
-        ("text/x+json", False),
-        ("application/x-www-form-urlencoded", False),
-        ("application/xml", False),
-        ("garbage", False),
-        ("", False),
-        ("application/json; charset=", False),
-        ("application/json; CHARSET=UTF-8", True),
-        ("application/json; charset=utf-8; charset=utf-16", False),
-        ("application/json; charset=utf-8; charset=utf-8", False),
-        ("application/json; charset*=utf-8''utf-8", False),
-    ],
-)
-def test_media_types(content_type: str, json: bool) -> None:
-    assert is_json(content_type) is json
 
 
 async def test_the_order_of_the_checks(gateway: RunningGateway) -> None:

@@ -97,6 +97,19 @@ def test_anything_else_is_refused(body: bytes, code: ProblemCode) -> None:
     assert caught.value.code is code
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("[1]".encode("utf-8-sig"), "begin with a byte order mark; send the JSON without it"),
+        ("[1]".encode("utf-16"), "are not UTF-8 but UTF-16; send them as UTF-8"),
+        (b'["\xff"]', "are not UTF-8 text"),
+    ],
+)
+def test_the_encoding_that_is_wrong_is_named(body: bytes, text: str) -> None:
+    with pytest.raises(InvalidArguments, match=rf"^The arguments {text}\.$"):
+        split_arguments(body)
+
+
 def test_depth_counts_from_the_array_itself() -> None:
     assert split_arguments(b"[" * 32 + b"]" * 32)
     assert split_arguments(b"[[]]", maximum_depth=2)
