@@ -23,6 +23,7 @@ from ..logs.redaction import describe_error
 from ..orchestration.orchestrator import DownstreamHub
 from .backoff import AttemptSchedule, Backoff
 from .building import build_connections
+from .call_errors import CallCutOff, GatewayDraining, HubTimeout, HubUnavailable
 from .clock import Clock
 from .deadlines import Deadlines
 
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_WAIT = 5.0
 """Seconds that a call waits for a hub that is down (GW-9)."""
-DRAINING = "The gateway is shutting down."
+DISCONNECT_TIMEOUT = 2.0
+"""Seconds that the connections to all hubs get to be closed when the gateway stops."""
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
 _JSON_BYTES = 8
@@ -68,30 +70,6 @@ class HubStatus:
     last_error: str | None
 
 
-class HubUnavailable(Exception):
-    """The hub was not connected while the call waited; nothing was sent."""
-
-    def __init__(self, api: str) -> None:
-        super().__init__(f"Hub '{api}' is not connected.")
-        self.api = api
-
-
-class GatewayDraining(HubUnavailable):
-    """The gateway is shutting down and refuses new calls; nothing was sent."""
-
-    def __str__(self) -> str:
-        return DRAINING
-
-
-class HubTimeout(Exception):
-    """The hub did not complete the invocation in time; the method may still run."""
-
-    def __init__(self, api: str, seconds: float) -> None:
-        super().__init__(f"Hub '{api}' did not answer within {seconds:g} seconds.")
-        self.api = api
-        self.seconds = seconds
-
-
 class Downstream:
     """One hub behind the gateway. Create it inside a running event loop, then `start` it.
 
@@ -117,8 +95,10 @@ class Downstream:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._draining = False
+        self._is_cut_off = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}
+        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by their seconds
+        self._attempts = self._new_deadlines(ATTEMPT_TIMEOUT)
         self._connection = connection
         self._protocol_name = connection.hub_protocol.name
         # Registered before the connection starts, so that no event is missed (GW-27).
@@ -156,6 +136,12 @@ class Downstream:
         self._draining = True
         self._release_waiters(connected=False)
 
+    def cut_off(self) -> None:
+        """End the calls that were sent and are not completed; the hub gets cancellations."""
+        self._is_cut_off = True
+        for deadlines in self._deadlines.values():
+            deadlines.expire_all()
+
     async def stop(self) -> None:
         """End the connection for good; calls without a completion fail."""
         self.drain()
@@ -164,7 +150,7 @@ class Downstream:
             await asyncio.wait([self._supervisor])
         self._enter(HubState.STOPPED, None)
         await self._connection.stop()
-        for deadlines in self._deadlines.values():
+        for deadlines in (self._attempts, *self._deadlines.values()):
             deadlines.close()
 
     async def invoke(
@@ -177,8 +163,8 @@ class Downstream:
         `CONNECT_WAIT` seconds for the connection; the timeout begins after that.
 
         If nothing was sent, raises `HubUnavailable`, `GatewayDraining`, `MessageTooLargeError` or
-        `TranscodingError`. Otherwise raises `HubTimeout`, `HubException` for the hub's error, or
-        `ConnectionClosed`. Cancelling this coroutine cancels the invocation.
+        `TranscodingError`. Otherwise raises `HubTimeout`, `CallCutOff`, `HubException` for the
+        hub's error, or `ConnectionClosed`. Cancelling this coroutine cancels the invocation.
         """
         timeout = self._hub.invoke_timeout if timeout is None else timeout
         deadline: float | None = None
@@ -212,17 +198,20 @@ class Downstream:
         except TimeoutError as exc:
             if not limit.expired():
                 raise
+            if self._is_cut_off:
+                raise CallCutOff(self._hub.api) from exc
             raise HubTimeout(self._hub.api, timeout) from exc
 
     def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        """Return the deadlines of all calls and connect attempts with this timeout."""
+        """Return the deadlines of all calls with this timeout."""
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:
-            now = asyncio.get_running_loop().time
-            deadlines = self._deadlines[seconds] = Deadlines(
-                seconds, lambda limit: limit.reschedule(now()), self._clock
-            )
+            deadlines = self._deadlines[seconds] = self._new_deadlines(seconds)
         return deadlines
+
+    def _new_deadlines(self, seconds: float) -> Deadlines[asyncio.Timeout]:
+        now = asyncio.get_running_loop().time
+        return Deadlines(seconds, lambda limit: limit.reschedule(now()), self._clock)
 
     async def _until_connected(self, deadline: float) -> None:
         if self._connection.state is HubConnectionState.CONNECTED:
@@ -281,12 +270,11 @@ class Downstream:
 
     async def _start_connection(self) -> None:
         async with asyncio.timeout(None) as limit:
-            deadlines = self._deadlines_of(ATTEMPT_TIMEOUT)
-            deadlines.start(limit)
+            self._attempts.start(limit)
             try:
                 await self._connection.start()
             finally:
-                deadlines.stop(limit)
+                self._attempts.stop(limit)
 
     def _attempt_failed(self, error: BaseException) -> None:
         previous = self._status
@@ -338,6 +326,7 @@ class Downstreams(Mapping[str, Downstream]):
         self._hubs = hubs
         self._make_downstream = make_downstream
         self._downstreams: dict[str, Downstream] = {}
+        self._is_draining = False
 
     def __getitem__(self, api: str) -> Downstream:
         return self._downstreams[api]
@@ -352,6 +341,11 @@ class Downstreams(Mapping[str, Downstream]):
     def statuses(self) -> dict[str, HubStatus]:
         return {api: downstream.status for api, downstream in self._downstreams.items()}
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused, because the gateway stops."""
+        return self._is_draining
+
     def start(self, on_event: OnEvent | None) -> None:
         """Build all connections, then begin to connect. Raises `OrchestrationError`."""
         for api, connection in build_connections(self._hubs).items():
@@ -361,12 +355,22 @@ class Downstreams(Mapping[str, Downstream]):
 
     def drain(self) -> None:
         """See `Downstream.drain`."""
+        self._is_draining = True
         for downstream in self._downstreams.values():
             downstream.drain()
 
+    def cut_off(self) -> None:
+        """See `Downstream.cut_off`."""
+        for downstream in self._downstreams.values():
+            downstream.cut_off()
+
     async def stop(self) -> None:
-        """End all connections at the same time."""
-        await asyncio.gather(*(each.stop() for each in self._downstreams.values()))
+        """End all connections at the same time, within `DISCONNECT_TIMEOUT`."""
+        stops = {asyncio.create_task(each.stop()) for each in self._downstreams.values()}
+        if stops:
+            _, late = await asyncio.wait(stops, timeout=DISCONNECT_TIMEOUT)
+            for each in late:
+                each.cancel()
 
 
 def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:

@@ -34,6 +34,13 @@ class Deadlines(Generic[Key]):
         """Stop the deadline of `key`, if it runs."""
         self._started.pop(key, None)
 
+    def expire_all(self) -> None:
+        """Call ``expire`` for all keys whose deadline runs."""
+        keys = list(self._started)
+        self.close()
+        for key in keys:
+            self._expire(key)
+
     def close(self) -> None:
         """Stop all deadlines."""
         self._started.clear()

@@ -12,7 +12,7 @@ from msgspec import Raw
 from protocol import ConnectionClosed, HubException, MessageTooLargeError, Payload, TranscodingError
 
 from ..routing.problem_code import ProblemCode, RefusedCall
-from .connection import GatewayDraining, HubTimeout, HubUnavailable
+from .call_errors import CallCutOff, GatewayDraining, HubTimeout, HubUnavailable
 
 _FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
 
@@ -54,6 +54,8 @@ def call_failure(error: Exception, api: str) -> CallFailure | None:
             return CallFailure(ProblemCode.HUB_UNAVAILABLE, str(error))
         case HubTimeout():
             return CallFailure(ProblemCode.HUB_TIMEOUT, str(error))
+        case CallCutOff():
+            return CallFailure(ProblemCode.HUB_CONNECTION_LOST, str(error))
         case ConnectionClosed():
             text = (
                 f"The connection to hub '{api}' was lost before it answered;"

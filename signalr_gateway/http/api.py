@@ -29,6 +29,7 @@ from ..routing.relay import Relay, require_invoke_method
 from . import addresses
 from .health import health
 from .media_type import is_json
+from .mount import Mount
 from .problem import CONTENT_TYPE, Problem
 
 log = logging.getLogger(__name__)
@@ -53,18 +54,17 @@ class HttpApi:
 
     def __init__(
         self,
+        mount: Mount,
         relay: Relay,
         downstreams: Downstreams,
         limits: Limits,
     ) -> None:
+        """Handle requests to the paths of the API and of health, and to all paths below."""
+        self._mount = mount
         self._relay = relay
         self._downstreams = downstreams
         self._limits = limits
-
-    def add_to(self, app: web.Application) -> None:
-        """Handle requests to the paths of the API and of health, and to all paths below."""
-        paths = addresses.at_or_below(addresses.API, addresses.HEALTH)
-        app.router.add_route("*", paths, self._handle, expect_handler=_expect_later)
+        mount.api.add_route("*", self._handle, expect_handler=_expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
@@ -84,7 +84,7 @@ class HttpApi:
         return response
 
     async def _dispatch(self, request: web.Request) -> web.Response:
-        match addresses.find_endpoint(request.rel_url.raw_path):
+        match addresses.find_endpoint(self._mount.raw_path(request)):
             case addresses.Call(api, key):
                 return await self._call(request, api, key)
             case addresses.Endpoint.ORCHESTRATION:
@@ -139,7 +139,7 @@ class HttpApi:
 
     def _health(self) -> web.Response:
         return web.Response(
-            body=health(self._downstreams.statuses),
+            body=health(self._downstreams),
             headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
         )
 

@@ -98,7 +98,7 @@ def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[w
 def _status(downstreams: Downstreams, hub: GatewayHubParts | None) -> _Status:
     return _Status(
         version=__version__,
-        status=overall_status(downstreams.statuses),
+        status=overall_status(downstreams),
         gateway_hub=None if hub is None else hub.path,
         clients=0 if hub is None else hub.context.connection_count,
         hubs=[_hub_status(each, hub) for each in downstreams.values()],

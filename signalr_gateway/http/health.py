@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
-from ..downstream.connection import HubState, HubStatus
+from ..downstream.connection import Downstreams, HubState, HubStatus
 
 
 class HubHealth(msgspec.Struct, rename="camel"):
@@ -30,16 +29,18 @@ def hub_health(status: HubStatus) -> HubHealth:
     return HubHealth(status.state.value, timestamp(status.since), status.last_error)
 
 
-def overall_status(statuses: Mapping[str, HubStatus]) -> str:
-    """``ok``, or ``degraded`` if a hub is not connected."""
-    connected = all(status.state is HubState.CONNECTED for status in statuses.values())
-    return "ok" if connected else "degraded"
+def overall_status(downstreams: Downstreams) -> str:
+    """``ok``, ``degraded`` if a hub is not connected, or ``draining`` while the gateway stops."""
+    if downstreams.is_draining:
+        return "draining"
+    states = [status.state for status in downstreams.statuses.values()]
+    return "ok" if all(state is HubState.CONNECTED for state in states) else "degraded"
 
 
-def health(statuses: Mapping[str, HubStatus]) -> bytes:
+def health(downstreams: Downstreams) -> bytes:
     """The JSON text of the answer."""
-    hubs = {api: hub_health(status) for api, status in statuses.items()}
-    return msgspec.json.encode(Health(overall_status(statuses), hubs))
+    hubs = {api: hub_health(status) for api, status in downstreams.statuses.items()}
+    return msgspec.json.encode(Health(overall_status(downstreams), hubs))
 
 
 def timestamp(moment: datetime) -> str:

@@ -1,8 +1,8 @@
 """Builds the gateway's parts, maps their paths, starts and stops them.
 
 At start the downstream connections are built, and connect in the background while the gateway
-already serves. At a stop, new calls are refused, and the connections of clients are closed. After
-that `serving.runner` waits for requests under way, and the downstream connections are closed last.
+already serves. At a stop, new calls are refused, the connections of clients are closed, and
+requests under way get time to end (`serving.stopping`). The downstream connections are closed last.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..downstream.connection import Downstream, Downstreams, MakeDownstream
 from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
+from ..http.mount import Mount
 from ..http.openapi import openapi_document
 from ..http.swagger_page import add_swagger
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
@@ -31,6 +32,7 @@ from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..routing.relay import Relay
 from .draining import Gate
 from .gateway import Gateway
+from .stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -62,15 +64,16 @@ def create_app(
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     app = web.Application()
-    gate = Gate(orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
+    # First, because the router tries paths in order, and calls are the most frequent requests.
+    mount = Mount(app)
+    gate = Gate(mount, orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
     gate.guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
-    app.on_shutdown.append(_drain)  # first, because closing the clients' connections takes time
+    app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
-    # First, because the router tries paths in order, and calls are the most frequent requests.
-    HttpApi(relay, downstreams, limits).add_to(app)
+    HttpApi(mount, relay, downstreams, limits)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
         services = GatewayServices(relay, downstreams, limits)
@@ -82,12 +85,13 @@ def create_app(
             _limited(hub_options or HubOptions(), limits),
             _limited(endpoint_options or EndpointOptions(), limits),
         )
-    gateway = Gateway(relay, downstreams, gate, hub)
+    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams))
     app[GATEWAY] = gateway
     if console:
         add_console(app, downstreams, hub)
     if swagger:
         add_swagger(app, openapi_document(orchestrator))
+    app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app
 
@@ -163,7 +167,9 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     log.info("gateway stopped")
 
 
-async def _drain(app: web.Application) -> None:
-    log.info("gateway stopping: new calls are refused")
-    app[GATEWAY].gate.close()
-    app[GATEWAY].downstreams.drain()
+async def _begin_stop(app: web.Application) -> None:
+    app[GATEWAY].stop.begin()
+
+
+async def _finish_stop(app: web.Application) -> None:
+    await app[GATEWAY].stop.finish()

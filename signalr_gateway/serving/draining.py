@@ -1,32 +1,37 @@
 """Decides which requests are still served while the gateway stops, and counts them (GW-9).
 
 Once a stop has begun, a new request gets a problem answer, and its connection is closed.
-Requests under way continue. The listener stays open meanwhile, so that clients receive an answer
-rather than a connection error. `serving.runner` decides how long to wait.
+Requests under way continue until they are cut off. The listener stays open meanwhile, so that
+clients receive an answer rather than a connection error. `serving.stopping` decides how long to
+wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..downstream.connection import DRAINING
+from ..downstream.call_errors import DRAINING
 from ..http.addresses import HEALTH
 from ..http.api import problem_response, request_id_of
+from ..http.mount import Mount
 from ..http.problem import Problem
 from ..routing.problem_code import ProblemCode
 
 
 class Gate:
-    """Passes requests on until it is closed, and counts those under way."""
+    """Passes requests on until it is closed, and knows those under way."""
 
-    def __init__(self, hub_path: str | None) -> None:
+    def __init__(self, mount: Mount, hub_path: str | None) -> None:
         """`hub_path` is the path of the gateway hub, None if it is off."""
+        self._mount = mount
         self._hub_path = None if hub_path is None else hub_path.lower()
-        self._under_way = 0
+        self._under_way: dict[asyncio.Task[Any] | None, web.Request] = {}
         self._closed = False
+        self._is_cut_off = False
         self._empty = asyncio.Event()
 
     def close(self) -> None:
@@ -39,6 +44,16 @@ class Gate:
             self._empty.clear()
             await self._empty.wait()
 
+    def cut_off(self) -> None:
+        """End the requests under way with a problem answer, except those to the gateway hub.
+
+        The hub server ends its own connections.
+        """
+        self._is_cut_off = True
+        for task, request in self._under_way.items():
+            if task is not None and not self._is_of_hub(request):
+                task.cancel()
+
     def guard(self, app: web.Application) -> None:
         """Apply the gate to every request of `app`."""
         app.middlewares.append(self._middleware())
@@ -49,11 +64,17 @@ class Gate:
             if self._closed and not self._may_pass(request):
                 response: web.StreamResponse = _refusal(request)
             else:
-                self._under_way += 1
+                task = asyncio.current_task()
+                self._under_way[task] = request
                 try:
                     response = await handler(request)
+                except asyncio.CancelledError:
+                    if task is None or not self._is_cut_off or self._is_of_hub(request):
+                        raise
+                    task.uncancel()
+                    response = _refusal(request)
                 finally:
-                    self._under_way -= 1
+                    del self._under_way[task]
                     if not self._under_way:
                         self._empty.set()
             if self._closed:
@@ -63,9 +84,14 @@ class Gate:
         return pass_gate
 
     def _may_pass(self, request: web.Request) -> bool:
-        path = request.path.lower().rstrip("/")
         # Clients on long polling receive the last messages and the Close message by further polls.
-        return path == HEALTH or (path == self._hub_path and "id" in request.query)
+        return self._path(request) == HEALTH or (self._is_of_hub(request) and "id" in request.query)
+
+    def _is_of_hub(self, request: web.Request) -> bool:
+        return self._path(request) == self._hub_path
+
+    def _path(self, request: web.Request) -> str:
+        return self._mount.raw_path(request).lower().rstrip("/")
 
 
 def _refusal(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The parts of one running gateway. `serving.app` creates them; `serving.runner` uses the gate."""
+"""The parts of one running gateway. `serving.app` creates and uses them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..clients.parts import GatewayHubParts
 from ..downstream.connection import Downstreams
 from ..routing.relay import Relay
 from .draining import Gate
+from .stopping import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class Gateway:
     downstreams: Downstreams
     gate: Gate
     hub: GatewayHubParts | None
+    stop: Stop

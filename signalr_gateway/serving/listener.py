@@ -96,7 +96,7 @@ class Address:
                 log.info("listening on %s", self.url)
                 yield self.url
         finally:
-            await runner.drain()
+            await runner.shutdown()
             self.release()
             await runner.cleanup()
             heads.close()

@@ -22,13 +22,8 @@ from protocol import (
 )
 from signalr_gateway.downstream.backoff import Backoff
 from signalr_gateway.downstream.building import build_connections
-from signalr_gateway.downstream.connection import (
-    Downstream,
-    GatewayDraining,
-    HubState,
-    HubTimeout,
-    HubUnavailable,
-)
+from signalr_gateway.downstream.call_errors import GatewayDraining, HubTimeout, HubUnavailable
+from signalr_gateway.downstream.connection import Downstream, HubState
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.gateway.fake_connection import FakeConnection

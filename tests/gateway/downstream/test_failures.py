@@ -15,7 +15,12 @@ from protocol import (
     ServerTimeoutError,
     TranscodingError,
 )
-from signalr_gateway.downstream.connection import GatewayDraining, HubTimeout, HubUnavailable
+from signalr_gateway.downstream.call_errors import (
+    CallCutOff,
+    GatewayDraining,
+    HubTimeout,
+    HubUnavailable,
+)
 from signalr_gateway.downstream.failures import (
     CallFailure,
     UnwritableResult,
@@ -50,6 +55,11 @@ TOO_LARGE = (
             HubTimeout("chat", 1.5),
             ProblemCode.HUB_TIMEOUT,
             "Hub 'chat' did not answer within 1.5 seconds.",
+        ),
+        (
+            CallCutOff("chat"),
+            ProblemCode.HUB_CONNECTION_LOST,
+            "The gateway stopped before hub 'chat' answered; it may or may not have run the call.",
         ),
         (ConnectionClosed("gone"), ProblemCode.HUB_CONNECTION_LOST, LOST),
         (ServerTimeoutError("silent"), ProblemCode.HUB_CONNECTION_LOST, LOST),

@@ -1,0 +1,41 @@
+"""The exceptions of calls that the gateway itself ends: why, and whether the hub may have run them.
+
+`downstream.connection` raises them, and `downstream.failures` maps them to problem codes.
+"""
+
+from __future__ import annotations
+
+DRAINING = "The gateway is shutting down."
+
+
+class HubUnavailable(Exception):
+    """The hub was not connected while the call waited; nothing was sent."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(f"Hub '{api}' is not connected.")
+        self.api = api
+
+
+class GatewayDraining(HubUnavailable):
+    """The gateway is shutting down and refuses new calls; nothing was sent."""
+
+    def __str__(self) -> str:
+        return DRAINING
+
+
+class HubTimeout(Exception):
+    """The hub did not complete the invocation in time; the method may still run."""
+
+    def __init__(self, api: str, seconds: float) -> None:
+        super().__init__(f"Hub '{api}' did not answer within {seconds:g} seconds.")
+        self.api = api
+        self.seconds = seconds
+
+
+class CallCutOff(Exception):
+    """The gateway stopped before the hub completed the invocation; the method may still run."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(
+            f"The gateway stopped before hub '{api}' answered; it may or may not have run the call."
+        )

@@ -1,0 +1,34 @@
+"""Where the gateway is within the application that serves it: at the root, or below a prefix.
+
+``add_subapp`` of aiohttp puts a prefix before all paths of an application. The addresses in
+`http.addresses` have no prefix.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from aiohttp import web
+from yarl import URL
+
+from .addresses import API, HEALTH, at_or_below
+
+
+class Mount:
+    """The place of one gateway's application. `api` is the resource of the API and of health.
+
+    The prefix is known when the application has been added to another one, or has started.
+    """
+
+    def __init__(self, app: web.Application) -> None:
+        self.api = app.router.add_resource(at_or_below(API, HEALTH))
+        self._unprefixed = self.api.canonical
+
+    def raw_path(self, request: web.Request) -> str:
+        """The path of the request as it was sent, without the prefix."""
+        return request.rel_url.raw_path[self._prefix_length :]
+
+    @cached_property
+    def _prefix_length(self) -> int:
+        prefix = self.api.canonical.removesuffix(self._unprefixed)
+        return len(URL.build(path=prefix).raw_path)
