@@ -9,22 +9,16 @@ the gateway hub. `orchestration` holds what is configured, `serving` puts the pa
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from .orchestration.checks import OrchestrationError
-from .orchestration.limits import Limits
-from .orchestration.orchestrator import Orchestrator
-from .orchestration.route import BroadcastType, HubRouteInfo
-
 if TYPE_CHECKING:
+    from .orchestration.checks import OrchestrationError
+    from .orchestration.limits import Limits
+    from .orchestration.orchestrator import Orchestrator
+    from .orchestration.route import BroadcastType, HubRouteInfo
     from .serving.app import create_app
     from .serving.runner import GatewayRunner
-
-try:
-    __version__ = version("signalr-gateway")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0.0.0"
+    from .version import __version__
 
 __all__ = [
     "BroadcastType",
@@ -37,12 +31,22 @@ __all__ = [
     "create_app",
 ]
 
-# Only these need aiohttp and the library's server.
-_LOADED_WHEN_USED = {"GatewayRunner": ".serving.runner", "create_app": ".serving.app"}
+_MODULES = {
+    "BroadcastType": ".orchestration.route",
+    "GatewayRunner": ".serving.runner",
+    "HubRouteInfo": ".orchestration.route",
+    "Limits": ".orchestration.limits",
+    "OrchestrationError": ".orchestration.checks",
+    "Orchestrator": ".orchestration.orchestrator",
+    "__version__": ".version",
+    "create_app": ".serving.app",
+}
+"""The module of each public name. It is loaded when the name is first used: an orchestration does
+not need aiohttp, and the command line handles signals before it loads the rest."""
 
 
 def __getattr__(name: str) -> Any:
-    module = _LOADED_WHEN_USED.get(name)
+    module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(module, __name__), name)

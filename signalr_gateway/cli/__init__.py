@@ -1,7 +1,54 @@
-"""The command line ``signalr-gateway``: ``demo``, ``run`` and ``check``."""
+"""The command line ``signalr-gateway``: ``demo``, ``run`` and ``check``.
+
+`main` handles signals before it imports the rest, which takes most of the time of a start.
+"""
 
 from __future__ import annotations
 
-from .command_line import main
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
-__all__ = ["main"]
+Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code of a check that a signal ends, as in a shell."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    SIGINT and SIGTERM end the command cleanly, also before the gateway serves.
+    """
+    try:
+        with _handled_signals():
+            from .command_line import run_command
+
+            return run_command(arguments)
+    except KeyboardInterrupt:
+        given = sys.argv[1:] if arguments is None else arguments
+        return INTERRUPTED if "check" in given[:1] else 0
+
+
+@contextmanager
+def _handled_signals() -> Iterator[None]:
+    """While the context lasts, SIGINT and SIGTERM raise KeyboardInterrupt, and SIGHUP does nothing.
+
+    The handler that asyncio installs for SIGINT would wait for code that blocks the event loop.
+    asyncio installs it only in place of Python's own.
+    """
+    handlers: dict[int, Handler] = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt}
+    if sys.platform != "win32":
+        handlers[signal.SIGHUP] = signal.SIG_IGN
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 Exit codes: 0 after Ctrl-C or SIGTERM, or when ``check`` finds no error; 1 when an address cannot be
 bound or ``check --connect`` does not reach a hub; 2 when the command, the orchestration or a
-certificate is wrong. The error is the last line on standard error.
+certificate is wrong; 130 when a signal ends ``check``. An error is the last line on standard error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ These collections take 13 % of the CPU time of a POST.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+def run_command(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return the exit code. Raises KeyboardInterrupt."""
     options = _parser().parse_args(arguments)
     handler = logging.StreamHandler()
     handler.addFilter(ForeignLogFilter())
@@ -51,8 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:
             exit_code: int = runner.run(options.command(options))
-    except KeyboardInterrupt:
-        return 0
     except CannotListen as exc:
         return _fail(1, exc)
     except (UsageError, OrchestrationError, ConfigError, UnusableCertificate) as exc:

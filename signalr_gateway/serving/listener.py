@@ -10,8 +10,9 @@ import asyncio
 import logging
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 
@@ -167,25 +168,29 @@ def _bind_failures_reported(place: str) -> Iterator[None]:
 def stop_signals() -> Iterator[asyncio.Event]:
     """While the context lasts, the first SIGINT or SIGTERM sets the event that it yields.
 
-    The second signal has its default effect: it ends the process at once.
+    The second signal has its default effect: it ends the process at once. SIGHUP has no effect
+    other than a line in the log.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def restore() -> None:
-        for number in numbers:
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
 
     def stop() -> None:
         stopped.set()
-        restore()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
-    for number in numbers:
-        with suppress(NotImplementedError):  # on Windows Ctrl-C raises KeyboardInterrupt instead
-            loop.add_signal_handler(number, stop)
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if sys.platform != "win32":  # there Ctrl-C raises KeyboardInterrupt instead
+        handlers[signal.SIGHUP] = _log_hangup
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
     try:
         yield stopped
     finally:
-        restore()
+        if sys.platform != "win32":
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+def _log_hangup() -> None:
+    log.info("SIGHUP has no effect: a changed configuration is read after a restart")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import re
 import signal
 from pathlib import Path
@@ -78,6 +79,11 @@ async def test_origins_given_on_the_command_line() -> None:
 
 
 ORCHESTRATION = """
+import asyncio
+import os
+import signal
+import time
+
 from signalr_gateway import HubRouteInfo
 
 def build(builder):
@@ -104,6 +110,26 @@ def empty(orchestrator):
 
 def forgot_build(orchestrator):
     orchestrator.add_hub("h", lambda builder: builder)
+
+def terminated(orchestrator):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+def interrupted(orchestrator):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+async def terminated_later(orchestrator):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(60)
+
+async def interrupted_later(orchestrator):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+    await asyncio.sleep(60)
+
+def hung_up(orchestrator):
+    os.kill(os.getpid(), signal.SIGHUP)
+    plain(orchestrator)
 
 number = 5
 """
@@ -169,6 +195,44 @@ async def test_a_port_in_use_is_one_line_and_exit_code_1(folder: Path) -> None:
             exit_code, errors = await failure("demo", taken, port, other, "0")
             assert exit_code == 1
             assert re.fullmatch(line, errors)
+
+
+@pytest.mark.parametrize("event_loop", ["--uvloop", "--no-uvloop"])
+@pytest.mark.parametrize(
+    "function", ["terminated", "interrupted", "terminated_later", "interrupted_later"]
+)
+async def test_a_signal_during_the_start(folder: Path, function: str, event_loop: str) -> None:
+    """Nothing is printed, and a check does not claim to have found no error."""
+    orchestration = f"mygateway:{function}"
+    assert await failure("run", orchestration, event_loop, cwd=folder) == (0, "")
+    assert await failure("check", orchestration, event_loop, cwd=folder) == (130, "")
+
+
+@pytest.mark.parametrize("event_loop", ["--uvloop", "--no-uvloop"])
+async def test_a_hangup_does_not_stop_the_gateway(folder: Path, event_loop: str) -> None:
+    arguments = ("run", "mygateway:hung_up", "--port", "0", event_loop)
+    async with command(*arguments, cwd=folder) as running:
+        url = (await running.line(r"console      (\S+)/$"))[1]
+        os.kill(running.pid, signal.SIGHUP)
+        async with aiohttp.ClientSession() as session:
+            for _ in range(2):  # the second request is handled after the signal
+                async with session.get(f"{url}/healthz") as answer:
+                    assert answer.status == 200
+        exit_code, errors = await running.stop(signal.SIGTERM)
+    assert exit_code == 0
+    assert "SIGHUP has no effect: a changed configuration is read after a restart" in errors
+
+
+async def test_a_signal_while_the_demo_generates_its_certificate(tmp_path: Path) -> None:
+    openssl = tmp_path / "openssl"
+    openssl.write_text("#!/bin/sh\nkill -TERM $PPID\nexec sleep 60\n", encoding="utf-8")
+    openssl.chmod(0o755)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    async with command("demo", "--https", PATH=path, TMPDIR=str(folder)) as demo:
+        assert await demo.ended() == (0, "")
+    assert list(folder.iterdir()) == []
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
