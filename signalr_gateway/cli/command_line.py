@@ -21,7 +21,7 @@ from ..config.schema import CheckCommand, DemoCommand, EveryCommand
 from ..config.sources import UsageError
 from ..logs.foreign import ForeignLogFilter
 from ..orchestration.checks import OrchestrationError
-from ..serving.listener import CannotListen
+from ..serving.sockets import CannotListen
 from ..serving.tls import UnusableCertificate
 from .check import check
 from .demo import demo

@@ -79,12 +79,13 @@ async def demo(arguments: argparse.Namespace) -> int:
         ssl_context = None if pair is None else server_context(pair)
         listen = config.listen
         async with (
-            taken("127.0.0.1", arguments.hub_port) as chat_address,
+            taken("127.0.0.1", arguments.hub_port, port_option="--hub-port") as chat_address,
             taken(
-                listen.host,
+                listen.hosts,
                 listen.port,
                 ssl_context,
                 limits=config.limits,
+                port_option="--port",
             ) as address,
             chat_address.serving(create_chat_app()) as chat_url,
         ):

@@ -71,15 +71,15 @@ def _set(orchestrator: Orchestrator, name: str, value: object) -> None:
 
 
 def explanation(option: Option) -> str:
-    """Return the text of an option in ``--help``: its sentence and its default.
+    """Return the text of an option in ``--help``: its sentence, its default, and a note for lists.
 
-    The default is left out if it is empty or false. A list has a note instead.
+    The default is left out if it is empty or false.
     """
     sentence = option.sentence.rstrip(".")
-    if _is_list(option):
-        return f"{sentence}; may be given several times"
+    note = "; may be given several times" if _is_list(option) else ""
     default = as_toml(option.default).strip('"')
-    return sentence if default in ("", "false") else f"{sentence} ({default})"
+    shown = "" if default in ("", "[]", "false") else f" ({default})"
+    return f"{sentence}{note}{shown}"
 
 
 def _add(parser: argparse.ArgumentParser, option: Option, *, dest: str, default: object) -> None:

@@ -28,10 +28,11 @@ async def run(arguments: argparse.Namespace) -> int:
     with stop_signals() as stopped:
         async with serving(
             app_of(config),
-            listen.host,
+            listen.hosts,
             listen.port,
             ssl_context,
             limits=config.limits,
+            port_option="--port",
         ) as url:
             check_limit(descriptors, config.limits.maximum_connections)
             if orchestrator.start_gateway_hub:

@@ -98,7 +98,7 @@ def read_value(kinds: Sequence[Kind], value: object, place: Place) -> object:
     nouns = alternatives(kind.noun for kind in kinds)
     for kind in kinds:
         if _has_type_of(kind, value):
-            if isinstance(value, str) and len(kinds) > 1 and kind.meaning(value) is NODEFAULT:
+            if len(kinds) > 1 and kind.words and kind.meaning(str(value)) is NODEFAULT:
                 raise place.error(f"must be {nouns}, not other text")
             return _read(kind, value, place)
     raise place.error(f"must be {nouns}, not {type_name(value)}")

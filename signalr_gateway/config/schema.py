@@ -54,7 +54,10 @@ _ALL_TRANSPORTS: tuple[TransportName, ...] = ("WebSockets", "ServerSentEvents", 
 class Listen(Struct, frozen=True, kw_only=True):
     """[listen]: where the gateway serves, and with which certificate."""
 
-    host: Annotated[Text, option("Address to listen on.", "--host")] = "127.0.0.1"
+    host: Annotated[
+        Annotated[list[Text], Meta(min_length=1)] | Text,
+        option("Address to listen on, or several: `::` serves IPv4 and IPv6.", "--host"),
+    ] = "127.0.0.1"
     port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
     certificate: Annotated[
         PemFile | None,
@@ -63,6 +66,11 @@ class Listen(Struct, frozen=True, kw_only=True):
     key: Annotated[
         PemFile | None, option("PEM file with the private key of the certificate.", "--key")
     ] = None
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on."""
+        return [self.host] if isinstance(self.host, str) else self.host
 
 
 class GatewayHubTable(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Serves aiohttp applications on addresses, until a signal stops the process.
 
-The address is bound before anything starts, so that a bind failure is the only error reported. It
-is released after the last response. `serving.runner` runs and stops the application.
+The addresses are bound before anything starts (`serving.sockets`), so that a bind failure is the
+only error reported. They are released after the last response. `serving.runner` runs and stops the
+application.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -20,6 +23,7 @@ from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from .open_files import exhaustion_logged
 from .request_heads import RequestHeads
 from .runner import GatewayRunner
+from .sockets import bind, bind_failures_reported, host_and_port
 
 log = logging.getLogger(__name__)
 
@@ -32,45 +36,54 @@ If no descriptor is free, each of these calls fails and is reported to the excep
 """
 
 
-class CannotListen(Exception):
-    """The address cannot be bound; `str()` is one line with the address and the reason."""
-
-
 class Address:
-    """A bound host and port, as `taken` returns it. It can serve one application, once."""
+    """Bound hosts and a port, as `taken` returns them. It can serve one application, once."""
 
-    def __init__(self, scheme: str, headers_timeout: float) -> None:
-        self._scheme = scheme
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        ssl_context: ssl.SSLContext | None,
+        headers_timeout: float,
+        port_option: str | None,
+    ) -> None:
+        self._sockets = sockets
+        self._names = [(str(host), int(port)) for host, port, *_ in map(_name, sockets)]
+        self._ssl_context = ssl_context
         self._headers_timeout = headers_timeout
+        self._port_option = port_option
         self._runner: GatewayRunner | None = None
         self._heads: RequestHeads | None = None
-        self._server: asyncio.Server | None = None
-
-    async def take(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
-        self._server = await asyncio.get_running_loop().create_server(
-            self._protocol,
-            host,
-            port,
-            ssl=ssl_context,
-            backlog=_ACCEPTED_AT_ONCE,
-            ssl_handshake_timeout=None if ssl_context is None else self._headers_timeout,
-            start_serving=False,
-        )
-
-    def release(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._servers: list[asyncio.Server] = []
 
     @property
-    def url(self) -> str:
-        """The base URL, with the port that is bound."""
-        assert self._server is not None
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return (
-            f"{self._scheme}://[{host}]:{port}"
-            if ":" in host
-            else f"{self._scheme}://{host}:{port}"
-        )
+    def urls(self) -> list[str]:
+        """The base URL of each socket."""
+        scheme = "http" if self._ssl_context is None else "https"
+        return [f"{scheme}://{host_and_port(*name)}" for name in self._names]
+
+    def release(self) -> None:
+        """Close the sockets."""
+        for server in self._servers:
+            server.close()
+        for each in self._sockets[len(self._servers) :]:
+            each.close()
+
+    async def _listen(self) -> None:
+        for each, name in zip(self._sockets, self._names, strict=True):
+            with bind_failures_reported(*name, self._port_option):
+                server = await asyncio.get_running_loop().create_server(
+                    self._protocol,
+                    sock=each,
+                    ssl=self._ssl_context,
+                    backlog=_ACCEPTED_AT_ONCE,
+                    ssl_handshake_timeout=(
+                        None if self._ssl_context is None else self._headers_timeout
+                    ),
+                    start_serving=False,
+                )
+                self._servers.append(server)
+                await server.start_serving()
+                _deepen_backlog(server)
 
     def _protocol(self) -> asyncio.BaseProtocol:
         assert self._runner is not None
@@ -80,52 +93,55 @@ class Address:
 
     @asynccontextmanager
     async def serving(self, app: web.Application) -> AsyncIterator[str]:
-        """Serve `app` while the context lasts; yields the base URL.
+        """Serve `app` while the context lasts; yields the base URL of the first host.
 
         Raises `CannotListen`, and any exception raised while `app` starts.
         """
-        assert self._server is not None
         heads = self._heads = RequestHeads(self._headers_timeout)
         heads.guard(app)
         runner = self._runner = GatewayRunner(app)
         try:
             await runner.setup()
             with exhaustion_logged(asyncio.get_running_loop()):
-                with _bind_failures_reported(self.url):
-                    await self._server.start_serving()
-                    self._deepen_backlog()
-                log.info("listening on %s", self.url)
-                yield self.url
+                await self._listen()
+                log.info("listening on %s", ", ".join(self.urls))
+                yield self.urls[0]
         finally:
             await runner.shutdown()
             self.release()
             await runner.cleanup()
             heads.close()
 
-    def _deepen_backlog(self) -> None:
-        assert self._server is not None
-        for listener in self._server.sockets:
-            with listener.dup() as same:
-                same.listen(BACKLOG)
+
+def _name(bound: socket.socket) -> tuple[Any, ...]:
+    name: tuple[Any, ...] = bound.getsockname()
+    return name
+
+
+def _deepen_backlog(server: asyncio.Server) -> None:
+    for listener in server.sockets:
+        with listener.dup() as same:
+            same.listen(BACKLOG)
 
 
 @asynccontextmanager
 async def taken(
-    host: str,
+    hosts: str | Sequence[str],
     port: int,
     ssl_context: ssl.SSLContext | None = None,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    port_option: str | None = None,
 ) -> AsyncIterator[Address]:
-    """Bind an address while the context lasts.
+    """Bind an address, or several with the same port, while the context lasts.
 
     Connections are accepted only while the address serves an application. Port 0 binds a free port.
     With an `ssl_context` the scheme is https. A connection is closed if its TLS handshake, or later
-    a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`.
+    a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`, whose text
+    names `port_option` if another port helps.
     """
-    address = Address("http" if ssl_context is None else "https", limits.headers_timeout)
-    with _bind_failures_reported(f"{host}:{port}"):
-        await address.take(host, port, ssl_context)
+    sockets = await bind([hosts] if isinstance(hosts, str) else hosts, port, port_option)
+    address = Address(sockets, ssl_context, limits.headers_timeout, port_option)
     try:
         yield address
     finally:
@@ -135,33 +151,22 @@ async def taken(
 @asynccontextmanager
 async def serving(
     app: web.Application,
-    host: str,
+    hosts: str | Sequence[str],
     port: int,
     ssl_context: ssl.SSLContext | None = None,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    port_option: str | None = None,
 ) -> AsyncIterator[str]:
-    """Bind an address and serve `app` there while the context lasts; yields the base URL.
+    """Bind hosts and serve `app` there while the context lasts; yields the first base URL.
 
     See `taken` and `Address.serving`.
     """
     async with (
-        taken(host, port, ssl_context, limits=limits) as address,
+        taken(hosts, port, ssl_context, limits=limits, port_option=port_option) as address,
         address.serving(app) as url,
     ):
         yield url
-
-
-@contextmanager
-def _bind_failures_reported(place: str) -> Iterator[None]:
-    """Raise `CannotListen` in place of the errors that binding an address raises."""
-    try:
-        yield
-    except (OSError, OverflowError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        if isinstance(exc, ValueError):  # raised while the host is encoded for the resolver
-            reason = "the host is not a valid name"
-        raise CannotListen(f"cannot listen on {place}: {reason}") from exc
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from errno import EADDRINUSE
 from pathlib import Path
 
 import aiohttp
@@ -185,16 +186,44 @@ async def test_a_bad_orchestration_is_one_line_and_exit_code_2(
 
 
 async def test_a_port_in_use_is_one_line_and_exit_code_1(folder: Path) -> None:
+    """It names the option that changes the port."""
     async with command("run", "mygateway:plain", "--port", "0", cwd=folder) as first:
         port = (await first.line(r"console .*:(\d+)/$"))[1]
-        exit_code, errors = await failure("run", "mygateway:off", "--port", port, cwd=folder)
-        line = rf"signalr-gateway: cannot listen on 127\.0\.0\.1:{port}: [^\n]*in use[^\n]*\n"
-        assert exit_code == 1
-        assert re.fullmatch(line, errors)
-        for taken, other in (("--port", "--hub-port"), ("--hub-port", "--port")):
-            exit_code, errors = await failure("demo", taken, port, other, "0")
+        for arguments, option in (
+            (("run", "mygateway:off", "--port", port), "--port"),
+            (("demo", "--port", port, "--hub-port", "0"), "--port"),
+            (("demo", "--hub-port", port, "--port", "0"), "--hub-port"),
+        ):
+            exit_code, errors = await failure(*arguments, cwd=folder)
             assert exit_code == 1
-            assert re.fullmatch(line, errors)
+            assert errors == (
+                f"signalr-gateway: cannot listen on 127.0.0.1:{port}: {os.strerror(EADDRINUSE)}"
+                f" (change the port with {option})\n"
+            )
+
+
+async def test_several_hosts(folder: Path) -> None:
+    """Those of the command line replace the one of the file."""
+    (folder / "gateway.toml").write_text(
+        '[listen]\nhost = "192.0.2.1"\n[hubs.h]\nurl = "http://127.0.0.1:9/hub"\n', encoding="utf-8"
+    )
+    hosts = ("--host", "127.0.0.1", "--host", "127.0.0.2")
+    arguments = ("run", "gateway.toml", "--port", "0", *hosts)
+    async with command(*arguments, cwd=folder) as running:
+        port = (await running.line(r"console      http://127.0.0.1:(\d+)/$"))[1]
+        async with aiohttp.ClientSession() as session:
+            for host in ("127.0.0.1", "127.0.0.2"):
+                async with session.get(f"http://{host}:{port}/healthz") as answer:
+                    assert answer.status == 200
+        exit_code, errors = await running.stop()
+    assert exit_code == 0
+    assert f"listening on http://127.0.0.1:{port}, http://127.0.0.2:{port}\n" in errors
+
+
+async def test_a_host_that_is_no_name(folder: Path) -> None:
+    exit_code, errors = await failure("run", "mygateway:plain", "--host", "a..b", cwd=folder)
+    assert exit_code == 1
+    assert errors == "signalr-gateway: cannot listen on a..b:8080: the host is not a valid name\n"
 
 
 @pytest.mark.parametrize("event_loop", ["--uvloop", "--no-uvloop"])

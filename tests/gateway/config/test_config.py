@@ -164,6 +164,12 @@ def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
     )
 
 
+def test_hosts(tmp_path: Path) -> None:
+    hub = '[hubs.h]\nurl = "http://h/hub"\n'
+    for host, hosts in (('"::"', ["::"]), ('["127.0.0.1", "::1"]', ["127.0.0.1", "::1"])):
+        assert loaded(tmp_path, f"[listen]\nhost = {host}\n{hub}").listen.hosts == hosts
+
+
 def test_defaults(tmp_path: Path) -> None:
     """GW-2, GW-4, GW-5, GW-9: those of Python."""
     config = loaded(tmp_path, '[hubs.h]\nurl = "http://h/hub"\n')
@@ -248,6 +254,10 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ('"" = 1', "'': unknown; known are start_gateway_hub"),
         (HUB + '"\\u001b[1m" = 1', IN_HUB + r"'\x1b[1m': unknown; known are url"),
         ('[listen]\nkey = "a\\u0000b"', "listen.key: must be a path, which cannot contain NUL"),
+        ("[listen]\nhost = []", "listen.host: must not be empty"),
+        ("[listen]\nhost = ''", "listen.host: must not be empty"),
+        ("[listen]\nhost = ['']", "listen.host: must not be empty"),
+        ("[listen]\nhost = 8", "listen.host: must be a list of texts or text, not a whole number"),
         (HUB + 'ca_file = "a\\u0000b"', IN_HUB + "ca_file: must be a path, which cannot contain"),
         (
             HUB + 'receive_key_file = "a\\u0000b"',

@@ -19,7 +19,8 @@ from signalr_gateway import Orchestrator, create_app
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.route import HubRouteInfo
-from signalr_gateway.serving.listener import CannotListen, serving
+from signalr_gateway.serving.listener import serving
+from signalr_gateway.serving.sockets import CannotListen
 from tests.gateway.hand_clock import settle
 from tests.gateway.running_gateway import Answer, RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to, running_hub, sample_routes
