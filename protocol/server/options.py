@@ -144,7 +144,12 @@ class EndpointOptions:
     transport_send_timeout: float = _LIMITS.transport_send_timeout
     """A client is cut off when a hub method has waited this long for the client's buffer to drain,
     or when sending the answer to a poll takes longer. With long polling, a hub method waits for
-    ``disconnect_timeout`` instead."""  # TG-9, TL-10
+    ``disconnect_timeout`` instead. A client is also cut off when it takes fewer than 240 bytes a
+    second, over this time, of what waits for it."""  # TG-9, TL-10
+
+    receive_timeout: float = 30.0
+    """The time in which a WebSocket message or the body of a POST has to arrive after its first
+    byte. Then the client of the message is cut off, and the POST is answered with 408."""  # TW-15
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that no transport uses for this long is dropped."""  # N-27

@@ -6,13 +6,19 @@ function that turns payload into frames or events.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import ClientError
 
 from ..aio.transport import TransportLimits
 from .flusher import Flusher
+
+logger = logging.getLogger(__name__)
+
+_SLOWEST: Final = 240
+"""Bytes per second. Kestrel has this limit for answers to requests."""
 
 
 class Writer(Protocol):
@@ -37,10 +43,12 @@ class SocketOwner(Protocol):
 class SocketOutput:
     """Writes to the socket of ``owner`` directly, not through aiohttp's writer.
 
-    ``frame`` returns the bytes on the wire for a payload.
+    ``frame`` returns the bytes on the wire for a payload. The socket is aborted when the peer takes
+    less than _SLOWEST bytes per second of what waits, over ``send_timeout`` seconds (TG-9).
     """
 
     __slots__ = (
+        "_added",
         "_draining",
         "_flusher",
         "_high_water",
@@ -49,7 +57,10 @@ class SocketOutput:
         "_out",
         "_out_size",
         "_owner",
+        "_send_timeout",
         "_socket",
+        "_untaken",
+        "_watch",
         "frame",
     )
 
@@ -59,6 +70,8 @@ class SocketOutput:
         flusher: Flusher,
         frame: Callable[[bytes], bytes],
         limits: TransportLimits,
+        *,
+        send_timeout: float | None = None,
     ) -> None:
         self._owner = owner
         self._socket = owner.transport  # for ``flush``, the hot path
@@ -70,6 +83,10 @@ class SocketOutput:
         self._in_socket = 0
         self._is_ended = False
         self._draining: asyncio.Task[None] | None = None
+        self._send_timeout = send_timeout
+        self._watch: asyncio.TimerHandle | None = None  # while bytes wait in the socket
+        self._untaken = 0  # bytes that waited when the timer was set
+        self._added = 0  # bytes written since then
 
     def write(self, data: bytes) -> int:
         """See Transport."""
@@ -91,12 +108,45 @@ class SocketOutput:
         socket = self._socket
         if self._is_ended or socket is None or socket.is_closing():
             return
-        socket.write(self.frame(payload))
-        self._in_socket = socket.get_write_buffer_size()
+        data = self.frame(payload)
+        socket.write(data)
+        self._in_socket = waiting = socket.get_write_buffer_size()
+        if waiting and self._send_timeout is not None:
+            self._watch_socket(waiting, len(data))
+
+    def _watch_socket(self, waiting: int, added: int) -> None:
+        if self._watch is None:
+            assert self._send_timeout is not None
+            self._untaken, self._added = waiting, 0
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(self._send_timeout, self._require_progress)
+        else:
+            self._added += added
+
+    def _require_progress(self) -> None:
+        """Aborts the socket if the peer has taken too little since the timer was set."""
+        self._watch = None
+        socket = self._owner.transport
+        waiting = socket.get_write_buffer_size() if socket is not None else 0
+        if not waiting:
+            return
+        assert self._send_timeout is not None
+        taken = self._untaken + self._added - waiting
+        if taken < min(self._untaken, _SLOWEST * self._send_timeout):
+            logger.debug("A connection is cut off: its peer does not read.")
+            self.abort()
+        else:
+            self._watch_socket(waiting, 0)
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def end(self) -> None:
         """Drops the bytes that are written from now on."""
         self._is_ended = True
+        self._stop_watch()
 
     @property
     def buffered(self) -> int:
@@ -130,7 +180,7 @@ class SocketOutput:
 
     def abort(self) -> None:
         """See Transport."""
-        self._is_ended = True
+        self.end()
         socket = self._owner.transport
         if socket is not None:
             socket.abort()

@@ -14,6 +14,7 @@ from ..hub_protocol import TransferFormat
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 INVALID_TEXT: Final = 1007
+POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
 LARGEST_LIMIT: Final = 2**31 - 1
 """The largest message limit that aiohttp's parser accepts: it stores the limit in 32 bits."""

@@ -112,9 +112,15 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         option(
             "A client is disconnected when a call has waited this long for the client's buffer to"
             " drain (on long polling `disconnect_timeout` instead), or when sending the answer to a"
-            " poll takes longer."
+            " poll takes longer. So is a client that reads fewer than 240 bytes a second."
         ),
     ] = _ENDPOINT.transport_send_timeout
+    receive_timeout: Annotated[
+        Seconds,
+        option(
+            "Time in which a WebSocket message of a client, or the body of its POST, must arrive."
+        ),
+    ] = _ENDPOINT.receive_timeout
     maximum_receive_message_size: Annotated[
         Bytes | Unlimited, option("Largest message of a client.")
     ] = _HUB.maximum_receive_message_size or UNLIMITED

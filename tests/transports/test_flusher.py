@@ -158,6 +158,7 @@ def transport_over(socket: FakeSocket, flusher: Flusher, frames: Frames) -> Any:
         frames,
         TransportLimits(),
         close_timeout=1.0,
+        receive_timeout=30.0,
     )
 
 

@@ -115,6 +115,7 @@ class HttpConnectionDispatcher:
                     self._hosting.frames,
                     self._limits,
                     self._options.close_timeout,
+                    self._options.receive_timeout,
                     connection.inbound.close(),
                 )
         except ConnectionError:
@@ -211,7 +212,11 @@ class HttpConnectionDispatcher:
             except web.RequestPayloadError as error:
                 raise ConnectionResetError("The body is not complete.") from error
 
-        return response_of(await receive_post(read, connection.inbound))
+        answer = await receive_post(read, connection.inbound, self._options.receive_timeout)
+        response = response_of(answer)
+        if not request.content.is_eof():
+            response.force_close()  # the end of the body, and so the next request, is not known
+        return response
 
 
 def _now() -> float:

@@ -4,6 +4,7 @@ Decides what happens to a body that arrives slowly or incompletely. ``inbound_pi
 many bytes may wait.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from ...hosting.http_answer import HttpAnswer, plain_answer
@@ -16,16 +17,47 @@ Raises ConnectionError when the rest of the body will not arrive.
 """
 
 
-async def receive_post(read: ReadBody, inbound: InboundPipe) -> HttpAnswer:
-    """Writes the body of a POST into the pipe, after the POSTs before it. Returns the answer."""
+async def receive_post(read: ReadBody, inbound: InboundPipe, timeout: float) -> HttpAnswer:
+    """Writes the body of a POST into the pipe, after the POSTs before it. Returns the answer.
+
+    The body has to arrive within ``timeout`` seconds. Waiting for the hub does not count.
+    """
     try:
         async with inbound.turn():
-            await _write_body(read, inbound)
+            await _write_body(_within(timeout, read), inbound)
     except InboundPipeClosedError:
         return plain_answer(404)
+    except _TooSlowError:
+        return plain_answer(408)
     except ConnectionError:
         return plain_answer(400)
     return plain_answer(200)
+
+
+class _TooSlowError(Exception):
+    pass
+
+
+def _within(seconds: float, read: ReadBody) -> ReadBody:
+    """``read`` for one body, for all of which it may take ``seconds`` in total."""
+    left = seconds
+    now = asyncio.get_running_loop().time
+
+    async def read_in_time(size: int) -> bytes:
+        nonlocal left
+        started = now()
+        limit = asyncio.timeout(left)
+        try:
+            async with limit:
+                return await read(size)
+        except TimeoutError:
+            if limit.expired():
+                raise _TooSlowError from None
+            raise
+        finally:
+            left -= now() - started
+
+    return read_in_time
 
 
 async def _write_body(read: ReadBody, inbound: InboundPipe) -> None:

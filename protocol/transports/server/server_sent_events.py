@@ -48,7 +48,9 @@ class ServerSentEventsServerTransport:
         self.pause_reading = inbound.pause_reading
         self.resume_reading = inbound.resume_reading
         self._is_chunked = request.version >= HttpVersion11
-        self._output = SocketOutput(request, flusher, self._frame, limits)
+        self._output = SocketOutput(
+            request, flusher, self._frame, limits, send_timeout=limits.transport_send_timeout
+        )
         self._close_timeout = close_timeout
         self.write = self._output.write
         self.flush = self._output.flush

@@ -22,6 +22,7 @@ from ..web_socket_frame import (
     INTERNAL_ERROR,
     INVALID_TEXT,
     NORMAL,
+    POLICY_VIOLATION,
     PROTOCOL_ERROR,
     FrameCache,
     protocol_violation,
@@ -42,6 +43,7 @@ class WebSocketServerTransport:
         "_frames",
         "_output",
         "_reading",
+        "_receive_timeout",
         "_receiver",
         "_web_socket",
         "drain",
@@ -61,16 +63,22 @@ class WebSocketServerTransport:
         frames: Mapping[TransferFormat, FrameCache],
         limits: TransportLimits,
         close_timeout: float,
+        receive_timeout: float,
         early: bytes = b"",
     ) -> None:
-        """``early`` is what POSTs sent before the WebSocket opened; it is pushed first (TG-6)."""
+        """A message has to arrive within ``receive_timeout`` seconds, where it can be pushed.
+
+        ``early`` is what POSTs sent before the WebSocket opened; it is pushed first (TG-6)."""
         self.limits = limits
         self._early = early
         self._web_socket = web_socket
         self._frames = frames
         self._close_timeout = close_timeout
+        self._receive_timeout = receive_timeout
         text = frames[TransferFormat.TEXT].frame
-        self._output = SocketOutput(request, flusher, text, limits)
+        self._output = SocketOutput(
+            request, flusher, text, limits, send_timeout=limits.transport_send_timeout
+        )
         self.write = self._output.write
         self.flush = self._output.flush
         self.drain = self._output.drain
@@ -86,7 +94,14 @@ class WebSocketServerTransport:
             self._early = b""
         self._reading.start(receiver)  # before push_to, which may find a violation and cancel it
         if isinstance(self._web_socket, PushingWebSocketResponse):
-            self._web_socket.push_to(self._push)
+            self._web_socket.push_to(
+                self._push, timeout=self._receive_timeout, expire=self._give_up_message
+            )
+
+    def _give_up_message(self) -> None:
+        """Ends the connection, because a message is unfinished for too long (TW-15)."""
+        self._close_code = POLICY_VIOLATION
+        self._reading.cancel(TransportViolationError("A WebSocket message arrived too slowly."))
 
     def _push(self, messages: list[tuple[bool, bytes]]) -> None:
         """Passes the messages of one read of the socket to the receiver."""

@@ -12,12 +12,16 @@ the classes of its parser and queue. ``can_push`` tries whether they work. If th
 server reads with ``receive()`` in a loop.
 """
 
+import asyncio
 import inspect
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
+
+from .received_frames import ReceivedFrames
 
 try:
     from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
@@ -100,9 +104,14 @@ class _Parser:
     """Wraps aiohttp's parser: pushes the messages that a read of the socket has completed.
 
     A large read is parsed in several turns of the event loop. Reading pauses until all is parsed.
+
+    ``expire`` is called when a message is unfinished ``timeout`` seconds after its first byte. The
+    time during which the transport has paused reading does not count.
     """
 
     __slots__ = (
+        "_deadline",
+        "_frames",
         "_is_at_end",
         "_is_paused",
         "_loop",
@@ -110,7 +119,9 @@ class _Parser:
         "_queue",
         "_reader",
         "_unparsed",
+        "expire",
         "sink",
+        "timeout",
     )
 
     def __init__(self, reader: "WebSocketReader", queue: _Queue, protocol: Any, loop: Any) -> None:
@@ -121,7 +132,11 @@ class _Parser:
         self._unparsed = bytearray()
         self._is_at_end = False  # the socket has ended after the unparsed bytes
         self._is_paused = False  # by the transport
+        self._frames = ReceivedFrames()
+        self._deadline: asyncio.TimerHandle | None = None  # of the unfinished message
         self.sink: MessageSink | None = None
+        self.expire: Callable[[], None] = lambda: None
+        self.timeout = math.inf
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         if len(data) <= _PIECE and not self._unparsed:
@@ -133,6 +148,7 @@ class _Parser:
         return False, b""
 
     def feed_eof(self) -> None:
+        self._stop_deadline()
         if self._unparsed:
             self._is_at_end = True
         else:
@@ -140,10 +156,12 @@ class _Parser:
 
     def pause_reading(self) -> None:
         self._is_paused = True
+        self._stop_deadline()
         self._protocol.pause_reading()
 
     def resume_reading(self) -> None:
         self._is_paused = False
+        self._watch(has_ended=True)
         if not self._unparsed:
             self._protocol.resume_reading()
 
@@ -155,8 +173,25 @@ class _Parser:
 
     def _parse(self, data: bytes) -> tuple[bool, bytes]:
         result = self._reader.feed_data(data)
+        self._watch(has_ended=self._frames.feed(data))
         self.push()
         return result
+
+    def _watch(self, *, has_ended: bool) -> None:
+        """Starts, continues or stops the deadline of the unfinished message.
+
+        ``has_ended`` is True if the message with the current deadline has ended.
+        """
+        if self._deadline is not None and has_ended:
+            self._stop_deadline()
+        if self._deadline is None and self._frames.is_unfinished and not self._is_paused:
+            if self.timeout < math.inf:
+                self._deadline = self._loop.call_later(self.timeout, self.expire)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _parse_more(self) -> None:
         piece = bytes(self._unparsed[:_PIECE])
@@ -176,8 +211,18 @@ class _Parser:
 class PushingWebSocketResponse(web.WebSocketResponse[bool]):
     """Pushes Text and Binary messages to the function that ``push_to`` sets."""
 
-    def push_to(self, sink: MessageSink) -> None:
-        """Pushes all messages to ``sink``; those that have arrived already, inside this call."""
+    def push_to(
+        self,
+        sink: MessageSink,
+        *,
+        timeout: float = math.inf,
+        expire: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Pushes all messages to ``sink``; those that have arrived already, inside this call.
+
+        Calls ``expire`` when a message is unfinished ``timeout`` seconds after its first byte.
+        """
+        self._pushing.timeout, self._pushing.expire = timeout, expire
         self._pushing.sink = sink
         self._pushing.push()
 

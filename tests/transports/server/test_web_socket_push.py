@@ -1,14 +1,17 @@
 """How messages are pushed, and the fallback for an aiohttp with other private names."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 from aiohttp import WSMsgType, web
 
+from protocol.testing import LoopClock
 from protocol.transports.server import web_socket_push
 from protocol.transports.server.web_socket_push import CAN_PUSH, PushingWebSocketResponse, can_push
+from tests.transports.raw_web_socket import CONTINUATION, PING, encode
 
 
 def test_this_aiohttp_lets_messages_be_pushed() -> None:
@@ -57,6 +60,10 @@ async def test_pings_that_nothing_takes() -> None:
 
 TINY: Final = b"\x82\x81\0\0\0\0x"
 BROKEN: Final = b"\x83\x80\0\0\0\0"
+
+
+def part(size: int, opcode: int = 2, *, fin: bool = True) -> bytes:
+    return encode(opcode, b"x" * size, fin=fin, masked=True)
 
 
 class Socket:
@@ -138,3 +145,91 @@ async def test_a_broken_frame_in_a_large_read() -> None:
     await turns(10)
     assert sum(socket.sizes) == 5_000
     assert "close" in socket.journal
+
+
+TIMEOUT: Final = 30.0
+
+
+@pytest.fixture
+async def clock() -> AsyncIterator[LoopClock]:
+    with LoopClock() as clock:
+        yield clock
+        assert clock.leftovers() == []
+
+
+class Watched(Socket):
+    """With a deadline for unfinished messages; counts how often it has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expired = 0
+        self.response.push_to(self.sizes.append, timeout=TIMEOUT, expire=self._expire)  # type: ignore[arg-type]
+
+    def _expire(self) -> None:
+        self.expired += 1
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        part(100)[:1],
+        part(100)[:50],
+        part(100_000)[:50_000],
+        part(5, fin=False),
+        part(5, fin=False) + part(5, CONTINUATION, fin=False),
+        TINY + part(5)[:-1],
+    ],
+)
+async def test_a_message_that_stays_unfinished(clock: LoopClock, unfinished: bytes) -> None:
+    """TW-15: neither pings nor further pieces prolong the time."""
+    socket = Watched()
+    socket.parser.feed_data(unfinished)
+    await clock.advance(TIMEOUT - 1)
+    if unfinished.startswith(part(5, fin=False)):
+        socket.parser.feed_data(part(1, PING) + part(1, CONTINUATION, fin=False))
+    assert socket.expired == 0
+    await clock.advance(1)
+    assert socket.expired == 1
+    socket.parser.feed_eof()
+
+
+@pytest.mark.parametrize("end_first", [False, True])
+async def test_each_message_has_its_own_time(clock: LoopClock, end_first: bool) -> None:
+    """TW-15: a read may end one message and begin the next."""
+    socket = Watched()
+    message = part(100)
+    socket.parser.feed_data(message[:50])
+    for _ in range(3):
+        await clock.advance(TIMEOUT - 1)
+        if end_first:
+            socket.parser.feed_data(message[50:])
+            socket.parser.feed_data(message[:50])
+        else:
+            socket.parser.feed_data(message[50:] + message[:50])
+    assert (socket.expired, len(socket.sizes)) == (0, 3)
+    await clock.advance(1)
+    socket.parser.feed_data(message[50:])
+    await clock.advance(TIMEOUT)
+    assert (socket.expired, len(socket.sizes)) == (0, 4)
+
+
+async def test_the_time_in_which_nothing_is_read_does_not_count(clock: LoopClock) -> None:
+    """TW-15: the client cannot do anything about it."""
+    socket = Watched()
+    socket.parser.feed_data(TINY + part(100)[:50])
+    socket.response.pause_reading()
+    await clock.advance(10 * TIMEOUT)
+    socket.response.resume_reading()
+    await clock.advance(TIMEOUT - 1)
+    assert socket.expired == 0
+    await clock.advance(1)
+    assert socket.expired == 1
+    socket.parser.feed_eof()
+
+
+async def test_no_deadline_is_left_behind_a_lost_connection(clock: LoopClock) -> None:
+    socket = Watched()
+    socket.parser.feed_data(part(100)[:50])
+    assert clock.timers()
+    socket.parser.feed_eof()
+    assert clock.timers() == []
