@@ -6,27 +6,42 @@ another call of the client, which waits for the slot.
 
 from collections.abc import Callable
 
-from .clients import HubCallerClients
+from .clients import CallScope, HubCallerClients
+from .lifetime import HubLifetimeManager
 
 
-class CallSlot:
-    """The slot of one worker, and the scope of the call that the worker runs.
+class CallSlot(CallScope):
+    """The slot of one worker, and the scope of the calls that the worker runs one after another.
 
     ``give_up`` frees the slot for another worker. It raises an exception if it cannot.
     """
 
-    __slots__ = ("_give_up", "clients", "is_given_up")
+    __slots__ = ("_clients", "_give_up", "hub", "is_given_up")
 
-    def __init__(self, give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, lifetime: HubLifetimeManager, connection_id: str, give_up: Callable[[], None]
+    ) -> None:
+        super().__init__(lifetime, connection_id)
         self._give_up = give_up
-        self.clients: HubCallerClients | None = None
-        """Those of the call that runs; they identify the call."""
+        self._clients: HubCallerClients | None = None
+        self.hub: object = None
+        """The hub instance of the call that runs."""
         self.is_given_up = False
         """Whether the worker has to end with its call."""
 
+    def leave(self) -> None:
+        """Ends the call that runs. Tasks that it has left behind have no slot to give up."""
+        self.hub = self._clients = None
+
+    def make_clients(self, hub: object) -> HubCallerClients:
+        """See CallScope."""
+        clients = super().make_clients(hub)
+        if hub is self.hub:
+            self._clients = clients
+        return clients
+
     def enter_wait(self, clients: HubCallerClients) -> None:
-        """See CallScope. A call that has ended has no slot to give up: a task that it has left
-        behind waits for a result like code outside of hubs."""
-        if clients is self.clients and not self.is_given_up:
+        """See CallScope."""
+        if clients is self._clients and not self.is_given_up:
             self._give_up()
             self.is_given_up = True

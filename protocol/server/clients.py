@@ -6,7 +6,7 @@ Used by hub methods and by code outside of hubs. ``lifetime`` does the sending.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from ..errors import HubException, LocalProtocolError
 from ..option_checks import names_of, require_name, require_target
@@ -36,16 +36,6 @@ class ClientProxy:
         """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
         await self._send(target, arguments)
-
-
-class CallScope(Protocol):
-    """What a client result means for the call of a hub that waits for it."""
-
-    def enter_wait(self, clients: "HubCallerClients") -> None:
-        """Called before the call that ``clients`` was made for waits for a client result.
-
-        Raises an exception if this call must not wait for one.
-        """
 
 
 class SingleClientProxy(ClientProxy):
@@ -178,16 +168,16 @@ class HubClients:
 class HubCallerClients(HubClients):
     """Selects among all clients, relative to the caller of a hub method.
 
-    Each call has an instance of its own. ``scope`` is asked before the call waits for a client
+    Each call has an instance of its own. ``scope`` decides whether the call may wait for a client
     result.
     """
 
     __slots__ = ("_connection_id", "_scope")
 
     def __init__(
-        self, lifetime: HubLifetimeManager, connection_id: str, scope: CallScope | None = None
+        self, lifetime: HubLifetimeManager, connection_id: str, scope: "CallScope | None" = None
     ) -> None:
-        self._lifetime = lifetime  # a call of the base class would cost half of this one
+        super().__init__(lifetime)
         self._connection_id = connection_id
         self._scope = scope
 
@@ -211,6 +201,29 @@ class HubCallerClients(HubClients):
     def others_in_group(self, name: str) -> ClientProxy:
         """The members of a group except the caller."""
         return self.group_except(name, (self._connection_id,))
+
+
+class CallScope:
+    """What the code of a hub instance may do with clients: one call, or an event of a connection.
+
+    The base class is for code that has no slot.
+    """
+
+    __slots__ = ("_connection_id", "_lifetime")
+
+    def __init__(self, lifetime: HubLifetimeManager, connection_id: str) -> None:
+        self._lifetime = lifetime
+        self._connection_id = connection_id
+
+    def make_clients(self, hub: object) -> HubCallerClients:
+        """The ``clients`` of ``hub``. Made on first use, because most calls do not need them."""
+        return HubCallerClients(self._lifetime, self._connection_id, self)
+
+    def enter_wait(self, clients: HubCallerClients) -> None:
+        """Called before code that uses ``clients`` waits for a client result.
+
+        Raises an exception if it must not.
+        """
 
 
 class GroupManager:

@@ -63,14 +63,13 @@ class ServerConnection:
         methods: HubMethodTable,
         lifetime: HubLifetimeManager,
         hub_class: type[Hub],
-        activate: Callable[[CallScope | None], Hub],
+        activate: Callable[[CallScope], Hub],
     ) -> None:
         self.connection = connection
         self._transport = transport
         self._options = options
         self._methods = methods
         self._events = HubEvents(connection, lifetime, hub_class, activate)
-        self._lifetime = lifetime
         self._activate = activate
         self._loop = loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()  # of all tasks that run the hub's code
@@ -86,6 +85,7 @@ class ServerConnection:
             connection,
             self._pump,
             self._peer.keep_alive,
+            lifetime,
             context=self._context,
             fail=self._fail,
         )
@@ -189,7 +189,7 @@ class ServerConnection:
             return
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
-        self._dispatcher.start(hub_protocol, methods, self._lifetime, self._activate)
+        self._dispatcher.start(hub_protocol, methods, self._activate)
 
     def _on_accepted(self, accepting: asyncio.Task[None]) -> None:
         self._accepting = None

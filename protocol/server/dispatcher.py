@@ -28,7 +28,8 @@ from .lifetime import HubLifetimeManager
 class HubDispatcher:
     """Runs the calls that ``pump`` returns, as many at a time as the connection has slots.
 
-    Calls that have given up their slots run besides, up to a limit of their own.
+    Calls that have given up their slots run besides, up to a limit of their own. ``lifetime``
+    manages the clients that hub methods use.
     ``context`` is copied for each task, so that no call sees the context variables of another.
     ``fail`` is called with an unexpected error of a task, and ends the connection.
     """
@@ -42,6 +43,7 @@ class HubDispatcher:
         "_is_scheduled",
         "_is_stalled",
         "_keep_alive",
+        "_lifetime",
         "_loop",
         "_maximum_without_slot",
         "_next",
@@ -57,6 +59,7 @@ class HubDispatcher:
         connection: HubConnectionContext,
         pump: MessagePump[Call],
         keep_alive: KeepAlive,
+        lifetime: HubLifetimeManager,
         *,
         context: contextvars.Context,
         fail: Callable[[BaseException], None],
@@ -66,6 +69,7 @@ class HubDispatcher:
         self._connection = connection
         self._pump = pump
         self._keep_alive = keep_alive
+        self._lifetime = lifetime
         self._slots = connection.options.maximum_parallel_invocations_per_client
         self._maximum_without_slot = connection.options.maximum_client_results_per_connection
         self._without_slot = 0  # workers whose call has given up its slot
@@ -87,15 +91,14 @@ class HubDispatcher:
         self,
         hub_protocol: HubProtocol,
         methods: Mapping[str, BoundHubMethod],
-        lifetime: HubLifetimeManager,
-        activate: Callable[[CallScope | None], Hub],
+        activate: Callable[[CallScope], Hub],
     ) -> None:
         """Starts to run calls, beginning with those received before (L-2)."""
         self._invoker = HubInvoker(
             self._connection,
             hub_protocol,
             methods,
-            lifetime,
+            self._lifetime,
             activate,
             start_task=self._start_task,
             hold=self._hold,
@@ -176,7 +179,7 @@ class HubDispatcher:
             if _wake(self._idle.pop()):
                 return
         if len(self._workers) - self._without_slot < self._slots:
-            slot = CallSlot(self._give_up_slot)
+            slot = CallSlot(self._lifetime, self._connection.connection_id, self._give_up_slot)
             worker = self._loop.create_task(self._work(slot), context=self._context.copy())
             self._workers.append(worker)
             worker.add_done_callback(partial(self._on_worker_end, slot))
@@ -232,7 +235,7 @@ class HubDispatcher:
                 # The messages behind the call are handled when its method first suspends.
                 self._schedule()
             await invoker.run(call, slot)
-            slot.clients = None
+            slot.leave()
             if slot.is_given_up:
                 return
             # A task runs no further calls if a method has changed its context variables, or has

@@ -14,7 +14,7 @@ from ..aio.signatures import arguments_reader, value_readers
 from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 from ..option_checks import require_function
 from ..values.naming import pascal_case
-from .clients import GroupManager, HubCallerClients
+from .clients import CallScope, GroupManager, HubCallerClients
 from .context import HubCallerContext
 from .method_signature import MethodSignature, read_signature
 from .options import Services
@@ -33,6 +33,20 @@ _WRAPPERS: Final = (
 _SET_BY_SERVER: Final = frozenset({"context", "clients", "groups"})
 
 
+class _CallerClients:
+    """Makes ``clients`` of a hub instance on first use, and stores it in the instance."""
+
+    def __get__(self, hub: object, owner: type) -> Any:
+        if hub is None:
+            return self
+        attributes = vars(hub)
+        scope: CallScope | None = attributes.get("__call_scope__")
+        if scope is None:  # Hub.__getattr__ describes the error
+            raise AttributeError("clients")
+        clients = attributes["clients"] = scope.make_clients(hub)
+        return clients
+
+
 class Hub:
     """The base class of all hubs. Each call gets a new instance, so state is kept elsewhere.
 
@@ -43,6 +57,7 @@ class Hub:
     context: HubCallerContext
     clients: HubCallerClients
     groups: GroupManager
+    __call_scope__: CallScope  # what ``clients`` is made from
 
     async def on_connected(self) -> None:
         """Called when a client has connected, before its first call runs.
@@ -54,6 +69,7 @@ class Hub:
         """Called when a connection has ended. ``error`` is None if the end was orderly."""  # L-4
 
     if not TYPE_CHECKING:  # a type checker would accept every attribute
+        clients = _CallerClients()
 
         def __getattr__(self, name: str) -> Any:
             kind = type(self).__name__

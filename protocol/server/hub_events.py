@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from ..errors import LocalProtocolError
 from .clients import CallScope, HubCallerClients
@@ -20,16 +20,15 @@ from .lifetime import HubLifetimeManager
 logger = logging.getLogger(__name__)
 
 
-class _Connecting:
+class _ConnectingScope(CallScope):
     """The scope of ``on_connected``: the client's answers are not read before it has ended."""
+
+    __slots__ = ()
 
     def enter_wait(self, clients: HubCallerClients) -> None:
         raise LocalProtocolError(
             "Client results inside OnConnectedAsync Hub methods are not allowed."  # CR-6
         )
-
-
-_CONNECTING: Final = _Connecting()
 
 
 class HubEvents:
@@ -55,7 +54,7 @@ class HubEvents:
         connection: HubConnectionContext,
         lifetime: HubLifetimeManager,
         hub_class: type[Hub],
-        activate: Callable[[CallScope | None], Hub],
+        activate: Callable[[CallScope], Hub],
     ) -> None:
         self._connection = connection
         self._lifetime = lifetime
@@ -97,12 +96,14 @@ class HubEvents:
     async def _connect(self) -> BaseException | None:
         if self._hub_class.on_connected is Hub.on_connected:
             return None
-        return await self._run_hub("on_connected", _CONNECTING, lambda hub: hub.on_connected())
+        scope = _ConnectingScope(self._lifetime, self._connection.connection_id)
+        return await self._run_hub("on_connected", scope, lambda hub: hub.on_connected())
 
     async def _disconnect(self, error: Exception | None) -> BaseException | None:
         if self._hub_class.on_disconnected is Hub.on_disconnected:
             return None
-        return await self._run_hub("on_disconnected", None, lambda hub: hub.on_disconnected(error))
+        scope = CallScope(self._lifetime, self._connection.connection_id)
+        return await self._run_hub("on_disconnected", scope, lambda hub: hub.on_disconnected(error))
 
     async def _unregister(self) -> None:
         lifetime, connection = self._lifetime, self._connection
@@ -113,7 +114,7 @@ class HubEvents:
         return self._running is not None and self._running.cancel()
 
     async def _run_hub(
-        self, name: str, scope: CallScope | None, call: Callable[[Hub], Any]
+        self, name: str, scope: CallScope, call: Callable[[Hub], Any]
     ) -> BaseException | None:
         return await self._run(self._hub_class, name, lambda: call(self._activate(scope)))
 

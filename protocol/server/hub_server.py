@@ -13,7 +13,7 @@ from functools import partial
 from ..aio.transport import ServerTransport
 from ..messages import Close
 from ..option_checks import described
-from .clients import CallScope, GroupManager, HubCallerClients, HubContext
+from .clients import CallScope, GroupManager, HubContext
 from .connection import ServerConnection
 from .connection_context import Ending, HubConnectionContext
 from .context import HttpRequestData, Principal
@@ -111,12 +111,12 @@ class HubServer:
         connection.open()
         return connection
 
-    def _activate(self, context: HubConnectionContext, scope: CallScope | None) -> Hub:
-        """A new hub instance for one call, whose waits for client results ``scope`` decides."""
+    def _activate(self, context: HubConnectionContext, scope: CallScope) -> Hub:
+        """A new hub instance for one call, whose use of clients ``scope`` decides."""
         hub = self._hub_factory()
         hub.context = context
-        hub.clients = HubCallerClients(self.lifetime, context.connection_id, scope)
         hub.groups = self._groups
+        hub.__call_scope__ = scope
         return hub
 
     def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:

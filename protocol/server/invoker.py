@@ -68,7 +68,7 @@ class HubInvoker:
         hub_protocol: HubProtocol,
         methods: Mapping[str, BoundHubMethod],
         lifetime: HubLifetimeManager,
-        activate: Callable[[CallScope | None], Hub],
+        activate: Callable[[CallScope], Hub],
         *,
         start_task: StartTask,
         hold: Hold,
@@ -91,7 +91,7 @@ class HubInvoker:
             hub_protocol,
             self._answers,
             self._uploads,
-            activate=partial(activate, None),
+            activate=partial(activate, CallScope(lifetime, connection.connection_id)),
             start_task=start_task,
             maximum=options.maximum_streams_per_connection,
         )
@@ -200,7 +200,7 @@ class HubInvoker:
                     await asyncio.sleep(0)  # first the messages behind it: one may cancel it
                 await check_call(method, self._connection, is_streamed=False, streams=0)
             hub = self._activate(slot)
-            slot.clients = hub.clients
+            slot.hub = hub
             if len(arguments) == 1:  # takes half the time of a call with unpacked arguments
                 result = method.function(hub, arguments[0])
             else:
