@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from .server.context import HttpRequestData as HttpRequestData
     from .server.context import HubCallerContext as HubCallerContext
     from .server.context import Principal as Principal
+    from .server.filters import HubFilter as HubFilter
+    from .server.filters import HubInvocation as HubInvocation
     from .server.hub import Hub as Hub
     from .server.hub import hub_method as hub_method
     from .server.lifetime import DefaultHubLifetimeManager as DefaultHubLifetimeManager
@@ -123,6 +125,7 @@ _HOMES = {
     ),
     ".server.connection_context": ("HubConnectionContext",),
     ".server.context": ("HttpRequestData", "HubCallerContext", "Principal"),
+    ".server.filters": ("HubFilter", "HubInvocation"),
     ".server.hub": ("Hub", "hub_method"),
     ".server.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
     ".server.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),

@@ -16,6 +16,7 @@ from ..option_checks import require_function
 from ..values.naming import pascal_case
 from .clients import CallScope, GroupManager, HubCallerClients
 from .context import HubCallerContext
+from .filters import HubFilter, filter_method
 from .method_signature import MethodSignature, read_signature
 from .options import Services
 
@@ -173,7 +174,7 @@ class HubMethodTable:
     """All methods of a hub class that clients can call.
 
     ``services`` maps types to functions. Clients do not send an argument for a parameter of such a
-    type: the function returns its value (S-2).
+    type: the function returns its value (S-2). ``filters`` run around the methods (S-29).
 
     Raises TypeError for definitions that cannot work: two methods with one name, static methods
     and class methods, signatures that ``read_signature`` refuses, a hub method that is overridden
@@ -181,9 +182,12 @@ class HubMethodTable:
     raises TypeError for a type that no argument can be read into.
     """
 
-    def __init__(self, hub_class: type[Hub], services: Services) -> None:
+    def __init__(
+        self, hub_class: type[Hub], services: Services, filters: Sequence[HubFilter] = ()
+    ) -> None:
         self._hub_name = hub_class.__name__
         self._services = services
+        self._filters = filters
         self._methods: dict[str, HubMethod] = {}
         self._bound: dict[str, dict[str, BoundHubMethod]] = {}
         for attribute in dir(hub_class):
@@ -214,10 +218,11 @@ class HubMethodTable:
             )
         _require_method(where, function)
         signature = read_signature(where, function, self._services)
+        called = filter_method(name, signature.function, self._filters)
         self._methods[name.lower()] = HubMethod(
             name,
-            signature.function,
-            inspect.iscoroutinefunction(function),
+            called,
+            called is not signature.function or inspect.iscoroutinefunction(function),
             mark.authorize,
             bool(mark.authorize or mark.cancellable or signature.uploads or signature.is_streaming),
             mark.cancellable,

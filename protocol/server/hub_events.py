@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import LocalProtocolError
 from .clients import CallScope, HubCallerClients
 from .connection_context import HubConnectionContext
+from .filters import filter_event
 from .hub import Hub
 from .lifetime import HubLifetimeManager
 
@@ -94,16 +95,12 @@ class HubEvents:
         return None
 
     async def _connect(self) -> BaseException | None:
-        if self._hub_class.on_connected is Hub.on_connected:
-            return None
         scope = _ConnectingScope(self._lifetime, self._connection.connection_id)
-        return await self._run_hub("on_connected", scope, lambda hub: hub.on_connected())
+        return await self._run_hub("on_connected", scope)
 
     async def _disconnect(self, error: Exception | None) -> BaseException | None:
-        if self._hub_class.on_disconnected is Hub.on_disconnected:
-            return None
         scope = CallScope(self._lifetime, self._connection.connection_id)
-        return await self._run_hub("on_disconnected", scope, lambda hub: hub.on_disconnected(error))
+        return await self._run_hub("on_disconnected", scope, error)
 
     async def _unregister(self) -> None:
         lifetime, connection = self._lifetime, self._connection
@@ -114,9 +111,20 @@ class HubEvents:
         return self._running is not None and self._running.cancel()
 
     async def _run_hub(
-        self, name: str, scope: CallScope, call: Callable[[Hub], Any]
+        self, name: str, scope: CallScope, *arguments: object
     ) -> BaseException | None:
-        return await self._run(self._hub_class, name, lambda: call(self._activate(scope)))
+        """Calls an event of the hub, unless neither the class nor a filter defines it."""
+        filtered = filter_event(name, self._connection.options.filters)
+        if filtered is None and getattr(self._hub_class, name) is getattr(Hub, name):
+            return None
+
+        def call() -> Any:
+            hub = self._activate(scope)
+            if filtered is None:
+                return getattr(hub, name)(*arguments)
+            return filtered(hub, *arguments)
+
+        return await self._run(self._hub_class, name, call)
 
     async def _run(self, owner: object, name: str, call: Callable[[], Any]) -> BaseException | None:
         async def run() -> None:

@@ -54,7 +54,7 @@ class HubServer:
         self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime
         self.context = HubContext(self.lifetime)
         self._hub_factory = hub_class if hub_factory is None else _checked(hub_factory)
-        self._methods = HubMethodTable(hub_class, self.options.services)
+        self._methods = HubMethodTable(hub_class, self.options.services, self.options.filters)
         self._protocols = {
             protocol.name.lower(): protocol for protocol in self.options.supported_protocols
         }

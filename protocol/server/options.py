@@ -16,6 +16,7 @@ from ..messagepack.protocol import MessagePackHubProtocol
 from ..option_checks import check_options, described
 from ..origins import normal_origins
 from .context import HttpRequestData, Principal
+from .filters import HubFilter
 
 Services = Mapping[type[Any], Callable[[], Any]]
 Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | None] | None"]
@@ -86,6 +87,9 @@ class HubOptions:
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
     """The hub protocols that clients may choose from in the handshake."""  # H-6
 
+    filters: Sequence[HubFilter] = ()
+    """Code that runs around hub methods and events; the first filter is the outermost."""  # S-29
+
     services: Services = field(default_factory=dict)
     """Functions by type. A hub method's parameter of such a type is not sent by clients: its value
     is the result of the function, which runs once for each call. Like .NET's injected parameters,
@@ -98,6 +102,11 @@ class HubOptions:
                 raise TypeError(
                     "HubOptions.supported_protocols contains an item of another type: "
                     f"{described(each)}."
+                )
+        for item in self.filters:
+            if not isinstance(item, HubFilter):
+                raise TypeError(
+                    f"HubOptions.filters contains an item of another type: {described(item)}."
                 )
         if not all(isinstance(key, type) and callable(it) for key, it in self.services.items()):
             raise TypeError("HubOptions.services maps types to functions, and nothing else.")

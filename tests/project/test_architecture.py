@@ -134,6 +134,8 @@ PUBLIC_NAMES: Final = frozenset(
         "HubClients",
         "HubConnectionContext",
         "HubContext",
+        "HubFilter",
+        "HubInvocation",
         "SingleClientProxy",
         "HubLifetimeManager",
         "HubOptions",
