@@ -142,8 +142,8 @@ class Streaming(HubFilter):
         return self._doubled(await call_next(invocation))
 
     async def _doubled(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
-        async for item in items:
-            yield 2 * item
+        async for each in items:
+            yield 2 * each
 
 
 class Filtered:
