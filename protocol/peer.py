@@ -20,26 +20,29 @@ from .hub_protocol import HubProtocol
 from .keepalive import KeepAlive
 from .ledger import CallLedger
 from .messages import (
+    VOID,
     Close,
+    Completion,
     HubMessage,
     Invocation,
     Ping,
     ReceivedMessage,
     Role,
     StreamInvocation,
+    StreamItem,
 )
 from .peer_state import MAY_SEND, PeerState
 
-# The limit for sending applies to these messages: only a call has a caller that gets the error.
-_CALLS: Final = frozenset({Invocation, StreamInvocation})
+# The limit for sending applies to messages with a payload, whose senders handle the error.
+_CALLS_AND_ITEMS: Final = frozenset({Invocation, StreamInvocation, StreamItem})
 
 
 class HubPeer:
     """One end of one connection, from the first byte of its handshake to its end.
 
     ``handshake`` decides the hub protocol. ``maximum_receive_message_size`` limits each message
-    that is received, ``maximum_send_message_size`` each call that is sent. Both are bytes of the
-    whole frame, delimiter included; None means no limit (F-4).
+    that is received, ``maximum_send_message_size`` each call, item and result that is sent. Both
+    are bytes of the whole frame, delimiter included; None means no limit (F-4).
 
     A method that is called in a state that does not allow it raises LocalProtocolError and leaves
     the peer unchanged.
@@ -210,7 +213,7 @@ class HubPeer:
         kind = type(message)
         frame = self.hub_protocol.encode(message)
         limit = self._maximum_send_size
-        if limit is not None and len(frame) > limit and kind in _CALLS:
+        if limit is not None and len(frame) > limit and _is_limited(message):
             raise MessageTooLargeError(len(frame), limit)
         self.sent(kind, now)
         return frame
@@ -235,3 +238,9 @@ class HubPeer:
         """Ends the connection; pending calls fail with a copy of ``end`` (R-3)."""
         self._enter(PeerState.CLOSED)
         self.calls.fail_all(end)
+
+
+def _is_limited(message: HubMessage) -> bool:
+    if type(message) is Completion:
+        return message.result != VOID
+    return type(message) in _CALLS_AND_ITEMS

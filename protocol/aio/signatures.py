@@ -6,9 +6,9 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
 from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 
@@ -79,6 +79,29 @@ def value_readers(
         except TypeError as error:
             raise TypeError(f"{name}: parameter '{parameter}': {error}") from error
     return readers
+
+
+def returns_value(function: Callable[..., Any]) -> bool | None:
+    """Returns whether ``function`` is declared to return a value, or None if nothing is declared.
+
+    What an awaitable gives is the value of a function that is declared to return an awaitable. A
+    return type that cannot be resolved counts as a value.
+    """
+    try:
+        annotation = inspect.signature(function).return_annotation
+    except ValueError:  # a callable without a signature, such as some built-in functions
+        return None
+    if annotation is inspect.Signature.empty:
+        return None
+    holder = SimpleNamespace(__annotations__={"return": annotation})
+    try:
+        annotation = get_type_hints(holder, _names(function))["return"]
+    except Exception:
+        return True
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Awaitable):
+        annotation = get_args(annotation)[-1]
+    return annotation not in (None, type(None), Never, NoReturn)
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""The calls of a program over one physical connection: what they send, and how each one ends.
+"""What a program sends over one physical connection: calls, uploads, answers; how each call ends.
 
 ``connection`` passes received answers to the ledger of the peer, which ends the calls. What the
 answers mean is left to ``call`` and ``downloads``.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import UnsetType
 
 from ..aio.transport import Transport
-from ..errors import ConnectionClosed, NotConnectedError
+from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError
 from ..hub_protocol import HubProtocol
 from ..messages import (
     CancelInvocation,
@@ -24,8 +25,11 @@ from ..messages import (
 from ..peer import HubPeer
 from .call import ClientCall
 from .downloads import Download, DownloadCounts
+from .results import error_text
 from .streams import HubStream
 from .uploads import Uploads, split_arguments, wait_for_uploads
+
+logger = logging.getLogger(__name__)
 
 SEND_HIGH_WATER: Final = 1024 * 1024
 """Bytes waiting to be sent; above it, callers wait."""  # C-21
@@ -146,6 +150,25 @@ class ClientCalls:
         if self._ledger.forget(invocation_id) and self._end is None:
             # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
             self._send(CancelInvocation(invocation_id=invocation_id))
+
+    # ---- answers
+
+    def answer(self, invocation_id: str, result: Any, error: str | None) -> None:
+        """Answers a server that asked for a result, unless the connection has ended.
+
+        A result that cannot be written is answered with an error.
+        """
+        if self._end is not None:
+            return
+        if error is None:
+            try:
+                encoded = self._hub_protocol.encode_value(result)
+                self._send(Completion(invocation_id=invocation_id, result=encoded))
+            except LocalProtocolError as failure:
+                logger.error("A result cannot be sent to the server.", exc_info=failure)
+                error = error_text(failure)
+        if error is not None:
+            self._send(Completion(invocation_id=invocation_id, error=error))
 
     # ---- uploads
 

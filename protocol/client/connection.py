@@ -27,6 +27,7 @@ from ..messages import (
     Completion,
     HubMessage,
     Invocation,
+    InvocationBindingFailure,
     Ping,
     ReceivedMessage,
     Role,
@@ -44,7 +45,7 @@ from .endings import (
     no_message_within,
 )
 from .event_queue import EventQueue
-from .handlers import HandlerRegistry
+from .handlers import UNREADABLE, HandlerRegistry
 from .options import HubConnectionOptions
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ Wait = Callable[[], Coroutine[Any, Any, None]]
 class ClientConnection:
     """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    Invocations from the server go to ``events``. If the server asks for a result, ``handlers``
-    supplies the error that is sent as the answer.
+    Invocations from the server go to ``events``. If the server asks for a result that no handler
+    has, ``handlers`` supplies the error that is sent as the answer.
     """
 
     def __init__(
@@ -257,6 +258,9 @@ class ClientConnection:
                 self._peer.calls.settle(message)
             case Invocation():
                 return self._handle_invocation(message)
+            case InvocationBindingFailure():
+                if message.invocation_id:
+                    self.calls.answer(message.invocation_id, None, UNREADABLE)
             case Close():
                 self._finish(closed_by(message))
             case _:
@@ -265,10 +269,16 @@ class ClientConnection:
 
     def _handle_invocation(self, invocation: Invocation) -> Wait | None:
         self._hub_protocol.require_arguments(invocation.arguments)
-        self._events.put(invocation)
-        if invocation.invocation_id:
+        invocation_id = invocation.invocation_id
+        if not invocation_id:
+            self._events.put(invocation)
+        else:
             error = self._handlers.refusal(invocation)
-            self._send(Completion(invocation_id=invocation.invocation_id, error=error))
+            if error is None:
+                self._events.ask(invocation, partial(self.calls.answer, invocation_id))
+            else:
+                self._events.put(invocation)
+                self.calls.answer(invocation_id, None, error)
             # Reading pauses while the server does not read these answers, but not while it does not
             # read the client's own calls: it may read again only after the client has read.
             if self._transport.buffered > SEND_HIGH_WATER:

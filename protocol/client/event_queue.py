@@ -1,14 +1,18 @@
 """The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
-cancels this task ends only itself. The queue counts the bytes of the events that wait, and decides
-when reading pauses. ``handlers`` chooses the handlers of an event.
+cancels this task ends only itself. Handlers that are asked for a result run beside the others, in a
+task for each question: a handler may wait for a hub method that asks this client a question.
+
+The queue counts the bytes of the events that wait and of the questions that are not answered, and
+decides when reading pauses. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio
 import logging
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from msgspec import Raw
 
@@ -17,6 +21,7 @@ from ..messages import Invocation
 from .callbacks import call_logged
 from .handlers import HandlerCall, HandlerRegistry, shown
 from .read_pauses import ReadPauses
+from .results import outcome_of, result_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +49,8 @@ class EventQueue:
         self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
+        self._questions: set[asyncio.Task[Any]] = set()
+        self._cancelled_questions: set[asyncio.Task[Any]] = set()
         self.pauses: Final = ReadPauses()
 
     # ---- received events
@@ -55,10 +62,38 @@ class EventQueue:
         """
         # A copy, because the payload is a view of all bytes that were received with it.
         arguments = invocation.arguments.copy()
-        weight = _EVENT_OVERHEAD + memoryview(arguments).nbytes + len(invocation.target)
+        weight = _weight(invocation)
         self._waiting.append((invocation.target, arguments, weight))
-        self._size += weight
         self._start_worker()
+        self._add(weight)
+
+    def ask(self, invocation: Invocation, answer: Callable[[Any, str | None], None]) -> None:
+        """Starts the handlers of an invocation for which the server asks for a result.
+
+        ``answer`` is called once, with a result, or with an error if it is not None; it is not
+        called after ``drop``. Raises ConnectionClosed as ``put`` does.
+        """
+        target, weight = invocation.target, _weight(invocation)
+        arguments = invocation.arguments.copy()
+
+        async def find_result() -> Any:
+            return await result_of(self._handlers.calls(target, arguments), target)
+
+        def end(task: "asyncio.Task[Any]") -> None:
+            self._cancelled_questions.discard(task)
+            if task in self._questions:  # else it was dropped
+                self._questions.discard(task)
+                self._size -= weight
+                self.pauses.note_room()
+                answer(*outcome_of(task))
+
+        task = self.loop.create_task(find_result())
+        self._questions.add(task)
+        task.add_done_callback(end)
+        self._add(weight)
+
+    def _add(self, weight: int) -> None:
+        self._size += weight
         if self._size > self._maximum_size and not self.pauses.are_allowed:
             raise ConnectionClosed(
                 f"More than {self._maximum_size} bytes of events wait for their handlers while a "
@@ -73,20 +108,26 @@ class EventQueue:
     # ---- the end
 
     def drop(self) -> None:
-        """Drops the waiting events and cancels the running handler, unless it called ``drop``."""
+        """Drops what waits and cancels the running handlers, except one that called ``drop``."""
         self._waiting.clear()
         self._calls.clear()
         self._size = 0
         self.pauses.note_room()
-        if self._worker is not None and self._worker is not asyncio.current_task():
+        current = asyncio.current_task()
+        if self._worker is not None and self._worker is not current:
             self._cancelled = self._worker
             self._worker.cancel()
+        self._cancelled_questions |= self._questions - {current}
+        self._questions.clear()
+        for question in self._cancelled_questions:
+            question.cancel()
 
     async def wait_for_cancelled(self) -> None:
-        """Waits for the handler that ``drop`` has cancelled, for a limited time."""
-        worker = self._cancelled
-        if worker is not None and worker is not asyncio.current_task():
-            await asyncio.wait({worker}, timeout=_STOP_TIMEOUT)
+        """Waits for the handlers that ``drop`` has cancelled, for a limited time."""
+        cancelled: set[asyncio.Task[Any] | None] = {self._cancelled, *self._cancelled_questions}
+        tasks = {task for task in cancelled - {asyncio.current_task()} if task is not None}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_TIMEOUT)
 
     # ---- handlers
 
@@ -119,7 +160,7 @@ class EventQueue:
             if count % _CALLS_PER_TURN == 0:
                 await asyncio.sleep(0)
                 continue  # the event may have been dropped meanwhile
-            handler, values = self._calls.popleft()
+            handler, values, _ = self._calls.popleft()
             target = shown(self._target)
             try:
                 await call_logged(handler, values, "A handler of '%s' failed.", target)
@@ -138,3 +179,7 @@ class EventQueue:
             self.pauses.note_room()
             self._calls.extend(self._handlers.calls(self._target, arguments))
         return bool(self._calls)
+
+
+def _weight(invocation: Invocation) -> int:
+    return _EVENT_OVERHEAD + memoryview(invocation.arguments).nbytes + len(invocation.target)

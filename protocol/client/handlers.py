@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from ..aio.signatures import annotation_of, arguments_reader
-from ..errors import ArgumentBindingError
+from ..aio.signatures import annotation_of, arguments_reader, returns_value
+from ..errors import ArgumentBindingError, LocalProtocolError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
 
@@ -20,10 +20,12 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
 AnyHandler = Callable[[str, Raw], Any]
-HandlerCall = tuple[Handler, Sequence[Any]]
+HandlerCall = tuple[Handler, Sequence[Any], bool | None]
+"""A handler, its arguments, and whether it is declared to return a value; None if it has no return
+type."""
 
-_NO_RESULT: Final = "Client didn't provide a result."
-_UNREADABLE: Final = "Client failed to parse argument(s)."
+NO_RESULT: Final = "Client didn't provide a result."
+UNREADABLE: Final = "Client failed to parse argument(s)."
 _SHOWN_CHARACTERS: Final = 64  # of a target, which the server chooses
 
 
@@ -31,6 +33,7 @@ _SHOWN_CHARACTERS: Final = 64  # of a target, which the server chooses
 class _Registration:
     handler: Handler
     read_arguments: ArgumentsReader
+    returns: bool | None
 
 
 class HandlerRegistry:
@@ -40,11 +43,24 @@ class HandlerRegistry:
         self._hub_protocol = hub_protocol
         self._registrations: dict[str, list[_Registration]] = {}
         self._any: AnyHandler | None = None
+        self.no_result = NO_RESULT
+        """The error that answers a server that asks for a result, if no handler returns one."""
 
     def add(self, target: str, handler: Handler) -> None:
-        """Registers a handler. Raises TypeError for a parameter of a type that cannot be read."""
+        """Registers a handler.
+
+        Raises TypeError for a parameter of a type that cannot be read, and LocalProtocolError for a
+        second handler of ``target`` that is declared to return a value.
+        """
         reader = _arguments_reader(self._hub_protocol, handler)
-        self._registrations.setdefault(target, []).append(_Registration(handler, reader))
+        returns = returns_value(handler)
+        registrations = self._registrations.setdefault(target, [])
+        if returns and any(registration.returns for registration in registrations):
+            raise LocalProtocolError(  # CR-4
+                f"'{target}' already has a value returning handler. Multiple return values are not "
+                "supported."
+            )
+        registrations.append(_Registration(handler, reader, returns))
 
     def remove(self, target: str, handler: Handler | None) -> None:
         """Removes ``handler``, or all handlers of ``target`` if it is None.
@@ -63,23 +79,31 @@ class HandlerRegistry:
         """Sets or removes the catch-all handler, which is called after those of the target."""
         self._any = handler
 
-    def refusal(self, invocation: Invocation) -> str:
-        """Returns the error that answers an invocation for which the server asks for a result.
+    def refusal(self, invocation: Invocation) -> str | None:
+        """Returns the error that answers a server that asks for a result, if no handler has one.
 
-        Handlers cannot return results (CR-3).
+        Returns None if a handler may return a result (CR-3).
         """
-        registrations = self._registrations.get(invocation.target)
-        if registrations is not None:
+        target = invocation.target
+        registrations = self._registrations.get(target, ())
+        if registrations:
             read_arguments = registrations[0].read_arguments
         elif self._any is None:
             read_arguments = self._hub_protocol.arguments_reader(())
         else:
-            return _NO_RESULT
+            return self.no_result
         try:
             read_arguments(invocation.arguments)
         except ArgumentBindingError:
-            return _UNREADABLE
-        return _NO_RESULT
+            return UNREADABLE
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # of a user's type
+            logger.error("The arguments of '%s' were not read.", shown(target), exc_info=error)
+            return UNREADABLE
+        if all(registration.returns is False for registration in registrations):
+            return self.no_result
+        return None
 
     def calls(self, target: str, arguments: Raw) -> Sequence[HandlerCall]:
         """Returns the handlers to call, each with its arguments.
@@ -92,10 +116,10 @@ class HandlerRegistry:
             if self._any is None:
                 logger.debug("No handler for '%s'.", shown(target))
                 return ()
-            return ((self._any, (target, arguments)),)
+            return ((self._any, (target, arguments), False),)
         calls = _bind(registrations, target, arguments)
         if self._any is not None:
-            calls.append((self._any, (target, arguments)))
+            calls.append((self._any, (target, arguments), False))
         return calls
 
 
@@ -114,7 +138,7 @@ def _bind(registrations: Iterable[_Registration], target: str, payload: Raw) -> 
             if not calls:
                 break
             continue
-        calls.append((registration.handler, arguments))
+        calls.append((registration.handler, arguments, registration.returns))
     return calls
 
 

@@ -174,14 +174,11 @@ class HubConnection:
 
         The hub method is called when the iteration begins. With ``item_type=msgspec.Raw`` the items
         are undecoded bytes. While the program takes no items, the client stops reading from the
-        hub, unless another call or stream waits for the hub.
-
-        The stream is cancelled when it is left before its end: by ``aclose``, by a cancellation
-        while an item is awaited, or when nothing refers to it any more, as after a ``break``.
+        hub, unless another call or stream waits for the hub. ``HubStream`` says when the stream is
+        cancelled, and what the iteration raises.
 
         Raises TypeError for a target that is not a str or an item type that nothing can be read
         into, ValueError for an empty target, and NotConnectedError when there is no connection.
-        ``HubStream`` lists what the iteration raises.
         """
         require_target(target, 'stream("Counter", 10, item_type=int)')
         return self._active("stream").calls.stream(target, arguments, item_type)
@@ -206,9 +203,14 @@ class HubConnection:
         Arguments are converted to the handler's annotations. A call whose arguments do not fit in
         number or type is logged and dropped. Handlers run one after another in order of arrival.
 
+        If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers,
+        and the value of the one that is annotated to return a value is the answer, or its
+        exception's text. Without such an annotation a value other than None is the answer.
+
         Raises TypeError for a target that is not a str, a handler that is not a function, or an
-        annotation that no argument can be read into, and ValueError for an empty target.
-        """  # C-14
+        annotation that no argument can be read into, ValueError for an empty target, and
+        LocalProtocolError for a second handler of ``target`` that is annotated to return a value.
+        """  # C-14, CR-3, CR-4, CR-8
         is_decorator = handler is _MISSING
         require_target(
             target, '@on("ReceiveMessage")' if is_decorator else 'on("ReceiveMessage", handler)'
@@ -227,6 +229,10 @@ class HubConnection:
         """
         require_target(target, 'off("ReceiveMessage")')
         self._handlers.remove(target, handler)
+
+    def set_no_result_error(self, error: str) -> None:
+        """Sets the error that answers a hub that asks for a result if no handler can return one."""
+        self._handlers.no_result = error
 
     @overload
     def on_any(self, handler: AnyCallback) -> AnyCallback: ...

@@ -23,8 +23,9 @@ class HubConnectionOptions:
     is far above the messages of real hubs."""
 
     maximum_send_message_size: int | None = None
-    """A larger invocation raises MessageTooLargeError and is not sent; a server closes the
-    connection when a message exceeds its own limit. None: no limit."""  # F-4
+    """A larger invocation raises MessageTooLargeError and is not sent; a larger item of an upload
+    fails the upload, and a larger result is answered with an error. A server closes the connection
+    when a message exceeds its own limit. None: no limit."""  # F-4
 
     maximum_waiting_events_size: int = 64 * 1024 * 1024
     """The connection ends when more bytes of events wait for their handlers while a call or a loop

@@ -18,6 +18,7 @@ from .handlers import shown
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT: Final = 5.0  # seconds to wait for iterables that are cancelled
+_SHOWN_CHARACTERS: Final = 4096  # of an exception's text; more may be over the server's limit
 _CANCELLED: Final = "Stream canceled by client."
 
 
@@ -99,7 +100,8 @@ class Uploads:
             logger.error(
                 "A stream that is sent to '%s' failed.", shown(self._target), exc_info=failure
             )
-            return f"Stream errored by client: '{type(failure).__name__}: {failure}'"
+            text = str(failure)[:_SHOWN_CHARACTERS]
+            return f"Stream errored by client: '{type(failure).__name__}: {text}'"
         return UNSET
 
 

@@ -415,9 +415,18 @@ class TestSending:
         server.sent(Invocation, 6.0)
         assert server.keep_alive.next_deadline() == 15
 
-    @pytest.mark.parametrize("kind", [Invocation, StreamInvocation])
-    def test_a_call_over_the_limit_is_not_sent(self, kind: type[HubMessage]) -> None:
-        message = MESSAGES[kind]
+    @pytest.mark.parametrize(
+        "message",
+        [
+            MESSAGES[Invocation],
+            MESSAGES[StreamInvocation],
+            MESSAGES[StreamItem],
+            Completion(invocation_id="1", result=Raw(b"1")),
+        ],
+        ids=lambda message: type(message).__name__,
+    )
+    def test_a_payload_over_the_limit_is_not_sent(self, message: HubMessage) -> None:
+        """F-4."""
         size = len(PROTOCOL.encode(message))
         assert connected(Role.CLIENT, maximum_send=size).send(message, 0.0)
         client = connected(Role.CLIENT, interval=15, maximum_send=size - 1)
@@ -427,8 +436,8 @@ class TestSending:
         assert client.keep_alive.next_deadline() == 15
 
     @pytest.mark.parametrize("kind", [Completion, CancelInvocation, Ping, Close])
-    def test_the_limit_is_for_calls(self, kind: type[HubMessage]) -> None:
-        """Other messages have no caller that gets the error."""
+    def test_the_limit_is_for_payloads(self, kind: type[HubMessage]) -> None:
+        """Other messages have no sender that gets the error."""
         assert connected(Role.CLIENT, maximum_send=5).send(MESSAGES[kind], 0.0)
 
     def test_a_payload_without_representation_is_not_sent(self) -> None:

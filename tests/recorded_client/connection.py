@@ -14,7 +14,7 @@ from protocol import (
 )
 from protocol.client.retry import RetryContext
 
-from .dotnet_values import described, shown, type_of, with_parameters
+from .dotnet_values import argument, converted, described, shown, type_of, with_signature
 
 Event = dict[str, Any]
 Say = Callable[[Event], None]
@@ -192,20 +192,21 @@ class Connection:
         return {"count": count}
 
     def _add_handler(self, fields: Event) -> None:
-        if "returns" in fields:
-            raise NotBuiltError("client results")
         method: str = fields["method"]
         key: str = fields.get("key", method)
 
-        async def called(*arguments: Any) -> None:
+        async def called(*arguments: Any) -> Any:
             self._event("call", method=method, key=key, args=[shown(it) for it in arguments])
             if "delayMs" in fields:
                 await asyncio.sleep(fields["delayMs"] / 1000)
                 self._event("callEnd", method=method, key=key)
             if "throw" in fields:
                 raise RuntimeError(fields["throw"])
+            return None if returns is None else converted(fields.get("result"), returns)
 
-        handler = with_parameters(called, [type_of(name) for name in fields["types"]])
+        returns = type_of(fields["returns"]) if "returns" in fields else None
+        parameters = [type_of(name) for name in fields["types"]]
+        handler = with_signature(called, parameters, returns)
         self._handlers[key] = (method, handler)
         self._hub.on(method, handler)
 
@@ -218,7 +219,7 @@ class Connection:
 
 def _arguments(fields: Event) -> list[Any]:
     """The arguments of a call, with each upload at its place, or else at the end."""
-    arguments = list(fields.get("args", ()))
+    arguments = [argument(value) for value in fields.get("args", ())]
     for upload in fields.get("uploads", ()):
         arguments.insert(upload.get("at", len(arguments)), _uploaded(upload))
     return arguments

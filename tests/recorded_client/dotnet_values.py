@@ -1,15 +1,18 @@
 """Values, types and errors as the recorded .NET client showed them, made of ours."""
 
 import inspect
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Final
 from uuid import UUID
 
-from protocol import Int32, Int64, Single
+from msgspec import Raw
+
+from protocol import Byte, DateTimeOffset, Int32, Int64, JsonHubProtocol, Single
 
 
 class Colour(IntEnum):
@@ -40,7 +43,10 @@ _TYPES: Final[dict[str, Any]] = {
     "object[]": list[Any],
     "byte[]": bytes | None,
     "guid": UUID,
+    "byte": Byte,
     "datetime": datetime,
+    "datetimeoffset": DateTimeOffset,
+    "timespan": timedelta,
     "Point": Point | None,
     "Colour": Colour,
 }
@@ -57,11 +63,25 @@ def type_of(name: str | None) -> Any:
     return _TYPES[name]
 
 
-def with_parameters(function: Callable[..., Any], annotations: Sequence[Any]) -> Callable[..., Any]:
-    """``function`` as one that declares a parameter for each annotation."""
+def converted(value: Any, annotation: Any) -> Any:
+    """A value of a scenario as one of a .NET type."""
+    return JsonHubProtocol().value_reader(annotation)(Raw(json.dumps(value).encode()))
 
-    async def handler(*arguments: Any) -> None:
-        await function(*arguments)
+
+def argument(value: Any) -> Any:
+    """An argument of a scenario, which may name its .NET type."""
+    if isinstance(value, dict) and "$type" in value:
+        return converted(value["value"], type_of(value["$type"]))
+    return value
+
+
+def with_signature(
+    function: Callable[..., Any], annotations: Sequence[Any], returns: Any
+) -> Callable[..., Any]:
+    """``function`` as one that declares a parameter for each annotation, and what it returns."""
+
+    async def handler(*arguments: Any) -> Any:
+        return await function(*arguments)
 
     kind = inspect.Parameter.POSITIONAL_ONLY
     names = [f"argument_{number}" for number in range(len(annotations))]
@@ -69,7 +89,9 @@ def with_parameters(function: Callable[..., Any], annotations: Sequence[Any]) ->
         inspect.Parameter(name, kind, annotation=it)
         for name, it in zip(names, annotations, strict=True)
     ]
-    handler.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        parameters, return_annotation=returns
+    )
     handler.__annotations__ = dict(zip(names, annotations, strict=True))
     return handler
 

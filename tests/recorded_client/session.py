@@ -13,7 +13,7 @@ from typing import Any, Final
 from .connection import Connection, Event, NotBuiltError
 from .dotnet_values import described
 
-_FEATURES: Final = ("pings", "reconnect", "newtonsoft", "messagepack", "uploads")
+_FEATURES: Final = ("pings", "reconnect", "newtonsoft", "messagepack", "uploads", "client-results")
 
 
 class ClientError(Exception):

@@ -1,0 +1,66 @@
+"""What a client answers when the server asks its handlers for a result (CR-2 to CR-4).
+
+``event_queue`` runs the handlers. ``calls`` sends the answer.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ..aio.cancellation import is_being_cancelled
+from ..errors import HubException
+from .handlers import NO_RESULT, HandlerCall, shown
+
+logger = logging.getLogger(__name__)
+
+_MULTIPLE_RESULTS = "Client provided multiple results."
+_SHOWN_CHARACTERS = 4096  # of an exception's text; a larger message may be over the server's limit
+
+
+async def result_of(calls: Sequence[HandlerCall], target: str) -> Any:
+    """Calls the handlers one after another, and returns the value of the one that returns one.
+
+    If a handler is declared to return a value, only its value counts. Otherwise the value of a
+    handler without a declared return type counts, unless it is None. Raises HubException with the
+    error for the server. Failures of handlers are logged.
+    """
+    is_declared = any(returns for _, _, returns in calls)
+    values: list[Any] = []
+    failures: list[str] = []
+    for handler, arguments, returns in calls:
+        counts = bool(returns) if is_declared else returns is None
+        try:
+            value = handler(*arguments)
+            if inspect.isawaitable(value):
+                value = await value
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            logger.error("A handler of '%s' failed.", shown(target), exc_info=error)
+            if counts:
+                failures.append(error_text(error))
+        else:
+            if counts and (is_declared or value is not None):
+                values.append(value)
+    if len(values) == 1:
+        return values[0]
+    if values:
+        raise HubException(_MULTIPLE_RESULTS)
+    raise HubException(failures[0] if failures else NO_RESULT)
+
+
+def outcome_of(task: "asyncio.Task[Any]") -> tuple[Any, str | None]:
+    """Returns the result of a finished task that ran ``result_of``, or None and its error."""
+    if task.cancelled():
+        return None, error_text(asyncio.CancelledError())
+    error = task.exception()
+    return (task.result(), None) if error is None else (None, error_text(error))
+
+
+def error_text(error: BaseException) -> str:
+    """The text of ``error`` for the server: never empty, because an empty error is none."""
+    return str(error)[:_SHOWN_CHARACTERS] or type(error).__name__
