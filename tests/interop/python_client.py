@@ -27,7 +27,10 @@ class Combination:
     hub_protocol: HubProtocol
 
     def to(self, hub: HubServer) -> HubConnectionBuilder:
-        builder = HubConnectionBuilder().with_url(hub.url, transports=self.transport)
+        return self.to_url(hub.url)
+
+    def to_url(self, url: str) -> HubConnectionBuilder:
+        builder = HubConnectionBuilder().with_url(url, transports=self.transport)
         return builder.with_hub_protocol(self.hub_protocol)
 
 

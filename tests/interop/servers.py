@@ -80,6 +80,11 @@ class HubServer:
         """Of the hub that gives back what it gets."""
         return f"{self._address}/valueshub"
 
+    @property
+    def stream_url(self) -> str:
+        """Of the hub that streams."""
+        return f"{self._address}/streamhub"
+
     async def start(self) -> None:
         """Starts it, again if need be, and waits until it serves."""
         process = await LineProcess.start(

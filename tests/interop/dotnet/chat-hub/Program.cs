@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-// The hubs at /chathub and /valueshub of the address in --urls. It prints "LISTENING url" once it serves.
+// The hubs at /chathub, /valueshub and /streamhub of the address in --urls. It prints "LISTENING url" once it serves.
 // POST /release/NAME lets the call Hold(NAME) go on. Environment:
 //   HUB_ORIGIN=origin    pages of this origin may use them
 //   HUB_STJ=1            leaves the Newtonsoft protocol away
@@ -50,6 +50,7 @@ var app = builder.Build();
 app.UseCors();
 app.MapHub<ChatHub>("/chathub");
 app.MapHub<ValuesHub>("/valueshub");
+app.MapHub<StreamHub>("/streamhub");
 app.MapPost("/release/{name}", (string name) => Gates.Release(name) ? Results.NoContent() : Results.NotFound());
 app.Lifetime.ApplicationStarted.Register(() =>
 {
