@@ -93,9 +93,8 @@ def returns_value(function: Callable[..., Any]) -> bool | None:
         return None
     if annotation is inspect.Signature.empty:
         return None
-    holder = SimpleNamespace(__annotations__={"return": annotation})
     try:
-        annotation = get_type_hints(holder, _names(function))["return"]
+        annotation = _resolved(function, "return", annotation)
     except Exception:
         return True
     origin = get_origin(annotation)
