@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from .errors import LocalProtocolError
 from .framing import Framer
-from .messages import HubMessage, Invocation, ReceivedMessage
+from .messages import HubMessage, Invocation, ReceivedMessage, StreamItem
 
 
 class TransferFormat(Enum):
@@ -77,6 +77,13 @@ class HubProtocol(ABC):
 
         Raises LocalProtocolError if the result has no representation.
         """
+
+    def encode_item(self, invocation_id: str, item: Any) -> bytes:
+        """The frame of a stream item: ``encode_value`` and ``encode`` in one step.
+
+        Raises LocalProtocolError if the item has no representation.
+        """
+        return self.encode(StreamItem(invocation_id=invocation_id, item=self.encode_value(item)))
 
     @abstractmethod
     def encode_value(self, value: Any) -> Raw:

@@ -52,6 +52,13 @@ class _Result(Struct, tag_field="type", tag=3, rename="camel", gc=False):
     result: Any
 
 
+class _Item(Struct, tag_field="type", tag=2, rename="camel", gc=False):
+    """A StreamItem whose item is not encoded yet."""
+
+    invocation_id: str
+    item: Any
+
+
 class JsonHubProtocol(HubProtocol):
     """Hub protocol ``json``, as System.Text.Json speaks it on ASP.NET Core."""
 
@@ -112,6 +119,16 @@ class JsonHubProtocol(HubProtocol):
                     WRITER.raw(result)
                 return self.encode(Completion(invocation_id=invocation_id, result=result))
             data = self._encode(_Result(invocation_id, WRITER.wire_value(result)))
+        except FAILURES as error:
+            raise WRITER.unwritable(error) from error
+        return _frame(data)
+
+    def encode_item(self, invocation_id: str, item: Any) -> bytes:
+        """See HubProtocol."""
+        try:
+            if type(item) in _NATIVE:  # holds no Raw, and so no record separator
+                return self._encode(_Item(invocation_id, item)) + RECORD_SEPARATOR
+            data = self._encode(_Item(invocation_id, WRITER.wire_value(item)))
         except FAILURES as error:
             raise WRITER.unwritable(error) from error
         return _frame(data)

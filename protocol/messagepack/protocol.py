@@ -223,6 +223,14 @@ class MessagePackHubProtocol(HubProtocol):
         except FAILURES as error:
             raise WRITER.unwritable(error) from error
 
+    def encode_item(self, invocation_id: str, item: Any) -> bytes:
+        """See HubProtocol."""
+        try:
+            value = WRITER.wire_value(item)
+            return frame(self._encode((_STREAM_ITEM, {}, invocation_id, value)))
+        except FAILURES as error:
+            raise WRITER.unwritable(error) from error
+
     encode_value = staticmethod(WRITER.encode_value)
     encode_arguments = staticmethod(WRITER.encode_arguments)
     arguments_reader = staticmethod(BINDER.arguments_reader)

@@ -15,7 +15,7 @@ from ..aio.item_sender import send_items
 from ..aio.item_stream import ItemStream
 from ..errors import HubException
 from ..hub_protocol import HubProtocol, ValueReader
-from ..messages import Completion, Invocation, StreamInvocation, StreamItem
+from ..messages import Completion, Invocation, StreamInvocation
 from .answers import ErrorAnswers, RefusedCall
 from .call_checks import check_call
 from .connection_context import HubConnectionContext
@@ -216,8 +216,7 @@ class StreamingCalls:
         connection = self._connection
         if connection.is_congested and connection.ending is None:
             return False
-        payload = self._hub_protocol.encode_value(item)
-        connection.send(StreamItem(invocation_id=invocation_id, item=payload))
+        connection.write(self._hub_protocol.encode_item(invocation_id, item))
         return True
 
     def _answer_cancellation(self, call: StreamingCall) -> None:

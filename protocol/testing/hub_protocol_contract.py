@@ -208,6 +208,13 @@ class HubProtocolContract(ABC):
         completion = Completion(invocation_id="1", result=protocol.encode_value(value))
         assert protocol.encode_result("1", value) == protocol.encode(completion)
 
+    @pytest.mark.parametrize("value", [None, 1, "ü", True, [1], {"a": 1.5}], ids=repr)
+    def test_items(self, value: Any) -> None:
+        """``encode_item`` writes what ``encode_value`` and ``encode`` write together."""
+        protocol = self.make()
+        item = StreamItem(invocation_id="1", item=protocol.encode_value(value))
+        assert protocol.encode_item("1", value) == protocol.encode(item)
+
     def test_raw_values(self) -> None:
         """A Raw is written unchanged, alone and among arguments."""
         protocol = self.make()
@@ -217,6 +224,7 @@ class HubProtocolContract(ABC):
             protocol.encode_arguments([{"a": [1]}, 1])
         )
         assert protocol.encode_result("1", raw) == protocol.encode_result("1", {"a": [1]})
+        assert protocol.encode_item("1", raw) == protocol.encode_item("1", {"a": [1]})
         assert protocol.value_reader(Raw)(raw) == raw
 
     @pytest.mark.parametrize("value", [object(), [object()], {"a": object()}], ids=["", "[]", "{}"])
@@ -229,6 +237,8 @@ class HubProtocolContract(ABC):
             protocol.encode_arguments([value])
         with pytest.raises(LocalProtocolError):
             protocol.encode_result("1", value)
+        with pytest.raises(LocalProtocolError):
+            protocol.encode_item("1", value)
 
     # ---- reading into declared types
 

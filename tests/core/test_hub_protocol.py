@@ -9,7 +9,7 @@ from msgspec import Raw
 from protocol.errors import LocalProtocolError
 from protocol.hub_protocol import SerializedHubMessage
 from protocol.json.protocol import JsonHubProtocol
-from protocol.messages import VOID, Completion, HubMessage, Invocation, Role
+from protocol.messages import VOID, Completion, HubMessage, Invocation, Role, StreamItem
 from protocol.peer_state import MAY_SEND, PeerState
 from tests.support.application_types import Color, Person
 from tests.support.strategies import IDS, PLAIN_VALUES, messages
@@ -103,6 +103,45 @@ class TestEncodeResult:
         """The receiver would read two records."""
         with pytest.raises(LocalProtocolError):
             PROTOCOL.encode_result("1", value)
+
+
+class TestEncodeItem:
+    @given(IDS, PLAIN_VALUES)
+    def test_is_both_steps_in_one(self, invocation_id: str, value: Any) -> None:
+        item = PROTOCOL.encode_value(value)
+        assert PROTOCOL.encode_item(invocation_id, value) == PROTOCOL.encode(
+            StreamItem(invocation_id=invocation_id, item=item)
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (None, "null"),
+            (Person("Ann"), '{"name":"Ann","age":0,"homeAddress":null,"tags":[]}'),
+            (Raw(b"[ 0.10 ]"), "[ 0.10 ]"),
+            ([Raw(b"0.10")], "[0.10]"),
+        ],
+    )
+    def test_writes_values_with_dotnets_conventions(self, value: Any, text: str) -> None:
+        frame = PROTOCOL.encode_item("1", value)
+        assert frame.decode() == f'{{"type":2,"invocationId":"1","item":{text}}}\x1e'
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            float("nan"),
+            object(),
+            "\ud800",
+            Raw(b""),
+            Raw(b'"\x1e"'),
+            [Raw(b'"\x1e"')],
+            {"a": Raw(b'"\x1e"')},
+        ],
+    )
+    def test_what_cannot_be_written(self, value: Any) -> None:
+        """Least of all a separator inside a Raw: the receiver would read two records."""
+        with pytest.raises(LocalProtocolError):
+            PROTOCOL.encode_item("1", value)
 
 
 @given(messages())
