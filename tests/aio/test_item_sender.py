@@ -76,6 +76,53 @@ async def test_the_next_item_is_not_asked_for_before_the_last_one_is_sent(
     assert sent == [0, 1, 2]
 
 
+async def test_senders_that_share_a_room_send_in_turn(clock: LoopClock) -> None:
+    """Although the first one could fill it each time."""
+    sent: list[str] = []
+    room = asyncio.Event()
+
+    def sending(name: str) -> Callable[[int], bool]:
+        def send(item: int) -> bool:
+            if len(sent) % 3 == 0 and not room.is_set():
+                return False
+            room.clear()
+            sent.append(name)
+            return True
+
+        return send
+
+    async def wait() -> None:
+        await room.wait()
+
+    names = "abcdefg"
+    tasks = [
+        asyncio.create_task(send_items(Source().items(), sending(name), wait)) for name in names
+    ]
+    for _ in range(28):
+        await clock.settle()
+        room.set()
+    await clock.settle()
+    counts = [sent.count(name) for name in names]
+    assert max(counts) - min(counts) <= 3, counts
+    for task in tasks:
+        task.cancel()
+    await clock.settle()
+
+
+async def test_a_wait_that_returns_without_room_lets_other_tasks_run(clock: LoopClock) -> None:
+    """As on a connection that is dead and has not been reported as lost yet."""
+
+    async def return_at_once() -> None:
+        pass
+
+    task = asyncio.create_task(send_items(Source().items(), lambda item: False, return_at_once))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await clock.settle()
+    assert task.cancelled()
+
+
 async def test_a_source_that_never_waits_lets_other_tasks_run() -> None:
     source = Source()
     task = asyncio.create_task(send_items(source.items(), lambda item: True, no_wait))
