@@ -169,6 +169,9 @@ SET_ELSEWHERE = {
     "services",  # functions
     "maximum_groups_per_connection",  # the orchestration says how many groups there are,
     "maximum_group_name_length",  # and what they are called
+    "maximum_streams_per_connection",  # no method of the gateway hub streams,
+    "stream_buffer_capacity",  # or reads a stream,
+    "maximum_client_results_per_connection",  # or asks a client
 }
 
 GATEWAY_HUB = """
