@@ -49,15 +49,12 @@ class Admission(Generic[ConnectionT]):
             return json_answer(negotiate.write_error(str(error)))
         if self._connections.is_full(self._path, self._options.maximum_connections):
             return self._full("maximum_connections")
+        now, options = self._clock(), self._options
+        if self._connections.make_room(self._path, options.maximum_negotiated_connections, now):
+            self._warn("Negotiated connections are dropped", "maximum_negotiated_connections")
         connection = self._connections.create(
-            self._path,
-            version,
-            self._clock(),
-            self._options.disconnect_timeout,
-            self._options.maximum_negotiated_connections,
+            self._path, version, now, options.disconnect_timeout, remote=request.remote
         )
-        if connection is None:
-            return self._full("maximum_negotiated_connections")
         return json_answer(
             negotiate.write_offer(
                 version,
@@ -111,15 +108,16 @@ class Admission(Generic[ConnectionT]):
         return plain_answer(409)
 
     def _full(self, limit: str) -> HttpAnswer:
-        """The answer that refuses a request because the limit named ``limit`` is reached.
+        """The answer that refuses a request because the limit named ``limit`` is reached."""
+        self._warn("Connections are refused with 503", limit)
+        return plain_answer(503)
 
-        The warning is logged once a minute at most, because any client can cause it.
-        """
+    def _warn(self, what: str, limit: str) -> None:
+        """Logs a warning once a minute at most, because any client can cause it."""
         now = self._clock()
         if now >= self._next_warning_at:
             self._next_warning_at = now + _BETWEEN_WARNINGS
-            logger.warning("Connections are refused with 503: %s is reached.", limit)
-        return plain_answer(503)
+            logger.warning("%s: %s is reached.", what, limit)
 
     async def _authenticate(self, request: HttpRequestData) -> Principal | None:
         if self._options.authenticate is None:

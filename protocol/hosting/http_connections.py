@@ -3,7 +3,8 @@
 There is one table per application, for all its paths (N-13). Tokens have 128 random bits and are
 found by dict lookup. The timing of the lookup does not help to guess a token. Each path has its own
 limits of waiting connections, of waiting time and of active connections, so connections are counted
-by path. Which request may use a connection is left to ``admission``.
+by path. Which request may use a connection is left to ``admission``, and which waiting connection
+is dropped when there is no room for another to ``waiting_connections``.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Generic, TypeVar
 
 from .. import negotiate
 from ..http_transport_type import HttpTransportType
+from .waiting_connections import WaitingConnections
 
 
 @dataclass(slots=True)
@@ -51,26 +53,38 @@ class HttpConnectionManager(Generic[ConnectionT]):
         self._make_connection = make_connection
         self._active: dict[str, ConnectionT] = {}
         self._active_by_path: Counter[str] = Counter()
-        self._waiting: dict[str, dict[str, ConnectionT]] = {}  # by path, ordered by age
+        self._waiting: dict[str, WaitingConnections[ConnectionT]] = {}  # by path
 
     def create(
-        self, path: str, version: int, now: float, lifetime: float, maximum: int
-    ) -> ConnectionT | None:
+        self,
+        path: str,
+        version: int,
+        now: float,
+        lifetime: float,
+        *,
+        remote: str | None = None,
+    ) -> ConnectionT:
         """A new connection, which expires after ``lifetime`` seconds unless it is activated.
 
         ``lifetime`` has to be the same in all calls for a path, because the oldest connection has
-        to expire first. Returns None if ``maximum`` connections of the path are waiting.
+        to expire first. ``remote`` is the address of the client, if known.
         """
         self._expire(now)
-        waiting = self._waiting.setdefault(path, {})
-        if len(waiting) >= maximum:
-            return None
         connection_id = negotiate.new_id()
         # In version 0 the public id serves as the token (N-12).
         token = negotiate.new_id() if version else connection_id
         connection = self._make_connection(connection_id, token, now + lifetime, path)
-        waiting[token] = connection
+        self._waiting.setdefault(path, WaitingConnections()).add(token, connection, remote)
         return connection
+
+    def make_room(self, path: str, maximum: int, now: float) -> bool:
+        """Drops a waiting connection if ``maximum`` of ``path`` are waiting; returns whether."""
+        self._expire(now)
+        waiting = self._waiting.get(path)
+        if waiting is None or len(waiting) < maximum:
+            return False
+        waiting.drop_one()
+        return True
 
     def create_unnegotiated(self, path: str, now: float) -> ConnectionT:
         """A new connection for a client that skipped negotiate (TG-3).
@@ -83,8 +97,10 @@ class HttpConnectionManager(Generic[ConnectionT]):
     def find(self, token: str, now: float) -> ConnectionT | None:
         """The connection of a token; None if the token is unknown, expired or retired (TG-4)."""
         self._expire(now)
-        for connections in (self._active, *self._waiting.values()):
-            if found := connections.get(token):
+        if found := self._active.get(token):
+            return found
+        for waiting in self._waiting.values():
+            if found := waiting.get(token):
                 return found
         return None
 
@@ -105,7 +121,8 @@ class HttpConnectionManager(Generic[ConnectionT]):
         """
         if self.is_full(path, maximum):
             return False
-        self._waiting.get(connection.path, {}).pop(connection.token, None)
+        if waiting := self._waiting.get(connection.path):
+            waiting.remove(connection.token)
         connection.transport_type = transport_type
         connection.path = path
         self._active[connection.token] = connection
@@ -131,5 +148,5 @@ class HttpConnectionManager(Generic[ConnectionT]):
 
     def _expire(self, now: float) -> None:
         for waiting in self._waiting.values():
-            while waiting and (oldest := next(iter(waiting.values()))).expires_at <= now:
-                del waiting[oldest.token]
+            while waiting and (oldest := next(iter(waiting.in_order))).expires_at <= now:
+                waiting.remove(oldest.token)

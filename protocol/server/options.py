@@ -164,8 +164,8 @@ class EndpointOptions:
     """A negotiated connection that no transport uses for this long is dropped."""  # N-27
 
     maximum_negotiated_connections: int = 10_000
-    """The number of negotiated connections that may wait for their transport; further negotiate
-    requests are answered with 503."""
+    """The number of negotiated connections that may wait for their transport. A further one takes
+    the place of the oldest of the address that has most of them."""  # N-27
 
     maximum_connections: int = 20_000
     """The number of connections at one time; further negotiate requests and connections are

@@ -140,7 +140,10 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     ] = _HUB.maximum_parallel_invocations_per_client
     maximum_negotiated_connections: Annotated[
         Count,
-        option("Negotiated connections that are not open yet; further ones are answered with 503."),
+        option(
+            "Negotiated connections that are not open yet; a further one takes the place of the"
+            " oldest of the address that has most of them."
+        ),
     ] = _ENDPOINT.maximum_negotiated_connections
     minimum_protocol_version: Annotated[
         Annotated[int, Meta(ge=0)], option("Lowest version of negotiate that a client may use.")

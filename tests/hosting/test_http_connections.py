@@ -1,7 +1,12 @@
 """The table of connections, at times that the test passes in (N-13, N-27, TG-4, TG-7)."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from protocol import HttpTransportType
 from protocol.hosting.http_connections import HttpConnection, HttpConnectionManager
+from protocol.hosting.waiting_connections import WaitingConnections
 
 
 def create(
@@ -10,11 +15,9 @@ def create(
     *,
     path: str = "/hub",
     version: int = 1,
-    maximum: int = 100,
+    remote: str | None = None,
 ) -> HttpConnection:
-    connection = manager.create(path, version, now, lifetime=15.0, maximum=maximum)
-    assert connection is not None
-    return connection
+    return manager.create(path, version, now, lifetime=15.0, remote=remote)
 
 
 def activate(
@@ -91,30 +94,74 @@ def test_a_retired_connection_keeps_its_place() -> None:
 def test_the_number_of_waiting_connections_is_bounded() -> None:
     """N-27: only waiting connections count, until they expire or are activated."""
     manager = HttpConnectionManager(HttpConnection)
-    first = create(manager, 0.0, maximum=2)
-    second = create(manager, 1.0, maximum=2)
-    assert manager.create("/hub", 1, 14.9, 15.0, 2) is None
-    assert manager.create("/hub", 1, 15.0, 15.0, 2) is not None
-    assert manager.create("/hub", 1, 15.0, 15.0, 2) is None
+    first, second = create(manager, 0.0), create(manager, 1.0)
+    assert not manager.make_room("/hub", 3, 14.9)
+    assert not manager.make_room("/hub", 2, 15.0)
+    third = create(manager, 15.0)
     assert activate(manager, second)
-    assert manager.create("/hub", 1, 15.0, 15.0, 2) is not None
-    assert manager.find(first.token, 15.0) is None
-    assert manager.find(second.token, 15.0) is second
+    assert not manager.make_room("/hub", 2, 15.0)
+    fourth = create(manager, 15.0)
+    assert manager.make_room("/hub", 2, 15.0)
+    found = [manager.find(it.token, 15.0) for it in (first, second, third, fourth)]
+    assert found == [None, second, None, fourth]
 
 
 def test_waiting_connections_are_counted_by_path() -> None:
     """N-27: each path has its own lifetime and limit, in one table (N-13)."""
     manager = HttpConnectionManager(HttpConnection)
-    lasting = manager.create("/lasting", 1, 0.0, 60.0, 1)
-    brief = manager.create("/brief", 1, 0.0, 5.0, 1)
-    assert lasting is not None
-    assert brief is not None
-    assert manager.create("/lasting", 1, 4.0, 60.0, 1) is None
+    lasting = manager.create("/lasting", 1, 0.0, 60.0)
+    brief = manager.create("/brief", 1, 0.0, 5.0)
+    assert not manager.make_room("/other", 1, 4.0)
     assert manager.find(brief.token, 4.9) is brief
     assert manager.find(brief.token, 5.0) is None
     assert activate(manager, lasting, "/brief")
     assert manager.find(lasting.token, 100.0) is lasting
-    assert manager.create("/lasting", 1, 5.0, 60.0, 1) is not None
+    assert not manager.make_room("/lasting", 1, 5.0)
+
+
+@pytest.mark.parametrize("flood", ["192.0.2.1", "2001:db8:1:2::{:x}", "::ffff:192.0.2.1", None])
+def test_an_address_cannot_hold_all_places(flood: str | None) -> None:
+    """N-27: its own oldest connections make room for others and for itself."""
+    manager = HttpConnectionManager(HttpConnection)
+    first = create(manager, remote="198.51.100.1")
+    held = []
+    for number in range(20):
+        manager.make_room("/hub", 10, 0.0)
+        held.append(create(manager, remote=flood and flood.format(number)))
+    second = (
+        create(manager, remote="2001:db8:1:3::1") if manager.make_room("/hub", 10, 0.0) else None
+    )
+    assert manager.find(first.token, 0.0) is first
+    assert second is not None
+    assert manager.find(second.token, 0.0) is second
+    assert [manager.find(it.token, 0.0) for it in held] == [None] * 12 + held[12:]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
+def test_which_connection_is_dropped(steps: list[tuple[str, bool]]) -> None:
+    """N-27: the oldest of an address that has most, whatever came and went before."""
+    waiting: WaitingConnections[str] = WaitingConnections()
+    model: dict[str, str] = {}  # addresses by token, by age
+    for number, (address, is_removed) in enumerate(steps):
+        token = str(number)
+        if is_removed and model:
+            gone = next((it for it, owner in model.items() if owner == address), "unknown")
+            waiting.remove(gone)
+            model.pop(gone, None)
+        elif len(model) == 5:
+            waiting.drop_one()
+            most = max(list(model.values()).count(owner) for owner in set(model.values()))
+            (dropped,) = model.keys() - set(waiting.in_order)
+            owner = model[dropped]
+            owned = [it for it, other in model.items() if other == owner]
+            assert (len(owned), owned[0]) == (most, dropped)
+            del model[dropped]
+        else:
+            waiting.add(token, token, address)
+            model[token] = address
+        assert list(waiting.in_order) == list(model)
+        assert len(waiting) == len(model)
+        assert all(waiting.get(it) == it for it in model)
 
 
 def test_a_connection_without_negotiate() -> None:

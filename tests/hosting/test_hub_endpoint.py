@@ -127,10 +127,11 @@ def test_negotiate_by_another_method(method: str) -> None:
 
 
 async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    """N-27: 503, logged at most once a minute, whichever limit is reached."""
+    """N-27: a new offer takes the place of the last, further connections get 503; both are logged
+    at most once a minute."""
     endpoint = Endpoint(maximum_connections=1, maximum_negotiated_connections=1)
-    token = endpoint.token()
-    assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
+    first, token = endpoint.token(), endpoint.token()
+    assert await endpoint.poll(f"id={first}") == replace(UNKNOWN, headers=POLL_HEADERS)
     opened(await endpoint.web_socket(""), Action.OPEN_WEB_SOCKET)
     assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
     assert await endpoint.web_socket(f"id={token}") == plain_answer(503)

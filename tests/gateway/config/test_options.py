@@ -190,6 +190,7 @@ disconnect_timeout = 6
 close_timeout = 7
 long_polling_poll_timeout = 8
 transport_send_timeout = 9
+receive_timeout = 9.5
 maximum_receive_message_size = "unlimited"
 application_max_buffer_size = 10
 transport_max_buffer_size = 11
