@@ -22,12 +22,14 @@ from .values.transcoding import messagepack_to_json as messagepack_to_json
 
 if TYPE_CHECKING:
     from .aio.system_errors import system_reason as system_reason
+    from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
     from .transports.server.aiohttp_conversion import response_of as response_of
 
 _HOMES: Final = {
     "CorsPolicy": ".hosting.cors",
+    "address_owner": ".hosting.client_address",
     "mark_origin": ".transports.server.aiohttp_conversion",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
@@ -39,6 +41,7 @@ __all__ = [
     "TRANSFER_FORMATS",
     "TRANSPORT_NAMES",
     "CorsPolicy",
+    "address_owner",
     "is_json_deeper",
     "is_messagepack_deeper",
     "json_to_messagepack",

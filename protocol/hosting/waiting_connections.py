@@ -4,12 +4,10 @@ Decides which of them loses its place when there is no room: the oldest of the a
 most. So a client that negotiates without end only drops its own connections.
 """
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-_IPV6_PREFIX = 64
-"""Bits. A client on IPv6 usually owns all addresses with the same prefix."""
+from .client_address import address_owner
 
 Waiting = TypeVar("Waiting")
 
@@ -38,7 +36,7 @@ class WaitingConnections(Generic[Waiting]):
 
     def add(self, token: str, connection: Waiting, remote: str | None) -> None:
         """Adds a connection. ``remote`` is the address of its client, if known."""
-        address = _owner_of(remote)
+        address = address_owner(remote)
         self._by_token[token] = connection, address
         tokens = self._by_address.setdefault(address, {})
         self._resize(address, len(tokens), len(tokens) + 1)
@@ -71,16 +69,3 @@ class WaitingConnections(Generic[Waiting]):
         self._largest = max(self._largest, new)
         while self._largest and self._largest not in self._by_size:
             self._largest -= 1
-
-
-def _owner_of(remote: str | None) -> str:
-    """What counts as one address: the prefix of an IPv6 address, any other as it is."""
-    if remote is None or ":" not in remote:
-        return remote or ""
-    try:
-        address = ipaddress.IPv6Address(remote.partition("%")[0])
-    except ValueError:
-        return remote
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(int(address) >> 128 - _IPV6_PREFIX)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from protocol import HubConnection
@@ -108,6 +109,20 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> 
     return ", ".join(options) or _NOTHING
 
 
+SHORTEST_KEY = 16
+"""Characters of a receive key below which `check` warns."""
+
+
+def key_warnings(hubs: Iterable[DownstreamHub]) -> Iterator[str]:
+    """A line for each hub whose receive key is so short that it may be guessed."""
+    for hub in hubs:
+        if hub.receive_key is not None and len(hub.receive_key) < SHORTEST_KEY:
+            yield (
+                f"warning: hub {hub.api!r}: receive_key has {len(hub.receive_key)} characters;"
+                f" use at least {SHORTEST_KEY}, chosen at random"
+            )
+
+
 def _counts(hubs: Iterable[DownstreamHub]) -> str:
     routes = [len(hub.routes) for hub in hubs]
     return f"{_count(len(routes), 'hub')}, {_count(sum(routes), 'route')}"
@@ -158,6 +173,8 @@ async def check(arguments: argparse.Namespace) -> int:
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):
         print(line)
+    for line in key_warnings(hubs.values()):
+        print(line, file=sys.stderr)
     if not arguments.connect:
         return 0
     failures = await reach_hubs(hubs)

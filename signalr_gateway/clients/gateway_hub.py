@@ -8,6 +8,7 @@ is a HubException whose text says what to correct (GW-19).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections import Counter
@@ -28,6 +29,7 @@ from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
+from .key_failures import KeyFailures
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,10 @@ class DownstreamCall(RouteCall):
     data_array: msgspec.Raw | None = None
 
 
+class WrongReceiveKey(HubException):
+    """The receive key of a call is missing or wrong."""
+
+
 class GatewayServices:
     """What all instances of `GatewayHub` share. Each call has an instance of its own."""
 
@@ -79,6 +85,7 @@ class GatewayServices:
         self.limits = limits
         self._noted: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
+        self.key_failures = KeyFailures()
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
         """Find the route that a call names, and check the receive key. Raises `HubException`."""
@@ -89,7 +96,7 @@ class GatewayServices:
         expected = self.downstreams[route.api].hub.receive_key
         if expected is not None and not _same_key(_text(call.receive_key), expected):
             self._log_wrong_key(route)
-            raise HubException(f"The ReceiveKey for '{route.api}' is missing or wrong.")
+            raise WrongReceiveKey(f"The ReceiveKey for '{route.api}' is missing or wrong.")
         return route
 
     def _log_wrong_key(self, route: HubRoute) -> None:
@@ -116,7 +123,7 @@ class GatewayHub(Hub):
     async def subscribe_to_group(self, call: GroupCall | None) -> None:
         """Join the group of a group route."""
         call = call or GroupCall()
-        subscription = self._group_subscription(call)
+        subscription = await self._group_subscription(call)
         if subscription is not None:
             await self._subscribe(call, subscription)
 
@@ -124,7 +131,7 @@ class GatewayHub(Hub):
     async def unsubscribe_from_group(self, call: GroupCall | None) -> None:
         """Leave the group of a group route."""
         call = call or GroupCall()
-        subscription = self._group_subscription(call)
+        subscription = await self._group_subscription(call)
         if subscription is not None:
             await self._unsubscribe(call, subscription)
 
@@ -132,7 +139,7 @@ class GatewayHub(Hub):
     async def subscribe_to_route(self, call: UserCall | None) -> None:
         """Subscribe this connection to an individual route as `UserId`."""
         call = call or UserCall()
-        subscription = self._route_subscription(call)
+        subscription = await self._route_subscription(call)
         if subscription is not None:
             await self._subscribe(call, subscription)
 
@@ -140,7 +147,7 @@ class GatewayHub(Hub):
     async def unsubscribe_from_route(self, call: UserCall | None) -> None:
         """End the subscription of this connection to an individual route as `UserId`."""
         call = call or UserCall()
-        subscription = self._route_subscription(call)
+        subscription = await self._route_subscription(call)
         if subscription is not None:
             await self._unsubscribe(call, subscription)
 
@@ -149,7 +156,7 @@ class GatewayHub(Hub):
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
         call = call or DownstreamCall()
         protocol_name = self.context.hub_protocol.name
-        route = self._services.authorized_route(call)
+        route = await self._authorized_route(call)
         try:
             method = require_invoke_method(route)
             written = _written_arguments(call, protocol_name, route.maximum_body_size)
@@ -165,9 +172,22 @@ class GatewayHub(Hub):
             raise HubException(failure.text) from exc
         return result
 
-    def _group_subscription(self, call: GroupCall) -> Subscription | None:
+    async def _authorized_route(self, call: RouteCall) -> HubRoute:
+        """See `GatewayServices.authorized_route`. The answer to a wrong key may be delayed."""
+        try:
+            return self._services.authorized_route(call)
+        except WrongReceiveKey:
+            items, remote = self.context.items, self.context.http_request.remote
+            failures = items[WrongReceiveKey] = items.get(WrongReceiveKey, 0) + 1
+            now = asyncio.get_running_loop().time()
+            delay = self._services.key_failures.delay(failures, remote, now)
+            if delay:
+                await asyncio.sleep(delay)
+            raise
+
+    async def _group_subscription(self, call: GroupCall) -> Subscription | None:
         """The subscription that a call names; None if the route is of another broadcast type."""
-        route = self._services.authorized_route(call)
+        route = await self._authorized_route(call)
         if route.broadcast_type is not BroadcastType.GROUP:
             self._services.note("a group call on a route without a group", route)
             return None
@@ -175,9 +195,9 @@ class GatewayHub(Hub):
             raise HubException(f"ReceiveGroup is not the group of '{route.api}/{route.key}'.")
         return Subscription(route.api, group=route.receive_group)
 
-    def _route_subscription(self, call: UserCall) -> Subscription | None:
+    async def _route_subscription(self, call: UserCall) -> Subscription | None:
         """The subscription that a call names; None if the route is of another broadcast type."""
-        route = self._services.authorized_route(call)
+        route = await self._authorized_route(call)
         if route.broadcast_type is not BroadcastType.INDIVIDUAL:
             self._services.note("a route subscription on a route that is not individual", route)
             return None

@@ -94,16 +94,17 @@ def negotiate(times: int) -> None:
     """N-27: nobody ever comes back."""
     manager = HttpConnectionManager(HostedConnection)
     for number in range(times):
-        manager.create("/hub", 1, now=number / 1000, lifetime=1.0, maximum=500)
+        manager.make_room("/hub", 500, number / 1000)
+        manager.create("/hub", 1, now=number / 1000, lifetime=1.0, remote=f"10.0.{number % 999}.1")
 
 
 def connect(times: int) -> None:
     """Nobody ever leaves."""
     manager = HttpConnectionManager(HostedConnection)
     for _ in range(times):
-        connection = manager.create("/hub", 1, now=0.0, lifetime=1.0, maximum=500)
-        if connection is not None:
-            manager.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 500)
+        manager.make_room("/hub", 500, 0.0)
+        connection = manager.create("/hub", 1, now=0.0, lifetime=1.0)
+        manager.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 500)
 
 
 def unfinished_records(times: int) -> None:
@@ -238,8 +239,7 @@ async def connect_and_leave(times: int) -> None:
     """Connect, join, leave, disconnect: nothing is left."""
     connections, lifetime = HttpConnectionManager(HostedConnection), DefaultHubLifetimeManager()
     for number in range(times // 5):
-        connection = connections.create("/hub", 1, now=0.0, lifetime=1.0, maximum=1)
-        assert connection is not None
+        connection = connections.create("/hub", 1, now=0.0, lifetime=1.0)
         assert connections.activate(connection, HttpTransportType.WEB_SOCKETS, "/hub", 1)
         context = hub_connection(connection.connection_id)
         await lifetime.on_connected(context)

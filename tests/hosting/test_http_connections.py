@@ -124,15 +124,13 @@ def test_an_address_cannot_hold_all_places(flood: str | None) -> None:
     """N-27: its own oldest connections make room for others and for itself."""
     manager = HttpConnectionManager(HttpConnection)
     first = create(manager, remote="198.51.100.1")
-    held = []
+    held: list[HttpConnection] = []
     for number in range(20):
         manager.make_room("/hub", 10, 0.0)
         held.append(create(manager, remote=flood and flood.format(number)))
-    second = (
-        create(manager, remote="2001:db8:1:3::1") if manager.make_room("/hub", 10, 0.0) else None
-    )
+    assert manager.make_room("/hub", 10, 0.0)
+    second = create(manager, remote="2001:db8:1:3::1")
     assert manager.find(first.token, 0.0) is first
-    assert second is not None
     assert manager.find(second.token, 0.0) is second
     assert [manager.find(it.token, 0.0) for it in held] == [None] * 12 + held[12:]
 

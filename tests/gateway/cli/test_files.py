@@ -28,7 +28,7 @@ port = 0
 
 [hubs.Sample]
 url = "{url}"
-receive_key = "hush-hush"
+receive_key = "hush-hush-hush-hush"
 
 [hubs.Sample.routes.Room]
 invoke_method = "SendMessage"
@@ -231,8 +231,9 @@ receive_key = "hush-hush"
         encoding="utf-8",
     )
     assert main(["check", "gateway.toml"]) == 0
-    printed = capsys.readouterr().out
-    assert "hush" not in printed
+    output = capsys.readouterr()
+    printed = output.out
+    assert "hush" not in printed + output.err
     assert printed.endswith(
         """\
 1 hub, 0 routes, gateway hub at /gatewayhub
@@ -245,6 +246,19 @@ gateway_hub.maximum_receive_message_size = "unlimited"
 gateway_hub.enable_detailed_errors = true
 """
     )
+    assert output.err == (
+        "warning: hub 'chat': receive_key has 9 characters; use at least 16, chosen at random\n"
+    )
+
+
+@pytest.mark.parametrize(("length", "warns"), [(15, True), (16, False)])
+def test_check_warns_of_a_short_receive_key(
+    here: Path, capsys: pytest.CaptureFixture[str], length: int, warns: bool
+) -> None:
+    text = f'[hubs.chat]\nurl = "http://h/chat"\nreceive_key = "{"x" * length}"\n'
+    (here / "gateway.toml").write_text(text, encoding="utf-8")
+    assert main(["check", "gateway.toml"]) == 0
+    assert ("warning: hub 'chat': " in capsys.readouterr().err) is warns
 
 
 def test_check_of_a_function(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

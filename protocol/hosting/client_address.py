@@ -1,0 +1,20 @@
+"""Which addresses count as one client, where something is counted for each client."""
+
+import ipaddress
+from typing import Final
+
+_IPV6_PREFIX: Final = 64
+"""Bits. A client on IPv6 usually owns all addresses with the same prefix."""
+
+
+def address_owner(remote: str | None) -> str:
+    """The prefix of an IPv6 address, any other address as it is, "" for an unknown address."""
+    if remote is None or ":" not in remote:
+        return remote or ""
+    try:
+        address = ipaddress.IPv6Address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), _IPV6_PREFIX), strict=False))
