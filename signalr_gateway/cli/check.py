@@ -102,6 +102,8 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> 
         options.append("receive key")
     if route.spread:
         options.append("spread")
+    if route.streams:
+        options.append("streams")
     if route.invoke_method is not None:
         options.append(f"timeout {route.invoke_timeout:g} s")
     if route.maximum_body_size is not None:

@@ -12,7 +12,8 @@ import asyncio
 import hmac
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import ClassVar
 
 import msgspec
@@ -155,22 +156,51 @@ class GatewayHub(Hub):
     async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
         call = call or DownstreamCall()
-        protocol_name = self.context.hub_protocol.name
         route = await self._authorized_route(call)
-        try:
-            method = require_invoke_method(route)
-            written = _written_arguments(call, protocol_name, route.maximum_body_size)
-            arguments = split_arguments(written, self._services.limits.maximum_depth, protocol_name)
+        if route.streams:
+            raise HubException(
+                f"The route '{route.api}/{route.key}' streams; call StreamDownstreamHub instead."
+            )
+        with _failures_for_client(route.api):
+            method, arguments = self._method_and_arguments(route, call)
             downstream = self._services.downstreams[route.api]
             result = await downstream.invoke(method, arguments, route.invoke_timeout)
             if result is not None:
-                require_form(result, protocol_name)  # raises here, where the error gets a text
-        except Exception as exc:
-            failure = call_failure(exc, route.api)
-            if failure is None:
-                raise
-            raise HubException(failure.text) from exc
+                self._require_form(result)
         return result
+
+    @hub_method
+    async def stream_downstream_hub(self, call: DownstreamCall | None) -> AsyncIterator[Payload]:
+        """Stream the items of a route with `streams` as the downstream hub sends them (GW-32)."""
+        call = call or DownstreamCall()
+        route = await self._authorized_route(call)
+        if not route.streams:
+            raise HubException(
+                f"The route '{route.api}/{route.key}' does not stream; call InvokeDownstreamHub"
+                " instead."
+            )
+        with _failures_for_client(route.api):
+            method, arguments = self._method_and_arguments(route, call)
+            items = await self._services.downstreams[route.api].stream(
+                method, arguments, route.invoke_timeout, route.stream_idle_timeout
+            )
+            async with aclosing(items):
+                async for item in items:
+                    self._require_form(item)
+                    yield item
+
+    def _method_and_arguments(
+        self, route: HubRoute, call: DownstreamCall
+    ) -> tuple[str, Sequence[Payload]]:
+        method = require_invoke_method(route)
+        protocol_name = self.context.hub_protocol.name
+        written = _written_arguments(call, protocol_name, route.maximum_body_size)
+        maximum_depth = self._services.limits.maximum_depth
+        return method, split_arguments(written, maximum_depth, protocol_name)
+
+    def _require_form(self, value: Payload) -> None:
+        """Raise here, where the error gets a text, if the client cannot receive `value`."""
+        require_form(value, self.context.hub_protocol.name)
 
     async def _authorized_route(self, call: RouteCall) -> HubRoute:
         """See `GatewayServices.authorized_route`. The answer to a wrong key may be delayed."""
@@ -230,6 +260,18 @@ class GatewayHub(Hub):
             Subscriptions, Subscriptions(self._services.relay)
         )
         return held
+
+
+@contextmanager
+def _failures_for_client(api: str) -> Iterator[None]:
+    """Raise the failure of a call of the hub `api` as a HubException with the text for callers."""
+    try:
+        yield
+    except Exception as exc:
+        failure = call_failure(exc, api)
+        if failure is None:
+            raise
+        raise HubException(failure.text) from exc
 
 
 def _named(subscription: Subscription) -> str:

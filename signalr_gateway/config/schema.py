@@ -79,7 +79,7 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     Fields have the names of `HubOptions` and `EndpointOptions`. Some options of these two classes
     are not here: `Limits` has some of them, and `File` has `allowed_origins`. `services` and
     `authenticate` are functions, which a file cannot contain. The limits of groups follow from the
-    orchestration.
+    orchestration. The gateway hub asks clients for no results, and takes no streams from them.
     """
 
     supported_protocols: Annotated[
@@ -138,6 +138,9 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     maximum_parallel_invocations_per_client: Annotated[
         Count, option("How many calls of one client run at the same time.")
     ] = _HUB.maximum_parallel_invocations_per_client
+    maximum_streams_per_connection: Annotated[
+        Count, option("How many calls of `StreamDownstreamHub` run at the same time for a client.")
+    ] = _HUB.maximum_streams_per_connection
     maximum_negotiated_connections: Annotated[
         Count,
         option(

@@ -32,6 +32,14 @@ class HubTimeout(Exception):
         self.seconds = seconds
 
 
+class StreamIdle(HubTimeout):
+    """The hub sent no item of a stream in time, and the stream was cancelled."""
+
+    def __init__(self, api: str, seconds: float) -> None:
+        super().__init__(api, seconds)
+        self.args = (f"Hub '{api}' sent no item for {seconds:g} seconds.",)
+
+
 class CallCutOff(Exception):
     """The gateway stopped before the hub completed the invocation; the method may still run."""
 

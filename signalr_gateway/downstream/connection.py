@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from typing import TypeVar
 
 import msgspec
 
@@ -23,11 +24,14 @@ from ..logs.redaction import describe_error
 from ..orchestration.orchestrator import DownstreamHub
 from .backoff import AttemptSchedule, Backoff
 from .building import build_connections
-from .call_errors import CallCutOff, GatewayDraining, HubTimeout, HubUnavailable
+from .call_errors import GatewayDraining, HubUnavailable
+from .calls import HubCalls, HubItems
 from .clock import Clock
-from .deadlines import Deadlines
+from .deadlines import timeouts
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CONNECT_WAIT = 5.0
 """Seconds that a call waits for a hub that is down (GW-9)."""
@@ -95,15 +99,14 @@ class Downstream:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._draining = False
-        self._is_cut_off = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by their seconds
-        self._attempts = self._new_deadlines(ATTEMPT_TIMEOUT)
         self._connection = connection
-        self._protocol_name = connection.hub_protocol.name
+        self._calls = HubCalls(hub.api, connection, self._clock)
+        self._attempts = timeouts(ATTEMPT_TIMEOUT, self._clock)
+        protocol_name = connection.hub_protocol.name
         # Registered before the connection starts, so that no event is missed (GW-27).
         if on_event is not None:
-            self._connection.on_any(_forwarder_for(hub.api, self._protocol_name, on_event))
+            self._connection.on_any(_forwarder_for(hub.api, protocol_name, on_event))
         self._connection.on_reconnecting(self._on_reconnecting)
         self._connection.on_reconnected(self._on_reconnected)
         self._connection.on_closed(self._on_closed)
@@ -125,7 +128,7 @@ class Downstream:
         limit = self._hub.maximum_message_size
         if limit is None:
             return None
-        return limit if self._protocol_name == "json" else limit * _JSON_BYTES
+        return limit if self._connection.hub_protocol.name == "json" else limit * _JSON_BYTES
 
     def start(self) -> None:
         """Begin to connect and return at once, so that the gateway serves while hubs are down."""
@@ -138,9 +141,7 @@ class Downstream:
 
     def cut_off(self) -> None:
         """End the calls that were sent and are not completed; the hub gets cancellations."""
-        self._is_cut_off = True
-        for deadlines in self._deadlines.values():
-            deadlines.expire_all()
+        self._calls.cut_off()
 
     async def stop(self) -> None:
         """End the connection for good; calls without a completion fail."""
@@ -150,8 +151,8 @@ class Downstream:
             await asyncio.wait([self._supervisor])
         self._enter(HubState.STOPPED, None)
         await self._connection.stop()
-        for deadlines in (self._attempts, *self._deadlines.values()):
-            deadlines.close()
+        self._attempts.close()
+        self._calls.close()
 
     async def invoke(
         self, method: str, arguments: Sequence[Payload], timeout: float | None = None
@@ -167,10 +168,26 @@ class Downstream:
         hub's error, or `ConnectionClosed`. Cancelling this coroutine cancels the invocation.
         """
         timeout = self._hub.invoke_timeout if timeout is None else timeout
+        return await self._when_connected(lambda: self._calls.invoke(method, arguments, timeout))
+
+    async def stream(
+        self, method: str, arguments: Sequence[Payload], timeout: float, idle_timeout: float
+    ) -> HubItems:
+        """Start a stream of the hub, and return its items when the first of them has arrived.
+
+        The first item has `timeout` seconds to arrive, each following one `idle_timeout` seconds.
+        The caller must `aclose` the items. Raises what `invoke` raises.
+        """
+        return await self._when_connected(
+            lambda: self._calls.stream(method, arguments, timeout, idle_timeout)
+        )
+
+    async def _when_connected(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what `call` returns. Wait for the connection while `call` cannot send anything."""
         deadline: float | None = None
         while not self._draining:
             try:
-                return await self._invoke_once(method, arguments, timeout)
+                return await call()
             except NotConnectedError as exc:  # nothing was sent
                 now = self._clock.time()
                 if deadline is None:
@@ -179,39 +196,6 @@ class Downstream:
                     raise HubUnavailable(self._hub.api) from exc
                 await self._until_connected(deadline)
         raise GatewayDraining(self._hub.api)
-
-    async def _invoke_once(
-        self, method: str, arguments: Sequence[Payload], timeout: float
-    ) -> Payload | None:
-        limit = asyncio.timeout(None)
-        deadlines = self._deadlines_of(timeout)
-        try:
-            async with limit:
-                deadlines.start(limit)
-                try:
-                    result = await self._connection.invoke(
-                        method, *arguments, result_type=msgspec.Raw
-                    )
-                finally:
-                    deadlines.stop(limit)
-                return Payload({self._protocol_name: result}) if bytes(result) else None
-        except TimeoutError as exc:
-            if not limit.expired():
-                raise
-            if self._is_cut_off:
-                raise CallCutOff(self._hub.api) from exc
-            raise HubTimeout(self._hub.api, timeout) from exc
-
-    def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        """Return the deadlines of all calls with this timeout."""
-        deadlines = self._deadlines.get(seconds)
-        if deadlines is None:
-            deadlines = self._deadlines[seconds] = self._new_deadlines(seconds)
-        return deadlines
-
-    def _new_deadlines(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        now = asyncio.get_running_loop().time
-        return Deadlines(seconds, lambda limit: limit.reschedule(now()), self._clock)
 
     async def _until_connected(self, deadline: float) -> None:
         if self._connection.state is HubConnectionState.CONNECTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -62,3 +63,12 @@ class Deadlines(Generic[Key]):
             self._expire(key)
         if self._started and self._timer is None:
             self._set_timer()
+
+
+def timeouts(seconds: float, clock: Clock) -> Deadlines[asyncio.Timeout]:
+    """Deadlines whose keys are timeouts that have no time of their own: ``asyncio.timeout(None)``.
+
+    Create them inside a running event loop.
+    """
+    now = asyncio.get_running_loop().time
+    return Deadlines(seconds, lambda limit: limit.reschedule(now()), clock)

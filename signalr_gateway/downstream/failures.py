@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from msgspec import Raw
 
-from protocol import ConnectionClosed, HubException, MessageTooLargeError, Payload, TranscodingError
+from protocol import (
+    ConnectionClosed,
+    HubException,
+    MessageTooLargeError,
+    Payload,
+    StreamOverflowError,
+    TranscodingError,
+)
 
 from ..routing.problem_code import ProblemCode, RefusedCall
 from .call_errors import CallCutOff, GatewayDraining, HubTimeout, HubUnavailable
@@ -23,6 +31,12 @@ class CallFailure:
 
     code: ProblemCode
     text: str
+    hint: str | None = None
+    """What to change in the configuration, if the error shows it."""
+
+
+_STREAMS = re.compile("attempted to invoke the streaming '.*' method with a non-streaming")
+_DOES_NOT_STREAM = re.compile("attempted to invoke the non-streaming '.*' method with a streaming")
 
 
 class UnwritableResult(Exception):
@@ -47,7 +61,10 @@ def call_failure(error: Exception, api: str) -> CallFailure | None:
         case RefusedCall():
             return CallFailure(error.code, str(error))
         case HubException():
-            return CallFailure(ProblemCode.HUB_ERROR, str(error))
+            return CallFailure(ProblemCode.HUB_ERROR, str(error), _hint(str(error)))
+        case StreamOverflowError():
+            text = f"The items of hub '{api}' were not taken fast enough; the stream is cancelled."
+            return CallFailure(ProblemCode.STREAM_OVERFLOW, text)
         case GatewayDraining():
             return CallFailure(ProblemCode.GATEWAY_DRAINING, str(error))
         case HubUnavailable():
@@ -74,3 +91,12 @@ def call_failure(error: Exception, api: str) -> CallFailure | None:
             return CallFailure(ProblemCode.RESULT_NOT_JSON, str(error))
         case _:
             return None
+
+
+def _hint(text: str) -> str | None:
+    """What to change when the route does not fit the hub method (GW-32)."""
+    if _STREAMS.search(text):
+        return "The hub method streams: set streams = true in the route."
+    if _DOES_NOT_STREAM.search(text):
+        return "The hub method does not stream: remove streams = true from the route."
+    return None

@@ -31,6 +31,7 @@ from .health import health
 from .media_type import is_json
 from .mount import Mount
 from .problem import CONTENT_TYPE, Problem
+from .stream_answer import StreamAnswer, stream_form
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,11 @@ _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 class Refusal(Exception):
     """Ends the handling of a request with a problem answer."""
 
-    def __init__(self, code: ProblemCode, detail: str, *headers: tuple[str, str]) -> None:
+    def __init__(
+        self, code: ProblemCode, detail: str, *headers: tuple[str, str], hint: str | None = None
+    ) -> None:
         super().__init__(detail)
-        self.problem = Problem(code, detail, headers)
+        self.problem = Problem(code, detail, headers, hint)
 
 
 class HttpApi:
@@ -69,7 +72,7 @@ class HttpApi:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
         try:
-            response = await self._dispatch(request)
+            response = await self._dispatch(request, request_id)
         except Refusal as refusal:
             response = problem_response(refusal.problem, request_id)
             _log_refusal(request, refusal.problem, request_id)
@@ -81,12 +84,14 @@ class HttpApi:
         response.headers[REQUEST_ID] = request_id
         if _awaits_permission(request):
             response.force_close()  # the gateway cannot know whether a body or a request follows
+        if isinstance(response, StreamAnswer):
+            await response.send(request)
         return response
 
-    async def _dispatch(self, request: web.Request) -> web.Response:
+    async def _dispatch(self, request: web.Request, request_id: str) -> web.StreamResponse:
         match addresses.find_endpoint(self._mount.raw_path(request)):
             case addresses.Call(api, key):
-                return await self._call(request, api, key)
+                return await self._call(request, api, key, request_id)
             case addresses.Endpoint.ORCHESTRATION:
                 _require_method(request, "GET")
                 return self._list_orchestration(request)
@@ -98,21 +103,25 @@ class HttpApi:
 
     # --- calls -----------------------------------------------------------------------------
 
-    async def _call(self, request: web.Request, api: str, key: str) -> web.Response:
+    async def _call(
+        self, request: web.Request, api: str, key: str, request_id: str
+    ) -> web.StreamResponse:
         route = self._relay.find_route(api, key)
         if route is None:
             raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
         try:
-            return await self._call_route(request, route)
+            return await self._call_route(request, route, request_id)
         except Refusal:
             raise
         except Exception as exc:
             failure = call_failure(exc, route.api)
             if failure is None:
                 raise
-            raise Refusal(failure.code, failure.text) from exc
+            raise Refusal(failure.code, failure.text, hint=failure.hint) from exc
 
-    async def _call_route(self, request: web.Request, route: HubRoute) -> web.Response:
+    async def _call_route(
+        self, request: web.Request, route: HubRoute, request_id: str
+    ) -> web.StreamResponse:
         method = require_invoke_method(route)
         _require_method(request, "POST")
         _require_json(request)
@@ -124,6 +133,12 @@ class HttpApi:
             limit, too_large = hub_limit, _too_large_for_hub(hub_limit, route.api)
         body = await _read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
+        if route.streams:
+            items = await downstream.stream(
+                method, arguments, route.invoke_timeout, route.stream_idle_timeout
+            )
+            form = stream_form(request.headers.getall("Accept", []))
+            return StreamAnswer(items, route, form, request_id)
         return _result_response(await downstream.invoke(method, arguments, route.invoke_timeout))
 
     # --- the GETs --------------------------------------------------------------------------

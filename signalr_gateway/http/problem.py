@@ -21,6 +21,8 @@ class ProblemBody(msgspec.Struct, rename="camel"):
     request_id: str
     error: str
     """Equal to `detail`: callers of the original read ``{"error": …}``."""
+    hint: str | msgspec.UnsetType = msgspec.UNSET
+    """What to change in the configuration, if the gateway knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Problem:
     code: ProblemCode
     detail: str
     headers: tuple[tuple[str, str], ...] = ()
+    hint: str | None = None
 
     def body(self, request_id: str) -> bytes:
         """The JSON text of the answer."""
@@ -42,5 +45,6 @@ class Problem:
                 code=self.code.code,
                 request_id=request_id,
                 error=self.detail,
+                hint=msgspec.UNSET if self.hint is None else self.hint,
             )
         )

@@ -20,6 +20,9 @@ from .limits import MAXIMUM_ARGUMENTS
 from .option_types import Bytes, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 
+DEFAULT_STREAM_IDLE_TIMEOUT = 60.0
+"""Seconds between two items of a stream."""
+
 
 class BroadcastType(Enum):
     """Which clients receive a route's events; the values are .NET's names."""  # GW-15, GW-11
@@ -69,6 +72,16 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     invoke_timeout: Annotated[
         Seconds | None, option("How long a call waits for the hub; as in the hub if not set.")
     ] = None
+    streams: Annotated[
+        bool, option("The hub method streams: a call is answered with its items as they come.")
+    ] = False
+    stream_idle_timeout: Annotated[
+        Seconds | None,
+        option(
+            "How long the gateway waits for the next item of a stream, and for the caller to take"
+            " items; 60 if not set."
+        ),
+    ] = None
     maximum_body_size: Annotated[
         Bytes | None,
         option("Largest arguments of a call; `limits.maximum_body_size` limits a POST if not set."),
@@ -96,6 +109,9 @@ class HubRoute:
     spread: bool
     invoke_timeout: float
     """Seconds: that of the route, or that of the hub if the route has none."""
+    streams: bool
+    stream_idle_timeout: float
+    """Seconds between two items of a stream."""
     maximum_body_size: int | None
     summary: str | None
     examples: tuple[msgspec.Raw, ...]
@@ -136,6 +152,10 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         receive_group=info.receive_group,
         spread=info.spread,
         invoke_timeout=invoke_timeout if info.invoke_timeout is None else info.invoke_timeout,
+        streams=info.streams,
+        stream_idle_timeout=DEFAULT_STREAM_IDLE_TIMEOUT
+        if info.stream_idle_timeout is None
+        else info.stream_idle_timeout,
         maximum_body_size=info.maximum_body_size,
         summary=info.summary,
         examples=_examples(info.examples, error),
@@ -148,7 +168,11 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         value = getattr(info, name)
         if value is not None and not is_name(value):
             yield name, "must be non-empty text, or left out"
-    for name, expected in (("broadcast_type", BroadcastType), ("spread", bool)):
+    for name, expected in (
+        ("broadcast_type", BroadcastType),
+        ("spread", bool),
+        ("streams", bool),
+    ):
         if not isinstance(getattr(info, name), expected):
             yield name, f"must be a {expected.__name__}"
     if info.invoke_method is None and info.receive_method is None:
@@ -169,12 +193,17 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         for name in ("invoke_timeout", "maximum_body_size", "summary", "examples"):
             if getattr(info, name) is not None:
                 yield name, "has no meaning without an invoke_method"
+        if info.streams:
+            yield "streams", "has no meaning without an invoke_method"
+    if info.stream_idle_timeout is not None and not info.streams:
+        yield "stream_idle_timeout", "has no meaning without streams"
     yield from _call_limit_problems(info)
 
 
 def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
     for name, allowed, unit in (
         ("invoke_timeout", (int, float), "seconds"),
+        ("stream_idle_timeout", (int, float), "seconds"),
         ("maximum_body_size", (int,), "bytes"),
     ):
         value = getattr(info, name)

@@ -38,6 +38,7 @@ class ProblemCode(Enum):
     HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")
     RESULT_NOT_JSON = ("result-not-json", 502, "The hub's result has no JSON form")
     HUB_UNAVAILABLE = ("hub-unavailable", 503, "The hub is not connected")
+    STREAM_OVERFLOW = ("stream-overflow", 503, "The items of a stream were not taken in time")
     GATEWAY_DRAINING = ("gateway-draining", 503, "The gateway is shutting down")
     HUB_TIMEOUT = ("hub-timeout", 504, "The hub did not answer in time")
 

@@ -169,9 +169,8 @@ SET_ELSEWHERE = {
     "services",  # functions
     "maximum_groups_per_connection",  # the orchestration says how many groups there are,
     "maximum_group_name_length",  # and what they are called
-    "maximum_streams_per_connection",  # no method of the gateway hub streams,
-    "stream_buffer_capacity",  # or reads a stream,
-    "maximum_client_results_per_connection",  # or asks a client
+    "maximum_client_results_per_connection",  # the gateway hub asks clients for no results,
+    "stream_buffer_capacity",  # and takes no streams from them
 }
 
 GATEWAY_HUB = """
@@ -195,6 +194,7 @@ maximum_receive_message_size = "unlimited"
 application_max_buffer_size = 10
 transport_max_buffer_size = 11
 maximum_parallel_invocations_per_client = 12
+maximum_streams_per_connection = 14
 maximum_negotiated_connections = 13
 minimum_protocol_version = 1
 enable_detailed_errors = true

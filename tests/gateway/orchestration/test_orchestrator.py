@@ -195,6 +195,8 @@ class RouteFields(TypedDict, total=False):
     receive_group: Any
     spread: Any
     invoke_timeout: Any
+    streams: Any
+    stream_idle_timeout: Any
     maximum_body_size: Any
     summary: Any
     examples: Any
@@ -234,6 +236,13 @@ class RouteFields(TypedDict, total=False):
         ("invoke_timeout", {"invoke_method": "I", "invoke_timeout": 0}),
         ("invoke_timeout", {"invoke_method": "I", "invoke_timeout": True}),
         ("invoke_timeout", {"receive_method": "R", "invoke_timeout": 5}),
+        ("streams", {"invoke_method": "I", "streams": 1}),
+        ("streams", {"receive_method": "R", "streams": True}),
+        ("stream_idle_timeout", {"invoke_method": "I", "stream_idle_timeout": 5}),
+        (
+            "stream_idle_timeout",
+            {"invoke_method": "I", "streams": True, "stream_idle_timeout": 0},
+        ),
         ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": 1.5}),
         ("maximum_body_size", {"invoke_method": "I", "maximum_body_size": -1}),
         ("maximum_body_size", {"receive_method": "R", "maximum_body_size": 5}),

@@ -1,0 +1,129 @@
+"""The answer to a call of a streaming route: each item as a line or an event, as it comes (GW-32).
+
+Decides the form of the answer by `Accept`, and how the answer ends when the stream fails or the
+caller does not read. `http.api` starts the stream, and answers itself if it fails before its first
+item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from enum import Enum
+
+from aiohttp import web
+
+from ..downstream.calls import HubItems
+from ..downstream.failures import call_failure, require_form
+from ..orchestration.route import HubRoute
+from ..routing.problem_code import ProblemCode
+from .media_type import MediaType
+from .problem import Problem
+
+log = logging.getLogger(__name__)
+
+_BLANKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+class StreamForm(Enum):
+    """How items are written: (media type, what precedes an item, what precedes the last problem,
+    what follows each)."""
+
+    LINES = ("application/x-ndjson", b"", b"", b"\n")
+    EVENTS = ("text/event-stream", b"data: ", b"event: problem\ndata: ", b"\n\n")
+
+    def __init__(self, content_type: str, item: bytes, problem: bytes, end: bytes) -> None:
+        self.content_type = content_type
+        self._item = item
+        self._problem = problem
+        self._end = end
+
+    def item(self, text: bytes) -> bytes:
+        """An item as the hub wrote it. Line breaks between its tokens become blanks."""
+        return self._item + text.translate(_BLANKS) + self._end
+
+    def problem(self, text: bytes) -> bytes:
+        """The problem that ends the stream."""
+        return self._problem + text + self._end
+
+
+def stream_form(accept: Iterable[str]) -> StreamForm:
+    """The form that `Accept` names with the higher weight, or first; lines if it names neither."""
+    weights: dict[StreamForm, float] = {}
+    for text in ",".join(accept).split(","):
+        media_type = MediaType.parse(text)
+        for form in StreamForm:
+            if media_type and f"{media_type.type}/{media_type.subtype}" == form.content_type:
+                weights.setdefault(form, _weight(media_type))
+    wanted = max(weights, key=lambda form: weights[form], default=StreamForm.LINES)
+    return wanted if weights.get(wanted) else StreamForm.LINES
+
+
+def _weight(media_type: MediaType) -> float:
+    for name, value in media_type.parameters:
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+class StreamAnswer(web.StreamResponse):
+    """A response whose items are still to be sent by `send`. Its headers may be set before."""
+
+    def __init__(self, items: HubItems, route: HubRoute, form: StreamForm, request_id: str) -> None:
+        super().__init__(
+            headers={
+                "Content-Type": form.content_type,
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # so that nginx passes each item on as it comes
+            }
+        )
+        self._items = items
+        self._route = route
+        self._form = form
+        self._request_id = request_id
+
+    async def send(self, request: web.Request) -> None:
+        """Send the items until the stream ends, and cancel it if the caller leaves.
+
+        A caller that takes nothing for the route's `stream_idle_timeout` is cut off.
+        """
+        try:
+            await self.prepare(request)
+            async for chunk in self._chunks():
+                async with asyncio.timeout(self._route.stream_idle_timeout):
+                    await self.write(chunk)
+            await self.write_eof()
+        except TimeoutError:
+            log.info("request %s is cut off: its caller takes no items", self._request_id)
+            _abort(request)
+        except ConnectionError:
+            pass  # the caller has left
+        except BaseException:
+            _abort(request)  # the answer is incomplete, and no other one can follow it
+            raise
+        finally:
+            await self._items.aclose()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for item in self._items:
+                yield self._form.item(bytes(require_form(item, "json")))
+        except Exception as exc:
+            yield self._form.problem(self._problem_of(exc).body(self._request_id))
+
+    def _problem_of(self, error: Exception) -> Problem:
+        failure = call_failure(error, self._route.api)
+        if failure is None:
+            log.error("request %s failed", self._request_id, exc_info=error)
+            return Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to pass the stream on.")
+        log.info("request %s: the stream ends with %s", self._request_id, failure.code.code)
+        return Problem(failure.code, failure.text, hint=failure.hint)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
