@@ -61,7 +61,7 @@ def _require_number(text: str) -> str:
 def _finite(kind: type[float]) -> KeyReader:
     def read(text: str) -> float:
         value = kind(float(_require_number(text)))
-        if not math.isfinite(value):  # unlike a number that is a value (J-15)
+        if not math.isfinite(value):  # a value becomes an infinity (J-15)
             raise ValueError("out of range for a number")
         return value
 

@@ -38,7 +38,7 @@ _SENDS: Final = [
     pytest.param(lambda it: it.send_users(["U", "U"], "X", []), "ab", id="a user named twice"),
     pytest.param(lambda it: it.send_users([""], "X", []), "", id="no such user"),
 ]
-"""Sends, and the names of the connections that get them, once for each message."""
+"""Sends. Each has the names of the connections that get it, one name for each message."""
 
 
 class HubLifetimeContract(LifetimeSuite):

@@ -134,7 +134,8 @@ class HttpClient:
                     method,
                     _url_as_written(url),
                     headers=headers,
-                    # aiohttp sends a file in parts, so that the socket does not copy all of it.
+                    # aiohttp writes a BytesIO to the socket in parts, and bytes in one piece, which
+                    # the socket's buffer would copy.
                     data=None if body is None else io.BytesIO(body),
                     ssl=self._ssl,
                     max_redirects=_MAXIMUM_HTTP_REDIRECTS,
