@@ -107,7 +107,7 @@ class GatewayServices:
         log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
     def note(self, what: str, route: HubRoute) -> None:
-        """Log a call that has no effect and no error: each `what` once for each route (GW-19)."""
+        """Log that a call has had no effect, once for each route and each `what` (GW-19)."""
         noted = (what, route.api, route.key)
         if noted not in self._noted:
             self._noted.add(noted)
