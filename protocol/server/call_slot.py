@@ -1,7 +1,7 @@
-"""The slot of a running call, which the call gives up when it waits for a client result (P-4).
+"""The slot of a running call. A call that waits for a client result gives up its slot (P-4).
 
-Otherwise the client could not be served while its answer is awaited: the answer may wait behind
-another call of the client, which waits for the slot.
+The client's answer may arrive behind another call of the same client. If the waiting call kept its
+slot, that call could not start, and the answer behind it would not be read.
 """
 
 from collections.abc import Callable

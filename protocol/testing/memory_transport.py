@@ -51,7 +51,7 @@ class MemoryTransport:
     def write(self, data: bytes) -> int:
         """See Transport."""
         if self.peer.ended == "aborted":
-            self._in.clear()  # like a socket: while reading pauses, a write notices the lost peer
+            self._in.clear()  # as with a socket, a write detects the lost peer
             self._schedule_delivery()
         elif self.ended is None:
             self._out.append(data)

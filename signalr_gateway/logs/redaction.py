@@ -85,7 +85,7 @@ def _place(error: BaseException) -> str:
     Files of the import machinery are never used.
     """
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{Path(error.filename).name}, line {error.lineno}"  # the wrong file has no frame
+        return f"{Path(error.filename).name}, line {error.lineno}"  # this file has no frame
     frames = [
         frame
         for frame in reversed(traceback.extract_tb(error.__traceback__))
