@@ -42,6 +42,13 @@ class Limits(Struct, frozen=True, kw_only=True):
             " TLS handshake has the same time."
         ),
     ] = 30.0
+    send_timeout: Annotated[
+        Seconds,
+        option(
+            "A caller that reads fewer than 240 bytes a second of an answer, over this time, is"
+            " disconnected."
+        ),
+    ] = 30.0
     maximum_connections: Annotated[
         Count,
         option("Clients of the gateway hub at a time; further ones are answered with 503."),

@@ -43,13 +43,13 @@ class Address:
         self,
         sockets: Sequence[socket.socket],
         ssl_context: ssl.SSLContext | None,
-        headers_timeout: float,
+        limits: Limits,
         port_option: str | None,
     ) -> None:
         self._sockets = sockets
         self._names = [(str(host), int(port)) for host, port, *_ in map(_name, sockets)]
         self._ssl_context = ssl_context
-        self._headers_timeout = headers_timeout
+        self._limits = limits
         self._port_option = port_option
         self._runner: GatewayRunner | None = None
         self._heads: RequestHeads | None = None
@@ -77,7 +77,7 @@ class Address:
                     ssl=self._ssl_context,
                     backlog=_ACCEPTED_AT_ONCE,
                     ssl_handshake_timeout=(
-                        None if self._ssl_context is None else self._headers_timeout
+                        None if self._ssl_context is None else self._limits.headers_timeout
                     ),
                     start_serving=False,
                 )
@@ -97,7 +97,9 @@ class Address:
 
         Raises `CannotListen`, and any exception raised while `app` starts.
         """
-        heads = self._heads = RequestHeads(self._headers_timeout)
+        heads = self._heads = RequestHeads(
+            self._limits.headers_timeout, send_timeout=self._limits.send_timeout
+        )
         heads.guard(app)
         runner = self._runner = GatewayRunner(app)
         try:
@@ -141,7 +143,7 @@ async def taken(
     names `port_option` if another port helps.
     """
     sockets = await bind([hosts] if isinstance(hosts, str) else hosts, port, port_option)
-    address = Address(sockets, ssl_context, limits.headers_timeout, port_option)
+    address = Address(sockets, ssl_context, limits, port_option)
     try:
         yield address
     finally:

@@ -1,30 +1,51 @@
-"""Closes connections that do not send a complete request head in time.
+"""Closes connections whose request head takes too long, or is too large.
 
 aiohttp has no such deadline: a silent connection would stay open for ever, and many of them use up
 the file descriptors of the process. The deadline runs from the moment a connection is accepted, and
 again from the first byte of each later request, until the request head is complete. The body has a
 deadline of its own (`http.api`).
+
+aiohttp limits the number of fields and the size of each; the size of the whole head is limited
+here. The head of a request that a client sends before it has the answer to the last one goes to
+aiohttp directly, and has only aiohttp's limits.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Final, cast
 
 from aiohttp import web
 
 from ..downstream.clock import Clock
 from ..downstream.deadlines import Deadlines
+from .unread_answers import UnreadAnswers
+
+MAXIMUM_HEAD_SIZE: Final = 32 * 1024
+"""Bytes of the request line and all fields, as in ASP.NET Core. One field may use all of it."""
+MAXIMUM_FIELDS: Final = 100
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+_END: Final = b"\r\n\r\n"
 
 
 class RequestHeads:
-    """The deadlines of all connections, with one timer. `timeout` is in seconds."""
+    """The deadlines of all connections, with one timer. Timeouts are in seconds.
 
-    def __init__(self, timeout: float, clock: Clock | None = None) -> None:
+    A connection is also closed if its client does not read an answer (`send_timeout`).
+    """
+
+    def __init__(
+        self, timeout: float, clock: Clock | None = None, *, send_timeout: float = 30.0
+    ) -> None:
+        clock = clock or asyncio.get_running_loop()
         self._deadlines: Deadlines[WatchedConnection] = Deadlines(
-            timeout, WatchedConnection.abort, clock or asyncio.get_running_loop()
+            timeout, WatchedConnection.abort, clock
         )
+        self._answers = UnreadAnswers(send_timeout, clock)
 
     def guard(self, app: web.Application) -> None:
         """Add a middleware to `app` that stops the deadline while a request is served."""
@@ -39,42 +60,70 @@ class RequestHeads:
                 return await handler(request)
             watched.suspend()
             try:
-                return await handler(request)
+                response = await handler(request)
+                if not request.content.is_eof():
+                    # The rest of the body follows: it is not a head, and no request comes after it.
+                    response.force_close()
+                return response
             finally:
-                watched.resume()
+                watched.resume(head_follows=request.content.is_eof())
 
         app.middlewares.insert(0, middleware)
 
     def watch(self, protocol: asyncio.Protocol) -> WatchedConnection:
         """Return the protocol that a listener uses in place of `protocol`."""
-        return WatchedConnection(self._deadlines, protocol)
+        return WatchedConnection(self._deadlines, self._answers, protocol)
 
     def close(self) -> None:
         """Stop all deadlines."""
         self._deadlines.close()
+        self._answers.close()
 
 
 class WatchedConnection(asyncio.Protocol):
     """Passes all calls on to aiohttp's protocol, and starts the deadline of each request head.
 
-    It is the transport's protocol only while no request is served.
+    It is the transport's protocol only while no request is served. A head that is too large is
+    answered with 431, and the connection is closed.
     """
 
-    def __init__(self, deadlines: Deadlines[WatchedConnection], protocol: asyncio.Protocol) -> None:
+    def __init__(
+        self,
+        deadlines: Deadlines[WatchedConnection],
+        answers: UnreadAnswers,
+        protocol: asyncio.Protocol,
+    ) -> None:
         self._deadlines = deadlines
+        self._answers = answers
         self._protocol = protocol
         self._transport: asyncio.Transport | None = None
+        self._is_served = False
+        self._is_refused = False
+        self._is_in_head = True
+        self._head_size = 0  # bytes of the unfinished head
+        self._tail = b""  # its last bytes, which may be a part of its end
 
     def suspend(self) -> None:
         """Let the transport call aiohttp's protocol directly, while a request is served."""
         self._deadlines.stop(self)
+        self._is_served = True
         if self._transport is not None and not self._transport.is_closing():
+            self._answers.watch(self)
             self._transport.set_protocol(self._protocol)
 
-    def resume(self) -> None:
+    def resume(self, *, head_follows: bool = True) -> None:
         """Become the transport's protocol again, once the request has been served."""
+        self._is_served = False
+        self._is_in_head, self._head_size, self._tail = head_follows, 0, b""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.set_protocol(self)
+
+    @property
+    def unread(self) -> int:
+        """See `Answering`."""
+        if self._is_served or self._transport is None:
+            return 0
+        return self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -84,11 +133,35 @@ class WatchedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._deadlines.start(self)
+        self._answers.watch(self)
         self._protocol.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self._deadlines.start(self)
-        self._protocol.data_received(data)
+        if self._is_in_head and not self._takes_head(data):
+            self._refuse_head()
+        else:
+            self._protocol.data_received(data)
+
+    def _takes_head(self, data: bytes) -> bool:
+        """Follow the request head; returns False if it is too large."""
+        if not self._head_size:
+            data = data.lstrip(b"\r\n")  # empty lines before a head are ignored
+        known = self._head_size - len(self._tail)
+        data = self._tail + data
+        end = data.find(_END)
+        self._is_in_head = end < 0
+        self._head_size = known + (len(data) if end < 0 else end + len(_END))
+        self._tail = data[1 - len(_END) :]
+        return self._head_size <= MAXIMUM_HEAD_SIZE
+
+    def _refuse_head(self) -> None:
+        self._is_refused = True
+        if self._transport is not None:
+            self._transport.write(_TOO_LARGE)
+            self._transport.close()
 
     def eof_received(self) -> bool | None:
         return self._protocol.eof_received()
@@ -101,5 +174,6 @@ class WatchedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadlines.stop(self)
+        self._answers.forget(self)
         self._transport = None
         self._protocol.connection_lost(exc)

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from .request_heads import MAXIMUM_FIELDS, MAXIMUM_HEAD_SIZE
 from .server_log import ServerLog
 from .stopping import ANSWER_TIMEOUT, STOP_TIMEOUT, stopping_until
 
@@ -32,6 +33,9 @@ class GatewayRunner(web.AppRunner):
             handler_cancellation=True,
             auto_decompress=False,  # an encoded body is refused, never decoded (GW-9)
             access_log=None,
+            max_line_size=MAXIMUM_HEAD_SIZE,
+            max_field_size=MAXIMUM_HEAD_SIZE,
+            max_headers=MAXIMUM_FIELDS,
             logger=ServerLog(),
             shutdown_timeout=ANSWER_TIMEOUT,
             keepalive_timeout=KEEP_ALIVE_TIMEOUT,

@@ -35,6 +35,7 @@ maximum_body_size = 2000
 maximum_depth = 16
 body_timeout = 2.5
 headers_timeout = 3.5
+send_timeout = 4.5
 maximum_connections = 100
 maximum_outbound_buffer_size = 5000
 slow_client_policy = "DROP"
@@ -158,6 +159,7 @@ def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
         maximum_depth=16,
         body_timeout=2.5,
         headers_timeout=3.5,
+        send_timeout=4.5,
         maximum_connections=100,
         maximum_outbound_buffer_size=5000,
         slow_client_policy=SlowClientPolicy.DROP,
@@ -179,6 +181,7 @@ def test_defaults(tmp_path: Path) -> None:
         maximum_depth=32,
         body_timeout=30,
         headers_timeout=30,
+        send_timeout=30,
         maximum_connections=20000,
         maximum_outbound_buffer_size=1048576,
         slow_client_policy=SlowClientPolicy.CLOSE,

@@ -26,7 +26,9 @@ BRIEF = Limits(headers_timeout=0.05)
 class StubTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
-        self.aborted = False
+        self.aborted = self.closed = False
+        self.written = b""
+        self.waiting = 0
         self.protocol: Any = None
 
     def abort(self) -> None:
@@ -34,6 +36,15 @@ class StubTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.aborted
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
@@ -257,3 +268,129 @@ async def test_a_web_socket_outlives_the_deadline(loop_time: LoopTime) -> None:
         writer.close()
         await socket.send_str("still here")
         assert (await socket.receive()).data == "still here"
+
+
+# --- heads that are too large ---------------------------------------------------------------------
+
+
+LARGEST = b"GET / HTTP/1.1\r\nA: " + b"x" * (32 * 1024 - 23) + b"\r\n\r\n"
+assert len(LARGEST) == 32 * 1024
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 10_000, 3, 1])
+@pytest.mark.parametrize("excess", [0, 1])
+async def test_the_size_of_a_head(heads: RequestHeads, piece: int, excess: int) -> None:
+    """Request line and fields together, to the byte, however they are cut; the body is not
+    counted, nor are empty lines before the head."""
+    connection = Connection(heads)
+    head = b"\r\n" + LARGEST[:-4] + b"x" * excess + b"\r\n\r\n"
+    for start in range(0, len(head), piece):
+        connection.watched.data_received(head[start : start + piece])
+    connection.watched.data_received(b"x" * 100_000)
+    assert connection.transport.written.startswith(b"HTTP/1.1 431 " if excess else b"")
+    assert connection.transport.closed is bool(excess)
+    passed = b"".join(it for it in connection.protocol.journal if isinstance(it, bytes))
+    assert (passed == head + b"x" * 100_000) is not bool(excess)
+    assert len(passed) <= 32 * 1024 + 2 or not excess
+
+
+async def test_a_head_without_an_end(heads: RequestHeads) -> None:
+    """It is refused with the first byte over the limit."""
+    connection = Connection(heads)
+    connection.watched.data_received(b"x" * 32 * 1024)
+    assert not connection.transport.closed
+    connection.watched.data_received(b"x")
+    assert connection.transport.closed
+
+
+async def test_the_heads_of_later_requests(heads: RequestHeads) -> None:
+    """Each counts anew. The rest of a body that was not read is no head."""
+    connection = Connection(heads)
+    for _ in range(3):
+        connection.watched.data_received(LARGEST)
+        connection.watched.suspend()
+        connection.watched.resume()
+    connection.watched.data_received(LARGEST)
+    connection.watched.suspend()
+    connection.watched.resume(head_follows=False)
+    connection.watched.data_received(b"x" * 100_000)
+    assert not connection.transport.closed
+
+
+def answering() -> web.Application:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    return app
+
+
+async def raw_answer(url: str, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+    writer.write(data)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("size", "fields", "status"), [(31_000, 1, 200), (31_000, 99, 200), (40_000, 1, 431)]
+)
+async def test_one_field_may_use_all_of_a_head(size: int, fields: int, status: int) -> None:
+    """Such as an access token of 31 KB."""
+    async with serving(answering(), "127.0.0.1", 0) as url:
+        more = b"".join(b"B%d: x\r\n" % number for number in range(fields - 1))
+        field = b"Authorization: Bearer " + b"x" * size
+        head = b"GET / HTTP/1.1\r\nHost: h\r\n%b%b\r\n\r\n" % (more, field)
+        assert (await raw_answer(url, head)).split()[1] == b"%d" % status
+
+
+@pytest.mark.parametrize(("fields", "status"), [(100, 200), (101, 400)])
+async def test_the_number_of_fields(fields: int, status: int) -> None:
+    async with serving(answering(), "127.0.0.1", 0) as url:
+        head = b"GET / HTTP/1.1\r\n%b\r\n" % (b"Host: h\r\n" + b"A: x\r\n" * (fields - 1))
+        assert (await raw_answer(url, head)).split()[1] == b"%d" % status
+
+
+# --- answers that are not read --------------------------------------------------------------------
+
+
+async def test_an_answer_that_is_not_read(heads: RequestHeads, clock: HandClock) -> None:
+    """240 bytes a second are enough, over 30 seconds; what is served meanwhile is not looked at."""
+    slow, quick, served = Connection(heads), Connection(heads), Connection(heads)
+    for connection in (slow, quick, served):
+        connection.watched.suspend()
+        connection.transport.waiting = 100_000
+    for connection in (slow, quick):
+        connection.watched.resume()
+    await clock.advance(30)
+    slow.transport.waiting -= 240 * 30 - 1
+    quick.transport.waiting -= 240 * 30
+    await clock.advance(30)
+    assert [it.is_closed for it in (slow, quick, served)] == [True, False, False]
+    quick.transport.waiting = 1
+    await clock.advance(30)
+    quick.transport.waiting = 0
+    await clock.advance(30)
+    assert not quick.is_closed
+
+
+async def test_each_answer_has_its_own_time(heads: RequestHeads, clock: HandClock) -> None:
+    connection = Connection(heads)
+    for _ in range(3):
+        connection.watched.suspend()
+        connection.watched.resume()
+        connection.transport.waiting = 1000
+        await clock.advance(30)
+    assert not connection.is_closed
+    await clock.advance(30)
+    assert connection.is_closed
+
+
+async def test_a_lost_connection_is_not_looked_at(heads: RequestHeads, clock: HandClock) -> None:
+    connection = Connection(heads)
+    connection.transport.waiting = 1000
+    connection.watched.connection_lost(None)
+    await clock.advance(90)
+    assert not connection.is_closed

@@ -1,0 +1,69 @@
+"""Closes connections whose client does not read the answers to its requests.
+
+aiohttp waits for such a client without a limit, also when it closes the connection, and the
+answers stay in memory. A request under way is not looked at: the hub server has deadlines of its
+own for WebSockets, event streams and polls.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from ..downstream.clock import Clock, Timer
+
+SLOWEST: Final = 240
+"""Bytes per second that a client has to read. ASP.NET Core's server has the same limit."""
+
+
+class Answering(Protocol):
+    """A connection that answers requests."""
+
+    @property
+    def unread(self) -> int:
+        """The bytes of finished answers that the operating system has not taken."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+
+class UnreadAnswers:
+    """Looks at all connections every `seconds`, with one timer.
+
+    A connection is aborted if bytes waited at the last look, and too few of them were read since.
+    """
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._unread: dict[Answering, int] = {}  # at the last look
+        self._timer: Timer | None = None
+
+    def watch(self, connection: Answering) -> None:
+        """Look at a connection from now on, or begin anew with one that answers a new request."""
+        self._unread[connection] = 0
+        if self._timer is None:
+            self._set_timer()
+
+    def forget(self, connection: Answering) -> None:
+        """Look at a connection no longer."""
+        self._unread.pop(connection, None)
+
+    def close(self) -> None:
+        """Look at no connection any more."""
+        self._unread.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        self._timer = self._clock.call_at(self._clock.time() + self._seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        for connection, before in list(self._unread.items()):
+            unread = connection.unread
+            self._unread[connection] = unread
+            if unread and before and before - unread < min(before, SLOWEST * self._seconds):
+                connection.abort()
+        if self._unread:
+            self._set_timer()
