@@ -158,6 +158,20 @@ class StreamHub(Hub):
             self.world.closed += 1
 
     @hub_method
+    async def abort(self) -> AsyncIterator[int]:
+        try:
+            yield 1
+            self.context.abort()
+            yield 2
+        finally:
+            self.world.closed += 1
+
+    @hub_method
+    async def ask(self) -> AsyncIterator[int]:
+        for _ in range(2):
+            yield await self.clients.caller.invoke("Number", result_type=int)
+
+    @hub_method
     def nothing(self) -> AsyncIterator[int] | None:
         return None
 
@@ -441,6 +455,15 @@ async def test_the_end_of_the_connection_closes_its_streams(
         assert await other.ask(call("Add", 1, 1)) == [result(2)]
 
 
+async def test_a_stream_that_aborts_its_connection(serve: MakeServer) -> None:
+    """S-26: the Close is the last message."""
+    world = World(serve)
+    client = await world.harness.connect()
+    assert await client.ask(stream_call("Abort")) == [item(1), CLOSE]
+    assert world.closed == 1
+    assert client.connection.ended.done()
+
+
 async def test_a_stream_ends_with_its_client_while_a_call_still_waits(serve: MakeServer) -> None:
     """U-8, L-4: the client has left, and the calls that it has sent before still run."""
     world = World(serve)
@@ -471,6 +494,15 @@ async def test_streams_take_no_slot(serve: MakeServer) -> None:
     assert [message["invocationId"] for message in others] == ["4", "4"]
     world.open()
     assert await client.take() == [result("done", "3")]
+
+
+async def test_a_stream_asks_its_client(serve: MakeServer) -> None:
+    """CR-6, P-3: it has no slot to give up."""
+    client = await World(serve).harness.connect()
+    assert await client.ask(stream_call("Ask")) == [call("Number", id="s1")]
+    assert await client.ask(result(5, "s1")) == [item(5), call("Number", id="s2")]
+    assert await client.ask(cancel()) == [completion()]
+    assert await client.ask(result(6, "s2")) == []
 
 
 async def test_an_id_that_is_in_use(serve: MakeServer) -> None:

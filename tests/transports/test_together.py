@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,6 +45,29 @@ class ChatHub(BasicHub):
         return len(message.name)
 
     @hub_method
+    async def double(self, numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for number in numbers:
+            yield number * 2
+
+    @hub_method
+    async def count_forever(self) -> AsyncIterator[int]:
+        number = 0
+        try:
+            while True:
+                yield number
+                number += 1
+        finally:
+            await self.clients.all.send("Stopped")
+
+    @hub_method(cancellable=True)
+    async def wait(self) -> None:
+        try:
+            await self.clients.all.send("Waiting")
+            await asyncio.Event().wait()
+        finally:
+            await self.clients.all.send("Stopped")
+
+    @hub_method
     def refuse(self) -> None:
         raise HubException("not you")
 
@@ -81,6 +105,36 @@ async def test_a_conversation(transports: HttpTransportType) -> None:
         with pytest.raises(HubException) as caught:
             await ann.invoke("Refuse")
         assert str(caught.value).endswith("HubException: not you")
+
+
+@EACH
+async def test_streams_and_cancellation(transports: HttpTransportType) -> None:
+    """S-19, S-27, U-3, U-5, U-9: more items than any buffer holds, in order; a stream that the
+    client leaves and a call that it cancels end on the server."""
+
+    async def count() -> AsyncIterator[int]:
+        for number in range(2000):
+            yield number
+
+    host = Host()
+    host.map(hub_class=ChatHub)
+    async with host.run():
+        connection = builder(host, transports=transports).build()
+        events = asyncio.Queue[str]()
+        connection.on("Waiting", lambda: events.put_nowait("waiting"))
+        connection.on("Stopped", lambda: events.put_nowait("stopped"))
+        async with connection:
+            doubled = [number async for number in connection.stream("Double", count())]
+            assert doubled == [2 * number for number in range(2000)]
+            async for number in connection.stream("CountForever", item_type=int):
+                if number == 2000:
+                    break
+            assert await events.get() == "stopped"
+            waiting = asyncio.create_task(connection.invoke("Wait"))
+            assert await events.get() == "waiting"
+            waiting.cancel()
+            assert await events.get() == "stopped"
+        assert events.empty()
 
 
 @pytest.mark.parametrize("path", ["/HUB", "/hub/", "/Hub?a=1"])
