@@ -23,9 +23,19 @@ Errors carry data in attributes and a sentence in ``str()``. The code that catch
 what is closed.
 """
 
+import functools
+import re
 from typing import ClassVar, Final
 
 import msgspec
+
+# The errors of a hub method, with the exception's name and text behind the sentence (S-7, S-8).
+_HUB_SENTENCE: Final = re.compile(
+    r"(?:An unexpected error occurred invoking '.*?' on the server\."
+    r"|Failed to invoke '.*?' due to an error on the server\."
+    r"|An error occurred on the server while streaming results\.) \w+: (?P<text>.*)",
+    re.DOTALL,
+)
 
 DECODING_FAILURES: Final = (ValueError, RecursionError, msgspec.MsgspecError)
 """The exceptions that msgspec raises for bad bytes. Its releases differ in which one they raise."""
@@ -103,9 +113,19 @@ class TransportViolationError(RemoteProtocolError):
 
 
 class ArgumentBindingError(SignalRError):
-    """Arguments, a result or an item do not fit the declared types."""  # S-5, S-6
+    """Arguments, a result or an item do not fit the declared types.
+
+    ``argument`` is the number of the argument that does not fit, counted from 1; None if the error
+    is not about a single one. ``summary`` says in names and types what was expected and given.
+    """  # S-5, S-6
 
     exception_name: ClassVar[str] = "InvalidDataException"
+
+    def __init__(
+        self, message: str = "", argument: int | None = None, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary or "the value does not fit the declared type")
+        self.argument = argument
 
 
 class NegotiationError(SignalRError):
@@ -125,7 +145,11 @@ class HandshakeError(SignalRError):
 
 
 class NotConnectedError(SignalRError):
-    """There is no open connection; nothing was sent."""
+    """There is no open connection; nothing was sent.
+
+    ``__cause__`` is why the last connection has ended, or why none could be opened; None if there
+    was none.
+    """
 
     exception_name: ClassVar[str] = "IOException"  # CR-5
 
@@ -158,8 +182,18 @@ class HubException(SignalRError):
     """An error whose text is meant for the other side.
 
     When a hub method raises it, the caller gets its text even without detailed errors. When
-    ``invoke`` raises it, ``str()`` is the error text of the hub's answer.
+    ``invoke`` raises it, ``str()`` is the error text of the hub's answer, a sentence that contains
+    the text of the hub's exception if the hub has sent it.
     """  # S-8
+
+    @functools.cached_property  # not a property: a subclass may set an attribute of this name
+    def message(self) -> str:
+        """The text that the hub method has raised, without the sentence of ASP.NET Core around it.
+
+        It is ``str()`` if there is no such sentence, or if the sentence contains no such text.
+        """
+        match = _HUB_SENTENCE.fullmatch(str(self))
+        return str(self) if match is None else match["text"]
 
     @property
     def summary(self) -> str:

@@ -86,13 +86,21 @@ def _records_before_fault(records: list[bytes], limit: int) -> Iterator[bytes]:
 
     The one that is too large may be the unfinished record, which is not among ``records``.
     """
-    yield from takewhile(lambda record: len(record) < limit, records)
-    raise too_large(limit)
+    fitting = list(takewhile(lambda record: len(record) < limit, records))
+    yield from fitting
+    if len(fitting) < len(records):
+        raise too_large(limit, len(records[len(fitting)]) + len(RECORD_SEPARATOR))
+    raise too_large(limit, None)
 
 
-def too_large(limit: int) -> RemoteProtocolError:
-    """The error for a message of more than ``limit`` bytes (F-4)."""
+def too_large(limit: int, size: int | None) -> RemoteProtocolError:
+    """The error for a message of ``size`` bytes, which is more than ``limit`` (F-4).
+
+    ``size`` is None for a message whose end has not been received.
+    """
+    given = f"A message has {'more' if size is None else f'{size} bytes, more'}"
     return RemoteProtocolError(
         f"The maximum message size of {limit}B was exceeded. The message size can be configured in "
-        "AddHubOptions."
+        "AddHubOptions.",
+        summary=f"{given} than the {limit} bytes of maximum_receive_message_size.",
     )

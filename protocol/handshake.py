@@ -60,11 +60,14 @@ def read_request(record: bytes) -> HandshakeRequest:
     try:
         read_object(record, read_member)
     except JsonSyntaxError as error:
-        raise RemoteProtocolError(f"{error}.", "JsonReaderException") from error
+        raise RemoteProtocolError(
+            f"{error}.", "JsonReaderException", summary="The handshake request is not JSON."
+        ) from error
     for name, value in (("protocol", protocol), ("version", version)):
         if value is None:
             content = record.decode("utf-8", "replace")
-            raise RemoteProtocolError(f"{missing_property(name)} Message content: {content}")
+            missing = str(missing_property(name))
+            raise RemoteProtocolError(f"{missing} Message content: {content}", summary=missing)
     assert protocol is not None
     assert version is not None
     return HandshakeRequest(protocol, version)
@@ -138,7 +141,7 @@ class ServerHandshake:
         try:
             taken = self._framer.take_record(data)
         except RemoteProtocolError as error:
-            raise HandshakeError(HANDSHAKE_CANCELED) from error
+            raise HandshakeError(HANDSHAKE_CANCELED, summary=error.summary) from error
         if taken is None:
             return None
         record, rest = taken
@@ -147,7 +150,8 @@ class ServerHandshake:
         except RemoteProtocolError as error:
             details = error_details(error, self._detailed_errors)
             raise HandshakeError(
-                f"An unexpected error occurred during connection handshake.{details}"
+                f"An unexpected error occurred during connection handshake.{details}",
+                summary=error.summary,
             ) from error
         return self._agree(request), rest
 
@@ -155,7 +159,11 @@ class ServerHandshake:
         """Checks name, version and transfer format, in this order (H-8)."""
         protocol = self._protocols.get(request.protocol.lower())
         if protocol is None:
-            raise HandshakeError(f"The protocol '{request.protocol}' is not supported.")
+            raise HandshakeError(
+                f"The protocol '{request.protocol}' is not supported.",
+                summary="The client asks for a hub protocol other than "
+                f"{' and '.join(self._protocols)}.",
+            )
         if request.version > protocol.version:
             raise HandshakeError(
                 f"The server does not support version {request.version} of the "

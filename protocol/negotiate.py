@@ -23,11 +23,12 @@ MAXIMUM_REDIRECTS: Final = 100
 MAXIMUM_TRANSPORTS: Final = 16
 """How many transports of an offer a client tries. SignalR has three; each one that fails costs
 another negotiate (N-24)."""
+MALFORMED: Final = "Invalid negotiation response received."
+"""The text of the error for an answer that is neither an offer nor a redirect nor an error."""
 _VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
 _LONGEST_NAME_SHOWN: Final = 40
 _WEB_SOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 _TRANSPORTS: Final = {name: transport for transport, name in TRANSPORT_NAMES.items()}
-_MALFORMED: Final = "Invalid negotiation response received."
 
 
 class AvailableTransport(Struct, frozen=True, rename="camel"):
@@ -165,7 +166,7 @@ def read_response(body: bytes) -> NegotiateResponse:
     try:
         response = _decode(_first_value(body))
     except DECODING_FAILURES as error:
-        raise NegotiationError(_MALFORMED) from error
+        raise NegotiationError(MALFORMED) from error
     if response.protocol_version is not UNSET:
         raise NegotiationError(
             "The server speaks ASP.NET SignalR; this is a client for ASP.NET Core SignalR."
@@ -176,9 +177,9 @@ def read_response(body: bytes) -> NegotiateResponse:
         _require_absolute(response.url)
         return response
     if response.connection_id is UNSET or response.available_transports is UNSET:
-        raise NegotiationError(_MALFORMED)
+        raise NegotiationError(MALFORMED)
     if response.negotiate_version and response.connection_token is UNSET:
-        raise NegotiationError(_MALFORMED)
+        raise NegotiationError(MALFORMED)
     if not response.token.strip():
         raise NegotiationError("Invalid connection id.")
     return response

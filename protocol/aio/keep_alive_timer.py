@@ -6,18 +6,24 @@ then.
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from ..keepalive import KeepAlive, KeepAliveAction
+
+_LATE: Final = 0.5  # seconds after which a timer shows that the event loop was blocked
+_READING_TIME: Final = 1.0  # seconds for what has arrived while the event loop was blocked
 
 
 class KeepAliveTimer:
     """Calls ``ping`` or ``time_out`` when they are due.
 
     Traffic postpones the deadlines without resetting the timer. A timer that fires before anything
-    is due is set again for the next deadline.
+    is due is set again for the next deadline. A timer that fires late shows that the event loop was
+    blocked: ``time_out`` is then called a second later, if nothing that has arrived meanwhile
+    postpones the deadline.
     """
 
-    __slots__ = ("_keep_alive", "_loop", "_ping", "_time_out", "_timer")
+    __slots__ = ("_due", "_keep_alive", "_loop", "_ping", "_time_out", "_timer", "blocked_for")
 
     def __init__(
         self, keep_alive: KeepAlive, ping: Callable[[], object], time_out: Callable[[], object]
@@ -27,12 +33,19 @@ class KeepAliveTimer:
         self._time_out = time_out
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.blocked_for = 0.0
+        """Seconds for which the event loop was blocked before ``time_out`` was called."""
 
     def start(self) -> None:
         """Sets the timer for the next deadline. Start the ``KeepAlive`` first."""
         deadline = self._keep_alive.next_deadline()
         if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._fire)
+            self._set(deadline)
+
+    def _set(self, deadline: float) -> None:
+        self._due = deadline
+        self._timer = self._loop.call_at(deadline, self._fire)
 
     def stop(self) -> None:
         """Cancels the timer; neither function is called afterwards."""
@@ -41,11 +54,16 @@ class KeepAliveTimer:
             self._timer = None
 
     def _fire(self) -> None:
-        match self._keep_alive.handle_timeout(self._loop.time()):
-            case KeepAliveAction.NOTHING:
-                self.start()
-            case KeepAliveAction.PING:
-                self.start()
+        now = self._loop.time()
+        late = now - self._due
+        action = self._keep_alive.handle_timeout(now)
+        if action is not KeepAliveAction.TIMEOUT:
+            self.blocked_for = 0.0
+            self.start()
+            if action is KeepAliveAction.PING:
                 self._ping()  # which may end the connection, and stop the timer
-            case KeepAliveAction.TIMEOUT:
-                self._time_out()
+        elif late > _LATE and not self.blocked_for:
+            self.blocked_for = late
+            self._set(now + _READING_TIME)
+        else:
+            self._time_out()

@@ -1,4 +1,4 @@
-"""Resolves the annotations of users' functions: hub methods and handlers.
+"""The parameters of users' functions, hub methods and handlers: their types, and what fits them.
 
 ``server.hub`` and ``client.handlers`` decide which types and kinds of parameters they accept.
 """
@@ -6,10 +6,11 @@
 import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
+from ..errors import ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 
 
@@ -51,22 +52,30 @@ def _resolved(function: Callable[..., Any], key: str, annotation: Any) -> Any:
 
 
 def arguments_reader(
-    hub_protocol: HubProtocol, parameters: Mapping[str, Any], required: int, name: str
+    hub_protocol: HubProtocol,
+    parameters: Mapping[str, Any],
+    required: int,
+    name: str,
+    advice: Callable[[Any], str] = lambda _: "",
 ) -> ArgumentsReader:
     """Returns a reader of arguments, of which the first ``required`` have to be present.
 
     ``parameters`` maps the names of the parameters to their types. Raises TypeError for a type that
-    no payload can be read into; ``name`` is the function's name in the error text.
+    no payload can be read into; ``name`` is the function's name in the error text, and ``advice``
+    returns the end of this text for a type.
     """
     try:
         return hub_protocol.arguments_reader(tuple(parameters.values()), required)
     except TypeError:
-        value_readers(hub_protocol, parameters, name)  # raises for the parameter that is at fault
+        value_readers(hub_protocol, parameters, name, advice)  # raises for the one at fault
         raise
 
 
 def value_readers(
-    hub_protocol: HubProtocol, parameters: Mapping[str, Any], name: str
+    hub_protocol: HubProtocol,
+    parameters: Mapping[str, Any],
+    name: str,
+    advice: Callable[[Any], str] = lambda _: "",
 ) -> Sequence[ValueReader]:
     """Returns a reader for the single values of each parameter, for example the items of a stream.
 
@@ -77,7 +86,8 @@ def value_readers(
         try:
             readers.append(hub_protocol.value_reader(annotation))
         except TypeError as error:
-            raise TypeError(f"{name}: parameter '{parameter}': {error}") from error
+            text = f"{name}: parameter '{parameter}': {error}{advice(annotation)}"
+            raise TypeError(text) from error
     return readers
 
 
@@ -101,6 +111,14 @@ def returns_value(function: Callable[..., Any]) -> bool | None:
     if isinstance(origin, type) and issubclass(origin, Awaitable):
         annotation = get_args(annotation)[-1]
     return annotation not in (None, type(None), Never, NoReturn)
+
+
+def misfit_text(error: ArgumentBindingError, parameters: Iterable[str]) -> str:
+    """Why arguments do not fit the function that has ``parameters``, without any value."""
+    if error.argument is None:
+        return error.summary
+    name = list(parameters)[error.argument - 1]
+    return f"parameter {error.argument} '{name}': {error.summary}"
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:

@@ -16,11 +16,13 @@ class ClientCall:
     Raises TypeError if no result can be read into ``result_type``.
     """
 
-    def __init__(self, hub_protocol: HubProtocol, result_type: Any) -> None:
+    def __init__(
+        self, hub_protocol: HubProtocol, result_type: Any, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._hub_protocol = hub_protocol
         self._result_type = result_type
         self._read_result = hub_protocol.value_reader(result_type)
-        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[Any] = loop.create_future()
 
     def complete(self, completion: Completion) -> None:
         """See PendingCall."""

@@ -72,7 +72,7 @@ class ClientCalls:
 
     async def invoke(self, target: str, arguments: Sequence[Any], result_type: Any) -> Any:
         """See HubConnection.invoke."""
-        call = ClientCall(self._hub_protocol, result_type)
+        call = ClientCall(self._hub_protocol, result_type, self._loop)
         with self._pauses.kept_off():
             await self._wait_for_room()
             invocation_id, uploads = self._send_call(Invocation, target, arguments)

@@ -292,7 +292,7 @@ class ClientConnection:
         self._finish(ConnectionClosed("The server ended the connection."))
 
     def _time_out(self) -> None:
-        self._finish(no_message_within(self._options.server_timeout))
+        self._finish(no_message_within(self._options.server_timeout, self._timer.blocked_for))
 
     # ---- sending
 

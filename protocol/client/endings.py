@@ -46,9 +46,12 @@ def closed_by(close: Close) -> ConnectionClosed:
     return ConnectionClosed(text, close.allow_reconnect, summary=summary)
 
 
-def no_message_within(seconds: float) -> ServerTimeoutError:
-    """The server was silent for too long."""
-    return ServerTimeoutError(
+def no_message_within(seconds: float, blocked_for: float) -> ServerTimeoutError:
+    """The server was silent for too long, or the event loop was blocked for this many seconds."""
+    text = (
         f"Server timeout ({seconds * 1000:.2f}ms) elapsed without receiving a message from the "
         "server."
     )
+    if blocked_for:
+        text += f" The event loop was blocked for at least {blocked_for:.1f} s."
+    return ServerTimeoutError(text)

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from msgspec import Raw
 
+from ..aio.log_thinning import shown_name
 from ..errors import ConnectionClosed
 from ..messages import Invocation
 from .callbacks import call_logged
-from .handlers import HandlerCall, HandlerRegistry, shown
+from .handlers import HandlerCall, HandlerRegistry
 from .read_pauses import ReadPauses
 from .results import outcome_of, result_of
 
@@ -147,7 +148,7 @@ class EventQueue:
         error = None if worker.cancelled() else worker.exception()
 
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
-            logger.error("An event '%s' was not handled.", shown(self._target), exc_info=error)
+            logger.error("An event '%s' was not handled.", shown_name(self._target), exc_info=error)
         if (self._calls or self._waiting) and not self.loop.is_closed():
             self._start_worker()
 
@@ -161,7 +162,7 @@ class EventQueue:
                 await asyncio.sleep(0)
                 continue  # the event may have been dropped meanwhile
             handler, values, _ = self._calls.popleft()
-            target = shown(self._target)
+            target = shown_name(self._target)
             try:
                 await call_logged(handler, values, "A handler of '%s' failed.", target)
             except asyncio.CancelledError:

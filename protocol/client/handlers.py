@@ -3,15 +3,17 @@
 Names match exactly, as in .NET (G-1). ``event_queue`` decides when handlers run.
 """
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import Raw
 
-from ..aio.signatures import annotation_of, arguments_reader, returns_value
+from ..aio.log_thinning import LogThinning, shown_name
+from ..aio.signatures import annotation_of, arguments_reader, misfit_text, returns_value
 from ..errors import ArgumentBindingError, LocalProtocolError
 from ..hub_protocol import ArgumentsReader, HubProtocol
 from ..messages import Invocation
@@ -26,12 +28,12 @@ type."""
 
 NO_RESULT: Final = "Client didn't provide a result."
 UNREADABLE: Final = "Client failed to parse argument(s)."
-_SHOWN_CHARACTERS: Final = 64  # of a target, which the server chooses
 
 
 @dataclass(frozen=True, slots=True)
 class _Registration:
     handler: Handler
+    parameters: Collection[str]
     read_arguments: ArgumentsReader
     returns: bool | None
 
@@ -43,6 +45,8 @@ class HandlerRegistry:
         self._hub_protocol = hub_protocol
         self._registrations: dict[str, list[_Registration]] = {}
         self._any: AnyHandler | None = None
+        self._by_lower_name: dict[str, str] = {}  # targets whose letter case was not logged yet
+        self._thinning = LogThinning()
         self.no_result = NO_RESULT
         """The error that answers a server that asks for a result, if no handler returns one."""
 
@@ -52,7 +56,8 @@ class HandlerRegistry:
         Raises TypeError for a parameter of a type that cannot be read, and LocalProtocolError for a
         second handler of ``target`` that is declared to return a value.
         """
-        reader = _arguments_reader(self._hub_protocol, handler)
+        name = f"The handler of '{target}'"
+        parameters, reader = _arguments_reader(self._hub_protocol, handler, name)
         returns = returns_value(handler)
         registrations = self._registrations.setdefault(target, [])
         if returns and any(registration.returns for registration in registrations):
@@ -60,7 +65,9 @@ class HandlerRegistry:
                 f"'{target}' already has a value returning handler. Multiple return values are not "
                 "supported."
             )
-        registrations.append(_Registration(handler, reader, returns))
+        if not registrations:
+            self._by_lower_name[target.lower()] = target
+        registrations.append(_Registration(handler, parameters, reader, returns))
 
     def remove(self, target: str, handler: Handler | None) -> None:
         """Removes ``handler``, or all handlers of ``target`` if it is None.
@@ -99,7 +106,7 @@ class HandlerRegistry:
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # of a user's type
-            logger.error("The arguments of '%s' were not read.", shown(target), exc_info=error)
+            logger.error("The arguments of '%s' were not read.", shown_name(target), exc_info=error)
             return UNREADABLE
         if all(registration.returns is False for registration in registrations):
             return self.no_result
@@ -113,37 +120,52 @@ class HandlerRegistry:
         """
         registrations = self._registrations.get(target)
         if registrations is None:
+            if self._by_lower_name:
+                self._log_other_case(target)
             if self._any is None:
-                logger.debug("No handler for '%s'.", shown(target))
+                logger.debug("No handler for '%s'.", shown_name(target))
                 return ()
             return ((self._any, (target, arguments), False),)
-        calls = _bind(registrations, target, arguments)
+        calls = self._bind(registrations, target, arguments)
         if self._any is not None:
             calls.append((self._any, (target, arguments), False))
         return calls
 
+    def _bind(
+        self, registrations: Iterable[_Registration], target: str, payload: Raw
+    ) -> list[HandlerCall]:
+        calls: list[HandlerCall] = []
+        for registration in registrations:
+            try:
+                arguments = registration.read_arguments(payload)
+            except ArgumentBindingError as error:
+                self._log_misfit(target, misfit_text(error, registration.parameters))
+                if not calls:
+                    break
+                continue
+            calls.append((registration.handler, arguments, registration.returns))
+        return calls
 
-def shown(target: str) -> str:
-    """The first characters of a target, for a log: the server chooses it and its length."""
-    return target[:_SHOWN_CHARACTERS]
+    def _log_misfit(self, target: str, reason: str) -> None:
+        level = self._thinning.level(target, asyncio.get_running_loop().time())
+        name = shown_name(target)
+        logger.log(level, "An invocation of '%s' was not handled: %s", name, reason)
+
+    def _log_other_case(self, target: str) -> None:
+        """Logs, once for each name with a handler, a target that differs from it only in case."""
+        registered = self._by_lower_name.pop(target.lower(), None)
+        if registered is not None and registered in self._registrations:
+            logger.info(
+                "There is no handler for '%s', but one for '%s': names are case-sensitive.",
+                shown_name(target),
+                registered,
+            )
 
 
-def _bind(registrations: Iterable[_Registration], target: str, payload: Raw) -> list[HandlerCall]:
-    calls: list[HandlerCall] = []
-    for registration in registrations:
-        try:
-            arguments = registration.read_arguments(payload)
-        except ArgumentBindingError as error:
-            logger.warning("An invocation of '%s' was not handled: %s", shown(target), error)
-            if not calls:
-                break
-            continue
-        calls.append((registration.handler, arguments, registration.returns))
-    return calls
-
-
-def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsReader:
-    """Returns a reader of arguments for the annotated types of the handler's parameters.
+def _arguments_reader(
+    hub_protocol: HubProtocol, handler: Handler, name: str
+) -> tuple[Collection[str], ArgumentsReader]:
+    """Returns the names of the handler's parameters, and a reader of arguments for their types.
 
     A parameter without an annotation takes any value. An argument whose parameter has a default
     value may be missing. A handler with ``*args`` takes any number of arguments, and so does a
@@ -154,16 +176,16 @@ def _arguments_reader(hub_protocol: HubProtocol, handler: Handler) -> ArgumentsR
     try:
         parameters = inspect.signature(handler).parameters.values()
     except ValueError:
-        return hub_protocol.value_reader(list[Any])
+        return (), hub_protocol.value_reader(list[Any])
     for parameter in parameters:
-        annotation = annotation_of(handler, parameter, "A handler")
+        annotation = annotation_of(handler, parameter, name)
         if parameter.kind is parameter.VAR_POSITIONAL:
             if annotations:
-                raise TypeError("A handler takes either named parameters or *args, not both.")
-            return hub_protocol.value_reader(list[annotation])  # type: ignore[valid-type]
+                raise TypeError(f"{name} takes either named parameters or *args, not both.")
+            return (), hub_protocol.value_reader(list[annotation])  # type: ignore[valid-type]
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             annotations[parameter.name] = annotation
             required += parameter.default is parameter.empty
         elif parameter.default is parameter.empty:
-            raise TypeError(f"Parameter '{parameter.name}' of a handler is not positional.")
-    return arguments_reader(hub_protocol, annotations, required, "A handler")
+            raise TypeError(f"{name}: parameter '{parameter.name}' is not positional.")
+    return annotations, arguments_reader(hub_protocol, annotations, required, name)

@@ -11,15 +11,21 @@ from typing import Any, Final, TypeVar, overload
 
 from msgspec import Raw
 
+from ..aio.loop_check import require_loop
 from ..aio.transport import Transport
-from ..errors import LocalProtocolError, NotConnectedError
+from ..errors import LocalProtocolError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..option_checks import require_function, require_target
 from .connection import ClientConnection
 from .event_queue import EventQueue
 from .handlers import Handler, HandlerRegistry
-from .keeper import ConnectionCallbacks, ConnectionKeeper, HubConnectionState
+from .keeper import (
+    ConnectionCallbacks,
+    ConnectionKeeper,
+    HubConnectionState,
+    inactive_error,
+)
 from .options import HubConnectionOptions
 from .retry import RetryPolicy
 from .streams import HubStream
@@ -47,7 +53,8 @@ class HubConnection:
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
     Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
-    in flight fail. All methods are called in the event loop that ``start`` was called in.
+    in flight fail. Calls, ``stream`` and ``stop`` are made in the event loop that ``start`` was
+    called in: in another one, such as that of another thread, they raise RuntimeError.
     """  # R-3, R-4
 
     def __init__(
@@ -118,6 +125,7 @@ class HubConnection:
         """
         if self._keeper is None or self._keeper.loop.is_closed():
             return
+        require_loop(self._keeper.loop, "The HubConnection")
         assert self._events is not None
         self._events.drop()
         await self._keeper.stop()
@@ -184,12 +192,9 @@ class HubConnection:
         return self._active("stream").calls.stream(target, arguments, item_type)
 
     def _active(self, name: str) -> ClientConnection:
-        connection = None if self._keeper is None else self._keeper.connection
-        if connection is None:
-            raise NotConnectedError(
-                f"The '{name}' method cannot be called if the connection is not active."
-            )
-        return connection
+        if self._keeper is None:
+            raise inactive_error(name, "it was never started")
+        return self._keeper.active_connection(name)
 
     # ---- handlers
 

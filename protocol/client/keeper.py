@@ -13,7 +13,8 @@ from enum import Enum
 from typing import Any, Final
 
 from ..aio.cancellation import is_being_cancelled
-from ..errors import ConnectionClosed, NotConnectedError
+from ..aio.loop_check import require_loop
+from ..errors import ConnectionClosed, NotConnectedError, SignalRError
 from .callbacks import call_logged
 from .connection import ClientConnection
 from .retry import RetryContext, RetryPolicy, checked_delay
@@ -69,6 +70,7 @@ class ConnectionKeeper:
         self._reconnected_task: asyncio.Task[None] | None = None  # ``on_reconnected`` callbacks
         self._stopped_by: asyncio.Task[Any] | None = None  # the task that has called ``stop``
         self._has_ended = False  # no more connections; ``on_closed`` callbacks may still run
+        self._failure: Exception | None = None  # why the last connection or attempt has ended
 
     @property
     def state(self) -> HubConnectionState:
@@ -82,6 +84,29 @@ class ConnectionKeeper:
         connection = self._connection
         return None if connection is None or connection.end is not None else connection
 
+    def active_connection(self, method: str) -> ClientConnection:
+        """The open connection, for ``method`` of HubConnection.
+
+        Raises NotConnectedError without an open connection, and RuntimeError in another event loop.
+        Unless ``stop`` was called, the cause of a NotConnectedError is why the last connection has
+        ended, or why none could be opened.
+        """
+        if not self.loop.is_closed():
+            require_loop(self.loop, "The HubConnection")
+        connection = self.connection
+        if connection is not None:
+            return connection
+        state = self.state
+        if self._is_stopping:
+            raise inactive_error(method, "it was stopped")
+        if state is HubConnectionState.CONNECTING:
+            reason = "it is being started"
+        elif state is HubConnectionState.RECONNECTING:
+            reason = "it is reconnecting"
+        else:
+            reason = "the start has failed" if self._connection is None else "it has ended"
+        raise inactive_error(method, reason) from self._failure
+
     def _note_end(self) -> None:
         """If the connection has ended, changes the state and asks the policy for the first delay.
 
@@ -94,6 +119,7 @@ class ConnectionKeeper:
         end = self._connection.end
         if end is None:
             return
+        self._failure = end
         self._lost_at = self.loop.time()
         self._first_delay = None
         if end.allow_reconnect and not self._is_stopping:
@@ -114,6 +140,7 @@ class ConnectionKeeper:
                 self._is_stopping = True
                 self.connection.abort()
             self._state = HubConnectionState.DISCONNECTED
+            self._failure = error if isinstance(error, Exception) else None
             if isinstance(error, asyncio.CancelledError) and not is_being_cancelled():
                 raise _stopped_while_starting() from None
             raise
@@ -158,6 +185,7 @@ class ConnectionKeeper:
                     break
                 error = await self._reconnect(end)
                 if error is not None:
+                    self._failure = error
                     break
         except asyncio.CancelledError:
             error = _stopped_while_reconnecting()
@@ -169,6 +197,8 @@ class ConnectionKeeper:
         finally:
             self._has_ended = True
             self._state = HubConnectionState.DISCONNECTED
+        if error is not None and not self._is_stopping and not self._callbacks.closed:
+            logger.warning("A connection without on_closed has ended: %s", _reasons(error))
         await self._notify(self._callbacks.closed, error)
 
     async def _end_reconnected_callbacks(self) -> None:
@@ -202,6 +232,7 @@ class ConnectionKeeper:
                     raise
                 count += 1
                 reason = error if isinstance(error, Exception) else _broken_attempt(error)
+                self._failure = reason
                 delay = self._next_delay(count, self.loop.time() - self._lost_at, reason)
                 continue
             assert self._connection is not None
@@ -210,11 +241,13 @@ class ConnectionKeeper:
                 self._notify(self._callbacks.reconnected, self._connection.connection_id)
             )
             return None
-        return ConnectionClosed(
+        exhausted = ConnectionClosed(
             f"Reconnect retries have been exhausted after {count} failed attempts and "
             f"{self.loop.time() - self._lost_at:.1f} s elapsed. Disconnecting.",
             allow_reconnect=False,
         )
+        exhausted.__cause__ = self._failure
+        return exhausted
 
     async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
         """Runs each callback in a task of its own; cancelling that task ends only that callback."""
@@ -241,6 +274,22 @@ class ConnectionKeeper:
         except BaseException:
             logger.exception("The retry policy failed; there will be no further attempt.")
             return None
+
+
+def inactive_error(method: str, reason: str) -> NotConnectedError:
+    """The error of a call of ``method`` without an open connection, for this reason."""
+    return NotConnectedError(
+        f"The '{method}' method cannot be called if the connection is not active: {reason}."
+    )
+
+
+def _reasons(error: BaseException) -> str:
+    """The summaries of an error and of its cause, without text of the server."""
+    reason = error.summary if isinstance(error, SignalRError) else type(error).__name__
+    if error.__cause__ is None or not isinstance(error, SignalRError):
+        return reason
+    cause = _reasons(error.__cause__)
+    return reason if cause == reason else f"{reason} {cause}"
 
 
 def _broken_attempt(error: BaseException) -> ConnectionClosed:

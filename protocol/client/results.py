@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..aio.cancellation import is_being_cancelled
+from ..aio.log_thinning import shown_name
 from ..errors import HubException
-from .handlers import NO_RESULT, HandlerCall, shown
+from .handlers import NO_RESULT, HandlerCall
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ async def result_of(calls: Sequence[HandlerCall], target: str) -> Any:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 raise
-            logger.error("A handler of '%s' failed.", shown(target), exc_info=error)
+            logger.error("A handler of '%s' failed.", shown_name(target), exc_info=error)
             if counts:
                 failures.append(error_text(error))
         else:

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from ..aio.loop_check import require_loop
 from .downloads import Download
 
 Item = TypeVar("Item", covariant=True)
@@ -45,6 +46,7 @@ class HubStream(Generic[Item]):
         try:
             start, self._start = self._start, None
             if start is not None:
+                require_loop(self._loop, "The stream")
                 await start()
             item: Item = await self._download.next()
         except BaseException as error:

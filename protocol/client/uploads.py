@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from ..aio.cancellation import is_being_cancelled
 from ..aio.item_sender import send_items
-from .handlers import shown
+from ..aio.log_thinning import shown_name
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Uploads:
                     raise
                 return _CANCELLED
             logger.error(
-                "A stream that is sent to '%s' failed.", shown(self._target), exc_info=failure
+                "A stream that is sent to '%s' failed.", shown_name(self._target), exc_info=failure
             )
             text = str(failure)[:_SHOWN_CHARACTERS]
             return f"Stream errored by client: '{type(failure).__name__}: {text}'"

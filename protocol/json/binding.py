@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from ..errors import DECODING_FAILURES, RemoteProtocolError
-from ..values.binding import Binder, Converter
+from ..values.binding import Binder
+from ..values.converters import Converter
 from ..values.naming import camel_case, wire_names
 from ..values.number_types import Single
 from . import scalars
@@ -22,6 +23,16 @@ from .keys import key_reader
 from .scanner import split_array
 
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
+_NOT_WHOLE: Final = re.compile(rb"[.eE]")
+_KINDS: Final = {
+    b"{": "dict",
+    b"[": "list",
+    b'"': "str",
+    b"t": "bool",
+    b"f": "bool",
+    b"n": "None",
+    b"": "nothing",
+}
 _split_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_string: Final = msgspec.json.Decoder(str).decode
 _read_plain: Final = msgspec.json.Decoder().decode
@@ -61,6 +72,12 @@ def _read_raw(raw: Raw) -> Raw:
     return raw.copy()  # the Raw may be kept, and would keep the whole frame in memory
 
 
+def _kind_of(raw: Raw) -> str:
+    data = memoryview(raw)
+    kind = _KINDS.get(data[:1].tobytes())
+    return kind or ("float" if _NOT_WHOLE.search(data) else "int")
+
+
 def _from_string(read: Callable[[str], Any]) -> Converter:
     return lambda raw: read(_read_string(raw))
 
@@ -89,6 +106,7 @@ class JsonBinder(Binder):
     split_array = staticmethod(split_array)
     split_object = staticmethod(_split_object)
     read_any = staticmethod(_read_any)
+    kind_of = staticmethod(_kind_of)
 
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
         """See Binder."""

@@ -138,7 +138,10 @@ class _MessageReader:
             end = scan_token(self._record, start)
             token = self._record[start:end]
             if not token.startswith(b'"'):
-                raise RemoteProtocolError(f"Expected header '{key}' to be of type String.")
+                raise RemoteProtocolError(
+                    f"Expected header '{key}' to be of type String.",
+                    summary="Expected headers to be of type String.",
+                )
             headers[key] = read_text(token)
             return end
 

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Raw
 
 from ..errors import ArgumentBindingError, RemoteProtocolError
-from ..values.binding import Binder, Converter
+from ..values.binding import Binder
+from ..values.converters import Converter, Part, instance, read_parts
 from ..values.naming import enum_names, members_of, pascal_case, wire_names
 from ..values.number_types import Single
 from .reader import NO_ARGUMENTS
@@ -34,6 +35,23 @@ from .writing import is_array_like
 
 Value = TypeVar("Value")
 
+_KINDS: Final = (  # with the last code of each range, in ascending order
+    (0x7F, "int"),
+    (0x8F, "dict"),
+    (0x9F, "list"),
+    (0xBF, "str"),
+    (0xC1, "None"),
+    (0xC3, "bool"),
+    (0xC6, "bytes"),
+    (0xC9, "extension"),
+    (0xCB, "float"),
+    (0xD3, "int"),
+    (0xD8, "extension"),
+    (0xDB, "str"),
+    (0xDD, "list"),
+    (0xDF, "dict"),
+    (0xFF, "int"),
+)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _split_array: Final = msgspec.msgpack.Decoder(list[Raw]).decode
 _split_named: Final = msgspec.msgpack.Decoder(dict[str, Raw]).decode
@@ -112,6 +130,12 @@ def _read_raw(raw: Raw) -> Raw:
     return raw.copy()  # the Raw may be kept, and would keep the whole frame in memory
 
 
+def _kind_of(raw: Raw) -> str:
+    """See Binder."""
+    data = memoryview(raw)
+    return next(kind for last, kind in _KINDS if data[0] <= last) if data else "nothing"
+
+
 def _require_shallow(raw: Raw) -> None:
     """Raises ValueError for a value that nests deeper than .NET reads (M-18)."""
     if memoryview(raw).nbytes > MAXIMUM_DEPTH and is_deeper(bytes(raw)):
@@ -171,6 +195,7 @@ class MessagePackBinder(Binder):
     split_array = staticmethod(_split_array)
     split_object = staticmethod(_split_object)
     read_any = staticmethod(_read_any)
+    kind_of = staticmethod(_kind_of)
 
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
         """See Binder."""
@@ -210,16 +235,15 @@ class MessagePackBinder(Binder):
         """Also reads an ``array_like`` Struct, from an array in the order of its members (M-11)."""
         if not is_array_like(kind):
             return super().members(kind)
-        converters: list[tuple[str, Converter]] = []
+        names = [(member.attribute, member.attribute) for member in members_of(kind)]
+        parts: list[Part] = []
 
         def convert(raw: Raw) -> Any:
-            if not converters:  # compiled at first use, because a type may contain itself
-                converters.extend(
-                    (member.attribute, self.converter(member.annotation))
-                    for member in members_of(kind)
-                )
-            pairs = zip(converters, _split_array(raw), strict=False)
-            return kind(**{name: read(value) for (name, read), value in pairs})
+            if not parts:  # compiled at first use, because a type may contain itself
+                parts.extend(self._part(member.annotation) for member in members_of(kind))
+            values = read_parts(parts, _split_array(raw), _kind_of)
+            attributes = [attribute for attribute, _ in names]
+            return instance(kind, dict(zip(attributes, values, strict=False)), names)
 
         return convert
 
@@ -241,7 +265,8 @@ class MessagePackBinder(Binder):
         try:
             scan_header(bytes(arguments), 0, ARRAY)
         except RemoteProtocolError as error:
-            raise ArgumentBindingError(NO_ARGUMENTS) from error
+            summary = "the arguments are not an array"
+            raise ArgumentBindingError(NO_ARGUMENTS, summary=summary) from error
 
 
 def _can_nest(annotation: Any) -> bool:

@@ -61,7 +61,7 @@ class LengthPrefixFramer:
                 length, start = prefix
             end = start + length
             if end - position > limit:
-                raise too_large(limit)
+                raise too_large(limit, end - position)
             if end > size:
                 self._keep(data[position:], end - position)
                 return
@@ -86,7 +86,7 @@ class LengthPrefixFramer:
 
     def _keep(self, rest: bytes, expected_size: int) -> None:
         if len(rest) > self._limit:  # possible only while the length is unknown
-            raise too_large(self._limit)
+            raise too_large(self._limit, None)
         self._partial += rest
         self._expected_size = expected_size
 

@@ -20,6 +20,7 @@ async def check_call(
     """
     name = method.name
     if method.authorize and not await _is_authorized(method, connection):
+        connection.log.refused_call(name, "the user is not authorized")
         raise RefusedCall(f"Failed to invoke '{name}' because user is unauthorized")  # S-9
     require_kind(method, is_streamed=is_streamed)
     expected = len(method.signature.uploads)

@@ -6,22 +6,27 @@ Used by hub methods and by code outside of hubs. ``lifetime`` does the sending.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from ..errors import HubException, LocalProtocolError
 from ..option_checks import names_of, require_name, require_target
 from .lifetime import HubLifetimeManager
 
 Result = TypeVar("Result")
+Check: TypeAlias = Callable[[], None]
+"""Raises an exception if the caller must not make the call that follows."""
 
 
 class ClientProxy:
-    """A selected set of clients."""
+    """A selected set of clients. ``check`` is called before each send."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_check", "_send")
 
-    def __init__(self, send: Callable[[str, Sequence[Any]], Awaitable[None]]) -> None:
+    def __init__(
+        self, send: Callable[[str, Sequence[Any]], Awaitable[None]], check: Check | None = None
+    ) -> None:
         self._send = send
+        self._check = check
 
     async def send(self, target: str, *arguments: Any) -> None:
         """Calls the handlers of ``target`` on each of the clients, without an answer.
@@ -35,6 +40,8 @@ class ClientProxy:
         a client gets no message; the others do.
         """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
+        if self._check is not None:
+            self._check()
         await self._send(target, arguments)
 
 
@@ -47,9 +54,10 @@ class SingleClientProxy(ClientProxy):
         self,
         lifetime: HubLifetimeManager,
         connection_id: str,
-        before_wait: Callable[[], None] | None = None,
+        before_wait: Check | None = None,
+        check: Check | None = None,
     ) -> None:
-        super().__init__(partial(lifetime.send_connections, (connection_id,)))
+        super().__init__(partial(lifetime.send_connections, (connection_id,)), check)
         self._lifetime = lifetime
         self._connection_id = connection_id
         self._before_wait = before_wait
@@ -88,6 +96,8 @@ class SingleClientProxy(ClientProxy):
         when an argument cannot be written.
         """  # CR-5, CR-6, CR-9, P-4
         require_target(target, 'invoke("Ask", value)')
+        if self._check is not None:
+            self._check()
         if self._before_wait is not None:
             self._before_wait()
         limit = asyncio.timeout(timeout)
@@ -111,39 +121,45 @@ class HubClients:
 
     __slots__ = ("_lifetime",)
 
+    _check: Check | None = None  # of an instance only in ``ContextClients``
+
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime
 
     @property
     def all(self) -> ClientProxy:
         """Every connection."""
-        return ClientProxy(self._lifetime.send_all)
+        return ClientProxy(self._lifetime.send_all, self._check)
 
     def all_except(self, connection_ids: Collection[str]) -> ClientProxy:
         """Every connection except these."""
         excluded = names_of(connection_ids, "connection ids")
-        return ClientProxy(partial(self._lifetime.send_all, excluded=frozenset(excluded)))
+        return ClientProxy(
+            partial(self._lifetime.send_all, excluded=frozenset(excluded)), self._check
+        )
 
     def client(self, connection_id: str) -> SingleClientProxy:
         """One connection. Sending does nothing if it has ended."""
         require_name(connection_id, "A connection id")
-        return SingleClientProxy(self._lifetime, connection_id)
+        return SingleClientProxy(self._lifetime, connection_id, check=self._check)
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
         """These connections, once each."""
         listed = names_of(connection_ids, "connection ids")
-        return ClientProxy(partial(self._lifetime.send_connections, listed))
+        return ClientProxy(partial(self._lifetime.send_connections, listed), self._check)
 
     def group(self, name: str) -> ClientProxy:
         """The members of one group; names are case-sensitive and may be empty."""  # G-3
         require_name(name, "A group name")
-        return ClientProxy(partial(self._lifetime.send_groups, (name,)))
+        return ClientProxy(partial(self._lifetime.send_groups, (name,)), self._check)
 
     def group_except(self, name: str, connection_ids: Collection[str]) -> ClientProxy:
         """The members of one group except these connections."""
         require_name(name, "A group name")
         excluded = frozenset(names_of(connection_ids, "connection ids"))
-        return ClientProxy(partial(self._lifetime.send_groups, (name,), excluded=excluded))
+        return ClientProxy(
+            partial(self._lifetime.send_groups, (name,), excluded=excluded), self._check
+        )
 
     def groups(self, names: Iterable[str]) -> ClientProxy:
         """The members of each group. A member of two of them gets two messages.
@@ -153,7 +169,7 @@ class HubClients:
         listed = names_of(names, "group names")
         if not all(listed):
             raise LocalProtocolError("Cannot send to an empty group name.")
-        return ClientProxy(partial(self._lifetime.send_groups, listed))
+        return ClientProxy(partial(self._lifetime.send_groups, listed), self._check)
 
     def user(self, user_id: str) -> ClientProxy:
         """All connections of one user."""
@@ -162,7 +178,7 @@ class HubClients:
     def users(self, user_ids: Iterable[str]) -> ClientProxy:
         """All connections of these users."""
         listed = names_of(user_ids, "user ids")
-        return ClientProxy(partial(self._lifetime.send_users, listed))
+        return ClientProxy(partial(self._lifetime.send_users, listed), self._check)
 
 
 class HubCallerClients(HubClients):
@@ -226,11 +242,28 @@ class CallScope:
         """
 
 
-class GroupManager:
-    """Changes group memberships. They end with the connection."""  # G-3
+class ContextClients(HubClients):
+    """Selects among all clients, for code outside of hub methods.
 
-    def __init__(self, lifetime: HubLifetimeManager) -> None:
+    ``check`` is called before each send.
+    """
+
+    __slots__ = ("_check",)
+
+    def __init__(self, lifetime: HubLifetimeManager, check: Check | None) -> None:
+        super().__init__(lifetime)
+        self._check = check
+
+
+class GroupManager:
+    """Changes group memberships. They end with the connection.
+
+    ``check`` is called before each change.
+    """  # G-3
+
+    def __init__(self, lifetime: HubLifetimeManager, check: Check | None = None) -> None:
         self._lifetime = lifetime
+        self._check = check
 
     async def add(self, connection_id: str, group: str) -> None:
         """Adds a connection to a group; an unknown connection is ignored.
@@ -240,21 +273,30 @@ class GroupManager:
         """
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")
+        if self._check is not None:
+            self._check()
         await self._lifetime.add_to_group(connection_id, group)
 
     async def remove(self, connection_id: str, group: str) -> None:
         """Removes a connection from a group, if it is in it. Raises TypeError, as ``add`` does."""
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")
+        if self._check is not None:
+            self._check()
         await self._lifetime.remove_from_group(connection_id, group)
 
 
 class HubContext:
-    """Sends to the clients of a hub class from outside of hub methods."""
+    """Sends to the clients of a hub class from outside of hub methods.
 
-    def __init__(self, lifetime: HubLifetimeManager) -> None:
-        self.clients = HubClients(lifetime)
-        self.groups = GroupManager(lifetime)
+    All sends and changes of groups are made in the event loop of the server. In another one, also
+    in that of another thread, they raise RuntimeError.
+    """
+
+    def __init__(self, lifetime: HubLifetimeManager, check: Check | None = None) -> None:
+        """``check`` is called before each send and each change of a group."""
+        self.clients = ContextClients(lifetime, check)
+        self.groups = GroupManager(lifetime, check)
         self._lifetime = lifetime
 
     @property

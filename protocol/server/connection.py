@@ -23,7 +23,7 @@ from ..messages import Close, Ping, ReceivedMessage, Role
 from ..peer import HubPeer
 from ..peer_state import PeerState
 from .clients import CallScope
-from .connection_context import Ending, HubConnectionContext
+from .connection_context import ClientTimeoutError, Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
 from .hub import Hub, HubMethodTable
 from .hub_events import HubEvents
@@ -34,16 +34,6 @@ from .options import HubOptions
 logger = logging.getLogger(__name__)
 
 _CLOSED_WITH_ERROR: Final = "Connection closed with an error."
-
-
-class ClientTimeoutError(RemoteProtocolError):
-    """The client was silent for longer than the client timeout interval (K-3)."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
-            "OperationCanceledException",
-        )
 
 
 class ServerConnection:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..aio.transport import Transport, TransportLimits
-from ..errors import SignalRError
+from ..errors import RemoteProtocolError, SignalRError
 from ..hub_protocol import HubProtocol, SerializedHubMessage
 from ..messages import Close, Completion, HubMessage
 from .context import HttpRequestData, HubCallerContext, Principal
 from .options import HubOptions, SlowClientPolicy
+from .refusal_log import RefusalLog
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,14 @@ class HubConnectionContext(HubCallerContext):
         transport: Transport,
         options: HubOptions,
         limits: TransportLimits | None = None,
+        log: RefusalLog | None = None,
     ) -> None:
         super().__init__(connection_id, http_request, user)
         self.ending: Ending | None = None
         self.on_end: Callable[[], None] = lambda: None
         """Called once, when ``ending`` has been set."""
         self.options = options
+        self.log = RefusalLog("Hub") if log is None else log
         self.results: dict[str, asyncio.Future[Completion | None]] = {}
         """The answers that this client owes, by invocation id; None for an end without answer."""
         self._transport = transport
@@ -199,3 +202,13 @@ class SlowClientError(SignalRError):
     """The error that OnDisconnected gets for a client that did not read."""
 
     exception_name = "OperationCanceledException"
+
+
+class ClientTimeoutError(RemoteProtocolError):
+    """The client was silent for longer than the client timeout interval (K-3)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
+            "OperationCanceledException",
+        )

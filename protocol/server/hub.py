@@ -17,7 +17,7 @@ from ..values.naming import pascal_case
 from .clients import CallScope, GroupManager, HubCallerClients
 from .context import HubCallerContext
 from .filters import HubFilter, filter_method
-from .method_signature import MethodSignature, read_signature
+from .method_signature import MethodSignature, read_signature, services_advice
 from .options import Services
 
 Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
@@ -245,7 +245,9 @@ class HubMethodTable:
         where, signature = f"{self._hub_name}.{method.name}", method.signature
         return BoundHubMethod(
             method,
-            arguments_reader(hub_protocol, signature.parameters, signature.required, where),
+            arguments_reader(
+                hub_protocol, signature.parameters, signature.required, where, services_advice
+            ),
             value_readers(hub_protocol, signature.uploads, where),
         )
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import LocalProtocolError
+from ..errors import HubException, LocalProtocolError
 from .clients import CallScope, HubCallerClients
 from .connection_context import HubConnectionContext
 from .filters import filter_event
@@ -90,7 +90,7 @@ class HubEvents:
         try:
             await self._lifetime.on_connected(self._connection)
         except (Exception, asyncio.CancelledError) as error:
-            _log_failure(self._lifetime, "on_connected", error)
+            self._log_failure(self._lifetime, "on_connected", error)
             return error
         return None
 
@@ -137,10 +137,12 @@ class HubEvents:
         self._running = None
         error = asyncio.CancelledError() if event.cancelled() else event.exception()
         if error is not None:
-            _log_failure(owner, name, error)
+            self._log_failure(owner, name, error)
         return error
 
-
-def _log_failure(owner: object, name: str, error: BaseException) -> None:
-    kind = owner if isinstance(owner, type) else type(owner)
-    logger.error("%s.%s failed.", kind.__name__, name, exc_info=error)
+    def _log_failure(self, owner: object, name: str, error: BaseException) -> None:
+        kind = owner if isinstance(owner, type) else type(owner)
+        if isinstance(error, HubException):  # deliberate: its text is for the client
+            self._connection.log.refused_connection(f"{kind.__name__}.{name}", error)
+        else:
+            logger.error("%s.%s failed.", kind.__name__, name, exc_info=error)

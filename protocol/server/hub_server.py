@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from ..aio.loop_check import require_loop
 from ..aio.transport import ServerTransport
 from ..messages import Close
 from ..option_checks import described
 from .clients import CallScope, GroupManager, HubContext
 from .connection import ServerConnection
-from .connection_context import Ending, HubConnectionContext
+from .connection_context import ClientTimeoutError, Ending, HubConnectionContext
 from .context import HttpRequestData, Principal
 from .hub import Hub, HubMethodTable, require_hub_class
 from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
 from .options import HubOptions
+from .refusal_log import RefusalLog
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class HubServer:
         self.hub_class = hub_class
         self.options = options or HubOptions()
         self.lifetime = DefaultHubLifetimeManager() if lifetime is None else lifetime
-        self.context = HubContext(self.lifetime)
+        self.context = HubContext(self.lifetime, self._require_loop)
         self._hub_factory = hub_class if hub_factory is None else _checked(hub_factory)
         self._methods = HubMethodTable(hub_class, self.options.services, self.options.filters)
         self._protocols = {
@@ -61,8 +63,10 @@ class HubServer:
         for protocol in self._protocols.values():
             self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
         self._groups = GroupManager(self.lifetime)
+        self._log = RefusalLog(hub_class.__name__)
         self._connections: set[ServerConnection] = set()
         self._guard: asyncio.Task[None] | None = None  # cancelled when asyncio.run cancels tasks
+        self._loop: asyncio.AbstractEventLoop | None = None  # from ``start`` on
         self._is_started = False
         self._is_closing = False
 
@@ -72,8 +76,13 @@ class HubServer:
         Does nothing if the server is started or closed already.
         """
         if not self._is_started and not self._is_closing:
+            self._loop = asyncio.get_running_loop()
             await self.lifetime.start()
             self._is_started = True
+
+    def _require_loop(self) -> None:
+        if self._loop is not None:
+            require_loop(self._loop, f"The HubContext of {self.hub_class.__name__}")
 
     def open(
         self,
@@ -89,7 +98,7 @@ class HubServer:
         if not self._is_started and not self._is_closing:
             raise RuntimeError("The server is not started: await start() first.")
         context = HubConnectionContext(
-            connection_id, http_request, user, transport, self.options, transport.limits
+            connection_id, http_request, user, transport, self.options, transport.limits, self._log
         )
         connection = ServerConnection(
             context,
@@ -105,6 +114,7 @@ class HubServer:
         if self._guard is None and not self._is_closing:
             self._guard = asyncio.create_task(_wait_for_cancellation())
             self._guard.add_done_callback(self._abandon)
+        connection.closed.add_done_callback(partial(self._log_end, context))
         connection.ended.add_done_callback(partial(self._forget, connection))
         if self._is_closing:
             connection.end(_shutdown())
@@ -118,6 +128,11 @@ class HubServer:
         hub.groups = self._groups
         hub.__call_scope__ = scope
         return hub
+
+    def _log_end(self, context: HubConnectionContext, _closed: asyncio.Future[None]) -> None:
+        error = None if context.ending is None else context.ending.error
+        is_usual = isinstance(error, ClientTimeoutError)  # a network was lost
+        self._log.ended_connection(error, logging.INFO if is_usual else logging.WARNING)
 
     def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:
         self._connections.discard(connection)

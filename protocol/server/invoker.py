@@ -84,7 +84,7 @@ class HubInvoker:
         self._answers = ErrorAnswers(connection, options.enable_detailed_errors)
         self._cancellable = CancellableCalls()
         self._uploads = Uploads(
-            options.stream_buffer_capacity, options.enable_detailed_errors, hold
+            options.stream_buffer_capacity, options.enable_detailed_errors, hold, connection.log
         )
         self._streams = StreamingCalls(
             connection,
@@ -160,6 +160,8 @@ class HubInvoker:
         try:
             arguments = bound.read_arguments(message.arguments)
         except ArgumentBindingError as error:
+            name = bound.method.name
+            self._connection.log.misfit(name, bound.method.signature.parameters, error)
             self._answers.refuse(message.invocation_id, bound.method.name, error)
             return None
         return bound.method, arguments, message.invocation_id
@@ -180,9 +182,11 @@ class HubInvoker:
             self._refuse_unknown(failure.target, failure.invocation_id)
         else:
             name = bound.method.name
+            self._connection.log.refused_call(name, "its arguments cannot be read")
             self._answers.refuse_unreadable(failure.invocation_id, name, failure.error)
 
     def _refuse_unknown(self, target: str, invocation_id: str) -> None:
+        self._connection.log.unknown_method(target, self._methods)
         self._answers.refuse(invocation_id, target, HubException("Method does not exist."))  # S-4
 
     async def run(self, call: Call, slot: CallSlot) -> None:

@@ -21,6 +21,7 @@ from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from ..aio.signatures import annotation_of, return_annotation_of
+from ..values.naming import has_members
 from .options import Services
 
 _UPLOADS: Final = (AsyncIterator, AsyncIterable)
@@ -67,8 +68,9 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
     for position, parameter in enumerate(parameters):
         annotation = annotation_of(function, parameter, where)
         default = parameter.default
-        if isinstance(annotation, type) and annotation in services:
-            inserted[position] = services[annotation]
+        kind = _service_type(annotation)
+        if kind is not None and kind in services:
+            inserted[position] = services[kind]
         elif _is_upload(annotation):
             if default is not parameter.empty or _origin(annotation) not in _UPLOADS:
                 raise TypeError(
@@ -89,6 +91,24 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
         uploads,
         _is_streaming(where, function),
     )
+
+
+def services_advice(annotation: Any) -> str:
+    """The end of an error text for a type that cannot be read, if it may be that of a service."""
+    kind = _service_type(annotation)
+    if kind is None or has_members(kind):
+        return ""
+    return f"; if no client sends it, list {kind.__name__} in HubOptions.services"
+
+
+def _service_type(annotation: Any) -> type[Any] | None:
+    """The class that an annotation stands for: ``Clock`` of ``Clock | None``, as in .NET (S-2)."""
+    if get_origin(annotation) is Annotated:
+        return _service_type(get_args(annotation)[0])
+    if get_origin(annotation) in _UNIONS:
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return _service_type(kinds[0]) if len(kinds) == 1 else None
+    return annotation if isinstance(annotation, type) else None
 
 
 def _positional_parameters(where: str, function: Callable[..., Any]) -> list[inspect.Parameter]:

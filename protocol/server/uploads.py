@@ -13,6 +13,7 @@ from ..aio.item_stream import ItemStream
 from ..errors import ArgumentBindingError, ConnectionClosed, HubException
 from ..hub_protocol import ValueReader
 from ..messages import Completion, StreamBindingFailure, StreamItem
+from .refusal_log import RefusalLog
 
 Hold: TypeAlias = Callable[[Future[None]], None]
 """Stops the handling of messages until the future is done."""
@@ -34,12 +35,13 @@ class Uploads:
     future that is done when there is room.
     """
 
-    __slots__ = ("_capacity", "_detailed_errors", "_hold", "_open")
+    __slots__ = ("_capacity", "_detailed_errors", "_hold", "_log", "_open")
 
-    def __init__(self, capacity: int, detailed_errors: bool, hold: Hold) -> None:
+    def __init__(self, capacity: int, detailed_errors: bool, hold: Hold, log: RefusalLog) -> None:
         self._capacity = capacity
         self._detailed_errors = detailed_errors
         self._hold = hold
+        self._log = log
         self._open: dict[str, tuple[ItemStream[Any], ValueReader]] = {}
 
     def open(
@@ -72,6 +74,7 @@ class Uploads:
         try:
             item = read(message.item)
         except ArgumentBindingError as error:
+            self._log.misfit_item(error)
             self._fail_binding(message.invocation_id, f"{error.exception_name}: {error}")
             return
         stream.feed(item)

@@ -89,6 +89,12 @@ class LoopClock:
         self._now = end
         await self.settle()
 
+    async def block(self, seconds: float) -> None:
+        """Moves the time by ``seconds`` at once, as a function that blocks the event loop does."""
+        await self.settle()
+        self._now += seconds
+        await self.settle()
+
     def timers(self) -> list[asyncio.TimerHandle]:
         """Returns the timers that are set and not yet due."""
         self._timers = [

@@ -1,10 +1,10 @@
 """Reads payloads into the types a handler or method declares, as strictly as .NET does.
 
-A reader is compiled once per annotation. This module decides how containers, classes and
-alternatives are read, the same for every wire format. How single values and names look on the wire
-is left to ``json.binding`` and ``messagepack.binding``. msgspec decodes in one step
-the types that it reads exactly as .NET does. For other types, and for a payload that msgspec
-refuses, converters read the undecoded values one by one.
+A reader is compiled once per annotation. This module decides how a type is read, the same for every
+wire format. How single values and names look on the wire is left to ``json.binding`` and
+``messagepack.binding``. msgspec decodes in one step the types that it reads exactly as .NET does.
+For other types, and for a payload that msgspec refuses, the converters of ``converters`` read the
+undecoded values one by one, and note which of them does not fit.
 """
 
 import types
@@ -13,18 +13,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache, lru_cache
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, Union, get_args, get_origin
 
 from msgspec import Meta, Raw
 
 from ..errors import DECODING_FAILURES, ArgumentBindingError
 from ..hub_protocol import ArgumentsReader, ValueReader
+from .converters import (
+    Converter,
+    Entry,
+    Find,
+    KindOf,
+    Part,
+    alternatives,
+    constrained,
+    finder,
+    fixed_tuple,
+    instance,
+    literal,
+    mapping,
+    require_fields,
+    sequence,
+    structure,
+)
+from .misfit import misfit
 from .naming import annotations_of, has_members
-from .number_types import constrain
 from .other_types import full_name, reading_advice
-
-Converter: TypeAlias = Callable[[Raw], Any]
-"""Payload → value. May raise any exception, because users' own types do."""
 
 FAILURES: Final = (*DECODING_FAILURES, OverflowError)
 """The exceptions that msgspec and the converters raise for a value that does not fit."""
@@ -81,6 +95,13 @@ class Binder(ABC):
         """
 
     @abstractmethod
+    def kind_of(self, raw: Raw, /) -> str:
+        """The kind of a value: dict, list, str, int, float, bool, None, bytes or extension.
+
+        Of an empty payload it is nothing.
+        """
+
+    @abstractmethod
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
         """A reader of maps whose keys are declared as ``key``; the reader may raise any exception.
 
@@ -119,10 +140,10 @@ class Binder(ABC):
 
         Raises TypeError for an annotation that no payload can be read into.
         """
-        converters = [_checked_converter(self, annotation) for annotation in annotations]
+        parts = [Part(each, _checked_converter(self, each)) for each in annotations]
         direct = self._direct(tuple[tuple(annotations)], annotations)  # type: ignore[misc]
         counts_first = self.counts_first
-        maximum = len(converters)
+        maximum = len(parts)
         minimum = maximum if required is None else required
 
         def read(arguments: Raw) -> Sequence[Any]:
@@ -132,18 +153,21 @@ class Binder(ABC):
                     return values
                 except FAILURES:
                     pass  # the code below may accept them, or raises the exact error
+            given: Sequence[Raw] = ()
+            values = []
             try:
                 given = self.split_array(arguments)
                 if counts_first and not minimum <= len(given) <= maximum:
-                    raise _wrong_number(given, converters)
-                values = [convert(raw) for convert, raw in zip(converters, given, strict=False)]
+                    raise _wrong_number(len(given), minimum, maximum)
+                for part, raw in zip(parts, given, strict=False):
+                    values.append(part.read(raw))
             except ArgumentBindingError:
                 raise
             except Exception as error:
                 self.require_array(arguments)
-                raise ArgumentBindingError(BINDING_FAILED) from error
+                raise _unbound(error, self.kind_of, parts, given, len(values)) from error
             if not minimum <= len(given) <= maximum:
-                raise _wrong_number(given, converters)
+                raise _wrong_number(len(given), minimum, maximum)
             return values
 
         return read
@@ -167,8 +191,9 @@ class Binder(ABC):
             try:
                 return convert(value)
             except Exception as error:
+                reason = str(misfit(error, annotation, self.kind_of(value)))
                 raise ArgumentBindingError(
-                    f"The value does not fit {annotation!r}: {error}"
+                    f"The value does not fit {annotation!r}: {reason}", summary=reason
                 ) from error
 
         return read
@@ -212,11 +237,11 @@ class Binder(ABC):
             return leaf
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
-            return _constrained(self.converter(arguments[0]), annotation, arguments[0])
+            return constrained(self.converter(arguments[0]), annotation, arguments[0])
         if origin in (Union, types.UnionType):
-            return _alternatives([self.converter(argument) for argument in arguments])
+            return alternatives([self.converter(argument) for argument in arguments])
         if origin is Literal:
-            return _literal(self.read_any, arguments)
+            return literal(self.read_any, arguments)
         if isinstance(annotation, typing.NewType):
             return self.converter(annotation.__supertype__)
         if typing.is_typeddict(annotation):
@@ -231,95 +256,57 @@ class Binder(ABC):
     def _container(self, annotation: Any, kind: Any, arguments: tuple[Any, ...]) -> Converter:
         if kind in (dict, Mapping, typing.Mapping):
             key, value = arguments or (Any, Any)
-            return _mapping(self.entries_reader(key), self.converter(value))
+            return mapping(self.entries_reader(key), self._part(value), self.kind_of)
         split = self.split_array
         if kind is tuple and annotation not in _BARE_TUPLES and arguments[-1:] != (Ellipsis,):
-            return _fixed_tuple(split, [self.converter(argument) for argument in arguments])
+            return fixed_tuple(split, [self._part(each) for each in arguments], self.kind_of)
         builder = _COLLECTIONS.get(kind)
         if builder is None:
             raise TypeError(
                 f"{full_name(annotation)} is not a type that a hub message can be read into"
                 f"{reading_advice(annotation)}"
             )
-        item = self.converter(arguments[0] if arguments else Any)
-        return lambda raw: builder(item(element) for element in split(raw))
+        item = self._part(arguments[0] if arguments else Any)
+        return sequence(split, builder, item, self.kind_of)
+
+    def _part(self, annotation: Any) -> Part:
+        return Part(annotation, self.converter(annotation))
 
     def _typed_dict(self, kind: Any) -> Converter:
         """Reads an object into a TypedDict, whose keys are the names on the wire unchanged."""
 
         @cache
-        def find_member() -> _Find:  # compiled at first use: a type may contain itself
-            annotations = annotations_of(kind)
-            return _finder(
-                {key: (key, self.converter(each)) for key, each in annotations.items()},
-                self.ignores_case,
-            )
+        def find_member() -> Find:  # compiled at first use: a type may contain itself
+            entries = (Entry(key, key, self._part(it)) for key, it in annotations_of(kind).items())
+            return finder(entries, ignores_case=self.ignores_case)
 
-        required = kind.__required_keys__
+        required = {key: key for key in sorted(kind.__required_keys__)}
 
-        def convert(raw: Raw) -> dict[str, Any]:
-            find = find_member()
-            result = {}
-            for name, value in self.split_object(raw).items():
-                if entry := find(name):
-                    result[entry[0]] = entry[1](value)
-            if missing := required - result.keys():
-                raise ValueError(f"missing {sorted(missing)}")
-            return result
+        def build(values: dict[str, Any]) -> dict[str, Any]:
+            require_fields(required, values)
+            return values
 
-        return convert
+        return structure(self.split_object, find_member, build, self.kind_of)
 
     def members(self, kind: type) -> Converter:
         """Reads an object into a Struct or dataclass; unknown members are skipped."""
+        names = self.member_names
 
         @cache
-        def find_member() -> _Find:  # compiled at first use: a class may contain itself
+        def find_member() -> Find:  # compiled at first use: a class may contain itself
             annotations = annotations_of(kind)
-            return _finder(
-                {
-                    name: (attribute, self.converter(annotations[attribute]))
-                    for attribute, name in self.member_names(kind)
-                },
-                self.ignores_case or getattr(kind, "__ignores_case__", False),
+            entries = (
+                Entry(attr, name, self._part(annotations[attr])) for attr, name in names(kind)
             )
+            ignores_case = self.ignores_case or getattr(kind, "__ignores_case__", False)
+            return finder(entries, ignores_case=ignores_case)
 
-        def convert(raw: Raw) -> Any:
-            find = find_member()
-            values = {}
-            for name, value in self.split_object(raw).items():
-                if entry := find(name):
-                    values[entry[0]] = entry[1](value)
-            return kind(**values)
-
-        return convert
-
-
-def _constrained(convert: Converter, annotation: Any, base: Any) -> Converter:
-    if base not in (str, int, float):
-        return convert
-    return lambda raw: constrain(convert(raw), annotation)
-
-
-def _literal(read_any: Converter, values: tuple[Any, ...]) -> Converter:
-    def convert(raw: Raw) -> Any:
-        value = read_any(raw)
-        for literal in values:
-            if type(literal) is type(value) and literal == value:
-                return literal
-        raise ValueError("none of the allowed values")
-
-    return convert
-
-
-_Entry: TypeAlias = tuple[str, Converter]  # the name in Python, and the converter of the value
-_Find: TypeAlias = Callable[[str], _Entry | None]
-
-
-def _finder(by_name: dict[str, _Entry], ignores_case: bool) -> _Find:
-    if not ignores_case:
-        return by_name.get
-    by_lower_name = {name.lower(): entry for name, entry in by_name.items()}
-    return lambda name: by_lower_name.get(name.lower())
+        return structure(
+            self.split_object,
+            find_member,
+            lambda values: instance(kind, values, names(kind)),
+            self.kind_of,
+        )
 
 
 def _checked_converter(binder: Binder, annotation: Any) -> Converter:
@@ -352,33 +339,19 @@ def _require_readable_members(binder: Binder, annotation: Any, checked: set[type
         raise TypeError(f"{where}: {error}") from error
 
 
-def _wrong_number(given: Sequence[Raw], expected: Sequence[Converter]) -> ArgumentBindingError:
+def _unbound(
+    error: Exception, kind_of: KindOf, parts: Sequence[Part], given: Sequence[Raw], index: int
+) -> ArgumentBindingError:
+    """The error for the argument at ``index``, which does not fit."""
+    if index >= len(given):
+        return ArgumentBindingError(BINDING_FAILED, summary="the arguments cannot be read")
+    reason = misfit(error, parts[index].annotation, kind_of(given[index]))
+    return ArgumentBindingError(BINDING_FAILED, index + 1, summary=str(reason))
+
+
+def _wrong_number(given: int, minimum: int, maximum: int) -> ArgumentBindingError:
+    expected = str(maximum) if minimum == maximum else f"{minimum} to {maximum}"
     return ArgumentBindingError(
-        f"Invocation provides {len(given)} argument(s) but target expects {len(expected)}."
-    )
-
-
-def _alternatives(converters: Sequence[Converter]) -> Converter:
-    def convert(raw: Raw) -> Any:
-        for alternative in converters:
-            try:
-                return alternative(raw)
-            except Exception:
-                continue
-        raise ValueError("fits none of the alternatives")
-
-    return convert
-
-
-def _mapping(
-    read_entries: Callable[[Raw], Iterable[tuple[Any, Raw]]], convert_value: Converter
-) -> Converter:
-    return lambda raw: {key: convert_value(value) for key, value in read_entries(raw)}
-
-
-def _fixed_tuple(
-    split_array: Callable[[Raw], Sequence[Raw]], converters: Sequence[Converter]
-) -> Converter:
-    return lambda raw: tuple(
-        convert(element) for convert, element in zip(converters, split_array(raw), strict=True)
+        f"Invocation provides {given} argument(s) but target expects {maximum}.",
+        summary=f"got {given} argument{'' if given == 1 else 's'}, expected {expected}",
     )

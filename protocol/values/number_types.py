@@ -6,6 +6,7 @@ each hub protocol.
 """
 
 import struct
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias, get_args
 
 import msgspec
@@ -26,6 +27,18 @@ Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 UInt32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 UInt64: TypeAlias = Annotated[int, Meta(ge=0), AtMost(2**64 - 1)]
+
+NAMES: Final[Mapping[Any, str]] = {
+    Byte: "Byte",
+    SByte: "SByte",
+    Int16: "Int16",
+    UInt16: "UInt16",
+    Int32: "Int32",
+    UInt32: "UInt32",
+    Int64: "Int64",
+    UInt64: "UInt64",
+}
+"""The names of the types, for error texts."""
 
 
 def constrain(value: Any, annotation: Any) -> Any:

@@ -30,7 +30,7 @@ def reading_advice(annotation: Any) -> str:
         return "; declare a dict"
     if issubclass(annotation, Iterable):
         return "; declare a list"
-    return f"; {_CLASSES}, or list it in HubOptions.services if no client sends it"
+    return f"; {_CLASSES}"
 
 
 def writing_advice(value: Any) -> str:

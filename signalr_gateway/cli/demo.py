@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,6 +74,7 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
 async def demo(arguments: argparse.Namespace) -> int:
     """Serve the chat hub and a gateway for it until a signal stops them; return the exit code."""
     orchestrator = Orchestrator()
+    _log_every_refusal()
     raise_limit()
     config = with_flags(GatewayConfig(orchestrator=orchestrator), arguments)
     with _pair(config.listen, https=arguments.https) as pair, stop_signals() as stopped:
@@ -101,6 +103,12 @@ async def demo(arguments: argparse.Namespace) -> int:
                 )
                 await stopped.wait()
     return 0
+
+
+def _log_every_refusal() -> None:
+    """Log why the hub refuses a call each time, and not once a minute: a user tries things out."""
+    if logging.getLogger().isEnabledFor(logging.WARNING):
+        logging.getLogger("protocol.server.refusal_log").setLevel(logging.DEBUG)
 
 
 @contextmanager

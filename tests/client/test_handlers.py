@@ -110,12 +110,12 @@ async def test_conversion(harness: ClientHarness) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "Invocation provides 0 argument(s) but target expects 2."),
-        ([1], "Invocation provides 1 argument(s) but target expects 2."),
-        ([1, "a", 2], "Invocation provides 3 argument(s) but target expects 2."),
-        (["a", 1], "Error binding arguments."),
-        ([1, 2], "Error binding arguments."),
-        ([1, None], "Error binding arguments."),
+        ([], "got 0 arguments, expected 2"),
+        ([1], "got 1 argument, expected 2"),
+        ([1, "a", 2], "got 3 arguments, expected 2"),
+        (["a", 1], "parameter 1 'number': expected int, got str"),
+        ([1, 2], "parameter 2 'text': expected str, got int"),
+        ([1, None], "parameter 2 'text': expected str, got None"),
     ],
 )
 async def test_calls_that_do_not_fit(
@@ -138,7 +138,7 @@ async def test_calls_that_do_not_fit(
         await harness.clock.settle()
     assert heard == []
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"An invocation of 'News' was not handled: {text}")
+    assert record.getMessage() == f"An invocation of 'News' was not handled: {text}"
     harness.server.send(event("News", 1, "a"))
     await harness.clock.settle()
     assert heard == [(1, "a"), (1, "a")]
@@ -218,6 +218,41 @@ async def test_default_values_and_calls_that_do_not_fit(
     assert record.getMessage().startswith("An invocation of 'News' was not handled")
 
 
+async def test_a_warning_once_a_minute(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C-14: a server that repeats a call that does not fit does not fill the log."""
+    connection = await harness.started(server_timeout=1000.0)
+    connection.on("News", lambda _: None)
+    connection.on("Other", lambda _: None)
+    caplog.set_level(logging.DEBUG, "protocol.client.handlers")
+    for pause in (0, 59.5, 1):
+        await harness.clock.advance(pause)
+        harness.server.send(event("News"), event("Other", 1, 2))
+        await harness.clock.settle()
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["WARNING", "WARNING", "DEBUG", "DEBUG", "WARNING", "WARNING"]
+
+
+async def test_a_name_in_another_case(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """G-1: names are case-sensitive, which the log says once for each name with a handler."""
+    connection = await harness.started()
+    connection.on("ReceiveMessage", lambda: None)
+    connection.on("Gone", lambda: None)
+    connection.off("Gone")
+    connection.on("a", lambda: None)
+    connection.on("A", lambda: None)
+    caplog.set_level(logging.INFO, "protocol.client.handlers")
+    for target in ("Other", "receivemessage", "RECEIVEMESSAGE", "GONE", "A", "a"):
+        harness.server.send(event(target))
+    await harness.clock.settle()
+    (record,) = caplog.records
+    text = "There is no handler for 'receivemessage', but one for 'ReceiveMessage': names are "
+    assert record.getMessage() == f"{text}case-sensitive."
+
+
 async def test_a_callable_without_a_signature(harness: ClientHarness) -> None:
     """It takes any number of arguments, as *args does."""
     connection = await harness.started()
@@ -283,8 +318,11 @@ async def test_parameters_that_cannot_be(harness: ClientHarness) -> None:
 
     for handler, text in (
         (both, r"either named parameters or \*args"),
-        (keyword, "Parameter 'text' of a handler is not positional"),
-        (unreadable, "Event"),
+        (keyword, "^The handler of 'News': parameter 'text' is not positional"),
+        (
+            unreadable,
+            "^The handler of 'News': parameter 'event': asyncio.locks.Event is not a type",
+        ),
     ):
         with pytest.raises(TypeError, match=text):
             connection.on("News", handler)

@@ -230,20 +230,21 @@ async def test_a_close_right_behind_the_response(harness: ClientHarness) -> None
 async def test_calls_without_a_connection(harness: ClientHarness, call: str) -> None:
     """C-20: NotConnectedError before start, while connecting, and after stop."""
     connection = harness.connection()
-    text = f"The '{call}' method cannot be called if the connection is not active."
+    text = f"The '{call}' method cannot be called if the connection is not active"
 
-    async def refused() -> None:
+    async def refused(reason: str) -> None:
         with pytest.raises(NotConnectedError) as caught:
             await getattr(connection, call)("X")
-        assert str(caught.value) == text
+        assert str(caught.value) == f"{text}: {reason}."
+        assert caught.value.__cause__ is None
 
-    await refused()
+    await refused("it was never started")
     harness.answers.append(be_silent)
     starting = asyncio.create_task(connection.start())
     await harness.clock.settle()
-    await refused()
+    await refused("it is being started")
     harness.server.send({})
     await starting
     await connection.stop()
-    await refused()
+    await refused("it was stopped")
     assert await harness.server.take() == [HANDSHAKE, PING, CLOSE]

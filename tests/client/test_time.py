@@ -80,6 +80,32 @@ async def test_server_timeout(harness: ClientHarness) -> None:
     assert harness.clock.leftovers() == []
 
 
+async def test_a_blocked_loop(harness: ClientHarness) -> None:
+    """K-2: what has arrived while the client's own loop was blocked is read before the timeout."""
+    connection = await harness.started()
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    await harness.clock.block(45)
+    harness.server.send(PING)
+    await harness.clock.advance(29)
+    assert is_connected(connection)
+    await harness.clock.advance(1)
+    assert [str(error) for error in closed] == [TIMED_OUT]
+
+
+async def test_a_blocked_loop_and_a_silent_server(harness: ClientHarness) -> None:
+    """K-2: the error says that the loop was blocked, since the timer of the ping at 15 s."""
+    connection = await harness.started()
+    closed: list[Exception | None] = []
+    connection.on_closed(closed.append)
+    await harness.clock.block(45)
+    await harness.clock.advance(0.9)
+    assert is_connected(connection)
+    await harness.clock.block(0.7)
+    text = f"{TIMED_OUT} The event loop was blocked for at least 30.0 s."
+    assert [str(error) for error in closed] == [text]
+
+
 async def test_a_server_timeout_allows_to_reconnect(harness: ClientHarness) -> None:
     """K-2: the client reconnects."""
     connection = await harness.started(lambda _: 0.0)

@@ -513,6 +513,22 @@ async def test_default_values(
     assert await client.ask(call(target, *arguments)) == [result(expected)]
 
 
+class OptionalHub(Hub):
+    @hub_method
+    def read(
+        self, first: Clock | None, number: int, last: Annotated[Clock | None, "an injected one"]
+    ) -> list[Any]:
+        return [isinstance(first, Clock), number, last is first]
+
+
+async def test_an_optional_service(serve: MakeServer) -> None:
+    """S-2: a parameter that may be None is a parameter of the service's type, as in .NET."""
+    client = await serve(OptionalHub, HubOptions(services={Clock: Clock})).connect()
+    assert await client.ask(call("Read", 5)) == [result([True, 5, False])]
+    with pytest.raises(TypeError, match=r"if no client sends it, list Clock in HubOptions\."):
+        serve(OptionalHub)
+
+
 @pytest.mark.parametrize(
     ("target", "arguments", "details"),
     [

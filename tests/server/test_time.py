@@ -51,6 +51,19 @@ def timed_out() -> dict[str, Any]:
     return {"type": 7, "error": TIMED_OUT, "allowReconnect": True}
 
 
+async def test_a_blocked_loop(serve: MakeServer) -> None:
+    """K-3: what has arrived while the server's own loop was blocked is read before the timeout."""
+    times = Times(serve)
+    talking, silent = await times.harness.connect(), await times.harness.connect()
+    for client in (talking, silent):
+        client.send(PING)
+    await times.clock.block(45)
+    talking.send(PING)
+    await times.clock.advance(1)
+    assert (await talking.take())[-1:] == [PING]
+    assert (await silent.take())[-1:] == [timed_out()]
+
+
 async def test_handshake_timeout(serve: MakeServer) -> None:
     """H-9: 15 s for the whole handshake, even if a part has arrived."""
     times = Times(serve)

@@ -28,6 +28,17 @@ async def test_time_passes_when_it_is_advanced() -> None:
         assert clock.leftovers() == []
 
 
+async def test_a_blocked_loop() -> None:
+    """All timers on the way fire late, at the end."""
+    seen: list[float] = []
+    with LoopClock() as clock:
+        loop, begin = asyncio.get_running_loop(), clock.time()
+        for delay in (1, 10):
+            loop.call_later(delay, lambda: seen.append(loop.time() - begin))
+        await clock.block(25)
+    assert seen == [25, 25]
+
+
 async def test_settle_waits_for_all_that_follows() -> None:
     rounds: list[int] = []
 

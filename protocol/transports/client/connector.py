@@ -13,6 +13,7 @@ from ...hub_protocol import HubProtocol
 from .cookies import HubCookieJar
 from .http_client import HttpClient, HttpRequestError, read
 from .long_polling import LongPollingClientTransport
+from .negotiate_errors import Place
 from .options import HttpConnectionOptions, is_field_value
 from .server_sent_events import ServerSentEventsClientTransport
 from .web_socket import WebSocketClientTransport
@@ -41,7 +42,7 @@ class HttpConnector:
         self._cookies: aiohttp.CookieJar | None = None
 
     async def __call__(self) -> Connected:
-        """Opens a connection. Raises NegotiationError, whose text has no URL and no token."""
+        """Opens a connection. Raises NegotiationError, whose text has no query and no token."""
         if self._cookies is None:
             self._cookies = HubCookieJar(self._options)
         http = HttpClient(self._options, self._cookies)
@@ -60,7 +61,7 @@ class HttpConnector:
                 http, HttpTransportType.WEB_SOCKETS, self._options.url, None
             )
         except HttpRequestError as error:
-            raise NegotiationError(str(error), error.status, summary=error.summary) from None
+            raise Place(self._options.url, is_configured=True).refused(error) from None
         return Connected(transport, None)
 
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
@@ -93,7 +94,7 @@ class HttpConnector:
     ) -> tuple[str, negotiate.NegotiateResponse]:
         """Follows redirects. Returns the last URL, and the offer of its server (N-18, N-19)."""
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
-            response = negotiate.read_response(await self._post_negotiate(http, url))
+            response = await self._post_negotiate(http, url)
             if isinstance(response.access_token, str):
                 if not is_field_value(response.access_token):
                     raise NegotiationError("The server gave a token with control characters.")
@@ -103,22 +104,25 @@ class HttpConnector:
             url = response.url
         raise NegotiationError("Negotiate redirection limit exceeded.")
 
-    async def _post_negotiate(self, http: HttpClient, url: str) -> bytes:
-        body = bytearray()
+    async def _post_negotiate(self, http: HttpClient, url: str) -> negotiate.NegotiateResponse:
+        is_configured = url == self._options.url
+        url = negotiate.negotiate_url(url)
+        place = Place(url, is_configured=is_configured)
+        body, media_type = bytearray(), ""
         try:
-            async with await http.request(
-                "POST", negotiate.negotiate_url(url), asks_for_token=True
-            ) as response:
+            async with await http.request("POST", url, asks_for_token=True) as response:
+                media_type = response.content_type
                 while part := await read(response):
                     body += part
                     if len(body) > _MAXIMUM_NEGOTIATE_BODY:
-                        raise NegotiationError("Invalid negotiation response received.")
+                        raise NegotiationError(negotiate.MALFORMED)
+            return negotiate.read_response(bytes(body))
         except HttpRequestError as error:
-            prefix = "" if error.status else "Negotiate failed: "
-            raise NegotiationError(
-                f"{prefix}{error}", error.status, summary=f"{prefix}{error.summary}"
-            ) from None
-        return bytes(body)
+            if error.status is None:
+                error = error.prefixed("Negotiate failed: ")
+            raise place.refused(error) from None
+        except NegotiationError as error:
+            raise place.unreadable(error, media_type) from error.__cause__
 
     async def _start(
         self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None

@@ -45,6 +45,10 @@ class HttpRequestError(SignalRError):
         super().__init__(message, summary=summary)
         self.status = status
 
+    def prefixed(self, prefix: str) -> "HttpRequestError":
+        """A copy whose texts begin with ``prefix``."""
+        return HttpRequestError(f"{prefix}{self}", self.status, summary=f"{prefix}{self.summary}")
+
 
 class HttpRequestTimeout(HttpRequestError):
     """There was no response in time."""

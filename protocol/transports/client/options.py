@@ -5,7 +5,7 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ...http_transport_type import HttpTransportType
 from ...option_checks import check_options
@@ -86,6 +86,14 @@ def _types(name: object, value: object) -> str:
     return f"{type(name).__name__} to {type(value).__name__}"
 
 
+def _fault(url: str, parts: SplitResult) -> str:
+    """What is wrong with a URL that is not an absolute URL of HTTP or WebSockets."""
+    if not parts.scheme or not url[len(parts.scheme) :].startswith("://"):
+        return "The URL of a hub has no scheme"  # localhost:8080/hub seems to have "localhost"
+    fault = f"the scheme '{parts.scheme}'" if parts.hostname else "no host"
+    return f"The URL of a hub has {fault}"
+
+
 def _require_url(url: str) -> None:
     if not url.isprintable():  # urlsplit would silently remove such characters
         raise ValueError("The URL of a hub holds control characters.")
@@ -97,8 +105,8 @@ def _require_url(url: str) -> None:
         raise ValueError("The URL of a hub has an invalid host.") from None
     if parts.scheme.lower() not in ("http", "https", "ws", "wss") or not parts.hostname:
         raise ValueError(
-            "The URL of a hub has to be absolute and to begin with http://, https://, ws:// or "
-            "wss://."
+            f"{_fault(url, parts)}; it has to be absolute and to begin with http://, https://, "
+            "ws:// or wss://."
         )
     if any(character.isspace() or character == "\\" for character in parts.netloc):
         raise ValueError("The URL of a hub has a host with blanks or backslashes.")

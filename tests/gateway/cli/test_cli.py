@@ -46,6 +46,26 @@ async def test_the_demo(number: signal.Signals) -> None:
     assert "ERROR" not in errors
 
 
+async def test_the_demo_says_why_the_hub_refuses_a_call() -> None:
+    """Each time, because a user tries things out. The answer has the text of the hub."""
+    refused = {
+        '[{"name":5}]': "parameter 1 'request': field 'name': expected str or None, got int",
+        "[]": "got 0 arguments, expected 1",
+        "[1]": "parameter 1 'request': expected Request, got int",
+    }
+    async with (
+        command("demo", "--port", "0", "--hub-port", "0") as demo,
+        aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session,
+    ):
+        url = (await demo.line(r"^curl -X POST (\S+)"))[1]
+        for body in refused:
+            async with session.post(url, data=body) as answer:
+                assert (await answer.json(content_type=None))["code"] == "hub-error"
+        _, errors = await demo.stop()
+    for reason in refused.values():
+        assert f"ChatHub.SendMessage: {reason}\n" in errors
+
+
 async def test_the_demo_stops_while_clients_are_connected() -> None:
     async with command("demo", "--port", "0", "--hub-port", "0") as demo:
         hub_url = (await demo.line(r"gateway hub  (\S+)"))[1]

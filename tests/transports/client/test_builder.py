@@ -19,11 +19,22 @@ from tests.transports.host import Host
 
 
 @pytest.mark.parametrize(
-    "url", ["", "/hub", "hub", "ftp://host/hub", "http:///hub", "localhost:80/hub", "http://"]
+    ("url", "fault"),
+    [
+        ("", "no scheme"),
+        ("/hub", "no scheme"),
+        ("//host/hub", "no scheme"),
+        ("hub", "no scheme"),
+        ("localhost:80/hub", "no scheme"),
+        ("ftp://host/hub", "the scheme 'ftp'"),
+        ("http:///hub", "no host"),
+        ("http://", "no host"),
+    ],
 )
-def test_urls_that_are_none(url: str) -> None:
+def test_urls_that_are_none(url: str, fault: str) -> None:
     """Absolute, http or ws; the error does not repeat the URL, which may hold a token."""
-    with pytest.raises(ValueError, match="The URL of a hub has to be absolute") as caught:
+    text = f"^The URL of a hub has {fault}; it has to be absolute and to begin with http://"
+    with pytest.raises(ValueError, match=text) as caught:
         HubConnectionBuilder().with_url(f"{url}?access_token=s3cret")
     assert "s3cret" not in str(caught.value)
 
@@ -37,7 +48,7 @@ def test_urls_that_are_none(url: str) -> None:
         ("http://ho st/hub", "has a host with blanks"),
         ("http://host /hub", "has a host with blanks"),
         ("http://host/hub\n", "holds control characters"),
-        ("http://:80/hub", "has to be absolute"),
+        ("http://:80/hub", "has no host; it has to be absolute"),
     ],
 )
 def test_urls_that_lead_nowhere(url: str, text: str) -> None:

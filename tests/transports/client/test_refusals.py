@@ -53,23 +53,61 @@ async def test_answers_that_are_no_offer(raw_server: RawServer, body: Any, text:
     """N-9, N-15, N-17, N-24, N-25: the reason is the exception's text."""
     raw_server.replies.append(Reply(body=json.dumps(body).encode()))
     error = await refused(builder(raw_server.url).build())
-    assert str(error) == text
+    place = f" (from {raw_server.url}/negotiate)"
+    assert str(error) == (text + place if text == MALFORMED else text)
+
+
+@pytest.mark.parametrize("query", ["", "?access_token=s3cret"])
+async def test_a_login_page(raw_server: RawServer, query: str) -> None:
+    """The error says what came from which URL, without its query."""
+    raw_server.replies.append(
+        Reply(headers=(("Content-Type", "text/html; charset=utf-8"),), body=b"<html>")
+    )
+    error = await refused(builder(f"{raw_server.url}{query}").build())
+    text = f"text/html instead of JSON, from {raw_server.url}/negotiate: a login page?"
+    assert str(error) == error.summary == f"{MALFORMED} ({text})"
 
 
 async def test_an_endless_answer(raw_server: RawServer) -> None:
     """N-15: the size of a response is limited."""
     raw_server.replies.append(Reply(body=b" " * 1_000_000))
-    assert str(await refused(builder(raw_server.url).build())) == MALFORMED
+    error = await refused(builder(raw_server.url).build())
+    assert str(error) == f"{MALFORMED} (from {raw_server.url}/negotiate)"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 503])
 async def test_statuses_of_negotiate(raw_server: RawServer, status: int) -> None:
     """N-4, A-5: the error contains the status; there is no retry."""
     raw_server.reply(status)
-    error = await refused(builder(raw_server.url).build())
-    assert str(error) == f"Response status code does not indicate success: {status} (Said)."
+    error = await refused(builder(f"{raw_server.url}?access_token=s3cret").build())
+    hints = {
+        401: ": the hub needs an access token",
+        403: ": this client or user is not allowed",
+        404: ": is a hub mapped there?",
+    }
+    place = f"({status} from {raw_server.url}/negotiate{hints.get(status, '')})"
+    text = f"Response status code does not indicate success: {status}"
+    assert (str(error), error.summary) == (f"{text} (Said). {place}", f"{text}. {place}")
     assert error.status == status
     assert len(raw_server.requests) == 1
+
+
+async def test_credentials_of_the_url(raw_server: RawServer) -> None:
+    """They are left out of the error."""
+    raw_server.reply(404)
+    error = await refused(builder(raw_server.url.replace("//", "//user:s3cret@")).build())
+    assert f"404 from {raw_server.url}/negotiate" in str(error)
+    assert "s3cret" not in str(error)
+
+
+async def test_the_url_of_a_redirect(raw_server: RawServer) -> None:
+    """The server has chosen it, so it is left out of the summary."""
+    raw_server.replies.append(Reply(body=json.dumps({"url": f"{raw_server.url}/there"}).encode()))
+    raw_server.reply(404)
+    error = await refused(builder(raw_server.url).build())
+    assert f"(404 from {raw_server.url}/there/negotiate: is a hub mapped there?)" in str(error)
+    assert "(404 from the URL of a redirect: is a hub mapped there?)" in error.summary
+    assert raw_server.url not in error.summary
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 409, 503])
@@ -94,7 +132,9 @@ async def test_nobody_listens(skip: bool) -> None:
         f"http://127.0.0.1:{port}/hub?access_token=s3cret", skip_negotiation=skip
     ).build()
     error = await refused(connection)
-    assert f"cannot connect to 127.0.0.1:{port}: " in str(error)
+    text = f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    place = f"(http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'})"
+    assert str(error) == f"{'' if skip else 'Negotiate failed: '}{text} {place}"
     assert error.status is None
 
 
@@ -123,7 +163,8 @@ async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
             builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
         )
     text = "The server returned an invalid or unrecognized response."
-    assert str(error) == (text if skip else f"Negotiate failed: {text}")
+    place = f"(http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'})"
+    assert str(error) == f"{'' if skip else 'Negotiate failed: '}{text} {place}"
     assert error.status is None
 
 
@@ -137,7 +178,8 @@ async def test_a_server_that_hangs_up() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
-        assert str(error) == "Negotiate failed: The response ended prematurely."
+        place = f"(http://127.0.0.1:{port}/hub/negotiate)"
+        assert str(error) == f"Negotiate failed: The response ended prematurely. {place}"
 
 
 async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,5 +195,6 @@ async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> N
     async with await asyncio.start_server(think, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
-        assert str(error) == "Negotiate failed: no answer in time"
+        place = f"(http://127.0.0.1:{port}/hub/negotiate)"
+        assert str(error) == f"Negotiate failed: no answer in time {place}"
         assert arrived.is_set()

@@ -152,7 +152,8 @@ async def test_http_redirects(raw_server: RawServer) -> None:
 async def test_http_redirects_to_nowhere(raw_server: RawServer, location: str, text: str) -> None:
     raw_server.reply(307, ("Location", location))
     error = await refused(builder(raw_server.url).build())
-    assert (str(error), error.status) == (f"Negotiate failed: {text}", None)
+    place = f"({raw_server.url}/negotiate)"
+    assert (str(error), error.status) == (f"Negotiate failed: {text} {place}", None)
 
 
 async def test_http_redirects_without_end(raw_server: RawServer) -> None:
@@ -160,7 +161,10 @@ async def test_http_redirects_without_end(raw_server: RawServer) -> None:
     for _ in range(60):
         raw_server.reply(307, ("Location", raw_server.url))
     error = await refused(builder(raw_server.url).build())
-    assert str(error) == "Response status code does not indicate success: 307 (Said)."
+    assert str(error) == (
+        "Response status code does not indicate success: 307 (Said). "
+        f"(307 from {raw_server.url}/negotiate)"
+    )
     assert error.status == 307
     assert len(raw_server.requests) == 50
 
@@ -309,4 +313,5 @@ async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skip
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
 async def test_hosts_that_are_no_names(host: str) -> None:
     error = await refused(builder(f"http://{host}/hub?s3cret").build())
-    assert str(error) == "Negotiate failed: the URL's host is not a valid domain name"
+    text = "Negotiate failed: the URL's host is not a valid domain name"
+    assert str(error) == f"{text} (http://{host}/hub/negotiate)"

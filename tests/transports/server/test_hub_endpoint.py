@@ -295,6 +295,15 @@ async def test_odd_headers() -> None:
     assert values == ["1,3,4", "", "\u00e9", "", None]
 
 
+@pytest.mark.parametrize("path", ["/hub", "/hub/negotiate"])
+async def test_methods_that_aiohttp_does_not_know(host: Host, path: str) -> None:
+    """TG-1: aiohttp answers 400 to a method that is not registered; names are case-sensitive."""
+    for method, status in (("PUT", 405), ("PROPFIND", 405), ("get", 400), ("FOO", 400)):
+        head = f"{method} {{target}} HTTP/1.1"
+        async with raw_request(f"{host.url}{path}", head) as (reader, _):
+            assert f" {status} " in (await reader.readline()).decode()
+
+
 async def test_a_header_that_is_not_utf_8() -> None:
     """TG-13: aiohttp accepts it."""
     request = await opening_request("/hub", "X-A: \udce9")

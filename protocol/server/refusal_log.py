@@ -1,0 +1,73 @@
+"""Logs why calls and connections of clients are refused, in names and types and never in values.
+
+The client gets .NET's text instead, which does not say why unless detailed errors are enabled. A
+line is a WARNING once a minute for each method, so that a client cannot fill the log.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Final
+
+from ..aio.log_thinning import LogThinning, shown_name
+from ..aio.signatures import misfit_text
+from ..errors import ArgumentBindingError, HandshakeError, HubException, RemoteProtocolError
+
+logger = logging.getLogger(__name__)
+
+_ITEMS: Final = "an item of a stream"
+_UNKNOWN_METHODS: Final = "an unknown method"  # one subject for all, because clients choose names
+
+
+class RefusalLog:
+    """The log lines of one hub class, on all its connections."""
+
+    __slots__ = ("_hub_name", "_thinning")
+
+    def __init__(self, hub_name: str) -> None:
+        self._hub_name = hub_name
+        self._thinning = LogThinning()
+
+    def misfit(self, method: str, parameters: Collection[str], error: ArgumentBindingError) -> None:
+        """Logs a call whose arguments do not fit the parameters of ``method``."""
+        self.refused_call(method, misfit_text(error, parameters))
+
+    def misfit_item(self, error: ArgumentBindingError) -> None:
+        """Logs an item that does not fit the stream from a client that it belongs to."""
+        self._log(_ITEMS, "%s: an item from a client: %s", self._hub_name, error.summary)
+
+    def refused_call(self, method: str, reason: str) -> None:
+        """Logs a call that is refused for ``reason``, in which there is no text of a client."""
+        self._log(method, "%s.%s: %s", self._hub_name, method, reason)
+
+    def unknown_method(self, target: str, names: Collection[str]) -> None:
+        """Logs a call of a method that the hub does not have, with the nearest of ``names``.
+
+        ``names`` are the names of its methods, and the same in lower case. A name that is not near
+        to any of them is not shown: clients may send any text as a name.
+        """
+        level = self._level(_UNKNOWN_METHODS)
+        if logger.isEnabledFor(level):
+            name = shown_name(target)
+            text = "a method that it does not have"
+            for nearest in get_close_matches(name.lower(), names, n=1):
+                declared = max(names, key=lambda each: (each.lower() == nearest, each != nearest))
+                text = f"'{name}' (did you mean '{declared}'?)"
+            logger.log(level, "%s: a client has called %s.", self._hub_name, text)
+
+    def refused_connection(self, event: str, error: HubException) -> None:
+        """Logs a HubException that an event, such as ``ChatHub.on_connected``, has raised."""
+        self._log(event, "%s raised %s.", event, error.summary)
+
+    def ended_connection(self, error: Exception | None, level: int = logging.WARNING) -> None:
+        """Logs a connection that ends because its client has broken a rule, or was silent."""
+        if isinstance(error, RemoteProtocolError | HandshakeError):
+            level = self._level(type(error).__name__, level)
+            logger.log(level, "%s: a connection was closed: %s", self._hub_name, error.summary)
+
+    def _log(self, subject: str, text: str, *names: object) -> None:
+        logger.log(self._level(subject), text, *names)
+
+    def _level(self, subject: str, level: int = logging.WARNING) -> int:
+        return self._thinning.level(subject, asyncio.get_running_loop().time(), level)

@@ -1,0 +1,56 @@
+"""What the error of a failed start says: the URL without its query, and what came from there.
+
+A URL from a redirect is left out of summaries, because the server has chosen it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from ...errors import NegotiationError
+from ...negotiate import MALFORMED
+from .http_client import HttpRequestError
+
+_HINTS: Final[Mapping[int, str]] = {
+    401: "the hub needs an access token",
+    403: "this client or user is not allowed",
+    404: "is a hub mapped there?",
+    405: "is a hub mapped there?",
+}
+
+
+class Place:
+    """The URL of a request that starts a connection, for the errors about its answer.
+
+    ``is_configured`` is False for a URL from a redirect.
+    """
+
+    def __init__(self, url: str, *, is_configured: bool) -> None:
+        scheme, host, path, _, _ = urlsplit(url)
+        self._url = urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
+        self._shown_url = self._url if is_configured else "the URL of a redirect"
+
+    def refused(self, error: HttpRequestError) -> NegotiationError:
+        """The error of a request that has failed."""
+        status, hint = error.status, ""
+        got = f"{status} from " if status is not None else ""
+        if status is not None and status in _HINTS:
+            hint = f": {_HINTS[status]}"
+        return NegotiationError(
+            f"{error} ({got}{self._url}{hint})",
+            status,
+            summary=f"{error.summary} ({got}{self._shown_url}{hint})",
+        )
+
+    def unreadable(self, error: NegotiationError, media_type: str) -> NegotiationError:
+        """The error of a response that ``error`` is about.
+
+        The error that the server has sent, whose text is the server's own, is returned unchanged.
+        """
+        if str(error) != MALFORMED:
+            return error
+        got, hint = "", ""
+        if media_type == "text/html":
+            got, hint = "text/html instead of JSON, ", ": a login page?"
+        text, summary = (f"{got}from {url}{hint}" for url in (self._url, self._shown_url))
+        return NegotiationError(f"{error} ({text})", summary=f"{error} ({summary})")
