@@ -324,4 +324,6 @@ def _reason(error: Exception) -> str:
         return "the URL is not valid"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "The response ended prematurely."
+    if isinstance(error, OSError):
+        return system_reason(error)
     return type(error).__name__

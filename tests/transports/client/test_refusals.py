@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -166,6 +167,39 @@ async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
     place = f"(http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'})"
     assert str(error) == f"{'' if skip else 'Negotiate failed: '}{text} {place}"
     assert error.status is None
+
+
+@pytest.mark.parametrize("skip", [False, True])
+async def test_a_server_that_resets_the_connection(skip: bool) -> None:
+    """The reason is that of the operating system, also behind the start of a request."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        linger = struct.pack("ii", 1, 0)  # closing sends a reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(
+            builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
+        )
+    assert "Connection reset by peer (http://127.0.0.1:" in str(error)
+
+
+async def test_a_server_that_does_not_speak_tls() -> None:
+    """https to a server of http: the error asks for it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(builder(f"https://127.0.0.1:{port}/hub").build())
+    assert ": TLS failed (" in str(error)
+    assert "): is it an https server? (https://127.0.0.1:" in str(error)
 
 
 async def test_a_server_that_hangs_up() -> None:
