@@ -206,7 +206,8 @@ class Connection:
 
         returns = type_of(fields["returns"]) if "returns" in fields else None
         parameters = [type_of(name) for name in fields["types"]]
-        handler = with_signature(called, parameters, returns)
+        required = fields.get("required", len(parameters))
+        handler = with_signature(called, parameters, returns, required)
         self._handlers[key] = (method, handler)
         self._hub.on(method, handler)
 

@@ -76,9 +76,12 @@ def argument(value: Any) -> Any:
 
 
 def with_signature(
-    function: Callable[..., Any], annotations: Sequence[Any], returns: Any
+    function: Callable[..., Any], annotations: Sequence[Any], returns: Any, required: int
 ) -> Callable[..., Any]:
-    """``function`` as one that declares a parameter for each annotation, and what it returns."""
+    """``function`` as one that declares a parameter for each annotation, and what it returns.
+
+    The parameters after the first ``required`` ones have a default value.
+    """
 
     async def handler(*arguments: Any) -> Any:
         return await function(*arguments)
@@ -86,8 +89,13 @@ def with_signature(
     kind = inspect.Parameter.POSITIONAL_ONLY
     names = [f"argument_{number}" for number in range(len(annotations))]
     parameters = [
-        inspect.Parameter(name, kind, annotation=it)
-        for name, it in zip(names, annotations, strict=True)
+        inspect.Parameter(
+            name,
+            kind,
+            annotation=it,
+            default=inspect.Parameter.empty if number < required else "default",
+        )
+        for number, (name, it) in enumerate(zip(names, annotations, strict=True))
     ]
     handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         parameters, return_annotation=returns

@@ -25,13 +25,14 @@ _TRIES: Final = 2  # a busy machine is late at times
 
 
 def recorded_names() -> list[str]:
-    """All scenarios that there are recordings of."""
-    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+    """All scenarios that there are recordings of, if only of our client."""
+    return sorted({path.stem for folder in (RECORDINGS, OURS) for path in folder.glob("*.json")})
 
 
 def recording(name: str, folder: Path = RECORDINGS) -> list[Step]:
-    """What a client sent, and what it was answered."""
-    steps: list[Step] = json.loads((folder / f"{name}.json").read_bytes())["wire"]
+    """What a client sent, and what it was answered. Empty if it was not recorded."""
+    path = folder / f"{name}.json"
+    steps: list[Step] = json.loads(path.read_bytes())["wire"] if path.exists() else []
     return steps
 
 

@@ -13,7 +13,15 @@ from typing import Any, Final
 from .connection import Connection, Event, NotBuiltError
 from .dotnet_values import described
 
-_FEATURES: Final = ("pings", "reconnect", "newtonsoft", "messagepack", "uploads", "client-results")
+_FEATURES: Final = (
+    "client-results",
+    "default-arguments",
+    "messagepack",
+    "newtonsoft",
+    "pings",
+    "reconnect",
+    "uploads",
+)
 
 
 class ClientError(Exception):
