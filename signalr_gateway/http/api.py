@@ -265,7 +265,13 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 # --- answers -------------------------------------------------------------------------------
 
 
-_NOTHING_WAS_SENT = frozenset({ProblemCode.HUB_UNAVAILABLE, ProblemCode.GATEWAY_DRAINING})
+_NOTHING_WAS_SENT = frozenset(
+    {
+        ProblemCode.HUB_UNAVAILABLE,
+        ProblemCode.GATEWAY_DRAINING,
+        ProblemCode.GATEWAY_OVERLOADED,
+    }
+)
 """Problems after which the caller can repeat the call: the hub has not received it."""
 
 

@@ -49,6 +49,13 @@ class Limits(Struct, frozen=True, kw_only=True):
             " disconnected."
         ),
     ] = 30.0
+    maximum_memory: Annotated[
+        Bytes | None,
+        option(
+            "Resident memory of the process above which new connections and calls get 503; if not"
+            " set, 80 % of what the container, or else the machine, has."
+        ),
+    ] = None
     maximum_connections: Annotated[
         Count,
         option("Clients of the gateway hub at a time; further ones are answered with 503."),
@@ -67,7 +74,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for each in structs.fields(self):
             value = getattr(self, each.name)
-            if isinstance(each.default, float):
+            if each.default is None:
+                is_valid = value is None or is_positive(value, int)
+                expected = "a whole number above 0, or None"
+            elif isinstance(each.default, float):
                 is_valid, expected = is_positive(value, int, float), "a number of seconds above 0"
             elif isinstance(each.default, int):
                 is_valid, expected = is_positive(value, int), "a whole number above 0"

@@ -40,6 +40,7 @@ class ProblemCode(Enum):
     HUB_UNAVAILABLE = ("hub-unavailable", 503, "The hub is not connected")
     STREAM_OVERFLOW = ("stream-overflow", 503, "The items of a stream were not taken in time")
     GATEWAY_DRAINING = ("gateway-draining", 503, "The gateway is shutting down")
+    GATEWAY_OVERLOADED = ("gateway-overloaded", 503, "The gateway is short of memory")
     HUB_TIMEOUT = ("hub-timeout", 504, "The hub did not answer in time")
 
     def __init__(self, code: str, status: int, title: str) -> None:

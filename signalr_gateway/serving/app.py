@@ -32,6 +32,7 @@ from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..routing.relay import Relay
 from .draining import Gate
 from .gateway import Gateway
+from .memory import MemoryMark
 from .stopping import Stop
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ def create_app(
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
-    gate = Gate(mount, orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None)
+    memory = MemoryMark(limits.maximum_memory)
+    hub_path = orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None
+    gate = Gate(mount, hub_path, memory)
     gate.guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
@@ -85,7 +88,7 @@ def create_app(
             _limited(hub_options or HubOptions(), limits),
             _limited(endpoint_options or EndpointOptions(), limits),
         )
-    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams))
+    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
     app[GATEWAY] = gateway
     if console:
         add_console(app, downstreams, hub)
@@ -162,7 +165,9 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     text = "gateway started on %s (hubs: %d, routes: %d)"
     log.info(text, event_loop, len(hubs), routes)
+    gateway.memory.start(asyncio.get_running_loop())
     yield
+    gateway.memory.stop()
     await gateway.downstreams.stop()
     log.info("gateway stopped")
 

@@ -20,16 +20,23 @@ from ..http.api import problem_response, request_id_of
 from ..http.mount import Mount
 from ..http.problem import Problem
 from ..routing.problem_code import ProblemCode
+from .memory import MemoryMark
+
+OVERLOADED = "The gateway is short of memory."
 
 
 class Gate:
     """Passes requests on until it is closed, and knows those under way."""
 
-    def __init__(self, mount: Mount, hub_path: str | None) -> None:
-        """`hub_path` is the path of the gateway hub, None if it is off."""
+    def __init__(self, mount: Mount, hub_path: str | None, memory: MemoryMark) -> None:
+        """`hub_path` is the path of the gateway hub, None if it is off.
+
+        New requests are also refused while `memory` is exceeded.
+        """
         self._mount = mount
         self._hub_path = None if hub_path is None else hub_path.lower()
         self._under_way: dict[asyncio.Task[Any] | None, web.Request] = {}
+        self._memory = memory
         self._closed = False
         self._is_cut_off = False
         self._empty = asyncio.Event()
@@ -63,6 +70,8 @@ class Gate:
         async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
             if self._closed and not self._may_pass(request):
                 response: web.StreamResponse = _refusal(request)
+            elif self._memory.is_exceeded and not self._may_pass(request):
+                response = _refusal(request, ProblemCode.GATEWAY_OVERLOADED, OVERLOADED)
             else:
                 task = asyncio.current_task()
                 self._under_way[task] = request
@@ -94,6 +103,10 @@ class Gate:
         return self._mount.raw_path(request).lower().rstrip("/")
 
 
-def _refusal(request: web.Request) -> web.Response:
-    problem = Problem(ProblemCode.GATEWAY_DRAINING, DRAINING)
+def _refusal(
+    request: web.Request,
+    code: ProblemCode = ProblemCode.GATEWAY_DRAINING,
+    text: str = DRAINING,
+) -> web.Response:
+    problem = Problem(code, text)
     return problem_response(problem, request_id_of(request))

@@ -8,6 +8,7 @@ from ..clients.parts import GatewayHubParts
 from ..downstream.connection import Downstreams
 from ..routing.relay import Relay
 from .draining import Gate
+from .memory import MemoryMark
 from .stopping import Stop
 
 
@@ -18,3 +19,4 @@ class Gateway:
     gate: Gate
     hub: GatewayHubParts | None
     stop: Stop
+    memory: MemoryMark

@@ -36,6 +36,7 @@ maximum_depth = 16
 body_timeout = 2.5
 headers_timeout = 3.5
 send_timeout = 4.5
+maximum_memory = 1000000
 maximum_connections = 100
 maximum_outbound_buffer_size = 5000
 slow_client_policy = "DROP"
@@ -160,6 +161,7 @@ def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
         body_timeout=2.5,
         headers_timeout=3.5,
         send_timeout=4.5,
+        maximum_memory=1000000,
         maximum_connections=100,
         maximum_outbound_buffer_size=5000,
         slow_client_policy=SlowClientPolicy.DROP,

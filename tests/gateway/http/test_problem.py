@@ -48,6 +48,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "result-not-json": 502,
         "hub-unavailable": 503,
         "gateway-draining": 503,
+        "gateway-overloaded": 503,
         "hub-timeout": 504,
     }
 

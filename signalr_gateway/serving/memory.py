@@ -1,0 +1,110 @@
+"""Whether the process uses so much memory that it takes no more work.
+
+All limits of single connections together may be more than the machine has. The mark is looked at
+once a second. `serving.draining` refuses requests while the memory is above it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ..downstream.clock import Clock, Timer
+
+log = logging.getLogger(__name__)
+
+SHARE: Final = 0.8
+"""The share of the memory of the container, or else of the machine, that is the default mark."""
+BETWEEN_LOOKS: Final = 1.0
+BETWEEN_LINES: Final = 60.0
+_MEBIBYTE: Final = 1024 * 1024
+
+
+class MemoryMark:
+    """Compares the memory of the process with `mark`, in bytes; None for the default.
+
+    `resident` returns the bytes that the process uses, or None on a system that does not say it;
+    then the memory is never above the mark.
+    """
+
+    def __init__(
+        self, mark: int | None, *, resident: Callable[[], int | None] | None = None
+    ) -> None:
+        self._mark = mark or default_mark()
+        self._resident = resident or resident_memory
+        self._timer: Timer | None = None
+        self._silent_until = 0.0
+        self.is_exceeded = False
+        """Whether the memory was above the mark at the last look."""
+
+    def start(self, clock: Clock) -> None:
+        """Look at the memory now, and every second until `stop`."""
+        used = self._resident()
+        if used is None or self._mark is None:
+            return
+        self.is_exceeded = used > self._mark
+        now = clock.time()
+        if self.is_exceeded and now >= self._silent_until:
+            self._silent_until = now + BETWEEN_LINES
+            log.warning(
+                "%d MiB of memory are above the mark of %d MiB: new connections and calls get 503"
+                " (limits.maximum_memory)",
+                used // _MEBIBYTE,
+                self._mark // _MEBIBYTE,
+            )
+        self._timer = clock.call_at(now + BETWEEN_LOOKS, lambda: self.start(clock))
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def resident_memory() -> int | None:
+    """The bytes of memory that the process uses, None if the system does not say it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+
+
+def default_mark(root: Path = Path("/")) -> int | None:
+    """80 % of the `memory.max` of the process's control group, or of the machine's memory.
+
+    None if the system says neither. `root` is the root of the file system.
+    """
+    limits = [limit for limit in (_group_limit(root), _machine_memory()) if limit is not None]
+    return int(SHARE * min(limits)) if limits else None
+
+
+def _group_limit(root: Path) -> int | None:
+    """The smallest `memory.max` of the control group and of those around it."""
+    groups = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    name = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), None)
+    if name is None:
+        return None
+    group = groups / name
+    limits = []
+    for folder in (group, *group.parents):
+        try:
+            limits.append(int((folder / "memory.max").read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            pass  # the group has no limit: the file contains "max", or is missing
+        if folder == groups:
+            break
+    return min(limits, default=None)
+
+
+def _machine_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
