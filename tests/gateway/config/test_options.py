@@ -167,6 +167,7 @@ SET_ELSEWHERE = {
     "allowed_origins",  # at the top of the file, for the whole gateway
     "authenticate",  # a function
     "services",  # functions
+    "filters",  # objects
     "maximum_groups_per_connection",  # the orchestration says how many groups there are,
     "maximum_group_name_length",  # and what they are called
     "maximum_client_results_per_connection",  # the gateway hub asks clients for no results,
