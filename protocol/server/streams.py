@@ -42,6 +42,7 @@ class StreamingCall:
     refusal: Exception | None = None
     task: "asyncio.Task[None] | None" = None
     has_started: bool = False
+    is_sending: bool = False
     is_cancelled: bool = False
 
     @property
@@ -175,7 +176,7 @@ class StreamingCalls:
         except BaseException as error:
             if call.has_caused(error):
                 self._answer_cancellation(call)
-            elif not self._answers.fail_method(call.invocation_id, method.name, error):
+            elif not self._answer_failure(call, error):
                 raise
         finally:
             self._forget(call)
@@ -201,15 +202,9 @@ class StreamingCalls:
                 "IAsyncEnumerable<>.",
             )
             return
-        try:
-            await send_items(items, partial(self._send_item, invocation_id), self._connection.drain)
-        except BaseException as error:
-            if call.has_caused(error):
-                raise
-            if not self._answers.fail_stream(invocation_id, name, error):
-                raise
-        else:
-            self._complete(call)
+        call.is_sending = True
+        await send_items(items, partial(self._send_item, invocation_id), self._connection.drain)
+        self._complete(call)
 
     def _send_item(self, invocation_id: str, item: Any) -> bool:
         """Sends an item. Returns False if the client does not read the items before it (TG-8)."""
@@ -218,6 +213,12 @@ class StreamingCalls:
             return False
         connection.write(self._hub_protocol.encode_item(invocation_id, item))
         return True
+
+    def _answer_failure(self, call: StreamingCall, error: BaseException) -> bool:
+        """See ErrorAnswers.fail_method."""
+        answers = self._answers
+        fail = answers.fail_stream if call.is_sending else answers.fail_method  # S-15, S-16
+        return fail(call.invocation_id, call.method.name, error)
 
     def _answer_cancellation(self, call: StreamingCall) -> None:
         if call.is_streamed:
