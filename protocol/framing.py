@@ -34,8 +34,9 @@ class RecordFramer:
     """A ``Framer`` of records that end with RECORD_SEPARATOR.
 
     ``maximum_size`` limits the bytes of one record, separator included (F-4); None means no limit.
-    An unfinished record over the limit is refused before its separator arrives. No byte is searched
-    twice for the separator.
+    An unfinished record of more bytes is refused before its separator arrives; one of exactly so
+    many bytes waits, as in .NET, although no separator can complete it. No byte is searched twice
+    for the separator.
     """
 
     __slots__ = ("_partial", "maximum_size")
@@ -62,7 +63,9 @@ class RecordFramer:
             pieces[0] = bytes(self._partial)
             self._partial.clear()
         self._partial += rest
-        if limit is None or size < limit or max(map(len, (*pieces, self._partial))) < limit:
+        if limit is None or size < limit:
+            return pieces
+        if len(self._partial) <= limit and max(map(len, pieces), default=0) < limit:
             return pieces
         return _records_before_fault(pieces, limit)
 

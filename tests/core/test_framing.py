@@ -46,12 +46,17 @@ def test_a_limit_cuts_at_the_first_record_above_it(
     assert received == expected
 
 
-def test_an_unfinished_record_is_refused_as_soon_as_it_cannot_fit() -> None:
-    """F-4 counts the separator: nine bytes may still become ten, ten may not."""
-    framer = RecordFramer(10)
-    assert list(framer.feed(b"123456789")) == []
-    with pytest.raises(RemoteProtocolError, match="The maximum message size of 10B was exceeded"):
-        list(framer.feed(b"0"))
+@pytest.mark.parametrize("limit", [10, 32_768])
+@pytest.mark.parametrize("last", [b"x", b"\x1e"])
+def test_an_unfinished_record_waits_up_to_the_limit(limit: int, last: bytes) -> None:
+    """F-4, as in .NET: as many bytes as the limit wait, although no separator can complete them;
+    one byte more is refused, whatever it is."""
+    framer = RecordFramer(limit)
+    assert list(framer.feed(b"x" * (limit - 1))) == []
+    assert list(framer.feed(b"x")) == []
+    assert framer.has_partial
+    with pytest.raises(RemoteProtocolError, match=f"maximum message size of {limit}B was exceeded"):
+        list(framer.feed(last))
 
 
 def test_many_small_slices_cost_no_more_than_one() -> None:
@@ -96,6 +101,6 @@ class TestTakeRecord:
 
     def test_the_limit_counts_an_unfinished_record(self) -> None:
         framer = RecordFramer(4)
-        assert framer.take_record(b"abc") is None
+        assert framer.take_record(b"abcd") is None
         with pytest.raises(RemoteProtocolError):
-            framer.take_record(b"d")
+            framer.take_record(b"e")

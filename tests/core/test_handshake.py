@@ -105,7 +105,7 @@ class TestServer:
     def test_a_request_that_never_ends_is_canceled_at_the_limit(self) -> None:
         """H-9: the bytes count, complete or not."""
         handshake = server(maximum_size=len(REQUEST))
-        assert handshake.receive(b" " * (len(REQUEST) - 1)) is None
+        assert handshake.receive(b" " * len(REQUEST)) is None
         with pytest.raises(HandshakeError) as caught:
             handshake.receive(b" ")
         assert str(caught.value) == HANDSHAKE_CANCELED
@@ -159,6 +159,6 @@ class TestClient:
 
     def test_an_endless_response_is_refused(self) -> None:
         client = ClientHandshake(PROTOCOL)
-        assert client.receive(b" " * (ClientHandshake.MAXIMUM_RESPONSE_SIZE - 1)) is None
+        assert client.receive(b" " * ClientHandshake.MAXIMUM_RESPONSE_SIZE) is None
         with pytest.raises(HandshakeError):
             client.receive(b" ")
