@@ -35,21 +35,25 @@ class ReceivedFrames:
         position = self._left  # of the next head
         is_fragmented = self._is_fragmented
         has_ended = 0 < position <= size and not is_fragmented
-        while position < size:
-            after_length = position + 2
-            length = data[position + 1] & 0x7F if after_length <= size else 0
+        last = size - 1
+        while position < last:  # for each frame, so it has no calls and few names
+            second = data[position + 1]
+            length = second & 0x7F
+            end = position + 2
             if length > 125:
-                after_length += 2 if length == 126 else 8
-            if after_length > size:
-                self._head = data[position:]
-                break
-            if length > 125:
-                length = int.from_bytes(data[position + 2 : after_length])
-            first, second = data[position], data[position + 1]
-            position = after_length + length + (4 if second & _MASK else 0)
+                end += 2 if length == 126 else 8
+                if end > size:
+                    break
+                length = int.from_bytes(data[position + 2 : end])
+            first = data[position]
+            position = end + length + 4 if second & _MASK else end + length
             if not first & _CONTROL:
-                is_fragmented = not first & _FIN
-                has_ended = has_ended or (position <= size and not is_fragmented)
+                is_fragmented = first < _FIN
+                if position <= size and not is_fragmented:
+                    has_ended = True
+        if position < size:
+            self._head = data[position:]
+            position = size  # all of the rest is kept
         self._is_fragmented = is_fragmented
-        self._left = max(position - size, 0)
+        self._left = position - size if position > size else 0
         return has_ended
