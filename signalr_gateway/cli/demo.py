@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 from aiohttp import web
@@ -25,6 +28,8 @@ from .flags import with_flags
 from .running import app_of, pair_of
 
 CHAT_HUB_PATH = "/chathub"
+_SHOWN_CHARACTERS = 200
+"""Of the arguments of an event, in the lines that the demo prints."""
 EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
 
 
@@ -54,7 +59,9 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
     """Put the ChatHub at `chat_hub_url` behind the gateway, as the documentation does."""
 
     def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
-        return builder.with_url(chat_hub_url).build()
+        connection = builder.with_url(chat_hub_url).build()
+        connection.on("ReceiveMessage", _print_event)
+        return connection
 
     orchestrator.add_hub("chatservice", build_hub_connection).add_route(
         "room",
@@ -68,6 +75,17 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
     )
 
 
+def _print_event(*arguments: object) -> None:
+    """Print an event that the gateway relays. Nothing is printed once the terminal is closed."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    if not text.isprintable():  # the terminal would interpret control characters
+        text = json.dumps(arguments)
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]}…"
+    with suppress(OSError):
+        print(f"event        ReceiveMessage {text}", flush=True)
+
+
 # --- the command ---------------------------------------------------------------------------
 
 
@@ -75,6 +93,8 @@ async def demo(arguments: argparse.Namespace) -> int:
     """Serve the chat hub and a gateway for it until a signal stops them; return the exit code."""
     orchestrator = Orchestrator()
     _log_every_refusal()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # events may have any characters
     raise_limit()
     config = with_flags(GatewayConfig(orchestrator=orchestrator), arguments)
     with _pair(config.listen, https=arguments.https) as pair, stop_signals() as stopped:

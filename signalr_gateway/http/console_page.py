@@ -1,6 +1,7 @@
 """The console: a page at ``/`` that shows hubs, routes and events, and the status that it polls.
 
-The files of the page are in ``console/``. The Content-Security-Policy allows only this origin, and
+The files of the page are in ``console/``. Its addresses are relative, so that a proxy may add a
+prefix. The Content-Security-Policy allows only this origin, and
 no inline scripts or styles.
 """
 
@@ -41,6 +42,8 @@ _FILES = {
 class _RouteStatus(msgspec.Struct, rename="camel"):
     key: str
     invoke_method: str | None
+    examples: list[str]
+    """Bodies to try, as JSON text."""
     receive_method: str | None
     receive_parameter_types: list[str] | None
     broadcast_type: str
@@ -123,6 +126,7 @@ def _route_status(route: HubRoute) -> _RouteStatus:
     return _RouteStatus(
         key=route.key,
         invoke_method=route.invoke_method,
+        examples=[bytes(example).decode() for example in route.examples],
         receive_method=route.receive_method,
         receive_parameter_types=route.receive_parameter_names,
         broadcast_type=route.broadcast_type.value,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from aiohttp import web
-from yarl import URL
 
 from .addresses import API, HEALTH, at_or_below
 
@@ -30,5 +29,4 @@ class Mount:
 
     @cached_property
     def _prefix_length(self) -> int:
-        prefix = self.api.canonical.removesuffix(self._unprefixed)
-        return len(URL.build(path=prefix).raw_path)
+        return len(self.api.canonical) - len(self._unprefixed)

@@ -71,9 +71,9 @@ async def nginx_before(hub_url: str, site: str, folder: Path) -> AsyncIterator[P
     port = free_port()
     origin = re.match(r"http://[^/]+", hub_url)
     assert origin is not None
-    assert site.count("listen 80;") == site.count("http://127.0.0.1:8080;") == 1
+    assert site.count("listen 80;") == site.count("http://127.0.0.1:8080") == 1
     site = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
-    site = site.replace("http://127.0.0.1:8080;", f"{origin[0]};")
+    site = site.replace("http://127.0.0.1:8080", origin[0])
     async with running_nginx(site, folder) as process:
         yield Proxy(f"http://127.0.0.1:{port}", process)
 

@@ -92,18 +92,37 @@ function argumentsText(record, message) {
   }
 }
 
-function showConnectionState(state) {
+// What the page shows of the gateway: whether it answers, and the state of the listener.
+let gatewayState = "serving"; // or stopping, unreachable
+let listenerState = "connecting"; // or connected, reconnecting, off
+
+const STATE_TEXTS = {
+  connected: "listening",
+  off: "gateway hub off",
+  stopping: "gateway stopping",
+  unreachable: "gateway not reachable",
+};
+
+function showConnectionState() {
+  const state = gatewayState === "serving" ? listenerState : gatewayState;
   const shown = byId("connection-state");
   shown.dataset.state = state;
-  shown.textContent = { connected: "listening", off: "gateway hub off" }[state] ?? state;
-  if (state === "connected") pollStatus(); // so that the number of clients includes this one
+  shown.textContent = STATE_TEXTS[state] ?? state;
+}
+
+function onListenerState(state) {
+  listenerState = state;
+  showConnectionState();
+  if (state !== "connecting") pollStatus(); // the number of clients has changed, or the gateway has stopped
 }
 
 function showEvent(target, text) {
   const now = new Date();
-  const item = element("li", "", { "data-target": target });
+  const routes = routesOf(target).join(" or ");
+  const item = element("li", "", { "data-target": target, "data-routes": routes });
   item.append(
     element("time", now.toLocaleTimeString(), { datetime: now.toISOString() }),
+    element("span", routes, { class: "route" }),
     element("strong", target),
     element("code", text),
   );
@@ -113,12 +132,20 @@ function showEvent(target, text) {
   byId("events-empty").hidden = true;
 }
 
+// The hubs and routes that an event comes from; several if hubs use the same name for their events.
+function routesOf(target) {
+  const found = (hub) => hub.routes.filter((route) => route.receiveMethod === target && route.broadcastType === "All");
+  return lastHubs.flatMap((hub) => found(hub).map((route) => `${hub.api} / ${route.key}`));
+}
+
 byId("events-clear").addEventListener("click", () => {
   byId("events").replaceChildren();
   byId("events-empty").hidden = false;
 });
 
 // --- hubs and routes ---------------------------------------------------------------------------
+
+let lastHubs = []; // as the gateway reported them
 
 function hubCard(hub) {
   const card = element("article", "", { class: "hub", "data-api": hub.api, "data-state": hub.state });
@@ -149,20 +176,20 @@ function routeTable(routes) {
   for (const route of routes) {
     const row = element("tr", "", { "data-key": route.key });
     row.append(
-      cell(route.key),
-      cell(route.invokeMethod),
-      cell(route.receiveMethod && `${route.receiveMethod}(${parameters(route)})`),
-      cell(route.receiveMethod && audience(route)),
+      cell("Route", route.key),
+      cell("Calls", route.invokeMethod),
+      cell("Receives", route.receiveMethod && `${route.receiveMethod}(${parameters(route)})`),
+      cell("For", route.receiveMethod && audience(route)),
     );
     table.tBodies[0].append(row);
   }
-  const frame = element("div", "", { class: "table", role: "region", "aria-label": "Routes", tabindex: "0" });
-  frame.append(table);
-  return frame;
+  return table;
 }
 
-function cell(text) {
-  return text ? element("td", text) : element("td", "–", { class: "none" });
+function cell(label, text) {
+  const made = element("td", "", text ? { "data-label": label } : { "data-label": label, class: "none" });
+  made.append(element("span", text || "–"));
+  return made;
 }
 
 function parameters(route) {
@@ -179,36 +206,54 @@ let shownHubs = "";
 let shownRoutes = "";
 
 function showStatus(status) {
+  lastHubs = status.hubs;
   byId("clients").textContent = `${status.clients} client${status.clients === 1 ? "" : "s"}`;
   byId("about").textContent = `signalr-gateway ${status.version}`;
-  const hubs = JSON.stringify(status.hubs);
-  if (hubs !== shownHubs) {
-    shownHubs = hubs;
-    byId("hubs").replaceChildren(...status.hubs.map(hubCard));
-  }
+  byId("hubs-stale").hidden = true;
+  showHubs(status.hubs);
   showRoutes(status.hubs);
 }
 
+function showHubs(hubs) {
+  const text = JSON.stringify(hubs);
+  if (text === shownHubs) return;
+  shownHubs = text;
+  byId("hubs").replaceChildren(...hubs.map(hubCard));
+}
+
+// The gateway does not answer: the page knows neither its clients nor the states of its hubs.
+function showStale() {
+  byId("clients").textContent = "–";
+  if (byId("hubs-stale").hidden) {
+    byId("hubs-stale").hidden = false;
+    byId("hubs-stale").textContent = `No answer from the gateway since ${new Date().toLocaleTimeString()}.`;
+  }
+  showHubs(lastHubs.map((hub) => ({ ...hub, state: "unknown", lastError: null })));
+}
+
+let callable = {}; // the routes that take calls, by the value of their option
+
 function showRoutes(hubs) {
-  const callable = hubs.flatMap((hub) =>
+  const found = hubs.flatMap((hub) =>
     hub.routes.filter((route) => route.invokeMethod).map((route) => ({ api: hub.api, ...route })),
   );
-  const routes = JSON.stringify(callable.map(({ api, key, invokeMethod }) => [api, key, invokeMethod]));
+  const routes = JSON.stringify(found);
   if (routes === shownRoutes) return;
   shownRoutes = routes;
+  callable = Object.fromEntries(found.map((route) => [callPath(route), route]));
   const select = byId("invoke-route");
   const chosen = select.value;
   select.replaceChildren(
-    ...callable.map(({ api, key, invokeMethod }) =>
-      element("option", `${api} / ${key} → ${invokeMethod}`, {
-        value: `${encodeURIComponent(api)}/${encodeURIComponent(key)}`,
-      }),
+    ...Object.entries(callable).map(([value, { api, key, invokeMethod }]) =>
+      element("option", `${api} / ${key} → ${invokeMethod}`, { value }),
     ),
   );
-  if ([...select.options].some((option) => option.value === chosen)) select.value = chosen;
-  byId("invoke-send").disabled = callable.length === 0;
-  showAddress();
+  if (chosen in callable) select.value = chosen;
+  byId("invoke-send").disabled = found.length === 0;
+  showRoute();
 }
+
+const callPath = ({ api, key }) => `${encodeURIComponent(api)}/${encodeURIComponent(key)}`;
 
 let listener = null;
 let nextPoll = 0;
@@ -217,32 +262,60 @@ async function pollStatus() {
   clearTimeout(nextPoll);
   nextPoll = setTimeout(pollStatus, STATUS_INTERVAL);
   try {
-    const answer = await fetch("/console/status.json", { cache: "no-store" });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const status = await answer.json();
-    showStatus(status);
-    if (status.gatewayHub === null) showConnectionState("off");
-    else listener ??= new HubListener(hubAddress(status.gatewayHub), { onState: showConnectionState, onInvocation: showEvent });
+    const answer = await fetch("console/status.json", { cache: "no-store" });
+    if (answer.status === 503) {
+      gatewayState = "stopping";
+    } else if (answer.ok) {
+      const status = await answer.json();
+      gatewayState = "serving";
+      showStatus(status);
+      if (status.gatewayHub === null) listenerState = "off";
+      else listener ??= new HubListener(hubAddress(status.gatewayHub), { onState: onListenerState, onInvocation: showEvent });
+    } else {
+      throw new Error(`status ${answer.status}`);
+    }
   } catch {
-    if (listener === null) showConnectionState("reconnecting");
+    gatewayState = "unreachable";
+    showStale();
   }
+  showConnectionState();
 }
 
+// The page is at the root of the gateway, which may have a prefix before it.
 function hubAddress(path) {
-  const address = new URL(path, location.href);
+  const address = new URL(`.${path}`, document.baseURI);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return address.href;
 }
 
 // --- calling a hub -----------------------------------------------------------------------------
 
-const address = () => `/api/Gateway/hub/${byId("invoke-route").value}`;
+const address = () => new URL(`api/Gateway/hub/${byId("invoke-route").value}`, document.baseURI);
 
-function showAddress() {
-  byId("invoke-address").textContent = byId("invoke-route").value ? `POST ${address()}` : "";
+let suggested = byId("invoke-body").value; // the last text that the page has put into the form
+
+function showRoute() {
+  const route = callable[byId("invoke-route").value];
+  byId("invoke-address").textContent = route ? `POST ${address().pathname}` : "";
+  const examples = route?.examples ?? [];
+  byId("invoke-example").replaceChildren(
+    ...examples.map((example, index) => element("option", shortened(example), { value: index })),
+  );
+  byId("invoke-examples").hidden = examples.length < 2;
+  if (byId("invoke-body").value === suggested) suggest(examples[0] ?? "[]"); // else it has been edited
 }
 
-byId("invoke-route").addEventListener("change", showAddress);
+function suggest(text) {
+  suggested = text;
+  byId("invoke-body").value = text;
+}
+
+const shortened = (text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text);
+
+byId("invoke-route").addEventListener("change", showRoute);
+byId("invoke-example").addEventListener("change", () => {
+  suggest(callable[byId("invoke-route").value].examples[byId("invoke-example").value]);
+});
 
 byId("invoke-form").addEventListener("submit", async (submit) => {
   submit.preventDefault();

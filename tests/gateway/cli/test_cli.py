@@ -40,6 +40,7 @@ async def test_the_demo(number: signal.Signals) -> None:
                 assert (answer.status, await answer.read()) == (200, b"")
             event = json.loads((await socket.receive_str()).rstrip("\x1e"))
             assert event["arguments"] == [["John", "Hello!"], {}]
+            await demo.line(r'^event        ReceiveMessage \["John", "Hello!"\]$')
         exit_code, errors = await demo.stop(number)
     assert exit_code == 0
     assert "Traceback" not in errors
@@ -64,6 +65,25 @@ async def test_the_demo_says_why_the_hub_refuses_a_call() -> None:
         _, errors = await demo.stop()
     for reason in refused.values():
         assert f"ChatHub.SendMessage: {reason}\n" in errors
+
+
+async def test_events_as_the_demo_prints_them() -> None:
+    """Each is one line of limited length, without characters that a terminal interprets."""
+    arguments = ("demo", "--port", "0", "--hub-port", "0")
+    async with command(*arguments, PYTHONIOENCODING="ascii") as demo:
+        url = (await demo.line(r"^curl -X POST (\S+) "))[1]
+        async with aiohttp.ClientSession() as session:
+            for name, shown in (
+                ("Jörg", r'"J\xf6rg"'),
+                ("\x1b[2J\r\n", r'"\u001b[2J\r\n"'),
+                ("€", r'"\u20ac"'),
+                ("x" * 300, f'"{"x" * 198}'),
+            ):
+                async with session.post(url, json=[{"name": name}]) as answer:
+                    assert answer.status == 200
+                line = await demo.line("^event ")
+                assert line.string.startswith(f"event        ReceiveMessage [{shown}")
+                assert len(line.string) < 250
 
 
 async def test_the_demo_stops_while_clients_are_connected() -> None:
