@@ -16,6 +16,7 @@ from .json.scanner import split_array as split_json_array
 from .messagepack.scanner import is_deeper as is_messagepack_deeper
 from .origins import normal_origins as normal_origins
 from .origins import normal_server as normal_server
+from .values.naming import json_members as json_members
 from .values.transcoding import MAXIMUM_JSON_DEPTH as MAXIMUM_JSON_DEPTH
 from .values.transcoding import json_to_messagepack as json_to_messagepack
 from .values.transcoding import messagepack_to_json as messagepack_to_json
@@ -44,6 +45,7 @@ __all__ = [
     "address_owner",
     "is_json_deeper",
     "is_messagepack_deeper",
+    "json_members",
     "json_to_messagepack",
     "mark_origin",
     "messagepack_to_json",

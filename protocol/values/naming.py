@@ -134,3 +134,14 @@ def members_of(kind: Any) -> tuple[Member, ...]:
         for field in dataclasses.fields(kind)
         if field.init
     )
+
+
+def json_members(kind: Any) -> dict[str, Any]:
+    """The types of the members of a Struct, dataclass or TypedDict type, by their names in JSON.
+
+    Raises TypeError for a type that cannot be written.
+    """
+    annotations = annotations_of(kind)
+    if is_typeddict(kind):
+        return annotations
+    return {name: annotations[attribute] for attribute, name in wire_names(kind, camel_case)}

@@ -8,10 +8,10 @@ that they always match. Receive keys are not in the document: calls over HTTP do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -19,6 +19,7 @@ from .. import __version__
 from ..orchestration.limits import MAXIMUM_ARGUMENTS
 from ..orchestration.listing import ListedHub
 from ..orchestration.orchestrator import Orchestrator
+from ..orchestration.return_types import ReturnType
 from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
 from . import addresses
@@ -71,10 +72,12 @@ def _description(orchestrator: Orchestrator) -> str:
 
 
 def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
+    ids = _OperationIds()
     for hub in orchestrator.hubs.values():
         for route in hub.routes.values():
             if route.invoke_method is not None:
-                yield addresses.call_path(route.api, route.key), {"post": _call(route)}
+                operation = _call(route, ids.of_call(route))
+                yield addresses.call_path(route.api, route.key), {"post": operation}
     yield addresses.ORCHESTRATION, {"get": _listing()}
     yield addresses.HEALTH, {"get": _health()}
 
@@ -82,7 +85,7 @@ def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
 # --- operations ----------------------------------------------------------------------------
 
 
-def _call(route: HubRoute) -> Node:
+def _call(route: HubRoute, operation_id: str) -> Node:
     """The POST of one route: its arguments, result and problems (GW-7, GW-8, GW-9)."""
     return {
         "tags": [route.api],
@@ -91,8 +94,7 @@ def _call(route: HubRoute) -> Node:
             f"Invokes `{route.invoke_method}` of the hub `{route.api}`, which has"
             f" {route.invoke_timeout:g} seconds to answer."
         ),
-        # The keys are quoted, so that two routes never have the same id.
-        "operationId": ":".join(["call", quote(route.api, safe=""), quote(route.key, safe="")]),
+        "operationId": operation_id,
         "requestBody": {
             "required": True,
             "description": "The arguments in order. They reach the hub unchanged.",
@@ -104,17 +106,45 @@ def _call(route: HubRoute) -> Node:
             },
         },
         "responses": {
-            "200": _answer(
-                "The hub's result; an empty body when it returned nothing or null.",
-                {"description": "What the hub's method returns."},
-                {
-                    "result": {"summary": "it returned a number", "value": 42},
-                    "nothing": {"summary": "it returned nothing or null"},
-                },
-            ),
+            "200": _result(route.returns),
             **_problems(ProblemCode),
         },
     }
+
+
+def _result(returns: ReturnType) -> Node:
+    """The answer of a call that succeeds (GW-8).
+
+    Without a declared type it has no schema: generated clients would parse an empty body as JSON.
+    """
+    if returns.schema is None:
+        return _answer("The hub has run the call and returns nothing: the body is empty.")
+    description = "The hub's result."
+    if returns.may_be_empty:
+        description += " The body is empty if the hub returned nothing or null."
+    return _answer(description, {"schema": returns.schema} if returns.schema else {})
+
+
+class _OperationIds:
+    """Makes operation ids of letters, digits and ``_``, which differ from each other.
+
+    Generators of clients name functions and modules after them. They ignore letter case, and some
+    ignore repeated underscores.
+    """
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def of_call(self, route: HubRoute) -> str:
+        """The id of the call through a route."""
+        words = re.findall(r"[a-z0-9]+", f"call {route.api} {route.key}".lower())
+        first = candidate = "_".join(words)
+        number = 1
+        while candidate in self._used:
+            number += 1
+            candidate = f"{first}_{number}"
+        self._used.add(candidate)
+        return candidate
 
 
 def _body_examples(route: HubRoute) -> Node:
@@ -139,7 +169,9 @@ def _listing() -> Node:
             for name, alias in filters.items()
         ],
         "responses": {
-            "200": _answer("The hubs and routes that match.", _schema_of(list[ListedHub])),
+            "200": _answer(
+                "The hubs and routes that match.", {"schema": _schema_of(list[ListedHub])}
+            ),
             **_problems(_ANY_OPERATION),
         },
     }
@@ -152,7 +184,9 @@ def _health() -> Node:
         "summary": "Shows whether the hubs are connected",
         "operationId": "health",
         "responses": {
-            "200": _answer("The gateway serves; each hub with its state.", _schema_of(Health)),
+            "200": _answer(
+                "The gateway serves; each hub with its state.", {"schema": _schema_of(Health)}
+            ),
             **_problems(_ANY_OPERATION),
         },
     }
@@ -161,12 +195,13 @@ def _health() -> Node:
 # --- answers -------------------------------------------------------------------------------
 
 
-def _answer(description: str, schema: Node, examples: Node | None = None) -> Node:
-    shown = {} if examples is None else {"examples": examples}
+def _answer(description: str, media: Node | None = None) -> Node:
+    """An answer with status 200, whose body is JSON; without `media` its body is empty."""
+    content = {} if media is None else {"content": {"application/json": media}}
     return {
         "description": description,
         "headers": _header_references(HTTPStatus.OK),
-        "content": {"application/json": {"schema": schema, **shown}},
+        **content,
     }
 
 

@@ -7,7 +7,7 @@ calls and events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from .checks import OrchestrationError, is_list, is_name, is_positive
 from .limits import MAXIMUM_ARGUMENTS
 from .option_types import Bytes, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
+from .return_types import UNKNOWN_RETURN_TYPE, ReturnType, UnknownReturnType, return_type
 
 DEFAULT_STREAM_IDLE_TIMEOUT = 60.0
 """Seconds between two items of a stream."""
@@ -89,6 +90,13 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     summary: Annotated[
         Text | None, option("One line about the call, for the OpenAPI document.")
     ] = None
+    returns: Annotated[
+        object | None,
+        option(
+            "What the call returns, for the OpenAPI document: `nothing`, or a type.",
+            in_file=Text,
+        ),
+    ] = None
     examples: Annotated[
         Sequence[Sequence[Any]] | None,
         option("Bodies to try, each a list of at most 10 arguments, for the OpenAPI document."),
@@ -114,6 +122,7 @@ class HubRoute:
     """Seconds between two items of a stream."""
     maximum_body_size: int | None
     summary: str | None
+    returns: ReturnType = field(compare=False)
     examples: tuple[msgspec.Raw, ...]
     """Bodies to try, each a JSON array."""
 
@@ -158,6 +167,7 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         else info.stream_idle_timeout,
         maximum_body_size=info.maximum_body_size,
         summary=info.summary,
+        returns=_returns(info.returns, error),
         examples=_examples(info.examples, error),
     )
 
@@ -190,7 +200,7 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
             if not unset:
                 yield name, "has no meaning without a receive_method"
     if info.invoke_method is None:
-        for name in ("invoke_timeout", "maximum_body_size", "summary", "examples"):
+        for name in ("invoke_timeout", "maximum_body_size", "summary", "returns", "examples"):
             if getattr(info, name) is not None:
                 yield name, "has no meaning without an invoke_method"
         if info.streams:
@@ -222,6 +232,15 @@ def _receive_parameters(
         return tuple(receive_type(each) for each in declared)
     except UnknownReceiveType as exc:
         raise error("receive_parameter_types", str(exc)) from exc
+
+
+def _returns(declared: object, error: Callable[[str, str], OrchestrationError]) -> ReturnType:
+    if declared is None:
+        return UNKNOWN_RETURN_TYPE
+    try:
+        return return_type(declared)
+    except UnknownReturnType as exc:
+        raise error("returns", str(exc)) from exc
 
 
 def _examples(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -94,13 +97,37 @@ def test_keys_are_escaped_one_by_one() -> None:
     }
 
 
-def test_operation_ids_differ_whatever_the_keys() -> None:
+def operation_ids(*routes: tuple[str, str]) -> list[str]:
     orchestrator = Orchestrator()
-    for api, key in (("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c")):
-        orchestrator.add_hub(api, never_built).add_route(key, HubRouteInfo(invoke_method="I"))
+    hubs = {api: orchestrator.add_hub(api, never_built) for api in dict(routes)}
+    for api, key in routes:
+        hubs[api].add_route(key, HubRouteInfo(invoke_method="I"))
     paths = document_of(orchestrator)["paths"].values()
     ids = [operation["operationId"] for path in paths for operation in path.values()]
-    assert len(set(ids)) == 5
+    assert len(set(ids)) == len(routes) + len(OTHERS)
+    assert all(re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", each) for each in ids)
+    return ids[: len(routes)]
+
+
+def test_operation_ids_are_names_in_every_language() -> None:
+    """Letters, digits and single underscores; they stay different where keys differ in others."""
+    assert operation_ids(("Chat", "Room"), ("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c")) == [
+        "call_chat_room",
+        "call_a_b_c",
+        "call_a_b_c_2",
+        "call_a_3ab_c",
+    ]
+    assert operation_ids(("a", "b__c"), ("a_", "_b-c"), ("ü", "ß"), ("é", "?")) == [
+        "call_a_b_c",
+        "call_a_b_c_2",
+        "call",
+        "call_2",
+    ]
+    assert operation_ids(("a", "b"), ("a_", "b"), ("a__", "b_2"), ("A-", "b 2"))[1:] == [
+        "call_a_b_2",
+        "call_a_b_2_2",
+        "call_a_b_2_3",
+    ]
 
 
 def test_the_server_is_relative_to_the_document(document: Document) -> None:
@@ -178,11 +205,55 @@ def test_headers_of_problems(document: Document, status: int, headers: set[str])
     assert set(document["components"]["responses"][f"Problem{status}"]["headers"]) == headers
 
 
-def test_success_may_have_a_result_or_none(document: Document) -> None:
-    """GW-8."""
-    answer = document["paths"][ROOM]["post"]["responses"]["200"]
-    assert "empty body" in answer["description"]
-    assert set(answer["content"]["application/json"]["examples"]) == {"result", "nothing"}
+@dataclass
+class Total:
+    grand_total: Decimal
+    parts: list[int]
+    label: str | None
+    inner: Total | None
+
+
+MAY_BE_EMPTY = "The hub's result. The body is empty if the hub returned nothing or null."
+
+
+@pytest.mark.parametrize(
+    ("returns", "description", "content"),
+    [
+        (None, MAY_BE_EMPTY, {}),
+        ("object", MAY_BE_EMPTY, {}),
+        ("nothing", "The hub has run the call and returns nothing: the body is empty.", None),
+        ("int", "The hub's result.", {"schema": {"type": "integer", "format": "int32"}}),
+        ("int?", MAY_BE_EMPTY, {"schema": {"type": "integer", "format": "int32"}}),
+        (int | None, MAY_BE_EMPTY, {"schema": {"type": "integer", "format": "int64"}}),
+        (
+            Total,
+            "The hub's result.",
+            {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "grandTotal": {"type": "number"},
+                        "parts": {"type": "array", "items": {"type": "integer", "format": "int64"}},
+                        "label": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                        "inner": {"anyOf": [{"type": "object"}, {"type": "null"}]},
+                    },
+                }
+            },
+        ),
+    ],
+)
+def test_what_a_call_returns(
+    returns: object, description: str, content: dict[str, Any] | None
+) -> None:
+    """GW-8: the answer says whether its body may be empty."""
+    orchestrator = Orchestrator()
+    info = HubRouteInfo(invoke_method="I", returns=returns)
+    orchestrator.add_hub("h", never_built).add_route("r", info)
+    document = document_of(orchestrator)
+    OpenAPIV31SpecValidator(document).validate()
+    answer = document["paths"]["/api/Gateway/hub/h/r"]["post"]["responses"]["200"]
+    assert answer["description"] == description
+    assert answer.get("content") == (None if content is None else {"application/json": content})
 
 
 def test_the_gateway_hub_is_mentioned_while_there_is_one() -> None:
