@@ -22,8 +22,9 @@ from ..logs.redaction import describe_error
 from ..orchestration.checks import shown
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
+from ..serving.own_urls import require_other_hubs
 from ..serving.tls import server_context
-from .running import pair_of
+from .running import base_urls, pair_of
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which each hub must accept a connection."""
@@ -172,6 +173,8 @@ async def check(arguments: argparse.Namespace) -> int:
     if pair is not None:
         server_context(pair)
     connections = build_connections(hubs)  # raises if a function returns no connection
+    hub_urls = {api: connection.url for api, connection in connections.items()}
+    require_other_hubs(config.orchestrator, hub_urls, base_urls(config.listen))
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):
         print(line)

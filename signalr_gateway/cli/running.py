@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 from aiohttp import web
 
@@ -11,11 +12,15 @@ from ..config.gateway_hub import endpoint_options, hub_options
 from ..config.schema import Listen
 from ..config.sources import load_orchestration
 from ..http.addresses import CONSOLE_PAGE, SWAGGER
-from ..serving.app import create_app
-from ..serving.listener import serving, stop_signals
+from ..serving.app import GATEWAY, create_app
+from ..serving.listener import stop_signals, taken
 from ..serving.open_files import check_limit, raise_limit
+from ..serving.own_urls import gateway_hub_mismatch, require_other_hubs
+from ..serving.sockets import host_and_port
 from ..serving.tls import CertificatePair, server_context
 from .flags import with_flags
+
+log = logging.getLogger(__name__)
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -25,16 +30,24 @@ async def run(arguments: argparse.Namespace) -> int:
     descriptors = raise_limit()
     pair = pair_of(listen)
     ssl_context = None if pair is None else server_context(pair)
+    app = app_of(config)
     with stop_signals() as stopped:
-        async with serving(
-            app_of(config),
-            listen.hosts,
-            listen.port,
-            ssl_context,
-            limits=config.limits,
-            port_option="--port",
-        ) as url:
+        async with (
+            taken(
+                listen.hosts,
+                listen.port,
+                ssl_context,
+                limits=config.limits,
+                port_option="--port",
+            ) as address,
+            address.serving(app) as url,
+        ):
+            hub_urls = {api: each.url for api, each in app[GATEWAY].downstreams.items()}
+            require_other_hubs(orchestrator, hub_urls, address.urls)
             check_limit(descriptors, config.limits.maximum_connections)
+            mismatch = gateway_hub_mismatch(orchestrator, address.urls)
+            if mismatch is not None:
+                log.warning("%s", mismatch)
             if orchestrator.start_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
             print(f"swagger      {url}{SWAGGER}\nconsole      {url}{CONSOLE_PAGE}", flush=True)
@@ -57,3 +70,9 @@ def app_of(config: GatewayConfig) -> web.Application:
         hub_options=hub_options(config.gateway_hub),
         endpoint_options=endpoint_options(config.gateway_hub),
     )
+
+
+def base_urls(listen: Listen) -> list[str]:
+    """The URLs of the addresses that the gateway is configured to listen on."""
+    scheme = "http" if pair_of(listen) is None else "https"
+    return [f"{scheme}://{host_and_port(host, listen.port)}" for host in listen.hosts]

@@ -116,6 +116,11 @@ class Downstream:
         return self._hub
 
     @property
+    def url(self) -> str | None:
+        """The URL of the hub, which may contain secrets."""
+        return self._connection.url
+
+    @property
     def status(self) -> HubStatus:
         return self._status
 

@@ -159,5 +159,10 @@ class HubConnectionBuilder:
         hub_protocol = self._hub_protocol
         connector = HttpConnector(http, hub_protocol, self._options.maximum_receive_message_size)
         return HubConnection(
-            connector, hub_protocol, self._options, self._retry_policy, http.transports
+            connector,
+            hub_protocol,
+            self._options,
+            self._retry_policy,
+            http.transports,
+            http.url,
         )

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 from errno import EADDRINUSE
 from pathlib import Path
 
@@ -258,6 +259,43 @@ async def test_several_hosts(folder: Path) -> None:
         exit_code, errors = await running.stop()
     assert exit_code == 0
     assert f"listening on http://127.0.0.1:{port}, http://127.0.0.2:{port}\n" in errors
+
+
+OWN_HUB = """
+gateway_hub_url = "https://localhost:44360/GatewayHub"
+[listen]
+port = {port}
+[hubs.own]
+url = "http://localhost:{port}/gatewayhub/"
+"""
+
+
+async def test_a_hub_that_is_the_gateways_own(folder: Path) -> None:
+    """An error for `check` and at the start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "own.toml").write_text(OWN_HUB.format(port=port), encoding="utf-8")
+    for name in ("run", "check"):
+        exit_code, errors = await failure(name, "own.toml", cwd=folder)
+        assert exit_code == 2
+        assert errors.splitlines()[-1].startswith(
+            "signalr-gateway: hub 'own', url: is the gateway's own hub; expected"
+        )
+        assert "Traceback" not in errors
+
+
+async def test_a_gateway_hub_url_that_leads_elsewhere(folder: Path) -> None:
+    (folder / "gateway.toml").write_text(
+        OWN_HUB.format(port=0).replace("localhost:0/gatewayhub", "127.0.0.1:9/chathub"),
+        encoding="utf-8",
+    )
+    async with command("run", "gateway.toml", cwd=folder) as running:
+        url = (await running.line(r"console      (\S+)/$"))[1]
+        _, errors = await running.stop()
+    (warning,) = (line for line in errors.splitlines() if "gateway_hub_url" in line)
+    assert "WARNING gateway_hub_url is at https://localhost:44360, but the gateway" in warning
+    assert warning.endswith(f" clients find the gateway hub at {url}/GatewayHub")
 
 
 async def test_a_host_that_is_no_name(folder: Path) -> None:

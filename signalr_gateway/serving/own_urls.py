@@ -1,0 +1,87 @@
+"""Compares configured URLs with the addresses on which the gateway listens.
+
+Only what is certain counts: a host name other than ``localhost`` is not resolved.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from ..orchestration.checks import OrchestrationError
+from ..orchestration.orchestrator import Orchestrator
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_LOCALHOST = "localhost"
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -> str | None:
+    """Why clients that use `gateway_hub_url` do not reach the gateway; None if they may do so.
+
+    A path fits every address, and so does a host name without a port: a proxy may serve it.
+    """
+    given = urlsplit(orchestrator.gateway_hub_url)
+    if not orchestrator.start_gateway_hub or not given.hostname:
+        return None
+    own = [urlsplit(url) for url in base_urls]
+    if _address(given.hostname) is None:
+        fits = given.port is None or any(given.port == each.port for each in own)
+    else:
+        fits = any(given.scheme == each.scheme and _reaches(given, each) for each in own)
+    if fits:
+        return None
+    place = f"{given.scheme}://{given.netloc.rpartition('@')[2]}"
+    return (
+        f"gateway_hub_url is at {place}, but the gateway listens on {', '.join(base_urls)};"
+        f" unless a proxy is between them, clients find the gateway hub at"
+        f" {base_urls[0]}{orchestrator.gateway_hub_path}"
+    )
+
+
+def require_other_hubs(
+    orchestrator: Orchestrator, hub_urls: Mapping[str, str | None], base_urls: Sequence[str]
+) -> None:
+    """Raise `OrchestrationError` if a hub behind the gateway is the gateway's own hub.
+
+    `hub_urls` are the URLs of the hubs, by api.
+    """
+    if not orchestrator.start_gateway_hub:
+        return
+    own_path = orchestrator.gateway_hub_path.lower()
+    own = [urlsplit(url) for url in base_urls]
+    for api, url in hub_urls.items():
+        hub = urlsplit(url or "")
+        is_own_path = hub.path.rstrip("/").lower() == own_path
+        if is_own_path and any(_reaches(hub, each) for each in own):
+            problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
+            raise OrchestrationError(problem, hub=api, field="url")
+
+
+def _reaches(url: SplitResult, own: SplitResult) -> bool:
+    """Whether a connection to the host and port of `url` reaches the listener at `own`."""
+    if not url.hostname or not own.hostname or _port(url) != _port(own):
+        return False
+    if url.hostname == own.hostname:
+        return True
+    target, listening = _address(url.hostname), _address(own.hostname)
+    if target is None or listening is None:
+        return False
+    if target.is_loopback or target.is_unspecified:
+        is_localhost = _LOCALHOST in (url.hostname, own.hostname)
+        return listening.is_unspecified or (is_localhost and listening.is_loopback)
+    return target == listening
+
+
+def _address(host: str) -> _Address | None:
+    """The IP address of a host; None for a name other than ``localhost``."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == _LOCALHOST else host)
+    except ValueError:
+        return None
+
+
+def _port(url: SplitResult) -> int | None:
+    return _DEFAULT_PORTS.get(url.scheme) if url.port is None else url.port
