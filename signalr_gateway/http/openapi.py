@@ -25,6 +25,7 @@ from ..routing.problem_code import ProblemCode
 from . import addresses
 from .health import Health
 from .problem import CONTENT_TYPE, Problem, ProblemBody
+from .stream_answer import StreamForm
 
 Node = dict[str, Any]
 """A JSON object of the document."""
@@ -87,12 +88,13 @@ def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
 
 def _call(route: HubRoute, operation_id: str) -> Node:
     """The POST of one route: its arguments, result and problems (GW-7, GW-8, GW-9)."""
+    answer = "send its first item" if route.streams else "answer"
     return {
         "tags": [route.api],
         "summary": route.summary or f"Calls {route.invoke_method}",
         "description": (
             f"Invokes `{route.invoke_method}` of the hub `{route.api}`, which has"
-            f" {route.invoke_timeout:g} seconds to answer."
+            f" {route.invoke_timeout:g} seconds to {answer}."
         ),
         "operationId": operation_id,
         "requestBody": {
@@ -106,7 +108,7 @@ def _call(route: HubRoute, operation_id: str) -> Node:
             },
         },
         "responses": {
-            "200": _result(route.returns),
+            "200": _items(route.returns) if route.streams else _result(route.returns),
             **_problems(ProblemCode),
         },
     }
@@ -123,6 +125,29 @@ def _result(returns: ReturnType) -> Node:
     if returns.may_be_empty:
         description += " The body is empty if the hub returned nothing or null."
     return _answer(description, {"schema": returns.schema} if returns.schema else {})
+
+
+def _items(returns: ReturnType) -> Node:
+    """The answer of a streaming route (GW-32).
+
+    OpenAPI 3.1 has no place for the schema of an item.
+    """
+    item_schema = {"x-item-schema": returns.schema} if returns.schema else {}
+    content = {
+        form.content_type: {"schema": {"type": "string", "description": text}, **item_schema}
+        for form, text in (
+            (StreamForm.LINES, "Each line is an item as JSON."),
+            (StreamForm.EVENTS, "The data of each event is an item as JSON."),
+        )
+    }
+    return {
+        "description": (
+            "The items of the stream, each as soon as the hub has sent it. If the stream fails, a"
+            " problem is the last line, or the data of an event with the name `problem`."
+        ),
+        "headers": _header_references(HTTPStatus.OK),
+        "content": content,
+    }
 
 
 class _OperationIds:

@@ -19,7 +19,13 @@ from .checks import OrchestrationError, is_list, is_name, is_positive
 from .limits import MAXIMUM_ARGUMENTS
 from .option_types import Bytes, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
-from .return_types import UNKNOWN_RETURN_TYPE, ReturnType, UnknownReturnType, return_type
+from .return_types import (
+    NOTHING,
+    UNKNOWN_RETURN_TYPE,
+    ReturnType,
+    UnknownReturnType,
+    return_type,
+)
 
 DEFAULT_STREAM_IDLE_TIMEOUT = 60.0
 """Seconds between two items of a stream."""
@@ -93,7 +99,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     returns: Annotated[
         object | None,
         option(
-            "What the call returns, for the OpenAPI document: `nothing`, or a type.",
+            "What the call returns, for the OpenAPI document: `nothing`, or a type. If the route"
+            " streams, it is the type of the items.",
             in_file=Text,
         ),
     ] = None
@@ -205,6 +212,8 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
                 yield name, "has no meaning without an invoke_method"
         if info.streams:
             yield "streams", "has no meaning without an invoke_method"
+    if info.streams and info.returns == NOTHING:
+        yield "returns", "must be the type of the items of the stream"
     if info.stream_idle_timeout is not None and not info.streams:
         yield "stream_idle_timeout", "has no meaning without streams"
     yield from _call_limit_problems(info)

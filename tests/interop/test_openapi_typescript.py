@@ -20,9 +20,10 @@ const call: paths["/api/Gateway/hub/my%20hub/add"]["post"] = {} as operations["c
 type Timeout = operations["call_my_hub_add"]["responses"][504];
 type Problem = Timeout["content"]["application/problem+json"];
 const code: Problem["code"] = "hub-timeout";
+const items: Result<"call_my_hub_items">["content"]["application/x-ndjson"] = "1\\n2\\n";
 // @ts-expect-error: a number is no list of texts
 const wrong: Result<"call_my_hub_names">["content"]["application/json"] = 5;
-export { anything, call, code, names, nothing, sum, wrong };
+export { anything, call, code, items, names, nothing, sum, wrong };
 """
 
 
@@ -36,6 +37,7 @@ def test_types_of_the_document(tmp_path: Path) -> None:
         ("class", None),
     ):
         hub.add_route(key, HubRouteInfo(invoke_method="I", returns=returns))
+    hub.add_route("items", HubRouteInfo(invoke_method="I", returns="int", streams=True))
     (tmp_path / "openapi.json").write_bytes(openapi_document(orchestrator))
     (tmp_path / "program.ts").write_text(PROGRAM, encoding="utf-8")
     modules = node_program() / "node_modules"

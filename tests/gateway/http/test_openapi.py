@@ -256,6 +256,24 @@ def test_what_a_call_returns(
     assert answer.get("content") == (None if content is None else {"application/json": content})
 
 
+@pytest.mark.parametrize("returns", [None, "int"])
+def test_the_answer_of_a_stream(returns: object) -> None:
+    """GW-32: both forms, each with the schema of an item if the route declares one."""
+    orchestrator = Orchestrator()
+    info = HubRouteInfo(invoke_method="I", streams=True, returns=returns)
+    orchestrator.add_hub("h", never_built).add_route("r", info)
+    document = document_of(orchestrator)
+    OpenAPIV31SpecValidator(document).validate()
+    operation = document["paths"]["/api/Gateway/hub/h/r"]["post"]
+    assert "30 seconds to send its first item" in operation["description"]
+    content = operation["responses"]["200"]["content"]
+    assert list(content) == ["application/x-ndjson", "text/event-stream"]
+    for media in content.values():
+        assert media["schema"]["type"] == "string"
+        item = None if returns is None else {"type": "integer", "format": "int32"}
+        assert media.get("x-item-schema") == item
+
+
 def test_the_gateway_hub_is_mentioned_while_there_is_one() -> None:
     orchestrator = Orchestrator()
     orchestrator.gateway_hub_url = "https://localhost:44360/Events"

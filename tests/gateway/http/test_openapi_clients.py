@@ -28,6 +28,7 @@ def orchestrate(orchestrator: Orchestrator, url: str) -> None:
         ("class", "Echo", "object"),
     ):
         hub.add_route(key, HubRouteInfo(invoke_method=method, returns=returns))
+    hub.add_route("items", HubRouteInfo(invoke_method="Count", returns="int", streams=True))
 
 
 def generate(document: bytes, folder: Path) -> None:

@@ -110,3 +110,5 @@ def test_an_error_names_hub_and_route() -> None:
         hub.add_route("r", HubRouteInfo(invoke_method="I", returns="text"))
     with pytest.raises(OrchestrationError, match=r"returns: has no meaning without an invoke_meth"):
         hub.add_route("r", HubRouteInfo(receive_method="R", returns="int"))
+    with pytest.raises(OrchestrationError, match=r"returns: must be the type of the items of the"):
+        hub.add_route("r", HubRouteInfo(invoke_method="I", returns="nothing", streams=True))
