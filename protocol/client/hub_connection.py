@@ -64,10 +64,8 @@ class HubConnection:
         options: HubConnectionOptions,
         retry_policy: RetryPolicy | None,
         transports: HttpTransportType = HttpTransportType.ALL,
-        url: str | None = None,
     ) -> None:
         self._connector = connector
-        self._url = url
         self._transports = transports
         self._hub_protocol = hub_protocol
         self._options = options
@@ -96,11 +94,6 @@ class HubConnection:
     def hub_protocol(self) -> HubProtocol:
         """The hub protocol that messages are written in."""
         return self._hub_protocol
-
-    @property
-    def url(self) -> str | None:
-        """The URL of the hub; None if it has none. Its query may contain secrets."""
-        return self._url
 
     @property
     def transports(self) -> HttpTransportType:

@@ -172,8 +172,8 @@ async def check(arguments: argparse.Namespace) -> int:
     pair = pair_of(config.listen)
     if pair is not None:
         server_context(pair)
-    connections = build_connections(hubs)  # raises if a function returns no connection
-    hub_urls = {api: connection.url for api, connection in connections.items()}
+    hub_urls: dict[str, str | None] = {}
+    connections = build_connections(hubs, hub_urls)  # raises if a function returns no connection
     require_other_hubs(config.orchestrator, hub_urls, base_urls(config.listen))
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):

@@ -42,8 +42,7 @@ async def run(arguments: argparse.Namespace) -> int:
             ) as address,
             address.serving(app) as url,
         ):
-            hub_urls = {api: each.url for api, each in app[GATEWAY].downstreams.items()}
-            require_other_hubs(orchestrator, hub_urls, address.urls)
+            require_other_hubs(orchestrator, app[GATEWAY].downstreams.urls, address.urls)
             check_limit(descriptors, config.limits.maximum_connections)
             mismatch = gateway_hub_mismatch(orchestrator, address.urls)
             if mismatch is not None:

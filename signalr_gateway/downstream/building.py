@@ -14,15 +14,22 @@ from ..orchestration.checks import OrchestrationError
 from ..orchestration.orchestrator import DownstreamHub
 
 
-def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnection]:
+def build_connections(
+    hubs: Mapping[str, DownstreamHub], urls: dict[str, str | None] | None = None
+) -> dict[str, HubConnection]:
     """Build the connection of each hub, not started, by api.
 
+    `urls`, if given, receives the URL of each hub, by api; None if the function has not set one.
     Raises `OrchestrationError` if a function fails, or if two hubs have the same connection: it
     would be unknown from which of them an event comes.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():
-        connection = _build_connection(hub)
+        builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
+        builder.with_redirects(hub.redirects)  # (GW-29)
+        connection = _build_connection(hub, builder)
+        if urls is not None:
+            urls[api] = builder.url
         for other, taken in connections.items():
             if taken is connection:
                 problem = f"returned the same connection as hub {other!r}; each hub needs its own"
@@ -31,12 +38,10 @@ def build_connections(hubs: Mapping[str, DownstreamHub]) -> dict[str, HubConnect
     return connections
 
 
-def _build_connection(hub: DownstreamHub) -> HubConnection:
+def _build_connection(hub: DownstreamHub, builder: HubConnectionBuilder) -> HubConnection:
     def error(problem: str) -> OrchestrationError:
         return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
 
-    builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
-    builder.with_redirects(hub.redirects)  # (GW-29)
     try:
         connection = hub.build_hub_connection(builder)
     except Exception as exc:

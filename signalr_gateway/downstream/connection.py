@@ -116,11 +116,6 @@ class Downstream:
         return self._hub
 
     @property
-    def url(self) -> str | None:
-        """The URL of the hub, which may contain secrets."""
-        return self._connection.url
-
-    @property
     def status(self) -> HubStatus:
         return self._status
 
@@ -316,6 +311,7 @@ class Downstreams(Mapping[str, Downstream]):
         self._make_downstream = make_downstream
         self._downstreams: dict[str, Downstream] = {}
         self._is_draining = False
+        self._urls: dict[str, str | None] = {}
 
     def __getitem__(self, api: str) -> Downstream:
         return self._downstreams[api]
@@ -331,13 +327,18 @@ class Downstreams(Mapping[str, Downstream]):
         return {api: downstream.status for api, downstream in self._downstreams.items()}
 
     @property
+    def urls(self) -> Mapping[str, str | None]:
+        """The URLs of the hubs, by api, which may contain secrets."""
+        return self._urls
+
+    @property
     def is_draining(self) -> bool:
         """Whether new calls are refused, because the gateway stops."""
         return self._is_draining
 
     def start(self, on_event: OnEvent | None) -> None:
         """Build all connections, then begin to connect. Raises `OrchestrationError`."""
-        for api, connection in build_connections(self._hubs).items():
+        for api, connection in build_connections(self._hubs, self._urls).items():
             self._downstreams[api] = self._make_downstream(self._hubs[api], connection, on_event)
         for downstream in self._downstreams.values():
             downstream.start()

@@ -151,6 +151,11 @@ class HubConnectionBuilder:
         self._options = dataclasses.replace(self._options, **changes)
         return self
 
+    @property
+    def url(self) -> str | None:
+        """The URL given to ``with_url``, which may contain secrets; None before that."""
+        return None if self._http is None else self._http.url
+
     def build(self) -> HubConnection:
         """Returns the connection. Raises LocalProtocolError if ``with_url`` was not called."""
         if self._http is None:
@@ -159,10 +164,5 @@ class HubConnectionBuilder:
         hub_protocol = self._hub_protocol
         connector = HttpConnector(http, hub_protocol, self._options.maximum_receive_message_size)
         return HubConnection(
-            connector,
-            hub_protocol,
-            self._options,
-            self._retry_policy,
-            http.transports,
-            http.url,
+            connector, hub_protocol, self._options, self._retry_policy, http.transports
         )

@@ -94,6 +94,8 @@ def test_other_hubs(url: str) -> None:
     require_other_hubs(orchestrated(), {"chat": url}, LOOPBACK)
 
 
-def test_a_connection_has_the_url_of_its_hub() -> None:
+def test_a_builder_has_the_url_of_its_hub() -> None:
+    builder = HubConnectionBuilder()
+    assert builder.url is None
     url = "http://127.0.0.1:8080/hub?x=1"
-    assert HubConnectionBuilder().with_url(url).build().url == url
+    assert builder.with_url(url).url == url
