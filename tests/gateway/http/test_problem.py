@@ -47,6 +47,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "hub-connection-lost": 502,
         "result-not-json": 502,
         "hub-unavailable": 503,
+        "stream-overflow": 503,
         "gateway-draining": 503,
         "gateway-overloaded": 503,
         "hub-timeout": 504,
