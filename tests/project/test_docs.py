@@ -18,6 +18,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from aiohttp import web
 
 from protocol import (
     EndpointOptions,
@@ -25,6 +26,7 @@ from protocol import (
     HubConnectionBuilder,
     HubOptions,
     SlowClientPolicy,
+    map_hub,
     relaying,
 )
 from protocol import errors as library_errors
@@ -387,6 +389,25 @@ async def test_the_example_of_streams_runs(tmp_path: Path) -> None:
         (refusal,) = await client.ask(call("Calibrate", 60), {"type": 5, "invocationId": "1"})
         assert "error" in refusal
         await harness.close()
+
+
+async def test_the_client_of_the_streams_runs(tmp_path: Path) -> None:
+    examples = code_files(LIBRARY, "python")
+    client = loaded(examples["sensor_client.py"], tmp_path)
+    app = web.Application()
+    map_hub(app, "/sensors", loaded(examples["sensor_hub.py"], tmp_path).SensorHub)
+    async with serving(app, "127.0.0.1", 0) as url:
+        assert await client.measure(f"{url}/sensors") == [0, 1, 2, "north: 21.0", 41.0]
+
+
+async def test_the_client_that_answers_runs(tmp_path: Path) -> None:
+    examples = code_files(LIBRARY, "python")
+    client = loaded(examples["dealer_client.py"], tmp_path)
+    app = web.Application()
+    map_hub(app, "/dealer", loaded(examples["dealer_hub.py"], tmp_path).DealerHub)
+    async with serving(app, "127.0.0.1", 0) as url:
+        assert await client.trade(f"{url}/dealer", price=90, limit=100) == "sold"
+        assert await client.trade(f"{url}/dealer", price=110, limit=100) == "kept"
 
 
 async def test_the_examples_of_the_library_run(tmp_path: Path) -> None:
