@@ -106,7 +106,7 @@ class ClientCalls:
     async def _open(self, download: Download, target: str, arguments: Sequence[Any]) -> None:
         with self._pauses.kept_off():
             await self._wait_for_room()
-        if not download.has_ended:  # the stream may have been closed meanwhile
+        if not download.is_closed:  # the stream may have been closed meanwhile
             download.invocation_id, download.uploads = self._send_call(
                 StreamInvocation, target, arguments
             )

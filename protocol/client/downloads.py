@@ -100,9 +100,9 @@ class Download:
         """The streams that its call uploads, which end with it."""
 
     @property
-    def has_ended(self) -> bool:
-        """Whether no more items are received."""
-        return self._items.has_ended
+    def is_closed(self) -> bool:
+        """Whether no more items are received, and none waits."""
+        return self._items.has_ended and not self.waiting_size
 
     # ---- the server's messages
 

@@ -63,7 +63,7 @@ class HubStream(Generic[Item]):
         await self._download.wait_for_uploads()
 
     def __del__(self) -> None:
-        if not self._download.has_ended:
+        if not self._download.is_closed:
             with contextlib.suppress(RuntimeError):  # the event loop is closed
                 # This may run in another thread, or while the connection handles a message.
                 self._loop.call_soon_threadsafe(self._download.close)

@@ -470,6 +470,29 @@ async def test_closing_a_full_stream_resumes_reading(harness: ClientHarness) -> 
     assert await harness.server.take() == [cancel()]
 
 
+async def test_leaving_a_stream_whose_items_have_all_arrived(harness: ClientHarness) -> None:
+    """They do not hold up what comes next."""
+    connection = await harness.started()
+    heard: list[Any] = []
+    connection.on("News", heard.append)
+
+    async def leave(id: str) -> None:
+        stream = connection.stream("X")
+        first = asyncio.create_task(anext(stream))
+        await harness.server.take()
+        harness.server.send(*(item("x" * 64 * KIB, id) for _ in range(15)), completion(id))
+        await first
+        await harness.clock.settle()
+
+    await leave("1")
+    await leave("2")
+    harness.server.send(event("News", "after"))
+    await harness.clock.settle()
+    assert heard == ["after"]
+    assert harness.near_ends[0].unread == 0
+    assert await harness.server.take() == []
+
+
 async def test_a_call_in_the_loop(harness: ClientHarness) -> None:
     """The answer arrives behind more items than may wait; the loop is not blocked."""
     connection = await harness.started()
