@@ -34,7 +34,9 @@ logger = logging.getLogger(__name__)
 SEND_HIGH_WATER: Final = 1024 * 1024
 """Bytes waiting to be sent; above it, callers wait."""  # C-21
 
-_UPLOAD_HIGH_WATER: Final = 64 * 1024  # lower, so that calls do not wait long behind uploads
+UPLOAD_HIGH_WATER: Final = 128 * 1024
+"""Bytes waiting to be sent; above it, uploads wait. It is lower, so that calls do not wait long
+behind uploads. It is not below the buffers of the transports, or ``drain`` would return at once."""
 
 
 class ClientCalls:
@@ -174,7 +176,7 @@ class ClientCalls:
 
     def send_item(self, stream_id: str, item: Any) -> bool:
         """See UploadSender."""
-        if self._transport.buffered > _UPLOAD_HIGH_WATER:
+        if self._transport.buffered > UPLOAD_HIGH_WATER:
             return False
         encoded = self._hub_protocol.encode_value(item)
         self._send(StreamItem(invocation_id=stream_id, item=encoded))

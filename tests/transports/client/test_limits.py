@@ -5,6 +5,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from protocol import ConnectionClosed, Hub, HubConnectionBuilder, HubOptions, hub_method, map_hub
+from protocol.client.calls import UPLOAD_HIGH_WATER
+from protocol.transports.client import sender, web_socket
 
 MIB = 1024 * 1024
 DEFAULT_LIMIT = 64 * MIB
@@ -37,3 +39,9 @@ async def test_more_than_the_limit(limit: int, size: int) -> None:
     builder = HubConnectionBuilder().with_maximum_receive_message_size(limit)
     with pytest.raises(ConnectionClosed, match="size"):
         await _receive(size, builder)
+
+
+@pytest.mark.parametrize("water", [web_socket._LIMITS.transport_max_buffer_size, sender._LOW_WATER])
+def test_uploads_wait_where_transports_wait(water: int) -> None:
+    """U-5: below this number of waiting bytes ``drain`` returns at once, and a wait would spin."""
+    assert UPLOAD_HIGH_WATER >= water
