@@ -15,7 +15,7 @@ from tests.interop.python_client import Combination, Diary, all_combinations
 from tests.interop.servers import HubServer
 
 pytestmark = pytest.mark.parametrize(
-    ("program", "combination"), [*all_combinations()], indirect=["program"]
+    ("program", "combination"), [*all_combinations()], indirect=["program"], scope="session"
 )
 
 

@@ -13,7 +13,7 @@ from tests.interop.python_client import Combination, all_combinations
 from tests.interop.servers import HubServer
 
 pytestmark = pytest.mark.parametrize(
-    ("program", "combination"), [*all_combinations()], indirect=["program"]
+    ("program", "combination"), [*all_combinations()], indirect=["program"], scope="session"
 )
 
 
