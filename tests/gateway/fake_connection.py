@@ -73,6 +73,9 @@ class FakeConnection(HubConnection):
         answer = self.answer()
         return await answer if isinstance(answer, asyncio.Future) else answer
 
+    def set_no_result_error(self, error: str) -> None:
+        pass
+
     def on_any(self, handler: Any) -> Any:
         assert self.starts == 0, "registered too late"
         self.any_handler = handler
