@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 
 from ...hosting.cors import CorsPolicy
 from ...hosting.http_answer import HttpAnswer
@@ -15,6 +16,15 @@ CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 
 class _UntypedResponse(web.Response):
     """A response without a Content-Type."""
+
+
+class _ChunkedResponse(web.Response):
+    """A response with Transfer-Encoding, to a request of a version of HTTP that has it."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if request.version == HttpVersion11:  # aiohttp raises an exception for other versions
+            self.enable_chunked_encoding()
+        return await super().prepare(request)
 
 
 def request_data(request: web.Request) -> HttpRequestData:
@@ -67,11 +77,10 @@ def response_of(answer: HttpAnswer) -> web.Response:
     headers = dict(answer.headers)
     if answer.content_type is not None:
         headers = {"Content-Type": answer.content_type, **headers}
-    kind = _UntypedResponse if answer.content_type is None else web.Response
-    response = kind(status=answer.status, body=answer.body, headers=headers)
-    if answer.is_chunked:
-        response.enable_chunked_encoding()
-    return response
+    kind: type[web.Response] = _ChunkedResponse if answer.is_chunked else web.Response
+    if answer.content_type is None:
+        kind = _UntypedResponse
+    return kind(status=answer.status, body=answer.body, headers=headers)
 
 
 async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:

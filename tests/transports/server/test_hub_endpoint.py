@@ -34,6 +34,17 @@ async def test_a_token_is_spent(host: Host, http: aiohttp.ClientSession, upgrade
     assert third.head.status == 404
 
 
+@pytest.mark.parametrize("version", ["0.9", "1.0", "2.0"])
+async def test_versions_without_chunks(host: Host, version: str) -> None:
+    """TG-4: a refusal with a text has a length where HTTP has no chunks, as behind old proxies."""
+    head = f"GET {{target}} HTTP/{version}\nAccept: text/event-stream\nConnection: close"
+    async with raw_request(f"{host.url}/hub?id=unknown", head) as (reader, _):
+        answer = await reader.read()
+    assert answer.split()[1] == b"404"
+    assert b"\r\nContent-Length: 26\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nNo Connection with that ID")
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
