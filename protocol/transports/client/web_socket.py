@@ -99,7 +99,10 @@ class WebSocketClientTransport:
 
     async def _receive(self) -> bytes | None:
         """Returns the next message, or None at the end. Status 1000 or none is no error (TW-7)."""
-        message = await self._web_socket.receive()
+        try:
+            message = await self._web_socket.receive()
+        except ConnectionError:  # the connection was lost while aiohttp answered a Ping
+            return None
         match message.type:
             case WSMsgType.TEXT:
                 data: bytes = message.data

@@ -123,7 +123,11 @@ class WebSocketServerTransport:
     async def _read(self) -> None:
         """Reads until the peer's Close, or until the connection is lost."""
         while True:
-            message = await self._web_socket.receive()
+            try:
+                message = await self._web_socket.receive()
+            except ConnectionError:  # the connection was lost while aiohttp answered a Ping
+                self._output.end()
+                return
             match message.type:
                 case WSMsgType.TEXT:  # only where ``web_socket_push`` does not work
                     self._require_utf8(message.data)

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from protocol import (
@@ -223,6 +225,25 @@ async def test_a_server_that_vanishes(pair: Pair, how: str) -> None:
     assert isinstance(await pair.closed.get(), ConnectionClosed)
     with pytest.raises(NotConnectedError):
         await pair.connection.send("X")
+
+
+async def test_a_server_that_vanishes_while_its_ping_is_answered(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C-16: a loss of the connection as any other, and no error of the client."""
+    answer = aiohttp.ClientWebSocketResponse.pong
+
+    async def lose_the_socket(
+        web_socket: "aiohttp.ClientWebSocketResponse[bool]", message: bytes
+    ) -> None:
+        web_socket._writer.transport.abort()
+        await answer(web_socket, message)
+
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "pong", lose_the_socket)
+    pair.far.send(PING)
+    closed = await pair.closed.get()
+    assert str(closed) == "The server ended the connection."
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,27 @@ async def test_a_client_that_vanishes_during_a_call(
     end_host.gate.set()
 
 
+async def test_a_client_that_vanishes_while_its_ping_is_answered(
+    end_host: EndHost,
+    client: RawWebSocket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """TW-8: the end of a connection as any other, and no error of the server."""
+    answer = web.WebSocketResponse.pong
+
+    async def lose_the_socket(web_socket: "web.WebSocketResponse[bool]", message: bytes) -> None:
+        assert web_socket._req is not None
+        assert web_socket._req.transport is not None
+        web_socket._req.transport.abort()
+        await answer(web_socket, message)
+
+    monkeypatch.setattr(web.WebSocketResponse, "pong", lose_the_socket)
+    client.send(PING)
+    assert await end_host.has_ended() is None
+    assert caplog.records == []
+
+
 async def test_a_handshake_that_fails(end_host: EndHost, upgrade: Connect) -> None:
     """H-2, H-8, TW-6: one record as Text, then Close 1000."""
     web_socket = await upgrade(f"{end_host.url}/hub")
