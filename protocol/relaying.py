@@ -22,6 +22,8 @@ from .values.transcoding import json_to_messagepack as json_to_messagepack
 from .values.transcoding import messagepack_to_json as messagepack_to_json
 
 if TYPE_CHECKING:
+    from .aio.log_thinning import LogThinning as LogThinning
+    from .aio.log_thinning import failure_subject as failure_subject
     from .aio.system_errors import system_reason as system_reason
     from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "CorsPolicy": ".hosting.cors",
+    "LogThinning": ".aio.log_thinning",
     "address_owner": ".hosting.client_address",
+    "failure_subject": ".aio.log_thinning",
     "mark_origin": ".transports.server.aiohttp_conversion",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
@@ -42,7 +46,9 @@ __all__ = [
     "TRANSFER_FORMATS",
     "TRANSPORT_NAMES",
     "CorsPolicy",
+    "LogThinning",
     "address_owner",
+    "failure_subject",
     "is_json_deeper",
     "is_messagepack_deeper",
     "json_members",

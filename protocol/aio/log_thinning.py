@@ -1,30 +1,55 @@
 """How often the log repeats what a peer can cause at will, and what it shows of a peer's names."""
 
+import asyncio
 import logging
+from collections.abc import Hashable
 from typing import Final
 
 _INTERVAL: Final = 60.0  # seconds
+_MAXIMUM_SUBJECTS: Final = 1000
 _LONGEST_NAME: Final = 64  # characters
 
 
 class LogThinning:
     """Decides the level of a repeated line: its own once a minute for each subject, else DEBUG.
 
-    ``now`` is the time of the event loop, in seconds. A subject is kept for ever, so a peer must
-    not be able to choose it.
+    A subject is what a line is about, such as the name of a method. ``now`` is the time of a
+    monotonic clock in seconds, by default that of the running event loop. When there are 1000
+    subjects within a minute, all further ones count as one: a peer that chooses subjects cannot
+    fill the log or the memory.
     """
 
     __slots__ = ("_next",)
 
     def __init__(self) -> None:
-        self._next: dict[str, float] = {}
+        self._next: dict[Hashable, float] = {}
 
-    def level(self, subject: str, now: float, level: int = logging.WARNING) -> int:
+    def level(
+        self, subject: Hashable, now: float | None = None, level: int = logging.WARNING
+    ) -> int:
         """Returns ``level`` for the first line about ``subject`` in a minute, else DEBUG."""
+        if now is None:
+            now = asyncio.get_running_loop().time()
+        if subject not in self._next and len(self._next) >= _MAXIMUM_SUBJECTS:
+            self._next = {known: end for known, end in self._next.items() if now < end}
+            if len(self._next) >= _MAXIMUM_SUBJECTS:
+                subject = None
         if now < self._next.get(subject, now):
             return logging.DEBUG
         self._next[subject] = now + _INTERVAL
         return level
+
+
+def failure_subject(error: BaseException, *names: Hashable) -> Hashable:
+    """The subject of a failure: ``names``, the type of its error, and the line that raised it.
+
+    So a failure of another kind, or at another place, is logged at once.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = None if frame is None else (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
+    return (*names, type(error).__name__, place)
 
 
 def shown_name(name: str) -> str:

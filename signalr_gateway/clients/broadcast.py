@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from protocol import HubContext, LocalProtocolError, Payload
+from protocol.relaying import LogThinning
 
 from ..logs.redaction import shortened
-from ..logs.thinning import thinned
 from ..routing.relay import Delivery, Misfit, Relay, Unrouted
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Broadcaster:
         self._relay = relay
         self._clients = hub_context.clients
         self._counts = {api: EventCounts() for api in apis}
+        self._thinning = LogThinning()
 
     @property
     def counts(self) -> Mapping[str, EventCounts]:
@@ -59,10 +60,10 @@ class Broadcaster:
                     await self._send(delivery)
                 except LocalProtocolError as exc:
                     counts.unwritable += 1
-                    _log_unwritable(api, target, exc, counts.unwritable)
+                    self._log_unwritable(api, target, exc, counts.unwritable)
             case Misfit(target, reason):
                 counts.misfit += 1
-                _log_misfit(api, target, reason, counts.misfit)
+                self._log_misfit(api, target, reason, counts.misfit)
             case Unrouted(target):
                 counts.unrouted += 1
                 log.debug("hub %r: no route receives %r", api, shortened(target))
@@ -72,13 +73,12 @@ class Broadcaster:
         proxy = self._clients.all if everyone else self._clients.group(delivery.channel)
         await proxy.send(delivery.target, *delivery.arguments)
 
+    def _log_unwritable(self, api: str, target: str, error: LocalProtocolError, count: int) -> None:
+        level = self._thinning.level((api, target, type(error)))
+        text = "hub %r: event %r not sent to some clients (%d so far): %s"
+        log.log(level, text, api, target, count, error)
 
-def _log_unwritable(api: str, target: str, error: LocalProtocolError, count: int) -> None:
-    level = thinned(logging.WARNING, count)
-    text = "hub %r: event %r not sent to some clients (%d so far): %s"
-    log.log(level, text, api, target, count, error)
-
-
-def _log_misfit(api: str, target: str, reason: str, count: int) -> None:
-    level = thinned(logging.WARNING, count)
-    log.log(level, "hub %r: event %r not forwarded (%d so far): %s", api, target, count, reason)
+    def _log_misfit(self, api: str, target: str, reason: str, count: int) -> None:
+        level = self._thinning.level((api, target))
+        text = "hub %r: event %r not forwarded (%d so far): %s"
+        log.log(level, text, api, target, count, reason)

@@ -19,11 +19,11 @@ from typing import ClassVar
 import msgspec
 
 from protocol import Hub, HubException, Payload, hub_method
+from protocol.relaying import LogThinning
 
 from ..downstream.connection import Downstream
 from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route
-from ..logs.thinning import thinned
 from ..orchestration.checks import fold
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.route import BroadcastType, HubRoute
@@ -87,6 +87,7 @@ class GatewayServices:
         self._noted: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
         self.key_failures = KeyFailures()
+        self._thinning = LogThinning()
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
         """Find the route that a call names, and check the receive key. Raises `HubException`."""
@@ -103,7 +104,7 @@ class GatewayServices:
     def _log_wrong_key(self, route: HubRoute) -> None:
         self._wrong_keys[route.api] += 1
         count = self._wrong_keys[route.api]
-        level = thinned(logging.WARNING, count)
+        level = self._thinning.level(route.api)
         log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
     def note(self, what: str, route: HubRoute) -> None:

@@ -19,6 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
+from protocol.relaying import LogThinning
 
 from ..logs.redaction import describe_error
 from ..orchestration.orchestrator import DownstreamHub
@@ -101,6 +102,8 @@ class Downstream:
         self._closed = asyncio.Event()
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
+        self._thinning = LogThinning()
+        self._logged = ""  # the state that the log has shown last
         self._connection = connection
         self._calls = HubCalls(hub.api, connection, self._clock)
         self._attempts = timeouts(ATTEMPT_TIMEOUT, self._clock)
@@ -263,15 +266,13 @@ class Downstream:
                 self._attempts.stop(limit)
 
     def _attempt_failed(self, error: BaseException) -> None:
-        previous = self._status
-        self._status = HubStatus(previous.state, previous.since, describe_error(error))
-        # A warning for each new error, not for each attempt that fails with the same error.
-        level = logging.DEBUG if self._status == previous else logging.WARNING
-        log.log(level, "hub %r: cannot connect: %s", self._hub.api, self._status.last_error)
+        reason = describe_error(error)
+        self._status = HubStatus(self._status.state, self._status.since, reason)
+        self._log(logging.WARNING, f"cannot connect: {reason}")
 
     def _entered_connected(self) -> None:
         self._enter(HubState.CONNECTED, None)
-        log.info("hub %r: connected", self._hub.api)
+        self._log(logging.INFO, "connected")
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
@@ -289,7 +290,21 @@ class Downstream:
     def _enter_reconnecting(self, error: Exception | None) -> None:
         reason = "closed by the hub" if error is None else describe_error(error)
         self._enter(HubState.RECONNECTING, reason)
-        log.warning("hub %r: connection lost: %s", self._hub.api, reason)
+        self._log(logging.WARNING, f"connection lost: {reason}")
+
+    def _log(self, level: int, state: str) -> None:
+        """Log a state that differs from the one that the log has shown last.
+
+        Each state is shown once a minute at most, because a hub can connect and disconnect at will.
+        A state that was not shown is shown later, if it lasts.
+        """
+        if state == self._logged:
+            level = logging.DEBUG
+        else:
+            level = self._thinning.level(state, self._clock.time(), level)
+            if level > logging.DEBUG:
+                self._logged = state
+        log.log(level, "hub %r: %s", self._hub.api, state)
 
     def _enter(self, state: HubState, last_error: str | None) -> None:
         since = self._status.since if state is self._status.state else self._utcnow()

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from aiohttp import HttpVersion11, web
 
 from protocol import Payload
+from protocol.relaying import LogThinning, failure_subject
 
 from ..downstream.connection import Downstreams
 from ..downstream.failures import call_failure, require_form
@@ -67,6 +68,7 @@ class HttpApi:
         self._relay = relay
         self._downstreams = downstreams
         self._limits = limits
+        self._thinning = LogThinning()
         mount.api.add_route("*", self._handle, expect_handler=_expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -75,9 +77,10 @@ class HttpApi:
             response = await self._dispatch(request, request_id)
         except Refusal as refusal:
             response = problem_response(refusal.problem, request_id)
-            _log_refusal(request, refusal.problem, request_id)
-        except Exception:
-            log.exception("request %s failed", request_id)
+            self._log_refusal(request, refusal.problem, request_id)
+        except Exception as exc:
+            level = self._thinning.level(failure_subject(exc), level=logging.ERROR)
+            log.log(level, "request %s failed", request_id, exc_info=True)
             detail = "The gateway failed to handle the request."
             problem = Problem(ProblemCode.INTERNAL_ERROR, detail)
             response = problem_response(problem, request_id)
@@ -87,6 +90,14 @@ class HttpApi:
         if isinstance(response, StreamAnswer):
             await response.send(request)
         return response
+
+    def _log_refusal(self, request: web.Request, problem: Problem, request_id: str) -> None:
+        path = request.rel_url.raw_path  # still escaped, so that it contains no line ends
+        level = _LOG_LEVELS.get(problem.code, logging.DEBUG)
+        if level > logging.DEBUG:
+            level = self._thinning.level((problem.code, path.lower()), level=level)
+        text = "%s %s: %s (request %s)"
+        log.log(level, text, request.method, path, problem.code.code, request_id)
 
     async def _dispatch(self, request: web.Request, request_id: str) -> web.StreamResponse:
         match addresses.find_endpoint(self._mount.raw_path(request)):
@@ -296,15 +307,3 @@ _LOG_LEVELS: Mapping[ProblemCode, int] = {
     ProblemCode.HUB_CONNECTION_LOST: logging.WARNING,
     ProblemCode.HUB_TIMEOUT: logging.WARNING,
 }
-
-
-def _log_refusal(request: web.Request, problem: Problem, request_id: str) -> None:
-    level = _LOG_LEVELS.get(problem.code, logging.DEBUG)
-    log.log(
-        level,
-        "%s %s: %s (request %s)",
-        request.method,
-        request.rel_url.raw_path,  # still escaped, so that it contains no line ends
-        problem.code.code,
-        request_id,
-    )

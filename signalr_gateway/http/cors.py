@@ -15,10 +15,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from protocol import is_own_origin
-from protocol.relaying import CorsPolicy, mark_origin, response_of
+from protocol.relaying import CorsPolicy, LogThinning, mark_origin, response_of
 
 from ..logs.redaction import shortened
-from ..logs.thinning import thinned
 from ..routing.problem_code import ProblemCode
 from .api import REQUEST_ID, problem_response, request_id_of
 from .problem import Problem
@@ -40,6 +39,7 @@ class OriginGuard:
         )
         self._has_list = bool(allowed)
         self._refused = 0
+        self._thinning = LogThinning()
 
     def guard(self, app: web.Application) -> None:
         """Check every request of `app`."""
@@ -68,7 +68,7 @@ class OriginGuard:
         self._refused += 1
         shown = shortened(origin)
         text = "refused a request of a web page of %r (%d so far)"
-        log.log(thinned(logging.WARNING, self._refused), text, shown, self._refused)
+        log.log(self._thinning.level("origin"), text, shown, self._refused)
         detail = f"Pages of {shown} may not use this gateway; the option allowed_origins sets this."
         return problem_response(
             Problem(ProblemCode.ORIGIN_NOT_ALLOWED, detail), request_id_of(request)

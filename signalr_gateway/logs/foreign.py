@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import Counter
+from collections.abc import Callable
+
+from protocol.relaying import LogThinning
 
 from .redaction import describe_failure, shortened
-from .thinning import thinned
 
 _LIBRARIES = ("aiohttp", "asyncio", "uvloop", "concurrent")
 _MAXIMUM_LENGTH = 120
@@ -30,9 +33,11 @@ class ForeignLogFilter(logging.Filter):
     logger are counted and logged as one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._thinning = LogThinning()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] not in _LIBRARIES:
@@ -42,7 +47,7 @@ class ForeignLogFilter(logging.Filter):
             text = _FURTHER
         self._counts[record.name, text] += 1
         count = self._counts[record.name, text]
-        level = thinned(record.levelno, count)
+        level = self._thinning.level((record.name, text), self._clock(), record.levelno)
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         reason = f": {describe_failure(error)}" if error is not None else ""
         record.msg, record.args = "%s: %s%s (%d so far)", (record.name, text, reason, count)

@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from protocol.relaying import LogThinning
+
 log = logging.getLogger(__name__)
 
 RESERVE = 64
 """Descriptors that the process needs besides those of clients: hubs, listeners, files."""
-BETWEEN_LINES = 60.0
-"""Seconds between two lines about the same shortage."""
-
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
@@ -65,18 +64,16 @@ def exhaustion_logged(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     Other errors go to the exception handler that `loop` had before, which is restored at the end.
     """
     previous: _Handler | None = loop.get_exception_handler()
-    silent_until = 0.0
+    thinning = LogThinning()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal silent_until
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _EXHAUSTED and "socket" in context:
-            if loop.time() >= silent_until:
-                silent_until = loop.time() + BETWEEN_LINES
-                log.error(
-                    "out of file descriptors: new connections wait, established ones are served;"
-                    " raise the limit (ulimit -n, LimitNOFILE=) or lower maximum_connections"
-                )
+            log.log(
+                thinning.level("accept", loop.time(), logging.ERROR),
+                "out of file descriptors: new connections wait, established ones are served;"
+                " raise the limit (ulimit -n, LimitNOFILE=) or lower maximum_connections",
+            )
         elif previous is not None:
             previous(loop, context)
         else:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp.http import HttpProcessingError
 
+from protocol.relaying import LogThinning, failure_subject
+
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ else:
 
 
 class ServerLog(_Adapter):
-    """The logger of aiohttp's HTTP server, without the texts of requests that it cannot parse.
+    """The logger of aiohttp's HTTP server: thinned, without texts of requests that are not HTTP.
 
     The parser's errors quote the line with the mistake, which may be an Authorization header or a
     URL with a token in its query.
@@ -24,10 +26,13 @@ class ServerLog(_Adapter):
 
     def __init__(self) -> None:
         super().__init__(log, {})
+        self._thinning = LogThinning()
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
         if isinstance(error, HttpProcessingError):
             self.logger.debug("refused an invalid HTTP request: %s", type(error).__name__)
-        else:
-            super().log(level, msg, *args, **kwargs)
+            return
+        if isinstance(error, BaseException) and level > logging.DEBUG:
+            level = self._thinning.level(failure_subject(error, msg), level=level)
+        super().log(level, msg, *args, **kwargs)

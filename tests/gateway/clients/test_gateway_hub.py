@@ -168,9 +168,7 @@ async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
     assert (counts.forwarded, counts.misfit, counts.unrouted) == (1, 11, 1)
     logged = [record.getMessage() for record in caplog.records if "not forwarded" in record.msg]
     assert logged == [
-        f"hub 'sample': event 'ReceiveMessage' not forwarded ({count} so far): "
-        "expected 2 arguments, got 1"
-        for count in (1, 10)
+        "hub 'sample': event 'ReceiveMessage' not forwarded (1 so far): expected 2 arguments, got 1"
     ]
     assert "HUSH" not in caplog.text
 

@@ -214,6 +214,26 @@ async def test_one_line_is_logged_per_news_not_per_attempt(
     ]
 
 
+async def test_a_hub_that_connects_and_disconnects_does_not_fill_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-28: each state is shown once a minute, and the last one is shown in the end."""
+    caplog.set_level(logging.INFO, "signalr_gateway")
+    bench.connection.accept()
+    await settle()
+    for _ in range(5):
+        bench.connection.lose_and_retry(None)
+        bench.connection.come_back()
+    bench.connection.lose(None)
+    bench.connection.refuse_at_once = ConnectionRefusedError(errno.ECONNREFUSED, "hush")
+    await bench.clock.advance(90)
+    assert [record.getMessage() for record in caplog.records] == [
+        "hub 'chatservice': connected",
+        "hub 'chatservice': connection lost: closed by the hub",
+        "hub 'chatservice': cannot connect: Connection refused",
+    ]
+
+
 # --- calls (GW-8, GW-9, GW-10) -------------------------------------------------------------------
 
 

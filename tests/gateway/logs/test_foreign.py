@@ -21,10 +21,23 @@ class Lines(logging.Handler):
         self.lines.append(self.format(record))
 
 
+class HandClock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def lines() -> Iterator[list[str]]:
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def lines(clock: HandClock) -> Iterator[list[str]]:
     handler = Lines()
-    handler.addFilter(ForeignLogFilter())
+    handler.addFilter(ForeignLogFilter(clock))
     root = logging.getLogger()
     root.addHandler(handler)
     yield handler.lines
@@ -58,23 +71,20 @@ def test_a_line_is_short(lines: list[str]) -> None:
     assert len(lines[0]) < 200
 
 
-def test_repeated_lines_are_thinned(lines: list[str]) -> None:
+def test_repeated_lines_are_logged_once_a_minute(lines: list[str], clock: HandClock) -> None:
     for number in range(1000):
         logging.getLogger("aiohttp.websocket").warning("Refused %d", number)
-    assert [line.rpartition("(")[2] for line in lines] == [
-        "1 so far)",
-        "10 so far)",
-        "100 so far)",
-        "1000 so far)",
-    ]
+    clock.now += 60
+    logging.getLogger("aiohttp.websocket").warning("Refused %d", 1000)
+    assert [line.rpartition("(")[2] for line in lines] == ["1 so far)", "1001 so far)"]
 
 
 def test_texts_that_differ_are_thinned_together(lines: list[str]) -> None:
     """A library that puts values into its templates cannot fill the log, nor the memory."""
     for number in range(10_200):
         logging.getLogger("aiohttp.websocket").warning(f"Refused {number}")  # noqa: G004
-    assert len(lines) == 200 + 5
-    assert lines[-1] == "aiohttp.websocket: further messages (10000 so far)"
+    assert len(lines) == 200 + 1
+    assert lines[-1] == "aiohttp.websocket: further messages (1 so far)"
 
 
 @pytest.mark.parametrize("name", ["uvloop", "concurrent.futures"])
