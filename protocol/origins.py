@@ -52,24 +52,32 @@ def normal_server(text: object) -> str:
     return origin
 
 
-def normal_origins(
-    texts: Iterable[object], read: Callable[[object], str] = normal_origin
-) -> tuple[str, ...]:
-    """All of ``texts``, each as ``read`` returns it.
+def normal_origins(origins: Iterable[object]) -> tuple[str, ...]:
+    """All of ``origins``, as ``normal_origin`` returns them.
 
     Raises ValueError. The text names the wrong item, as in ``item 2, 'a.example', has no scheme``.
     It does not quote an item that contains credentials.
     """
-    origins = []
+    return normal_items(origins, normal_origin)
+
+
+def normal_servers(origins: Iterable[object]) -> tuple[str, ...]:
+    """All of ``origins``, as ``normal_server`` returns them. Raises as ``normal_origins`` does."""
+    return normal_items(origins, normal_server)
+
+
+def normal_items(texts: Iterable[object], read: Callable[[object], str]) -> tuple[str, ...]:
+    """All of ``texts``, each as ``read`` returns it. Raises as ``normal_origins`` does."""
+    items = []
     for number, text in enumerate(texts, 1):
         try:
-            origins.append(read(text))
+            items.append(read(text))
         except ValueError as error:
             name = f"item {number}"
             if isinstance(text, str) and "@" not in text:
                 name += f", {text[:_LONGEST_SHOWN]!r},"
             raise ValueError(f"{name} {error}") from None
-    return tuple(origins)
+    return tuple(items)
 
 
 def _web_origin(text: str) -> str:

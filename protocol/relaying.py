@@ -1,4 +1,4 @@
-"""Names for programs that forward values undecoded: scanning, transcoding, origins.
+"""Names for programs that forward values undecoded: scanning, transcoding, origins, hosts.
 
 A gateway or a proxy needs these in addition to ``Payload``. Names from pure modules are imported
 here. Names from the packages that use asyncio or aiohttp, and those of ``hosting``, are loaded when
@@ -15,7 +15,7 @@ from .json.scanner import is_deeper as is_json_deeper
 from .json.scanner import split_array as split_json_array
 from .messagepack.scanner import is_deeper as is_messagepack_deeper
 from .origins import normal_origins as normal_origins
-from .origins import normal_server as normal_server
+from .origins import normal_servers as normal_servers
 from .values.naming import json_members as json_members
 from .values.transcoding import MAXIMUM_JSON_DEPTH as MAXIMUM_JSON_DEPTH
 from .values.transcoding import json_to_messagepack as json_to_messagepack
@@ -27,36 +27,48 @@ if TYPE_CHECKING:
     from .aio.system_errors import system_reason as system_reason
     from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
+    from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
+    from .hosts import HostPolicy as HostPolicy
+    from .hosts import normal_hosts as normal_hosts
+    from .transports.server.aiohttp_conversion import harden as harden
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
     from .transports.server.aiohttp_conversion import response_of as response_of
 
 _HOMES: Final = {
     "CorsPolicy": ".hosting.cors",
+    "LOOPBACK_HOSTS": ".hosts",
+    "HostPolicy": ".hosts",
     "LogThinning": ".aio.log_thinning",
     "address_owner": ".hosting.client_address",
     "failure_subject": ".aio.log_thinning",
+    "harden": ".transports.server.aiohttp_conversion",
     "mark_origin": ".transports.server.aiohttp_conversion",
+    "normal_hosts": ".hosts",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
 }
 
 __all__ = [
     "DECODING_FAILURES",
+    "LOOPBACK_HOSTS",
     "MAXIMUM_JSON_DEPTH",
     "TRANSFER_FORMATS",
     "TRANSPORT_NAMES",
     "CorsPolicy",
+    "HostPolicy",
     "LogThinning",
     "address_owner",
     "failure_subject",
+    "harden",
     "is_json_deeper",
     "is_messagepack_deeper",
     "json_members",
     "json_to_messagepack",
     "mark_origin",
     "messagepack_to_json",
+    "normal_hosts",
     "normal_origins",
-    "normal_server",
+    "normal_servers",
     "response_of",
     "split_json_array",
     "system_reason",

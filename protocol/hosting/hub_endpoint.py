@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Generic
 
+from ..hosts import HostPolicy
 from ..http_transport_type import HttpTransportType
 from ..server.context import HttpRequestData, Principal
 from ..server.options import EndpointOptions
@@ -68,11 +69,11 @@ class HubEndpoint(Generic[ConnectionT]):
         """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock."""
         self._admission = Admission(connections, path, options, clock)
         self.cors = CorsPolicy(options.allowed_origins)
+        self._hosts = HostPolicy(options.allowed_hosts)
 
     def negotiate(self, request: HttpRequestData) -> HttpAnswer:
         """A request of ``{path}/negotiate``, whatever its method (N-1…N-12)."""
-        preflight = self.cors.preflight(request.method, request.headers)
-        return preflight or self._admission.negotiate(request)
+        return self._early_answer(request) or self._admission.negotiate(request)
 
     async def dispatch(
         self, request: HttpRequestData, accept: Iterable[str], *, is_upgrade: bool
@@ -86,8 +87,8 @@ class HubEndpoint(Generic[ConnectionT]):
         opens the transport before it awaits anything. It removes the connection from the table
         when the connection has ended.
         """
-        if preflight := self.cors.preflight(request.method, request.headers):
-            return preflight
+        if answer := self._early_answer(request):
+            return answer
         match request.method:
             case "GET":
                 return await self._get(request, requested_transport(accept, is_upgrade=is_upgrade))
@@ -97,6 +98,12 @@ class HubEndpoint(Generic[ConnectionT]):
                 return self._delete(request)
             case _:
                 return plain_answer(405)
+
+    def _early_answer(self, request: HttpRequestData) -> HttpAnswer | None:
+        """The answer to a request that names another host, or to a preflight; None for others."""
+        if not self._hosts.allows(request.headers):
+            return plain_answer(400, "Bad Request - Invalid Hostname")
+        return self.cors.preflight(request.method, request.headers)
 
     async def _get(
         self, request: HttpRequestData, transport: HttpTransportType

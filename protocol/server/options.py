@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from ..aio.transport import TransportLimits
+from ..hosts import normal_hosts
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..json.protocol import JsonHubProtocol
@@ -137,6 +138,12 @@ class EndpointOptions:
     are refused with 403. None: no CORS headers are sent, and WebSockets are accepted from all
     origins."""  # TC-1
 
+    allowed_hosts: Collection[str] | None = None
+    """Host names under which the hub may be reached, such as ``app.example`` or ``*.app.example``;
+    requests that name another host are refused with 400. It protects hubs on this machine or in a
+    private network from web pages whose host name resolves to the hub's address (DNS rebinding).
+    None: any host."""
+
     minimum_protocol_version: int = 0
     """The lowest negotiate version that a client may ask for."""  # N-8
 
@@ -177,10 +184,8 @@ class EndpointOptions:
 
     def __post_init__(self) -> None:
         check_options(self, of_any_sign=("minimum_protocol_version",))
-        try:
-            normal_origins(self.allowed_origins or ())
-        except ValueError as error:
-            raise ValueError(f"EndpointOptions.allowed_origins: {error}.") from None
+        _check_items("allowed_origins", normal_origins, self.allowed_origins)
+        _check_items("allowed_hosts", normal_hosts, self.allowed_hosts)
 
     @property
     def transport_limits(self) -> TransportLimits:
@@ -190,3 +195,12 @@ class EndpointOptions:
             transport_max_buffer_size=self.transport_max_buffer_size,
             transport_send_timeout=self.transport_send_timeout,
         )
+
+
+def _check_items(
+    name: str, read: Callable[[Collection[str]], object], items: Collection[str] | None
+) -> None:
+    try:
+        read(items or ())
+    except ValueError as error:
+        raise ValueError(f"EndpointOptions.{name}: {error}.") from None

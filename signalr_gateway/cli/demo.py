@@ -13,7 +13,15 @@ from contextlib import contextmanager, suppress
 import msgspec
 from aiohttp import web
 
-from protocol import Hub, HubConnection, HubConnectionBuilder, hub_method, map_hub
+from protocol import (
+    EndpointOptions,
+    Hub,
+    HubConnection,
+    HubConnectionBuilder,
+    hub_method,
+    map_hub,
+)
+from protocol.relaying import LOOPBACK_HOSTS
 
 from ..config.file import GatewayConfig
 from ..config.schema import Listen
@@ -51,7 +59,8 @@ class ChatHub(Hub):
 def create_chat_app() -> web.Application:
     """An application that serves the ChatHub at `CHAT_HUB_PATH`."""
     app = web.Application()
-    map_hub(app, CHAT_HUB_PATH, ChatHub)
+    options = EndpointOptions(allowed_hosts=LOOPBACK_HOSTS)
+    map_hub(app, CHAT_HUB_PATH, ChatHub, endpoint_options=options)
     return app
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, inspect, structs
 
 from ..config.file import GatewayConfig
+from ..config.hosts import allowed_hosts
 from ..config.options import Kind, Option, alternatives, as_toml, options_of
 from ..config.reading import Place, read_value
 from ..config.schema import File
@@ -59,6 +60,10 @@ def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayC
             config = replace(config, **{table: changed})
         else:
             _set(config.orchestrator, option, value)
+    try:
+        allowed_hosts(config.listen)
+    except ValueError as exc:
+        raise UsageError(f"--allowed-host: {exc}") from exc
     return config
 
 

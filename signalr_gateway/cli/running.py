@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ..config.file import GatewayConfig
 from ..config.gateway_hub import endpoint_options, hub_options
+from ..config.hosts import allowed_hosts
 from ..config.schema import Listen
 from ..config.sources import load_orchestration
 from ..http.addresses import CONSOLE_PAGE, SWAGGER
@@ -65,6 +66,7 @@ def app_of(config: GatewayConfig) -> web.Application:
     """The application of a configuration."""
     return create_app(
         config.orchestrator,
+        allowed_hosts=allowed_hosts(config.listen),
         limits=config.limits,
         hub_options=hub_options(config.gateway_hub),
         endpoint_options=endpoint_options(config.gateway_hub),

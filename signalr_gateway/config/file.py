@@ -33,6 +33,7 @@ from ..orchestration.checks import OrchestrationError, shown
 from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
 from .gateway_hub import check_transports
+from .hosts import allowed_hosts
 from .hubs import hub_arguments
 from .reading import Place, read_table
 from .schema import File, GatewayHubTable, Listen
@@ -94,6 +95,7 @@ def _problem(error: OSError | RecursionError | ValueError) -> str:
 def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
     file = read_table(File, document, place)
     _check_pair(file.listen, place.at("listen"))
+    _check_hosts(file.listen, place.at("listen").at("allowed_hosts"))
     check_transports(
         file.gateway_hub.transports,
         file.gateway_hub.supported_protocols,
@@ -112,6 +114,13 @@ def _check_pair(listen: Listen, place: Place) -> None:
         raise place.at("key").error("required together with certificate")
     if listen.key is not None and listen.certificate is None:
         raise place.at("certificate").error("required together with key")
+
+
+def _check_hosts(listen: Listen, place: Place) -> None:
+    try:
+        allowed_hosts(listen)
+    except ValueError as exc:
+        raise place.error(str(exc)) from exc
 
 
 def _orchestrator(file: File, place: Place) -> Orchestrator:

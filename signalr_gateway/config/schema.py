@@ -59,6 +59,15 @@ class Listen(Struct, frozen=True, kw_only=True):
         option("Address to listen on, or several: `::` serves IPv4 and IPv6.", "--host"),
     ] = "127.0.0.1"
     port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
+    allowed_hosts: Annotated[
+        list[Text],
+        option(
+            "Host names under which the gateway may be reached, without port; `*.app.example` for"
+            " all below `app.example`, `*` for all. Names of the same machine always may. If not"
+            " set: only these when the gateway listens on a loopback address, else all.",
+            "--allowed-host",
+        ),
+    ] = field(default_factory=list)
     certificate: Annotated[
         PemFile | None,
         option("PEM file with the certificate for https; needs the key as well.", "--certificate"),

@@ -1,7 +1,7 @@
 """Writes log lines to a stream in a thread of its own, so that logging never blocks (GW-28).
 
-A terminal that is held, or a pipe whose reader has stopped, blocks each write to it. Lines wait in a
-bounded queue meanwhile. Lines that find no room are counted and dropped.
+A terminal that is held, or a pipe whose reader has stopped, blocks each write to it. Lines wait in
+a bounded queue meanwhile. Lines that find no room are counted and dropped.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from protocol.relaying import normal_origins, normal_server
+from protocol.relaying import normal_origins, normal_servers
 
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
 from .checks import (
@@ -223,7 +223,7 @@ def _checked_redirects(api: str, origins: object) -> Sequence[str]:
     if not is_list(origins):
         raise OrchestrationError("must be a list of origins", hub=api, field="redirects")
     try:
-        return normal_origins(origins, normal_server)
+        return normal_servers(origins)
     except ValueError as exc:
         raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
 

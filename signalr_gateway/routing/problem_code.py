@@ -33,6 +33,7 @@ class ProblemCode(Enum):
         415,
         "Unsupported content encoding",
     )
+    HOST_NOT_ALLOWED = ("host-not-allowed", 421, "The host name is not allowed")
     INTERNAL_ERROR = ("internal-error", 500, "The gateway failed")
     HUB_ERROR = ("hub-error", 502, "The hub answered with an error")
     HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")

@@ -16,6 +16,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from protocol import EndpointOptions, HubOptions, map_hub
+from protocol.relaying import harden
 
 from ..clients.broadcast import Broadcaster
 from ..clients.gateway_hub import GatewayHub, GatewayServices
@@ -24,6 +25,7 @@ from ..downstream.connection import Downstream, Downstreams, MakeDownstream
 from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
+from ..http.hosts import HostGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
 from ..http.swagger_page import add_swagger
@@ -49,6 +51,7 @@ def create_app(
     limits: Limits = DEFAULT_LIMITS,
     hub_options: HubOptions | None = None,
     endpoint_options: EndpointOptions | None = None,
+    allowed_hosts: Collection[str] | None = None,
     console: bool = True,
     swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
@@ -56,14 +59,17 @@ def create_app(
     """The gateway of a complete orchestration as an aiohttp application.
 
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
-    `endpoint_options` are the other options of the gateway hub and of its path. Raises TypeError
-    if one of these three arguments has another type. Raises ValueError if `hub_options` or
+    `endpoint_options` are the other options of the gateway hub and of its path; TypeError is raised
+    if one of these three has another type. `allowed_hosts` are the host names that requests may
+    name, such as `app.example`; None means all. Raises ValueError if `hub_options` or
     `endpoint_options` sets an option that belongs in `limits` or in the orchestrator. Starting the
     application raises `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
+    if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
+        raise ValueError("allowed_hosts is an argument of create_app, not of EndpointOptions")
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
@@ -71,7 +77,9 @@ def create_app(
     hub_path = orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None
     gate = Gate(mount, hub_path, memory)
     gate.guard(app)
+    HostGuard(allowed_hosts).guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
+    app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
@@ -155,6 +163,10 @@ def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubO
             options.maximum_group_name_length, *(len(channel) for channel in channels), 1
         ),
     )
+
+
+async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
+    harden(response)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

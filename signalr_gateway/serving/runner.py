@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from .refusals import harden_refusals
 from .request_heads import MAXIMUM_FIELDS, MAXIMUM_HEAD_SIZE
 from .server_log import ServerLog
 from .stopping import ANSWER_TIMEOUT, STOP_TIMEOUT, stopping_until
@@ -42,6 +43,12 @@ class GatewayRunner(web.AppRunner):
         )
         self._stop_timeout = shutdown_timeout
         self._is_shut_down = False
+
+    async def setup(self) -> None:
+        """Start the application."""
+        await super().setup()
+        if self.server is not None:
+            harden_refusals(self.server)
 
     async def shutdown(self) -> None:
         """Refuse new calls, disconnect clients, and wait until the requests under way have ended.

@@ -371,3 +371,23 @@ async def test_web_sockets_of_other_origins() -> None:
         decision = await endpoint.dispatch(asked, [], is_upgrade=True)
         assert isinstance(decision, HttpAnswer)
         assert decision.status == status
+
+
+# ---- other hosts
+
+
+async def test_requests_for_other_hosts() -> None:
+    """TG-14: refused at both addresses, before anything else is looked at."""
+    endpoint = Endpoint(allowed_hosts=["app.example"], allowed_origins=[APP]).endpoint
+    refusal = plain_answer(400, "Bad Request - Invalid Hostname")
+    for host, is_refused in (("evil.example", True), ("app.example:8080", False)):
+        asked = request("POST", "id=x", Host=host)
+        assert (endpoint.negotiate(asked) == refusal) is is_refused
+        assert (await endpoint.dispatch(asked, [], is_upgrade=False) == refusal) is is_refused
+    preflight = {"Origin": APP, "Access_Control_Request_Method": "POST"}
+    assert endpoint.negotiate(request("OPTIONS", "", Host="evil.example", **preflight)) == refusal
+
+
+def test_what_is_no_host() -> None:
+    with pytest.raises(ValueError, match=r"EndpointOptions.allowed_hosts: item 1, 'a:80', has a"):
+        EndpointOptions(allowed_hosts=["a:80"])

@@ -13,7 +13,7 @@ from ...http_transport_type import HttpTransportType
 from ...hub_protocol import HubProtocol
 from ...json.protocol import JsonHubProtocol
 from ...option_checks import described, names_of
-from ...origins import normal_origins, normal_server
+from ...origins import normal_servers
 from .connector import HttpConnector
 from .options import AccessTokenFactory, HttpConnectionOptions
 
@@ -82,9 +82,7 @@ class HubConnectionBuilder:
         """  # N-18, N-21
         try:
             self._redirects = (
-                None
-                if origins is None
-                else normal_origins(names_of(origins, "origins"), normal_server)
+                None if origins is None else normal_servers(names_of(origins, "origins"))
             )
         except ValueError as error:
             raise ValueError(f"with_redirects: {error}.") from None

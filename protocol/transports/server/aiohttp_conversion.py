@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import SERVER_SOFTWARE
 
 from ...hosting.cors import CorsPolicy
 from ...hosting.http_answer import HttpAnswer
@@ -12,6 +13,9 @@ from ...server.context import HttpRequestData
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 """The CORS policy for the answer to a request; see ``mark_response``."""
+
+
+_SERVER: Final = "aiohttp"
 
 
 class _UntypedResponse(web.Response):
@@ -96,8 +100,21 @@ def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamRe
     response.headers.update(policy.permissions(request.headers))
 
 
+def harden(response: web.StreamResponse) -> None:
+    """Keeps browsers from guessing the type of the body, and hides the versions of the server.
+
+    For answers whose headers aiohttp has completed, as in ``on_response_prepare``.
+    """
+    headers = response.headers
+    if response.status != 101:
+        headers["X-Content-Type-Options"] = "nosniff"
+    if headers.get("Server") == SERVER_SOFTWARE:
+        headers["Server"] = _SERVER
+
+
 async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: adds CORS headers to every answer, also aiohttp's own 500."""
+    """For ``on_response_prepare``: completes the headers of answers of hubs, also aiohttp's 500."""
     policy = request.get(CORS)
     if policy is not None:
         mark_origin(policy, request, response)
+        harden(response)

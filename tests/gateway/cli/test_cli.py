@@ -120,6 +120,25 @@ async def test_origins_given_on_the_command_line() -> None:
     assert errors.startswith("signalr-gateway: --allowed-origin: item 1, 'a.example', ")
 
 
+async def test_hosts_given_on_the_command_line() -> None:
+    """GW-30: in addition to the names of the machine; a wrong one is one line and exit code 2."""
+    hosts = ("--allowed-host", "app.example")
+    async with (
+        command("demo", "--port", "0", "--hub-port", "0", *hosts) as demo,
+        aiohttp.ClientSession() as session,
+    ):
+        hub = (await demo.line(r"chat hub     (\S+)"))[1]
+        url = (await demo.line(r"console      (\S+)/ "))[1]
+        for host, status in (("app.example", 200), ("localhost", 200), ("evil.example", 421)):
+            async with session.get(f"{url}/healthz", headers={"Host": host}) as answer:
+                assert answer.status == status
+        async with session.post(f"{hub}/negotiate", headers={"Host": "app.example"}) as answer:
+            assert answer.status == 400
+    exit_code, errors = await failure("demo", "--port", "0", "--allowed-host", "a.example:80")
+    assert exit_code == 2
+    assert errors.startswith("signalr-gateway: --allowed-host: item 1, 'a.example:80', has a ")
+
+
 ORCHESTRATION = """
 import asyncio
 import os

@@ -506,7 +506,7 @@ async def test_a_receive_key_for_a_hub_without_one_is_ignored(gateway: RunningGa
 
 
 @pytest.mark.parametrize("expected", ["schlüssel-é", "5", RECEIVE_KEY])
-def test_keys_are_compared_as_text(expected: str) -> None:
+async def test_keys_are_compared_as_text(expected: str) -> None:
     """GW-16: a number where text is expected is accepted; GW-18: otherwise exactly."""
     orchestrator = Orchestrator()
     orchestrator.add_hub("h", connecting_to("http://127.0.0.1:9/"), receive_key=expected).add_route(

@@ -244,6 +244,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("allowed_origins = 'https://a'", "allowed_origins: must be a list of texts, not text"),
         ("allowed_origins = ['*']", "allowed_origins: item 1, '*', cannot be '*', because"),
         ("allowed_origins = ['a.example']", "allowed_origins: item 1, 'a.example', has no scheme"),
+        ("[listen]\nallowed_hosts = ['a:80']", "listen.allowed_hosts: item 1, 'a:80', has a port"),
         ("gateway_hub_url = ''", "gateway_hub_url: must not be empty"),
         ("port = 1", "port: unknown in this table; it belongs in [listen]"),
         ("[routes.room]", "routes: unknown in this table; it belongs in [hubs.KEY]"),

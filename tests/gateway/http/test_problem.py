@@ -33,6 +33,7 @@ def test_codes_are_distinct_and_stable() -> None:
         "too-many-arguments": 400,
         "too-deep": 400,
         "origin-not-allowed": 403,
+        "host-not-allowed": 421,
         "not-found": 404,
         "route-not-found": 404,
         "route-only-receives": 404,

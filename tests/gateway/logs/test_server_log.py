@@ -20,7 +20,9 @@ def test_what_the_parser_quotes_is_left_out(caplog: pytest.LogCaptureFixture) ->
     assert record.exc_info is None
 
 
-async def test_other_errors_of_the_server_are_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
+async def test_other_errors_of_the_server_are_logged_in_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     error = LookupError("a fault of ours")
     ServerLog().exception("Error handling request from %s", "127.0.0.1", exc_info=error)
     (record,) = caplog.records

@@ -190,6 +190,24 @@ async def test_a_defective_upgrade_is_a_poll(
     assert web_socket.head.headers["cache-control"] == "no-cache, no-store"
 
 
+async def test_headers_of_every_answer(
+    host: Host, http: aiohttp.ClientSession, upgrade: Connect
+) -> None:
+    """TG-15: not of a switch to the WebSocket protocol, which has no body."""
+    for method, path in (
+        ("POST", "/hub/negotiate"),
+        ("GET", "/hub/negotiate"),
+        ("GET", "/hub"),
+        ("GET", "/hub?id=x"),
+    ):
+        async with http.request(method, host.url + path) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Server"] == "aiohttp"
+    switched = (await upgrade(f"{host.url}/hub")).head
+    assert (switched.status, switched.headers["server"]) == (101, "aiohttp")
+    assert "x-content-type-options" not in switched.headers
+
+
 class Authentication:
     """Authenticates by a query key; raises where the test asks for it."""
 
