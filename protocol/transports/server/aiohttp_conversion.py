@@ -1,6 +1,6 @@
 """Converts aiohttp's requests to plain data, and plain answers to aiohttp's responses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -16,6 +16,7 @@ CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 
 
 _SERVER: Final = "aiohttp"
+_NOT_COPIED: Final = ("connection", "sec-websocket-protocol", "upgrade")
 
 
 class _UntypedResponse(web.Response):
@@ -56,21 +57,34 @@ def _headers(request: web.Request) -> Mapping[str, str]:
     return combined
 
 
-def without_subprotocols(request: web.Request) -> web.Request:
-    """The request without the WebSocket subprotocols that it offers; none is ever chosen.
+def upgrade_request(request: web.Request) -> web.Request:
+    """The request in the form in which aiohttp can upgrade it to a WebSocket.
 
-    aiohttp would log them, and some clients send access tokens there.
+    It has no subprotocols: none is ever chosen, and aiohttp would log them, while some clients send
+    access tokens there. aiohttp reads neither a list in ``Upgrade`` nor a second ``Connection``, so
+    both are reduced to what concerns the WebSocket (TG-2).
     """
-    if "Sec-WebSocket-Protocol" not in request.headers:
+    headers = request.headers
+    upgrade, connection = (_items(headers.getall(name, ())) for name in ("Upgrade", "Connection"))
+    is_plain = len(upgrade) < 2 and len(headers.getall("Connection", ())) < 2
+    if is_plain and "Sec-WebSocket-Protocol" not in headers:
         return request
-    return request.clone(
-        headers=[
-            (name, value)
-            for name, value in request.headers.items()
-            # clone cannot encode values that were not UTF-8; an upgrade needs only ASCII values.
-            if name.lower() != "sec-websocket-protocol" and value.isascii()
-        ]
-    )
+    kept = [
+        (name, value)
+        for name, value in headers.items()
+        # clone cannot encode values that were not UTF-8; an upgrade needs only ASCII values.
+        if name.lower() not in _NOT_COPIED and value.isascii()
+    ]
+    if "websocket" in upgrade:
+        kept.append(("Upgrade", "websocket"))
+    if "upgrade" in connection:
+        kept.append(("Connection", "Upgrade"))
+    return request.clone(headers=kept)
+
+
+def _items(values: Iterable[str]) -> list[str]:
+    """The items of a header that is a list, in lower case."""
+    return [item.strip() for item in ",".join(values).lower().split(",")]
 
 
 def response_of(answer: HttpAnswer) -> web.Response:

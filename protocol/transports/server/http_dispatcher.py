@@ -20,7 +20,7 @@ from ...server.context import HttpRequestData
 from ...server.hub_server import HubServer
 from ...server.options import EndpointOptions
 from ..web_socket_frame import LARGEST_LIMIT
-from .aiohttp_conversion import CORS, request_data, response_of, without_subprotocols
+from .aiohttp_conversion import CORS, request_data, response_of, upgrade_request
 from .hosted_connection import HostedConnection
 from .hosted_hubs import Hosting
 from .inbound_posts import receive_post
@@ -81,7 +81,7 @@ class HttpConnectionDispatcher:
                 return response_of(TERMINATED)
 
     def _is_upgrade(self, request: web.Request) -> bool:
-        return self._new_web_socket().can_prepare(without_subprotocols(request)).ok
+        return self._new_web_socket().can_prepare(upgrade_request(request)).ok
 
     def _new_web_socket(self) -> "web.WebSocketResponse[bool]":
         limit = self._server.options.maximum_receive_message_size
@@ -107,7 +107,7 @@ class HttpConnectionDispatcher:
         web_socket = self._new_web_socket()
         try:
             with self._removing_on_failure(connection):
-                await web_socket.prepare(without_subprotocols(request))
+                await web_socket.prepare(upgrade_request(request))
                 transport = WebSocketServerTransport(
                     request,
                     web_socket,

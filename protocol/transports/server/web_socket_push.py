@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from .received_frames import ReceivedFrames
 
@@ -103,6 +103,7 @@ class _Queue(WebSocketDataQueue):
 class _Parser:
     """Wraps aiohttp's parser: pushes the messages that a read of the socket has completed.
 
+    Frames that aiohttp would accept against RFC 6455 end the connection, as its own errors do.
     A large read is parsed in several turns of the event loop. Reading pauses until all is parsed.
 
     ``expire`` is called when a message is unfinished ``timeout`` seconds after its first byte. The
@@ -172,9 +173,18 @@ class _Parser:
             self.sink(messages)
 
     def _parse(self, data: bytes) -> tuple[bool, bytes]:
+        frames = self._frames
+        has_ended = frames.feed(data)
+        if frames.violation is not None:
+            data = data[: frames.valid]
         result = self._reader.feed_data(data)
-        self._watch(has_ended=self._frames.feed(data))
+        self._watch(has_ended=has_ended)
         self.push()
+        if frames.violation is not None and not result[0]:
+            self._queue.set_exception(
+                WebSocketError(WSCloseCode.PROTOCOL_ERROR, frames.violation)
+            )
+            return True, b""
         return result
 
     def _watch(self, *, has_ended: bool) -> None:

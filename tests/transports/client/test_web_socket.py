@@ -227,6 +227,12 @@ async def test_a_server_that_vanishes(pair: Pair, how: str) -> None:
         await pair.connection.send("X")
 
 
+async def test_a_masked_frame(pair: Pair) -> None:
+    """TW-13."""
+    pair.far.send(TEXT, NEWS, masked=True)
+    await pair.hears("é")
+
+
 async def test_a_server_that_vanishes_while_its_ping_is_answered(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

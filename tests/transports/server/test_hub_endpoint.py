@@ -172,11 +172,32 @@ async def test_what_a_get_opens(
 @pytest.mark.parametrize(
     "headers",
     [
+        {"Upgrade": "foo, WebSocket"},
+        {"Upgrade": "foo\r\nUpgrade: websocket"},
+        {"Connection": "keep-alive, Upgrade"},
+        {"Connection": "keep-alive\r\nConnection: upgrade"},
+    ],
+    ids=str,
+)
+async def test_lists_in_the_headers_of_an_upgrade(
+    host: Host, upgrade: Connect, headers: dict[str, str]
+) -> None:
+    """TG-2."""
+    web_socket = await upgrade(f"{host.url}/hub", **headers)
+    assert web_socket.head.status == 101
+    web_socket.send_text(HANDSHAKE)
+    assert await web_socket.record() == {}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
         {"Sec_WebSocket_Version": "12"},
         {"Sec_WebSocket_Version": None},
         {"Sec_WebSocket_Key": None},
         {"Sec_WebSocket_Key": "short"},
         {"Upgrade": "h2c"},
+        {"Upgrade": "h2c, websocket/13"},
         {"Connection": "keep-alive"},
     ],
     ids=str,

@@ -30,12 +30,11 @@ def messages(draw: st.DrawFn) -> Sent:
         opcode = draw(st.sampled_from([TEXT, BINARY]))
         for number, size in enumerate(fragments):
             for _ in range(draw(st.integers(0, 2))):
-                data += encode(PING, b"p" * draw(st.integers(0, 5)), masked=draw(st.booleans()))
+                data += encode(PING, b"p" * draw(st.integers(0, 5)), masked=True)
                 if number == 0:
                     ends.add(len(data))
             is_last = number == len(fragments) - 1
-            masked = draw(st.booleans())
-            data += encode(opcode, b"x" * size, fin=is_last, masked=masked)
+            data += encode(opcode, b"x" * size, fin=is_last, masked=True)
             opcode = CONTINUATION
         ends.add(len(data))
         message_ends.add(len(data))
