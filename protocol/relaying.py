@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
     from .hosts import HostPolicy as HostPolicy
     from .hosts import normal_hosts as normal_hosts
-    from .transports.server.aiohttp_conversion import harden as harden
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
     from .transports.server.aiohttp_conversion import response_of as response_of
+    from .transports.server.hardening import harden as harden
+    from .transports.server.hardening import harden_server as harden_server
 
 _HOMES: Final = {
     "CorsPolicy": ".hosting.cors",
@@ -41,7 +42,8 @@ _HOMES: Final = {
     "LogThinning": ".aio.log_thinning",
     "address_owner": ".hosting.client_address",
     "failure_subject": ".aio.log_thinning",
-    "harden": ".transports.server.aiohttp_conversion",
+    "harden": ".transports.server.hardening",
+    "harden_server": ".transports.server.hardening",
     "mark_origin": ".transports.server.aiohttp_conversion",
     "normal_hosts": ".hosts",
     "response_of": ".transports.server.aiohttp_conversion",
@@ -60,6 +62,7 @@ __all__ = [
     "address_owner",
     "failure_subject",
     "harden",
+    "harden_server",
     "is_json_deeper",
     "is_messagepack_deeper",
     "json_members",

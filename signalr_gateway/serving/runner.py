@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from .refusals import harden_refusals
+from protocol.relaying import harden_server
+
 from .request_heads import MAXIMUM_FIELDS, MAXIMUM_HEAD_SIZE
 from .server_log import ServerLog
 from .stopping import ANSWER_TIMEOUT, STOP_TIMEOUT, stopping_until
@@ -48,7 +49,7 @@ class GatewayRunner(web.AppRunner):
         """Start the application."""
         await super().setup()
         if self.server is not None:
-            harden_refusals(self.server)
+            harden_server(self.server)
 
     async def shutdown(self) -> None:
         """Refuse new calls, disconnect clients, and wait until the requests under way have ended.

@@ -377,7 +377,7 @@ async def test_web_sockets_of_other_origins() -> None:
 
 
 async def test_requests_for_other_hosts() -> None:
-    """TG-14: refused at both addresses, before anything else is looked at."""
+    """TG-15: refused at both addresses, before anything else is looked at."""
     endpoint = Endpoint(allowed_hosts=["app.example"], allowed_origins=[APP]).endpoint
     refusal = plain_answer(400, "Bad Request - Invalid Hostname")
     for host, is_refused in (("evil.example", True), ("app.example:8080", False)):

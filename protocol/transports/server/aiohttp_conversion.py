@@ -5,17 +5,16 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import SERVER_SOFTWARE
 
 from ...hosting.cors import CorsPolicy
 from ...hosting.http_answer import HttpAnswer
 from ...server.context import HttpRequestData
+from .hardening import harden
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 """The CORS policy for the answer to a request; see ``mark_response``."""
 
 
-_SERVER: Final = "aiohttp"
 _NOT_COPIED: Final = ("connection", "sec-websocket-protocol", "upgrade")
 
 
@@ -112,18 +111,6 @@ def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamRe
     if policy.varies():
         response.headers.add("Vary", "Origin")
     response.headers.update(policy.permissions(request.headers))
-
-
-def harden(response: web.StreamResponse) -> None:
-    """Keeps browsers from guessing the type of the body, and hides the versions of the server.
-
-    For answers whose headers aiohttp has completed, as in ``on_response_prepare``.
-    """
-    headers = response.headers
-    if response.status != 101:
-        headers["X-Content-Type-Options"] = "nosniff"
-    if headers.get("Server") == SERVER_SOFTWARE:
-        headers["Server"] = _SERVER
 
 
 async def mark_response(request: web.Request, response: web.StreamResponse) -> None:

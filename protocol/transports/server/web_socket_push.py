@@ -181,9 +181,7 @@ class _Parser:
         self._watch(has_ended=has_ended)
         self.push()
         if frames.violation is not None and not result[0]:
-            self._queue.set_exception(
-                WebSocketError(WSCloseCode.PROTOCOL_ERROR, frames.violation)
-            )
+            self._queue.set_exception(WebSocketError(WSCloseCode.PROTOCOL_ERROR, frames.violation))
             return True, b""
         return result
 

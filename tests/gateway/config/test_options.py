@@ -164,6 +164,7 @@ def test_a_table_of_a_hub_shows_no_secrets() -> None:
 # --- the library's options of the gateway hub ----------------------------------------------------
 
 SET_ELSEWHERE = {
+    "allowed_hosts",  # in [listen], for the whole gateway
     "allowed_origins",  # at the top of the file, for the whole gateway
     "authenticate",  # a function
     "services",  # functions

@@ -246,11 +246,11 @@ async def play_broken_requests(url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
     say = "/api/Gateway/hub/talk/say"
     for request in (
-        f"GET /gatewayhub?access_token={SECRET}-40\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
-        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}-41\x01\r\n\r\n",
-        f"{SECRET}-42 / HTTP/1.1\r\nHost: x\r\n\r\n",
-        f"POST {say}?{SECRET}-43 HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n[{SECRET}-44",
-        f"POST {say} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}-45\r\n",
+        f"GET /gatewayhub?access_token={SECRET}-40\x01 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer {SECRET}-41\x01\r\n\r\n",
+        f"{SECRET}-42 / HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        f"POST {say}?{SECRET}-43 HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 99\r\n\r\n[{SECRET}-44",
+        f"POST {say} HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}-45\r\n",
     ):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(request.encode())

@@ -9,9 +9,7 @@ from tests.support.hub_messages import call, result
 from tests.transports.conftest import Connect
 from tests.transports.end_host import ECHO, EndHost
 from tests.transports.raw_web_socket import (
-    BINARY,
     CLOSE,
-    CONTINUATION,
     PING,
     TEXT,
     close_payload,

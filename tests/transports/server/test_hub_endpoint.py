@@ -214,7 +214,7 @@ async def test_a_defective_upgrade_is_a_poll(
 async def test_headers_of_every_answer(
     host: Host, http: aiohttp.ClientSession, upgrade: Connect
 ) -> None:
-    """TG-15: not of a switch to the WebSocket protocol, which has no body."""
+    """TG-16: not of a switch to the WebSocket protocol, which has no body."""
     for method, path in (
         ("POST", "/hub/negotiate"),
         ("GET", "/hub/negotiate"),

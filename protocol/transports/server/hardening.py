@@ -1,0 +1,42 @@
+"""Headers of all answers: browsers guess no types, and nothing shows a version (TG-16, GW-31).
+
+aiohttp answers requests that are not HTTP itself. The way to change these answers uses private
+names of aiohttp: ``Request._prepare_hook``, and the argument ``_cls`` of the function that makes
+requests. Where they are missing, such answers stay as aiohttp writes them.
+"""
+
+import inspect
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
+
+_SERVER: Final = "aiohttp"
+
+
+def harden(response: web.StreamResponse) -> None:
+    """Keeps browsers from guessing the type of the body, and hides the versions of the server.
+
+    For answers whose headers aiohttp has completed, as in ``on_response_prepare``.
+    """
+    headers = response.headers
+    if response.status != 101:
+        headers["X-Content-Type-Options"] = "nosniff"
+    if headers.get("Server") == SERVER_SOFTWARE:
+        headers["Server"] = _SERVER
+
+
+class _Request(web.Request):
+    """A request whose answers are all hardened, also those that no application prepares."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        await super()._prepare_hook(response)
+        harden(response)
+
+
+def harden_server(server: web.Server) -> None:
+    """Hardens all answers of ``server``, which is that of an ``AppRunner`` that is set up."""
+    factory: Any = server.request_factory
+    if "_cls" in inspect.signature(factory).parameters:
+        server.request_factory = partial(factory, _cls=_Request)
