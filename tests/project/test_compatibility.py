@@ -14,6 +14,15 @@ def test_dotnet_clients() -> None:
     assert f"the .NET client {', '.join(releases)} and {last}," in TEXT
 
 
+def test_python_clients() -> None:
+    locked = dict(
+        line.split("==") for line in (ROOT / ".ci/constraints.txt").read_text().splitlines()[1:]
+    )
+    names = ("pysignalr", "signalrcore", "aiosignalr")
+    first, second, last = (f"{name} {locked[name]}" for name in names)
+    assert f"the Python clients {first}, {second} and {last}," in TEXT
+
+
 def test_the_javascript_client() -> None:
     package = json.loads((ROOT / "tests/interop/node/package.json").read_text())
     assert f"`@microsoft/signalr` {package['dependencies']['@microsoft/signalr']} in" in TEXT

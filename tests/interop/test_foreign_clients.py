@@ -1,0 +1,141 @@
+"""pysignalr, signalrcore and aiosignalr as clients of our hub server, each over all it has."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+import pytest
+from yarl import URL
+
+from tests.interop.foreign_clients import AioSignalR, ForeignClient, PySignalR, SignalRCore
+from tests.interop.servers import HubServer
+
+Combination = tuple[type[ForeignClient], str, str]
+
+IMPOSSIBLE = [
+    ("ServerSentEvents", "messagepack"),  # text only
+    # It splits polled MessagePack at the byte that ends a record of JSON.
+    (SignalRCore, "LongPolling", "messagepack"),
+]
+ONE_MESSAGE_PER_POLL = [
+    # It handles the first message that a poll brings, and the others after further polls.
+    (SignalRCore, "LongPolling", "json"),
+]
+
+
+def combinations(*excluded: Combination) -> pytest.MarkDecorator:
+    """Each client over each of its transports in each hub protocol that it can carry."""
+    clients: tuple[type[ForeignClient], ...] = (PySignalR, SignalRCore, AioSignalR)
+    listed = [
+        (client, transport, hub_protocol)
+        for client in clients
+        for transport in client.transports
+        for hub_protocol in ("json", "messagepack")
+        if (transport, hub_protocol) not in IMPOSSIBLE
+        and (client, transport, hub_protocol) not in (*IMPOSSIBLE, *excluded)
+    ]
+    names = [f"{each[0].package}-{each[1]}-{each[2]}" for each in listed]
+    return pytest.mark.parametrize("combination", listed, ids=names)
+
+
+pytestmark = pytest.mark.parametrize("program", ["python"], indirect=True)
+
+
+class Relay:
+    """Passes bytes between clients and a hub, until it cuts all their connections."""
+
+    def __init__(self, url: str) -> None:
+        self._hub = URL(url)
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = str(self._hub.with_port(self._server.sockets[0].getsockname()[1]))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._hub.host, self._hub.port)
+        ends = {writer, far_writer}
+        self._writers |= ends
+        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        self._writers -= ends
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(2**16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+def client_of(combination: Combination, hub: HubServer) -> ForeignClient:
+    kind, transport, hub_protocol = combination
+    return kind(hub.url, transport, hub_protocol)
+
+
+@combinations()
+async def test_calls(hub: HubServer, combination: Combination) -> None:
+    async with client_of(combination, hub) as client:
+        assert await client.invoke("Add", 2, 40) == 42
+        assert await client.invoke("Echo", {"text": "é\u2028", "list": [1, None, True, 0.5]}) == {
+            "text": "é\u2028",
+            "list": [1, None, True, 0.5],
+        }
+        assert await client.invoke("Nothing") is None
+        await client.send("Record", f"sent by {client.package}")
+        await hub.recorded(f"sent by {client.package}")
+
+
+@combinations()
+async def test_errors(hub: HubServer, combination: Combination) -> None:
+    async with client_of(combination, hub) as client:
+        for method, arguments, text in (
+            ("ThrowHub", (), "hub says no"),
+            ("Throw", (), "An unexpected error occurred invoking 'Throw' on the server."),
+            ("NoSuchMethod", (), "Method does not exist."),
+            ("Add", ("x", "y"), "Failed to invoke 'Add' due to an error on the server."),
+        ):
+            with pytest.raises(LookupError, match=text):
+                await client.invoke(method, *arguments)
+        assert await client.invoke("Add", 1, 1) == 2
+
+
+@combinations(*ONE_MESSAGE_PER_POLL)
+async def test_events_and_groups(hub: HubServer, combination: Combination) -> None:
+    async with client_of(combination, hub) as client, client_of(combination, hub) as other:
+        await client.invoke("SendToCaller", "to the caller")
+        assert await client.text() == "to the caller"
+        await client.invoke("SendToOthers", "to the others")
+        assert await other.text() == "to the others"
+        group = "-".join(map(str, combination[1:])) + client.package
+        await other.invoke("JoinGroup", group)
+        await client.invoke("SendToGroup", group, "to the group")
+        assert await other.text() == "to the group"
+        await other.invoke("LeaveGroup", group)
+        await client.invoke("SendToGroup", group, "to the empty group")
+        await other.invoke("SendToOthers", "last")
+        await other.invoke("SendToCaller", "x" * 20_000)
+        assert await client.text() == "last"
+        assert await other.text() == "x" * 20_000
+        assert client.texts.empty()
+        assert other.texts.empty()
+
+
+@combinations(*ONE_MESSAGE_PER_POLL)
+async def test_reconnect(hub: HubServer, combination: Combination) -> None:
+    kind, transport, hub_protocol = combination
+    async with Relay(hub.url) as relay, kind(relay.url, transport, hub_protocol) as client:
+        assert await client.invoke("Add", 1, 2) == 3
+        relay.cut()
+        if transport != "LongPolling":  # which continues with the next poll
+            await client.reopened()
+        await client.invoke("SendToCaller", "back")
+        assert await client.text() == "back"
