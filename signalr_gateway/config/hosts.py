@@ -12,10 +12,10 @@ from .schema import Listen
 
 def allowed_hosts(listen: Listen) -> Sequence[str] | None:
     """The names that requests may name; None for all. Raises ValueError for a wrong name."""
-    if not listen.allowed_hosts and not _is_loopback(listen.host):
+    # Each address is a name, too: a machine has more loopback addresses than 127.0.0.1.
+    own = [host for host in listen.hosts if _is_loopback(host)]
+    if not listen.allowed_hosts and len(own) < len(listen.hosts):
         return None
-    # The address itself is a name, too: a machine has more loopback addresses than 127.0.0.1.
-    own = [listen.host] if _is_loopback(listen.host) else []
     return normal_hosts([*listen.allowed_hosts, *LOOPBACK_HOSTS, *own])
 
 

@@ -19,7 +19,6 @@ from typing import TypeVar
 import msgspec
 
 from protocol import HubConnection, HubConnectionState, NotConnectedError, Payload
-from protocol.relaying import LogThinning
 
 from ..logs.redaction import describe_error
 from ..orchestration.orchestrator import DownstreamHub
@@ -29,8 +28,7 @@ from .call_errors import GatewayDraining, HubUnavailable
 from .calls import HubCalls, HubItems
 from .clock import Clock
 from .deadlines import timeouts
-
-log = logging.getLogger(__name__)
+from .state_log import StateLog
 
 T = TypeVar("T")
 
@@ -102,8 +100,7 @@ class Downstream:
         self._closed = asyncio.Event()
         self._draining = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._thinning = LogThinning()
-        self._logged = ""  # the state that the log has shown last
+        self._log = StateLog(hub.api)
         self._connection = connection
         self._calls = HubCalls(hub.api, connection, self._clock)
         self._attempts = timeouts(ATTEMPT_TIMEOUT, self._clock)
@@ -268,11 +265,11 @@ class Downstream:
     def _attempt_failed(self, error: BaseException) -> None:
         reason = describe_error(error)
         self._status = HubStatus(self._status.state, self._status.since, reason)
-        self._log(logging.WARNING, f"cannot connect: {reason}")
+        self._log.note(logging.WARNING, f"cannot connect: {reason}", self._clock.time())
 
     def _entered_connected(self) -> None:
         self._enter(HubState.CONNECTED, None)
-        self._log(logging.INFO, "connected")
+        self._log.note(logging.INFO, "connected", self._clock.time())
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
@@ -290,21 +287,7 @@ class Downstream:
     def _enter_reconnecting(self, error: Exception | None) -> None:
         reason = "closed by the hub" if error is None else describe_error(error)
         self._enter(HubState.RECONNECTING, reason)
-        self._log(logging.WARNING, f"connection lost: {reason}")
-
-    def _log(self, level: int, state: str) -> None:
-        """Log a state that differs from the one that the log has shown last.
-
-        Each state is shown once a minute at most, because a hub can connect and disconnect at will.
-        A state that was not shown is shown later, if it lasts.
-        """
-        if state == self._logged:
-            level = logging.DEBUG
-        else:
-            level = self._thinning.level(state, self._clock.time(), level)
-            if level > logging.DEBUG:
-                self._logged = state
-        log.log(level, "hub %r: %s", self._hub.api, state)
+        self._log.note(logging.WARNING, f"connection lost: {reason}", self._clock.time())
 
     def _enter(self, state: HubState, last_error: str | None) -> None:
         since = self._status.since if state is self._status.state else self._utcnow()

@@ -69,6 +69,8 @@ def test_what_is_no_host_name(names: Any, text: str) -> None:
         (Listen(host="127.8.0.1"), "127.8.0.1", True),
         (Listen(host="::1"), "[::1]:8080", True),
         (Listen(host="localhost"), "evil.example", False),
+        (Listen(host=["127.0.0.1", "::1"]), "evil.example", False),
+        (Listen(host=["127.0.0.1", "192.0.2.1"]), "any.example", True),
         (Listen(host="0.0.0.0"), "any.example", True),
         (Listen(allowed_hosts=["a.example"]), "a.example", True),
         (Listen(allowed_hosts=["a.example"]), "localhost", True),
