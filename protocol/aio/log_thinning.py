@@ -39,6 +39,16 @@ class LogThinning:
         self._next[subject] = now + _INTERVAL
         return level
 
+    def log_failure(
+        self, logger: logging.Logger, error: BaseException, text: str, *names: object
+    ) -> None:
+        """Logs ``error`` with its traceback; ``text`` is a format string for ``names``.
+
+        It is an ERROR once a minute for each text, type of error and place, else DEBUG.
+        """
+        level = self.level(failure_subject(error, text, *map(str, names)), level=logging.ERROR)
+        logger.log(level, text, *names, exc_info=error)
+
 
 def failure_subject(error: BaseException, *names: Hashable) -> Hashable:
     """The subject of a failure: ``names``, the type of its error, and the line that raised it.

@@ -7,16 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..aio.cancellation import is_being_cancelled
+from ..aio.log_thinning import LogThinning
 
 logger = logging.getLogger(__name__)
 
 
 async def call_logged(
-    function: Callable[..., Any], arguments: Sequence[Any], message: str, *names: object
+    thinning: LogThinning,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    message: str,
+    *names: object,
 ) -> None:
     """Calls ``function``, which is plain or async, with ``arguments``.
 
     An exception is logged with ``message``, a format string for ``names``, and is not raised.
+    ``thinning`` decides how often, because the server decides how often the function is called.
     KeyboardInterrupt, SystemExit and GeneratorExit are raised, and so is CancelledError if the
     current task is being cancelled.
     """
@@ -29,4 +35,4 @@ async def call_logged(
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
-        logger.error(message, *names, exc_info=error)
+        thinning.log_failure(logger, error, message, *names)

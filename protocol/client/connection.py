@@ -96,7 +96,7 @@ class ClientConnection:
             self._decode,
             limit=_RECEIVE_LIMIT,
             on_end=self._end_of_stream,
-            fail=lambda error: self._finish(ended_by(error)),
+            fail=lambda error: self._finish(ended_by(error, handlers.thinning)),
         )
         self._handshake: asyncio.Future[None] = self._loop.create_future()
         self._loss: Exception | None = None  # the error that the transport ended with

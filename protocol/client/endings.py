@@ -2,20 +2,21 @@
 
 import logging
 
+from ..aio.log_thinning import LogThinning
 from ..errors import ConnectionClosed, HandshakeError, ProtocolError, ServerTimeoutError
 from ..messages import Close
 
 logger = logging.getLogger(__name__)
 
 
-def ended_by(error: Exception) -> ConnectionClosed:
+def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
     """Returns why the connection ends after ``error``; logs an error of the client itself."""
     if isinstance(error, ConnectionClosed):
         return error
     if isinstance(error, ProtocolError):
         end = ConnectionClosed(str(error), summary=error.summary)
     else:
-        logger.error("Reading from the server failed unexpectedly.", exc_info=error)
+        thinning.log_failure(logger, error, "Reading from the server failed unexpectedly.")
         end = ConnectionClosed(f"Reading failed: {type(error).__name__}")
     end.__cause__ = error
     return end

@@ -148,7 +148,10 @@ class EventQueue:
         error = None if worker.cancelled() else worker.exception()
 
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
-            logger.error("An event '%s' was not handled.", shown_name(self._target), exc_info=error)
+            name = shown_name(self._target)
+            self._handlers.thinning.log_failure(
+                logger, error, "An event '%s' was not handled.", name
+            )
         if (self._calls or self._waiting) and not self.loop.is_closed():
             self._start_worker()
 
@@ -164,10 +167,13 @@ class EventQueue:
             handler, values, _ = self._calls.popleft()
             target = shown_name(self._target)
             try:
-                await call_logged(handler, values, "A handler of '%s' failed.", target)
+                await call_logged(
+                    self._handlers.thinning, handler, values, "A handler of '%s' failed.", target
+                )
             except asyncio.CancelledError:
                 if task is not self._cancelled:
-                    logger.warning("A handler of '%s' was cancelled.", target)
+                    level = self._handlers.thinning.level(("cancelled", target))
+                    logger.log(level, "A handler of '%s' was cancelled.", target)
                 raise
             if task.cancelling():  # a handler cancelled this worker; a new one runs the rest
                 return

@@ -46,7 +46,7 @@ class HandlerRegistry:
         self._registrations: dict[str, list[_Registration]] = {}
         self._any: AnyHandler | None = None
         self._by_lower_name: dict[str, str] = {}  # targets whose letter case was not logged yet
-        self._thinning = LogThinning()
+        self.thinning = LogThinning()
         self.no_result = NO_RESULT
         """The error that answers a server that asks for a result, if no handler returns one."""
 
@@ -147,7 +147,7 @@ class HandlerRegistry:
         return calls
 
     def _log_misfit(self, target: str, reason: str) -> None:
-        level = self._thinning.level(target, asyncio.get_running_loop().time())
+        level = self.thinning.level(target, asyncio.get_running_loop().time())
         name = shown_name(target)
         logger.log(level, "An invocation of '%s' was not handled: %s", name, reason)
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from ..aio.cancellation import is_being_cancelled
+from ..aio.log_thinning import LogThinning
 from ..aio.loop_check import require_loop
 from ..errors import ConnectionClosed, NotConnectedError, SignalRError
 from .callbacks import call_logged
@@ -70,6 +71,7 @@ class ConnectionKeeper:
         self._reconnected_task: asyncio.Task[None] | None = None  # ``on_reconnected`` callbacks
         self._stopped_by: asyncio.Task[Any] | None = None  # the task that has called ``stop``
         self._has_ended = False  # no more connections; ``on_closed`` callbacks may still run
+        self._thinning = LogThinning()
         self._failure: Exception | None = None  # why the last connection or attempt has ended
 
     @property
@@ -253,7 +255,7 @@ class ConnectionKeeper:
         """Runs each callback in a task of its own; cancelling that task ends only that callback."""
         for callback in list(callbacks):
             self._callback = self.loop.create_task(
-                call_logged(callback, (argument,), "A connection callback failed.")
+                call_logged(self._thinning, callback, (argument,), "A connection callback failed.")
             )
             try:
                 await asyncio.wait({self._callback})

@@ -232,7 +232,9 @@ class ServerConnection:
         if isinstance(error, RemoteProtocolError):
             self._end_with_error(error)
         else:
-            logger.error("A connection failed unexpectedly.", exc_info=error)
+            self.connection.log.thinning.log_failure(
+                logger, error, "A connection failed unexpectedly."
+            )
             self._end_with_failure(error)
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
@@ -253,8 +255,10 @@ class ServerConnection:
                 self._transport.write(self._peer.refuse_handshake(self._refusal))
             elif ending.close is not None and self._peer.can_send:
                 self._transport.write(self._peer.send(ending.close, self._loop.time()))
-        except Exception:  # a user's hub protocol can raise anything
-            logger.exception("The last message to a client could not be written.")
+        except Exception as error:  # a user's hub protocol can raise anything
+            self.connection.log.thinning.log_failure(
+                logger, error, "The last message to a client could not be written."
+            )
         self._transport.flush()
         self._transport.stop_receiving()
         self.connection.connection_aborted.set()

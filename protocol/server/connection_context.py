@@ -98,7 +98,8 @@ class HubConnectionContext(HubCallerContext):
         has_room = not buffered or buffered + size <= self._maximum_buffered
         if has_room:
             if self._dropped:
-                logger.info(
+                logger.log(
+                    self.log.thinning.level("reads again", level=logging.INFO),
                     "Connection %s reads again; it has missed %d messages.",
                     self.connection_id,
                     self._dropped,
@@ -106,7 +107,8 @@ class HubConnectionContext(HubCallerContext):
                 self._dropped = 0
             return False
         if not self._dropped:
-            logger.warning(
+            logger.log(
+                self.log.thinning.level("misses messages"),
                 "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
                 self.connection_id,
                 buffered,
@@ -140,7 +142,8 @@ class HubConnectionContext(HubCallerContext):
         self.is_congested = buffered > self._high_water
         waiting = buffered - last_frame
         if waiting > 0 and waiting + last_frame > self._maximum_buffered:
-            logger.warning(
+            logger.log(
+                self.log.thinning.level("cut off"),
                 "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
                 self.connection_id,
                 waiting,
@@ -158,7 +161,11 @@ class HubConnectionContext(HubCallerContext):
             async with asyncio.timeout(self.limits.transport_send_timeout):
                 await self._transport.drain()
         except TimeoutError:
-            logger.warning("Connection %s is cut off: a send timed out.", self.connection_id)
+            logger.log(
+                self.log.thinning.level("send timed out"),
+                "Connection %s is cut off: a send timed out.",
+                self.connection_id,
+            )
             self.cut(SlowClientError("The client took too long to read."))
 
     def open_result(self, invocation_id: str) -> asyncio.Future[Completion | None]:

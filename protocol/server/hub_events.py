@@ -145,4 +145,6 @@ class HubEvents:
         if isinstance(error, HubException):  # deliberate: its text is for the client
             self._connection.log.refused_connection(f"{kind.__name__}.{name}", error)
         else:
-            logger.error("%s.%s failed.", kind.__name__, name, exc_info=error)
+            self._connection.log.thinning.log_failure(
+                logger, error, "%s.%s failed.", kind.__name__, name
+            )

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from ..aio.loop_check import require_loop
 from ..aio.transport import ServerTransport
@@ -63,7 +64,7 @@ class HubServer:
         for protocol in self._protocols.values():
             self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
         self._groups = GroupManager(self.lifetime)
-        self._log = RefusalLog(hub_class.__name__)
+        self.log: Final = RefusalLog(hub_class.__name__)
         self._connections: set[ServerConnection] = set()
         self._guard: asyncio.Task[None] | None = None  # cancelled when asyncio.run cancels tasks
         self._loop: asyncio.AbstractEventLoop | None = None  # from ``start`` on
@@ -98,7 +99,7 @@ class HubServer:
         if not self._is_started and not self._is_closing:
             raise RuntimeError("The server is not started: await start() first.")
         context = HubConnectionContext(
-            connection_id, http_request, user, transport, self.options, transport.limits, self._log
+            connection_id, http_request, user, transport, self.options, transport.limits, self.log
         )
         connection = ServerConnection(
             context,
@@ -132,7 +133,7 @@ class HubServer:
     def _log_end(self, context: HubConnectionContext, _closed: asyncio.Future[None]) -> None:
         error = None if context.ending is None else context.ending.error
         is_usual = isinstance(error, ClientTimeoutError)  # a network was lost
-        self._log.ended_connection(error, logging.INFO if is_usual else logging.WARNING)
+        self.log.ended_connection(error, logging.INFO if is_usual else logging.WARNING)
 
     def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:
         self._connections.discard(connection)

@@ -1,4 +1,4 @@
-"""Logs why calls and connections of clients are refused, in names and types and never in values.
+"""Logs why calls and connections of clients are refused or fail, in names and never in values.
 
 The client gets .NET's text instead, which does not say why unless detailed errors are enabled. A
 line is a WARNING once a minute for each method, so that a client cannot fill the log.
@@ -23,11 +23,12 @@ _UNKNOWN_METHODS: Final = "an unknown method"  # one subject for all, because cl
 class RefusalLog:
     """The log lines of one hub class, on all its connections."""
 
-    __slots__ = ("_hub_name", "_thinning")
+    __slots__ = ("_hub_name", "thinning")
 
     def __init__(self, hub_name: str) -> None:
         self._hub_name = hub_name
-        self._thinning = LogThinning()
+        self.thinning = LogThinning()
+        """Decides how often other lines about this hub are logged."""
 
     def misfit(self, method: str, parameters: Collection[str], error: ArgumentBindingError) -> None:
         """Logs a call whose arguments do not fit the parameters of ``method``."""
@@ -70,4 +71,4 @@ class RefusalLog:
         logger.log(self._level(subject), text, *names)
 
     def _level(self, subject: str, level: int = logging.WARNING) -> int:
-        return self._thinning.level(subject, asyncio.get_running_loop().time(), level)
+        return self.thinning.level(subject, asyncio.get_running_loop().time(), level)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from ..aio.log_thinning import LogThinning
 from ..aio.transport import CONNECTIONS_PER_TURN
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Flusher:
     def __init__(self) -> None:
         self._waiting: list[Flushable] = []
         self._is_scheduled = False
+        self._thinning = LogThinning()
 
     def schedule(self, flushable: Flushable) -> None:
         """Schedules one flush. Called for the first write after a flush, not for every write."""
@@ -46,8 +48,9 @@ class Flusher:
         for flushable in batch:
             try:
                 flushable.flush()
-            except Exception:
-                logger.exception("A connection could not be written to; it is cut off.")
+            except Exception as error:
+                text = "A connection could not be written to; it is cut off."
+                self._thinning.log_failure(logger, error, text)
                 flushable.abort()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)

@@ -99,7 +99,27 @@ async def test_a_handler_that_fails(
     await harness.clock.settle()
     assert heard == [1, 2]
     assert connection.state is HubConnectionState.CONNECTED
-    assert [record.getMessage() for record in caplog.records] == ["A handler of 'News' failed."] * 2
+    assert [record.getMessage() for record in caplog.records] == ["A handler of 'News' failed."]
+
+
+async def test_a_handler_that_fails_again(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C-13: a server cannot fill the log; each kind of failure is shown once a minute."""
+    connection = await harness.started(server_timeout=1000.0)
+    errors: list[Exception] = [LookupError(), LookupError(), ValueError(), LookupError()]
+
+    def fail(_: int) -> None:
+        raise errors.pop(0)
+
+    connection.on("News", fail)
+    harness.server.send(*(event("News", number) for number in range(3)))
+    await harness.clock.settle()
+    await harness.clock.advance(60)
+    harness.server.send(event("News", 3))
+    await harness.clock.settle()
+    kinds = [record.exc_info[0] for record in caplog.records if record.exc_info is not None]
+    assert kinds == [LookupError, ValueError, LookupError]
 
 
 async def test_catch_all_in_order(harness: ClientHarness) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from protocol import Hub, HubOptions, hub_method
-from tests.support.hub_messages import call, failure, result
+from protocol.testing import LoopClock
+from tests.support.hub_messages import HANDSHAKE, call, failure, result
 from tests.support.server_harness import MakeServer
 
 from .calls_hub import CallsHub
@@ -157,6 +158,35 @@ async def test_what_is_logged(serve: MakeServer, caplog: pytest.LogCaptureFixtur
     assert record.getMessage() == "Hub method 'Crash' failed."
     assert record.exc_info is not None
     assert record.exc_info[0] is LookupError
+
+
+async def test_failures_do_not_fill_the_log(
+    serve: MakeServer, clock: LoopClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S-7: one line a minute, whichever client calls the method."""
+    server = serve(CallsHub, HubOptions(client_timeout_interval=1000.0))
+    for client in (await server.connect(), await server.connect()):
+        await client.ask(call("Crash"), call("Crash"))
+    assert [record.getMessage() for record in caplog.records] == ["Hub method 'Crash' failed."]
+    await clock.advance(60)
+    await client.ask(call("Crash"))
+    assert len(caplog.records) == 2
+
+
+async def test_failures_of_events_do_not_fill_the_log(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """L-3."""
+
+    class Refusing(Hub):
+        async def on_connected(self) -> None:
+            raise LookupError
+
+    server = serve(Refusing)
+    for _ in range(3):
+        await (await server.open()).ask(HANDSHAKE)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert lines == ["Refusing.on_connected failed."]
 
 
 @pytest.mark.parametrize("what", ["object", "nan", "cyclic", "separator"])

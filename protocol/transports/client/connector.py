@@ -5,6 +5,7 @@ from typing import Final
 import aiohttp
 
 from ... import negotiate
+from ...aio.log_thinning import LogThinning
 from ...aio.transport import Transport
 from ...client.hub_connection import Connected
 from ...errors import NegotiationError, SignalRError
@@ -40,12 +41,13 @@ class HttpConnector:
         self._transfer_format = hub_protocol.transfer_format
         self._maximum_size = _maximum_size(maximum_receive_message_size)
         self._cookies: aiohttp.CookieJar | None = None
+        self._thinning = LogThinning()
 
     async def __call__(self) -> Connected:
         """Opens a connection. Raises NegotiationError, whose text has no query and no token."""
         if self._cookies is None:
             self._cookies = HubCookieJar(self._options)
-        http = HttpClient(self._options, self._cookies)
+        http = HttpClient(self._options, self._cookies, self._thinning)
         try:
             if self._options.skip_negotiation:
                 return await self._connect_directly(http)

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
+from ...aio.log_thinning import LogThinning
 from ...aio.system_errors import system_reason
 from ...errors import SignalRError
 from .access_tokens import AccessTokens
@@ -69,9 +70,16 @@ class UpgradedConnection:
 
 
 class HttpClient:
-    """Sends all requests of one connection. ``cookies`` is shared with later connections."""
+    """Sends all requests of one connection.
 
-    def __init__(self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar) -> None:
+    ``cookies`` and ``thinning``, which decides how often lines are logged, are shared with later
+    connections.
+    """
+
+    def __init__(
+        self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar, thinning: LogThinning
+    ) -> None:
+        self.thinning = thinning
         self.tokens = AccessTokens(options.access_token_factory)
         self._url = options.url
         self._ssl = options.ssl

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 
+from ...aio.log_thinning import LogThinning, failure_subject
 from ...aio.transport import Receiver
 from ...errors import TransportViolationError
 from ..reading import Reading
@@ -80,14 +81,14 @@ class PostingClientTransport(ABC):
                 raise HttpRequestError("A POST was redirected and became a GET.")
 
     def _post_failed(self, error: Exception) -> None:
-        self._reading.cancel(_violation(error))
+        self._reading.cancel(_violation(error, self._http.thinning))
 
     async def _read_to_the_end(self) -> None:
         try:
             await self._read()
         except Exception as error:
             self._on_reading_ended()
-            raise _violation(error) from error
+            raise _violation(error, self._http.thinning) from error
         self._on_reading_ended()
 
     def _on_reading_ended(self) -> None:
@@ -118,11 +119,12 @@ class PostingClientTransport(ABC):
             await self._http.close()
 
 
-def _violation(error: Exception) -> TransportViolationError:
+def _violation(error: Exception, thinning: LogThinning) -> TransportViolationError:
     """Returns the error that the receiver gets for ``error``."""
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, HttpRequestError):
         return TransportViolationError(str(error), summary=error.summary)
-    logger.error("A request failed unexpectedly: %s", type(error).__name__)
+    level = thinning.level(failure_subject(error), level=logging.ERROR)
+    logger.log(level, "A request failed unexpectedly: %s", type(error).__name__)
     return TransportViolationError(f"A request failed: {type(error).__name__}")

@@ -202,7 +202,9 @@ class HttpConnectionDispatcher:
         if got in (PollEnd.CONNECTION_ENDED, PollEnd.CONNECTION_FAILED):
             self._connections.retire(connection)
         if isinstance(got, bytes):
-            return await deliver(request, polls, got, self._options.transport_send_timeout)
+            thinning = self._server.log.thinning
+            timeout = self._options.transport_send_timeout
+            return await deliver(request, polls, got, timeout, thinning)
         return response_of(poll_end_answer(got))
 
     async def _receive(self, request: web.Request, connection: HostedConnection) -> web.Response:

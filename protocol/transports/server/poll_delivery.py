@@ -5,6 +5,7 @@ import logging
 
 from aiohttp import web
 
+from ...aio.log_thinning import LogThinning
 from ...hosting.http_answer import hub_bytes_answer
 from .aiohttp_conversion import response_of
 from .client_watch import is_gone
@@ -14,7 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 async def deliver(
-    request: web.Request, transport: LongPollingServerTransport, data: bytes, timeout: float
+    request: web.Request,
+    transport: LongPollingServerTransport,
+    data: bytes,
+    timeout: float,
+    thinning: LogThinning,
 ) -> web.Response:
     """Sends ``data`` as the answer to ``request``, within ``timeout`` seconds.
 
@@ -31,8 +36,9 @@ async def deliver(
             delivered = True
             transport.delivered()
     except TimeoutError:  # the client reads too slowly (TL-10)
-        logger.warning(
-            "A connection is aborted: the client read the answer to its poll too slowly."
+        logger.log(
+            thinning.level("poll read too slowly"),
+            "A connection is aborted: the client read the answer to its poll too slowly.",
         )
         transport.abort()
         if request.transport is not None:
