@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import UnsetType
 
+from ..aio.log_thinning import LogThinning
 from ..aio.transport import Transport
 from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError
 from ..hub_protocol import HubProtocol
@@ -49,7 +50,10 @@ class ClientCalls:
         hub_protocol: HubProtocol,
         counts: DownloadCounts,
         send: Callable[[HubMessage], None],
+        thinning: LogThinning,
     ) -> None:
+        """``thinning`` decides how often answers that cannot be written are logged."""
+        self._thinning = thinning
         self._ledger = peer.calls
         self._transport = transport
         self._hub_protocol = hub_protocol
@@ -167,7 +171,8 @@ class ClientCalls:
                 encoded = self._hub_protocol.encode_value(result)
                 self._send(Completion(invocation_id=invocation_id, result=encoded))
             except LocalProtocolError as failure:
-                logger.error("A result cannot be sent to the server.", exc_info=failure)
+                text = "A result cannot be sent to the server."
+                self._thinning.log_failure(logger, failure, text)
                 error = error_text(failure)
         if error is not None:
             self._send(Completion(invocation_id=invocation_id, error=error))

@@ -87,7 +87,12 @@ class ClientConnection:
         self._sends_pings = not transport.has_inherent_keep_alive
         self._peer = _new_peer(hub_protocol, options, self._sends_pings)
         self.calls: Final = ClientCalls(
-            self._peer, transport, hub_protocol, self._downloads, self._send
+            self._peer,
+            transport,
+            hub_protocol,
+            self._downloads,
+            self._send,
+            handlers.thinning,
         )
         ping = partial(self._send, Ping())
         self._timer = KeepAliveTimer(self._peer.keep_alive, ping, self._time_out)

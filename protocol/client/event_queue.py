@@ -78,7 +78,8 @@ class EventQueue:
         arguments = invocation.arguments.copy()
 
         async def find_result() -> Any:
-            return await result_of(self._handlers.calls(target, arguments), target)
+            handlers = self._handlers
+            return await result_of(handlers.calls(target, arguments), target, handlers.thinning)
 
         def end(task: "asyncio.Task[Any]") -> None:
             self._cancelled_questions.discard(task)

@@ -106,7 +106,8 @@ class HandlerRegistry:
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # of a user's type
-            logger.error("The arguments of '%s' were not read.", shown_name(target), exc_info=error)
+            name = shown_name(target)
+            self.thinning.log_failure(logger, error, "The arguments of '%s' were not read.", name)
             return UNREADABLE
         if all(registration.returns is False for registration in registrations):
             return self.no_result

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..aio.cancellation import is_being_cancelled
-from ..aio.log_thinning import shown_name
+from ..aio.log_thinning import LogThinning, shown_name
 from ..errors import HubException
 from .handlers import NO_RESULT, HandlerCall
 
@@ -20,7 +20,7 @@ _MULTIPLE_RESULTS = "Client provided multiple results."
 _SHOWN_CHARACTERS = 4096  # of an exception's text; a larger message may be over the server's limit
 
 
-async def result_of(calls: Sequence[HandlerCall], target: str) -> Any:
+async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThinning) -> Any:
     """Calls the handlers one after another, and returns the value of the one that returns one.
 
     If a handler is declared to return a value, only its value counts. Otherwise the value of a
@@ -41,7 +41,8 @@ async def result_of(calls: Sequence[HandlerCall], target: str) -> Any:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 raise
-            logger.error("A handler of '%s' failed.", shown_name(target), exc_info=error)
+            name = shown_name(target)
+            thinning.log_failure(logger, error, "A handler of '%s' failed.", name)
             if counts:
                 failures.append(error_text(error))
         else:

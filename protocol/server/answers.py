@@ -83,9 +83,7 @@ class ErrorAnswers:
             return False
         is_cancellation = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
         if not is_cancellation and not isinstance(error, HubException):
-            self._connection.log.thinning.log_failure(
-                logger, error, "Hub method '%s' failed.", name
-            )
+            self._connection.log.failure(logger, error, "Hub method '%s' failed.", name)
         self._fail_with_details(invocation_id, text, error)
         return not is_cancellation
 

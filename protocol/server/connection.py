@@ -232,9 +232,7 @@ class ServerConnection:
         if isinstance(error, RemoteProtocolError):
             self._end_with_error(error)
         else:
-            self.connection.log.thinning.log_failure(
-                logger, error, "A connection failed unexpectedly."
-            )
+            self.connection.log.failure(logger, error, "A connection failed unexpectedly.")
             self._end_with_failure(error)
 
     def _end_with_error(self, error: RemoteProtocolError) -> None:
@@ -256,7 +254,7 @@ class ServerConnection:
             elif ending.close is not None and self._peer.can_send:
                 self._transport.write(self._peer.send(ending.close, self._loop.time()))
         except Exception as error:  # a user's hub protocol can raise anything
-            self.connection.log.thinning.log_failure(
+            self.connection.log.failure(
                 logger, error, "The last message to a client could not be written."
             )
         self._transport.flush()

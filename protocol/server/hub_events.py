@@ -145,6 +145,4 @@ class HubEvents:
         if isinstance(error, HubException):  # deliberate: its text is for the client
             self._connection.log.refused_connection(f"{kind.__name__}.{name}", error)
         else:
-            self._connection.log.thinning.log_failure(
-                logger, error, "%s.%s failed.", kind.__name__, name
-            )
+            self._connection.log.failure(logger, error, "%s.%s failed.", kind.__name__, name)

@@ -67,6 +67,12 @@ class RefusalLog:
             level = self._level(type(error).__name__, level)
             logger.log(level, "%s: a connection was closed: %s", self._hub_name, error.summary)
 
+    def failure(
+        self, logger: logging.Logger, error: BaseException, text: str, *names: object
+    ) -> None:
+        """Logs a failure of hub code or of this library, as ``LogThinning.log_failure`` does."""
+        self.thinning.log_failure(logger, error, text, *names)
+
     def _log(self, subject: str, text: str, *names: object) -> None:
         logger.log(self._level(subject), text, *names)
 
