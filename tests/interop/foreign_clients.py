@@ -5,15 +5,18 @@ own; they reach the event loop here.
 """
 
 import asyncio
+import gc
 import itertools
 import logging
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import Any, ClassVar, Self
 
 import pytest
 
 from tests.interop.journal import PATIENCE
+from tests.support.waiting import until
 
 RETRY_SECONDS = 0.2
 _ATTEMPTS = 100
@@ -218,7 +221,21 @@ class SignalRCore(ForeignClient):
         await self.reopened()
 
     async def _stop(self) -> None:
-        await asyncio.to_thread(self._client.stop)
+        """``stop`` waits for a thread that reads, until its socket is shut down."""
+        transport = self._client.transport
+        socket = getattr(transport._client, "sock", None)
+        reading = None if socket is None else socket.dup()
+        stopping = asyncio.create_task(asyncio.to_thread(self._client.stop))
+        if reading is not None:
+            await until(lambda: transport.manually_closing)
+            with suppress(OSError):
+                reading.shutdown(SHUT_RDWR)
+            reading.close()
+        await stopping
+        if socket is not None:
+            socket.close()
+        self._client = None
+        gc.collect()  # it leaves the sockets of lost connections open
 
     async def invoke(self, method: str, *arguments: Any) -> Any:
         number = str(next(self._numbers))

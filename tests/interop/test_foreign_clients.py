@@ -45,7 +45,12 @@ def combinations(*excluded: Combination) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("combination", listed, ids=names)
 
 
-pytestmark = pytest.mark.parametrize("program", ["python"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("program", ["python"], indirect=True),
+    # signalrcore leaves sockets open.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 class Relay:
