@@ -3,7 +3,7 @@
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
 Same hubs, same methods, same lines on standard output. What the methods do is told there. Of
-the environment HUB_MAX and HUB_ORIGIN mean what they do there, for the chat hub.
+the environment HUB_MAX and HUB_ORIGIN mean what they do there, HUB_MAX for the chat hub only.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from protocol import (
     hub_method,
     map_hub,
 )
+from tests.interop.stream_hub import StreamHub
 from tests.interop.values_hub import ValuesHub
 from tests.vectors.value_types import Person
 
@@ -149,6 +150,7 @@ async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
         endpoint_options=EndpointOptions(authenticate=user_of, allowed_origins=origins),
     )
     map_hub(app, "/valueshub", ValuesHub)
+    map_hub(app, "/streamhub", StreamHub, endpoint_options=EndpointOptions(allowed_origins=origins))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, url.host, url.port).start()

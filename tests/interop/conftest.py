@@ -18,7 +18,7 @@ from tests.interop.versions import CURRENT
 
 HERE = Path(__file__).parent
 
-for module in ("gateway_cell", "hub_cell", "refusal", "scene"):
+for module in ("gateway_cell", "hub_cell", "refusal", "scene", "stream_cell"):
     pytest.register_assert_rewrite(f"tests.interop.matrix.{module}")
 
 

@@ -170,6 +170,14 @@ class DrivenConnection:
         """Registers a handler whose calls `calls` reads. JavaScript ignores the types."""
         await self._command("on", method=method, types=types)
 
+    async def answer(
+        self, method: str, *types: str, result: str | None = None, throws: str | None = None
+    ) -> None:
+        """Registers a handler that answers a server that asks, with a text or an exception."""
+        thrown = {} if throws is None else {"throws": throws}
+        fields = {"returns": "string", "result": result, **thrown}
+        await self._command("on", method=method, types=types, **fields)
+
     async def start(self) -> str:
         """Starts the connection; its id, which the .NET client of ASP.NET Core 2 does not tell."""
         return str((await self._command("start"))["connectionId"])
@@ -182,16 +190,41 @@ class DrivenConnection:
         return str((await self._command("state"))["state"])
 
     async def invoke(
-        self, target: str, *args: Any, result: str = "object", types: Sequence[str] = ()
+        self,
+        target: str,
+        *args: Any,
+        result: str = "object",
+        types: Sequence[str] = (),
+        upload: Sequence[int] | None = None,
     ) -> Value:
         """Invokes and waits for the result of that .NET type. Raises DriverError.
 
-        ``types`` are those of the arguments, where the next best ones will not do.
+        ``types`` are those of the arguments, where the next best ones will not do. The items of
+        ``upload`` are sent as a stream, the last argument.
         """
-        typed = {"types": types} if types else {}
+        more: dict[str, Any] = {"types": types} if types else {}
+        if upload is not None:
+            more["upload"] = upload
         return Value(
-            **await self._command("invoke", target=target, args=args, result=result, **typed)
+            **await self._command("invoke", target=target, args=args, result=result, **more)
         )
+
+    async def stream(
+        self,
+        target: str,
+        *args: Any,
+        result: str,
+        take: int | None = None,
+        upload: Sequence[int] | None = None,
+    ) -> list[Any]:
+        """The items of a stream, of that .NET type. Raises DriverError.
+
+        After ``take`` items the stream is cancelled. ``upload`` is as in ``invoke``.
+        """
+        given = {"take": take, "upload": upload}
+        more = {name: value for name, value in given.items() if value is not None}
+        items = await self._command("stream", target=target, args=args, result=result, **more)
+        return [Value(**item).value for item in items]
 
     async def send(self, target: str, *args: Any) -> None:
         await self._command("send", target=target, args=args)

@@ -4,8 +4,9 @@ It runs in this process and understands what `dotnet/client-driver` and `node/dr
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import msgspec
@@ -85,7 +86,7 @@ class _Connection:
             case "state":
                 pass
             case "on":
-                self._add_handler(command["method"])
+                self._add_handler(command)
                 return None
             case "send":
                 await hub.send(command["target"], *_arguments(command))
@@ -94,15 +95,37 @@ class _Connection:
                 wanted: Any = _TYPES[command["result"]]
                 arguments = _arguments(command)
                 return _value(await hub.invoke(command["target"], *arguments, result_type=wanted))
+            case "stream":
+                return await self._stream(command)
             case other:
                 raise ValueError(f"unknown command '{other}'")
         return {"state": hub.state.value, "connectionId": hub.connection_id}
 
-    def _add_handler(self, method: str) -> None:
+    def _add_handler(self, command: dict[str, Any]) -> None:
+        method = command["method"]
+
         def called(*arguments: Any) -> None:
             self._event("call", method=method, args=[_value(argument) for argument in arguments])
 
-        self._hub.on(method, called)
+        def answer(*arguments: Any) -> Any:
+            if "throws" in command:
+                raise LookupError(command["throws"])
+            return command["result"]
+
+        self._hub.on(method, answer if "returns" in command else called)
+
+    async def _stream(self, command: dict[str, Any]) -> list[Any]:
+        """The items; after ``take`` of them the stream is cancelled."""
+        items: list[Any] = []
+        stream = self._hub.stream(
+            command["target"], *_arguments(command), item_type=_TYPES[command["result"]]
+        )
+        async with contextlib.aclosing(stream):
+            async for item in stream:
+                items.append(_value(item))
+                if len(items) == command.get("take"):
+                    break
+        return items
 
 
 def _built(command: dict[str, Any]) -> HubConnection:
@@ -119,6 +142,8 @@ def _built(command: dict[str, Any]) -> HubConnection:
 
 def _arguments(command: dict[str, Any]) -> list[Any]:
     given: list[Any] = command["args"]
+    if "upload" in command:
+        return [*given, _uploaded(command["upload"])]
     if "types" not in command:
         return given
     json_protocol = JsonHubProtocol()
@@ -126,6 +151,11 @@ def _arguments(command: dict[str, Any]) -> list[Any]:
         json_protocol.value_reader(_TYPES[name])(msgspec.Raw(json.dumps(value)))
         for value, name in zip(given, command["types"], strict=True)
     ]
+
+
+async def _uploaded(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
 
 
 def _value(value: Any) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class Cell:
         return not self._is_aspnetcore_2
 
     @property
+    def uploads_and_answers(self) -> bool:
+        """Whether the client sends streams, and answers a server; ASP.NET Core 2's could not."""
+        return not self._is_aspnetcore_2
+
+    @property
     def error_of_an_abort(self) -> str | None:
         """What the client's user is told when the server ends the connection without an error."""
         if self.client == PYTHON:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.interop.drivers import DrivenConnection, DriverError
 from tests.interop.expectations import HUB_SAYS_NO
+from tests.interop.matrix import stream_cell
 from tests.interop.matrix.scene import Scene
 
 FOREIGN = "Zoë 😀 \u2028 </"
@@ -41,6 +42,7 @@ async def play(scene: Scene) -> None:
     await scene.exceed(other, "Echo", TOO_LARGE)
     await _ended_by_the_hub(scene, other)
     await _ended_by_the_client(scene, client)
+    await stream_cell.play(scene)
 
 
 async def _results(scene: Scene, client: DrivenConnection) -> None:

@@ -32,12 +32,16 @@ class Scene:
     token: str = field(default_factory=lambda: uuid4().hex)
     """Occurs in all that this cell says, and in nothing else."""
 
-    async def connection(self) -> DrivenConnection:
-        """A connection over the cell's transport, in its protocol, not started yet."""
+    async def connection(self, path: str = "/chathub") -> DrivenConnection:
+        """A connection over the cell's transport, in its protocol, not started yet.
+
+        To a hub server, ``path`` is that of the hub.
+        """
         options = dict[str, object](self.cell.build_options)
         if self.cell.reconnects:
             options["reconnect"] = REPEATEDLY
-        return await self.driver.connect(self.wire.url, **options)
+        url = self.wire.url.replace("/chathub", path)
+        return await self.driver.connect(url, **options)
 
     def require_way(self) -> None:
         """That the cell's transport was used, and its hub protocol, and no other."""

@@ -26,6 +26,7 @@ class Connection {
         this.hub = builder.build();
         const event = (kind, detail) => write({ event: kind, conn: command.conn ?? "c", detail });
         this.event = event;
+        this.newSubject = () => new signalR.Subject();
         this.hub.onclose((error) => event("closed", { error: describeError(error) }));
         this.hub.onreconnecting((error) => event("reconnecting", { error: describeError(error) }));
         this.hub.onreconnected((connectionId) => event("reconnected", { connectionId }));
@@ -46,18 +47,63 @@ class Connection {
             case "state":
                 return this.state;
             case "on":
-                this.hub.on(command.method, (...args) => {
-                    this.event("call", { method: command.method, args: args.map(describeValue) });
-                });
+                this.hub.on(command.method, this.handler(command));
                 return null;
             case "invoke":
-                return describeValue(await this.hub.invoke(command.target, ...command.args));
+                return describeValue(await this.upload(command, (...args) => this.hub.invoke(command.target, ...args)));
+            case "stream":
+                return await this.stream(command);
             case "send":
                 await this.hub.send(command.target, ...command.args);
                 return null;
             default:
                 throw new Error(`unknown command '${command.cmd}'`);
         }
+    }
+
+    handler(command) {
+        if (!command.returns) {
+            return (...args) => {
+                this.event("call", { method: command.method, args: args.map(describeValue) });
+            };
+        }
+        return () => {
+            if (command.throws) {
+                throw new Error(command.throws);
+            }
+            return command.result;
+        };
+    }
+
+    /** Calls with the arguments of the command, and behind them the stream of "upload". */
+    upload(command, call) {
+        if (!command.upload) {
+            return call(...command.args);
+        }
+        const subject = this.newSubject();
+        const called = call(...command.args, subject);
+        command.upload.forEach((item) => subject.next(item));
+        subject.complete();
+        return called;
+    }
+
+    /** The items; after "take" of them the stream is cancelled. */
+    stream(command) {
+        return new Promise((resolve, reject) => {
+            const items = [];
+            const subscribe = (...args) => this.hub.stream(command.target, ...args).subscribe({
+                next: (item) => {
+                    items.push(describeValue(item));
+                    if (items.length === command.take) {
+                        subscription.dispose();
+                        resolve(items);
+                    }
+                },
+                complete: () => resolve(items),
+                error: reject,
+            });
+            const subscription = this.upload(command, subscribe);
+        });
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Threading.Channels;
 using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.Http.Connections.Client;
 using Microsoft.AspNetCore.SignalR.Client;
@@ -21,7 +22,8 @@ internal sealed class Connection
         Watch();
     }
 
-    /// <summary>start, stop, state; on (method, types); invoke (target, args, types?, result); send (target, args, types?).</summary>
+    /// <summary>start, stop, state; on (method, types, returns?, result?, throws?); invoke (target, args, types?, upload?, result);
+    /// stream (target, args, upload?, result, take?); send (target, args, types?).</summary>
     public async Task<object?> Run(JsonElement command)
     {
         switch (command.Text("cmd"))
@@ -35,10 +37,12 @@ internal sealed class Connection
             case "state":
                 return State();
             case "on":
-                AddHandler(command.Text("method")!, command.Types("types"));
+                AddHandler(command);
                 return null;
             case "invoke":
                 return await Invoke(command);
+            case "stream":
+                return await Stream(command);
             case "send":
                 await _hub.SendCoreAsync(command.Text("target")!, command.Arguments());
                 return null;
@@ -124,14 +128,69 @@ internal sealed class Connection
         new { state = _hub.State.ToString(), connectionId = _hub.ConnectionId };
 #endif
 
-    private void AddHandler(string method, Type[] types) =>
-        _hub.On(method, types, (arguments, _) => Event("call", new { method, args = arguments.Select(Describe.Value) }), new object());
+    private void AddHandler(JsonElement command)
+    {
+        var method = command.Text("method")!;
+        var types = command.Types("types");
+        if (command.Text("returns") is not { } returns)
+        {
+            _hub.On(method, types, (arguments, _) => Event("call", new { method, args = arguments.Select(Describe.Value) }), new object());
+            return;
+        }
+#if ASPNETCORE2
+        throw new NotSupportedException("handlers of this release return nothing");
+#else
+        var result = command.GetProperty("result").Deserialize(Values.Type(returns));
+        Func<object?[], object, Task<object?>> answer = (_, _) =>
+            command.Text("throws") is { } text ? throw new InvalidOperationException(text) : Task.FromResult(result);
+        _hub.On(method, types, answer, new object());
+#endif
+    }
 
     private async Task<object?> Invoke(JsonElement command)
     {
         // Without a result type this is what the InvokeAsync overloads without a result do.
         var type = command.Text("result") is { } name ? Values.Type(name) : typeof(object);
-        var result = await _hub.InvokeCoreAsync(command.Text("target")!, type, command.Arguments());
+        var result = await _hub.InvokeCoreAsync(command.Text("target")!, type, Arguments(command));
         return Describe.Value(result);
+    }
+
+    /// <summary>The items; after "take" of them the stream is cancelled.</summary>
+    private async Task<object?> Stream(JsonElement command)
+    {
+        using var cancellation = new CancellationTokenSource();
+        var type = Values.Type(command.Text("result")!);
+        var reader = await _hub.StreamAsChannelCoreAsync(command.Text("target")!, type, Arguments(command), cancellation.Token);
+        var take = command.TryGetProperty("take", out var count) ? count.GetInt32() : int.MaxValue;
+        var items = new List<object?>();
+        while (items.Count < take && await reader.WaitToReadAsync())
+        {
+            while (items.Count < take && reader.TryRead(out var item))
+            {
+                items.Add(Describe.Value(item));
+            }
+        }
+        cancellation.Cancel();
+        if (items.Count < take)
+        {
+            await reader.Completion;
+        }
+        return items;
+    }
+
+    /// <summary>"args", and behind them the stream of "upload".</summary>
+    private static object?[] Arguments(JsonElement command)
+    {
+        if (!command.TryGetProperty("upload", out var upload))
+        {
+            return command.Arguments();
+        }
+        var channel = Channel.CreateUnbounded<int>();
+        foreach (var item in upload.EnumerateArray())
+        {
+            channel.Writer.TryWrite(item.GetInt32());
+        }
+        channel.Writer.Complete();
+        return [.. command.Arguments(), channel.Reader];
     }
 }
