@@ -44,6 +44,12 @@ _JSON_BYTES = 8
 
 Without white space, JSON has up to six times the bytes of the same values in MessagePack."""
 
+NO_CLIENT_RESULT = (
+    "The gateway does not answer hub methods that ask their client for a result. Clients that "
+    "connect to the hub directly can."
+)
+"""The error for a hub method that calls its client and waits, here the gateway (GW-33)."""
+
 OnEvent = Callable[[str, str, Payload], Awaitable[None]]
 """Called with api, target and arguments of each event, in the order of the hub's events (GW-24).
 
@@ -109,6 +115,7 @@ class Downstream:
         connection.set_no_result_error(_NO_RESULT)
         if on_event is not None:
             self._connection.on_any(_forwarder_for(hub.api, protocol_name, on_event))
+        self._connection.set_no_result_error(NO_CLIENT_RESULT)
         self._connection.on_reconnecting(self._on_reconnecting)
         self._connection.on_reconnected(self._on_reconnected)
         self._connection.on_closed(self._on_closed)

@@ -74,7 +74,7 @@ class FakeConnection(HubConnection):
         return await answer if isinstance(answer, asyncio.Future) else answer
 
     def set_no_result_error(self, error: str) -> None:
-        pass
+        assert self.starts == 0, "set too late"
 
     def on_any(self, handler: Any) -> Any:
         assert self.starts == 0, "registered too late"

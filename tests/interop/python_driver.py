@@ -15,6 +15,7 @@ from protocol import (
     HttpTransportType,
     HubConnection,
     HubConnectionBuilder,
+    HubStream,
     JsonHubProtocol,
     MessagePackHubProtocol,
 )
@@ -117,7 +118,7 @@ class _Connection:
     async def _stream(self, command: dict[str, Any]) -> list[Any]:
         """The items; after ``take`` of them the stream is cancelled."""
         items: list[Any] = []
-        stream = self._hub.stream(
+        stream: HubStream[Any] = self._hub.stream(
             command["target"], *_arguments(command), item_type=_TYPES[command["result"]]
         )
         async with contextlib.aclosing(stream):
