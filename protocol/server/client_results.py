@@ -83,6 +83,7 @@ class ClientResults:
                 f"Connection ID '{connection.connection_id}' is not valid for invocation ID "
                 f"'{invocation_id}'.",
                 "InvalidOperationException",
+                summary="It answered a call that was sent to another connection.",
             )
         del self._asked[invocation_id]
         answer = connection.results.pop(invocation_id, None)

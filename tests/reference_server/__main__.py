@@ -16,12 +16,13 @@ from .app import create_app
 
 BACKLOG = 1024
 
-# Failing hub methods and subprotocols that nobody selects are part of the tests; whatever else is
-# logged is not.
+# Failing hub methods, refused calls and connections, and subprotocols that are not selected are
+# part of the tests. Other log lines fail them.
 EXPECTED_COMPLAINTS = (
     "protocol.server.answers",
     "protocol.server.connection",
     "protocol.server.hub_events",
+    "protocol.server.refusal_log",
     "aiohttp.websocket",
 )
 

@@ -356,7 +356,9 @@ async def test_a_second_answer(serve: MakeServer) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"result": "I am not c1"}, {"error": "I am not c1"}])
-async def test_an_answer_of_another_client(serve: MakeServer, answer: Any) -> None:
+async def test_an_answer_of_another_client(
+    serve: MakeServer, answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """CR-7: it ends the connection that sent it; the client that was asked can still answer."""
     asking = Asking(serve, DETAILED)
     asked, other = await asking.harness.connect(), await asking.harness.connect()
@@ -367,6 +369,8 @@ async def test_an_answer_of_another_client(serve: MakeServer, answer: Any) -> No
     assert await other.has_ended()
     asked.send(result("I am c1", "s1"))
     assert await waiting == "I am c1"
+    assert "It answered a call that was sent to another connection." in caplog.text
+    assert "c2" not in caplog.text
 
 
 @pytest.mark.parametrize(
