@@ -38,7 +38,6 @@ DISCONNECT_TIMEOUT = 2.0
 """Seconds that the connections to all hubs get to be closed when the gateway stops."""
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
-_NO_RESULT = "The gateway answers no calls of hubs: it forwards their events to several clients."
 _JSON_BYTES = 8
 """How many bytes of JSON may become one byte of another hub protocol.
 
@@ -112,7 +111,6 @@ class Downstream:
         self._attempts = timeouts(ATTEMPT_TIMEOUT, self._clock)
         protocol_name = connection.hub_protocol.name
         # Registered before the connection starts, so that no event is missed (GW-27).
-        connection.set_no_result_error(_NO_RESULT)
         if on_event is not None:
             self._connection.on_any(_forwarder_for(hub.api, protocol_name, on_event))
         self._connection.set_no_result_error(NO_CLIENT_RESULT)
