@@ -36,15 +36,17 @@ class Problem:
 
     def body(self, request_id: str) -> bytes:
         """The JSON text of the answer."""
+        # A header that is not UTF-8, such as Origin, has surrogates where the detail quotes it.
+        detail = self.detail.encode(errors="replace").decode()
         return msgspec.json.encode(
             ProblemBody(
                 type=_TYPE_PREFIX + self.code.code,
                 title=self.code.title,
                 status=self.code.status,
-                detail=self.detail,
+                detail=detail,
                 code=self.code.code,
                 request_id=request_id,
-                error=self.detail,
+                error=detail,
                 hint=msgspec.UNSET if self.hint is None else self.hint,
             )
         )

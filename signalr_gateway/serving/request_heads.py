@@ -115,7 +115,13 @@ class WatchedConnection(asyncio.Protocol):
         """Become the transport's protocol again, once the request has been served."""
         self._is_served = False
         self._is_in_head, self._head_size, self._tail = head_follows, 0, b""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is None:
+            return
+        if self._transport.is_closing() and not self._transport.get_write_buffer_size():
+            # The connection is lost, and `connection_lost` of aiohttp's protocol is called.
+            self._answers.forget(self)
+            self._transport = None
+        else:
             self._transport.set_protocol(self)
 
     @property

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import faulthandler
 import gc
+import linecache
 import random
 import sys
 import time
@@ -30,7 +31,14 @@ _WARM_UP_BATCHES = 3
 _SETTLE_SECONDS = 30.0
 _ATTACK_SECONDS = 60.0
 _MEMORY_BYTES = 1024 * 1024
-"""How much memory may grow: caches with a limit that are not full after the first batches."""
+_OBJECTS = 50
+"""How much memory, and the number of objects of one class, may grow after the first batches.
+
+Caches with a limit may not be full then.
+"""
+_OWN_MODULES = ("protocol.", "signalr_gateway.", "aiohttp.web", "asyncio.selector_events")
+_LASTING_WORKERS = 6
+"""Idle workers on the connections of the gateway to its hubs, which last."""
 _MOST_FAULTS = 30
 
 
@@ -44,11 +52,12 @@ class Run:
         self._seed = seed
         self._next = [0] * len(LANES)
         self._usual_tasks = _tasks()
+        self._usual_tasks["tasks of HubDispatcher._work"] = _LASTING_WORKERS
 
     async def play(self, seconds: float) -> None:
         """Play batches in all lanes, for about as long as given."""
         end = time.monotonic() + seconds
-        first = None
+        first, objects = None, Counter[str]()
         batch = before = 0
         while batch <= _WARM_UP_BATCHES or time.monotonic() < end:
             batch_end = time.monotonic() + _BATCH_SECONDS
@@ -56,7 +65,7 @@ class Run:
             await self.settle()
             batch += 1
             if batch == _WARM_UP_BATCHES:
-                before, first = _memory(), tracemalloc.take_snapshot()
+                before, first, objects = _memory(), tracemalloc.take_snapshot(), _objects()
             if self._watch.faults > _MOST_FAULTS:
                 return
         assert first is not None
@@ -65,6 +74,9 @@ class Run:
         if after - before > _MEMORY_BYTES:
             grown = map(str, tracemalloc.take_snapshot().compare_to(first, "lineno")[:10])
             self._watch.fault("\n".join((f"memory grew by {after - before} bytes", *grown)))
+        for name, count in (_objects() - objects).items():
+            if count > _OBJECTS:
+                self._watch.fault(f"there are {count} more objects of {name}")
 
     async def _play_lane(self, lane: int, end: float) -> None:
         while time.monotonic() < end:
@@ -110,8 +122,16 @@ def _tasks() -> Counter[str]:
 
 def _memory() -> int:
     """The bytes in use."""
+    linecache.clearcache()  # the tracebacks of faults and of debug lines fill it
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
+
+
+def _objects() -> Counter[str]:
+    """The number of objects of each class of the programs."""
+    kinds = map(type, gc.get_objects())
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+    return Counter(name for name in names if name.startswith(_OWN_MODULES))
 
 
 async def _run(seed: str, seconds: float, only: tuple[int, int] | None) -> int:

@@ -81,7 +81,10 @@ class HttpConnectionDispatcher:
                 return response_of(TERMINATED)
 
     def _is_upgrade(self, request: web.Request) -> bool:
-        return self._new_web_socket().can_prepare(upgrade_request(request)).ok
+        try:
+            return self._new_web_socket().can_prepare(upgrade_request(request)).ok
+        except UnicodeEncodeError:  # aiohttp's error text quotes a header that is not UTF-8
+            return False
 
     def _new_web_socket(self) -> "web.WebSocketResponse[bool]":
         limit = self._server.options.maximum_receive_message_size

@@ -23,6 +23,12 @@ def test_the_members() -> None:
     }
 
 
+def test_a_text_that_is_not_unicode() -> None:
+    """An Origin that is not UTF-8, or a hub's error with half of a surrogate pair."""
+    body = json.loads(Problem(ProblemCode.ORIGIN_NOT_ALLOWED, "of \udcff").body("r-1"))
+    assert body["detail"] == body["error"] == "of ?"
+
+
 def test_codes_are_distinct_and_stable() -> None:
     """Callers rely on them: a change here is a breaking change."""
     assert {code.code: int(code.status) for code in ProblemCode} == {

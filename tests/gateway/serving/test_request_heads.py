@@ -29,13 +29,14 @@ class StubTransport(asyncio.Transport):
         self.aborted = self.closed = False
         self.written = b""
         self.waiting = 0
+        self.is_ending = False
         self.protocol: Any = None
 
     def abort(self) -> None:
         self.aborted = True
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.aborted or self.is_ending
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -153,6 +154,32 @@ def test_a_lost_connection_is_forgotten_at_once(heads: RequestHeads) -> None:
     del lost
     gc.collect()
     assert watched() is None
+
+
+def test_a_connection_that_is_lost_while_a_request_is_served(heads: RequestHeads) -> None:
+    """The transport calls aiohttp's protocol then; nothing keeps the connection in memory."""
+    lost = Connection(heads)
+    watched = weakref.ref(lost.watched)
+    lost.watched.suspend()
+    lost.transport.abort()
+    lost.watched.resume()
+    del lost
+    gc.collect()
+    assert watched() is None
+
+
+async def test_an_unread_answer_on_a_closed_connection(
+    heads: RequestHeads, clock: HandClock
+) -> None:
+    """It is looked at until its bytes have been sent or the connection is aborted."""
+    closed = Connection(heads)
+    closed.watched.suspend()
+    closed.transport.waiting = 1000
+    closed.transport.is_ending = True
+    closed.watched.resume()
+    assert closed.transport.protocol is closed.watched
+    await clock.advance(60)
+    assert closed.is_closed
 
 
 async def test_no_connection_is_closed_after_the_end(heads: RequestHeads, clock: HandClock) -> None:

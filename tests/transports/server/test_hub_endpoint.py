@@ -197,10 +197,12 @@ async def test_lists_in_the_headers_of_an_upgrade(
         {"Sec_WebSocket_Key": None},
         {"Sec_WebSocket_Key": "short"},
         {"Upgrade": "h2c"},
+        {"Upgrade": "websocket\udcff"},
         {"Upgrade": "h2c, websocket/13"},
         {"Connection": "keep-alive"},
+        {"Connection": "\udcff"},
     ],
-    ids=str,
+    ids=ascii,
 )
 async def test_a_defective_upgrade_is_a_poll(
     host: Host, upgrade: Connect, headers: dict[str, str | None]
