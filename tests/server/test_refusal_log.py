@@ -201,7 +201,7 @@ async def test_once_a_minute(
     [
         (
             call("say", 1, "x" * 40_000),
-            "A message has more than the 32768 bytes of maximum_receive_message_size.",
+            "A message has 40072 bytes, more than the 32768 bytes of maximum_receive_message_size.",
         ),
         ({"type": 1, "target": 5, "arguments": []}, "Expected 'target' to be of type String."),
         (
