@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -38,6 +39,7 @@ from .running import app_of, pair_of
 CHAT_HUB_PATH = "/chathub"
 _SHOWN_CHARACTERS = 200
 """Of the arguments of an event, in the lines that the demo prints."""
+_SECONDS_PER_COUNT = 0.5
 EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
 
 
@@ -49,11 +51,19 @@ class Request(msgspec.Struct):
 
 
 class ChatHub(Hub):
-    """Sends each message to all clients."""
+    """Sends each message to all clients, and counts down for the one that asks."""
 
     @hub_method
     async def send_message(self, request: Request) -> None:
         await self.clients.all.send("ReceiveMessage", request.name, request.message)
+
+    @hub_method
+    async def countdown(self, start: int) -> AsyncIterator[int]:
+        """Stream the numbers from `start` to 0."""
+        for number in range(start, -1, -1):
+            yield number
+            if number:
+                await asyncio.sleep(_SECONDS_PER_COUNT)
 
 
 def create_chat_app() -> web.Application:
@@ -72,7 +82,8 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
         connection.on("ReceiveMessage", _print_event)
         return connection
 
-    orchestrator.add_hub("chatservice", build_hub_connection).add_route(
+    hub = orchestrator.add_hub("chatservice", build_hub_connection)
+    hub.add_route(
         "room",
         HubRouteInfo(
             invoke_method="SendMessage",
@@ -80,6 +91,16 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
             receive_parameter_types=[str, str],
             summary="Send a message to all clients",
             examples=[[{"name": "John", "message": "Hello!"}]],
+        ),
+    )
+    hub.add_route(
+        "countdown",
+        HubRouteInfo(
+            invoke_method="Countdown",
+            streams=True,
+            returns=int,
+            summary="Count down to 0",
+            examples=[[3]],
         ),
     )
 

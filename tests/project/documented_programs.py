@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +63,11 @@ async def chat_chain(at: Addresses, folder: Path, *run: str) -> AsyncIterator[No
         yield
 
 
-async def run_curl(at: Addresses, line: str, folder: Path) -> None:
-    """Run a documented curl line. On success it prints nothing."""
+async def run_curl(at: Addresses, line: str, folder: Path, *, prints: Sequence[str] = ()) -> None:
+    """Run a documented curl line, which succeeds and prints these lines."""
     if shutil.which("curl") is None:
         pytest.skip("needs `curl` on PATH")
     argv = shlex.split(at.moved(line))
     process = await LineProcess.start(*argv, "--silent", "--fail-with-body", cwd=folder)
     assert await process.end_input() == 0, process.lines.entries
-    assert process.lines.entries == []
+    assert process.lines.entries == list(prints)

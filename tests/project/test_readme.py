@@ -28,6 +28,7 @@ from tests.support.checkout import ROOT
 from tests.support.documents import README, code_blocks, code_files
 
 DEMO, TESTS, CURL = code_blocks(README, "sh")
+API: Final = ROOT / "docs" / "api.md"
 FILES: Final = {**code_files(README, "python"), **code_files(README, "toml")}
 RUNS: Final = re.findall(r"`signalr-gateway (run [^`]+)`", README.read_text())
 LIBRARY: Final = code_files(ROOT / "docs" / "library.md", "python")
@@ -35,13 +36,18 @@ PROGRAM: Final = ".venv/bin/signalr-gateway "
 
 
 async def test_the_demo(tmp_path: Path) -> None:
-    """It prints the README's curl line, which works, and serves the page it names."""
+    """It prints the README's curl line, which works, and serves the page it names.
+
+    The other curl line of the API page streams.
+    """
     at = Addresses()
     arguments = DEMO.strip().partition(PROGRAM)[2].split()
     demo = gateway_argv(*arguments, "--port", str(at.gateway), "--hub-port", str(at.hub))
     async with started(*demo, ready="^curl ", cwd=tmp_path) as process:
         assert at.moved(CURL).strip() in process.lines.entries
         await run_curl(at, CURL, tmp_path)
+        [_, streaming], [items] = code_blocks(API, "sh"), code_blocks(API, "text")
+        await run_curl(at, streaming, tmp_path, prints=items.split())
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{at.gateway}/") as page:
                 assert page.content_type == "text/html"
@@ -92,7 +98,7 @@ def test_ci_runs_what_the_readme_says(command: str) -> None:
 
 
 def test_the_api_page_shows_the_same_call() -> None:
-    assert code_blocks(ROOT / "docs" / "api.md", "sh") == [CURL]
+    assert code_blocks(API, "sh")[0] == CURL
 
 
 def test_the_picture_is_small() -> None:
