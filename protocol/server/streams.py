@@ -73,6 +73,7 @@ class StreamingCalls:
         "_answers",
         "_calls",
         "_cancellable",
+        "_client_has_left",
         "_connection",
         "_hub_protocol",
         "_maximum",
@@ -99,6 +100,7 @@ class StreamingCalls:
         self._start_task = start_task
         self._maximum = maximum
         self._calls: set[StreamingCall] = set()
+        self._client_has_left = False
         self._cancellable: dict[tuple[bool, str], StreamingCall] = {}  # by is_streamed and id
 
     def start(
@@ -124,6 +126,7 @@ class StreamingCalls:
             return
         self._take_ids(call, item_readers)
         self._calls.add(call)
+        call.is_cancelled = self._client_has_left and call.is_cancellable
         call.task = self._start_task(self._run(call))
         call.task.add_done_callback(partial(self._on_task_end, call))
 
@@ -150,7 +153,10 @@ class StreamingCalls:
                 call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all calls that are cancellable, because the client has gone (U-8)."""
+        """Cancels all calls that are cancellable, and those that start later, because the client
+        has gone (U-8).
+        """
+        self._client_has_left = True
         for call in self._calls:
             if call.is_cancellable:
                 call.cancel()

@@ -477,6 +477,22 @@ async def test_a_stream_ends_with_its_client_while_a_call_still_waits(serve: Mak
     assert await client.has_ended()
 
 
+async def test_a_stream_that_waits_when_its_client_leaves_does_not_run(serve: MakeServer) -> None:
+    """U-8, P-2"""
+    world = World(serve)
+    client = await world.harness.connect()
+    waiting = (call("Wait", id="2"), call("Wait", id="3"), stream_call("Count", 9), call("Wait"))
+    await client.ask(*waiting, call("Wait"))
+    client.transport.finish()
+    await client.take()
+    world.open(2)
+    await client.take()
+    assert not client.connection.closed.done()
+    assert (world.running, world.closed) == (0, 0)
+    world.open(2)
+    assert await client.has_ended()
+
+
 # ---- slots, ids and limits
 
 
