@@ -25,7 +25,7 @@ what is closed.
 
 import functools
 import re
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final, get_args, get_origin
 
 import msgspec
 
@@ -209,6 +209,17 @@ class GroupLimitError(HubException):
     """
 
     exception_name: ClassVar[str] = "HubException"
+
+
+def unreadable_value(kind: str, annotation: object, reason: object) -> HubException:
+    """The error for a result or an item of the peer that does not fit the declared type.
+
+    ``kind`` is ``result`` or ``item``, ``annotation`` the type, ``reason`` the end of the text.
+    """  # C-11, CR-5
+    if get_origin(annotation) is Annotated:  # such as Int32
+        annotation = get_args(annotation)[0]
+    name = getattr(annotation, "__name__", str(annotation))
+    return HubException(f"Error trying to deserialize {kind} to {name}. {reason}")
 
 
 def error_details(error: BaseException, detailed: bool) -> str:

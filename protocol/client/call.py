@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from ..errors import ArgumentBindingError, HubException, SignalRError
+from ..errors import ArgumentBindingError, HubException, SignalRError, unreadable_value
 from ..hub_protocol import HubProtocol
 from ..messages import VOID, Completion
 
@@ -38,8 +38,7 @@ class ClientCall:
         try:
             value = self._read_result(result)
         except ArgumentBindingError as error:
-            name = type_name(self._result_type)
-            self.fail(HubException(f"Error trying to deserialize result to {name}. {error}"))
+            self.fail(unreadable_value("result", self._result_type, error))
         else:
             self._set_result(value)
 
@@ -51,8 +50,3 @@ class ClientCall:
     def _set_result(self, value: Any) -> None:
         if not self.answer.done():
             self.answer.set_result(value)
-
-
-def type_name(annotation: Any) -> str:
-    """The name of a result's or an item's type, for an error text."""
-    return getattr(annotation, "__name__", str(annotation))

@@ -17,10 +17,10 @@ from ..errors import (
     HubException,
     SignalRError,
     StreamOverflowError,
+    unreadable_value,
 )
 from ..hub_protocol import HubProtocol
 from ..messages import VOID, Completion, StreamBindingFailure, StreamItem
-from .call import type_name
 from .read_pauses import ReadPauses
 from .uploads import Uploads, wait_for_uploads
 
@@ -109,7 +109,7 @@ class Download:
     def add(self, message: StreamItem | StreamBindingFailure) -> None:
         """See PendingStream."""
         if type(message) is not StreamItem:
-            self._finish(HubException(self._misfit(message.error)))
+            self._finish(self._misfit(message.error))
             self._cancel(self)
             return
         # A copy, because the payload is a view of all bytes that were received with it.
@@ -162,7 +162,7 @@ class Download:
         try:
             return self._read_item(item)
         except ArgumentBindingError as error:
-            raise HubException(self._misfit(str(error))) from error
+            raise self._misfit(error) from error
 
     def overflow(self, error: StreamOverflowError) -> None:
         """Fails the stream at once with ``error``, and drops the items that wait."""
@@ -185,8 +185,8 @@ class Download:
         if self.uploads is not None:
             await wait_for_uploads(self.uploads.tasks)
 
-    def _misfit(self, reason: str) -> str:
-        return f"Error trying to deserialize item to {type_name(self._item_type)}. {reason}"
+    def _misfit(self, reason: object) -> HubException:
+        return unreadable_value("item", self._item_type, reason)
 
 
 def _size(item: Raw) -> int:

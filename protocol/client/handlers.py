@@ -3,7 +3,6 @@
 Names match exactly, as in .NET (G-1). ``event_queue`` decides when handlers run.
 """
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -148,7 +147,7 @@ class HandlerRegistry:
         return calls
 
     def _log_misfit(self, target: str, reason: str) -> None:
-        level = self.thinning.level(target, asyncio.get_running_loop().time())
+        level = self.thinning.level(target)
         name = shown_name(target)
         logger.log(level, "An invocation of '%s' was not handled: %s", name, reason)
 

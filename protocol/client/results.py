@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..aio.cancellation import is_being_cancelled
 from ..aio.log_thinning import LogThinning, shown_name
@@ -16,8 +16,9 @@ from .handlers import NO_RESULT, HandlerCall
 
 logger = logging.getLogger(__name__)
 
-_MULTIPLE_RESULTS = "Client provided multiple results."
-_SHOWN_CHARACTERS = 4096  # of an exception's text; a larger message may be over the server's limit
+_MULTIPLE_RESULTS: Final = "Client provided multiple results."
+LONGEST_ERROR_TEXT: Final = 4096
+"""Characters of an exception's text that the server gets; more may exceed its message limit."""
 
 
 async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThinning) -> Any:
@@ -65,4 +66,4 @@ def outcome_of(task: "asyncio.Task[Any]") -> tuple[Any, str | None]:
 
 def error_text(error: BaseException) -> str:
     """The text of ``error`` for the server: never empty, because an empty error is none."""
-    return str(error)[:_SHOWN_CHARACTERS] or type(error).__name__
+    return str(error)[:LONGEST_ERROR_TEXT] or type(error).__name__

@@ -14,11 +14,11 @@ from msgspec import UNSET, UnsetType
 from ..aio.cancellation import is_being_cancelled
 from ..aio.item_sender import send_items
 from ..aio.log_thinning import shown_name
+from .results import LONGEST_ERROR_TEXT
 
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT: Final = 5.0  # seconds to wait for iterables that are cancelled
-_SHOWN_CHARACTERS: Final = 4096  # of an exception's text; more may be over the server's limit
 _CANCELLED: Final = "Stream canceled by client."
 
 
@@ -100,7 +100,7 @@ class Uploads:
             logger.error(
                 "A stream that is sent to '%s' failed.", shown_name(self._target), exc_info=failure
             )
-            text = str(failure)[:_SHOWN_CHARACTERS]
+            text = str(failure)[:LONGEST_ERROR_TEXT]
             return f"Stream errored by client: '{type(failure).__name__}: {text}'"
         return UNSET
 

@@ -6,11 +6,17 @@ hub method that waits for an answer means for its slot.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, get_origin
+from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from ..errors import ArgumentBindingError, ConnectionClosed, HubException, RemoteProtocolError
+from ..errors import (
+    ArgumentBindingError,
+    ConnectionClosed,
+    HubException,
+    RemoteProtocolError,
+    unreadable_value,
+)
 from ..hub_protocol import ValueReader
 from ..messages import VOID, Completion, Invocation
 from .connection_context import HubConnectionContext
@@ -99,14 +105,5 @@ def _result_of(completion: Completion, read_result: ValueReader, result_type: An
     try:
         result = read_result(completion.result)
     except ArgumentBindingError as error:
-        reason = error.__cause__ or error
-        raise HubException(
-            f"Error trying to deserialize result to {_name(result_type)}. {reason}"
-        ) from error
+        raise unreadable_value("result", result_type, error.__cause__ or error) from error
     return result.copy() if type(result) is Raw else result
-
-
-def _name(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:  # such as Int32
-        annotation = annotation.__origin__
-    return getattr(annotation, "__name__", str(annotation))

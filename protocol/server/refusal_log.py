@@ -4,7 +4,6 @@ The client gets .NET's text instead, which does not say why unless detailed erro
 line is a WARNING once a minute for each method, so that a client cannot fill the log.
 """
 
-import asyncio
 import logging
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -48,7 +47,7 @@ class RefusalLog:
         ``names`` are the names of its methods, and the same in lower case. A name that is not near
         to any of them is not shown: clients may send any text as a name.
         """
-        level = self._level(_UNKNOWN_METHODS)
+        level = self.thinning.level(_UNKNOWN_METHODS)
         if logger.isEnabledFor(level):
             name = shown_name(target)
             text = "a method that it does not have"
@@ -64,7 +63,7 @@ class RefusalLog:
     def ended_connection(self, error: Exception | None, level: int = logging.WARNING) -> None:
         """Logs a connection that ends because its client has broken a rule, or was silent."""
         if isinstance(error, RemoteProtocolError | HandshakeError):
-            level = self._level(type(error).__name__, level)
+            level = self.thinning.level(type(error).__name__, level=level)
             logger.log(level, "%s: a connection was closed: %s", self._hub_name, error.summary)
 
     def failure(
@@ -74,7 +73,4 @@ class RefusalLog:
         self.thinning.log_failure(logger, error, text, *names)
 
     def _log(self, subject: str, text: str, *names: object) -> None:
-        logger.log(self._level(subject), text, *names)
-
-    def _level(self, subject: str, level: int = logging.WARNING) -> int:
-        return self.thinning.level(subject, asyncio.get_running_loop().time(), level)
+        logger.log(self.thinning.level(subject), text, *names)
