@@ -34,7 +34,7 @@ class RecordFramer:
     """A ``Framer`` of records that end with RECORD_SEPARATOR.
 
     ``maximum_size`` limits the bytes of one record, separator included (F-4); None means no limit.
-    An unfinished record of more bytes is refused before its separator arrives; one of exactly so
+    An unfinished record of more bytes is refused before its separator arrives. One of exactly that
     many bytes waits, as in .NET, although no separator can complete it. No byte is searched twice
     for the separator.
     """

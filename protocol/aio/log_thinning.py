@@ -53,7 +53,7 @@ class LogThinning:
 def failure_subject(error: BaseException, *names: Hashable) -> Hashable:
     """The subject of a failure: ``names``, the type of its error, and the line that raised it.
 
-    So a failure of another kind, or at another place, is logged at once.
+    A failure of another kind, or at another place, is another subject, so it is logged at once.
     """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

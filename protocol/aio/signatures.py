@@ -1,4 +1,4 @@
-"""The parameters of users' functions, hub methods and handlers: their types, and what fits them.
+"""What users' functions declare: the types of parameters and results, and what does not fit them.
 
 ``server.hub`` and ``client.handlers`` decide which types and kinds of parameters they accept.
 """

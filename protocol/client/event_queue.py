@@ -1,11 +1,11 @@
 """The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
-cancels this task ends only itself. Handlers that are asked for a result run beside the others, in a
-task for each question: a handler may wait for a hub method that asks this client a question.
+cancels this task ends only itself. Invocations that ask for a result run beside the events, each in
+a task of its own: a handler may wait for a hub method that asks this client for a result.
 
-The queue counts the bytes of the events that wait and of the questions that are not answered, and
-decides when reading pauses. ``handlers`` chooses the handlers of an event.
+The queue counts the bytes of the events that wait and of the results that are not sent, and decides
+when reading pauses. ``handlers`` chooses the handlers of an event.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ class EventQueue:
         self._handlers = handlers
         self._maximum_size = maximum_size
         self._waiting: deque[tuple[str, Raw, int]] = deque()
-        self._size = 0  # about how many bytes of memory the waiting events take
+        self._size = 0  # about how many bytes of memory events and unsent results take
         self._target = ""  # of the event that is being handled
         self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
-        self._questions: set[asyncio.Task[Any]] = set()
-        self._cancelled_questions: set[asyncio.Task[Any]] = set()
+        self._results: set[asyncio.Task[Any]] = set()  # the tasks that find results
+        self._cancelled_results: set[asyncio.Task[Any]] = set()
         self.pauses: Final = ReadPauses()
 
     # ---- received events
@@ -82,15 +82,15 @@ class EventQueue:
             return await result_of(handlers.calls(target, arguments), target, handlers.thinning)
 
         def end(task: "asyncio.Task[Any]") -> None:
-            self._cancelled_questions.discard(task)
-            if task in self._questions:  # else it was dropped
-                self._questions.discard(task)
+            self._cancelled_results.discard(task)
+            if task in self._results:  # else it was dropped
+                self._results.discard(task)
                 self._size -= weight
                 self.pauses.note_room()
                 answer(*outcome_of(task))
 
         task = self.loop.create_task(find_result())
-        self._questions.add(task)
+        self._results.add(task)
         task.add_done_callback(end)
         self._add(weight)
 
@@ -119,14 +119,14 @@ class EventQueue:
         if self._worker is not None and self._worker is not current:
             self._cancelled = self._worker
             self._worker.cancel()
-        self._cancelled_questions |= self._questions - {current}
-        self._questions.clear()
-        for question in self._cancelled_questions:
-            question.cancel()
+        self._cancelled_results |= self._results - {current}
+        self._results.clear()
+        for task in self._cancelled_results:
+            task.cancel()
 
     async def wait_for_cancelled(self) -> None:
         """Waits for the handlers that ``drop`` has cancelled, for a limited time."""
-        cancelled: set[asyncio.Task[Any] | None] = {self._cancelled, *self._cancelled_questions}
+        cancelled: set[asyncio.Task[Any] | None] = {self._cancelled, *self._cancelled_results}
         tasks = {task for task in cancelled - {asyncio.current_task()} if task is not None}
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_TIMEOUT)

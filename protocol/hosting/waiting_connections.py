@@ -1,6 +1,6 @@
 """The negotiated connections of one path that wait for their transport (N-27).
 
-Decides which of them loses its place when there is no room: the oldest of the address that has
+Decides which of them is dropped when there is no room: the oldest one of the address that has the
 most. So a client that negotiates without end only drops its own connections.
 """
 
@@ -18,7 +18,7 @@ class WaitingConnections(Generic[Waiting]):
     def __init__(self) -> None:
         self._by_token: dict[str, tuple[Waiting, str]] = {}
         self._by_address: dict[str, dict[str, None]] = {}  # the tokens of each address, by age
-        self._by_size: dict[int, dict[str, None]] = {}  # the addresses that have so many tokens
+        self._by_size: dict[int, dict[str, None]] = {}  # the addresses by their number of tokens
         self._largest = 0
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class WaitingConnections(Generic[Waiting]):
             del self._by_address[address]
 
     def drop_one(self) -> None:
-        """Removes the oldest connection of an address that has most."""
+        """Removes the oldest connection of an address that has the most connections."""
         address = next(iter(self._by_size[self._largest]))
         self.remove(next(iter(self._by_address[address])))
 

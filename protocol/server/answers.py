@@ -59,12 +59,7 @@ class ErrorAnswers:
         if isinstance(error, RefusedCall):
             self.fail(invocation_id, str(error))
             return True
-        return self._fail_unexpectedly(
-            invocation_id,
-            name,
-            _failed(name),
-            error,
-        )
+        return self._fail_unexpectedly(invocation_id, name, _failed(name), error)
 
     def fail_cancelled(self, invocation_id: str, name: str) -> None:
         """Answers a call that its client has cancelled (S-27)."""

@@ -1,4 +1,4 @@
-"""The running calls that a client may cancel, and that end when it has gone (S-27).
+"""The running calls that end when their client cancels them or disconnects (S-27).
 
 These are calls of methods with ``cancellable``. ``streams`` cancels the calls that stream.
 """
@@ -14,7 +14,7 @@ class CancellableCall:
     def __init__(self, invocation_id: str) -> None:
         self.invocation_id = invocation_id
         self.is_cancelled = False
-        """Whether its client has cancelled it, or has gone."""
+        """Whether its client has cancelled it, or has disconnected."""
         self._task = asyncio.current_task()
 
     def has_caused(self, error: BaseException) -> bool:
@@ -29,7 +29,7 @@ class CancellableCall:
 
 
 class CancellableCalls:
-    """Those of one connection. There are as many as calls may run, so they are searched."""
+    """The cancellable calls of one connection. A list is searched: few calls run at a time."""
 
     __slots__ = ("_client_has_left", "_running")
 
@@ -38,7 +38,7 @@ class CancellableCalls:
         self._client_has_left = False
 
     def begin(self, invocation_id: str) -> CancellableCall:
-        """Adds the call of the current task. It is cancelled at once if the client has gone."""
+        """Adds the call of the current task; cancels it if the client has disconnected."""
         call = CancellableCall(invocation_id)
         self._running.append(call)
         if self._client_has_left:
@@ -56,7 +56,7 @@ class CancellableCalls:
                 call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all calls, and those that begin later, because the client has gone."""
+        """Cancels all calls, and those that begin later, because the client has disconnected."""
         self._client_has_left = True
         for call in self._running:
             call.cancel()

@@ -111,7 +111,7 @@ def hub_method(
     stream. A parameter that is annotated as an AsyncIterator or AsyncIterable is a stream from the
     client.
 
-    ``cancellable`` cancels the method when the client cancels the call, and when it has gone.
+    ``cancellable`` cancels the method when the client cancels the call or disconnects.
     Otherwise the method runs to its end. A stream to the client is always cancelled.
 
     A plain (not async) method runs on the event loop and must not block. Raises TypeError when

@@ -36,8 +36,7 @@ class HubEvents:
     """Calls the events of one connection.
 
     ``activate`` returns a new instance of ``hub_class`` for each event of the hub, given the scope
-    of the event. ``finish`` calls
-    the counterparts of those events that ``begin`` has called.
+    of the event. ``finish`` calls the counterparts of those events that ``begin`` has called.
     """
 
     __slots__ = (

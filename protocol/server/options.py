@@ -94,8 +94,8 @@ class HubOptions:
     services: Services = field(default_factory=dict)
     """Functions by type. A hub method's parameter of such a type is not sent by clients: its value
     is the result of the function, which runs once for each call. ``Clock | None`` is a parameter of
-    the type ``Clock``. Like .NET's injected parameters,
-    such a parameter does not count as an argument of the call."""  # S-2
+    the type ``Clock``. Like .NET's injected parameters, such a parameter does not count as an
+    argument of the call."""  # S-2
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -1,7 +1,8 @@
 """Runs the calls that stream in either direction, each in a task of its own (P-3).
 
 Such calls take no slot. This module decides how many of them run at the same time, and what ends
-them. ``uploads`` has the streams that they read, ``aio.item_sender`` sends the items of the others.
+them. ``uploads`` has the streams from clients; ``aio.item_sender`` sends the items of streams to
+clients.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class StreamingCall:
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether the client may cancel it, and it ends when its client has gone."""
+        """Whether it ends when its client cancels it or disconnects."""
         return self.is_streamed or self.method.is_cancellable
 
     def has_caused(self, error: BaseException) -> bool:
@@ -154,7 +155,7 @@ class StreamingCalls:
 
     def cancel_all(self) -> None:
         """Cancels all calls that are cancellable, and those that start later, because the client
-        has gone (U-8).
+        has disconnected (U-8).
         """
         self._client_has_left = True
         for call in self._calls:

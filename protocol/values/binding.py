@@ -98,7 +98,7 @@ class Binder(ABC):
     def kind_of(self, raw: Raw, /) -> str:
         """The kind of a value: dict, list, str, int, float, bool, None, bytes or extension.
 
-        Of an empty payload it is nothing.
+        The kind of an empty payload is ``nothing``.
         """
 
     @abstractmethod

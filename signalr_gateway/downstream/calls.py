@@ -97,7 +97,7 @@ class HubCalls:
 class HubItems:
     """An async iterator over the items of a stream whose first item has arrived.
 
-    Whoever leaves the iteration before its end calls `aclose`, which cancels the stream.
+    Call `aclose` if you leave the iteration before its end: it cancels the stream.
     """
 
     def __init__(

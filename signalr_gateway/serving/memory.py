@@ -1,7 +1,8 @@
 """Whether the process uses so much memory that it takes no more work.
 
-All limits of single connections together may be more than the machine has. The mark is looked at
-once a second. `serving.draining` refuses requests while the memory is above it.
+All limits of single connections together may be more than the machine has. This module measures the
+memory once a second and compares it with a high-water mark. `serving.draining` refuses requests
+while the memory is above the mark.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from protocol.relaying import LogThinning
+
 from ..downstream.clock import Clock, Timer
 
 log = logging.getLogger(__name__)
 
 SHARE: Final = 0.8
 """The share of the memory of the container, or else of the machine, that is the default mark."""
-BETWEEN_LOOKS: Final = 1.0
-BETWEEN_LINES: Final = 60.0
+_INTERVAL: Final = 1.0
+"""Seconds between two measurements."""
 _MEBIBYTE: Final = 1024 * 1024
 
 
@@ -36,29 +39,29 @@ class MemoryMark:
         self._mark = mark or default_mark()
         self._resident = resident or resident_memory
         self._timer: Timer | None = None
-        self._silent_until = 0.0
+        self._thinning = LogThinning()
         self.is_exceeded = False
-        """Whether the memory was above the mark at the last look."""
+        """Whether the memory was above the mark when it was last measured."""
 
     def start(self, clock: Clock) -> None:
-        """Look at the memory now, and every second until `stop`."""
+        """Measure the memory now, and every second until `stop`."""
         used = self._resident()
         if used is None or self._mark is None:
             return
         self.is_exceeded = used > self._mark
         now = clock.time()
-        if self.is_exceeded and now >= self._silent_until:
-            self._silent_until = now + BETWEEN_LINES
-            log.warning(
+        if self.is_exceeded:
+            log.log(
+                self._thinning.level("memory", now),
                 "%d MiB of memory are above the mark of %d MiB: new connections and calls get 503"
                 " (limits.maximum_memory)",
                 used // _MEBIBYTE,
                 self._mark // _MEBIBYTE,
             )
-        self._timer = clock.call_at(now + BETWEEN_LOOKS, lambda: self.start(clock))
+        self._timer = clock.call_at(now + _INTERVAL, lambda: self.start(clock))
 
     def stop(self) -> None:
-        """Look no more."""
+        """Measure no more."""
         if self._timer is not None:
             self._timer.cancel()
 

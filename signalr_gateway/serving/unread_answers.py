@@ -1,8 +1,8 @@
 """Closes connections whose client does not read the answers to its requests.
 
-aiohttp waits for such a client without a limit, also when it closes the connection, and the
-answers stay in memory. A request under way is not looked at: the hub server has deadlines of its
-own for WebSockets, event streams and polls.
+aiohttp waits for such a client without a limit, also when it closes the connection, and the answers
+stay in memory. Requests under way are not checked here: the hub server has its own deadlines for
+WebSockets, event streams and polls.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ class Answering(Protocol):
 
 
 class UnreadAnswers:
-    """Looks at all connections every `seconds`, with one timer.
+    """Checks all connections every `seconds`, with one timer.
 
-    A connection is aborted if bytes waited at the last look, and too few of them were read since.
+    A connection is aborted if bytes waited at the last check, and too few of them were read since.
     """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._unread: dict[Answering, int] = {}  # at the last look
+        self._unread: dict[Answering, int] = {}  # at the last check
         self._timer: Timer | None = None
 
     def watch(self, connection: Answering) -> None:
-        """Look at a connection from now on, or begin anew with one that answers a new request."""
+        """Check a connection from now on. The count of a connection that is checked is reset."""
         self._unread[connection] = 0
         if self._timer is None:
             self._set_timer()
 
     def forget(self, connection: Answering) -> None:
-        """Look at a connection no longer."""
+        """Stop the checks of a connection."""
         self._unread.pop(connection, None)
 
     def close(self) -> None:
-        """Look at no connection any more."""
+        """Stop all checks."""
         self._unread.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set_timer(self) -> None:
-        self._timer = self._clock.call_at(self._clock.time() + self._seconds, self._look)
+        self._timer = self._clock.call_at(self._clock.time() + self._seconds, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         for connection, before in list(self._unread.items()):
             unread = connection.unread

@@ -14,7 +14,7 @@ from ...hub_protocol import HubProtocol
 from .cookies import HubCookieJar
 from .http_client import HttpClient, HttpRequestError, read
 from .long_polling import LongPollingClientTransport
-from .negotiate_errors import Place
+from .negotiate_errors import RequestUrl
 from .options import HttpConnectionOptions, is_field_value
 from .server_sent_events import ServerSentEventsClientTransport
 from .web_socket import WebSocketClientTransport
@@ -63,7 +63,7 @@ class HttpConnector:
                 http, HttpTransportType.WEB_SOCKETS, self._options.url, None
             )
         except HttpRequestError as error:
-            raise Place(self._options.url, is_configured=True).refused(error) from None
+            raise RequestUrl(self._options.url, is_configured=True).refused(error) from None
         return Connected(transport, None)
 
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
@@ -109,7 +109,7 @@ class HttpConnector:
     async def _post_negotiate(self, http: HttpClient, url: str) -> negotiate.NegotiateResponse:
         is_configured = url == self._options.url
         url = negotiate.negotiate_url(url)
-        place = Place(url, is_configured=is_configured)
+        request_url = RequestUrl(url, is_configured=is_configured)
         body, media_type = bytearray(), ""
         try:
             async with await http.request("POST", url, asks_for_token=True) as response:
@@ -122,9 +122,9 @@ class HttpConnector:
         except HttpRequestError as error:
             if error.status is None:
                 error = error.prefixed("Negotiate failed: ")
-            raise place.refused(error) from None
+            raise request_url.refused(error) from None
         except NegotiationError as error:
-            raise place.unreadable(error, media_type) from error.__cause__
+            raise request_url.unreadable(error, media_type) from error.__cause__
 
     async def _start(
         self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None

@@ -19,7 +19,7 @@ _HINTS: Final[Mapping[int, str]] = {
 }
 
 
-class Place:
+class RequestUrl:
     """The URL of a request that starts a connection, for the errors about its answer.
 
     ``is_configured`` is False for a URL from a redirect.

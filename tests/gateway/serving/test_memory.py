@@ -18,7 +18,7 @@ from tests.gateway.sample_hub import RunningHub, sample_routes
 MEBIBYTE = 1024 * 1024
 
 
-async def test_the_mark_is_looked_at_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_memory_is_measured_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     """One line a minute says that it is exceeded."""
     clock, used = HandClock(), [0]
     mark = MemoryMark(100 * MEBIBYTE, resident=lambda: used[0] * MEBIBYTE)
