@@ -22,7 +22,7 @@ def normal_host(text: object) -> str:
     """A host name in lower case, an IPv6 address in brackets.
 
     ``*.app.example`` stands for all names below ``app.example``, and ``*`` for all names. Raises
-    ValueError if ``text`` is no such name. The text of the error has no subject, as that of
+    ValueError if ``text`` is no such name. The text of the error has no subject, like that of
     ``normal_origin``.
     """
     if not isinstance(text, str):

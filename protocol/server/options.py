@@ -173,7 +173,7 @@ class EndpointOptions:
 
     maximum_negotiated_connections: int = 10_000
     """The number of negotiated connections that may wait for their transport. A further one takes
-    the place of the oldest of the address that has most of them."""  # N-27
+    the place of the oldest of the address that has the most."""  # N-27
 
     maximum_connections: int = 20_000
     """The number of connections at one time; further negotiate requests and connections are

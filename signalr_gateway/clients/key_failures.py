@@ -11,14 +11,16 @@ from typing import Final
 from protocol.relaying import address_owner
 
 FREE_PER_CONNECTION: Final = 5
+"""Failures of one connection that are answered at once."""
 FREE_PER_ADDRESS: Final = 20
-"""Failures that are answered at once. Several clients may share one address."""
+"""The same for one address, which several clients may share."""
 LONGEST_DELAY: Final = 5.0
+"""Seconds."""
 _FIRST_DELAY: Final = 0.1
 _FORGET_AFTER: Final = 60.0
 """Seconds without a failure, after which those of an address are forgotten."""
 _MAXIMUM_ADDRESSES: Final = 10_000
-"""Then the address whose last failure is the oldest is forgotten."""
+"""One more address replaces the one whose last failure is the oldest."""
 
 
 class KeyFailures:

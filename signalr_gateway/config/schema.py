@@ -154,7 +154,7 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         Count,
         option(
             "Negotiated connections that are not open yet; a further one takes the place of the"
-            " oldest of the address that has most of them."
+            " oldest of the address that has the most."
         ),
     ] = _ENDPOINT.maximum_negotiated_connections
     minimum_protocol_version: Annotated[

@@ -76,7 +76,7 @@ class HubCalls:
             raise error(self._api, seconds) from exc
 
     def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
-        """Return the deadlines of all that has this timeout."""
+        """Return the deadlines of all calls that have this timeout."""
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:
             deadlines = self._deadlines[seconds] = timeouts(seconds, self._clock)

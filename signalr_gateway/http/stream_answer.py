@@ -27,8 +27,11 @@ _BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 class StreamForm(Enum):
-    """How items are written: (media type, what precedes an item, what precedes the last problem,
-    what follows each)."""
+    """How items are written.
+
+    The values are the media type, the bytes before an item, the bytes before the problem that ends
+    a stream, and the bytes after either.
+    """
 
     LINES = ("application/x-ndjson", b"", b"", b"\n")
     EVENTS = ("text/event-stream", b"data: ", b"event: problem\ndata: ", b"\n\n")

@@ -1,6 +1,6 @@
 """Stops one gateway within one deadline (GW-9).
 
-At the begin of the stop, new calls are refused. At the deadline, calls and other requests that are
+When the stop begins, new calls are refused. At the deadline, calls and other requests that are
 still under way are cut off, and answered with a problem. `serving.draining` decides which requests
 are served meanwhile, and `serving.runner` sets the deadline.
 """

@@ -351,7 +351,7 @@ async def test_a_slow_answer_blocks_nothing(harness: ClientHarness) -> None:
     assert await harness.server.take() == [result("slow", "s1")]
 
 
-async def test_a_handler_that_waits_does_not_block_a_question(harness: ClientHarness) -> None:
+async def test_a_handler_that_waits_does_not_delay_a_result(harness: ClientHarness) -> None:
     """CR-8: the hub may ask while it runs the method that a handler has called."""
     connection = await harness.started()
     heard: list[str] = []
