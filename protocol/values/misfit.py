@@ -1,8 +1,8 @@
 """Why a payload does not fit a declared type, in names and types and never in values.
 
-``converters`` notes where a value does not fit; each hub protocol knows what kind of value it is.
-Who gets the text is left to the client and the server: the caller of a hub method gets .NET's text
-instead.
+``converters`` notes where a value does not fit, and the binder of each hub protocol names the kind
+of the value. Client and server decide where the text is shown: the caller of a hub method gets
+.NET's text instead.
 """
 
 import typing

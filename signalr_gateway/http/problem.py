@@ -22,7 +22,7 @@ class ProblemBody(msgspec.Struct, rename="camel"):
     error: str
     """Equal to `detail`: callers of the original read ``{"error": …}``."""
     hint: str | msgspec.UnsetType = msgspec.UNSET
-    """What to change in the configuration, if the gateway knows it."""
+    """What to change in the configuration, if the error shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ OVERLOADED = "The gateway is short of memory."
 
 
 class Gate:
-    """Passes requests on until it is closed, and knows those under way."""
+    """Passes requests on until it is closed, and has a list of those under way."""
 
     def __init__(self, mount: Mount, hub_path: str | None, memory: MemoryMark) -> None:
         """`hub_path` is the path of the gateway hub, None if it is off.
