@@ -1,11 +1,13 @@
-"""The time to process hostile input must not grow faster than its size.
+"""The time to process hostile input: how it grows with the size, and how much it is per byte.
 
 Each case is measured at one size and at four times that size. A linear algorithm then takes four
-times as long, a quadratic one sixteen times.
+times as long, a quadratic one sixteen times. The time per byte is compared with `json.loads`.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -27,6 +29,8 @@ from protocol.negotiate import choose_version, read_response
 from protocol.server_sent_events import ServerSentEventsParser
 from protocol.values.transcoding import json_to_messagepack, messagepack_to_json
 from signalr_gateway.routing.arguments import InvalidArguments, split_arguments
+
+from . import decode
 
 
 class _Record(Struct):
@@ -177,6 +181,15 @@ CASES |= {
         lambda b: _bind_messagepack(Raw(b"\x91" + b)),
         lambda n: b"\x92\x01" * 400 + _array(b"\xa1\xff", n // 2),
     ),
+    "records of unknown types": (_at_once, lambda n: b'{"type":99}\x1e' * (n // 12)),
+    "timestamps in MessagePack": (
+        lambda b: _bind_messagepack(Raw(b"\x91" + b)),
+        lambda n: _array(b"\xd6\xff\x00\x00\x00\x01", n // 6),
+    ),
+    "empty maps in MessagePack": (
+        lambda b: _bind_messagepack(Raw(b"\x91" + b)),
+        lambda n: _array(b"\x80", n),
+    ),
     "keys in MessagePack": (
         lambda b: _bind_dict(Raw(b"\x91" + b)),
         lambda n: _map((_text(i) + b"\xc0" for i in range(n // 10)), n // 10),
@@ -242,14 +255,37 @@ def _seconds(act: Callable[[bytes], object], data: bytes) -> float:
     return time.process_time() - start
 
 
-def measure() -> tuple[str, float]:
-    """Return the case whose time grows most, and by which factor it grows."""
-    growth = {}
+@dataclass(frozen=True)
+class Worst:
+    """The case with the highest factor, and the factor."""
+
+    case: str
+    factor: float
+
+
+def _parser_seconds() -> float:
+    """The CPU time per byte of `json.loads` for an array of usual messages."""
+    message = decode.JSON[decode.USUAL] % 1
+    data = b"[" + b",".join([message] * (SIZE // len(message))) + b"]"
+    return min(_seconds(json.loads, data) for _ in range(ROUNDS)) / len(data)
+
+
+def measure() -> tuple[Worst, Worst]:
+    """Return the case whose time grows most, and the one that costs most per byte.
+
+    The cost is that of the larger size, divided by the cost of `json.loads`.
+    """
+    growth, costs = {}, {}
     for name, (act, make) in CASES.items():
         small, large = make(SIZE), make(SIZE * FACTOR)
         times = [(_seconds(act, small), _seconds(act, large)) for _ in range(ROUNDS)]
         # A minimum time, so that noise in very short times is not taken for growth.
         fastest = [min(column) for column in zip(*times, strict=True)]
         growth[name] = fastest[1] / max(fastest[0], 50e-6)
-    worst = max(growth, key=lambda name: growth[name])
-    return worst, growth[worst]
+        costs[name] = fastest[1] / len(large) / _parser_seconds()
+    return _worst(growth), _worst(costs)
+
+
+def _worst(factors: dict[str, float]) -> Worst:
+    case = max(factors, key=lambda name: factors[name])
+    return Worst(case, factors[case])
