@@ -228,10 +228,11 @@ class StreamingCalls:
         return fail(call.invocation_id, call.method.name, error)
 
     def _answer_cancellation(self, call: StreamingCall) -> None:
-        if call.is_streamed:
-            self._complete(call)
-        else:
+        if not call.is_streamed:
             self._answers.fail_cancelled(call.invocation_id, call.method.name)
+        elif not self._connection.connection_aborted.is_set():
+            # A client that may still read would take the end of a cut stream for its last item.
+            self._complete(call)
 
     def _complete(self, call: StreamingCall) -> None:
         """Ends the stream to the client without an error (S-19)."""

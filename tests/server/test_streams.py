@@ -414,6 +414,20 @@ async def test_a_stream_whose_task_is_cancelled_before_it_starts_is_answered(
     assert await client.ask(stream_call("Count", 1)) == [item(0), completion()]
 
 
+async def test_a_stream_whose_task_is_cancelled_is_answered_once(serve: MakeServer) -> None:
+    """S-17: code of a user cancels the task while its items are sent."""
+    world = World(serve)
+    client = await world.harness.connect()
+    before = asyncio.all_tasks()
+    await client.ask(stream_call("Count", 1))
+    (task,) = asyncio.all_tasks() - before
+    task.cancel()
+    assert await client.take() == [
+        failure("An error occurred on the server while streaming results.")
+    ]
+    assert (world.running, world.closed) == (0, 1)
+
+
 # ---- the end of the connection
 
 
@@ -470,7 +484,7 @@ async def test_a_stream_ends_with_its_client_while_a_call_still_waits(serve: Mak
     client = await world.harness.connect()
     await client.ask(stream_call("Count", 9), call("Wait", id="2"), call("Wait", id="3"))
     client.transport.finish()
-    await client.take()
+    assert await client.take() == []  # a completion would say that the stream is whole
     assert (world.running, world.closed) == (0, 1)
     assert not client.connection.closed.done()
     world.open(2)
