@@ -25,9 +25,13 @@ from .unread_answers import UnreadAnswers
 MAXIMUM_HEAD_SIZE: Final = 32 * 1024
 """Bytes of the request line and all fields, as in ASP.NET Core. One field may use all of it."""
 MAXIMUM_FIELDS: Final = 100
+_REASON: Final = f"The request head has more than {MAXIMUM_HEAD_SIZE} bytes.".encode()
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
+    b"Connection: close\r\n\r\n%b" % (len(_REASON), _REASON)
 )
 _END: Final = b"\r\n\r\n"
 

@@ -321,6 +321,16 @@ async def test_the_size_of_a_head(heads: RequestHeads, piece: int, excess: int) 
     assert len(passed) <= 32 * 1024 + 2 or not excess
 
 
+async def test_the_refusal_of_a_head(heads: RequestHeads) -> None:
+    """It names the limit, and has the header against sniffing that all answers have."""
+    connection = Connection(heads)
+    connection.watched.data_received(b"x" * (32 * 1024 + 1))
+    head, _, body = bytes(connection.transport.written).partition(b"\r\n\r\n")
+    assert body == b"The request head has more than 32768 bytes."
+    assert b"X-Content-Type-Options: nosniff" in head.split(b"\r\n")
+    assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
+
+
 async def test_a_head_without_an_end(heads: RequestHeads) -> None:
     """It is refused with the first byte over the limit."""
     connection = Connection(heads)
