@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..orchestration.checks import OrchestrationError
 from ..orchestration.orchestrator import Orchestrator
@@ -54,7 +54,7 @@ def require_other_hubs(
     own = [urlsplit(url) for url in base_urls]
     for api, url in hub_urls.items():
         hub = urlsplit(url or "")
-        is_own_path = hub.path.rstrip("/").lower() == own_path
+        is_own_path = unquote(hub.path).rstrip("/").lower() == own_path
         if is_own_path and any(_reaches(hub, each) for each in own):
             problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
             raise OrchestrationError(problem, hub=api, field="url")

@@ -62,6 +62,7 @@ def test_urls_that_lead_elsewhere(url: str, base_urls: list[str], place: str) ->
     ("url", "base_urls"),
     [
         ("http://127.0.0.1:8080/gatewayhub", LOOPBACK),
+        ("http://127.0.0.1:8080/%67atewayhub", LOOPBACK),
         ("https://localhost:8080/GatewayHub/?x=1", LOOPBACK),
         ("http://localhost:8080/gatewayhub", EVERYWHERE),
         ("ws://[::1]:8080/gatewayhub", ["http://[::]:8080"]),
