@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from ..aio.cancellation import is_being_cancelled
-from ..errors import HubException, error_details
+from ..errors import ConnectionClosed, HubException, error_details
 from ..messages import Completion
 from .connection_context import HubConnectionContext
 
@@ -77,7 +77,9 @@ class ErrorAnswers:
         if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
             return False
         is_cancellation = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
-        if not is_cancellation and not isinstance(error, HubException):
+        if isinstance(error, ConnectionClosed):  # clients can cause it at will (CR-5)
+            self._connection.log.refused_call(name, "failed: a connection that it uses has ended")
+        elif not is_cancellation and not isinstance(error, HubException):
             self._connection.log.failure(logger, error, "Hub method '%s' failed.", name)
         self._fail_with_details(invocation_id, text, error)
         return not is_cancellation

@@ -224,8 +224,10 @@ async def test_a_client_that_goes(serve: MakeServer, way: str) -> None:
     assert asking.has_forgotten_all()
 
 
-async def test_the_text_for_a_client_that_goes(serve: MakeServer) -> None:
-    """CR-5: .NET's exception is named in detailed errors."""
+async def test_the_text_for_a_client_that_goes(
+    serve: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CR-5: .NET's exception is named in detailed errors. The log has a warning, no traceback."""
     asking = Asking(serve, DETAILED)
     client, asked = await asking.harness.connect(), await asking.harness.connect()
     client.send(call("AskOther", asked.connection_id))
@@ -237,6 +239,9 @@ async def test_the_text_for_a_client_that_goes(serve: MakeServer) -> None:
             "Connection 'c2' disconnected."
         )
     ]
+    (line,) = [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert line.getMessage().endswith(".AskOther: failed: a connection that it uses has ended")
 
 
 async def test_a_client_that_is_going(serve: MakeServer) -> None:
