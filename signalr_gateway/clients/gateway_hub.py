@@ -12,7 +12,7 @@ import asyncio
 import hmac
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ import msgspec
 from protocol import Hub, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
+from ..downstream.call_errors import OVERLOADED
 from ..downstream.connection import Downstream
 from ..downstream.failures import call_failure, require_form
 from ..logs.redaction import no_such_route
@@ -80,7 +81,11 @@ class GatewayServices:
         relay: Relay,
         downstreams: Mapping[str, Downstream],
         limits: Limits = DEFAULT_LIMITS,
+        *,
+        is_overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
+        """While `is_overloaded()` is true, calls that need memory are refused."""
+        self._is_overloaded = is_overloaded
         self.relay = relay
         self.downstreams = downstreams
         self.limits = limits
@@ -88,6 +93,11 @@ class GatewayServices:
         self._wrong_keys: Counter[str] = Counter()
         self.key_failures = KeyFailures()
         self._thinning = LogThinning()
+
+    def require_memory(self) -> None:
+        """Raise `HubException` if the process is short of memory (GW-19)."""
+        if self._is_overloaded():
+            raise HubException(OVERLOADED)
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
         """Find the route that a call names, and check the receive key. Raises `HubException`."""
@@ -124,6 +134,7 @@ class GatewayHub(Hub):
     @hub_method
     async def subscribe_to_group(self, call: GroupCall | None) -> None:
         """Join the group of a group route."""
+        self._services.require_memory()
         call = call or GroupCall()
         subscription = await self._group_subscription(call)
         if subscription is not None:
@@ -140,6 +151,7 @@ class GatewayHub(Hub):
     @hub_method
     async def subscribe_to_route(self, call: UserCall | None) -> None:
         """Subscribe this connection to an individual route as `UserId`."""
+        self._services.require_memory()
         call = call or UserCall()
         subscription = await self._route_subscription(call)
         if subscription is not None:
@@ -156,6 +168,7 @@ class GatewayHub(Hub):
     @hub_method
     async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
+        self._services.require_memory()
         call = call or DownstreamCall()
         route = await self._authorized_route(call)
         if route.streams:
@@ -173,6 +186,7 @@ class GatewayHub(Hub):
     @hub_method
     async def stream_downstream_hub(self, call: DownstreamCall | None) -> AsyncIterator[Payload]:
         """Stream the items of a route with `streams` as the downstream hub sends them (GW-32)."""
+        self._services.require_memory()
         call = call or DownstreamCall()
         route = await self._authorized_route(call)
         if not route.streams:

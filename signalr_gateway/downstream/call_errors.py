@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 DRAINING = "The gateway is shutting down."
+OVERLOADED = "The gateway is short of memory."
 
 
 class HubUnavailable(Exception):

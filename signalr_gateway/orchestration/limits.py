@@ -52,8 +52,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     maximum_memory: Annotated[
         Bytes | None,
         option(
-            "Resident memory of the process above which new connections and calls get 503; if not"
-            " set, 80 % of what the container, or else the machine, has."
+            "Resident memory of the process above which new connections and calls are refused; if"
+            " not set, 80 % of what the container, or else the machine, has."
         ),
     ] = None
     maximum_connections: Annotated[

@@ -87,7 +87,9 @@ def create_app(
     HttpApi(mount, relay, downstreams, limits)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
-        services = GatewayServices(relay, downstreams, limits)
+        services = GatewayServices(
+            relay, downstreams, limits, is_overloaded=lambda: memory.is_exceeded
+        )
         hub = _map_gateway_hub(
             app,
             orchestrator.gateway_hub_path,

@@ -14,15 +14,13 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..downstream.call_errors import DRAINING
+from ..downstream.call_errors import DRAINING, OVERLOADED
 from ..http.addresses import HEALTH
 from ..http.api import problem_response, request_id_of
 from ..http.mount import Mount
 from ..http.problem import Problem
 from ..routing.problem_code import ProblemCode
 from .memory import MemoryMark
-
-OVERLOADED = "The gateway is short of memory."
 
 
 class Gate:

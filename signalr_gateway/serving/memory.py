@@ -1,8 +1,8 @@
 """Whether the process uses so much memory that it takes no more work.
 
 All limits of single connections together may be more than the machine has. This module measures the
-memory once a second and compares it with a high-water mark. `serving.draining` refuses requests
-while the memory is above the mark.
+memory once a second and compares it with a high-water mark. While the memory is above the mark,
+`serving.draining` refuses requests, and `clients.gateway_hub` refuses calls of connected clients.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class MemoryMark:
         if self.is_exceeded:
             log.log(
                 self._thinning.level("memory", now),
-                "%d MiB of memory are above the mark of %d MiB: new connections and calls get 503"
-                " (limits.maximum_memory)",
+                "%d MiB of memory are above the mark of %d MiB: new connections and calls are"
+                " refused (limits.maximum_memory)",
                 used // _MEBIBYTE,
                 self._mark // _MEBIBYTE,
             )

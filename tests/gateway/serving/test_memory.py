@@ -8,12 +8,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from protocol import HubException
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.serving.memory import MemoryMark, default_mark, resident_memory
 from tests.gateway.gateway_clients import Inbox
 from tests.gateway.hand_clock import HandClock
 from tests.gateway.running_gateway import running_gateway
-from tests.gateway.sample_hub import RunningHub, sample_routes
+from tests.gateway.sample_hub import RECEIVE_KEY, RunningHub, sample_routes
 
 MEBIBYTE = 1024 * 1024
 
@@ -94,3 +95,39 @@ async def test_a_gateway_above_the_mark(hub: RunningHub) -> None:
             assert await inbox.take() == ("Anything", b"[[],{}]")
             gateway.parts.memory.is_exceeded = False
             assert (await gateway.post("sample/echo", b"[1]")).status == 200
+
+
+async def test_calls_of_connected_clients_above_the_mark(hub: RunningHub) -> None:
+    """GW-19: calls and subscriptions are refused as POSTs are; unsubscribing frees memory."""
+    echo = {"Api": "sample", "Key": "echo", "ReceiveKey": RECEIVE_KEY, "Data": 1}
+    group = {
+        "Api": "sample",
+        "Key": "group",
+        "ReceiveKey": RECEIVE_KEY,
+        "ReceiveGroup": "ChatGroup",
+    }
+    user = {"Api": "sample", "Key": "one", "ReceiveKey": RECEIVE_KEY, "UserId": "u"}
+    async with (
+        running_gateway(lambda o: sample_routes(o, hub.url)) as gateway,
+        gateway.client() as client,
+    ):
+        memory = gateway.parts.memory
+        memory.stop()
+        memory.is_exceeded = True
+        for method, call in (
+            ("InvokeDownstreamHub", echo),
+            ("SubscribeToGroup", group),
+            ("SubscribeToRoute", user),
+        ):
+            with pytest.raises(HubException) as caught:
+                await client.invoke(method, call)
+            assert caught.value.message == "The gateway is short of memory."
+        with pytest.raises(HubException, match="short of memory"):
+            async for _ in client.stream("StreamDownstreamHub", echo):
+                pass
+        assert hub.calls == []
+        await client.invoke("UnsubscribeFromGroup", group)
+        await client.invoke("UnsubscribeFromRoute", user)
+        memory.is_exceeded = False
+        assert await client.invoke("InvokeDownstreamHub", echo) == 1
+        await client.invoke("SubscribeToGroup", group)
