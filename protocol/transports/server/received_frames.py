@@ -30,8 +30,11 @@ class ReceivedFrames:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the bytes so far end inside a frame, or between the frames of a message."""
-        return self._left > 0 or self._is_fragmented or self._head != b""
+        """Whether the bytes so far end inside a frame, or between the frames of a message.
+
+        False after a violation."""
+        is_inside = self._left > 0 or self._is_fragmented or self._head != b""
+        return is_inside and self.violation is None
 
     def feed(self, data: bytes) -> bool:
         """Takes the next bytes; returns whether a message has ended in them.
@@ -73,6 +76,7 @@ class ReceivedFrames:
             if second < _MASK or length < least or is_inside:
                 self.violation = _violation(second, length, least)
                 self.valid = max(0, start - known)
+                is_fragmented = True  # so that the quick way above takes no later message as whole
                 break
             if not first & _CONTROL:
                 is_fragmented = not first & _FIN

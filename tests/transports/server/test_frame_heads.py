@@ -90,5 +90,8 @@ def test_what_precedes_a_violation(wrong: bytes, piece: int) -> None:
         valid += len(part)
     assert received.violation is not None
     assert len(before) <= valid < len(before) + 10
-    assert not received.feed(before)
-    assert received.valid == 0
+    whole = encode(TEXT, b"whole", masked=True)
+    for later in (before, whole, whole[:3], whole[3:], whole):
+        assert not received.feed(later)
+        assert received.valid == 0
+        assert not received.is_unfinished
