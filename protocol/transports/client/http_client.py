@@ -34,6 +34,7 @@ _TIMEOUT: Final = 120.0  # seconds to wait for the answer to a request, as in th
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as in .NET's HttpClient
 _SWITCHING_PROTOCOLS: Final = 101
 _INVALID_RESPONSE: Final = "The server returned an invalid or unrecognized response."
+_ENDED_PREMATURELY: Final = "The response ended prematurely."
 _NOT_QUOTED: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -48,7 +49,11 @@ class HttpRequestError(SignalRError):
 
     def prefixed(self, prefix: str) -> "HttpRequestError":
         """A copy whose texts begin with ``prefix``."""
-        return HttpRequestError(f"{prefix}{self}", self.status, summary=f"{prefix}{self.summary}")
+        return type(self)(f"{prefix}{self}", self.status, summary=f"{prefix}{self.summary}")
+
+
+class NoHttpResponse(HttpRequestError):
+    """The server closed the connection or sent other bytes instead of a response."""
 
 
 class HttpRequestTimeout(HttpRequestError):
@@ -300,11 +305,13 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
         ) from None
     except aiohttp.ClientResponseError as error:
         if isinstance(error.__cause__, HttpProcessingError):  # aiohttp sets a status of its own
-            raise HttpRequestError(_INVALID_RESPONSE) from None
+            raise NoHttpResponse(_INVALID_RESPONSE) from None
         if isinstance(error, aiohttp.TooManyRedirects):
             last = error.history[-1]
             raise _refused(last.status, last.reason) from None
         raise _refused(error.status, error.message) from None
+    except aiohttp.ServerDisconnectedError:
+        raise NoHttpResponse(_ENDED_PREMATURELY) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         reason = summary = _reason(error)
         if isinstance(error, aiohttp.ClientConnectorError) and (
@@ -330,8 +337,8 @@ def _reason(error: Exception) -> str:
         return "the server redirects to a URL that is not http or https"
     if isinstance(error, ValueError):  # InvalidURL is one
         return "the URL is not valid"
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return "The response ended prematurely."
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return _ENDED_PREMATURELY
     if isinstance(error, OSError):
         return system_reason(error)
     return type(error).__name__

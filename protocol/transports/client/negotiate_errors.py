@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ...errors import NegotiationError
 from ...negotiate import MALFORMED
-from .http_client import HttpRequestError
+from .http_client import HttpRequestError, NoHttpResponse
 
 _HINTS: Final[Mapping[int, str]] = {
     401: "the hub needs an access token",
@@ -36,6 +36,8 @@ class RequestUrl:
         got = f"{status} from " if status is not None else ""
         if status is not None and status in _HINTS:
             hint = f": {_HINTS[status]}"
+        elif isinstance(error, NoHttpResponse) and self._url.startswith("http:"):
+            hint = ": is it an https server?"  # some close at once, others send an alert of TLS
         return NegotiationError(
             f"{error} ({got}{self._url}{hint})",
             status,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from typing import Any
 
@@ -164,7 +165,7 @@ async def test_a_server_that_is_none(skip: bool, said: bytes) -> None:
             builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
         )
     text = "The server returned an invalid or unrecognized response."
-    place = f"(http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'})"
+    place = f"(http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'}: is it an https server?)"
     assert str(error) == f"{'' if skip else 'Negotiate failed: '}{text} {place}"
     assert error.status is None
 
@@ -212,8 +213,25 @@ async def test_a_server_that_hangs_up() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refused(builder(f"http://127.0.0.1:{port}/hub").build())
-        place = f"(http://127.0.0.1:{port}/hub/negotiate)"
+        place = f"(http://127.0.0.1:{port}/hub/negotiate: is it an https server?)"
         assert str(error) == f"Negotiate failed: The response ended prematurely. {place}"
+
+
+@pytest.mark.parametrize("skip", [False, True])
+async def test_a_server_that_speaks_only_tls(skip: bool) -> None:
+    """http to a server of https: the error asks for it."""
+
+    async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("the handshake of TLS cannot succeed")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with await asyncio.start_server(serve_nothing, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refused(
+            builder(f"http://127.0.0.1:{port}/hub", skip_negotiation=skip).build()
+        )
+    place = f"http://127.0.0.1:{port}/hub{'' if skip else '/negotiate'}"
+    assert str(error).endswith(f" ({place}: is it an https server?)")
 
 
 async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
