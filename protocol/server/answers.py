@@ -80,7 +80,7 @@ class ErrorAnswers:
         if isinstance(error, ConnectionClosed):  # clients can cause it at will (CR-5)
             self._connection.log.refused_call(name, "failed: a connection that it uses has ended")
         elif not is_cancellation and not isinstance(error, HubException):
-            self._connection.log.failure(logger, error, "Hub method '%s' failed.", name)
+            self._connection.log.failed_method(logger, error, name)
         self._fail_with_details(invocation_id, text, error)
         return not is_cancellation
 

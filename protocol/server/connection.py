@@ -194,6 +194,7 @@ class ServerConnection:
 
     def _give_up_handshake(self) -> None:
         self._refusal = HANDSHAKE_CANCELED  # H-9
+        self.connection.log.no_handshake(self._options.handshake_timeout)
         self.end(Ending(None))
 
     def _ping(self) -> None:

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _ITEMS: Final = "an item of a stream"
 _UNKNOWN_METHODS: Final = "an unknown method"  # one subject for all, because clients choose names
+_NO_HANDSHAKE: Final = "%s: a connection was closed: no handshake within %g seconds."
 
 
 class RefusalLog:
@@ -65,6 +66,15 @@ class RefusalLog:
         if isinstance(error, RemoteProtocolError | HandshakeError):
             level = self.thinning.level(type(error).__name__, level=level)
             logger.log(level, "%s: a connection was closed: %s", self._hub_name, error.summary)
+
+    def no_handshake(self, seconds: float) -> None:
+        """Logs a connection that ends because no complete handshake has arrived in time."""
+        level = self._level(_NO_HANDSHAKE, logging.INFO)
+        logger.log(level, _NO_HANDSHAKE, self._hub_name, seconds)
+
+    def failed_method(self, logger: logging.Logger, error: BaseException, method: str) -> None:
+        """Logs an unexpected error of a hub method."""
+        self.failure(logger, error, "Hub method '%s.%s' failed.", self._hub_name, method)
 
     def failure(
         self, logger: logging.Logger, error: BaseException, text: str, *names: object

@@ -155,7 +155,7 @@ async def test_what_is_logged(serve: MakeServer, caplog: pytest.LogCaptureFixtur
     client = await serve(CallsHub).connect()
     await client.ask(call("Refuse", "x"), call("Add", "x"), call("Nobody"), call("Crash"))
     (record,) = (each for each in caplog.records if each.levelno == logging.ERROR)
-    assert record.getMessage() == "Hub method 'Crash' failed."
+    assert record.getMessage() == "Hub method 'CallsHub.Crash' failed."
     assert record.exc_info is not None
     assert record.exc_info[0] is LookupError
 
@@ -167,7 +167,9 @@ async def test_failures_do_not_fill_the_log(
     server = serve(CallsHub, HubOptions(client_timeout_interval=1000.0))
     for client in (await server.connect(), await server.connect()):
         await client.ask(call("Crash"), call("Crash"))
-    assert [record.getMessage() for record in caplog.records] == ["Hub method 'Crash' failed."]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Hub method 'CallsHub.Crash' failed."
+    ]
     await clock.advance(60)
     await client.ask(call("Crash"))
     assert len(caplog.records) == 2

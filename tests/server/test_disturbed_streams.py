@@ -156,5 +156,5 @@ async def test_nothing_is_left(
         assert world.generators == 0
         await harness.close()
     assert {record.getMessage() for record in caplog.records} <= {
-        f"Hub method '{name}' failed." for name in ("Count", "Double", "AddUp", "Wait")
+        f"Hub method 'DisturbedHub.{name}' failed." for name in ("Count", "Double", "AddUp", "Wait")
     }

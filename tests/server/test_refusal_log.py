@@ -222,13 +222,14 @@ async def test_a_connection_that_breaks_a_rule(
     assert caplog.record_tuples == [(NAME, logging.WARNING, line)]
 
 
-async def test_a_whole_message_over_the_limit(
+async def test_an_unfinished_message_over_the_limit(
     serve: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The size of a message that was received whole is known."""
+    """Its size is not known."""
     client = await serve(ChatHub, HubOptions(maximum_receive_message_size=100)).connect()
-    await client.ask(call("say", "x" * 100))
-    assert "A message has 169 bytes, more than the 100 bytes of" in caplog.text
+    client.send_bytes(b"x" * 101)
+    await client.take()
+    assert "A message has more than the 100 bytes of" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -265,6 +266,19 @@ async def test_a_silent_client(
     assert caplog.record_tuples == [
         (NAME, logging.INFO, f"ChatHub: a connection was closed: {line}")
     ]
+
+
+async def test_a_client_without_a_handshake(
+    serve: MakeServer, clock: LoopClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients can repeat it at will, so it is one INFO in a minute."""
+    caplog.set_level(logging.DEBUG, NAME)
+    harness = serve(ChatHub)
+    for client in (await harness.open(), await harness.open()):
+        client.send_bytes(SECRET.encode())
+    await clock.advance(15)
+    line = "ChatHub: a connection was closed: no handshake within 15 seconds."
+    assert caplog.record_tuples == [(NAME, logging.INFO, line), (NAME, logging.DEBUG, line)]
 
 
 class ClosedHub(Hub):

@@ -336,7 +336,7 @@ async def test_a_stream_that_fails_is_logged(
     with caplog.at_level(logging.ERROR):
         await client.ask(stream_call("FailLater", "hub"), stream_call("FailLater", "x", id="2"))
     (record,) = caplog.records
-    assert record.getMessage() == "Hub method 'FailLater' failed."
+    assert record.getMessage() == "Hub method 'StreamHub.FailLater' failed."
 
 
 async def test_an_item_that_cannot_be_written_closes_the_generator(serve: MakeServer) -> None:
