@@ -51,6 +51,8 @@ def constrain(value: Any, annotation: Any) -> Any:
 
 
 _SINGLE: Final = struct.Struct("<f")
+_ALWAYS_KEPT: Final = 6  # a decimal of so many digits is the same after a float of 32 bits
+_LEAST_NORMAL: Final = 2.0**-126  # smaller floats of 32 bits keep fewer digits
 _ENOUGH_DIGITS: Final = 9  # two different floats of 32 bits differ in their first 9 digits
 
 
@@ -65,7 +67,9 @@ class Single(float):
     @property
     def shortest(self) -> float:
         """The number with the fewest digits that rounds to this one: 0.1, not 0.10000000149."""
-        for digits in range(1, _ENOUGH_DIGITS):
+        # If fewer digits suffice, `g` leaves out the zeros behind them.
+        first = _ALWAYS_KEPT if abs(self) >= _LEAST_NORMAL else 1
+        for digits in range(first, _ENOUGH_DIGITS):
             candidate = float(f"{self:.{digits}g}")
             if _rounded(candidate) == self:
                 return candidate

@@ -13,7 +13,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -124,7 +124,7 @@ def _valid_text(text: str) -> str:
 _write_text: Final = msgspec.json.Encoder().encode
 _CONSTANTS: Final = {0xC0: b"null", 0xC2: b"false", 0xC3: b"true"}
 _FLOATS: Final = {0xCA: struct.Struct(">f"), 0xCB: struct.Struct(">d")}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - all are UTC, and isoformat adds no zone
 _TIMESTAMP: Final = -1
 
 
@@ -248,7 +248,7 @@ def _timestamp(content: bytes) -> str:
     except OverflowError:
         raise TranscodingError("A timestamp is outside the years 1 to 9999.") from None
     fraction = f".{nanoseconds // 100:07}".rstrip("0").rstrip(".")
-    return f"{moment.replace(tzinfo=None).isoformat()}{fraction}Z"
+    return f"{moment.isoformat()}{fraction}Z"
 
 
 def _key(data: bytes, position: int) -> tuple[str, int]:
