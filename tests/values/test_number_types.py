@@ -4,7 +4,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.values.number_types import Single
@@ -27,6 +27,20 @@ def test_the_shortest_spelling_reads_back_equal(value: float) -> None:
     shortest = Single(value).shortest
     assert Single(shortest) == value
     assert len(repr(shortest)) <= len(repr(value))
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(1e-45)
+@example(1.1754942e-38)
+def test_no_fewer_digits_are_enough(value: float) -> None:
+    """Also for the smallest numbers, which have fewer digits."""
+    shortest = Single(value).shortest
+    for digits in range(1, 9):
+        candidate = float(f"{value:.{digits}g}")
+        if Single(candidate) == value:
+            assert shortest == candidate
+            return
+    assert shortest == float(f"{value:.9g}")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import pytest
 from aiohttp import web
 
+from protocol import HubOptions
 from protocol.transports.server import http_dispatcher
 from protocol.transports.server.received_frames import ReceivedFrames
 from tests.support.hub_messages import call, result
+from tests.support.loop_time import LoopTime
 from tests.transports.conftest import Connect
 from tests.transports.end_host import ECHO, EndHost
 from tests.transports.raw_web_socket import (
@@ -21,6 +23,21 @@ from tests.transports.raw_web_socket import (
 def read_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's WebSocket with an aiohttp whose private names are others."""
     monkeypatch.setattr(http_dispatcher, "_WEB_SOCKET_RESPONSE", web.WebSocketResponse)
+
+
+async def test_an_unfinished_message_in_a_loop(
+    read_in_a_loop: None, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TW-15: there is no deadline where messages cannot be pushed."""
+    host = EndHost(HubOptions(client_timeout_interval=1000, keep_alive_interval=500))
+    async with host.run():
+        client = await connect(f"{host.url}/hub")
+        message = encode(TEXT, ECHO, masked=True)
+        client.writer.write(message + message[:8])
+        assert await client.record() == result("é")
+        LoopTime(monkeypatch).skip(60)
+        client.writer.write(message[8:])
+        assert await client.record() == result("é")
 
 
 UNMASKED = encode(TEXT, ECHO, masked=False)
