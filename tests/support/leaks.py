@@ -1,0 +1,83 @@
+"""Finds what an example leaves behind: pending futures, generators that are not closed."""
+
+import asyncio
+import gc
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from types import AsyncGeneratorType
+from typing import Any
+
+from protocol.testing import LoopClock
+
+
+class LeakWatch:
+    """Watches the running event loop from ``__enter__`` to ``__exit__``.
+
+    ``leftovers`` collects garbage. Inside ``young_heap`` this is fast.
+    """
+
+    def __init__(self, clock: LoopClock) -> None:
+        self._clock = clock
+        self._futures: weakref.WeakSet[asyncio.Future[Any]] = weakref.WeakSet()
+        self._generators: weakref.WeakSet[AsyncGeneratorType[Any, Any]] = weakref.WeakSet()
+        self._abandoned: list[str] = []
+        self._hooks = sys.get_asyncgen_hooks()
+
+    def __enter__(self) -> "LeakWatch":
+        loop = asyncio.get_running_loop()
+        create_future = loop.create_future
+
+        def remember() -> asyncio.Future[Any]:
+            future = create_future()
+            self._futures.add(future)
+            return future
+
+        loop.create_future = remember  # type: ignore[method-assign]
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._remember_generator, self._abandon)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.set_asyncgen_hooks(*self._hooks)
+        del asyncio.get_running_loop().create_future
+
+    def _remember_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        assert isinstance(generator, AsyncGeneratorType)
+        self._generators.add(generator)
+
+    def _abandon(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._abandoned.append(repr(generator))
+
+    async def leftovers(self) -> list[object]:
+        """Returns everything that is left once the loop is at rest.
+
+        Tasks, timers, futures that are awaited and pending, generators that are suspended or were
+        collected before they were closed, and exceptions that reached the event loop.
+        """
+        await self._clock.settle()
+        gc.collect()
+        await self._clock.settle()
+        return [
+            *self._clock.leftovers(),
+            *(each for each in self._futures if not each.done() and _has_waiters(each)),
+            *(each for each in self._generators if each.ag_frame is not None),
+            *self._abandoned,
+            *self._clock.unhandled,
+        ]
+
+
+def _has_waiters(future: asyncio.Future[Any]) -> bool:
+    return bool(future._callbacks)
+
+
+@contextmanager
+def young_heap() -> Iterator[None]:
+    """Excludes the objects that exist already from collections, which makes these fast."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
