@@ -69,7 +69,7 @@ class RefusalLog:
 
     def no_handshake(self, seconds: float) -> None:
         """Logs a connection that ends because no complete handshake has arrived in time."""
-        level = self._level(_NO_HANDSHAKE, logging.INFO)
+        level = self.thinning.level(_NO_HANDSHAKE, level=logging.INFO)
         logger.log(level, _NO_HANDSHAKE, self._hub_name, seconds)
 
     def failed_method(self, logger: logging.Logger, error: BaseException, method: str) -> None:

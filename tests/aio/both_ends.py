@@ -348,7 +348,7 @@ class World:
         events, keeper = self.connection._events, self.connection._keeper
         if events is not None:
             counts["event bytes"] = events._size
-            counts["questions"] = len(events._questions) + len(events._cancelled_questions)
+            counts["results"] = len(events._results) + len(events._cancelled_results)
             counts["waiting callers"] = events.pauses._callers
         if keeper is not None and keeper._connection is not None:
             connection = keeper._connection
