@@ -53,8 +53,7 @@ class HubConnection:
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
     Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
-    in flight fail. Calls, ``stream`` and ``stop`` are made in the event loop that ``start`` was
-    called in: in another one, such as that of another thread, they raise RuntimeError.
+    in flight fail. In another event loop than that of ``start``, methods raise RuntimeError.
     """  # R-3, R-4
 
     def __init__(
@@ -100,6 +99,11 @@ class HubConnection:
         """The transports that may be used, as given to ``with_url``."""
         return self._transports
 
+    @property
+    def maximum_send_message_size(self) -> int | None:
+        """The most bytes of a message that is sent; None: no limit."""
+        return self._options.maximum_send_message_size
+
     async def start(self) -> None:
         """Connects to the hub in one attempt. Reconnects follow only after a successful start.
 
@@ -112,8 +116,7 @@ class HubConnection:
                 "The HubConnection cannot be started if it is not in the Disconnected state."
             )
         if self._events is None or self._events.loop is not asyncio.get_running_loop():
-            limit = self._options.maximum_waiting_events_size
-            self._events = EventQueue(self._handlers, limit)
+            self._events = EventQueue(self._handlers, self._options.maximum_waiting_events_size)
         self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._callbacks)
         await self._keeper.start()
 

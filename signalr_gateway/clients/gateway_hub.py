@@ -72,6 +72,8 @@ class DownstreamCall(RouteCall):
 class WrongReceiveKey(HubException):
     """The receive key of a call is missing or wrong."""
 
+    exception_name: ClassVar[str] = "HubException"
+
 
 class GatewayServices:
     """What all instances of `GatewayHub` share. Each call has an instance of its own."""

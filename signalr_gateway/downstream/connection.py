@@ -132,7 +132,7 @@ class Downstream:
 
         For a MessagePack hub this is an estimate: the invocation itself is measured as well.
         """
-        limit = self._hub.maximum_message_size
+        limit = self._connection.maximum_send_message_size
         if limit is None:
             return None
         return limit if self._connection.hub_protocol.name == "json" else limit * _JSON_BYTES

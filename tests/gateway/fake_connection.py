@@ -40,6 +40,10 @@ class FakeConnection(HubConnection):
         return JsonHubProtocol()
 
     @property
+    def maximum_send_message_size(self) -> int | None:
+        return None
+
+    @property
     def state(self) -> HubConnectionState:
         return self.current
 

@@ -83,7 +83,12 @@ async def test_a_large_argument_where_the_limits_are_raised(dotnet_driver: Clien
     async with running(aspnetcore_hub(HUB_STJ="1", HUB_MAX=str(limit))) as hub:
         orchestrator = Orchestrator()
         add_chat_routes(
-            orchestrator.add_hub("chatservice", connect_to(hub.url), maximum_message_size=limit)
+            orchestrator.add_hub(
+                "chatservice",
+                connect_to(hub.url),
+                maximum_message_size=limit,
+                maximum_event_size=limit,
+            )
         )
         async with gateway_of(orchestrator, limits=Limits(maximum_body_size=limit)) as gateway:
             answer = await gateway.post("chatservice", "echo", f"[{text}]")
