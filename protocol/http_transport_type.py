@@ -1,7 +1,8 @@
 """``HttpTransportType``: the three transports over which a hub can be reached (LA-4, N-14).
 
 This module decides their names on the wire and the transfer formats that each can carry. A server
-uses the type for the transports that an endpoint offers, a client for those that it may use.
+uses the type for the transports that an endpoint offers. A client uses it for the transports that
+it may use.
 """
 
 from enum import Flag

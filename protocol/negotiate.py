@@ -212,9 +212,9 @@ def usable_transport(
 ) -> HttpTransportType:
     """The transport that the server has listed, if the client can try it.
 
-    ``allowed`` are the transports that the client may use, ``transfer_format`` is that of its hub
-    protocol. Raises NegotiationError with the reason if the client cannot try this transport (N-24,
-    N-25).
+    ``allowed`` are the transports that the client may use. ``transfer_format`` is the transfer
+    format of its hub protocol. Raises NegotiationError with the reason if the client cannot try
+    this transport (N-24, N-25).
     """
     transport = _TRANSPORTS.get(listed.transport)
     if transport is None:

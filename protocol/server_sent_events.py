@@ -1,8 +1,8 @@
 """Writes and reads Server-Sent Events: hub bytes ↔ the bytes of an event stream (section TS_).
 
-Writes only the part of the format that every client reads. Reads the whole format of the HTML
-standard: lines that end with LF, CR or both, comments, other fields. Opening and closing the stream
-is left to ``transports``.
+Writes only the part of the format that every client reads. Reads all of the format that the HTML
+standard defines: comments, fields other than ``data``, and lines that end with LF, CR or CR LF.
+``transports`` opens and closes the stream.
 """
 
 import re

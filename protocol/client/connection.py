@@ -284,8 +284,9 @@ class ClientConnection:
             else:
                 self._events.put(invocation)
                 self.calls.answer(invocation_id, None, error)
-            # Reading pauses while the server does not read these answers, but not while it does not
-            # read the client's own calls: it may read again only after the client has read.
+            # If the server does not read these answers, the client stops reading too. If the server
+            # does not read the client's calls, the client reads on: the server may be waiting until
+            # the client has read.
             if self._transport.buffered > SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_program if self._events.is_full else None

@@ -28,9 +28,10 @@ class HubConnectionOptions:
     when a message exceeds its own limit. None: no limit."""  # F-4
 
     maximum_waiting_events_size: int = 64 * 1024 * 1024
-    """The connection ends when more bytes of events wait for their handlers while a call or a loop
-    over a stream waits for the server. A stream fails when more bytes of items wait meanwhile.
-    While nothing waits for it, reading pauses at 1 MiB of waiting events or items."""  # C-21
+    """The limit for received events whose handlers have not run, and, counted separately, for items
+    of streams that have not been taken. It applies while a call or a loop over a stream waits for
+    the server: beyond it, events end the connection, and items make the stream with the most bytes
+    fail. At all other times reading pauses at 1 MiB of events or items instead."""  # C-21
 
     def __post_init__(self) -> None:
         check_options(self)

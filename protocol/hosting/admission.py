@@ -1,7 +1,7 @@
 """Which connection a request names, and whether the request may use it (N, TG-3…TG-7).
 
-This module decides about negotiate, tokens, users and limits. What a request does to its connection
-is left to ``hub_endpoint``, the table of connections to ``http_connections``.
+This module decides about negotiate, tokens, users and limits. ``hub_endpoint`` carries out what a
+request does to its connection. ``http_connections`` keeps the table of connections.
 """
 
 import inspect

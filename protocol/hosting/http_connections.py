@@ -46,7 +46,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
 
     A connection waits for a transport, which activates it; otherwise it expires. Expired ones are
     removed when the table is next used, so the table needs no timer. ``make_connection`` takes
-    connection id, token, time of expiry and path.
+    the connection id, the token, the time of expiry and the path.
     """
 
     def __init__(self, make_connection: Callable[[str, str, float, str], ConnectionT]) -> None:

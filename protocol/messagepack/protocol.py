@@ -1,11 +1,11 @@
-"""The MessagePack hub protocol: one array per message, after its length (section M of the rules).
+"""The MessagePack hub protocol: each message is a length and one array (section M).
 
 There are two readers, as for JSON. The fast reader is msgspec: it decodes each of the nine message
 types in one step, into types that accept less than .NET does. The full reader in ``reader`` accepts
 every legal encoding and reports every error. It reads the records that msgspec refuses. msgspec
-also accepts some records that .NET refuses; ``message`` of the decoded Struct finds these and
-leaves them to the full reader. Converting values to payloads and back is left to ``writing``
-and ``binding``.
+also accepts some records that .NET refuses: for these the method ``message`` of the decoded Struct
+returns None, and the full reader reads them. ``writing`` converts values to payloads, ``binding``
+converts payloads to values.
 """
 
 from collections.abc import Callable
@@ -59,8 +59,8 @@ _ERROR, _VOID, _NON_VOID = (kind.value for kind in ResultKind)
 _NoHeaders: TypeAlias = Annotated[dict[str, str], Meta(max_length=0)]
 
 
-# The elements of each message, in their order on the wire (M-1). ``message`` converts them to the
-# message; it returns None for what msgspec accepts and .NET does not.
+# The elements of each message, in their order on the wire (M-1). The method ``message`` converts
+# them to a HubMessage. It returns None for a record that msgspec accepts and .NET refuses.
 class _Array(Struct, array_like=True, frozen=True, gc=False):
     pass
 
@@ -207,7 +207,7 @@ class MessagePackHubProtocol(HubProtocol):
         return message or read_message(record)
 
     def require_arguments(self, arguments: Raw) -> None:
-        """Does nothing: ``decode`` turns any other arguments into a binding failure."""
+        """Does nothing: ``decode`` returns a binding failure if the arguments are not an array."""
 
         # M-10
 

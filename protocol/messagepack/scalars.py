@@ -33,10 +33,10 @@ from .scanner import (
 _TIMESTAMP: Final = -1  # the extension type
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_TICKS: Final = 10  # of 100 ns in a microsecond
+_TICKS: Final = 10  # ticks of 100 ns in one microsecond
 _TICKS_OF_A_DAY: Final = 24 * 60 * 60 * 10**6 * _TICKS
 _SINGLE: Final = struct.Struct(">Bf")
-_read_decimal: Final = key_reader(Decimal)  # a decimal is a text here, as in the keys of JSON
+_read_decimal: Final = key_reader(Decimal)  # a decimal is a str, as in a JSON key
 
 
 def read_text(data: bytes) -> str:
@@ -92,14 +92,14 @@ def _read_timestamp(data: bytes, position: int) -> tuple[datetime, int]:
 
 
 def read_datetime(data: bytes) -> datetime:
-    """The moment of a DateTime, which is in UTC, or of a DateTimeOffset."""
+    """Reads a DateTime, which is always in UTC, or a DateTimeOffset, which keeps its offset."""
     if data[0] == 0x92:
         return read_offset(data)
     return _read_timestamp(data, 0)[0]
 
 
 def read_offset(data: bytes) -> DateTimeOffset:
-    """A DateTimeOffset: its local time as a timestamp, as if in UTC, then the offset in minutes."""
+    """Reads an array of the local time, written as a timestamp, and the UTC offset in minutes."""
     count, position = scan_header(data, 0, ARRAY)
     if count != 2:
         raise ValueError("not a time and its offset")

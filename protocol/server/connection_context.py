@@ -49,7 +49,7 @@ class HubConnectionContext(HubCallerContext):
         self.options = options
         self.log = RefusalLog("Hub") if log is None else log
         self.results: dict[str, asyncio.Future[Completion | None]] = {}
-        """The answers that this client owes, by invocation id; None for an end without answer."""
+        """The pending client results, by invocation id. None if the connection ends first."""
         self._transport = transport
         self._write = transport.write
         self.is_congested = False

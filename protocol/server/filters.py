@@ -72,7 +72,7 @@ class HubFilter:
 def filter_method(
     name: str, function: Callable[..., Any], filters: Sequence[HubFilter]
 ) -> Callable[..., Any]:
-    """``function``, a hub method of this name, with the filters around it.
+    """Wraps ``function``, the hub method ``name``, in the filters.
 
     The result is ``function`` itself if no filter overrides ``invoke_method``, otherwise a
     coroutine function.
@@ -93,7 +93,7 @@ def filter_method(
 
 
 def filter_event(name: str, filters: Sequence[HubFilter]) -> Callable[..., Any] | None:
-    """A function that calls an event of a hub instance, its first argument, through the filters.
+    """A function that takes a hub instance and calls its event ``name`` through the filters.
 
     None if no filter overrides the event.
     """
@@ -108,9 +108,9 @@ def filter_event(name: str, filters: Sequence[HubFilter]) -> Callable[..., Any] 
 def _chain(
     name: str, filters: Sequence[HubFilter], innermost: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``innermost`` with the methods of this name around it, those of the first filter outermost.
+    """Wraps ``innermost`` in the method ``name`` of each filter; the first filter is outermost.
 
-    Each gets the next one as its last argument.
+    Each of these methods gets the next one as its last argument.
     """
 
     def around(outer: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..., Any]:

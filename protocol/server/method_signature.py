@@ -94,7 +94,7 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
 
 
 def services_advice(annotation: Any) -> str:
-    """The end of an error text for a type that cannot be read, if it may be that of a service."""
+    """Advice for the error text of an unreadable type. Empty if the type cannot be a service."""
     kind = _service_type(annotation)
     if kind is None or has_members(kind):
         return ""
@@ -102,7 +102,7 @@ def services_advice(annotation: Any) -> str:
 
 
 def _service_type(annotation: Any) -> type[Any] | None:
-    """The class that an annotation stands for: ``Clock`` of ``Clock | None``, as in .NET (S-2)."""
+    """The class in an annotation, such as ``Clock`` in ``Clock | None``, or None (S-2)."""
     if get_origin(annotation) is Annotated:
         return _service_type(get_args(annotation)[0])
     if get_origin(annotation) in _UNIONS:

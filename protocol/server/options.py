@@ -60,7 +60,8 @@ class HubOptions:
 
     maximum_client_results_per_connection: int = 100
     """The number of calls of one connection that have asked a client for a result and still run.
-    They run besides the ones above; one more raises HubException when it asks."""  # P-4
+    They take no place in ``maximum_parallel_invocations_per_client``. A call beyond this number
+    raises HubException when it asks."""  # P-4
 
     maximum_streams_per_connection: int = 100
     """The number of calls with streams, in either direction, that run at the same time for one
@@ -161,8 +162,8 @@ class EndpointOptions:
     transport_send_timeout: float = _LIMITS.transport_send_timeout
     """A client is cut off when a hub method has waited this long for the client's buffer to drain,
     or when sending the answer to a poll takes longer. With long polling, a hub method waits for
-    ``disconnect_timeout`` instead. A client is also cut off when it takes fewer than 240 bytes a
-    second, over this time, of what waits for it."""  # TG-9, TL-10
+    ``disconnect_timeout`` instead. A client is also cut off if it takes fewer than 240 bytes a
+    second over this time, while bytes wait for it in the server."""  # TG-9, TL-10
 
     receive_timeout: float = 30.0
     """The time in which a WebSocket message or the body of a POST has to arrive after its first

@@ -138,7 +138,7 @@ def fixed_tuple(
 
 
 def read_parts(parts: Sequence[Part], elements: Sequence[Raw], kind_of: KindOf) -> list[Any]:
-    """The values of ``elements``, each read as its part; surplus ones are left out."""
+    """Reads each element as the part of the same index. Surplus elements are left out."""
     values: list[Any] = []
     try:
         for part, element in zip(parts, elements, strict=False):

@@ -202,7 +202,7 @@ class _JsonWriter:
 
 
 def _scalar(data: bytes, position: int, code: int) -> tuple[str | bytes, int]:
-    """A value that is not a container: a str, or the JSON of any other value; and its end."""
+    """A scalar and the position after it. Text is returned as str, any other value as its JSON."""
     if code < 0x80 or code >= 0xE0 or 0xCC <= code <= 0xD3:
         number, end = scan_integer(data, position)
         return b"%d" % number, end

@@ -36,7 +36,7 @@ _NOTHING = "-"
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
     """The routes of all hubs in aligned columns, the gateway hub's path and the allowed origins.
 
-    Secrets are not shown. `connections` are those of the hubs, by api.
+    Secrets are not shown. `connections` maps the api of each hub to its connection.
     """
     hubs = orchestrator.hubs.values()
     rows = [
@@ -147,8 +147,8 @@ def changed_options(config: GatewayConfig) -> Iterator[str]:
 async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]:
     """Connect to all hubs once, at the same time, and disconnect.
 
-    Returns None or the reason of the failure, by api. Raises `OrchestrationError` if a connection
-    cannot be built.
+    Returns a dict from the api of each hub to None, or to the reason why it cannot be reached.
+    Raises `OrchestrationError` if a connection cannot be built.
     """
     connections = build_connections(hubs)
 
@@ -173,7 +173,8 @@ async def check(arguments: argparse.Namespace) -> int:
     if pair is not None:
         server_context(pair)
     hub_urls: dict[str, str | None] = {}
-    connections = build_connections(hubs, hub_urls)  # raises if a function returns no connection
+    # Raises OrchestrationError if a `build_hub_connection` function does not return a connection.
+    connections = build_connections(hubs, hub_urls)
     require_other_hubs(config.orchestrator, hub_urls, base_urls(config.listen))
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):

@@ -28,7 +28,7 @@ class EventCounts:
     misfit: int = 0
     """Not forwarded, because they did not fit `receive_parameter_types` (GW-6)."""
     unrouted: int = 0
-    """Not forwarded, because no route of the hub has this `receive_method`."""
+    """Not forwarded, because the event is not the `receive_method` of any route of the hub."""
     unwritable: int = 0
     """Forwarded, but not to clients whose hub protocol cannot express the arguments."""
 

@@ -17,11 +17,12 @@ from ..orchestration.orchestrator import DownstreamHub
 def build_connections(
     hubs: Mapping[str, DownstreamHub], urls: dict[str, str | None] | None = None
 ) -> dict[str, HubConnection]:
-    """Build the connection of each hub, not started, by api.
+    """Build the connection of each hub without starting it, and return a dict by api.
 
-    `urls`, if given, receives the URL of each hub, by api; None if the function has not set one.
-    Raises `OrchestrationError` if a function fails, or if two hubs have the same connection: it
-    would be unknown from which of them an event comes.
+    Each connection comes from the `build_hub_connection` function of its hub. `urls`, if given,
+    receives one entry for each api: the URL of the hub, or None if its function has not set one.
+    Raises `OrchestrationError` if a function fails, or if two hubs have the same connection,
+    because an event could come from either of them.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():

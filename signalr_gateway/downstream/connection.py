@@ -333,7 +333,7 @@ class Downstreams(Mapping[str, Downstream]):
 
     @property
     def urls(self) -> Mapping[str, str | None]:
-        """The URLs of the hubs, by api, which may contain secrets."""
+        """The URL of each hub, by api. URLs may contain secrets."""
         return self._urls
 
     @property

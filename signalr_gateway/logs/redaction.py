@@ -2,7 +2,7 @@
 
 They consist of the project's own texts, those of the operating system, and names of exception
 types. Texts written by a hub, a user's function or another library are never shown: they may quote
-an address with a token in its query, a header, or a payload.
+a payload, a header, or a URL whose query contains a token.
 """
 
 from __future__ import annotations

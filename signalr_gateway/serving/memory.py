@@ -1,8 +1,9 @@
 """Whether the process uses so much memory that it takes no more work.
 
-All limits of single connections together may be more than the machine has. This module measures the
-memory once a second and compares it with a high-water mark. While the memory is above the mark,
-`serving.draining` refuses requests, and `clients.gateway_hub` refuses calls of connected clients.
+Each connection has limits, but the limits of all connections together may exceed the memory of the
+machine. This module measures the memory once a second and compares it with a high-water mark. While
+the memory is above the mark, `serving.draining` refuses requests, and `clients.gateway_hub` refuses
+calls of connected clients.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _MEBIBYTE: Final = 1024 * 1024
 class MemoryMark:
     """Compares the memory of the process with `mark`, in bytes; None for the default.
 
-    `resident` returns the bytes that the process uses, or None on a system that does not say it;
-    then the memory is never above the mark.
+    `resident` returns the bytes that the process uses, or None if the system does not report them.
+    In that case the memory is never above the mark.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class MemoryMark:
 
 
 def resident_memory() -> int | None:
-    """The bytes of memory that the process uses, None if the system does not say it."""
+    """The bytes of memory that the process uses, None if the system does not report them."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -78,14 +79,14 @@ def resident_memory() -> int | None:
 def default_mark(root: Path = Path("/")) -> int | None:
     """80 % of the `memory.max` of the process's control group, or of the machine's memory.
 
-    None if the system says neither. `root` is the root of the file system.
+    None if the system reports neither. `root` is the root of the file system.
     """
     limits = [limit for limit in (_group_limit(root), _machine_memory()) if limit is not None]
     return int(SHARE * min(limits)) if limits else None
 
 
 def _group_limit(root: Path) -> int | None:
-    """The smallest `memory.max` of the control group and of those around it."""
+    """The smallest `memory.max` of the control group and of the groups that contain it."""
     groups = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()

@@ -46,7 +46,7 @@ def require_other_hubs(
 ) -> None:
     """Raise `OrchestrationError` if a hub behind the gateway is the gateway's own hub.
 
-    `hub_urls` are the URLs of the hubs, by api.
+    `hub_urls` maps the api of each hub to its URL.
     """
     if not orchestrator.start_gateway_hub:
         return

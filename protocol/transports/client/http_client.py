@@ -290,8 +290,8 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
     """Replaces the exceptions of aiohttp with HttpRequestError, whose text contains no URL.
 
     URLs contain tokens, so aiohttp's exception is not kept as the cause either. The summary
-    contains a host only if it is that of ``configured_url``: the server chooses all other hosts, in
-    its redirects.
+    contains a host only if it is the host of ``configured_url``, because the server chooses all
+    other hosts in its redirects.
     """
     try:
         yield

@@ -23,7 +23,7 @@ class _UntypedResponse(web.Response):
 
 
 class _ChunkedResponse(web.Response):
-    """A response with Transfer-Encoding, to a request of a version of HTTP that has it."""
+    """A response that is sent with ``Transfer-Encoding: chunked`` if the request is HTTP/1.1."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if request.version == HttpVersion11:  # aiohttp raises an exception for other versions
@@ -32,7 +32,7 @@ class _ChunkedResponse(web.Response):
 
 
 def request_data(request: web.Request) -> HttpRequestData:
-    """The request as plain data. Only the headers object may be shared with aiohttp's request."""
+    """The request as plain data. Its headers may be the same object as those of ``request``."""
     return HttpRequestData(
         method=request.method,
         path=request.path,
@@ -59,9 +59,9 @@ def _headers(request: web.Request) -> Mapping[str, str]:
 def upgrade_request(request: web.Request) -> web.Request:
     """The request in the form in which aiohttp can upgrade it to a WebSocket.
 
-    It has no subprotocols: none is ever chosen, and aiohttp would log them, while some clients send
-    access tokens there. aiohttp reads neither a list in ``Upgrade`` nor a second ``Connection``, so
-    both are reduced to what concerns the WebSocket (TG-2).
+    Subprotocols are removed: the server never chooses one, and aiohttp would log them, although
+    some clients send access tokens in this header. aiohttp does not read a list in ``Upgrade`` or a
+    second ``Connection`` header, so only the items that a WebSocket needs are kept (TG-2).
     """
     headers = request.headers
     upgrade, connection = (_items(headers.getall(name, ())) for name in ("Upgrade", "Connection"))
@@ -114,7 +114,10 @@ def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamRe
 
 
 async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: completes the headers of answers of hubs, also aiohttp's 500."""
+    """For ``on_response_prepare``: adds the CORS and security headers to the answers of hubs.
+
+    aiohttp's own answer 500 gets them too.
+    """
     policy = request.get(CORS)
     if policy is not None:
         mark_origin(policy, request, response)

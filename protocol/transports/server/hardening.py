@@ -36,7 +36,7 @@ class _Request(web.Request):
 
 
 def harden_server(server: web.Server) -> None:
-    """Hardens all answers of ``server``, which is that of an ``AppRunner`` that is set up."""
+    """Hardens all answers of ``server``, the server of an ``AppRunner`` after its ``setup``."""
     factory: Any = server.request_factory
     if "_cls" in inspect.signature(factory).parameters:
         server.request_factory = partial(factory, _cls=_Request)

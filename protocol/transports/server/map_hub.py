@@ -44,8 +44,8 @@ def map_hub(
     arguments. ``lifetime`` manages the connections of this class; by default they are kept in
     memory. The manager is started with the application and closed at the application's cleanup,
     after the last connection has ended. The first ``map_hub`` adds both steps to
-    ``app.cleanup_ctx``: resources that were added there before are available from ``start`` to
-    ``close``. An exception of ``start`` stops the application from starting.
+    ``app.cleanup_ctx``. Resources that the application adds there before this call are available
+    from ``start`` to ``close``. An exception of ``start`` stops the application from starting.
 
     Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
     that is mapped already, and for a lifetime manager of another class. Raises TypeError for a hub

@@ -226,7 +226,7 @@ class PushingWebSocketResponse(web.WebSocketResponse[bool]):
         timeout: float = math.inf,
         expire: Callable[[], None] = lambda: None,
     ) -> None:
-        """Pushes all messages to ``sink``; those that have arrived already, inside this call.
+        """Pushes all messages to ``sink``. This call pushes the messages that have already arrived.
 
         Calls ``expire`` when a message is unfinished ``timeout`` seconds after its first byte.
         """
