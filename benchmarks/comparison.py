@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall
-from .processes import SERVER_CORE, Program, Server, Unavailable, on_core
+from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall, stream
+from .processes import SERVER_CORE, Program, Server, Unavailable, on_core, serving
 from .rounds import Row, interleaved, table
 
 
@@ -74,6 +74,22 @@ def _echo(compared: Comparison) -> str:
 def _fan_out(compared: Comparison) -> str:
     rows = _measured(compared, fan_out.measure, fan_out.CASES)
     return compared.table("Server CPU in µs per delivery of an event", rows, scale=1e6)
+
+
+def _stream(compared: Comparison) -> str:
+    programs = {
+        f"{name} ({loop})": peers.streaming(loop, root)
+        for loop in peers.LOOPS
+        for name, root in compared.checkouts.items()
+    }
+    hubs = compared.without_plain()
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(serving(programs.get(name, it)))
+            for name, it in hubs.programs.items()
+        }
+        rows = [row for case in stream.CASES for row in stream.measure(servers, case, hubs.rounds)]
+    return hubs.table("Server CPU in µs per stream item", rows, scale=1e6)
 
 
 def _post(compared: Comparison) -> str:
@@ -163,6 +179,7 @@ def _growth(_compared: Comparison) -> str:
 PARTS: dict[str, Callable[[Comparison], str]] = {
     "echo": _echo,
     "fan-out": _fan_out,
+    "stream": _stream,
     "post": _post,
     "gateway-fan-out": _gateway_fan_out,
     "memory": _memory,

@@ -3,6 +3,8 @@
  *   load echo    PORT PATH PID CONNECTIONS DEPTH JOINED SECONDS  -> answers, CPU seconds
  *   load post    PORT PATH PID CONNECTIONS SECONDS               -> answers, CPU seconds
  *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS HUB     -> deliveries, CPU seconds
+ *   load stream  PORT PATH PID CONNECTIONS ITEMS                 -> items, CPU seconds
+ *   load upload  PORT PATH PID CONNECTIONS ITEMS                 -> items, CPU seconds
  *   load idle    PORT PATH CONNECTIONS                           -> "ready"
  *   load stall   PORT PATH PROTOCOL PAYLOAD                      -> the longest wait in seconds
  *
@@ -396,6 +398,71 @@ static void fan_out(int port, const char *path, int pid, int count, int events, 
     printf("%ld %.9f\n", (long)count * events * rounds, seconds_of(clock) - before);
 }
 
+/* Takes what arrives until there are `total` replies. */
+static void take_until(long total) {
+    struct epoll_event ready[256];
+    for (long received = 0; received < total;) {
+        for (int i = wait_for(ready, 256); i > 0; i--) {
+            struct connection *c = ready[i - 1].data.ptr;
+            receive(c);
+            received += take_replies(c);
+        }
+    }
+}
+
+/* Each connection calls Stream, which answers with `items` stream items. */
+static void take_streams(int count, int items) {
+    char text[RECORD];
+    for (int i = 0; i < count; i++) {
+        connections[i].ignores_others = 1; /* the completion after the items */
+        snprintf(text, sizeof text,
+                 "{\"type\":4,\"invocationId\":\"%u\",\"target\":\"Stream\","
+                 "\"arguments\":[\"" ARGUMENT "\",%d]}\x1e",
+                 ++connections[i].next_id, items);
+        send_message(&connections[i], text);
+    }
+    take_until((long)count * items);
+}
+
+/* Each connection calls Upload, sends `items` stream items, each in a message of its own, and gets
+ * the last one as the answer. */
+static void send_streams(int count, int items) {
+    enum { BATCH = 64 };
+    static unsigned char frames[BATCH * 128];
+    char text[RECORD];
+    for (int i = 0; i < count; i++) {
+        struct connection *c = &connections[i];
+        unsigned id = ++c->next_id;
+        snprintf(text, sizeof text,
+                 "{\"type\":1,\"invocationId\":\"%u\",\"target\":\"Upload\",\"arguments\":[],"
+                 "\"streamIds\":[\"u%u\"]}\x1e",
+                 id, id);
+        send_message(c, text);
+        int size = snprintf(text, sizeof text,
+                            "{\"type\":2,\"invocationId\":\"u%u\",\"item\":\"" ARGUMENT "\"}\x1e",
+                            id);
+        for (int sent = 0; sent < items;) {
+            size_t at = 0;
+            for (int batch = 0; batch < BATCH && sent < items; batch++, sent++)
+                at += put_frame(frames + at, 1, text, (size_t)size);
+            send_all(c, frames, at);
+        }
+        snprintf(text, sizeof text, "{\"type\":3,\"invocationId\":\"u%u\"}\x1e", id);
+        send_message(c, text);
+    }
+    take_until(count);
+}
+
+static void streams(int port, const char *path, int pid, int count, int items,
+                    void (*play)(int, int)) {
+    clockid_t clock = cpu_clock_of(pid);
+    connect_all(count, port, path);
+    play(count, items / 10 + 1);
+    double before = seconds_of(clock);
+    play(count, items);
+    printf("%ld %.9f\n", (long)count * items, seconds_of(clock) - before);
+}
+
 static void idle(int port, const char *path, int count) {
     char byte;
     connect_all(count, port, path);
@@ -472,6 +539,10 @@ int main(int count, char **arguments) {
     else if (!strcmp(mode, "fan-out") && count == 9)
         fan_out(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), atoi(rest[3]),
                 atoi(rest[4]));
+    else if (!strcmp(mode, "stream") && count == 7)
+        streams(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), take_streams);
+    else if (!strcmp(mode, "upload") && count == 7)
+        streams(port, path, atoi(rest[0]), atoi(rest[1]), atoi(rest[2]), send_streams);
     else if (!strcmp(mode, "idle") && count == 5)
         idle(port, path, atoi(rest[0]));
     else if (!strcmp(mode, "stall") && count == 6)

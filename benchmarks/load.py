@@ -38,6 +38,15 @@ def fan_out(server: Server, connections: int, events: int, rounds: int, hub_port
     return cpu / deliveries
 
 
+def stream(server: Server, direction: str, connections: int, items: int) -> float:
+    """Return the server's CPU time per stream item, in seconds. Each connection has one stream.
+
+    ``direction`` is ``stream`` for a stream of the server, ``upload`` for one of the client.
+    """
+    streamed, cpu = _run(direction, server, server.pid, connections, items)
+    return cpu / streamed
+
+
 def longest_wait(server: Server, hub_protocol: str, records: bytes, payload: int = 0) -> float:
     """Return the longest wait of another client's calls while a client sends ``records``.
 

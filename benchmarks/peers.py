@@ -42,6 +42,12 @@ def plain_post(loop: str) -> Program:
     return Program(command, environment(ROOT), "/post")
 
 
+def streaming(loop: str, root: Path = ROOT) -> Program:
+    """Return the hub that streams, on this library, as it is in the checkout ``root``."""
+    command = (sys.executable, str(_HERE / "servers.py"), loop, "stream")
+    return Program(command, environment(root))
+
+
 def gateway(loop: str, hub_port: int, root: Path = ROOT) -> Program:
     """Return the gateway of the checkout ``root``, in front of the hub on ``hub_port``."""
     command = (sys.executable, str(_HERE / "gateway_server.py"), loop, str(hub_port))

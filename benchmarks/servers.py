@@ -1,7 +1,7 @@
-"""A server for measurements, which is a program: ``python servers.py asyncio|uvloop [post]``.
+"""A server for measurements, a program: ``python servers.py asyncio|uvloop [post|stream]``.
 
-It serves the hub and the WebSockets on aiohttp alone, or with ``post`` only POSTs, by a handler
-that aiohttp calls without middlewares.
+It serves the hub and the WebSockets on aiohttp alone. With ``post`` it serves only POSTs, by a
+handler that aiohttp calls without middlewares; with ``stream`` only the hub that streams.
 
 It imports ``protocol`` from PYTHONPATH, so that it can serve any version of the library, and uses
 only names that every version has. It prints its port when it serves, and ends when its standard
@@ -13,7 +13,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import WSMsgType, web
 
@@ -33,6 +33,24 @@ class EchoHub(Hub):
         """Send ``count`` events to every connection."""
         for _ in range(count):
             await self.clients.all.send("Event", text)
+
+
+class StreamHub(Hub):
+    """The streams of ``dotnet/echo-hub``."""
+
+    @hub_method
+    async def stream(self, text: str, count: int) -> AsyncIterator[str]:
+        """Stream ``count`` items."""
+        for _ in range(count):
+            yield text
+
+    @hub_method
+    async def upload(self, items: AsyncIterator[str]) -> str:
+        """Return the last item."""
+        last = ""
+        async for item in items:
+            last = item
+        return last
 
 
 class PlainSockets:
@@ -81,11 +99,13 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-async def main(*, only_post: bool) -> None:
+async def main(part: str) -> None:
     """Serve until standard input ends."""
     app = web.Application()
-    if only_post:
+    if part == "post":
         app.router.add_post("/post", answer_post)
+    elif part == "stream":
+        map_hub(app, "/hub", StreamHub)
     else:
         map_hub(app, "/hub", EchoHub)
         app.router.add_get("/plain", PlainSockets().serve)
@@ -100,4 +120,4 @@ async def main(*, only_post: bool) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as loop_runner:
-        loop_runner.run(main(only_post=sys.argv[2:] == ["post"]))
+        loop_runner.run(main("".join(sys.argv[2:])))

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Builder;
@@ -40,6 +41,25 @@ app.Run();
 internal sealed class EchoHub : Hub
 {
     public Task<string> Echo(string value) => Task.FromResult(value);
+
+    public async IAsyncEnumerable<string> Stream(string text, int count)
+    {
+        for (var sent = 0; sent < count; sent++)
+        {
+            yield return text;
+        }
+        await Task.CompletedTask;
+    }
+
+    public async Task<string> Upload(IAsyncEnumerable<string> items)
+    {
+        var last = "";
+        await foreach (var item in items)
+        {
+            last = item;
+        }
+        return last;
+    }
 
     public async Task Broadcast(string text, int count)
     {
