@@ -425,6 +425,6 @@ async def event_loop_of_the_demo(*flags: str, cwd: Path = ROOT) -> str:
         await demo.line("^curl")
         output = await demo.stop_and_read()
     (line,) = (line for line in output.splitlines() if "loop" in line or "gateway started" in line)
-    found = re.search(r"gateway started on (\w+) \(hubs: 1, routes: 1\)$", line)
+    found = re.search(r"gateway started on (\w+) \(hubs: 1, routes: 2\)$", line)
     assert found is not None
     return found[1]
