@@ -9,9 +9,11 @@ import gc
 import itertools
 import logging
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from socket import SHUT_RDWR
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+from unittest import mock
 
 import pytest
 
@@ -20,6 +22,28 @@ from tests.support.waiting import until
 
 RETRY_SECONDS = 0.2
 _ATTEMPTS = 100
+
+
+class StreamEvents:
+    """What the callbacks of one stream got: items, then the end with its error or None."""
+
+    def __init__(self) -> None:
+        self._items: Final[asyncio.Queue[Any]] = asyncio.Queue()
+        self._error: str | None = None
+
+    def add(self, item: Any) -> None:
+        self._items.put_nowait(item)
+
+    def end(self, error: str | None) -> None:
+        self._error = error
+        self._items.put_nowait(self)
+
+    async def items(self) -> AsyncGenerator[Any, None]:
+        """Each item. Raises LookupError with the error at the end."""
+        while (item := await asyncio.wait_for(self._items.get(), PATIENCE)) is not self:
+            yield item
+        if self._error is not None:
+            raise LookupError(self._error)
 
 
 class ForeignClient(ABC):
@@ -61,6 +85,20 @@ class ForeignClient(ABC):
     @abstractmethod
     async def send(self, method: str, *arguments: Any) -> None:
         """Calls a method and asks for no answer, as far as the client can."""
+
+    @abstractmethod
+    def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
+        """The items of a stream. Raises LookupError with the text of the hub's error.
+
+        ``aclose`` cancels the stream, if the client can.
+        """
+
+    @abstractmethod
+    async def upload(self, method: str, items: list[Any]) -> Any:
+        """Calls a method with a stream as its argument. Returns the result, if the client gets it.
+
+        Raises LookupError with the text of the hub's error, if the client gets it.
+        """
 
     @abstractmethod
     def _build(self) -> None: ...
@@ -137,6 +175,24 @@ class PySignalR(ForeignClient):
     async def send(self, method: str, *arguments: Any) -> None:
         await self._client.send(method, list(arguments))
 
+    async def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
+        events = StreamEvents()
+
+        async def add(item: Any) -> None:
+            events.add(item)
+
+        async def end(message: Any) -> None:
+            events.end(message.error)
+
+        await self._client.stream(method, list(arguments), add, end, end)
+        async for item in events.items():
+            yield item
+
+    async def upload(self, method: str, items: list[Any]) -> None:
+        async with self._client.client_stream(method) as stream:
+            for item in items:
+                await stream.send(item)
+
 
 class AioSignalR(ForeignClient):
     package = "aiosignalr"
@@ -171,6 +227,28 @@ class AioSignalR(ForeignClient):
     async def send(self, method: str, *arguments: Any) -> None:
         await self._client.send(method, *arguments)
 
+    async def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
+        from aiosignalr import HubException
+
+        stream = await self._client.stream(method, *arguments)
+        try:
+            async with aclosing(stream), asyncio.timeout(PATIENCE):
+                async for item in stream:
+                    yield item
+        except HubException as error:
+            raise LookupError(str(error)) from error
+
+    async def upload(self, method: str, items: list[Any]) -> Any:
+        from aiosignalr import HubException
+
+        try:
+            async with asyncio.timeout(PATIENCE), self._client.client_stream(method) as stream:
+                for item in items:
+                    await stream.send_item(item)
+        except HubException as error:
+            raise LookupError(str(error)) from error
+        return stream.result
+
 
 class SignalRCore(ForeignClient):
     package = "signalrcore"
@@ -182,6 +260,7 @@ class SignalRCore(ForeignClient):
 
         self._loop = asyncio.get_running_loop()
         self._calls: dict[str, asyncio.Future[Any]] = {}
+        self._streams: dict[str, StreamEvents] = {}
         self._numbers = itertools.count(1)
         is_text = self.hub_protocol == "json"
         self._client: Any = (
@@ -214,7 +293,10 @@ class SignalRCore(ForeignClient):
         self._loop.call_soon_threadsafe(self._complete, message)
 
     def _complete(self, message: Any) -> None:
-        self._calls.pop(message.invocation_id).set_result(message)
+        if message.invocation_id in self._streams:
+            self._streams.pop(message.invocation_id).end(message.error)
+        else:
+            self._calls.pop(message.invocation_id).set_result(message)
 
     async def _start(self) -> None:
         assert await asyncio.to_thread(self._client.start)
@@ -250,3 +332,32 @@ class SignalRCore(ForeignClient):
 
     async def send(self, method: str, *arguments: Any) -> None:
         await asyncio.to_thread(self._client.send, method, list(arguments))
+
+    async def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
+        """The request goes out after ``subscribe``: items that come before it are lost."""
+        events = StreamEvents()
+        transport = self._client.transport
+        held: list[Any] = []
+        with mock.patch.object(transport, "send", held.append):
+            handler = self._client.stream(method, list(arguments))
+        self._streams[handler.invocation_id] = events
+        handler.subscribe(
+            {
+                "next": lambda item: self._loop.call_soon_threadsafe(events.add, item),
+                "complete": self._on_completion,
+                "error": self._on_completion,
+            }
+        )
+        for message in held:
+            await asyncio.to_thread(transport.send, message)
+        async for item in events.items():
+            yield item
+
+    async def upload(self, method: str, items: list[Any]) -> None:
+        from signalrcore.subject import Subject
+
+        subject: Any = Subject()
+        await asyncio.to_thread(self._client.send, method, subject)
+        for item in items:
+            await asyncio.to_thread(subject.next, item)
+        await asyncio.to_thread(subject.complete)

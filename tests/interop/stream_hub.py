@@ -39,6 +39,17 @@ class StreamHub(Hub):
         return sum([number async for number in numbers])
 
     @hub_method
+    async def record_all(self, texts: AsyncIterator[str]) -> int:
+        """Prints all texts in one line; for clients that ask for no result. Returns their number.
+
+        Only this hub has the method, the one in C# does not.
+        """
+        received = [text async for text in texts]
+        sys.stdout.write(f"RECORDED {' '.join(received)}\n")
+        sys.stdout.flush()
+        return len(received)
+
+    @hub_method
     async def doubled(self, numbers: AsyncIterator[int]) -> AsyncIterator[int]:
         async for number in numbers:
             yield number * 2

@@ -1,7 +1,7 @@
 """pysignalr, signalrcore and aiosignalr as clients of our hub server, each over all it has."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Self
 
 import pytest
@@ -22,6 +22,17 @@ ONE_MESSAGE_PER_POLL = [
     (SignalRCore, "LongPolling", "json"),
 ]
 
+INVALID_HEADERS: list[Combination] = [
+    # It sends the number 128 as the headers of stream items, completions and cancellations.
+    (AioSignalR, "WebSockets", "messagepack"),
+    (AioSignalR, "LongPolling", "messagepack"),
+]
+INVALID_UPLOADS: list[Combination] = [
+    *INVALID_HEADERS,
+    # Its invocation has no invocation id, and its completion no result kind.
+    (SignalRCore, "WebSockets", "messagepack"),
+]
+
 POLLED = [
     # There is no connection to lose: the next poll continues.
     (client, "LongPolling", hub_protocol)
@@ -30,9 +41,11 @@ POLLED = [
 ]
 
 
-def combinations(*excluded: Combination) -> pytest.MarkDecorator:
+def combinations(
+    *excluded: Combination,
+    clients: tuple[type[ForeignClient], ...] = (PySignalR, SignalRCore, AioSignalR),
+) -> pytest.MarkDecorator:
     """Each client over each of its transports in each hub protocol that it can carry."""
-    clients: tuple[type[ForeignClient], ...] = (PySignalR, SignalRCore, AioSignalR)
     listed = [
         (client, transport, hub_protocol)
         for client in clients
@@ -150,3 +163,65 @@ async def test_reconnect(hub: HubServer, combination: Combination) -> None:
         await client.reopened()
         await client.invoke("SendToCaller", "back")
         assert await client.text() == "back"
+
+
+def streaming_client(combination: Combination, hub: HubServer) -> ForeignClient:
+    kind, transport, hub_protocol = combination
+    return kind(hub.stream_url, transport, hub_protocol)
+
+
+@combinations(*ONE_MESSAGE_PER_POLL)
+async def test_streams(hub: HubServer, combination: Combination) -> None:
+    async with streaming_client(combination, hub) as client:
+        assert [item async for item in client.stream("Counter", 100)] == list(range(100))
+        assert [item async for item in client.stream("Counter", 0)] == []
+
+
+@combinations(*ONE_MESSAGE_PER_POLL)
+async def test_failed_streams(hub: HubServer, combination: Combination) -> None:
+    async with streaming_client(combination, hub) as client:
+        items = client.stream("Break")
+        assert await anext(items) == "one"
+        with pytest.raises(LookupError, match="no more"):
+            await anext(items)
+
+
+# aiosignalr cancels a stream that has failed.
+@combinations(*ONE_MESSAGE_PER_POLL, *INVALID_HEADERS)
+async def test_streams_after_failed_streams(hub: HubServer, combination: Combination) -> None:
+    async with streaming_client(combination, hub) as client:
+        with pytest.raises(LookupError, match="no more"):
+            _ = [item async for item in client.stream("Break")]
+        with pytest.raises(LookupError, match="Method does not exist"):
+            await anext(client.stream("NoSuchMethod"))
+        assert [item async for item in client.stream("Counter", 3)] == [0, 1, 2]
+
+
+@combinations(*INVALID_HEADERS, clients=(AioSignalR,))
+async def test_cancelled_streams(hub: HubServer, combination: Combination) -> None:
+    """The hub method's generator is closed, and the connection goes on."""
+    name = f"cancelled over {' '.join(combination[1:])}"
+    async with streaming_client(combination, hub) as client:
+        async with aclosing(client.stream("Endless", name)) as numbers:
+            assert [await anext(numbers) for _ in range(3)] == [0, 1, 2]
+        await hub.recorded(name)
+        assert [item async for item in client.stream("Counter", 3)] == [0, 1, 2]
+
+
+@combinations(*INVALID_UPLOADS)
+async def test_uploads(hub: HubServer, combination: Combination) -> None:
+    texts = ["upload", combination[0].package, *combination[1:]]
+    async with streaming_client(combination, hub) as client:
+        await client.upload("RecordAll", texts)
+        await hub.recorded(" ".join(texts))
+        await client.upload("RecordAll", [*texts, "again"])
+        await hub.recorded(" ".join([*texts, "again"]))
+
+
+@combinations(*INVALID_HEADERS, clients=(AioSignalR,))
+async def test_results_of_uploads(hub: HubServer, combination: Combination) -> None:
+    async with streaming_client(combination, hub) as client:
+        assert await client.upload("Sum", [1, 2, 3]) == 6
+        with pytest.raises(LookupError, match="HubException: Failed to bind Stream message"):
+            await client.upload("Sum", ["one"])
+        assert await client.upload("Sum", [4, 5]) == 9
