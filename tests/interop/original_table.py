@@ -118,7 +118,7 @@ def compared(step: str, outcome: Outcome) -> Outcome | None:
             return outcome
         case "everything":
             return None
-        case "the document":
+        case "the OpenAPI document":
             answer = outcome["http"]
             return {"http": {name: answer[name] for name in answer if name != "body"}}
         case unknown:
