@@ -18,15 +18,15 @@ CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
 _NOT_COPIED: Final = ("connection", "sec-websocket-protocol", "upgrade")
 
 
-class _UntypedResponse(web.Response):
-    """A response without a Content-Type."""
+class _Response(web.Response):
+    """A response that may be sent without a Content-Type, and in chunks if the request allows."""
 
-
-class _ChunkedResponse(web.Response):
-    """A response that is sent with ``Transfer-Encoding: chunked`` if the request is HTTP/1.1."""
+    has_content_type = True
+    is_chunked = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        if request.version == HttpVersion11:  # aiohttp raises an exception for other versions
+        # aiohttp raises an exception for other versions
+        if self.is_chunked and request.version == HttpVersion11:
             self.enable_chunked_encoding()
         return await super().prepare(request)
 
@@ -94,15 +94,15 @@ def response_of(answer: HttpAnswer) -> web.Response:
     headers = dict(answer.headers)
     if answer.content_type is not None:
         headers = {"Content-Type": answer.content_type, **headers}
-    kind: type[web.Response] = _ChunkedResponse if answer.is_chunked else web.Response
-    if answer.content_type is None:
-        kind = _UntypedResponse
-    return kind(status=answer.status, body=answer.body, headers=headers)
+    response = _Response(status=answer.status, body=answer.body, headers=headers)
+    response.has_content_type = answer.content_type is not None
+    response.is_chunked = answer.is_chunked
+    return response
 
 
 async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
     """For ``on_response_prepare``: removes the Content-Type that aiohttp adds to every body."""
-    if type(response) is _UntypedResponse:
+    if isinstance(response, _Response) and not response.has_content_type:
         response.headers.popall("Content-Type", None)
 
 
