@@ -365,12 +365,23 @@ static void posts(int port, const char *path, int pid, int count, double seconds
     printf("%lu %.9f\n", answers, seconds_of(clock) - before);
 }
 
+/* Takes what arrives until there are `total` replies. */
+static void take_until(long total) {
+    struct epoll_event ready[256];
+    for (long received = 0; received < total;) {
+        for (int i = wait_for(ready, 256); i > 0; i--) {
+            struct connection *c = ready[i - 1].data.ptr;
+            receive(c);
+            received += take_replies(c);
+        }
+    }
+}
+
 /* In each round a connection calls Broadcast of the hub, which sends `events` events to all in one
  * go, and all have to receive them. It is the first connection, or one more to the hub behind a
  * gateway, whose own events do not count. */
 static void fan_out(int port, const char *path, int pid, int count, int events, int rounds,
                     int hub_port) {
-    struct epoll_event ready[256];
     clockid_t clock = cpu_clock_of(pid);
     struct connection *caller = &connections[hub_port ? count : 0];
     long expected_events = (long)(hub_port ? count + 1 : count) * events;
@@ -387,27 +398,9 @@ static void fan_out(int port, const char *path, int pid, int count, int events, 
     for (int round = -1; round < rounds; round++) { /* the first one warms up */
         if (round == 0) before = seconds_of(clock);
         send_message(caller, text);
-        for (long received = 0; received < expected_events;) {
-            for (int i = wait_for(ready, 256); i > 0; i--) {
-                struct connection *c = ready[i - 1].data.ptr;
-                receive(c);
-                received += take_replies(c);
-            }
-        }
+        take_until(expected_events);
     }
     printf("%ld %.9f\n", (long)count * events * rounds, seconds_of(clock) - before);
-}
-
-/* Takes what arrives until there are `total` replies. */
-static void take_until(long total) {
-    struct epoll_event ready[256];
-    for (long received = 0; received < total;) {
-        for (int i = wait_for(ready, 256); i > 0; i--) {
-            struct connection *c = ready[i - 1].data.ptr;
-            receive(c);
-            received += take_replies(c);
-        }
-    }
 }
 
 /* Each connection calls Stream, which answers with `items` stream items. */
