@@ -1,10 +1,35 @@
-"""A hub that notes how its connections end."""
+"""How a connection ends, and a hub that notes how its connections end."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from protocol import Hub, HubOptions, hub_method
-from tests.support.server_harness import MakeServer, ServerHarness
+from tests.support.hub_messages import CLOSE
+from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
+
+EndOfConnection: TypeAlias = Callable[[MemoryClient, ServerHarness], Awaitable[None]]
+
+
+async def leave(client: MemoryClient, _harness: ServerHarness) -> None:
+    client.vanish()
+
+
+async def finish(client: MemoryClient, _harness: ServerHarness) -> None:
+    client.transport.finish()
+
+
+async def close(client: MemoryClient, _harness: ServerHarness) -> None:
+    client.send(CLOSE)
+
+
+async def break_rule(client: MemoryClient, _harness: ServerHarness) -> None:
+    client.send("nonsense")
+
+
+async def shut_down(_client: MemoryClient, harness: ServerHarness) -> None:
+    await harness.server.close()
+
 
 CLOSED = "Connection closed with an error."
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
@@ -11,7 +11,9 @@ from protocol import Hub, HubException, HubOptions, hub_method
 from protocol.aio.transport import TransportLimits
 from protocol.testing import LoopClock
 from tests.support.hub_messages import CLOSE, call, completion, failure, result
-from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
+from tests.support.server_harness import MakeServer, ServerHarness
+
+from .endings import EndOfConnection, break_rule, close, finish, leave, shut_down
 
 
 def stream_call(target: str, *arguments: Any, id: str = "1", **more: Any) -> dict[str, Any]:
@@ -431,29 +433,9 @@ async def test_a_stream_whose_task_is_cancelled_is_answered_once(serve: MakeServ
 # ---- the end of the connection
 
 
-async def leave(client: MemoryClient, world: World) -> None:
-    client.vanish()
-
-
-async def finish(client: MemoryClient, world: World) -> None:
-    client.transport.finish()
-
-
-async def close(client: MemoryClient, world: World) -> None:
-    client.send(CLOSE)
-
-
-async def break_rule(client: MemoryClient, world: World) -> None:
-    client.send("nonsense")
-
-
-async def shut_down(client: MemoryClient, world: World) -> None:
-    await world.harness.server.close()
-
-
 @pytest.mark.parametrize("end", [leave, finish, close, break_rule, shut_down])
 async def test_the_end_of_the_connection_closes_its_streams(
-    serve: MakeServer, clock: LoopClock, end: Callable[[MemoryClient, World], Awaitable[None]]
+    serve: MakeServer, clock: LoopClock, end: EndOfConnection
 ) -> None:
     """U-8: and nothing is sent any more."""
     world = World(serve)
@@ -461,7 +443,7 @@ async def test_the_end_of_the_connection_closes_its_streams(
     world.open()
     assert await client.ask(stream_call("Count", 9)) == [item(0)]
     await client.ask(stream_call("Count", 9, id="2"))
-    await end(client, world)
+    await end(client, world.harness)
     assert all(message["type"] == 7 for message in await client.take())
     assert (world.running, world.closed) == (0, 2)
     assert client.connection.ended.done()

@@ -1,7 +1,7 @@
 """Streams from the client: items, ends, backpressure, and what is ignored (section U)."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -10,8 +10,10 @@ import pytest
 from protocol import Hub, HubException, HubOptions, hub_method
 from protocol.aio.transport import TransportLimits
 from protocol.testing import LoopClock
-from tests.support.hub_messages import CLOSE, PING, call, completion, failure, result
-from tests.support.server_harness import MakeServer, MemoryClient, ServerHarness
+from tests.support.hub_messages import PING, call, completion, failure, result
+from tests.support.server_harness import MakeServer, ServerHarness
+
+from .endings import EndOfConnection, close, finish, leave, shut_down
 
 
 def upload_call(target: str, *arguments: Any, id: str | None = "1", streams: str = "s") -> Any:
@@ -354,32 +356,14 @@ async def test_messages_after_the_end_of_a_stream(serve: MakeServer) -> None:
 # ---- the end of the connection
 
 
-async def leave(client: MemoryClient, world: World) -> None:
-    client.vanish()
-
-
-async def finish(client: MemoryClient, world: World) -> None:
-    client.transport.finish()
-
-
-async def close(client: MemoryClient, world: World) -> None:
-    client.send(CLOSE)
-
-
-async def shut_down(client: MemoryClient, world: World) -> None:
-    await world.harness.server.close()
-
-
 @pytest.mark.parametrize("leaving", [leave, finish, close, shut_down])
-async def test_the_end_of_the_connection(
-    serve: MakeServer, leaving: Callable[[MemoryClient, World], Awaitable[None]]
-) -> None:
+async def test_the_end_of_the_connection(serve: MakeServer, leaving: EndOfConnection) -> None:
     """U-8: the method gets the items before it, then an error; nothing is left."""
     world = World(serve)
     client = await world.harness.connect()
     await client.ask(upload_call("Watch"), item(1))
     client.send(item(2))
-    await leaving(client, world)
+    await leaving(client, world.harness)
     await client.take()
     text = "OperationCanceledException: The underlying connection was closed."
     assert world.seen in ([1, 2, text], [1, text])  # a client that vanishes may lose bytes
