@@ -52,6 +52,11 @@ class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_
     # Only ASP.NET (not Core) SignalR sends this one (N-15).
     protocol_version: Raw | UnsetType = msgspec.field(name="ProtocolVersion", default=UNSET)
 
+    def __repr__(self) -> str:
+        """Shows no tokens and no URL, whose query may contain one."""
+        kind = "redirect" if isinstance(self.url, str) else "offer"
+        return f"<NegotiateResponse: {kind}>"
+
     @property
     def token(self) -> str:
         """The ``id`` of later requests: the secret token, or in version 0 the public id (N-12)."""

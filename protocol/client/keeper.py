@@ -225,16 +225,12 @@ class ConnectionKeeper:
             if self._is_stopping:  # a callback has called ``stop``
                 return _stopped_while_reconnecting()
             await asyncio.sleep(delay)
-            try:
-                await self._open()
-            except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                raise
-            except BaseException as error:  # a token factory may raise anything (R-5)
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise
+            reason = await self._attempt()
+            if reason is not None:
                 count += 1
-                reason = error if isinstance(error, Exception) else _broken_attempt(error)
                 self._failure = reason
+                # Not in the ``except`` clause of the attempt: a policy that fails there would have
+                # the failed attempt in its traceback, and the error of a token factory in the log.
                 delay = self._next_delay(count, self.loop.time() - self._lost_at, reason)
                 continue
             assert self._connection is not None
@@ -250,6 +246,18 @@ class ConnectionKeeper:
         )
         exhausted.__cause__ = self._failure
         return exhausted
+
+    async def _attempt(self) -> Exception | None:
+        """Opens a new connection. Returns None, or why this was not possible."""
+        try:
+            await self._open()
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a token factory may raise anything (R-5)
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            return error if isinstance(error, Exception) else _broken_attempt(error)
+        return None
 
     async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
         """Runs each callback in a task of its own; cancelling that task ends only that callback."""

@@ -14,9 +14,9 @@ class HttpAnswer:
     """
 
     status: int
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # an offer has the token of a connection
     content_type: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_chunked: bool = False
 
 

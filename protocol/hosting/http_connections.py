@@ -9,7 +9,7 @@ is dropped when there is no room for another to ``waiting_connections``.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from .. import negotiate
@@ -25,7 +25,7 @@ class HttpConnection:
     """
 
     connection_id: str
-    token: str
+    token: str = field(repr=False)
     expires_at: float  # unless it is activated before
     path: str  # where it was negotiated, then where it was activated
     transport_type: HttpTransportType = HttpTransportType.NONE  # the one that activated it (TG-7)

@@ -170,6 +170,23 @@ async def test_a_policy_that_fails(
     assert "The retry policy failed" in caplog.text
 
 
+async def test_a_policy_that_fails_after_a_token_factory(
+    harness: ClientHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R-5: the log has the traceback of the policy, and not the text of the factory's error."""
+
+    def fail(context: RetryContext) -> float:
+        return [0.0][context.previous_retry_count]
+
+    connection = await harness.started(fail)
+    journal = Journal(connection)
+    harness.answers.append(LookupError("s3cret"))
+    await lose(harness)
+    assert [entry[0] for entry in journal.entries] == ["reconnecting", "closed"]
+    assert "IndexError" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("message", "returns"),
     [

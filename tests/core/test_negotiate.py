@@ -3,6 +3,7 @@
 Examples of versions, answers and URLs are in ``spec-fixtures/negotiate``.
 """
 
+import json
 import re
 from contextlib import suppress
 from typing import Final
@@ -110,6 +111,13 @@ def test_both_ids_are_secrets_of_their_own() -> None:
     """N-12, N-13: in version 1 the public id is not the token; version 0 has only one id."""
     assert read_response(OFFER).token == "sec"
     assert b"sec" not in write_offer(0, "pub", "sec", [])
+
+
+def test_a_repr_shows_no_token() -> None:
+    offered = {"connectionId": "pub", "connectionToken": "s3cret", "availableTransports": []}
+    moved = {"url": "http://host/hub?access_token=s3cret", "accessToken": "s3cret"}
+    for fields in ({**offered, "negotiateVersion": 1}, moved):
+        assert "s3cret" not in repr(read_response(json.dumps(fields).encode()))
 
 
 class TestUsableTransport:

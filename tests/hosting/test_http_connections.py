@@ -1,10 +1,15 @@
 """The table of connections, at times that the test passes in (N-13, N-27, TG-4, TG-7)."""
 
+import operator
+from base64 import urlsafe_b64decode
+from functools import reduce
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import HttpTransportType
+from protocol.hosting.http_answer import json_answer
 from protocol.hosting.http_connections import HttpConnection, HttpConnectionManager
 from protocol.hosting.waiting_connections import WaitingConnections
 
@@ -36,6 +41,23 @@ def test_ids() -> None:
     ids = [it.connection_id for it in connections] + [it.token for it in connections]
     assert len(set(ids)) == 100
     assert all(len(id) == 22 and id.replace("-", "").replace("_", "").isalnum() for id in ids)
+
+
+def test_all_bits_of_a_token_are_random() -> None:
+    """N-13: each of the 128 bits is set in some tokens and not in others."""
+    manager = HttpConnectionManager(HttpConnection)
+    tokens = [urlsafe_b64decode(create(manager).token + "==") for _ in range(100)]
+    numbers = [int.from_bytes(token) for token in tokens]
+    assert {len(token) for token in tokens} == {16}
+    assert reduce(operator.or_, numbers) == 2**128 - 1
+    assert reduce(operator.and_, numbers) == 0
+
+
+def test_a_repr_shows_no_token() -> None:
+    manager = HttpConnectionManager(HttpConnection)
+    connection = create(manager)
+    assert connection.token not in repr(connection)
+    assert connection.token not in repr(json_answer(connection.token.encode()))
 
 
 def test_version_0() -> None:

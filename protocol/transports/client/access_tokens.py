@@ -1,30 +1,54 @@
-"""The access tokens of one connection, and when a new one is requested (A-2, A-5, N-18)."""
+"""The access tokens of one connection: when a new one is requested, and to which origins they go.
+
+``HttpClient`` sends them (A-2, A-5, N-18).
+"""
 
 import inspect
+from collections.abc import Collection
+
+from yarl import URL
 
 from .options import AccessTokenFactory, is_field_value
+from .urls import valid_origins
 
 
 class AccessTokens:
-    """The user's token factory, and the token that it has returned last."""
+    """The user's token factory, and the token that it has returned last.
 
-    def __init__(self, factory: AccessTokenFactory | None) -> None:
+    ``trusted`` are the origin of the hub and the origins that the user has listed. A token of the
+    factory is for these origins only. For another origin there is no token, and the factory is not
+    called.
+    """
+
+    def __init__(self, factory: AccessTokenFactory | None, trusted: Collection[URL]) -> None:
         self._factory = factory
-        self.cached: str | None = None
-        """The token for requests that do not need a new one. None or empty: no token."""
+        self._trusted = frozenset(trusted)
+        self._origins = self._trusted
+        self._cached: str | None = None
 
-    def replace(self, token: str) -> None:
-        """Uses a token from the server's negotiate response from now on (N-18, N-19)."""
+    def replace(self, token: str, url: str) -> None:
+        """Uses a token from the server's negotiate response from now on (N-18, N-19).
+
+        ``url`` is the URL for which the server has given the token. The token is for its origin
+        and for those that the user trusts.
+        """
         self._factory = lambda: token
-        self.cached = token
+        self._origins = self._trusted.union(valid_origins(url))
+        self._cached = token
 
-    async def ask(self) -> str | None:
-        """Returns a new token from the factory, without caching it.
+    def cached(self, origin: URL) -> str | None:
+        """Returns the token for a request that does not need a new one. None or empty: no token."""
+        return self._cached if origin in self._origins else None
+
+    async def ask(self, origin: URL) -> str | None:
+        """Returns a new token from the factory for a request to ``origin``, without caching it.
 
         Raises the exceptions of the factory, TypeError if it does not return a str or None, and
         ValueError for a token that no header can carry.
         """
-        token = self._factory() if self._factory is not None else None
+        if self._factory is None or origin not in self._origins:
+            return None
+        token = self._factory()
         if inspect.isawaitable(token):
             token = await token
         if token is not None and not isinstance(token, str):
@@ -38,7 +62,7 @@ class AccessTokens:
             )
         return token
 
-    async def renew(self) -> str | None:
+    async def renew(self, origin: URL) -> str | None:
         """Returns a new token from the factory, and caches it. Raises as ``ask`` does."""
-        self.cached = await self.ask()
-        return self.cached
+        self._cached = await self.ask(origin)
+        return self._cached

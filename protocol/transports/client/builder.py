@@ -53,7 +53,9 @@ class HubConnectionBuilder:
         reconnects.
 
         ``access_token_factory``, plain or async, returns a token or None. It is called for each
-        negotiate request, for each WebSocket, and when a later request is answered with 401.
+        negotiate request, for each WebSocket, and when a later request is answered with 401. Its
+        tokens, and the headers ``Authorization`` and ``Cookie``, are sent to the origin of ``url``
+        and to the origins of ``with_redirects`` only.
         ``skip_negotiation`` opens a WebSocket without a negotiate request; ``transports`` has to
         be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the
         certificates to trust, or False to accept any certificate. ``close_timeout`` is the number
@@ -77,8 +79,10 @@ class HubConnectionBuilder:
     def with_redirects(self, origins: Collection[str] | None) -> "HubConnectionBuilder":
         """Follows only redirects to the hub's own origin and to ``origins``.
 
-        An origin is like ``https://hub.example:8443``. None, the default, follows redirects to any
-        server, as the .NET client does. Headers of ``with_url`` are sent to these servers, too.
+        An origin is like ``https://hub.example:8443``. Access tokens and headers of ``with_url``
+        are sent to these origins, too. None, the default, follows redirects to any server, as the
+        .NET client does. A server of another origin then gets neither access tokens nor the headers
+        ``Authorization`` and ``Cookie``, but all other headers.
         """  # N-18, N-21
         try:
             self._redirects = (

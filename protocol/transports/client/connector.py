@@ -100,7 +100,8 @@ class HttpConnector:
             if isinstance(response.access_token, str):
                 if not is_field_value(response.access_token):
                     raise NegotiationError("The server gave a token with control characters.")
-                http.tokens.replace(response.access_token)
+                given_for = response.url if isinstance(response.url, str) else url
+                http.tokens.replace(response.access_token, given_for)
             if not isinstance(response.url, str):
                 return url, response
             url = response.url

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.http import HttpProcessingError, StreamWriter
@@ -22,6 +22,7 @@ from ...aio.system_errors import system_reason
 from ...errors import SignalRError
 from .access_tokens import AccessTokens
 from .options import HttpConnectionOptions
+from .urls import origin_of, url_as_written, valid_origins
 
 _VERSION: Final = "0.1.0"
 USER_AGENT: Final = (  # in the form that the .NET client uses (C-2)
@@ -30,12 +31,12 @@ USER_AGENT: Final = (  # in the form that the .NET client uses (C-2)
 )
 # On every request, the WebSocket upgrade included (C-2).
 _DEFAULT_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}
+_CREDENTIALS: Final = ("authorization", "cookie")  # also for aiohttp, at an HTTP redirect (N-21)
 _TIMEOUT: Final = 120.0  # seconds to wait for the answer to a request, as in the .NET client
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as in .NET's HttpClient
 _SWITCHING_PROTOCOLS: Final = 101
 _INVALID_RESPONSE: Final = "The server returned an invalid or unrecognized response."
 _ENDED_PREMATURELY: Final = "The response ended prematurely."
-_NOT_QUOTED: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class HttpRequestError(SignalRError):
@@ -85,13 +86,15 @@ class HttpClient:
         self, options: HttpConnectionOptions, cookies: aiohttp.CookieJar, thinning: LogThinning
     ) -> None:
         self.thinning = thinning
-        self.tokens = AccessTokens(options.access_token_factory)
+        self._trusted = frozenset(valid_origins(options.url, *(options.redirects or ())))
+        self._followed = None if options.redirects is None else self._trusted
+        self.tokens = AccessTokens(options.access_token_factory, self._trusted)
         self._url = options.url
         self._ssl = options.ssl
-        self._origins = _followed_origins(options)
+        self._credentials, headers = _split(options.headers)
         self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
-            headers=_with_default_headers(options.headers),
+            headers=_with_default_headers(headers),
             # These options keep aiohttp from adding headers and from rewriting URLs of redirects.
             # .NET's client sends no Accept-Encoding and no Content-Type (C-4), and keeps URLs.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -121,14 +124,15 @@ class HttpClient:
 
         Raises HttpRequestError, also for a status other than 2xx.
         """
-        may_retry = bool(self.tokens.cached) and not asks_for_token
-        token = self.tokens.cached if may_retry else await self.tokens.renew()
+        target, origin = self._target(url)
+        cached = None if asks_for_token else self.tokens.cached(origin)
+        token = cached or await self.tokens.renew(origin)
         headers = {} if accept is None else {"Accept": accept}
-        send = partial(self._send, method, url, headers, body, is_endless)
+        send = partial(self._send, method, target, origin, headers, body, is_endless)
         response = await send(token)
-        if may_retry and response.status == 401:
+        if cached and response.status == 401:
             response.release()
-            response = await send(await self.tokens.renew())
+            response = await send(await self.tokens.renew(origin))
         if not 200 <= response.status < 300:
             response.release()
             raise _refused(response.status, response.reason)
@@ -137,20 +141,20 @@ class HttpClient:
     async def _send(
         self,
         method: str,
-        url: str,
+        target: URL,
+        origin: URL,
         headers: Mapping[str, str],
         body: bytes | None,
         is_endless: bool,
         token: str | None,
     ) -> aiohttp.ClientResponse:
-        if token:
-            headers = {**headers, **_bearer(token, url)}
+        credentials = self._credentials_for(target, origin, token)
         with _url_free_errors(self._url):
             async with asyncio.timeout(_TIMEOUT):
                 return await self._session.request(
                     method,
-                    _url_as_written(url),
-                    headers=headers,
+                    target,
+                    headers={**headers, **credentials},
                     # aiohttp writes a BytesIO to the socket in parts, and bytes in one piece, which
                     # the socket's buffer would copy.
                     data=None if body is None else io.BytesIO(body),
@@ -168,12 +172,14 @@ class HttpClient:
 
         ``maximum_message_size`` is in bytes; 0 means no limit. Raises HttpRequestError.
         """
-        token = await self.tokens.ask()
-        headers = _bearer(token, url) if token and token.strip() else None
+        target, origin = self._target(url)
+        token = await self.tokens.ask(origin)
+        token = token if token and token.strip() else None
+        headers = self._credentials_for(target, origin, token)
         with _url_free_errors(self._url):
             async with asyncio.timeout(_TIMEOUT):
                 web_socket = await self._session.ws_connect(
-                    _url_as_written(url),
+                    target,
                     headers=headers,
                     timeout=aiohttp.ClientWSTimeout(ws_close=close_timeout),
                     autoclose=False,
@@ -185,6 +191,29 @@ class HttpClient:
         assert self._upgraded is not None
         return web_socket, self._upgraded
 
+    def _target(self, url: str) -> tuple[URL, URL]:
+        """The URL of a request, as aiohttp will use it, and its origin. Raises HttpRequestError."""
+        with _url_free_errors(self._url):
+            target = url_as_written(url)
+            return target, origin_of(target)
+
+    def _credentials_for(self, target: URL, origin: URL, token: str | None) -> Mapping[str, str]:
+        """The headers with credentials for a request: those of the user, and the access token.
+
+        Those of the user belong to the server of the hub, so they go to trusted origins only.
+        Raises HttpRequestError if the URL holds credentials, because aiohttp would send those
+        instead of the token.
+        """
+        given = self._credentials if origin in self._trusted else {}
+        if not token:
+            return given
+        if target.raw_user is not None:
+            raise HttpRequestError(
+                "the URL holds credentials, which cannot go with an access token"
+            )
+        others = {name: value for name, value in given.items() if name.lower() != "authorization"}
+        return {**others, "Authorization": f"Bearer {token}"}
+
     async def _refuse_other_origins(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
@@ -193,8 +222,8 @@ class HttpClient:
         It sees each request of a chain of redirects. So it reads the URL that aiohttp will use, and
         not a Location, which two parsers may read differently.
         """
-        origin = _origin(request.url)
-        if self._origins is not None and origin not in self._origins:
+        origin = origin_of(request.url)
+        if self._followed is not None and origin not in self._followed:
             raise HttpRequestError(
                 f"the server redirects to another origin, which redirects does not list: {origin}"
             )
@@ -221,33 +250,17 @@ def _with_default_headers(given: Mapping[str, str]) -> dict[str, str]:
     return {**added, **given}
 
 
-def _bearer(token: str, url: str) -> Mapping[str, str]:
-    """The Authorization header for ``token``.
-
-    Raises HttpRequestError if the URL holds credentials, because aiohttp would send those instead.
-    """
-    if urlsplit(url).username is not None:
-        raise HttpRequestError("the URL holds credentials, which cannot go with an access token")
-    return {"Authorization": f"Bearer {token}"}
+def _split(headers: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The user's headers that hold credentials, and the others."""
+    names = [name for name in headers if name.lower() in _CREDENTIALS]
+    others = {name: value for name, value in headers.items() if name not in names}
+    return {name: headers[name] for name in names}, others
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
     """Returns the next part of a body, or b"" at its end. Raises HttpRequestError."""
     with _url_free_errors():
         return await response.content.readany()
-
-
-def _followed_origins(options: HttpConnectionOptions) -> frozenset[URL] | None:
-    """The origins that redirects may lead to; None for all."""
-    if options.redirects is None:
-        return None
-    return frozenset(map(_origin, map(_url_as_written, (options.url, *options.redirects))))
-
-
-def _origin(url: URL) -> URL:
-    """The origin of a URL; that of a WebSocket is the one of its server."""
-    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
-    return URL.build(scheme=scheme, host=url.host or "", port=url.port)
 
 
 async def _refuse_downgrade(
@@ -266,23 +279,6 @@ async def _refuse_downgrade(
                 message=response.reason or "",
             )
     return response
-
-
-def _url_as_written(url: str) -> URL:
-    """``url`` unchanged, except that characters that are not allowed in a URL are quoted.
-
-    A plain string would be normalized by aiohttp.
-    """
-    parts = urlsplit(url)
-    origin = URL(f"{parts.scheme}://{parts.netloc}")
-    # URL.join would read a path that begins with two slashes as another host.
-    return URL.build(
-        scheme=origin.scheme,
-        authority=origin.raw_authority,
-        path=quote(parts.path or "/", safe=_NOT_QUOTED),
-        query_string=quote(parts.query, safe=_NOT_QUOTED),
-        encoded=True,
-    )
 
 
 @contextmanager
@@ -315,7 +311,7 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         reason = summary = _reason(error)
         if isinstance(error, aiohttp.ClientConnectorError) and (
-            configured_url is None or error.host != _url_as_written(configured_url).raw_host
+            configured_url is None or error.host != url_as_written(configured_url).raw_host
         ):
             summary = f"cannot connect to the host of a redirect: {system_reason(error.os_error)}"
         raise HttpRequestError(reason, summary=summary) from None

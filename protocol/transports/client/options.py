@@ -29,7 +29,7 @@ class HttpConnectionOptions:
     skip_negotiation: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    access_token_factory: AccessTokenFactory | None = None
+    access_token_factory: AccessTokenFactory | None = field(default=None, repr=False)
     ssl: ssl_module.SSLContext | bool = True
     close_timeout: float = 5.0
     redirects: tuple[str, ...] | None = None

@@ -1,6 +1,7 @@
 """N-2, N-18: requests reach the host of the URL, whatever its path looks like."""
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -156,7 +157,10 @@ async def test_a_redirect_to_a_host_that_is_none(url: str) -> None:
 
 def test_what_is_printed_of_options_and_requests_holds_no_secret() -> None:
     options = HttpConnectionOptions(
-        url=f"http://host/hub?key={SECRET}", headers={"X": SECRET}, cookies={"c": SECRET}
+        url=f"http://host/hub?key={SECRET}",
+        headers={"X": SECRET},
+        cookies={"c": SECRET},
+        access_token_factory=functools.partial(str, SECRET),
     )
     request = HttpRequestData("GET", "/hub", f"access_token={SECRET}", {"X": SECRET}, None)
     user = Principal("ada", claims={"token": SECRET})

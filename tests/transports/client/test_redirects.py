@@ -10,6 +10,10 @@ from tests.transports.raw_server import OFFER, RawServer, Reply
 
 from .builders import builder, refused
 
+POLLING_OFFER: dict[str, Any] = {
+    **OFFER,
+    "availableTransports": [{"transport": "LongPolling", "transferFormats": ["Text", "Binary"]}],
+}
 Redirect = Callable[[RawServer, RawServer], None]
 
 
@@ -56,16 +60,80 @@ async def test_what_travels_with_an_http_redirect(
 async def test_what_travels_with_a_redirect_in_the_answer(
     raw_server: RawServer, other_server: RawServer
 ) -> None:
-    """N-18: everything, with negotiate and with the upgrade."""
+    """N-18: all but credentials, with negotiate and with the upgrade. The factory is not called."""
+    tokens = iter(["tok"])
     headers = {"X-Key": "key", "Cookie": "a=1"}
     raw_server.reply(url=other_server.url)
-    async with builder(raw_server.url, headers=headers, access_token_factory=lambda: "tok").build():
+    async with builder(
+        raw_server.url, headers=headers, access_token_factory=lambda: next(tokens)
+    ).build():
         pass
-    for request in other_server.requests:
-        assert {**headers, "Authorization": "Bearer tok"}.items() <= {
-            name: request.headers.get(name.lower()) for name in (*headers, "Authorization")
-        }.items()
-    assert len(other_server.requests) == 2
+    raw_server.reply(url=other_server.url)
+    async with builder(raw_server.url, headers={"X-Key": "key", "authorization": "mine"}).build():
+        pass
+    sent = [request.headers for request in other_server.requests]
+    assert [each.get("x-key") for each in sent] == ["key"] * 4
+    assert [each.get("cookie") for each in sent] == [None] * 4
+    assert [each.get("authorization") for each in sent] == [None] * 4
+
+
+async def test_credentials_go_to_listed_origins(
+    raw_server: RawServer, other_server: RawServer
+) -> None:
+    """N-18: as .NET sends them to all origins."""
+    origin = other_server.url.removesuffix("/hub")
+    for more in ({"access_token_factory": lambda: "tok"}, {"headers": {"Authorization": "mine"}}):
+        raw_server.reply(url=other_server.url)
+        cookie = {"Cookie": "a=1", **more.get("headers", {})}
+        async with (
+            builder(raw_server.url, **{**more, "headers": cookie}).with_redirects([origin]).build()
+        ):
+            pass
+    sent = [request.headers for request in other_server.requests]
+    assert [each.get("cookie") for each in sent] == ["a=1"] * 4
+    assert [request.token for request in other_server.requests] == [
+        "Bearer tok",
+        "Bearer tok",
+        "mine",
+        "mine",
+    ]
+
+
+async def test_a_given_token_goes_to_the_origin_that_it_is_for(
+    raw_server: RawServer, other_server: RawServer
+) -> None:
+    """N-18, N-19: not to a third one that its server redirects to. It takes the place of an
+    ``Authorization`` of the user."""
+    async with RawServer() as third:
+        raw_server.reply(url=other_server.url, accessToken="given")
+        other_server.reply(url=third.url)
+        async with builder(raw_server.url, headers={"authorization": "mine"}).build():
+            pass
+        assert [request.token for request in raw_server.requests] == ["mine"]
+        assert [request.token for request in other_server.requests] == ["Bearer given"]
+        assert [request.token for request in third.requests] == [None, None]
+        raw_server.reply(url=other_server.url)
+        other_server.reply(**OFFER, accessToken="offered")
+        async with builder(raw_server.url, access_token_factory=lambda: "tok").build():
+            pass
+    assert [request.token for request in other_server.requests[1:]] == [None, "Bearer offered"]
+
+
+async def test_a_refusal_by_another_origin(raw_server: RawServer, other_server: RawServer) -> None:
+    """A-5, N-21: a 401 after an HTTP redirect asks for a new token, for the hub's origin only."""
+    tokens = iter(["tok-1", "tok-2"])
+    raw_server.reply(**POLLING_OFFER)
+    raw_server.reply(307, moved(other_server))
+    other_server.reply(401)
+    connection = builder(raw_server.url, access_token_factory=lambda: next(tokens)).build()
+    raw_server.reply(401)  # to the second attempt
+    await refused(connection)
+    assert [request.token for request in raw_server.requests] == [
+        "Bearer tok-1",
+        "Bearer tok-1",
+        "Bearer tok-2",
+    ]
+    assert [request.token for request in other_server.requests] == [None]
 
 
 async def test_an_upgrade_is_redirected(raw_server: RawServer, other_server: RawServer) -> None:
@@ -107,9 +175,9 @@ async def test_within_the_own_origin(raw_server: RawServer) -> None:
     raw_server.reply(307, moved(raw_server))
     raw_server.reply(**OFFER)
     url = raw_server.url.replace("http", "ws")
-    async with builder(url).with_redirects([]).build():
+    async with builder(url, access_token_factory=lambda: "tok").with_redirects([]).build():
         pass
-    assert len(raw_server.requests) == 4
+    assert [request.token for request in raw_server.requests] == ["Bearer tok"] * 4
 
 
 @pytest.mark.parametrize(

@@ -312,6 +312,9 @@ async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skip
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
 async def test_hosts_that_are_no_names(host: str) -> None:
-    error = await refused(builder(f"http://{host}/hub?s3cret").build())
-    text = "Negotiate failed: the URL's host is not a valid domain name"
-    assert str(error) == f"{text} (http://{host}/hub/negotiate)"
+    for redirects in (None, []):
+        error = await refused(
+            builder(f"http://{host}/hub?s3cret").with_redirects(redirects).build()
+        )
+        text = "Negotiate failed: the URL's host is not a valid domain name"
+        assert str(error) == f"{text} (http://{host}/hub/negotiate)"
