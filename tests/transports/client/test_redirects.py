@@ -82,12 +82,14 @@ async def test_credentials_go_to_listed_origins(
 ) -> None:
     """N-18: as .NET sends them to all origins."""
     origin = other_server.url.removesuffix("/hub")
-    for more in ({"access_token_factory": lambda: "tok"}, {"headers": {"Authorization": "mine"}}):
+    cookie = {"Cookie": "a=1"}
+    ways: tuple[dict[str, Any], ...] = (
+        {"headers": cookie, "access_token_factory": lambda: "tok"},
+        {"headers": {**cookie, "Authorization": "mine"}},
+    )
+    for way in ways:
         raw_server.reply(url=other_server.url)
-        cookie = {"Cookie": "a=1", **more.get("headers", {})}
-        async with (
-            builder(raw_server.url, **{**more, "headers": cookie}).with_redirects([origin]).build()
-        ):
+        async with builder(raw_server.url, **way).with_redirects([origin]).build():
             pass
     sent = [request.headers for request in other_server.requests]
     assert [each.get("cookie") for each in sent] == ["a=1"] * 4

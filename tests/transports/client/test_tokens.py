@@ -312,7 +312,8 @@ async def test_credentials_in_the_url_beside_a_token(raw_server: RawServer, skip
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
 async def test_hosts_that_are_no_names(host: str) -> None:
-    for redirects in (None, []):
+    ways: tuple[list[str] | None, ...] = (None, [])
+    for redirects in ways:
         error = await refused(
             builder(f"http://{host}/hub?s3cret").with_redirects(redirects).build()
         )
