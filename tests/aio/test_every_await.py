@@ -5,7 +5,9 @@ the task that suspends there is cancelled.
 """
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -169,19 +171,28 @@ def test_a_cancellation_at_every_await(scenario: Scenario, monkeypatch: pytest.M
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     monkeypatch.setattr(calls, "UPLOAD_HIGH_WATER", 500)
     monkeypatch.setattr(downloads, "_HIGH_WATER", 500)
-    places = asyncio.run(disturbed(scenario, Disturbance(None)))
+    worlds: weakref.WeakSet[World] = weakref.WeakSet()
+    places = asyncio.run(disturbed(scenario, Disturbance(None), worlds))
     assert places > 30
     for place in range(places):
-        asyncio.run(disturbed(scenario, Disturbance(place)))
+        asyncio.run(disturbed(scenario, Disturbance(place), worlds))
+    gc.collect()
+    assert len(worlds) == 0
 
 
-async def disturbed(scenario: Scenario, disturbance: Disturbance) -> int:
-    """Runs the scenario with ``disturbance``, and returns the number of awaits."""
+async def disturbed(
+    scenario: Scenario, disturbance: Disturbance, worlds: weakref.WeakSet[World]
+) -> int:
+    """Runs the scenario with ``disturbance`` in a world that it adds to ``worlds``.
+
+    Returns the number of awaits.
+    """
     asyncio.get_running_loop().set_task_factory(disturbance)  # type: ignore[arg-type]
     options = HubOptions(maximum_parallel_invocations_per_client=2, stream_buffer_capacity=1)
     limits = TransportLimits(application_max_buffer_size=500, transport_max_buffer_size=500)
     with LoopClock() as clock, LeakWatch(clock) as watch:
         world = World(clock, options, limits)
+        worlds.add(world)
         starting = asyncio.create_task(world.start())
         await asyncio.wait({starting})
         await scenario(world)

@@ -23,7 +23,7 @@ class LeakWatch:
         self._futures: weakref.WeakSet[asyncio.Future[Any]] = weakref.WeakSet()
         self._generators: weakref.WeakSet[AsyncGeneratorType[Any, Any]] = weakref.WeakSet()
         self._abandoned: list[str] = []
-        self._hooks = sys.get_asyncgen_hooks()
+        self._hooks = _current_hooks()
 
     def __enter__(self) -> "LeakWatch":
         loop = asyncio.get_running_loop()
@@ -35,7 +35,7 @@ class LeakWatch:
             return future
 
         loop.create_future = remember  # type: ignore[method-assign]
-        self._hooks = sys.get_asyncgen_hooks()
+        self._hooks = _current_hooks()
         sys.set_asyncgen_hooks(self._remember_generator, self._abandon)
         return self
 
@@ -66,6 +66,12 @@ class LeakWatch:
             *self._abandoned,
             *self._clock.unhandled,
         ]
+
+
+def _current_hooks() -> tuple[Any, Any]:
+    # A copy: the tuple that ``sys`` returns is not tracked by the garbage collector of CPython 3.11,
+    # so what a cycle with that tuple refers to is never freed.
+    return (*sys.get_asyncgen_hooks(),)
 
 
 def _has_waiters(future: asyncio.Future[Any]) -> bool:
