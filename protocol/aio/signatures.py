@@ -30,19 +30,19 @@ def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter, na
         ) from error
 
 
-def return_annotation_of(function: Callable[..., Any], name: str) -> Any:
-    """Returns the type that ``function`` is annotated to return, by default Any.
+def return_annotation_of(function: Callable[..., Any]) -> Any:
+    """Returns the type that ``function`` is annotated to return, or Signature.empty.
 
-    Raises TypeError if the annotation cannot be resolved in the module that defines the function.
-    ``name`` is the function's name in the error text.
+    Raises ValueError for a callable without a signature, such as some built-in functions, and
+    TypeError if the annotation cannot be resolved in the module that defines the function.
     """
     annotation = inspect.signature(function).return_annotation
     if annotation is inspect.Signature.empty:
-        return Any
+        return annotation
     try:
         return _resolved(function, "return", annotation)
     except Exception as error:
-        raise TypeError(f"{name}: the type of the result cannot be resolved: {error}") from error
+        raise TypeError(f"the type of the result cannot be resolved: {error}") from error
 
 
 def _resolved(function: Callable[..., Any], key: str, annotation: Any) -> Any:
@@ -98,15 +98,13 @@ def returns_value(function: Callable[..., Any]) -> bool | None:
     return type that cannot be resolved counts as a value.
     """
     try:
-        annotation = inspect.signature(function).return_annotation
-    except ValueError:  # a callable without a signature, such as some built-in functions
+        annotation = return_annotation_of(function)
+    except ValueError:
         return None
+    except TypeError:
+        return True
     if annotation is inspect.Signature.empty:
         return None
-    try:
-        annotation = _resolved(function, "return", annotation)
-    except Exception:
-        return True
     origin = get_origin(annotation)
     if isinstance(origin, type) and issubclass(origin, Awaitable):
         annotation = get_args(annotation)[-1]

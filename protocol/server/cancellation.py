@@ -1,62 +1,80 @@
-"""The running calls that end when their client cancels them or disconnects (S-27).
+"""The calls that end when their client cancels them or disconnects (S-27).
 
-These are calls of methods with ``cancellable``. ``streams`` cancels the calls that stream.
+These are the streams to the client, and the calls of methods with ``cancellable``. ``invoker`` and
+``streams`` run the calls, and decide how one that was cancelled is answered.
 """
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import Any
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class CancellableCall:
-    """A call that runs in the current task."""
+    """A call, from its receipt to its end."""
 
-    __slots__ = ("_task", "invocation_id", "is_cancelled")
+    invocation_id: str
+    is_cancelled: bool = False
+    _task: "asyncio.Task[Any] | None" = field(default=None, init=False)
 
-    def __init__(self, invocation_id: str) -> None:
-        self.invocation_id = invocation_id
-        self.is_cancelled = False
-        """Whether its client has cancelled it, or has disconnected."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether it runs, or has run."""
+        return self._task is not None
+
+    def begin(self) -> None:
+        """Makes the current task the one that ``cancel`` cancels.
+
+        Raises CancelledError if the call is cancelled already.
+        """
         self._task = asyncio.current_task()
+        if self.is_cancelled:
+            raise asyncio.CancelledError
+
+    def cancel(self) -> None:
+        """Cancels the call once, so that a second request does not disturb its cleanup."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            if self._task is not None:
+                self._task.cancel()
 
     def has_caused(self, error: BaseException) -> bool:
         """Whether ``error`` is the cancellation of this call."""
         return self.is_cancelled and isinstance(error, asyncio.CancelledError)
 
-    def cancel(self) -> None:
-        """Cancels the task once, so that a second request does not disturb its cleanup."""
-        if not self.is_cancelled and self._task is not None:
-            self.is_cancelled = True
-            self._task.cancel()
-
 
 class CancellableCalls:
-    """The cancellable calls of one connection. A list is searched: few calls run at a time."""
+    """The calls of one connection that can be cancelled."""
 
-    __slots__ = ("_client_has_left", "_running")
+    __slots__ = ("_calls", "_client_has_left")
 
     def __init__(self) -> None:
-        self._running: list[CancellableCall] = []
+        self._calls: dict[str, list[CancellableCall]] = {}  # by id, which several calls may have
         self._client_has_left = False
 
-    def begin(self, invocation_id: str) -> CancellableCall:
-        """Adds the call of the current task; cancels it if the client has disconnected."""
-        call = CancellableCall(invocation_id)
-        self._running.append(call)
+    def add(self, call: CancellableCall) -> None:
+        """Adds a call; cancels it if the client has disconnected."""
+        self._calls.setdefault(call.invocation_id, []).append(call)
         if self._client_has_left:
             call.cancel()
-        return call
 
-    def end(self, call: CancellableCall) -> None:
+    def remove(self, call: CancellableCall) -> None:
         """Removes a call that has ended."""
-        self._running.remove(call)
+        calls = self._calls[call.invocation_id]
+        calls.remove(call)
+        if not calls:
+            del self._calls[call.invocation_id]
 
     def cancel(self, invocation_id: str) -> None:
         """Cancels the calls with this id; an unknown id is ignored."""
-        for call in self._running:
-            if call.invocation_id == invocation_id:
-                call.cancel()
+        for call in self._calls.get(invocation_id, ()):
+            call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all calls, and those that begin later, because the client has disconnected."""
+        """Cancels all calls, and those that are added later, because the client has disconnected
+        (U-8).
+        """
         self._client_has_left = True
-        for call in self._running:
-            call.cancel()
+        for calls in self._calls.values():
+            for call in calls:
+                call.cancel()

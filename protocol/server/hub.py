@@ -17,7 +17,7 @@ from ..values.naming import pascal_case
 from .clients import CallScope, GroupManager, HubCallerClients
 from .context import HubCallerContext
 from .filters import HubFilter, filter_method
-from .method_signature import MethodSignature, read_signature, services_advice
+from .method_signature import MethodSignature, parameter_advice, read_signature
 from .options import Services
 
 Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
@@ -246,7 +246,7 @@ class HubMethodTable:
         return BoundHubMethod(
             method,
             arguments_reader(
-                hub_protocol, signature.parameters, signature.required, where, services_advice
+                hub_protocol, signature.parameters, signature.required, where, parameter_advice
             ),
             value_readers(hub_protocol, signature.uploads, where),
         )

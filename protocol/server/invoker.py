@@ -91,6 +91,7 @@ class HubInvoker:
             hub_protocol,
             self._answers,
             self._uploads,
+            self._cancellable,
             activate=partial(activate, CallScope(lifetime, connection.connection_id)),
             start_task=start_task,
             maximum=options.maximum_streams_per_connection,
@@ -123,7 +124,6 @@ class HubInvoker:
                 if not self._uploads.receive_completion(message):
                     self._lifetime.set_connection_result(self._connection, message)
             case CancelInvocation(invocation_id=invocation_id):
-                self._streams.cancel(invocation_id)
                 self._cancellable.cancel(invocation_id)
             case StreamBindingFailure():
                 self._uploads.receive_failure(message)
@@ -137,7 +137,6 @@ class HubInvoker:
 
     def client_has_left(self) -> None:
         """Cancels the streams to the client, and the calls that are cancellable."""
-        self._streams.cancel_all()
         self._cancellable.cancel_all()
 
     def stop(self) -> None:
@@ -200,7 +199,9 @@ class HubInvoker:
         try:
             if method.is_guarded:
                 if method.is_cancellable:
-                    cancellable = self._cancellable.begin(invocation_id)
+                    cancellable = CancellableCall(invocation_id=invocation_id)
+                    self._cancellable.add(cancellable)
+                    cancellable.begin()
                     await asyncio.sleep(0)  # first the messages behind it: one may cancel it
                 await check_call(method, self._connection, is_streamed=False, streams=0)
             hub = self._activate(slot)
@@ -220,4 +221,4 @@ class HubInvoker:
                 raise
         finally:
             if cancellable is not None:
-                self._cancellable.end(cancellable)
+                self._cancellable.remove(cancellable)

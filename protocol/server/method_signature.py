@@ -27,9 +27,8 @@ from .options import Services
 _UPLOADS: Final = (AsyncIterator, AsyncIterable)
 _UNIONS: Final = (Union, UnionType)
 _AWAITABLES: Final = (Awaitable, Coroutine)
-_NAMES_OF_STREAMS: Final = re.compile(
-    "|".join(kind.__name__ for kind in (AsyncIterator, AsyncIterable, AsyncGenerator))
-)
+_STREAMS: Final = (*_UPLOADS, AsyncGenerator)
+_NAMES_OF_STREAMS: Final = re.compile("|".join(kind.__name__ for kind in _STREAMS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,10 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
     )
 
 
-def services_advice(annotation: Any) -> str:
-    """Advice for the error text of an unreadable type. Empty if the type cannot be a service."""
+def parameter_advice(annotation: Any) -> str:
+    """What to declare or configure for a parameter whose type cannot be read; empty if unknown."""
+    if _names_stream(annotation):
+        return "; a stream from the client is a parameter of its own, annotated AsyncIterator"
     kind = _service_type(annotation)
     if kind is None or has_members(kind):
         return ""
@@ -134,12 +135,11 @@ def _is_streaming(where: str, function: Callable[..., Any]) -> bool:
     if inspect.isasyncgenfunction(function):
         return True
     try:
-        annotation = return_annotation_of(function, where)
-    except TypeError:
+        return _is_stream(return_annotation_of(function))
+    except TypeError as error:
         if _NAMES_OF_STREAMS.search(str(function.__annotations__.get("return"))):
-            raise
+            raise TypeError(f"{where}: {error}") from error
         return False
-    return _is_stream(annotation)
 
 
 def _is_upload(annotation: Any) -> bool:
@@ -147,6 +147,10 @@ def _is_upload(annotation: Any) -> bool:
     if origin in _UNIONS:
         return any(map(_is_upload, get_args(annotation)))
     return origin in _UPLOADS
+
+
+def _names_stream(annotation: Any) -> bool:
+    return _origin(annotation) in _STREAMS or any(map(_names_stream, get_args(annotation)))
 
 
 def _is_stream(annotation: Any) -> bool:

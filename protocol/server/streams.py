@@ -1,8 +1,8 @@
 """Runs the calls that stream in either direction, each in a task of its own (P-3).
 
-Such calls take no slot. This module decides how many of them run at the same time, and what ends
-them. ``uploads`` has the streams from clients; ``aio.item_sender`` sends the items of streams to
-clients.
+Such calls take no slot. This module decides how many of them run at the same time, and how each one
+is answered. ``cancellation`` has those that clients may cancel, ``uploads`` the streams from
+clients; ``aio.item_sender`` sends the items of streams to clients.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ..hub_protocol import HubProtocol, ValueReader
 from ..messages import Completion, Invocation, StreamInvocation
 from .answers import ErrorAnswers, RefusedCall
 from .call_checks import check_call
+from .cancellation import CancellableCall, CancellableCalls
 from .connection_context import HubConnectionContext
 from .hub import Hub, HubMethod
 from .uploads import Uploads
@@ -27,8 +28,8 @@ StartTask = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 @dataclass(slots=True, eq=False)
-class StreamingCall:
-    """A call that streams, from its receipt to its end.
+class StreamingCall(CancellableCall):
+    """A call that streams.
 
     ``is_streamed`` says whether the caller expects a stream. ``refusal`` is the error of a call
     that cannot run because of its ids.
@@ -36,37 +37,23 @@ class StreamingCall:
 
     method: HubMethod
     arguments: Sequence[Any]
-    invocation_id: str
     stream_ids: tuple[str, ...]
     is_streamed: bool
     uploads: list[ItemStream[Any]] = field(default_factory=list)
     refusal: Exception | None = None
-    task: "asyncio.Task[None] | None" = None
-    has_started: bool = False
     is_sending: bool = False
-    is_cancelled: bool = False
 
     @property
     def is_cancellable(self) -> bool:
         """Whether it ends when its client cancels it or disconnects."""
         return self.is_streamed or self.method.is_cancellable
 
-    def has_caused(self, error: BaseException) -> bool:
-        """Whether ``error`` is the cancellation of this call."""
-        return self.is_cancelled and isinstance(error, asyncio.CancelledError)
-
-    def cancel(self) -> None:
-        """Cancels the task once. A task that has not started starts, and then ends the call."""
-        if not self.is_cancelled:
-            self.is_cancelled = True
-            if self.has_started and self.task is not None:
-                self.task.cancel()
-
 
 class StreamingCalls:
     """The calls of one connection that stream, at most ``maximum`` at the same time.
 
-    ``activate`` returns a new hub instance for each call, and ``start_task`` runs a call.
+    ``activate`` returns a new hub instance for each call, and ``start_task`` runs a call. The calls
+    that can be cancelled are in ``cancellable`` until they end.
     """
 
     __slots__ = (
@@ -74,11 +61,11 @@ class StreamingCalls:
         "_answers",
         "_calls",
         "_cancellable",
-        "_client_has_left",
         "_connection",
         "_hub_protocol",
         "_maximum",
         "_start_task",
+        "_streamed",
         "_uploads",
     )
 
@@ -88,6 +75,7 @@ class StreamingCalls:
         hub_protocol: HubProtocol,
         answers: ErrorAnswers,
         uploads: Uploads,
+        cancellable: CancellableCalls,
         *,
         activate: Callable[[], Hub],
         start_task: StartTask,
@@ -97,12 +85,12 @@ class StreamingCalls:
         self._hub_protocol = hub_protocol
         self._answers = answers
         self._uploads = uploads
+        self._cancellable = cancellable
         self._activate = activate
         self._start_task = start_task
         self._maximum = maximum
         self._calls: set[StreamingCall] = set()
-        self._client_has_left = False
-        self._cancellable: dict[tuple[bool, str], StreamingCall] = {}  # by is_streamed and id
+        self._streamed: dict[str, StreamingCall] = {}  # by invocation id
 
     def start(
         self,
@@ -115,9 +103,9 @@ class StreamingCalls:
         call = StreamingCall(
             method,
             arguments,
-            message.invocation_id,
             message.stream_ids,
             is_streamed=type(message) is StreamInvocation,
+            invocation_id=message.invocation_id,
         )
         if len(self._calls) >= self._maximum:
             error = HubException(
@@ -127,9 +115,10 @@ class StreamingCalls:
             return
         self._take_ids(call, item_readers)
         self._calls.add(call)
-        call.is_cancelled = self._client_has_left and call.is_cancellable
-        call.task = self._start_task(self._run(call))
-        call.task.add_done_callback(partial(self._on_task_end, call))
+        if call.is_cancellable:
+            self._cancellable.add(call)
+        task = self._start_task(self._run(call))
+        task.add_done_callback(partial(self._on_task_end, call))
 
     def _take_ids(self, call: StreamingCall, item_readers: Sequence[ValueReader]) -> None:
         """Opens the uploads, so that the next messages find them, and reserves the id."""
@@ -139,35 +128,16 @@ class StreamingCalls:
             except HubException as error:
                 call.refusal = error
                 return
-        if not call.is_cancellable:
-            return
-        key = call.is_streamed, call.invocation_id
-        if self._cancellable.setdefault(key, call) is not call and call.is_streamed:
+        if call.is_streamed and self._streamed.setdefault(call.invocation_id, call) is not call:
             text = f"Invocation ID '{call.invocation_id}' is already in use."
             call.refusal = RefusedCall(text)  # S-13
-
-    def cancel(self, invocation_id: str) -> None:
-        """Cancels a call that is cancellable; an unknown id is ignored (S-27)."""
-        for is_streamed in (True, False):
-            call = self._cancellable.get((is_streamed, invocation_id))
-            if call is not None:
-                call.cancel()
-
-    def cancel_all(self) -> None:
-        """Cancels all calls that are cancellable, and those that start later, because the client
-        has disconnected (U-8).
-        """
-        self._client_has_left = True
-        for call in self._calls:
-            if call.is_cancellable:
-                call.cancel()
 
     # ---- one call, in its task
 
     async def _run(self, call: StreamingCall) -> None:
-        call.has_started = True
         method = call.method
         try:
+            call.begin()
             await self._check(call)
             hub = self._activate()
             if call.uploads:
@@ -189,8 +159,6 @@ class StreamingCalls:
             self._forget(call)
 
     async def _check(self, call: StreamingCall) -> None:
-        if call.is_cancelled:
-            raise asyncio.CancelledError
         await check_call(
             call.method,
             self._connection,
@@ -240,14 +208,15 @@ class StreamingCalls:
 
     def _forget(self, call: StreamingCall) -> None:
         self._calls.discard(call)
-        key = call.is_streamed, call.invocation_id
-        if self._cancellable.get(key) is call:
-            del self._cancellable[key]
+        if call.is_cancellable:
+            self._cancellable.remove(call)
+        if self._streamed.get(call.invocation_id) is call:
+            del self._streamed[call.invocation_id]
         self._uploads.close(call.stream_ids, call.uploads)
 
     def _on_task_end(self, call: StreamingCall, _task: "asyncio.Task[None]") -> None:
         """Ends a call whose task was cancelled before it started."""
-        if not call.has_started:
+        if not call.has_begun:
             if self._connection.ending is None:
                 error = asyncio.CancelledError()
                 self._answers.fail_method(call.invocation_id, call.method.name, error)

@@ -1,9 +1,10 @@
 """Advice for error texts about types that no payload can be read into or written from."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 _CLASSES: Final = "make the class a dataclass or a msgspec.Struct"
+_FOREIGN_MODULES: Final = ("builtins", "collections.abc")  # their classes cannot be changed
 
 
 def full_name(kind: Any) -> str:
@@ -17,20 +18,21 @@ def full_name(kind: Any) -> str:
 
 def reading_advice(annotation: Any) -> str:
     """What to declare in place of ``annotation``; empty if there is no advice."""
-    if not isinstance(annotation, type):
+    kind = get_origin(annotation) or annotation
+    if not isinstance(kind, type):
         return ""
-    if _is_pydantic(annotation):
+    if _is_pydantic(kind):
         return (
             "; pydantic models are not supported yet: declare a dict and validate it, or "
             f"{_CLASSES}"
         )
-    if _is_attrs(annotation):
+    if _is_attrs(kind):
         return f"; attrs classes are not supported yet: {_CLASSES}"
-    if issubclass(annotation, Mapping):
+    if issubclass(kind, Mapping):
         return "; declare a dict"
-    if issubclass(annotation, Iterable):
+    if issubclass(kind, Iterable):
         return "; declare a list"
-    return f"; {_CLASSES}"
+    return "" if kind.__module__ in _FOREIGN_MODULES else f"; {_CLASSES}"
 
 
 def writing_advice(value: Any) -> str:

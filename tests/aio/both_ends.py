@@ -367,6 +367,7 @@ class World:
             invoker = dispatcher._invoker
             if invoker is not None:
                 counts["server streams"] += len(invoker._streams._calls)
-                counts["server stream ids"] += len(invoker._streams._cancellable)
+                counts["server stream ids"] += len(invoker._streams._streamed)
+                counts["cancellable calls"] += len(invoker._cancellable._calls)
                 counts["server uploads"] += len(invoker._uploads._open)
         return {name: count for name, count in counts.items() if count}

@@ -1,7 +1,7 @@
 """Streams from the client: items, ends, backpressure, and what is ignored (section U)."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -502,12 +502,30 @@ def unreadable() -> type[Hub]:
     return BadHub
 
 
+def a_generator() -> type[Hub]:
+    class BadHub(Hub):
+        @hub_method
+        async def send(self, items: AsyncGenerator[int, None]) -> None: ...
+
+    return BadHub
+
+
+def inside() -> type[Hub]:
+    class BadHub(Hub):
+        @hub_method
+        async def send(self, items: list[AsyncIterator[int]]) -> None: ...
+
+    return BadHub
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
         (with_default, "is a stream from the client, which is always sent"),
         (optional, "is a stream from the client, which is always sent"),
         (unreadable, ".*Task"),
+        (a_generator, ".*AsyncGenerator.*; a stream .* of its own, annotated AsyncIterator$"),
+        (inside, ".*; a stream .* of its own, annotated AsyncIterator$"),
     ],
 )
 def test_definitions_that_cannot_work(

@@ -69,8 +69,8 @@ class LeakWatch:
 
 
 def _current_hooks() -> tuple[Any, Any]:
-    # A copy: the tuple that ``sys`` returns is not tracked by the garbage collector of CPython 3.11,
-    # so what a cycle with that tuple refers to is never freed.
+    # A copy: the garbage collector of CPython 3.11 does not know the tuple that ``sys`` returns, so
+    # it never frees a cycle with that tuple.
     return (*sys.get_asyncgen_hooks(),)
 
 
