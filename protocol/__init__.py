@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .client.retry import RetryPolicy as RetryPolicy
     from .client.streams import HubStream as HubStream
     from .errors import ArgumentBindingError as ArgumentBindingError
+    from .errors import AuthenticationRefreshError as AuthenticationRefreshError
     from .errors import ConnectionClosed as ConnectionClosed
     from .errors import GroupLimitError as GroupLimitError
     from .errors import HandshakeError as HandshakeError
@@ -86,6 +87,7 @@ _HOMES = {
     ".client.streams": ("HubStream",),
     ".errors": (
         "ArgumentBindingError",
+        "AuthenticationRefreshError",
         "ConnectionClosed",
         "GroupLimitError",
         "HandshakeError",

@@ -11,6 +11,7 @@
     │       └── TransportViolationError  the peer broke a transport rule; no Close can be sent
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
     ├── NegotiationError             negotiate failed; there is no connection
+    ├── AuthenticationRefreshError   a refresh failed; the connection is as it was
     ├── HandshakeError               the handshake failed; there is no connection
     ├── NotConnectedError            there is no connection; nothing was sent
     ├── StreamOverflowError          too many items of a stream wait; the stream was cancelled
@@ -130,6 +131,19 @@ class ArgumentBindingError(SignalRError):
 
 class NegotiationError(SignalRError):
     """Negotiate failed. ``status`` is the HTTP status, or None if there was no usable answer."""
+
+    def __init__(
+        self, message: str, status: int | None = None, *, summary: str | None = None
+    ) -> None:
+        super().__init__(message, summary=summary)
+        self.status = status
+
+
+class AuthenticationRefreshError(SignalRError):
+    """The authentication of a connection was not refreshed; the connection is as it was.
+
+    ``status`` is the HTTP status of the answer, or None if there was no usable answer.
+    """  # AR-5a
 
     def __init__(
         self, message: str, status: int | None = None, *, summary: str | None = None

@@ -7,7 +7,7 @@ to ``hosting.http_connections``, requests and answers to ``transports``.
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -49,6 +49,7 @@ class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_
     connection_id: str | UnsetType = UNSET
     connection_token: str | UnsetType = UNSET
     available_transports: tuple[AvailableTransport, ...] | UnsetType = UNSET
+    token_lifetime_seconds: Any = UNSET  # any value but a positive number counts as none (AR-1)
     # Only ASP.NET (not Core) SignalR sends this one (N-15).
     protocol_version: Raw | UnsetType = msgspec.field(name="ProtocolVersion", default=UNSET)
 

@@ -35,6 +35,7 @@ from ..messages import (
     StreamItem,
 )
 from ..peer import HubPeer
+from .authentication import ConnectionAuthentication
 from .calls import SEND_HIGH_WATER, ClientCalls
 from .downloads import DownloadCounts
 from .endings import (
@@ -75,7 +76,9 @@ class ClientConnection:
         handlers: HandlerRegistry,
         events: EventQueue,
         options: HubConnectionOptions,
+        authentication: ConnectionAuthentication,
     ) -> None:
+        self.authentication: Final = authentication
         self.connection_id: Final = connection_id
         self._transport = transport
         self._hub_protocol = hub_protocol
@@ -140,6 +143,7 @@ class ClientConnection:
         if self._sends_pings:
             self._send(Ping())  # arms the server's client timeout (H-13)
         self._timer.start()
+        self.authentication.start()
         self._pump.start(self._handle)
         self._loop.call_soon(self._turn)
 
@@ -172,6 +176,7 @@ class ClientConnection:
             return
         self.end = end
         self._timer.stop()
+        self.authentication.stop()
         if self._waiting is not None:
             self._waiting.cancel()
         if not self.ended.done():  # it is done if the owner's wait for it was cancelled

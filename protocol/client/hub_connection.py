@@ -17,39 +17,41 @@ from ..errors import LocalProtocolError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..option_checks import require_function, require_target
+from .authentication import ConnectionAuthentication, Refresh
+from .callbacks import AnyCallback, CallbackRegistration
 from .connection import ClientConnection
 from .event_queue import EventQueue
 from .handlers import Handler, HandlerRegistry
-from .keeper import (
-    ConnectionCallbacks,
-    ConnectionKeeper,
-    HubConnectionState,
-    inactive_error,
-)
+from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
 from .retry import RetryPolicy
 from .streams import HubStream
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-AnyCallback = TypeVar("AnyCallback", bound=Callable[..., Any])
 
 _MISSING: Final[Any] = object()  # not None: None in place of a handler is an error
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What a connector returns: an open transport, and the server's id for it, if it gave one."""
+    """What a connector returns: an open transport, and the server's id for it, if it gave one.
+
+    ``refresh`` sends a new token to the server; it is None without negotiate. ``token_lifetime`` is
+    the number of seconds until the present token expires, if the server has said so.
+    """
 
     transport: Transport
     connection_id: str | None
+    refresh: Refresh | None = None
+    token_lifetime: float | None = None
 
 
 Connector = Callable[[], Awaitable[Connected]]
 """Negotiates and opens a transport. Raises SignalRError."""
 
 
-class HubConnection:
+class HubConnection(CallbackRegistration):
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
     Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
@@ -64,13 +66,13 @@ class HubConnection:
         retry_policy: RetryPolicy | None,
         transports: HttpTransportType = HttpTransportType.ALL,
     ) -> None:
+        super().__init__()
         self._connector = connector
         self._transports = transports
         self._hub_protocol = hub_protocol
         self._options = options
         self._retry_policy = retry_policy
         self._handlers = HandlerRegistry(hub_protocol)
-        self._callbacks = ConnectionCallbacks()
         self._keeper: ConnectionKeeper | None = None  # of the last start
         self._events: EventQueue | None = None  # of the event loop of the last start
 
@@ -194,6 +196,20 @@ class HubConnection:
         require_target(target, 'stream("Counter", 10, item_type=int)')
         return self._active("stream").calls.stream(target, arguments, item_type)
 
+    async def refresh_authentication(self) -> float | None:
+        """Sends a new access token to the server, which replaces the user of the open connection.
+
+        Returns the number of seconds until the new token expires, or None if the server does not
+        say. The token is a new one of ``access_token_factory``. A client refreshes by itself before
+        the expiry that the server has announced, see ``with_authentication_refresh``.
+
+        Raises NotConnectedError when there is no connection, AuthenticationRefreshError when the
+        server refuses or the request fails, LocalProtocolError when the connection was opened
+        without negotiate, and the exceptions of the token factory. The connection is as it was
+        then.
+        """  # AR-2, AR-5a
+        return await self._active("refresh_authentication").authentication.refresh()
+
     def _active(self, name: str) -> ClientConnection:
         if self._keeper is None:
             raise inactive_error(name, "it was never started")
@@ -258,34 +274,6 @@ class HubConnection:
         self._handlers.set_any(handler)
         return handler
 
-    def on_closed(self, callback: AnyCallback) -> AnyCallback:
-        """Registers ``callback(error)``, plain or async, for the final end of the connection.
-
-        ``error`` is None when ``stop`` has ended an open connection. Usable as a decorator.
-        """
-        require_function(callback, "A callback")
-        self._callbacks.closed.append(callback)
-        return callback
-
-    def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
-        """Registers ``callback(error)``, plain or async, for the start of a reconnect.
-
-        ``error`` is why the connection was lost. Usable as a decorator.
-        """  # R-3
-        require_function(callback, "A callback")
-        self._callbacks.reconnecting.append(callback)
-        return callback
-
-    def on_reconnected(self, callback: AnyCallback) -> AnyCallback:
-        """Registers ``callback(connection_id)``, plain or async, for a successful reconnect.
-
-        ``connection_id`` is the server's id of the new connection, or None if there is none. Usable
-        as a decorator.
-        """  # R-4
-        require_function(callback, "A callback")
-        self._callbacks.reconnected.append(callback)
-        return callback
-
     async def _open(self) -> ClientConnection:
         assert self._events is not None
         connected = await self._connector()
@@ -296,6 +284,13 @@ class HubConnection:
             self._handlers,
             self._events,
             self._options,
+            ConnectionAuthentication(
+                connected.refresh,
+                connected.token_lifetime,
+                self._options.authentication_refresh,
+                self._callbacks,
+                self._handlers.thinning,
+            ),
         )
         await connection.start()
         return connection

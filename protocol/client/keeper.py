@@ -8,7 +8,6 @@ connection. ``connection`` runs one physical connection; ``hub_connection`` is w
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from ..aio.cancellation import is_being_cancelled
 from ..aio.log_thinning import LogThinning
 from ..aio.loop_check import require_loop
 from ..errors import ConnectionClosed, NotConnectedError, SignalRError
-from .callbacks import call_logged
+from .callbacks import ConnectionCallbacks, call_logged
 from .connection import ClientConnection
 from .retry import RetryContext, RetryPolicy, checked_delay
 
@@ -32,15 +31,6 @@ class HubConnectionState(Enum):
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
     RECONNECTING = "Reconnecting"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionCallbacks:
-    """The callbacks that users have registered, plain or async, in order of registration."""
-
-    closed: list[Callable[[Exception | None], Any]] = field(default_factory=list)
-    reconnecting: list[Callable[[Exception | None], Any]] = field(default_factory=list)
-    reconnected: list[Callable[[str | None], Any]] = field(default_factory=list)
 
 
 Open = Callable[[], Awaitable[ClientConnection]]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..authentication_refresh import REFRESH_BEFORE_EXPIRATION
 from ..option_checks import check_options
 
 
@@ -32,6 +33,12 @@ class HubConnectionOptions:
     of streams that have not been taken. It applies while a call or a loop over a stream waits for
     the server: beyond it, events end the connection, and items make the stream with the most bytes
     fail. At all other times reading pauses at 1 MiB of events or items instead."""  # C-21
+
+    authentication_refresh: float | None = REFRESH_BEFORE_EXPIRATION
+    """How long before the expiry of its access token the connection refreshes its authentication,
+    if the server has announced the expiry. A token that is valid for less than twice this time is
+    refreshed after half of its lifetime. None: it is refreshed only by
+    ``refresh_authentication``."""  # AR-7
 
     def __post_init__(self) -> None:
         check_options(self)

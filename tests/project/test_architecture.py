@@ -147,6 +147,7 @@ PUBLIC_NAMES: Final = frozenset(
         "normal_origin",
         # errors
         "ArgumentBindingError",
+        "AuthenticationRefreshError",
         "ConnectionClosed",
         "GroupLimitError",
         "HandshakeError",

@@ -61,6 +61,13 @@ class Connection:
             lambda given: self._event("reconnected", connectionId=given, state=self._state())
         )
 
+        self._hub.on_authentication_refreshed(
+            lambda lifetime: self._event("refreshed", lifetime=lifetime)
+        )
+        self._hub.on_authentication_refresh_failed(
+            lambda error: self._event("refreshFailed", error=described(error))
+        )
+
     async def end(self) -> None:
         if self._log is not None:
             self._log.close()
@@ -92,6 +99,10 @@ class Connection:
             builder.with_automatic_reconnect(self._retry_policy(reconnect))
         elif reconnect is not None:
             builder.with_automatic_reconnect([delay / 1000 for delay in reconnect])
+        refresh = fields.pop("authenticationRefresh", None)
+        if isinstance(refresh, dict):
+            before = refresh.get("beforeMs", 0) / 1000
+            builder.with_authentication_refresh(None if refresh.get("manual") else before)
         for key, method in _SECONDS.items():
             if key in fields:
                 getattr(builder, method)(fields.pop(key) / 1000)
@@ -161,6 +172,8 @@ class Connection:
                     return await self._hub.stop()
                 case "state":
                     return self._state()
+                case "refresh":
+                    await self._hub.refresh_authentication()
                 case "on":
                     return self._add_handler(fields)
                 case "off":

@@ -19,6 +19,8 @@ from .session import Session
 
 FIXTURES: Final = ROOT / "spec-fixtures" / "recorded-client"
 RECORDINGS: Final = FIXTURES / "dotnet-10.0.15"
+NEWER: Final = FIXTURES / "dotnet-11.0.0"
+"""Recordings of what an older client does not do."""
 OURS: Final = FIXTURES / "ours"
 _SECONDS: Final = 150  # for one scenario
 _TRIES: Final = 2  # a busy machine is late at times
@@ -26,14 +28,19 @@ _TRIES: Final = 2  # a busy machine is late at times
 
 def recorded_names() -> list[str]:
     """All scenarios that there are recordings of, if only of our client."""
-    return sorted({path.stem for folder in (RECORDINGS, OURS) for path in folder.glob("*.json")})
+    return sorted(
+        {path.stem for folder in (RECORDINGS, NEWER, OURS) for path in folder.glob("*.json")}
+    )
 
 
-def recording(name: str, folder: Path = RECORDINGS) -> list[Step]:
+def recording(name: str, *folders: Path) -> list[Step]:
     """What a client sent, and what it was answered. Empty if it was not recorded."""
-    path = folder / f"{name}.json"
-    steps: list[Step] = json.loads(path.read_bytes())["wire"] if path.exists() else []
-    return steps
+    for folder in folders:
+        path = folder / f"{name}.json"
+        if path.exists():
+            steps: list[Step] = json.loads(path.read_bytes())["wire"]
+            return steps
+    return []
 
 
 async def outcome(name: str) -> dict[str, Any]:
@@ -47,7 +54,7 @@ async def outcome(name: str) -> dict[str, Any]:
             "name": name,
             "missing": missing,
             "ours": steps,
-            "differences": [*problem, *differences(recording(name), steps)],
+            "differences": [*problem, *differences(recording(name, NEWER, RECORDINGS), steps)],
         }
         kept = result["differences"]
         if (OURS / f"{name}.json").exists():

@@ -14,6 +14,7 @@ from .connection import Connection, Event, NotBuiltError
 from .dotnet_values import described
 
 _FEATURES: Final = (
+    "authentication-refresh",
     "client-results",
     "default-arguments",
     "messagepack",

@@ -34,6 +34,7 @@ SLOW_FIRST: Final = (
     "server-timeout",
     "ends",
     "keep-alive",
+    "token-lifetime",
 )
 
 pytestmark = [
@@ -136,6 +137,7 @@ def _posts(*records: str) -> list[Step]:
         ((_HANDSHAKE, _CALL), (_HANDSHAKE, _CALL), True),
         ((_HANDSHAKE, _PING, _CALL), (_HANDSHAKE, _PING, _PING, _CALL), True),
         ((_HANDSHAKE, _CALL, _CLOSE), (_HANDSHAKE, _CALL), True),
+        ((_HANDSHAKE, _CLOSE, _HANDSHAKE, _CALL), (_HANDSHAKE, _HANDSHAKE, _CALL), True),
         ((_HANDSHAKE, _PING, _CALL), (_HANDSHAKE, _CALL), False),
         ((_HANDSHAKE, _CALL), (_HANDSHAKE, _CALL, _PING), False),
         ((_HANDSHAKE,), (_HANDSHAKE, _PING), False),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from protocol import HubConnection, NegotiationError, RetryPolicy
+from protocol.client.authentication import Refresh
 from protocol.client.hub_connection import Connected
 from protocol.client.options import HubConnectionOptions
 from protocol.hub_protocol import HubProtocol
@@ -40,6 +41,9 @@ class ClientHarness:
         """For the next attempts; when there is none, the handshake is accepted."""
         self.has_inherent_keep_alive = False
         """Of the transports that connections get, as over long polling."""
+        self.refresh: Refresh | None = None
+        """How connections refresh their authentication, and how long their tokens are valid."""
+        self.token_lifetime: float | None = None
         self.before_connecting: Callable[[], Awaitable[object]] | None = None
         self._connections: list[HubConnection] = []
 
@@ -62,7 +66,7 @@ class ClientHarness:
         self.near_ends.append(near)
         self.servers.append(MemoryPeer(self.clock, far))
         answer(self.server)
-        return Connected(near, f"id-{len(self.servers)}")
+        return Connected(near, f"id-{len(self.servers)}", self.refresh, self.token_lifetime)
 
     def connection(
         self,

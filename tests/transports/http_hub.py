@@ -21,7 +21,7 @@ _FORMATS: Final = {"ServerSentEvents": ["Text"]}
 
 @dataclass
 class Asked:
-    """A request: ``kind`` is negotiate, web socket, events, poll, post or delete."""
+    """A request: ``kind`` is negotiate, refresh, web socket, events, poll, post or delete."""
 
     kind: str
     target: str
@@ -59,6 +59,7 @@ class HttpHub:
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/hub", self._serve)
         app.router.add_route("*", "/hub/negotiate", self._serve)
+        app.router.add_route("*", "/hub/refresh", self._serve)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -142,6 +143,8 @@ class HttpHub:
         match asked.kind:
             case "negotiate":
                 return self._offer()
+            case "refresh":
+                return web.json_response({})
             case "poll":
                 return await self._poll(request.query["id"])
             case "events":
@@ -196,8 +199,9 @@ class HttpHub:
 
 
 def _kind(request: web.Request) -> str:
-    if request.path.endswith("/negotiate"):
-        return "negotiate"
+    for below in ("negotiate", "refresh"):
+        if request.path.endswith(f"/{below}"):
+            return below
     if "Upgrade" in request.headers:
         return "web socket"
     if request.headers.get("Accept") == "text/event-stream":

@@ -149,6 +149,16 @@ class HubConnectionBuilder:
         """
         return self._with(maximum_waiting_events_size=size)
 
+    def with_authentication_refresh(self, seconds: float | None) -> "HubConnectionBuilder":
+        """Sets how long before the expiry of its access token the client sends a new one.
+
+        The default is 300 seconds; a token that is valid for less than twice this time is replaced
+        after half of its lifetime. The client does so only if the server announces the expiry. The
+        new token comes from ``access_token_factory``, and the connection stays open. None: only
+        ``refresh_authentication`` sends a new token.
+        """  # AR-7
+        return self._with(authentication_refresh=seconds)
+
     def _with(self, **changes: Any) -> "HubConnectionBuilder":
         self._options = dataclasses.replace(self._options, **changes)
         return self

@@ -7,12 +7,14 @@ import aiohttp
 from ... import negotiate
 from ...aio.log_thinning import LogThinning
 from ...aio.transport import Transport
+from ...authentication_refresh import read_lifetime
 from ...client.hub_connection import Connected
 from ...errors import NegotiationError, SignalRError
 from ...http_transport_type import HttpTransportType
 from ...hub_protocol import HubProtocol
+from .authentication_refresh import AuthenticationRefresh
 from .cookies import HubCookieJar
-from .http_client import HttpClient, HttpRequestError, read
+from .http_client import HttpClient, HttpRequestError, read_all
 from .long_polling import LongPollingClientTransport
 from .negotiate_errors import RequestUrl
 from .options import HttpConnectionOptions, is_field_value
@@ -59,9 +61,7 @@ class HttpConnector:
     async def _connect_directly(self, http: HttpClient) -> Connected:
         """Opens the WebSocket without negotiate and without a connection id (N-26)."""
         try:
-            transport = await self._start(
-                http, HttpTransportType.WEB_SOCKETS, self._options.url, None
-            )
+            transport = await self._open_web_socket(http, self._options.url, None)
         except HttpRequestError as error:
             raise RequestUrl(self._options.url, is_configured=True).refused(error) from None
         return Connected(transport, None)
@@ -84,8 +84,10 @@ class HttpConnector:
                 if is_offer_used:
                     url, offer = await self._negotiate(http, url)
                 is_offer_used = True
-                transport = await self._start(http, transport_type, url, offer.token)
-                return Connected(transport, str(offer.connection_id))
+                refresh = AuthenticationRefresh(http, url, offer.token)
+                transport = await self._start(http, transport_type, url, offer.token, refresh)
+                lifetime = read_lifetime(offer.token_lifetime_seconds)
+                return Connected(transport, str(offer.connection_id), refresh, lifetime)
             except (HttpRequestError, NegotiationError) as error:
                 failures.append((listed.transport, error))
                 status = error.status or status
@@ -111,15 +113,14 @@ class HttpConnector:
         is_configured = url == self._options.url
         url = negotiate.negotiate_url(url)
         request_url = RequestUrl(url, is_configured=is_configured)
-        body, media_type = bytearray(), ""
+        media_type = ""
         try:
             async with await http.request("POST", url, asks_for_token=True) as response:
                 media_type = response.content_type
-                while part := await read(response):
-                    body += part
-                    if len(body) > _MAXIMUM_NEGOTIATE_BODY:
-                        raise NegotiationError(negotiate.MALFORMED)
-            return negotiate.read_response(bytes(body))
+                body = await read_all(response, _MAXIMUM_NEGOTIATE_BODY)
+            if body is None:
+                raise NegotiationError(negotiate.MALFORMED)
+            return negotiate.read_response(body)
         except HttpRequestError as error:
             if error.status is None:
                 error = error.prefixed("Negotiate failed: ")
@@ -128,24 +129,33 @@ class HttpConnector:
             raise request_url.unreadable(error, media_type) from error.__cause__
 
     async def _start(
-        self, http: HttpClient, transport_type: HttpTransportType, url: str, token: str | None
+        self,
+        http: HttpClient,
+        transport_type: HttpTransportType,
+        url: str,
+        token: str,
+        refresh: AuthenticationRefresh,
     ) -> Transport:
         """Opens a transport. Raises HttpRequestError."""
         close_timeout = self._options.close_timeout
         if transport_type is HttpTransportType.WEB_SOCKETS:
-            return await WebSocketClientTransport.connect(
-                http,
-                negotiate.web_socket_url(url, token),
-                self._transfer_format,
-                self._maximum_size,
-                close_timeout,
-            )
+            return await self._open_web_socket(http, url, token)
         url = negotiate.connect_url(url, token)
         if transport_type is HttpTransportType.SERVER_SENT_EVENTS:
             return await ServerSentEventsClientTransport.connect(
                 http, url, self._maximum_size, close_timeout
             )
-        return await LongPollingClientTransport.connect(http, url, close_timeout)
+        return await LongPollingClientTransport.connect(http, url, close_timeout, refresh)
+
+    async def _open_web_socket(self, http: HttpClient, url: str, token: str | None) -> Transport:
+        """Opens a WebSocket, with the token of negotiate unless negotiate was skipped."""
+        return await WebSocketClientTransport.connect(
+            http,
+            negotiate.web_socket_url(url, token),
+            self._transfer_format,
+            self._maximum_size,
+            self._options.close_timeout,
+        )
 
 
 def _maximum_size(limit: int | None) -> int | None:

@@ -19,6 +19,7 @@ from yarl import URL
 
 from ...aio.log_thinning import LogThinning
 from ...aio.system_errors import system_reason
+from ...authentication_refresh import CONNECTION_TOKEN_HEADER
 from ...errors import SignalRError
 from .access_tokens import AccessTokens
 from .options import HttpConnectionOptions
@@ -92,6 +93,7 @@ class HttpClient:
         self._url = options.url
         self._ssl = options.ssl
         self._credentials, headers = _split(options.headers)
+        self._refreshed_origin: URL | None = None  # of the last request with a connection token
         self._upgraded: UpgradedConnection | None = None
         self._session = aiohttp.ClientSession(
             headers=_with_default_headers(headers),
@@ -114,28 +116,34 @@ class HttpClient:
         body: bytes | None = None,
         asks_for_token: bool = False,
         is_endless: bool = False,
+        passes_status: int | None = None,
+        connection_token: str | None = None,
     ) -> aiohttp.ClientResponse:
         """Sends a request and returns the response when its head has arrived.
 
         Use the response with ``async with``; ``read`` returns its body. The request is sent with
         the cached token, and once more with a new token if the answer is 401. Without a cached
         token, or with ``asks_for_token`` as for negotiate, it is sent once, with a new token (A-5).
-        The body of a response that ``is_endless`` may pause for any time.
+        The body of a response that ``is_endless`` may pause for any time. ``connection_token`` is
+        sent in a header, and to no other origin (AR-3).
 
-        Raises HttpRequestError, also for a status other than 2xx.
+        Raises HttpRequestError, also for a status other than 2xx and ``passes_status``.
         """
         target, origin = self._target(url)
         cached = None if asks_for_token else self.tokens.cached(origin)
         token = cached or await self.tokens.renew(origin)
         headers = {} if accept is None else {"Accept": accept}
+        if connection_token is not None:
+            headers[CONNECTION_TOKEN_HEADER] = connection_token
+            self._refreshed_origin = origin
         send = partial(self._send, method, target, origin, headers, body, is_endless)
         response = await send(token)
         if cached and response.status == 401:
             response.release()
             response = await send(await self.tokens.renew(origin))
-        if not 200 <= response.status < 300:
+        if not 200 <= response.status < 300 and response.status != passes_status:
             response.release()
-            raise _refused(response.status, response.reason)
+            raise refusal(response)
         return response
 
     async def _send(
@@ -227,6 +235,10 @@ class HttpClient:
             raise HttpRequestError(
                 f"the server redirects to another origin, which redirects does not list: {origin}"
             )
+        if self._refreshed_origin not in (None, origin) and (
+            CONNECTION_TOKEN_HEADER in request.headers
+        ):
+            raise HttpRequestError("the server redirects the connection token to another origin")
         return await handler(request)
 
     async def _note_upgrade(
@@ -261,6 +273,24 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
     """Returns the next part of a body, or b"" at its end. Raises HttpRequestError."""
     with _url_free_errors():
         return await response.content.readany()
+
+
+async def read_all(response: aiohttp.ClientResponse, maximum: int) -> bytes | None:
+    """Returns a whole body, or None if it has more than ``maximum`` bytes.
+
+    Raises HttpRequestError.
+    """
+    body = bytearray()
+    while part := await read(response):
+        body += part
+        if len(body) > maximum:
+            return None
+    return bytes(body)
+
+
+def refusal(response: aiohttp.ClientResponse) -> HttpRequestError:
+    """The error for a response whose status is not the expected one."""
+    return _refused(response.status, response.reason)
 
 
 async def _refuse_downgrade(

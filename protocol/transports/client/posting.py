@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 from ...aio.log_thinning import LogThinning, failure_subject
 from ...aio.transport import Receiver
-from ...errors import TransportViolationError
+from ...errors import SignalRError, TransportViolationError
 from ..reading import Reading
 from .http_client import HttpClient, HttpRequestError
 from .sender import Sender
@@ -43,7 +43,7 @@ class PostingClientTransport(ABC):
     async def _read(self) -> None:
         """Pushes the bytes that the server sends. Returns when the server has ended the connection.
 
-        Raises HttpRequestError or TransportViolationError.
+        Raises HttpRequestError, TransportViolationError or AuthenticationRefreshError.
         """
 
     @abstractmethod
@@ -123,7 +123,7 @@ def _violation(error: Exception, thinning: LogThinning) -> TransportViolationErr
     """Returns the error that the receiver gets for ``error``."""
     if isinstance(error, TransportViolationError):
         return error
-    if isinstance(error, HttpRequestError):
+    if isinstance(error, SignalRError):
         return TransportViolationError(str(error), summary=error.summary)
     level = thinning.level(failure_subject(error), level=logging.ERROR)
     logger.log(level, "A request failed unexpectedly: %s", type(error).__name__)
