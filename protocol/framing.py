@@ -96,13 +96,17 @@ def _records_before_fault(records: list[bytes], limit: int) -> Iterator[bytes]:
     raise too_large(limit, None)
 
 
-def too_large(limit: int, size: int | None) -> RemoteProtocolError:
+class OversizeError(RemoteProtocolError):
+    """A message is over the limit. The text is the server's, the summary suits both sides."""
+
+
+def too_large(limit: int, size: int | None) -> OversizeError:
     """The error for a message of ``size`` bytes, which is more than ``limit`` (F-4).
 
     ``size`` is None for a message whose end has not been received.
     """
     given = f"A message has {'more' if size is None else f'{size} bytes, more'}"
-    return RemoteProtocolError(
+    return OversizeError(
         f"The maximum message size of {limit}B was exceeded. The message size can be configured in "
         "AddHubOptions.",
         summary=f"{given} than the {limit} bytes of maximum_receive_message_size.",

@@ -12,6 +12,7 @@ from .errors import TransportViolationError
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_DATA: Final = b"data: "  # counts in a line, but not in the data of the event
 
 FIRST_COMMENT: Final = b":\r\n"
 """The first bytes of a stream. They show the client that the stream is open (TS_-3)."""
@@ -23,15 +24,15 @@ def write_event(data: bytes) -> bytes:
     A line end in ``data`` arrives as LF. In JSON it is only white space, so no content is lost.
     """
     if b"\n" in data or b"\r" in data:
-        data = b"\r\ndata: ".join(_LINE_END.split(data))
-    return b"data: %b\r\n\r\n" % data
+        data = (b"\r\n" + _DATA).join(_LINE_END.split(data))
+    return b"%b%b\r\n\r\n" % (_DATA, data)
 
 
 class ServerSentEventsParser:
     """Reads one stream, fed in pieces of any size.
 
-    ``maximum_size`` limits the bytes of one event; None means no limit. An event that is unfinished
-    when the stream ends is dropped (TS_-6).
+    ``maximum_size`` limits the data of one event, in bytes; None means no limit. An event that is
+    unfinished when the stream ends is dropped (TS_-6).
     """
 
     def __init__(self, maximum_size: int | None) -> None:
@@ -63,7 +64,7 @@ class ServerSentEventsParser:
     def _append(self, part: bytes) -> None:
         self._line += part
         limit = self._maximum_size
-        if limit is not None and len(self._line) + len(self._data) > limit:
+        if limit is not None and len(self._line) + len(self._data) > limit + len(_DATA):
             raise TransportViolationError(f"The server sent an event of more than {limit} bytes.")
 
     def _read_line(self, events: list[bytes]) -> None:

@@ -4,6 +4,7 @@ import logging
 
 from ..aio.log_thinning import LogThinning
 from ..errors import ConnectionClosed, HandshakeError, ProtocolError, ServerTimeoutError
+from ..framing import OversizeError
 from ..messages import Close
 
 logger = logging.getLogger(__name__)
@@ -13,7 +14,9 @@ def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
     """Returns why the connection ends after ``error``; logs an error of the client itself."""
     if isinstance(error, ConnectionClosed):
         return error
-    if isinstance(error, ProtocolError):
+    if isinstance(error, OversizeError):
+        end = ConnectionClosed(error.summary)  # str() names an option of .NET servers
+    elif isinstance(error, ProtocolError):
         end = ConnectionClosed(str(error), summary=error.summary)
     else:
         thinning.log_failure(logger, error, "Reading from the server failed unexpectedly.")

@@ -87,9 +87,13 @@ class HubConnectionContext(HubCallerContext):
         """
         assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
-        if self._may_drop and self.is_congested and self._must_drop(len(frame)):
+        if self._may_drop and self._may_lack_room(len(frame)) and self._must_drop(len(frame)):
             return True
         return self.write(frame)
+
+    def _may_lack_room(self, size: int) -> bool:
+        """Whether ``_must_drop`` has to look: there is no room before a flush, or it was so."""
+        return self._dropped > 0 or self._transport.buffered + size > self._maximum_buffered
 
     def _must_drop(self, size: int) -> bool:
         """Whether the send buffer has no room for ``size`` bytes; counts and logs the drops."""

@@ -5,9 +5,9 @@ the file descriptors of the process. The deadline runs from the moment a connect
 again from the first byte of each later request, until the request head is complete. The body has a
 deadline of its own (`http.api`).
 
-aiohttp limits the number of fields and the size of each; the size of the whole head is limited
-here. The head of a request that a client sends before it has the answer to the last one goes to
-aiohttp directly, and has only aiohttp's limits.
+The number of fields and the size of the whole head are limited here, with one answer. The head of a
+request that a client sends before it has the answer to the last one goes to aiohttp directly, which
+limits the number of fields and the size of each, and answers with 400.
 """
 
 from __future__ import annotations
@@ -25,15 +25,22 @@ from .unread_answers import UnreadAnswers
 MAXIMUM_HEAD_SIZE: Final = 32 * 1024
 """Bytes of the request line and all fields, as in ASP.NET Core. One field may use all of it."""
 MAXIMUM_FIELDS: Final = 100
-_REASON: Final = f"The request head has more than {MAXIMUM_HEAD_SIZE} bytes.".encode()
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: %d\r\n"
-    b"X-Content-Type-Options: nosniff\r\n"
-    b"Connection: close\r\n\r\n%b" % (len(_REASON), _REASON)
-)
+"""Fields of a request head, as in ASP.NET Core."""
 _END: Final = b"\r\n\r\n"
+
+
+def _refusal(reason: str) -> bytes:
+    return (
+        "HTTP/1.1 431 Request Header Fields Too Large\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(reason)}\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        f"Connection: close\r\n\r\n{reason}"
+    ).encode()
+
+
+_TOO_LARGE: Final = _refusal(f"The request head has more than {MAXIMUM_HEAD_SIZE} bytes.")
+_TOO_MANY_FIELDS: Final = _refusal(f"The request head has more than {MAXIMUM_FIELDS} fields.")
 
 
 class RequestHeads:
@@ -105,6 +112,7 @@ class WatchedConnection(asyncio.Protocol):
         self._is_refused = False
         self._is_in_head = True
         self._head_size = 0  # bytes of the unfinished head
+        self._head_lines = 0  # its complete lines
         self._tail = b""  # its last bytes, which may be a part of its end
 
     def suspend(self) -> None:
@@ -118,7 +126,7 @@ class WatchedConnection(asyncio.Protocol):
     def resume(self, *, head_follows: bool = True) -> None:
         """Become the transport's protocol again, once the request has been served."""
         self._is_served = False
-        self._is_in_head, self._head_size, self._tail = head_follows, 0, b""
+        self._is_in_head, self._head_size, self._head_lines, self._tail = head_follows, 0, 0, b""
         if self._transport is None:
             return
         if self._transport.is_closing() and not self._transport.get_write_buffer_size():
@@ -150,27 +158,33 @@ class WatchedConnection(asyncio.Protocol):
         if self._is_refused:
             return
         self._deadlines.start(self)
-        if self._is_in_head and not self._takes_head(data):
-            self._refuse_head()
+        refusal = self._follow_head(data) if self._is_in_head else None
+        if refusal is not None:
+            self._refuse_head(refusal)
         else:
             self._protocol.data_received(data)
 
-    def _takes_head(self, data: bytes) -> bool:
-        """Follow the request head; returns False if it is too large."""
+    def _follow_head(self, data: bytes) -> bytes | None:
+        """Count the bytes and lines of the request head; returns the refusal if it is too large."""
         if not self._head_size:
             data = data.lstrip(b"\r\n")  # empty lines before a head are ignored
         known = self._head_size - len(self._tail)
-        data = self._tail + data
-        end = data.find(_END)
+        both = self._tail + data
+        end = both.find(_END)
         self._is_in_head = end < 0
-        self._head_size = known + (len(data) if end < 0 else end + len(_END))
-        self._tail = data[1 - len(_END) :]
-        return self._head_size <= MAXIMUM_HEAD_SIZE
+        size = len(both) if end < 0 else end + len(_END)
+        self._head_size = known + size
+        self._head_lines += data.count(b"\n", 0, size - len(self._tail))
+        self._tail = both[1 - len(_END) :]
+        if self._head_size > MAXIMUM_HEAD_SIZE:
+            return _TOO_LARGE
+        others = 1 if self._is_in_head else 2  # the request line, and the empty line at the end
+        return _TOO_MANY_FIELDS if self._head_lines - others > MAXIMUM_FIELDS else None
 
-    def _refuse_head(self) -> None:
+    def _refuse_head(self, refusal: bytes) -> None:
         self._is_refused = True
         if self._transport is not None:
-            self._transport.write(_TOO_LARGE)
+            self._transport.write(refusal)
             self._transport.close()
 
     def eof_received(self) -> bool | None:

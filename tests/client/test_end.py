@@ -13,10 +13,7 @@ from tests.support.client_harness import ClientHarness
 from tests.support.hub_messages import CLOSE
 from tests.support.memory_peer import MemoryPeer
 
-TOO_LARGE = (
-    "The maximum message size of 65536B was exceeded. "
-    "The message size can be configured in AddHubOptions."
-)
+TOO_LARGE = "A message has more than the 65536 bytes of maximum_receive_message_size."
 DISCONNECTED = HubConnectionState.DISCONNECTED
 CONNECTED = HubConnectionState.CONNECTED
 

@@ -167,7 +167,7 @@ class HttpClient:
                     # the socket's buffer would copy.
                     data=None if body is None else io.BytesIO(body),
                     ssl=self._ssl,
-                    max_redirects=_MAXIMUM_HTTP_REDIRECTS,
+                    max_redirects=_MAXIMUM_HTTP_REDIRECTS + 1,  # the number that aiohttp refuses
                     timeout=aiohttp.ClientTimeout(
                         total=None, sock_read=None if is_endless else _TIMEOUT
                     ),

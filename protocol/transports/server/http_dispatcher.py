@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
@@ -31,6 +32,11 @@ from .web_socket import WebSocketServerTransport
 from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
 
 _WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
+
+_LEAST_LIMIT: Final = 1024 * 1024
+"""Bytes of a WebSocket message, which may contain many small hub messages."""
+_LIMIT_OF_UNLIMITED: Final = 64 * 1024 * 1024
+"""The same for a hub without a limit of its messages."""
 
 
 class HttpConnectionDispatcher:
@@ -93,10 +99,11 @@ class HttpConnectionDispatcher:
             compress=False,
             decode_text=False,
             timeout=self._options.close_timeout,
-            # A WebSocket message may contain many hub messages. There is always a limit.
-            max_msg_size=min(max(4 * limit, 1024 * 1024), LARGEST_LIMIT)
+            # A WebSocket message may contain many hub messages. There is always a limit. aiohttp
+            # refuses messages of this size, too.
+            max_msg_size=min(max(4 * limit, _LEAST_LIMIT) + 1, LARGEST_LIMIT)
             if limit
-            else 64 * 1024 * 1024,
+            else _LIMIT_OF_UNLIMITED + 1,
         )
 
     async def _open_web_socket(

@@ -383,11 +383,37 @@ async def test_one_field_may_use_all_of_a_head(size: int, fields: int, status: i
         assert (await raw_answer(url, head)).split()[1] == b"%d" % status
 
 
-@pytest.mark.parametrize(("fields", "status"), [(100, 200), (101, 400)])
+@pytest.mark.parametrize(("fields", "status"), [(100, 200), (101, 431)])
 async def test_the_number_of_fields(fields: int, status: int) -> None:
     async with serving(answering(), "127.0.0.1", 0) as url:
         head = b"GET / HTTP/1.1\r\n%b\r\n" % (b"Host: h\r\n" + b"A: x\r\n" * (fields - 1))
         assert (await raw_answer(url, head)).split()[1] == b"%d" % status
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 100, 3, 1])
+@pytest.mark.parametrize("excess", [0, 1])
+async def test_the_number_of_fields_in_pieces(heads: RequestHeads, piece: int, excess: int) -> None:
+    """However they are cut; lines of the body and of later heads are not counted."""
+    connection = Connection(heads)
+    head = b"\r\nGET / HTTP/1.1\r\n" + b"A: x\r\n" * (100 + excess) + b"\r\n"
+    for _ in range(2):
+        for start in range(0, len(head), piece):
+            connection.watched.data_received(head[start : start + piece])
+        connection.watched.data_received(b"x\r\n" * 200)
+        connection.watched.suspend()
+        connection.watched.resume()
+    refused = connection.transport.written.startswith(b"HTTP/1.1 431 ")
+    assert (refused, connection.transport.closed) == (bool(excess), bool(excess))
+    assert connection.transport.written.endswith(b"has more than 100 fields." if excess else b"")
+
+
+async def test_fields_without_an_end(heads: RequestHeads) -> None:
+    """They are refused with the first line over the limit."""
+    connection = Connection(heads)
+    connection.watched.data_received(b"GET / HTTP/1.1\r\n" + b"A: x\r\n" * 100)
+    assert not connection.transport.closed
+    connection.watched.data_received(b"A: x\r\n")
+    assert connection.transport.closed
 
 
 # --- answers that are not read --------------------------------------------------------------------
