@@ -13,6 +13,9 @@ from .messages import Completion, StreamBindingFailure, StreamItem
 # For a call that is answered with a stream item (C-10).
 _NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."
 
+MAXIMUM_CANCELLED: Final = 1000
+"""How many cancelled calls are remembered until the other end answers them."""
+
 
 class PendingCall(Protocol):
     """A call that waits for its answer. The ledger calls at most one of the two methods, once."""
@@ -34,12 +37,21 @@ class PendingStream(PendingCall, Protocol):
 class CallLedger:
     """The pending calls by invocation id."""
 
-    __slots__ = ("_calls", "_last_id", "_streams")
+    __slots__ = ("_calls", "_cancelled", "_last_id", "_streams")
 
     def __init__(self) -> None:
         self._last_id = 0
         self._calls: dict[str, PendingCall] = {}
         self._streams: dict[str, PendingStream] = {}
+        self._cancelled: dict[str, None] = {}  # the oldest first
+
+    @property
+    def cancelled(self) -> int:
+        """How many calls, streams aside, were cancelled and are not answered yet.
+
+        At most ``MAXIMUM_CANCELLED`` are counted.
+        """
+        return len(self._cancelled)
 
     def __len__(self) -> int:
         return len(self._calls) + len(self._streams)
@@ -63,6 +75,8 @@ class CallLedger:
         call = self._calls.pop(invocation_id, None) or self._streams.pop(invocation_id, None)
         if call is not None:
             call.complete(completion)
+        elif self._cancelled:
+            self._cancelled.pop(invocation_id, None)
 
     def add_item(self, item: StreamItem | StreamBindingFailure) -> None:
         """Gives ``item`` to its stream. An item for an unknown id is ignored (C-11).
@@ -77,10 +91,16 @@ class CallLedger:
         if call is not None:
             call.fail(LocalProtocolError(_NO_STREAM))
 
-    def forget(self, invocation_id: str) -> bool:
+    def cancel(self, invocation_id: str) -> bool:
         """Removes a call whose owner no longer waits for it. Returns whether it was pending."""
-        call = self._calls.pop(invocation_id, None) or self._streams.pop(invocation_id, None)
-        return call is not None
+        if self._streams.pop(invocation_id, None) is not None:
+            return True
+        if self._calls.pop(invocation_id, None) is None:
+            return False
+        if len(self._cancelled) >= MAXIMUM_CANCELLED:
+            del self._cancelled[next(iter(self._cancelled))]
+        self._cancelled[invocation_id] = None
+        return True
 
     def fail_all(self, end: ConnectionClosed) -> None:
         """Fails all calls because the connection ends (R-3).
@@ -90,6 +110,7 @@ class CallLedger:
         calls: list[PendingCall] = [*self._calls.values(), *self._streams.values()]
         self._calls.clear()
         self._streams.clear()
+        self._cancelled.clear()
         for call in calls:
             copy = type(end)(str(end), end.allow_reconnect, summary=end.summary)
             copy.__cause__ = end.__cause__

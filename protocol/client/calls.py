@@ -76,6 +76,11 @@ class ClientCalls:
 
     # ---- calls
 
+    @property
+    def cancelled(self) -> int:
+        """See HubConnection.cancelled_calls."""
+        return self._ledger.cancelled
+
     async def invoke(self, target: str, arguments: Sequence[Any], result_type: Any) -> Any:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type, self._loop)
@@ -153,7 +158,7 @@ class ClientCalls:
         return invocation_id, uploads
 
     def _cancel(self, invocation_id: str) -> None:
-        if self._ledger.forget(invocation_id) and self._end is None:
+        if self._ledger.cancel(invocation_id) and self._end is None:
             # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
             self._send(CancelInvocation(invocation_id=invocation_id))
 

@@ -106,6 +106,12 @@ class HubConnection(CallbackRegistration):
         """The most bytes of a message that is sent; None: no limit."""
         return self._options.maximum_send_message_size
 
+    @property
+    def cancelled_calls(self) -> int:
+        """How many cancelled calls the hub has not answered yet; at most 1000 are counted."""
+        connection = None if self._keeper is None else self._keeper.connection
+        return 0 if connection is None else connection.calls.cancelled
+
     async def start(self) -> None:
         """Connects to the hub in one attempt. Reconnects follow only after a successful start.
 
@@ -158,12 +164,11 @@ class HubConnection(CallbackRegistration):
         result is its undecoded bytes: empty when the hub completed the call without a result.
 
         Raises TypeError for a target that is not a str, ValueError for an empty target,
-        NotConnectedError when there is no connection (nothing was sent), HubException with the
-        error text of the hub when the method failed, ConnectionClosed when the connection ended
-        before the answer (the method may have run), and
-        LocalProtocolError when the call cannot be written (MessageTooLargeError when it exceeds
-        ``maximum_send_message_size``). Cancelling the wait sends a CancelInvocation, which the hub
-        may ignore.
+        NotConnectedError when there is no connection (nothing was sent), HubException when the
+        method failed, with the hub's text, ConnectionClosed when the connection ended before the
+        answer (the method may have run), and LocalProtocolError when the call cannot be written
+        (MessageTooLargeError when it exceeds ``maximum_send_message_size``). Cancelling the wait
+        sends a CancelInvocation, which the hub may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
         return await self._active("invoke").calls.invoke(target, arguments, result_type)
@@ -235,11 +240,8 @@ class HubConnection(CallbackRegistration):
         annotation that no argument can be read into, ValueError for an empty target, and
         LocalProtocolError for a second handler of ``target`` that is annotated to return a value.
         """  # C-14, CR-3, CR-4, CR-8
-        is_decorator = handler is _MISSING
-        require_target(
-            target, '@on("ReceiveMessage")' if is_decorator else 'on("ReceiveMessage", handler)'
-        )
-        if is_decorator:
+        require_target(target, 'on("ReceiveMessage", handler)')
+        if handler is _MISSING:
             return lambda function: self.on(target, function)
         require_function(handler, "A handler")
         self._handlers.add(target, handler)

@@ -98,7 +98,7 @@ def test_a_stream_that_is_forgotten_gets_nothing() -> None:
     """U-10."""
     ledger = CallLedger()
     stream = opened_stream(ledger)
-    assert ledger.forget("1")
+    assert ledger.cancel("1")
     ledger.add_item(item())
     ledger.settle(answer())
     assert (stream.items, stream.ends) == ([], [])
@@ -108,8 +108,8 @@ def test_a_call_that_is_forgotten_gets_no_answer() -> None:
     """C-8."""
     ledger = CallLedger()
     call = opened(ledger)
-    assert ledger.forget("1")
-    assert not ledger.forget("1")
+    assert ledger.cancel("1")
+    assert not ledger.cancel("1")
     ledger.settle(answer())
     ledger.fail_all(END)
     assert call.ends == []
@@ -161,8 +161,8 @@ class EveryCallEndsOnce(RuleBasedStateMachine):
         self.ledger.add_item(item(call))
 
     @rule(target=ended, call=consumes(calls))
-    def forget(self, call: str) -> str:
-        if self.ledger.forget(call):
+    def cancel(self, call: str) -> str:
+        if self.ledger.cancel(call):
             self.forgotten[call] += 1
         return call
 
@@ -171,8 +171,8 @@ class EveryCallEndsOnce(RuleBasedStateMachine):
         self.ledger.settle(answer(call))
 
     @rule(call=ended)
-    def forget_again(self, call: str) -> None:
-        assert not self.ledger.forget(call)
+    def cancel_again(self, call: str) -> None:
+        assert not self.ledger.cancel(call)
 
     @rule()
     def end(self) -> None:
