@@ -1,7 +1,7 @@
 """An API gateway for SignalR hubs: HTTP calls in, hub invocations out, events back to all clients.
 
 A call: `http.api` or `clients.gateway_hub` checks it, `routing.relay` finds its route, and
-`downstream.connection` invokes the method of the downstream hub. An event: `downstream.connection`
+`downstream.hub` invokes the method of the downstream hub. An event: `downstream.connection`
 receives it, `routing.relay` finds its audience, and `clients.broadcast` sends it to the clients of
 the gateway hub. `orchestration` holds what is configured, `serving` puts the parts together.
 """

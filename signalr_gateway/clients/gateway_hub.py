@@ -22,8 +22,8 @@ from protocol import Hub, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
 from ..downstream.call_errors import OVERLOADED
-from ..downstream.connection import Downstream
 from ..downstream.failures import call_failure, require_form
+from ..downstream.hub import Downstream
 from ..logs.redaction import no_such_route
 from ..orchestration.checks import fold
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
@@ -178,9 +178,8 @@ class GatewayHub(Hub):
                 f"The route '{route.api}/{route.key}' streams; call StreamDownstreamHub instead."
             )
         with _failures_for_client(route.api):
-            method, arguments = self._method_and_arguments(route, call)
-            downstream = self._services.downstreams[route.api]
-            result = await downstream.invoke(method, arguments, route.invoke_timeout)
+            arguments = self._arguments(route, call)
+            result = await self._services.downstreams[route.api].invoke(route, arguments)
             if result is not None:
                 self._require_form(result)
         return result
@@ -197,23 +196,19 @@ class GatewayHub(Hub):
                 " instead."
             )
         with _failures_for_client(route.api):
-            method, arguments = self._method_and_arguments(route, call)
-            items = await self._services.downstreams[route.api].stream(
-                method, arguments, route.invoke_timeout, route.stream_idle_timeout
-            )
+            arguments = self._arguments(route, call)
+            items = await self._services.downstreams[route.api].stream(route, arguments)
             async with aclosing(items):
                 async for item in items:
                     self._require_form(item)
                     yield item
 
-    def _method_and_arguments(
-        self, route: HubRoute, call: DownstreamCall
-    ) -> tuple[str, Sequence[Payload]]:
-        method = require_invoke_method(route)
+    def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
+        require_invoke_method(route)
         protocol_name = self.context.hub_protocol.name
         written = _written_arguments(call, protocol_name, route.maximum_body_size)
         maximum_depth = self._services.limits.maximum_depth
-        return method, split_arguments(written, maximum_depth, protocol_name)
+        return split_arguments(written, maximum_depth, protocol_name)
 
     def _require_form(self, value: Payload) -> None:
         """Raise here, where the error gets a text, if the client cannot receive `value`."""

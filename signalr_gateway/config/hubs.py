@@ -33,6 +33,11 @@ class HubArguments(TypedDict):
     invoke_timeout: float
     redirects: Sequence[str]
     maximum_event_size: int | None
+    spare_connections: int
+    maximum_calls: int | None
+    busy_timeout: float
+    circuit_timeouts: int | None
+    circuit_pause: float
 
 
 def hub_arguments(table: HubTable, place: Place) -> HubArguments:
@@ -49,6 +54,11 @@ def hub_arguments(table: HubTable, place: Place) -> HubArguments:
         "invoke_timeout": table.invoke_timeout,
         "redirects": table.redirects,
         "maximum_event_size": no_limit(table.maximum_event_size),
+        "spare_connections": table.spare_connections,
+        "maximum_calls": no_limit(table.maximum_calls),
+        "busy_timeout": table.busy_timeout,
+        "circuit_timeouts": no_limit(table.circuit_timeouts),
+        "circuit_pause": table.circuit_pause,
     }
 
 

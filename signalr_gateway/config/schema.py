@@ -33,9 +33,14 @@ from ..orchestration.option_types import (
     option,
 )
 from ..orchestration.orchestrator import (
+    DEFAULT_BUSY_TIMEOUT,
+    DEFAULT_CIRCUIT_PAUSE,
+    DEFAULT_CIRCUIT_TIMEOUTS,
     DEFAULT_INVOKE_TIMEOUT,
+    DEFAULT_MAXIMUM_CALLS,
     DEFAULT_MAXIMUM_EVENT_SIZE,
     DEFAULT_MAXIMUM_MESSAGE_SIZE,
+    DEFAULT_SPARE_CONNECTIONS,
 )
 from ..orchestration.route import HubRouteInfo
 
@@ -218,6 +223,24 @@ class HubTable(Struct, frozen=True, kw_only=True):
     invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
         DEFAULT_INVOKE_TIMEOUT
     )
+    spare_connections: Annotated[
+        Annotated[int, Meta(ge=0)],
+        option("Further connections for calls while the hub does not answer on the first one."),
+    ] = DEFAULT_SPARE_CONNECTIONS
+    maximum_calls: Annotated[
+        Count | Unlimited, option("Calls of the hub that may be under way at a time.")
+    ] = DEFAULT_MAXIMUM_CALLS
+    busy_timeout: Annotated[
+        Seconds,
+        option("How long a call beyond `maximum_calls` waits before it is answered with 503."),
+    ] = DEFAULT_BUSY_TIMEOUT
+    circuit_timeouts: Annotated[
+        Count | Unlimited,
+        option("After so many timeouts in a row, calls of a route are answered with 503."),
+    ] = DEFAULT_CIRCUIT_TIMEOUTS
+    circuit_pause: Annotated[
+        Seconds, option("How long they are; then one call finds out whether the hub answers.")
+    ] = DEFAULT_CIRCUIT_PAUSE
     receive_key: Annotated[
         Text | None,
         option(

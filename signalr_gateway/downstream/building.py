@@ -1,6 +1,6 @@
 """Calls the `build_hub_connection` functions of an orchestration and checks the results (GW-3).
 
-`downstream.connection` starts the connections.
+`downstream.hub` starts the connections.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ def build_connections(
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():
-        builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
-        builder.with_redirects(hub.redirects)  # (GW-29)
-        connection = _build_connection(hub, builder)
+        builder = _builder(hub)
+        connection = _build(hub, builder)
         if urls is not None:
             urls[api] = builder.url
         for other, taken in connections.items():
@@ -39,7 +38,17 @@ def build_connections(
     return connections
 
 
-def _build_connection(hub: DownstreamHub, builder: HubConnectionBuilder) -> HubConnection:
+def build_connection(hub: DownstreamHub) -> HubConnection:
+    """Build a further connection of `hub` without starting it. Raises `OrchestrationError`."""
+    return _build(hub, _builder(hub))
+
+
+def _builder(hub: DownstreamHub) -> HubConnectionBuilder:
+    builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
+    return builder.with_redirects(hub.redirects)  # (GW-29)
+
+
+def _build(hub: DownstreamHub, builder: HubConnectionBuilder) -> HubConnection:
     def error(problem: str) -> OrchestrationError:
         return OrchestrationError(problem, hub=hub.api, field="build_hub_connection")
 

@@ -1,6 +1,6 @@
 """The exceptions of calls that the gateway itself ends: why, and whether the hub may have run them.
 
-`downstream.connection` raises them, and `downstream.failures` maps them to problem codes.
+The modules of `downstream` raise them, and `downstream.failures` maps them to problem codes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,24 @@ class GatewayDraining(HubUnavailable):
 
     def __str__(self) -> str:
         return DRAINING
+
+
+class HubBusy(HubUnavailable):
+    """The hub or the route had as many calls as it may have; nothing was sent."""
+
+    def __init__(self, api: str, what: str, maximum: int | None) -> None:
+        super().__init__(api)
+        self.args = (f"The {what} has {maximum} calls under way, and may have no more.",)
+
+
+class CircuitOpen(HubUnavailable):
+    """Calls of the route timed out, and it is not called for a while; nothing was sent."""
+
+    def __init__(self, api: str, route: str, retry_after: float) -> None:
+        super().__init__(api)
+        self.args = (f"The calls of route '{route}' timed out; it is not called for a while.",)
+        self.retry_after = retry_after
+        """Seconds until a call may be made again."""
 
 
 class HubTimeout(Exception):

@@ -1,7 +1,8 @@
-"""Calls and streams on the connection of one hub, with their time limits (GW-8, GW-10, GW-32).
+"""Calls and streams on one connection to a hub, with their time limits (GW-8, GW-10, GW-32).
 
-Each raises NotConnectedError if there is no connection; `downstream.connection` then waits for one
-and calls again. Results and items keep the form in which the hub has written them.
+Each raises NotConnectedError if there is no connection; `downstream.hub` then waits for one and
+calls again. Results and items keep the form in which the hub has written them. This module also
+finds out that the hub does not answer on this connection (GW-34).
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ _END: Final = Raw(b"")  # no item is empty
 
 
 class HubCalls:
-    """The calls of the hub `api` that are under way on `connection`."""
+    """The calls of the hub `api` that are under way on `connection`.
+
+    A connection is stuck while a call has no answer after its timeout. The caller has gone by then,
+    or it was told, but a hub that runs one call at a time answers nothing else on this connection.
+    """
 
     def __init__(self, api: str, connection: HubConnection, clock: Clock) -> None:
         self._api = api
@@ -33,6 +38,8 @@ class HubCalls:
         self._protocol_name = connection.hub_protocol.name
         self._clock = clock
         self._is_cut_off = False
+        self._overdue_at: float | None = None  # when the first of the cancelled calls is overdue
+        self._open_streams = 0
         self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by their seconds
 
     async def invoke(
@@ -40,7 +47,14 @@ class HubCalls:
     ) -> Payload | None:
         """See `Downstream.invoke`."""
         call = self._connection.invoke(method, *arguments, result_type=Raw)
-        result = await self.within(timeout, call, HubTimeout)
+        try:
+            result = await self.within(timeout, call, HubTimeout)
+        except HubTimeout:
+            self._note_cancelled(0.0)
+            raise
+        except asyncio.CancelledError:
+            self._note_cancelled(timeout)
+            raise
         return Payload({self._protocol_name: result}) if bytes(result) else None
 
     async def stream(
@@ -50,7 +64,10 @@ class HubCalls:
         stream = self._connection.stream(method, *arguments, item_type=Raw)
         first = await self.within(timeout, anext(stream, _END), HubTimeout)
         following = partial(self.within, idle_timeout, error=StreamIdle)
-        return HubItems(stream, first, self._protocol_name, following)
+        self._open_streams += 1
+        items = HubItems(stream, first, self._protocol_name, following)
+        items.on_close(self._stream_ended)
+        return items
 
     async def within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]
@@ -75,6 +92,32 @@ class HubCalls:
                 raise CallCutOff(self._api) from exc
             raise error(self._api, seconds) from exc
 
+    @property
+    def stuck_since(self) -> float | None:
+        """The time by the clock at which the connection got stuck; None if it is not stuck."""
+        if self._overdue_at is None:
+            return None
+        if self._connection.cancelled_calls == 0:
+            self._overdue_at = None
+            return None
+        return self._overdue_at if self._overdue_at <= self._clock.time() else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call or stream is under way, cancelled calls aside."""
+        return not self._open_streams and not any(self._deadlines.values())
+
+    def _note_cancelled(self, remaining: float) -> None:
+        """Note a call that is not answered and that the hub may answer for `remaining` seconds."""
+        overdue_at = self._clock.time() + remaining
+        if self._overdue_at is None or self._connection.cancelled_calls <= 1:
+            self._overdue_at = overdue_at
+        else:
+            self._overdue_at = min(self._overdue_at, overdue_at)
+
+    def _stream_ended(self) -> None:
+        self._open_streams -= 1
+
     def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
         """Return the deadlines of all calls that have this timeout."""
         deadlines = self._deadlines.get(seconds)
@@ -97,7 +140,7 @@ class HubCalls:
 class HubItems:
     """An async iterator over the items of a stream whose first item has arrived.
 
-    Call `aclose` if you leave the iteration before its end: it cancels the stream.
+    Call `aclose` in the end: it cancels a stream that has not ended.
     """
 
     def __init__(
@@ -111,6 +154,11 @@ class HubItems:
         self._first: Raw | None = first
         self._protocol_name = protocol_name
         self._wait = wait
+        self._on_close: list[Callable[[], None]] = []
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, in `aclose`."""
+        self._on_close.append(callback)
 
     def __aiter__(self) -> HubItems:
         return self
@@ -130,4 +178,6 @@ class HubItems:
 
     async def aclose(self) -> None:
         """Cancel the stream, unless it has ended."""
+        while self._on_close:
+            self._on_close.pop()()
         await self._stream.aclose()

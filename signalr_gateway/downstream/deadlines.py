@@ -25,6 +25,10 @@ class Deadlines(Generic[Key]):
         self._started: dict[Key, float] = {}  # the oldest first
         self._timer: Timer | None = None
 
+    def __bool__(self) -> bool:
+        """Whether a deadline runs."""
+        return bool(self._started)
+
     def start(self, key: Key) -> None:
         """Start the deadline of `key`, unless it runs already."""
         self._started.setdefault(key, self._clock.time())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -20,7 +21,14 @@ from protocol import (
 )
 
 from ..routing.problem_code import ProblemCode, RefusedCall
-from .call_errors import CallCutOff, GatewayDraining, HubTimeout, HubUnavailable
+from .call_errors import (
+    CallCutOff,
+    CircuitOpen,
+    GatewayDraining,
+    HubBusy,
+    HubTimeout,
+    HubUnavailable,
+)
 
 _FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
 
@@ -33,6 +41,8 @@ class CallFailure:
     text: str
     hint: str | None = None
     """What to change in the configuration, if the error shows it."""
+    retry_after: int | None = None
+    """Seconds after which the caller may repeat the call, if the error shows it."""
 
 
 _STREAMS = re.compile("attempted to invoke the streaming '.*' method with a non-streaming")
@@ -67,6 +77,11 @@ def call_failure(error: Exception, api: str) -> CallFailure | None:
             return CallFailure(ProblemCode.STREAM_OVERFLOW, text)
         case GatewayDraining():
             return CallFailure(ProblemCode.GATEWAY_DRAINING, str(error))
+        case HubBusy():
+            return CallFailure(ProblemCode.HUB_BUSY, str(error))
+        case CircuitOpen():
+            retry_after = max(1, math.ceil(error.retry_after))
+            return CallFailure(ProblemCode.HUB_CIRCUIT_OPEN, str(error), retry_after=retry_after)
         case HubUnavailable():
             return CallFailure(ProblemCode.HUB_UNAVAILABLE, str(error))
         case HubTimeout():

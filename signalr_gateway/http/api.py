@@ -1,7 +1,7 @@
 """The HTTP API: calls to hubs, the list of hubs and routes, health (GW-7 … GW-11, GW-28).
 
 It checks requests, reads their bodies and writes the answers. `routing.relay` finds the route of a
-call, `routing.arguments` splits the body, and `downstream.connection` makes the call. A failed call
+call, `routing.arguments` splits the body, and `downstream.hub` makes the call. A failed call
 gets its code and text from `downstream.failures`, and its body from `http.problem`.
 """
 
@@ -18,8 +18,8 @@ from aiohttp import HttpVersion11, web
 from protocol import Payload
 from protocol.relaying import LogThinning, failure_subject
 
-from ..downstream.connection import Downstreams
 from ..downstream.failures import call_failure, require_form
+from ..downstream.hub import Downstreams
 from ..logs.redaction import no_such_route, shortened
 from ..orchestration.limits import Limits
 from ..orchestration.listing import list_orchestration
@@ -128,12 +128,15 @@ class HttpApi:
             failure = call_failure(exc, route.api)
             if failure is None:
                 raise
-            raise Refusal(failure.code, failure.text, hint=failure.hint) from exc
+            headers = []
+            if failure.retry_after is not None:
+                headers.append(("Retry-After", str(failure.retry_after)))
+            raise Refusal(failure.code, failure.text, *headers, hint=failure.hint) from exc
 
     async def _call_route(
         self, request: web.Request, route: HubRoute, request_id: str
     ) -> web.StreamResponse:
-        method = require_invoke_method(route)
+        require_invoke_method(route)
         _require_method(request, "POST")
         _require_json(request)
         downstream = self._downstreams[route.api]
@@ -145,12 +148,10 @@ class HttpApi:
         body = await _read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
         if route.streams:
-            items = await downstream.stream(
-                method, arguments, route.invoke_timeout, route.stream_idle_timeout
-            )
+            items = await downstream.stream(route, arguments)
             form = stream_form(request.headers.getall("Accept", []))
             return StreamAnswer(items, route, form, request_id)
-        return _result_response(await downstream.invoke(method, arguments, route.invoke_timeout))
+        return _result_response(await downstream.invoke(route, arguments))
 
     # --- the GETs --------------------------------------------------------------------------
 
@@ -279,6 +280,8 @@ def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
 _NOTHING_WAS_SENT = frozenset(
     {
         ProblemCode.HUB_UNAVAILABLE,
+        ProblemCode.HUB_BUSY,
+        ProblemCode.HUB_CIRCUIT_OPEN,
         ProblemCode.GATEWAY_DRAINING,
         ProblemCode.GATEWAY_OVERLOADED,
     }
@@ -290,7 +293,7 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
     """The response with this problem, its headers and, if the call can be repeated, Retry-After."""
     headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)}
     if problem.code in _NOTHING_WAS_SENT:
-        headers["Retry-After"] = "1"
+        headers.setdefault("Retry-After", "1")
     response = web.Response(
         status=problem.code.status,
         body=problem.body(request_id),
@@ -306,4 +309,6 @@ _LOG_LEVELS: Mapping[ProblemCode, int] = {
     ProblemCode.HUB_ERROR: logging.INFO,
     ProblemCode.HUB_CONNECTION_LOST: logging.WARNING,
     ProblemCode.HUB_TIMEOUT: logging.WARNING,
+    ProblemCode.HUB_BUSY: logging.WARNING,
+    ProblemCode.HUB_CIRCUIT_OPEN: logging.WARNING,
 }

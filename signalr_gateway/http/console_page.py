@@ -16,7 +16,7 @@ from aiohttp import web
 from .. import __version__
 from ..clients.broadcast import EventCounts
 from ..clients.parts import GatewayHubParts
-from ..downstream.connection import Downstream, Downstreams
+from ..downstream.hub import Downstream, Downstreams
 from ..orchestration.route import HubRoute
 from .addresses import CONSOLE, CONSOLE_PAGE, CONSOLE_STATUS
 from .health import hub_health, overall_status
@@ -108,7 +108,7 @@ def _status(downstreams: Downstreams, hub: GatewayHubParts | None) -> _Status:
 
 def _hub_status(downstream: Downstream, hub: GatewayHubParts | None) -> _HubStatus:
     api = downstream.hub.api
-    shown = hub_health(downstream.status)
+    shown = hub_health(downstream)
     counts = EventCounts() if hub is None else hub.broadcaster.counts[api]
     return _HubStatus(
         api=api,

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ..downstream.connection import Downstreams, HubState, HubStatus
+from ..downstream.connection import HubState
+from ..downstream.hub import Downstream, Downstreams
 
 
 class HubHealth(msgspec.Struct, rename="camel"):
@@ -18,6 +19,10 @@ class HubHealth(msgspec.Struct, rename="camel"):
     state: str
     since: str
     last_error: str | None
+    answering: bool
+    """False while a call has no answer after its timeout."""
+    open_circuits: int
+    """How many routes are not called because their calls timed out."""
 
 
 class Health(msgspec.Struct):
@@ -25,22 +30,36 @@ class Health(msgspec.Struct):
     hubs: dict[str, HubHealth]
 
 
-def hub_health(status: HubStatus) -> HubHealth:
-    return HubHealth(status.state.value, timestamp(status.since), status.last_error)
+def hub_health(downstream: Downstream) -> HubHealth:
+    status = downstream.status
+    return HubHealth(
+        status.state.value,
+        timestamp(status.since),
+        status.last_error,
+        downstream.is_answering,
+        downstream.open_circuits,
+    )
 
 
 def overall_status(downstreams: Downstreams) -> str:
-    """``ok``, ``degraded`` if a hub is not connected, or ``draining`` while the gateway stops."""
+    """``ok``, ``degraded`` if a hub is down or does not answer, or ``draining`` at the stop."""
     if downstreams.is_draining:
         return "draining"
-    states = [status.state for status in downstreams.statuses.values()]
-    return "ok" if all(state is HubState.CONNECTED for state in states) else "degraded"
+    return "ok" if all(map(_is_well, downstreams.values())) else "degraded"
 
 
 def health(downstreams: Downstreams) -> bytes:
     """The JSON text of the answer."""
-    hubs = {api: hub_health(status) for api, status in downstreams.statuses.items()}
+    hubs = {api: hub_health(downstream) for api, downstream in downstreams.items()}
     return msgspec.json.encode(Health(overall_status(downstreams), hubs))
+
+
+def _is_well(downstream: Downstream) -> bool:
+    return (
+        downstream.status.state is HubState.CONNECTED
+        and downstream.is_answering
+        and not downstream.open_circuits
+    )
 
 
 def timestamp(moment: datetime) -> str:

@@ -1,8 +1,8 @@
 """The orchestration: the hubs behind the gateway, and the routes that lead to them (GW-1 … GW-5).
 
 Each hub and route is checked when it is added, so the traceback of an error contains the line with
-the mistake. `orchestration.route` decides what is valid in a route, `downstream.connection`
-connects to the hubs, and `routing.relay` applies the routes to calls and events.
+the mistake. `orchestration.route` decides what is valid in a route, `downstream.hub` connects to
+the hubs, and `routing.relay` applies the routes to calls and events.
 
 The Python code is almost the same as the C# code of the original::
 
@@ -46,6 +46,11 @@ if TYPE_CHECKING:  # so that an orchestration can be read without importing the 
 DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts by default
 DEFAULT_INVOKE_TIMEOUT = 30.0
 DEFAULT_MAXIMUM_EVENT_SIZE = 1024 * 1024
+DEFAULT_SPARE_CONNECTIONS = 4
+DEFAULT_MAXIMUM_CALLS = 1000
+DEFAULT_BUSY_TIMEOUT = 5.0
+DEFAULT_CIRCUIT_TIMEOUTS = 5
+DEFAULT_CIRCUIT_PAUSE = 30.0
 
 _SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
 
@@ -66,6 +71,16 @@ class DownstreamHub:
     """Origins of other servers to which the hub may redirect the gateway."""
     maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE
     """Bytes of the arguments of an event. A larger event is not forwarded (GW-24)."""
+    spare_connections: int = DEFAULT_SPARE_CONNECTIONS
+    """How many further connections may be opened while the hub does not answer (GW-34)."""
+    maximum_calls: int | None = DEFAULT_MAXIMUM_CALLS
+    """How many calls of the hub may be under way at a time (GW-35)."""
+    busy_timeout: float = DEFAULT_BUSY_TIMEOUT
+    """Seconds that a call beyond that number, or beyond that of its route, waits."""
+    circuit_timeouts: int | None = DEFAULT_CIRCUIT_TIMEOUTS
+    """After so many timeouts in a row, a route is refused for a while (GW-36)."""
+    circuit_pause: float = DEFAULT_CIRCUIT_PAUSE
+    """Seconds for which it is refused."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
 
 
@@ -130,6 +145,11 @@ class Orchestrator:
         invoke_timeout: float = DEFAULT_INVOKE_TIMEOUT,
         redirects: Sequence[str] = (),
         maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE,
+        spare_connections: int = DEFAULT_SPARE_CONNECTIONS,
+        maximum_calls: int | None = DEFAULT_MAXIMUM_CALLS,
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        circuit_timeouts: int | None = DEFAULT_CIRCUIT_TIMEOUTS,
+        circuit_pause: float = DEFAULT_CIRCUIT_PAUSE,
     ) -> HubBuilder:
         """Register the hub `api` and return the builder that takes its routes.
 
@@ -138,21 +158,40 @@ class Orchestrator:
         `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event;
         both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
         origins of other servers, such as ``https://hub2.example``, to which the hub may redirect.
-        The builder has these and `maximum_message_size` set. Raises `OrchestrationError`.
-        """  # GW-18
+        The builder has these and `maximum_message_size` set.
+
+        While the hub does not answer on its connection, up to `spare_connections` more are built
+        and opened for calls. At most `maximum_calls` are under way at a time; a further one waits
+        up to `busy_timeout` seconds. After `circuit_timeouts` timeouts of a route in a row, its
+        calls are refused for `circuit_pause` seconds. None means no limit. Raises
+        `OrchestrationError`.
+        """  # GW-18, GW-34 to GW-36
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
-        _check_hub(api, build_hub_connection, receive_key, invoke_timeout)
-        for name, size in (
-            ("maximum_message_size", maximum_message_size),
-            ("maximum_event_size", maximum_event_size),
+        _check_hub(api, build_hub_connection, receive_key)
+        for name, number, unit in (
+            ("maximum_message_size", maximum_message_size, "bytes"),
+            ("maximum_event_size", maximum_event_size, "bytes"),
+            ("maximum_calls", maximum_calls, "calls"),
+            ("circuit_timeouts", circuit_timeouts, "timeouts"),
         ):
-            if size is not None and not is_positive(size, int):
-                problem = "must be a positive number of bytes, or None"
+            if number is not None and not is_positive(number, int):
+                problem = f"must be a positive number of {unit}, or None"
                 raise OrchestrationError(problem, hub=api, field=name)
+        for name, seconds in (
+            ("invoke_timeout", invoke_timeout),
+            ("busy_timeout", busy_timeout),
+            ("circuit_pause", circuit_pause),
+        ):
+            if not is_positive(seconds, int, float):
+                problem = "must be a positive number of seconds"
+                raise OrchestrationError(problem, hub=api, field=name)
+        if spare_connections != 0 and not is_positive(spare_connections, int):
+            problem = "must be a number of connections, 0 for none"
+            raise OrchestrationError(problem, hub=api, field="spare_connections")
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
             api=api,
@@ -162,6 +201,11 @@ class Orchestrator:
             invoke_timeout=invoke_timeout,
             redirects=_checked_redirects(api, redirects),
             maximum_event_size=maximum_event_size,
+            spare_connections=spare_connections,
+            maximum_calls=maximum_calls,
+            busy_timeout=busy_timeout,
+            circuit_timeouts=circuit_timeouts,
+            circuit_pause=circuit_pause,
             routes=MappingProxyType(routes),
         )
         self._hubs[api] = hub
@@ -232,15 +276,12 @@ def _check_hub(
     api: str,
     build_hub_connection: object,
     receive_key: object,
-    invoke_timeout: object,
 ) -> None:
     def problems() -> Iterator[tuple[str, str]]:
         if not callable(build_hub_connection):
             yield "build_hub_connection", "must be a function that takes a HubConnectionBuilder"
         if receive_key is not None and not is_name(receive_key):
             yield "receive_key", "must be non-empty text, or None when no key is needed"
-        if not is_positive(invoke_timeout, int, float):
-            yield "invoke_timeout", "must be a positive number of seconds"
 
     for field_name, problem in problems():
         raise OrchestrationError(problem, hub=api, field=field_name)

@@ -17,7 +17,7 @@ from protocol.relaying import DECODING_FAILURES
 
 from .checks import OrchestrationError, is_list, is_name, is_positive
 from .limits import MAXIMUM_ARGUMENTS
-from .option_types import Bytes, Seconds, Text, option
+from .option_types import Bytes, Count, Seconds, Text, option
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 from .return_types import (
     NOTHING,
@@ -93,6 +93,10 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
         Bytes | None,
         option("Largest arguments of a call; `limits.maximum_body_size` limits a POST if not set."),
     ] = None
+    maximum_calls: Annotated[
+        Count | None,
+        option("Calls of the route that may be under way at a time; that of the hub if not set."),
+    ] = None
     summary: Annotated[
         Text | None, option("One line about the call, for the OpenAPI document.")
     ] = None
@@ -128,6 +132,8 @@ class HubRoute:
     stream_idle_timeout: float
     """Seconds between two items of a stream."""
     maximum_body_size: int | None
+    maximum_calls: int | None
+    """How many calls of the route may be under way at a time; those of its hub are limited too."""
     summary: str | None
     returns: ReturnType = field(compare=False)
     examples: tuple[msgspec.Raw, ...]
@@ -173,6 +179,7 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         if info.stream_idle_timeout is None
         else info.stream_idle_timeout,
         maximum_body_size=info.maximum_body_size,
+        maximum_calls=info.maximum_calls,
         summary=info.summary,
         returns=_returns(info.returns, error),
         examples=_examples(info.examples, error),
@@ -207,7 +214,14 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
             if not unset:
                 yield name, "has no meaning without a receive_method"
     if info.invoke_method is None:
-        for name in ("invoke_timeout", "maximum_body_size", "summary", "returns", "examples"):
+        for name in (
+            "invoke_timeout",
+            "maximum_body_size",
+            "maximum_calls",
+            "summary",
+            "returns",
+            "examples",
+        ):
             if getattr(info, name) is not None:
                 yield name, "has no meaning without an invoke_method"
         if info.streams:
@@ -224,6 +238,7 @@ def _call_limit_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ("invoke_timeout", (int, float), "seconds"),
         ("stream_idle_timeout", (int, float), "seconds"),
         ("maximum_body_size", (int,), "bytes"),
+        ("maximum_calls", (int,), "calls"),
     ):
         value = getattr(info, name)
         if value is not None and not is_positive(value, *allowed):

@@ -39,6 +39,8 @@ class ProblemCode(Enum):
     HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")
     RESULT_NOT_JSON = ("result-not-json", 502, "The hub's result has no JSON form")
     HUB_UNAVAILABLE = ("hub-unavailable", 503, "The hub is not connected")
+    HUB_BUSY = ("hub-busy", 503, "The hub has too many calls under way")
+    HUB_CIRCUIT_OPEN = ("hub-circuit-open", 503, "The route is not called after timeouts")
     STREAM_OVERFLOW = ("stream-overflow", 503, "The items of a stream were not taken in time")
     GATEWAY_DRAINING = ("gateway-draining", 503, "The gateway is shutting down")
     GATEWAY_OVERLOADED = ("gateway-overloaded", 503, "The gateway is short of memory")

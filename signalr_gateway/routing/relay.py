@@ -1,7 +1,7 @@
 """Decides which downstream method a call invokes, and which clients receive an event.
 
 It has no I/O and no clock. `http.api` and `clients.gateway_hub` find the route of a call here, and
-`downstream.connection` makes the call. `clients.broadcast` finds the audience of an event here, and
+`downstream.hub` makes the call. `clients.broadcast` finds the audience of an event here, and
 sends the event.
 """
 

@@ -21,7 +21,7 @@ from protocol.relaying import harden
 from ..clients.broadcast import Broadcaster
 from ..clients.gateway_hub import GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
-from ..downstream.connection import Downstream, Downstreams, MakeDownstream
+from ..downstream.hub import Downstream, Downstreams, MakeDownstream
 from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..clients.parts import GatewayHubParts
-from ..downstream.connection import Downstreams
+from ..downstream.hub import Downstreams
 from ..routing.relay import Relay
 from .draining import Gate
 from .memory import MemoryMark

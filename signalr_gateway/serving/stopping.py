@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
-from ..downstream.connection import Downstreams
+from ..downstream.hub import Downstreams
 from .draining import Gate
 
 log = logging.getLogger(__name__)

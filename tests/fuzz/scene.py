@@ -34,7 +34,8 @@ from protocol import (
 from protocol.hub_protocol import HubProtocol
 from protocol.transports.server.hosted_hubs import Hosting
 from signalr_gateway.downstream.backoff import Backoff
-from signalr_gateway.downstream.connection import Downstream, HubState
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.serving.app import GATEWAY, create_app
@@ -154,8 +155,8 @@ class Scene:
                 len(each) for each in waiting
             )
         made["requests of the gateway"] = len(self.gateway.gate._under_way)
-        states = self.gateway.downstreams.statuses.values()
-        made["downstream hubs away"] = sum(it.state is not HubState.CONNECTED for it in states)
+        states = [it.status.state for it in self.gateway.downstreams.values()]
+        made["downstream hubs away"] = sum(it is not HubState.CONNECTED for it in states)
         return {name: count for name, count in made.items() if count}
 
     async def probe(self) -> None:

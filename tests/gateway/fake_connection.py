@@ -24,6 +24,7 @@ class FakeConnection(HubConnection):
         self.started_at: list[float] = []
         self.stopped = False
         self.calls: list[tuple[str, list[bytes]]] = []
+        self.unanswered = 0  # cancelled calls that a test answers by setting it to 0
         self.answer: Callable[[], Any] = lambda: msgspec.Raw(b"")
         self.any_handler: Callable[[str, msgspec.Raw], Any] | None = None
         self.time: Callable[[], float] = lambda: 0.0
@@ -46,6 +47,10 @@ class FakeConnection(HubConnection):
     @property
     def state(self) -> HubConnectionState:
         return self.current
+
+    @property
+    def cancelled_calls(self) -> int:
+        return self.unanswered
 
     async def start(self) -> None:
         assert self.current is HubConnectionState.DISCONNECTED
@@ -75,7 +80,11 @@ class FakeConnection(HubConnection):
         assert result_type is msgspec.Raw
         self.calls.append((target, [json_text(argument) for argument in arguments]))
         answer = self.answer()
-        return await answer if isinstance(answer, asyncio.Future) else answer
+        try:
+            return await answer if isinstance(answer, asyncio.Future) else answer
+        except asyncio.CancelledError:
+            self.unanswered += 1
+            raise
 
     def set_no_result_error(self, error: str) -> None:
         assert self.starts == 0, "set too late"

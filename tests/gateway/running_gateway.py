@@ -15,7 +15,8 @@ from yarl import URL
 from protocol import HubConnection, HubConnectionBuilder
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.downstream.clock import Clock
-from signalr_gateway.downstream.connection import Downstream, HubState
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.app import GATEWAY, create_app
 from signalr_gateway.serving.gateway import Gateway
@@ -112,8 +113,8 @@ async def running_gateway(
         if connected:
             await until(
                 lambda: all(
-                    status.state is HubState.CONNECTED
-                    for status in parts.downstreams.statuses.values()
+                    downstream.status.state is HubState.CONNECTED
+                    for downstream in parts.downstreams.values()
                 )
             )
         yield RunningGateway(url, parts, session)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.downstream import connection as downstream
+from signalr_gateway.downstream import hub as downstream
 from signalr_gateway.orchestration.orchestrator import HubBuilder, Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from tests.interop.journal import PATIENCE

@@ -19,7 +19,8 @@ from yarl import URL
 
 from protocol import HubConnection, Payload
 from signalr_gateway.downstream.clock import Clock
-from signalr_gateway.downstream.connection import Downstream, HubState, OnEvent
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.downstream.hub import Downstream, OnEvent
 from signalr_gateway.orchestration.orchestrator import DownstreamHub, Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.serving.app import GATEWAY, create_app
@@ -45,6 +46,7 @@ from tests.interop.original_recording import (
     tidy,
 )
 from tests.interop.raw_http import raw_request
+from tests.support.routes import route_to
 from tests.support.waiting import until
 
 BARRIER = "ReceiveRelay"
@@ -340,7 +342,7 @@ class Replay:
             if downstream.status.state is not HubState.CONNECTED:
                 continue
             text = msgspec.Raw(msgspec.json.encode(barrier))
-            await downstream.invoke("Relay", [Payload({"json": text})])
+            await downstream.invoke(route_to("Relay"), [Payload({"json": text})])
             await self._told[api].wait(1, barrier.__eq__)
         await self._clients_catch_up()
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import aiohttp
 
 from signalr_gateway.downstream.clock import Clock
-from signalr_gateway.downstream.connection import Downstream
+from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.limits import DEFAULT_LIMITS, Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.app import create_app

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from signalr_gateway.downstream.connection import DISCONNECT_TIMEOUT
+from signalr_gateway.downstream.hub import DISCONNECT_TIMEOUT
 from signalr_gateway.orchestration.limits import DEFAULT_LIMITS
 from signalr_gateway.serving.open_files import RESERVE
 from signalr_gateway.serving.stopping import STOP_TIMEOUT

@@ -17,10 +17,11 @@ from protocol import (
     map_hub,
 )
 from signalr_gateway.downstream.building import build_connections
-from signalr_gateway.downstream.connection import NO_CLIENT_RESULT, Downstream
+from signalr_gateway.downstream.hub import NO_CLIENT_RESULT, Downstream
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.listener import serving
 from tests.gateway.payloads import json_payload, json_text
+from tests.support.routes import route_to
 
 
 class AskingHub(Hub):
@@ -63,7 +64,7 @@ async def downstream(events: list[str]) -> AsyncIterator[Downstream]:
 async def test_the_gateway_does_not_answer(downstream: Downstream, events: list[str]) -> None:
     """GW-33: the error text names the gateway as the reason. The event is forwarded anyway."""
     with pytest.raises(HubException) as caught:
-        await downstream.invoke("Buy", [json_payload(b'"Approve"')])
+        await downstream.invoke(route_to("Buy"), [json_payload(b'"Approve"')])
     assert str(caught.value) == (
         f"An unexpected error occurred invoking 'Buy' on the server. HubException: "
         f"{NO_CLIENT_RESULT}"
@@ -73,6 +74,6 @@ async def test_the_gateway_does_not_answer(downstream: Downstream, events: list[
 
 async def test_a_handler_of_the_author_answers(downstream: Downstream) -> None:
     """GW-33: handlers that the author registers may return results."""
-    answer = await downstream.invoke("Buy", [json_payload(b'"Confirm"')])
+    answer = await downstream.invoke(route_to("Buy"), [json_payload(b'"Confirm"')])
     assert answer is not None
     assert json_text(answer) == b'"yes, 5"'

@@ -23,12 +23,14 @@ from protocol import (
 from signalr_gateway.downstream.backoff import Backoff
 from signalr_gateway.downstream.building import build_connections
 from signalr_gateway.downstream.call_errors import GatewayDraining, HubTimeout, HubUnavailable
-from signalr_gateway.downstream.connection import Downstream, HubState
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.gateway.fake_connection import FakeConnection
 from tests.gateway.hand_clock import HandClock, settle
 from tests.gateway.payloads import json_payload, json_text
+from tests.support.routes import route_to
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -57,7 +59,9 @@ class Bench:
         self.events.append((api, target, json_text(arguments)))
 
     def post(self, argument: bytes = b"1") -> asyncio.Task[Payload | None]:
-        return asyncio.create_task(self.downstream.invoke("Method", [json_payload(argument)]))
+        return asyncio.create_task(
+            self.downstream.invoke(route_to("Method"), [json_payload(argument)])
+        )
 
     def state(self) -> tuple[HubState, float, str | None]:
         status = self.downstream.status
@@ -240,7 +244,7 @@ async def test_a_hub_that_connects_and_disconnects_does_not_fill_the_log(
 async def test_invokes_with_the_arguments_as_they_are(connected: Bench) -> None:
     connected.connection.answer = lambda: msgspec.Raw(b"0.10")
     result = await connected.downstream.invoke(
-        "Method", [json_payload(b"1e400"), json_payload(b"{}")]
+        route_to("Method"), [json_payload(b"1e400"), json_payload(b"{}")]
     )
     assert json_text(result) == b"0.10"
     assert connected.connection.calls == [("Method", [b"1e400", b"{}"])]

@@ -393,7 +393,7 @@ async def test_no_answer_in_time(hub: RunningHub) -> None:
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """GW-9."""
-    monkeypatch.setattr("signalr_gateway.downstream.connection.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.hub.CONNECT_WAIT", 0.1)
     async with running_gateway(lambda o: sample_routes(o, DEAD), connected=False) as gateway:
         answers = await asyncio.gather(*(gateway.post("sample/echo", b"[1]") for _ in range(200)))
     assert {answer.status for answer in answers} == {503}
@@ -413,7 +413,7 @@ async def test_calls_wait_for_a_hub_that_is_down(unused_tcp_port: int) -> None:
             asyncio.create_task(gateway.post("sample/echo", b"[%d]" % number))
             for number in range(200)
         ]
-        await until(lambda: gateway.parts.downstreams.statuses["sample"].last_error is not None)
+        await until(lambda: gateway.parts.downstreams["sample"].status.last_error is not None)
         async with running_hub(unused_tcp_port) as hub:
             answers = await asyncio.gather(*posts)
             assert {answer.status for answer in answers} == {200}
@@ -431,7 +431,7 @@ async def test_a_caller_that_disconnects_cancels_its_call(
     await until(lambda: len(asyncio.all_tasks() - before - {post}) <= 1)
     hub.release.set()
     assert (await gateway.post("sample/echo", b"[1]")).status == 200
-    assert gateway.parts.downstreams.statuses["sample"].last_error is None
+    assert gateway.parts.downstreams["sample"].status.last_error is None
 
 
 async def test_an_error_of_our_own(
@@ -570,9 +570,7 @@ async def test_health(gateway: RunningGateway, path: str) -> None:
 async def test_health_while_a_hub_is_down() -> None:
     """GW-28, GW-27: the gateway serves."""
     async with running_gateway(documented, connected=False) as gateway:
-        await until(
-            lambda: gateway.parts.downstreams.statuses["chatservice"].last_error is not None
-        )
+        await until(lambda: gateway.parts.downstreams["chatservice"].status.last_error is not None)
         answer = await gateway.request("GET", "/healthz")
     health = json.loads(answer.body)
     assert (answer.status, health["status"]) == (200, "degraded")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from protocol import ConnectionClosed, HubConnectionBuilder
 from signalr_gateway import GatewayRunner, Orchestrator, create_app
-from signalr_gateway.downstream.connection import DISCONNECT_TIMEOUT, Downstream
+from signalr_gateway.downstream.hub import DISCONNECT_TIMEOUT, Downstream
 from signalr_gateway.serving.listener import serving
 from signalr_gateway.serving.stopping import STOP_TIMEOUT
 from tests.gateway.hand_clock import settle

@@ -1,0 +1,84 @@
+"""Decides whether a call of a route may be made now: limits and circuit (GW-35, GW-36).
+
+`downstream.hub` asks before it sends anything, and says how each call has ended.
+"""
+
+from __future__ import annotations
+
+from protocol import HubException
+
+from ..orchestration.route import HubRoute
+from .call_errors import CircuitOpen, HubBusy, HubTimeout
+from .call_limit import CallLimit
+from .circuit import Circuit
+from .clock import Clock
+
+
+class RouteAdmission:
+    """The places for calls of one route, and its circuit.
+
+    A call takes a place of its route and one of its hub. `enter` or `try_enter` takes both, and
+    `leave` gives both back.
+    """
+
+    def __init__(
+        self,
+        route: HubRoute,
+        of_hub: CallLimit,
+        of_route: CallLimit,
+        circuit: Circuit,
+        clock: Clock,
+    ) -> None:
+        self._route = route
+        self._of_hub = of_hub
+        self._of_route = of_route
+        self._circuit = circuit
+        self._clock = clock
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit refuses calls."""
+        return self._circuit.is_open
+
+    def try_enter(self) -> bool:
+        """Take the places of a call, if they are free and the circuit is closed."""
+        if self._circuit.is_open or not self._of_route.try_enter():
+            return False
+        if self._of_hub.try_enter():
+            return True
+        self._of_route.leave()
+        return False
+
+    async def enter(self) -> None:
+        """Take the places of a call, and wait for them if necessary.
+
+        Raises `CircuitOpen`, or `HubBusy` if there are no places in time.
+        """
+        name = f"{self._route.api}/{self._route.key}"
+        if not await self._of_route.enter():
+            raise HubBusy(self._route.api, f"route '{name}'", self._of_route.maximum)
+        try:
+            if not await self._of_hub.enter():
+                hub = f"hub '{self._route.api}'"
+                raise HubBusy(self._route.api, hub, self._of_hub.maximum)
+        except BaseException:
+            self._of_route.leave()
+            raise
+        refused_for = self._circuit.refusal(self._clock.time())
+        if refused_for is not None:
+            self.leave()
+            raise CircuitOpen(self._route.api, name, refused_for)
+
+    def leave(self) -> None:
+        """Give the places of a call back."""
+        self._of_hub.leave()
+        self._of_route.leave()
+
+    def ended(self, error: BaseException | None) -> None:
+        """Tell the circuit how a call has ended; None for an answer without an error."""
+        if error is None or isinstance(error, HubException):
+            self._circuit.answered()
+        elif isinstance(error, HubTimeout):
+            self._circuit.timed_out(self._clock.time())
+        else:
+            self._circuit.gave_up()
