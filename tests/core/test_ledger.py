@@ -115,6 +115,25 @@ def test_a_call_that_is_forgotten_gets_no_answer() -> None:
     assert call.ends == []
 
 
+def test_cancelled_calls_are_counted_until_they_are_answered() -> None:
+    """Streams are not: a hub answers other calls beside them. At most 1000 are remembered."""
+    ledger = CallLedger()
+    opened(ledger, "1")
+    opened_stream(ledger, "2")
+    assert ledger.cancel("1")
+    assert ledger.cancel("2")
+    assert ledger.cancelled == 1
+    ledger.settle(answer("1"))
+    ledger.settle(answer("1"))
+    assert ledger.cancelled == 0
+    for number in range(1001):
+        opened(ledger, str(number))
+        ledger.cancel(str(number))
+    assert ledger.cancelled == 1000
+    ledger.fail_all(END)
+    assert ledger.cancelled == 0
+
+
 @pytest.mark.parametrize("kind", [ConnectionClosed, ServerTimeoutError])
 def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> None:
     """R-3: each call gets an exception of its own."""

@@ -21,7 +21,7 @@ class HandTimer:
 
 
 class HandClock:
-    """The clock interface of `signalr_gateway.downstream.connection`; starts at 1000 s."""
+    """The clock interface of `signalr_gateway.downstream.clock`; starts at 1000 s."""
 
     def __init__(self) -> None:
         self._now = 1000.0
@@ -35,6 +35,10 @@ class HandClock:
         timer = HandTimer(callback)
         heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer
+
+    def is_waiting_for(self, seconds: float) -> bool:
+        """Whether a timer is due in so many seconds."""
+        return any(when == self._now + seconds for when, _, _ in self._timers)
 
     async def advance(self, seconds: float) -> None:
         """Move on, stopping at each timer that is due on the way."""

@@ -16,7 +16,7 @@ def opened(threshold: int = 2, at: float = 100.0) -> Circuit:
 def test_timeouts_in_a_row_open_it() -> None:
     circuit = Circuit(2, 30.0)
     circuit.timed_out(100.0)
-    assert not circuit.is_open
+    assert circuit.refusal(100.0) is None
     circuit.timed_out(100.0)
     assert circuit.is_open
     assert circuit.refusal(101.0) == 29.0
@@ -34,7 +34,7 @@ def test_a_call_that_ends_otherwise_does_not_count() -> None:
     circuit = Circuit(2, 30.0)
     circuit.timed_out(100.0)
     circuit.gave_up()
-    assert not circuit.is_open
+    assert circuit.refusal(100.0) is None
     circuit.timed_out(100.0)
     assert circuit.is_open
 

@@ -378,7 +378,7 @@ async def test_a_connection_lost_in_flight(gateway: RunningGateway, hub: Running
 
 
 async def test_no_answer_in_time(hub: RunningHub) -> None:
-    """GW-9: 504; other calls of the same connection go on."""
+    """GW-9, GW-34: 504; the health answer says so, and other calls are answered."""
     clock = HandClock()
     async with running_gateway(lambda o: sample_routes(o, hub.url), clock=clock) as gateway:
         post = asyncio.create_task(gateway.post("sample/hold", b"[]"))
@@ -387,8 +387,51 @@ async def test_no_answer_in_time(hub: RunningHub) -> None:
         answer = await post
         assert (answer.status, answer.problem["code"]) == (504, "hub-timeout")
         assert answer.problem["detail"] == "Hub 'sample' did not answer within 30 seconds."
+        health = json.loads((await gateway.request("GET", "/healthz")).body)
+        assert (health["status"], health["hubs"]["sample"]["answering"]) == ("degraded", False)
+        echo = await gateway.post("sample/echo", b"[1]")
+        assert (echo.status, echo.body) == (200, b"1")
         hub.release.set()
+        await until(lambda: gateway.parts.downstreams["sample"].is_answering)
         assert (await gateway.post("sample/nothing", b"[]")).status == 200
+
+
+async def test_a_route_whose_calls_time_out(hub: RunningHub) -> None:
+    """GW-36: 503 with the time after which the caller may repeat the call."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        sample_routes(orchestrator, hub.url, circuit_timeouts=1, circuit_pause=12.5)
+
+    clock = HandClock()
+    async with running_gateway(orchestrate, clock=clock) as gateway:
+        post = asyncio.create_task(gateway.post("sample/hold", b"[]"))
+        await hub.held.wait()
+        await clock.advance(30)
+        await post
+        answer = await gateway.post("sample/hold", b"[]")
+        assert (answer.status, answer.problem["code"]) == (503, "hub-circuit-open")
+        assert answer.headers["Retry-After"] == "13"
+        assert (await gateway.post("sample/echo", b"[1]")).status == 200
+
+
+async def test_a_hub_with_too_many_calls(hub: RunningHub) -> None:
+    """GW-35."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        sample_routes(orchestrator, hub.url, maximum_calls=1, busy_timeout=3)
+
+    clock = HandClock()
+    async with running_gateway(orchestrate, clock=clock) as gateway:
+        held = asyncio.create_task(gateway.post("sample/hold", b"[]"))
+        await hub.held.wait()
+        late = asyncio.create_task(gateway.post("sample/echo", b"[1]"))
+        await until(lambda: clock.is_waiting_for(3))
+        await clock.advance(3)
+        answer = await late
+        assert (answer.status, answer.problem["code"]) == (503, "hub-busy")
+        assert answer.headers["Retry-After"] == "1"
+        hub.release.set()
+        assert (await held).status == 200
 
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -562,7 +605,8 @@ async def test_health(gateway: RunningGateway, path: str) -> None:
     assert answer.status == 200
     health = json.loads(answer.body)
     since = health["hubs"]["sample"].pop("since")
-    assert health == {"status": "ok", "hubs": {"sample": {"state": "connected", "lastError": None}}}
+    state = {"state": "connected", "lastError": None, "answering": True, "openCircuits": 0}
+    assert health == {"status": "ok", "hubs": {"sample": state}}
     assert len(since) == len("2026-11-24T12:00:00Z")
     assert since.endswith("Z")
 

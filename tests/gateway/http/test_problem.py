@@ -54,6 +54,8 @@ def test_codes_are_distinct_and_stable() -> None:
         "hub-connection-lost": 502,
         "result-not-json": 502,
         "hub-unavailable": 503,
+        "hub-busy": 503,
+        "hub-circuit-open": 503,
         "stream-overflow": 503,
         "gateway-draining": 503,
         "gateway-overloaded": 503,
