@@ -1,9 +1,10 @@
-"""An API gateway for SignalR hubs: HTTP calls in, hub invocations out, events back to all clients.
+"""An API gateway for SignalR hubs: turns HTTP calls into invocations, and sends events to clients.
 
-A call: `http.api` or `clients.gateway_hub` checks it, `routing.relay` finds its route, and
-`downstream.hub` invokes the method of the downstream hub. An event: `downstream.connection`
-receives it, `routing.relay` finds its audience, and `clients.broadcast` sends it to the clients of
-the gateway hub. `orchestration` holds what is configured, `serving` puts the parts together.
+`http.api` or `clients.gateway_hub` receives a call, `routing.relay` finds the route of the call,
+and `downstream.hub` invokes the method of the downstream hub. In the other direction,
+`downstream.hub` receives an event, `routing.relay` finds the audience of the event, and
+`clients.broadcast` sends the event to these clients of the gateway hub. `orchestration` contains
+the configuration, and `serving` creates all parts.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ _MODULES = {
     "__version__": ".version",
     "create_app": ".serving.app",
 }
-"""The module of each public name. It is loaded when the name is first used: an orchestration does
-not need aiohttp, and the command line handles signals before it loads the rest."""
+"""The module of each public name. A module is loaded when one of its names is first used. So a
+program that only builds an orchestration does not load aiohttp, and the command line can handle
+signals before it loads the gateway."""
 
 
 def __getattr__(name: str) -> Any:

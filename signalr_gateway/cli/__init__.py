@@ -1,6 +1,7 @@
 """The command line ``signalr-gateway``: ``demo``, ``run`` and ``check``.
 
-`main` handles signals before it imports the rest, which takes most of the time of a start.
+`main` installs signal handlers before it imports the gateway, because the import takes most of the
+time of a start.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from types import FrameType
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 INTERRUPTED = 128 + signal.SIGINT
-"""The exit code of a check that a signal ends, as in a shell."""
+"""The exit code of ``check`` when a signal ends it, as in a shell."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _handled_signals() -> Iterator[None]:
     """While the context lasts, SIGINT and SIGTERM raise KeyboardInterrupt, and SIGHUP does nothing.
 
-    The handler that asyncio installs for SIGINT would wait for code that blocks the event loop.
-    asyncio installs it only in place of Python's own.
+    asyncio replaces only Python's own handler of SIGINT. asyncio's handler would have no effect
+    while code blocks the event loop.
     """
     handlers: dict[int, Handler] = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt}
     if sys.platform != "win32":

@@ -1,6 +1,6 @@
 """``signalr-gateway check``: the routes as a table, the options, and whether hubs can be reached.
 
-`config.sources` checks the orchestration when it loads it.
+`config.sources` loads the orchestration and checks it.
 """
 
 from __future__ import annotations

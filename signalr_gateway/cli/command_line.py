@@ -34,7 +34,7 @@ _GARBAGE_THRESHOLD = 10_000
 """Number of new objects after which Python starts a garbage collection.
 
 With the default of 700, the objects of 64 concurrent POSTs start collections that find no garbage.
-These collections take 13 % of the CPU time of a POST.
+Such collections take 13 % of the CPU time of a POST.
 """
 
 
@@ -70,13 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     parsers = {
-        demo: commands.add_parser("demo", help="run the documentation's chat behind a gateway"),
+        demo: commands.add_parser("demo", help="run an example chat hub behind a gateway"),
         run: commands.add_parser(
             "run",
             help="run a gateway of your own",
-            description="Runs the gateway of a TOML file, or of a Python function: imports the"
-            " module (the current folder counts) and calls function(orchestrator), which may be"
-            " async. Options given here win over the file.",
+            description="Runs the gateway that a TOML file or a Python function configures. The"
+            " function is called as function(orchestrator), and may be async. Its module is also"
+            " found in the current folder. Options given here replace those of the file.",
         ),
         check: commands.add_parser(
             "check",

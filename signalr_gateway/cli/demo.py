@@ -1,4 +1,4 @@
-"""``signalr-gateway demo``: the documentation's own example, a ChatHub behind a gateway."""
+"""``signalr-gateway demo``: the example of the documentation, a ChatHub behind a gateway."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .running import app_of, pair_of
 
 CHAT_HUB_PATH = "/chathub"
 _SHOWN_CHARACTERS = 200
-"""Of the arguments of an event, in the lines that the demo prints."""
+"""How many characters of an event's arguments the demo prints."""
 _SECONDS_PER_COUNT = 0.5
 EXAMPLE_BODY = '[{"name":"John","message":"Hello!"}]'
 
@@ -51,7 +51,7 @@ class Request(msgspec.Struct):
 
 
 class ChatHub(Hub):
-    """Sends each message to all clients, and counts down for the one that asks."""
+    """Sends each message to all clients, and streams a countdown to its caller."""
 
     @hub_method
     async def send_message(self, request: Request) -> None:
@@ -75,7 +75,7 @@ def create_chat_app() -> web.Application:
 
 
 def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
-    """Put the ChatHub at `chat_hub_url` behind the gateway, as the documentation does."""
+    """Add the ChatHub at `chat_hub_url` and its routes, as the documentation does."""
 
     def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
         connection = builder.with_url(chat_hub_url).build()
@@ -106,7 +106,7 @@ def orchestrate(orchestrator: Orchestrator, chat_hub_url: str) -> None:
 
 
 def _print_event(*arguments: object) -> None:
-    """Print an event that the gateway relays. Nothing is printed once the terminal is closed."""
+    """Print an event of the chat hub. Print nothing after the terminal has been closed."""
     text = json.dumps(arguments, ensure_ascii=False)
     if not text.isprintable():  # the terminal would interpret control characters
         text = json.dumps(arguments)
@@ -156,7 +156,7 @@ async def demo(arguments: argparse.Namespace) -> int:
 
 
 def _log_every_refusal() -> None:
-    """Log why the hub refuses a call each time, and not once a minute: a user tries things out."""
+    """Log each call that the hub refuses, not only one a minute: users of a demo try many calls."""
     if logging.getLogger().isEnabledFor(logging.WARNING):
         logging.getLogger("protocol.server.refusal_log").setLevel(logging.DEBUG)
 
@@ -174,7 +174,7 @@ def _pair(listen: Listen, *, https: bool) -> Iterator[CertificatePair | None]:
 
 
 def _call(url: str, self_signed: CertificatePair | None) -> str:
-    """The curl line to try, and how clients trust a self-signed certificate."""
+    """The curl command to try, and the command that makes clients trust the certificate."""
     trust, hint = "", ""
     if self_signed is not None:
         trust = f" --cacert {self_signed.certificate}"

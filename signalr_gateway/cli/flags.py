@@ -34,7 +34,7 @@ def add_file_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def file_flags() -> Iterator[tuple[str, Option]]:
-    """The options of the file that have a flag, by their place in it, such as ``listen.port``."""
+    """The options of the file that have a flag, by their name with its table: ``listen.port``."""
     for option in options_of(File):
         if option.flag is not None:
             yield option.name, option
@@ -46,8 +46,8 @@ def file_flags() -> Iterator[tuple[str, Option]]:
 def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayConfig:
     """Return a configuration in which the given flags replace the values of `config`.
 
-    Options of the orchestration are set on `config.orchestrator`, which both configurations share.
-    The rest of `config` does not change. Raises `UsageError`.
+    The flags of an orchestration's options change `config.orchestrator`, which both configurations
+    share. The rest of `config` does not change. Raises `UsageError`.
     """
     names = [name for name, _ in file_flags()]
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
@@ -71,7 +71,7 @@ def _set(orchestrator: Orchestrator, name: str, value: object) -> None:
     try:
         setattr(orchestrator, name, value)
     except OrchestrationError as exc:
-        flag = next(option.flag for place, option in file_flags() if place == name)
+        flag = next(option.flag for each, option in file_flags() if each == name)
         raise UsageError(f"{flag}: {exc.problem}") from exc
 
 
@@ -128,7 +128,7 @@ def _reader(kinds: Sequence[Kind]) -> Callable[[str], object]:
 
 
 def _parsed(kinds: Sequence[Kind], text: str) -> object:
-    """Return the text, converted to a number if a number is expected and the text is one."""
+    """Return `text` as a number if one of `kinds` is a number and `text` is valid, else as text."""
     types = {inspect.IntType: int, inspect.FloatType: float}
     for kind in kinds:
         if type(kind.type) in types:

@@ -1,1 +1,1 @@
-"""The gateway hub, which clients connect to, and the fan-out of events to them."""
+"""The gateway hub, to which clients connect, and the fan-out of events to these clients."""

@@ -1,4 +1,4 @@
-"""Sends events of downstream hubs to the gateway's clients, in process (GW-14, GW-24, GW-25).
+"""Sends events of downstream hubs to the clients of the gateway hub (GW-14, GW-24, GW-25).
 
 `routing.relay` decides whether an event is forwarded, and to which clients. The events of each hub
 stay in order. A send does not wait for slow clients: the hub server bounds their queues, and
@@ -26,11 +26,11 @@ class EventCounts:
 
     forwarded: int = 0
     misfit: int = 0
-    """Not forwarded, because they did not fit `receive_parameter_types` (GW-6)."""
+    """Not forwarded, because the arguments do not fit: see `routing.relay.Misfit` (GW-6, GW-24)."""
     unrouted: int = 0
     """Not forwarded, because the event is not the `receive_method` of any route of the hub."""
     unwritable: int = 0
-    """Forwarded, but not to clients whose hub protocol cannot express the arguments."""
+    """Forwarded, except to clients whose hub protocol cannot express the arguments."""
 
 
 class Broadcaster:

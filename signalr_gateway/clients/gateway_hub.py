@@ -36,16 +36,16 @@ from .key_failures import KeyFailures
 log = logging.getLogger(__name__)
 
 Text = str | int | float | None
-"""A text. Clients of the original may send a number instead."""
+"""The value of a text member. Clients of the original may send a number instead."""
 
 MAXIMUM_USER_ID_LENGTH = 256
 """Characters. The length is limited, because each subscription keeps its `UserId` in memory."""
 
 
 class RouteCall(msgspec.Struct):
-    """The members that the arguments of all methods have: a route, and its hub's receive key.
+    """The members that the argument of each method has: a route, and the receive key of its hub.
 
-    An argument of null is read as one without members, so that the error text names the missing
+    The argument null is read as an object without members, so that the error text names the missing
     member.
     """
 
@@ -76,7 +76,7 @@ class WrongReceiveKey(HubException):
 
 
 class GatewayServices:
-    """What all instances of `GatewayHub` share. Each call has an instance of its own."""
+    """The state that all calls of the gateway hub share. Each call has its own `GatewayHub`."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class GatewayServices:
         self.relay = relay
         self.downstreams = downstreams
         self.limits = limits
-        self._noted: set[tuple[str, str, str]] = set()
+        self._logged: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
         self.key_failures = KeyFailures()
         self._thinning = LogThinning()
@@ -119,12 +119,12 @@ class GatewayServices:
         level = self._thinning.level(route.api)
         log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
-    def note(self, what: str, route: HubRoute) -> None:
-        """Log that a call has had no effect, once for each route and each `what` (GW-19)."""
-        noted = (what, route.api, route.key)
-        if noted not in self._noted:
-            self._noted.add(noted)
-            log.info("route '%s/%s': %s; it has no effect", route.api, route.key, what)
+    def log_no_effect(self, action: str, route: HubRoute) -> None:
+        """Log that an action of a client had no effect, once for each route and action (GW-19)."""
+        logged = (action, route.api, route.key)
+        if logged not in self._logged:
+            self._logged.add(logged)
+            log.info("route '%s/%s': %s; it has no effect", route.api, route.key, action)
 
 
 class GatewayHub(Hub):
@@ -211,7 +211,10 @@ class GatewayHub(Hub):
         return split_arguments(written, maximum_depth, protocol_name)
 
     def _require_form(self, value: Payload) -> None:
-        """Raise here, where the error gets a text, if the client cannot receive `value`."""
+        """Raise `UnwritableResult` if the client's hub protocol cannot express `value`.
+
+        The library would refuse `value` only later, and its error would not name the reason.
+        """
         require_form(value, self.context.hub_protocol.name)
 
     async def _authorized_route(self, call: RouteCall) -> HubRoute:
@@ -228,20 +231,21 @@ class GatewayHub(Hub):
             raise
 
     async def _group_subscription(self, call: GroupCall) -> Subscription | None:
-        """The subscription that a call names; None if the route is of another broadcast type."""
+        """The subscription to the group of a call; None if the route is not a group route."""
         route = await self._authorized_route(call)
         if route.broadcast_type is not BroadcastType.GROUP:
-            self._services.note("a group call on a route without a group", route)
+            self._services.log_no_effect("a group call on a route without a group", route)
             return None
         if _required(call.receive_group, "ReceiveGroup") != route.receive_group:
             raise HubException(f"ReceiveGroup is not the group of '{route.api}/{route.key}'.")
         return Subscription(route.api, group=route.receive_group)
 
     async def _route_subscription(self, call: UserCall) -> Subscription | None:
-        """The subscription that a call names; None if the route is of another broadcast type."""
+        """The subscription to the route of a call; None if the route is not individual."""
         route = await self._authorized_route(call)
         if route.broadcast_type is not BroadcastType.INDIVIDUAL:
-            self._services.note("a route subscription on a route that is not individual", route)
+            action = "a route subscription on a route that is not individual"
+            self._services.log_no_effect(action, route)
             return None
         user = fold(_required(call.user_id, "UserId"))
         if len(user) > MAXIMUM_USER_ID_LENGTH:
@@ -251,7 +255,8 @@ class GatewayHub(Hub):
     async def _subscribe(self, call: RouteCall, subscription: Subscription) -> None:
         joined = self._subscriptions.add(subscription)
         if joined is None:
-            self._services.note("subscribed twice", self._services.authorized_route(call))
+            route = self._services.authorized_route(call)
+            self._services.log_no_effect("subscribed twice", route)
         for channel in joined or ():
             await self.groups.add(self.context.connection_id, channel)
         if joined is not None:
@@ -260,14 +265,14 @@ class GatewayHub(Hub):
     async def _unsubscribe(self, call: RouteCall, subscription: Subscription) -> None:
         left = self._subscriptions.remove(subscription)
         if left is None:
-            note = "unsubscribed without a subscription"
-            self._services.note(note, self._services.authorized_route(call))
+            route = self._services.authorized_route(call)
+            self._services.log_no_effect("unsubscribed without a subscription", route)
         for channel in left or ():
             await self.groups.remove(self.context.connection_id, channel)
 
     @property
     def _subscriptions(self) -> Subscriptions:
-        """The subscriptions of this connection, stored with it so that they end with it (GW-21)."""
+        """The subscriptions of this connection, kept in its `items`, which end with it (GW-21)."""
         held: Subscriptions = self.context.items.setdefault(
             Subscriptions, Subscriptions(self._services.relay)
         )
@@ -276,7 +281,7 @@ class GatewayHub(Hub):
 
 @contextmanager
 def _failures_for_client(api: str) -> Iterator[None]:
-    """Raise the failure of a call of the hub `api` as a HubException with the text for callers."""
+    """Replace the exception of a failed call of the hub `api` by a HubException with its text."""
     try:
         yield
     except Exception as exc:
@@ -319,7 +324,8 @@ _ARRAY_OF_ONE = {"json": (b"[", b"]"), "messagepack": (b"\x91", b"")}
 def _written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: int | None) -> bytes:
     """The arguments as an array in the hub protocol of the client (GW-16).
 
-    `Data` that is not null is the only argument, else the items of `DataArray` are the arguments.
+    If `Data` is not null, it is the only argument. Otherwise the items of `DataArray` are the
+    arguments. Raises HubException.
     """
     opening, closing = _ARRAY_OF_ONE[protocol_name]
     for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):

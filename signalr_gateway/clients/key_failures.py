@@ -1,7 +1,7 @@
-"""How long the answer to a wrong receive key is delayed (GW-18).
+"""Decides how long the answer to a wrong receive key is delayed (GW-18).
 
 Failures are counted for each connection and for each address. The answer to a right key is never
-delayed, so a client that guesses does not slow down the others behind the same address.
+delayed, so a client that guesses keys does not slow down other clients at the same address.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from protocol.relaying import address_owner
 FREE_PER_CONNECTION: Final = 5
 """Failures of one connection that are answered at once."""
 FREE_PER_ADDRESS: Final = 20
-"""The same for one address, which several clients may share."""
+"""Failures of one address that are answered at once. Several clients may share an address."""
 LONGEST_DELAY: Final = 5.0
 """Seconds."""
 _FIRST_DELAY: Final = 0.1
 _FORGET_AFTER: Final = 60.0
-"""Seconds without a failure, after which those of an address are forgotten."""
+"""Seconds without a failure after which the failures of an address are forgotten."""
 _MAXIMUM_ADDRESSES: Final = 10_000
-"""One more address replaces the one whose last failure is the oldest."""
+"""A further address replaces the address whose last failure is the oldest."""
 
 
 class KeyFailures:
@@ -32,8 +32,8 @@ class KeyFailures:
     def delay(self, of_connection: int, remote: str | None, now: float) -> float:
         """Count a failure, and return the seconds by which its answer is delayed.
 
-        `of_connection` is the number of failures of its connection, this one included, and
-        `remote` the address of the client, if known.
+        `of_connection` is the number of failures of the connection, including this one. `remote` is
+        the address of the client, if known.
         """
         owner = address_owner(remote)
         count, last = self._by_address.pop(owner, (0, now))
@@ -45,7 +45,7 @@ class KeyFailures:
 
 
 def _delay(excess: int) -> float:
-    """Doubles with each failure beyond the free ones."""
+    """The delay after `excess` failures that were not free. It doubles with each failure."""
     if excess <= 0:
         return 0.0
     return min(_FIRST_DELAY * 2.0 ** min(excess - 1, 10), LONGEST_DELAY)

@@ -1,1 +1,1 @@
-"""The options of the gateway, defined once, and how a file sets them."""
+"""Defines the options of the gateway, and reads them from a file."""

@@ -1,4 +1,4 @@
-"""Reads an orchestration from a TOML file, with the same hubs and routes as in Python (GW-3).
+"""Reads an orchestration from a TOML file (GW-3).
 
     start_gateway_hub = true
     gateway_hub_url = "https://localhost:44360/GatewayHub"
@@ -16,9 +16,9 @@
     receive_method = "ReceiveMessage"
     receive_parameter_types = ["string", "string"]
 
-`schema` defines what a file may contain, and `reading` reads it strictly. The values then go
-through the same checks as an orchestration in Python. `hubs` makes a connection from the table of a
-hub.
+`schema` defines the tables and options of a file, and `reading` refuses everything else. `hubs`
+makes a connection from the table of a hub. The hubs and routes then go through the same checks as
+hubs and routes that are added in Python.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ from .schema import File, GatewayHubTable, Listen
 
 
 class ConfigError(Exception):
-    """The file cannot be used; `str()` is one line: the file, the place in it, what is wrong."""
+    """The file cannot be used; `str()` is one line with the path, the wrong option and the reason.
+
+    There is no option in the line if the file cannot be read, or is not TOML.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +62,8 @@ class GatewayConfig:
 def load_config(path: str | Path) -> GatewayConfig:
     """Read and check the file. Raises `ConfigError`.
 
-    Paths in the file are relative to its folder. The files and environment variables that the file
-    names for secrets must exist. The hubs need not be reachable.
+    Paths in the TOML file are relative to its folder. Files and environment variables that contain
+    the secrets must exist. The hubs need not be reachable.
     """
     file = Path(path)
     try:
@@ -72,7 +75,7 @@ def load_config(path: str | Path) -> GatewayConfig:
 
 
 def _problem(error: OSError | RecursionError | ValueError) -> str:
-    """Why a file cannot be used, in words."""
+    """The reason why a file cannot be used, for `ConfigError`."""
     match error:
         case OSError():
             return f"cannot be read: {error.strerror}"

@@ -1,7 +1,7 @@
-"""Converts values of a file to the library's: hub protocols, transports and options.
+"""Converts values of a file to hub protocols, transports and options of the library.
 
 A field of `GatewayHubTable` sets the field of `HubOptions` or `EndpointOptions` with the same name.
-`create_app` adds the fields of `Limits`.
+`create_app` sets the fields that `Limits` has.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _TRANSPORTS = {name: each for each, name in TRANSPORT_NAMES.items()}
 
 
 def hub_options(table: GatewayHubTable) -> HubOptions:
-    """The options of the gateway hub, except for those in `Limits`."""
+    """The `HubOptions` of the gateway hub; fields that `Limits` has keep their defaults."""
     return HubOptions(**_values(table, HubOptions))
 
 
 def endpoint_options(table: GatewayHubTable) -> EndpointOptions:
-    """The endpoint options of the gateway hub, except for those in `Limits`."""
+    """The `EndpointOptions` of the gateway hub; fields that `Limits` has keep their defaults."""
     return EndpointOptions(**_values(table, EndpointOptions))
 
 

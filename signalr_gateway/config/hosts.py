@@ -1,4 +1,4 @@
-"""The host names under which a configured gateway may be reached, against DNS rebinding (GW-30)."""
+"""Decides which host names requests to a gateway may use, to prevent DNS rebinding (GW-30)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from .schema import Listen
 
 
 def allowed_hosts(listen: Listen) -> Sequence[str] | None:
-    """The names that requests may name; None for all. Raises ValueError for a wrong name."""
-    # Each address is a name, too: a machine has more loopback addresses than 127.0.0.1.
+    """The host names that requests may use; None for all. Raises ValueError for an invalid name."""
+    # A request may use an address as its host name, and `LOOPBACK_HOSTS` has not all loopback
+    # addresses.
     own = [host for host in listen.hosts if _is_loopback(host)]
     if not listen.allowed_hosts and len(own) < len(listen.hosts):
         return None

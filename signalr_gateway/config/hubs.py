@@ -1,4 +1,4 @@
-"""The table of a hub in a file: checks it, builds its connection and reads its receive key."""
+"""Checks the table of a hub in a file, builds the hub's connection and reads its receive key."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class HubArguments(TypedDict):
 
 def hub_arguments(table: HubTable, place: Place) -> HubArguments:
     """The arguments of `add_hub` for the table of a hub. Raises `OrchestrationError`."""
-    named_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
-    if table.receive_key is not None and named_key is not None:
+    read_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
+    if table.receive_key is not None and read_key is not None:
         raise place.at("receive_key").error(
             "is set twice; use one of receive_key, receive_key_file and receive_key_env"
         )
     return {
         "build_hub_connection": _connection(table, place).build,
-        "receive_key": table.receive_key if named_key is None else named_key(),
+        "receive_key": table.receive_key if read_key is None else read_key(),
         "maximum_message_size": no_limit(table.maximum_message_size),
         "invoke_timeout": table.invoke_timeout,
         "redirects": table.redirects,
@@ -104,7 +104,7 @@ def _check_url(url: str, place: Place) -> None:
     try:
         HubConnectionBuilder().with_url(url)
     except ValueError as exc:
-        problem = "must be an absolute http or https URL, its port, if any, from 1 to 65535"
+        problem = "must be an absolute http or https URL; a port must be from 1 to 65535"
         raise place.error(problem) from exc
 
 
@@ -119,7 +119,7 @@ def _check_header(name: str, value: str, place: Place) -> None:
 
 
 def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:
-    """What `HubConnectionBuilder.with_url` takes as ``ssl``."""
+    """The argument ``ssl`` of `HubConnectionBuilder.with_url`."""
     if table.ca_file is None:
         return table.verify_tls
     place = place.at("ca_file")

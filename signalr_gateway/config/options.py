@@ -1,7 +1,8 @@
-"""The options of a Struct as data, for everything that is made from them: readers, flags, tables.
+"""Describes the options of a Struct as data.
 
-A `Kind` is the type of a value as msgspec describes it, with the unit and the bounds that
-`option_types` gives it.
+The reader of files, the flags of the command line and the tables of the documentation are made from
+these descriptions. A `Kind` is msgspec's description of a type from `option_types`, with the bounds
+and the unit of this type.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Kind:
 
     @property
     def words(self) -> Mapping[str, object]:
-        """The words that are valid, with their meaning; empty if the kind is not a choice."""
+        """The valid words with their values; empty if the kind is not a choice of words."""
         match self.type:
             case inspect.LiteralType(values=words):
                 return {str(word): word for word in words}
@@ -54,13 +55,13 @@ class Kind:
                 return {}
 
     def meaning(self, text: str) -> object:
-        """The meaning of `text` if it is one of `words`, in any letter case; else `NODEFAULT`."""
+        """The value of `text` if it is one of `words`, in any letter case; else `NODEFAULT`."""
         meanings = {word.lower(): meaning for word, meaning in self.words.items()}
         return meanings.get(text.lower(), NODEFAULT)
 
     @property
     def noun(self) -> str:
-        """What the kind is called in error messages, without its bounds."""
+        """The name of the kind in error messages, without its bounds."""
         of_unit = f" of {self.unit}" if self.unit else ""
         match self.type:
             case inspect.BoolType():
@@ -100,7 +101,8 @@ class Option:
 
     name: str
     kinds: tuple[Kind, ...]
-    """The kinds of its value in a file. TOML has no None: an option that is None is left out."""
+    """The kinds of values that a file may have for the option. None is not among them: TOML has no
+    null, so a file leaves out an option that is None."""
     default: Any
     """`NODEFAULT` if the option is required."""
     sentence: str
@@ -109,7 +111,7 @@ class Option:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The options of the table, if the value is one; empty for a table of tables."""
+        """The options of a table; empty for a table of tables, and for any other value."""
         [kind, *_] = self.kinds
         return options_of(kind.type.cls) if isinstance(kind.type, inspect.StructType) else ()
 
@@ -128,7 +130,7 @@ def options_of(table: type[Struct]) -> tuple[Option, ...]:
 
 
 def tables_of(table: type[Struct], name: str = "") -> Iterator[tuple[str, type[Struct]]]:
-    """A Struct and the tables in it, each with its name: ``limits``, ``hubs.KEY``."""
+    """The Struct `table` and the Structs in it, each with its name: ``limits``, ``hubs.KEY``."""
     yield name, table
     for option in options_of(table):
         inner = f"{name}.{option.name}" if name else option.name
@@ -159,13 +161,13 @@ def _option(field: inspect.Field) -> Option:
 
 
 def alternatives(texts: Iterable[str]) -> str:
-    """The texts as one: ``a, b or c``."""
+    """Join texts: ``a, b or c``."""
     *others, last = texts
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def as_toml(value: object) -> str:
-    """The value as TOML; empty for a table, and for None, which a file leaves out."""
+    """The value as TOML; empty for a table and for None."""
     if value is None or value is NODEFAULT or isinstance(value, Struct | dict):
         return ""
     if isinstance(value, Enum):

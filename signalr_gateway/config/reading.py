@@ -1,8 +1,8 @@
 """Reads the tables of a file into the Structs of `schema`, strictly.
 
 Each key must be known. Each value must have a type that its option allows, and be within the bounds
-of the option. A mistake raises an `OrchestrationError`, which names the hub, the route and the
-field. It does not contain the value, which may be a secret.
+of the option. A mistake raises an `OrchestrationError`, whose text names the hub, the route and the
+field. The text does not contain the value, because the value may be a secret.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _TEXT = (str,)  # all other kinds: words and paths are written as text
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value is in the file, for errors. Relative paths are relative to `folder`."""
+    """The place of a value in the file: its hub, route and field, which errors name.
+
+    `folder` is the folder of the file. Relative paths in the file are relative to it.
+    """
 
     folder: Path
     hub: str | None = None
@@ -56,13 +59,13 @@ class Place:
         return replace(self, field=f"{self.field}.{key}" if self.field else key)
 
     def entry(self, key: str) -> Place:
-        """The place of the hub `key`, or of the route `key` if this place is within a hub."""
+        """The place of the route `key` if this place is within a hub, else of the hub `key`."""
         if self.hub is None:
             return Place(self.folder, hub=key)
         return Place(self.folder, hub=self.hub, route=key)
 
     def error(self, problem: str) -> OrchestrationError:
-        """An error at this place, to be raised."""
+        """Return an error that names this place."""
         return OrchestrationError(problem, hub=self.hub, route=self.route, field=self.field)
 
 
@@ -94,7 +97,7 @@ def _unknown(key: str, known: Collection[str]) -> str:
 
 
 def read_value(kinds: Sequence[Kind], value: object, place: Place) -> object:
-    """Read a value that is of one of these kinds. Raises `OrchestrationError`."""
+    """Read a value that must be of one of these kinds. Raises `OrchestrationError`."""
     nouns = alternatives(kind.noun for kind in kinds)
     for kind in kinds:
         if _has_type_of(kind, value):
@@ -111,8 +114,9 @@ def type_name(value: object) -> str:
 
 def _has_type_of(kind: Kind, value: object) -> bool:
     expected = _EXPECTED_TYPES.get(type(kind.type), _TEXT)
-    is_other_number = isinstance(value, bool) and expected not in ((bool,), (object,))
-    return isinstance(value, expected) and not is_other_number
+    # In Python a bool is an int.
+    is_bool_as_number = isinstance(value, bool) and expected not in ((bool,), (object,))
+    return isinstance(value, expected) and not is_bool_as_number
 
 
 def _read(kind: Kind, value: Any, place: Place) -> object:

@@ -1,11 +1,11 @@
-"""Every option of the gateway: one field each, with type, unit, bounds, default and sentence.
+"""Defines each option of the gateway in one field: type, unit, bounds, default and sentence.
 
 To add an option, add a field here and run ``python -m tests.project.option_tables``, which writes
 the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
 these Structs, `Limits` and `HubRouteInfo`, are in `orchestration`, because programs in Python use
 them as well. Options that only the command line has are at the end.
 
-The defaults of the library's options are those of the library.
+An option of the library has the default that it has in the library.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class Listen(Struct, frozen=True, kw_only=True):
     allowed_hosts: Annotated[
         list[Text],
         option(
-            "Host names under which the gateway may be reached, without port; `*.app.example` for"
-            " all below `app.example`, `*` for all. Names of the same machine always may. If not"
-            " set: only these when the gateway listens on a loopback address, else all.",
+            "Host names that requests may use, without port: `*.app.example` for all names below"
+            " `app.example`, `*` for all names. `localhost`, `127.0.0.1` and `[::1]` are always"
+            " valid. If not set, a gateway that listens only on loopback addresses accepts no other"
+            " names, and any other gateway accepts all names.",
             "--allowed-host",
         ),
     ] = field(default_factory=list)
@@ -91,9 +92,10 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     """[gateway_hub]: the library's options of the hub that clients connect to.
 
     Fields have the names of `HubOptions` and `EndpointOptions`. Some options of these two classes
-    are not here: `Limits` has some of them, and `File` has `allowed_origins`. `services` and
-    `authenticate` are functions, which a file cannot contain. The limits of groups follow from the
-    orchestration. The gateway hub asks clients for no results, and takes no streams from them.
+    are not here. `Limits` has some of them, and `File` has `allowed_origins`. `services` and
+    `authenticate` are functions, which a file cannot contain. `create_app` computes the limits of
+    groups. Limits of client results and of streams from clients have no use, because the gateway
+    hub has neither.
     """
 
     supported_protocols: Annotated[
@@ -110,10 +112,11 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         Seconds, option("Time between two pings that the gateway sends to a client.")
     ] = _HUB.keep_alive_interval
     client_timeout_interval: Annotated[
-        Seconds, option("A client that has pinged once and is silent for longer is disconnected.")
+        Seconds,
+        option("A client that sends pings is disconnected when it sends nothing for this time."),
     ] = _HUB.client_timeout_interval
     disconnect_timeout: Annotated[
-        Seconds, option("A negotiated connection that no client opens is dropped after this.")
+        Seconds, option("Time in which a client must open a connection that it has negotiated.")
     ] = _ENDPOINT.disconnect_timeout
     close_timeout: Annotated[
         Seconds, option("How long the gateway waits for the Close frame of a client's WebSocket.")
@@ -124,9 +127,10 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     transport_send_timeout: Annotated[
         Seconds,
         option(
-            "A client is disconnected when a call has waited this long for the client's buffer to"
-            " drain (on long polling `disconnect_timeout` instead), or when sending the answer to a"
-            " poll takes longer. So is a client that reads fewer than 240 bytes a second."
+            "How long a call may wait until its client's buffer has drained (on long polling,"
+            " `disconnect_timeout` applies instead), and how long it may take to send the answer to"
+            " a poll. After this time the client is disconnected, and also if it reads fewer than"
+            " 240 bytes a second over this time."
         ),
     ] = _ENDPOINT.transport_send_timeout
     receive_timeout: Annotated[
@@ -140,13 +144,16 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     ] = _HUB.maximum_receive_message_size or UNLIMITED
     application_max_buffer_size: Annotated[
         Bytes,
-        option("Size of the receive queue of one client; while it is full, nothing more is read."),
+        option(
+            "Size of the receive queue of one client; while it is full, the gateway does not read"
+            " from the client."
+        ),
     ] = _ENDPOINT.application_max_buffer_size
     transport_max_buffer_size: Annotated[
         Bytes,
         option(
-            "Bytes for one client that wait in its transport; above it, calls that answer this"
-            " client wait."
+            "Size of the send buffer of one client's transport. While more is buffered, calls wait"
+            " before they send their answers to the client."
         ),
     ] = _ENDPOINT.transport_max_buffer_size
     maximum_parallel_invocations_per_client: Annotated[
@@ -158,8 +165,8 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     maximum_negotiated_connections: Annotated[
         Count,
         option(
-            "Negotiated connections that are not open yet; a further one takes the place of the"
-            " oldest of the address that has the most."
+            "How many negotiated connections may wait to be opened. Above this number, each new one"
+            " replaces the oldest one of the client address that has the most."
         ),
     ] = _ENDPOINT.maximum_negotiated_connections
     minimum_protocol_version: Annotated[
@@ -218,7 +225,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = DEFAULT_MAXIMUM_MESSAGE_SIZE
     maximum_event_size: Annotated[
         Bytes | Unlimited,
-        option("Largest arguments of an event of the hub; a larger event is not forwarded."),
+        option("Largest size of an event's arguments; a larger event is not forwarded."),
     ] = DEFAULT_MAXIMUM_EVENT_SIZE
     invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
         DEFAULT_INVOKE_TIMEOUT
@@ -263,7 +270,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
 
 
 class File(Struct, frozen=True, kw_only=True):
-    """The file as a whole; the attributes of `Orchestrator` are at its top."""
+    """The whole file. The attributes of `Orchestrator` are the options at the top of the file."""
 
     start_gateway_hub: Annotated[
         bool, option("`false`: no gateway hub and no events; POSTs still work.")
@@ -280,7 +287,7 @@ class File(Struct, frozen=True, kw_only=True):
         ),
     ] = field(default_factory=list)
     listen: Annotated[Listen, option("Where the gateway serves.")] = Listen()
-    limits: Annotated[Limits, option("What bounds requests and clients.")] = DEFAULT_LIMITS
+    limits: Annotated[Limits, option("Limits of requests and clients.")] = DEFAULT_LIMITS
     gateway_hub: Annotated[GatewayHubTable, option("The hub that clients connect to.")] = (
         GatewayHubTable()
     )

@@ -1,4 +1,4 @@
-"""Loads an orchestration from a TOML file, or by a Python function given by name (GW-3)."""
+"""Loads an orchestration from a TOML file or from a Python function (GW-3)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class UsageError(Exception):
-    """The command cannot run as given; `str()` is one line for its user."""
+    """The arguments of the command are wrong; `str()` is one line for its user."""
 
 
 async def load_orchestration(name: str) -> GatewayConfig:
     """Load and check the configuration of ``FILE.toml`` or ``module:function``.
 
-    Raises `ConfigError` for a file, `OrchestrationError` or `UsageError` for a function. It is an
-    error, too, if there is no hub.
+    Raises `ConfigError` for a file, `OrchestrationError` or `UsageError` for a function. An
+    orchestration without hubs is an error, too.
     """
     if name.lower().endswith(".toml"):
         return load_config(name)
@@ -37,7 +37,7 @@ async def load_orchestration(name: str) -> GatewayConfig:
 
 
 async def _orchestrate(name: str, orchestrator: Orchestrator) -> None:
-    """Import ``module:function`` and let the function fill the orchestration."""
+    """Import ``module:function``, and call the function with `orchestrator`."""
     function = _imported(name)
     try:
         result = function(orchestrator)

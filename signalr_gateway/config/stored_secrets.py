@@ -1,4 +1,4 @@
-"""Secrets that a TOML file does not contain but refers to: files and environment variables.
+"""Reads secrets from files and environment variables that a TOML file names.
 
 An access token is read again for each request that needs one, so that it can be renewed while the
 gateway runs.
@@ -17,10 +17,10 @@ from .reading import Place
 def secret(
     name: str, path: Path | None, variable: str | None, place: Place
 ) -> Callable[[], str] | None:
-    """Return a function that reads a secret, or None if the table of `place` names no secret.
+    """Return a function that reads the secret `name`, or None if neither option for it is set.
 
-    `path` and `variable` are the values of the options ``<name>_file`` and ``<name>_env``. The
-    secret is read once to check it. Raises `OrchestrationError`.
+    `path` and `variable` are the values of the options ``<name>_file`` and ``<name>_env`` in the
+    table at `place`. The secret is read once to check it. Raises `OrchestrationError`.
     """
     if path is not None and variable is not None:
         raise place.at(f"{name}_env").error(f"cannot be combined with {name}_file")
@@ -39,7 +39,7 @@ def secret(
 
 
 class SecretUnavailable(Exception):
-    """A secret cannot be read, or is not one line of text; the error text names its place."""
+    """A secret cannot be read, or is not one line of text; `str()` names its file or variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _FileSecret:
     path: Path
 
     def __call__(self) -> str:
-        """The file's text without a byte order mark, and without spaces and line ends around it."""
+        """The text of the file, without a byte order mark and without white space around it."""
         try:
             text = self.path.read_text(encoding="utf-8-sig").strip()
         except OSError as exc:
@@ -68,7 +68,7 @@ class _EnvironmentSecret:
         return _one_line(text, f"the environment variable {self.variable!r}")
 
 
-def _one_line(text: str, place: str) -> str:
+def _one_line(text: str, source: str) -> str:
     if not text or not text.isprintable():
-        raise SecretUnavailable(f"{place} does not contain one line of printable text")
+        raise SecretUnavailable(f"{source} does not contain one line of printable text")
     return text

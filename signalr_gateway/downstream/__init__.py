@@ -1,1 +1,1 @@
-"""Supervised connections to the downstream hubs."""
+"""Keeps the connections to the downstream hubs, and makes calls on them."""

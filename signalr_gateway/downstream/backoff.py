@@ -1,7 +1,7 @@
 """Decides when the next attempt to connect to a hub is due (GW-27, GW-9).
 
-It has no clock and does not wait: `downstream.connection` passes the time in, and makes the
-attempts.
+This module reads no clock and does not wait: `downstream.connection` passes the time as an
+argument, and makes the attempts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 class Backoff:
     """Unlimited jittered exponential delays, each between `minimum` and `maximum` seconds.
 
-    Each delay is a random number from the upper half of a range. The end of this range doubles with
-    each step, up to `maximum`. Gateways that lose a hub at the same time therefore reconnect at
-    different times.
+    Each delay is a random number between an upper limit and half of this limit. The limit doubles
+    with each step, up to `maximum`. Because delays are random, gateways that lose a hub at the same
+    time reconnect at different times.
     """
 
     minimum: float = 0.5
     maximum: float = 30.0
     random: Callable[[], float] = random.random
-    """Returns a number from 0 to 1, 1 excluded."""
+    """A function that returns a number from 0 to 1, 1 excluded."""
 
     def delay(self, step: int) -> float:
         """Seconds to wait at `step`, counted from 0."""
@@ -37,9 +37,9 @@ class Backoff:
 class AttemptSchedule:
     """Decides when the next connect attempt of one hub is due.
 
-    Attempts follow the backoff. While callers wait for the hub, one attempt per `caller_interval`
-    is due as well, so that their calls run soon after the hub is up again; these attempts do not
-    change the backoff. All times are seconds on the owner's monotonic clock.
+    The backoff decides when attempts are due. While callers wait for the hub, one attempt per
+    `caller_interval` is due as well, so that their calls run soon after the hub is up again. The
+    attempts for callers do not change the backoff. All times are seconds of one monotonic clock.
     """
 
     def __init__(self, backoff: Backoff, caller_interval: float = 0.5) -> None:
@@ -53,11 +53,11 @@ class AttemptSchedule:
         self._connected_at = -math.inf
 
     def due(self, *, callers_waiting: bool) -> float:
-        """The time of the next attempt; it is due now if this time has passed."""
+        """The time at which the next attempt is due; a time in the past means now."""
         return min(self._backoff_due, self._caller_due) if callers_waiting else self._backoff_due
 
     def started(self, now: float) -> None:
-        """Record that an attempt starts; it is made for callers if the backoff is not due."""
+        """Record that an attempt starts. Before the delay is over, it is an attempt for callers."""
         self._for_callers = now < self._backoff_due
         if self._for_callers:
             self._caller_due = now + self._caller_interval

@@ -17,12 +17,12 @@ from ..orchestration.orchestrator import DownstreamHub
 def build_connections(
     hubs: Mapping[str, DownstreamHub], urls: dict[str, str | None] | None = None
 ) -> dict[str, HubConnection]:
-    """Build the connection of each hub without starting it, and return a dict by api.
+    """Call the `build_hub_connection` function of each hub, and return the connections by api.
 
-    Each connection comes from the `build_hub_connection` function of its hub. `urls`, if given,
-    receives one entry for each api: the URL of the hub, or None if its function has not set one.
-    Raises `OrchestrationError` if a function fails, or if two hubs have the same connection,
-    because an event could come from either of them.
+    The connections are not started. `urls`, if given, receives one entry for each api: the URL of
+    the hub, or None if the function has not set one. Raises `OrchestrationError` if a function
+    fails, or if two functions return the same connection. The gateway could then not know which hub
+    has sent an event.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():

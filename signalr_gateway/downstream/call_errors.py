@@ -1,6 +1,7 @@
-"""The exceptions of calls that the gateway itself ends: why, and whether the hub may have run them.
+"""Exceptions of calls that the gateway itself ends or refuses.
 
-The modules of `downstream` raise them, and `downstream.failures` maps them to problem codes.
+Each says whether the hub may have run the call. The modules of `downstream` raise them, and
+`downstream.failures` maps them to problem codes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Calls and streams on one connection to a hub, with their time limits (GW-8, GW-10, GW-32).
 
-Each raises NotConnectedError if there is no connection; `downstream.hub` then waits for one and
-calls again. Results and items keep the form in which the hub has written them. This module also
-finds out that the hub does not answer on this connection (GW-34).
+A call or stream raises NotConnectedError if the hub is not connected. `downstream.hub` then waits
+for the connection and calls again. Results and items stay in the hub protocol of the hub. This
+module also finds out that the hub does not answer on this connection (GW-34).
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class HubCalls:
     async def within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]
     ) -> T:
-        """Return what `waiting` returns. After `seconds`, cancel it and raise `error`.
+        """Return the result of `waiting`. After `seconds`, cancel `waiting` and raise `error`.
 
-        Raises `CallCutOff` if the gateway cuts it off.
+        Raises `CallCutOff` if `cut_off` is called first.
         """
         limit = asyncio.timeout(None)
         deadlines = self._deadlines_of(seconds)
@@ -126,7 +126,7 @@ class HubCalls:
         return deadlines
 
     def cut_off(self) -> None:
-        """End the calls and streams that are not completed; the hub gets cancellations."""
+        """End the calls and streams that are not completed, and cancel them at the hub."""
         self._is_cut_off = True
         for deadlines in self._deadlines.values():
             deadlines.expire_all()
@@ -167,7 +167,7 @@ class HubItems:
         """The next item.
 
         Raises `StreamIdle`, `CallCutOff`, `HubException` for the hub's error, `ConnectionClosed`,
-        or `StreamOverflowError` when too many items wait because the caller does not take them.
+        or `StreamOverflowError` when the caller does not iterate and too many items wait.
         """
         item, self._first = self._first, None
         if item is None:

@@ -1,4 +1,4 @@
-"""The interface of a clock with timers. Event loops have it, and so does the clock of the tests."""
+"""The interface of a clock with timers, which event loops and the clock of the tests implement."""
 
 from __future__ import annotations
 

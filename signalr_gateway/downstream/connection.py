@@ -28,7 +28,7 @@ ATTEMPT_TIMEOUT = 30.0
 
 
 class HubState(Enum):
-    """The state of the connection to a hub, with the words of health answers (GW-28)."""
+    """The state of the connection to a hub. Health answers contain the values (GW-28)."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -170,7 +170,8 @@ class SupervisedConnection:
         self._release_waiters(connected=True)
 
     def _on_reconnecting(self, error: Exception | None) -> None:
-        # The orchestration has set a retry policy, which decides until it gives up.
+        # Only a connection with a retry policy reconnects itself. `_supervise` connects again when
+        # the policy gives up.
         self._enter_reconnecting(error)
 
     def _on_reconnected(self, connection_id: str | None) -> None:

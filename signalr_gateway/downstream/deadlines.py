@@ -1,4 +1,4 @@
-"""Deadlines of equal length that share one timer."""
+"""Deadlines with the same timeout, which share one timer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Key = TypeVar("Key")
 class Deadlines(Generic[Key]):
     """Calls ``expire(key)`` for each key that was started ``seconds`` ago and is not stopped.
 
-    The oldest key is the first that is due, so one timer serves all keys. On uvloop, a timer
-    for each POST takes 15 % of the CPU time of the POST.
+    The key that was started first is due first, so one timer is enough for all keys. On uvloop, a
+    timer for each POST would take 15 % of the CPU time of the POST.
     """
 
     def __init__(self, seconds: float, expire: Callable[[Key], object], clock: Clock) -> None:
@@ -70,9 +70,9 @@ class Deadlines(Generic[Key]):
 
 
 def timeouts(seconds: float, clock: Clock) -> Deadlines[asyncio.Timeout]:
-    """Deadlines whose keys are timeouts that have no time of their own: ``asyncio.timeout(None)``.
+    """Deadlines for timeouts that were made with ``asyncio.timeout(None)``.
 
-    Create them inside a running event loop.
+    Call this function inside a running event loop.
     """
     now = asyncio.get_running_loop().time
     return Deadlines(seconds, lambda limit: limit.reschedule(now()), clock)

@@ -1,6 +1,6 @@
-"""Maps the exceptions of a failed call to a problem code and a text for its caller (GW-9, GW-17).
+"""Maps the exception of a failed call to a problem code and a text for its caller (GW-9, GW-17).
 
-`http.api` answers with both, `clients.gateway_hub` with the text.
+An answer of `http.api` has both, an error of `clients.gateway_hub` has the text.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class UnwritableResult(Exception):
 
 
 def require_form(result: Payload, protocol_name: str) -> Raw:
-    """The result in the form of the caller's hub protocol. Raises `UnwritableResult`."""
+    """The result in the caller's hub protocol. Raises `UnwritableResult`."""
     try:
         return result.form(protocol_name)
     except TranscodingError as exc:
@@ -65,7 +65,7 @@ def require_form(result: Payload, protocol_name: str) -> Raw:
 def call_failure(error: Exception, api: str) -> CallFailure | None:
     """The failure that a caller of the hub `api` receives for `error`.
 
-    None for an exception that calls do not raise, which is an error of the gateway itself.
+    None for any other exception, which is an error of the gateway itself.
     """
     match error:
         case RefusedCall():

@@ -39,21 +39,21 @@ CONNECT_WAIT = 5.0
 DISCONNECT_TIMEOUT = 2.0
 """Seconds that the connections to all hubs get to be closed when the gateway stops."""
 _JSON_BYTES = 8
-"""How many bytes of JSON may become one byte of another hub protocol.
+"""The number of bytes of JSON that may become one byte of MessagePack.
 
-Without white space, JSON has up to six times the bytes of the same values in MessagePack."""
+JSON without white space has up to six times the bytes of the same values in MessagePack."""
 
 NO_CLIENT_RESULT = (
     "The gateway does not answer hub methods that ask their client for a result. Clients that "
     "connect to the hub directly can."
 )
-"""The error for a hub method that calls its client and waits, here the gateway (GW-33)."""
+"""The error that a hub method receives when it asks the gateway for a result (GW-33)."""
 
 OnEvent = Callable[[str, str, Payload], Awaitable[None]]
 """Called with api, target and arguments of each event, in the order of the hub's events (GW-24).
 
-It is awaited before the next call. Until it returns, the hub's events collect in a bounded queue,
-and reading from the hub pauses when the queue is full.
+The next event is passed on when the callback has returned. Until then the hub's events wait in a
+bounded queue, and reading from the hub pauses while the queue is full.
 """
 
 
@@ -116,9 +116,10 @@ class Downstream:
 
     @property
     def maximum_body_size(self) -> int | None:
-        """The most bytes of JSON that can be an invocation which the hub accepts; None: no limit.
+        """The size in bytes above which the hub cannot accept a body of JSON; None for no limit.
 
-        For a MessagePack hub this is an estimate: the invocation itself is measured as well.
+        For a MessagePack hub it is an estimate. The size of each invocation is checked again when
+        the invocation is sent.
         """
         limit = self._connection.maximum_send_message_size
         if limit is None:
@@ -130,12 +131,12 @@ class Downstream:
         self._supervised.start()
 
     def drain(self) -> None:
-        """Refuse new calls and those that wait for the hub; calls that were sent continue."""
+        """Refuse new calls, and calls that wait for the hub. Calls that were sent continue."""
         self._draining = True
         self._supervised.give_up()
 
     def cut_off(self) -> None:
-        """End the calls that were sent and are not completed; the hub gets cancellations."""
+        """End the calls that were sent and are not completed, and cancel them at the hub."""
         self._calls.cut_off()
         self._spares.cut_off()
 
@@ -146,9 +147,9 @@ class Downstream:
         self._calls.close()
 
     async def invoke(self, route: HubRoute, arguments: Sequence[Payload]) -> Payload | None:
-        """Invoke the method of `route` and return its result, None if it returned nothing.
+        """Invoke the method of `route` and return its result; None if it returned nothing.
 
-        Arguments that are written in another hub protocol than the hub's are transcoded. A call to
+        Arguments in another hub protocol than the hub's are transcoded. A call to
         a hub that is down waits up to `CONNECT_WAIT` seconds for the connection; the timeout of the
         route begins after that.
 
@@ -204,7 +205,7 @@ class Downstream:
         return admission
 
     async def _send(self, timeout: float, call: Callable[[HubCalls], Awaitable[T]]) -> T:
-        """Return what `call` returns. Wait for the connection while `call` cannot send anything."""
+        """Return the result of `call`. If the hub is not connected, wait for it and call again."""
         deadline: float | None = None
         while not self._draining:
             calls = self._calls
@@ -268,7 +269,7 @@ class Downstreams(Mapping[str, Downstream]):
 
     @property
     def is_draining(self) -> bool:
-        """Whether new calls are refused, because the gateway stops."""
+        """Whether new calls are refused, because the gateway is stopping."""
         return self._is_draining
 
     def start(self, on_event: OnEvent | None) -> None:

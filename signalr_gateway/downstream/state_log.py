@@ -1,4 +1,4 @@
-"""The log lines about the connection to one hub: each state once a minute at most (GW-28)."""
+"""Logs the state of the connection to one hub, each state at most once a minute (GW-28)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ log = logging.getLogger(__name__)
 
 
 class StateLog:
-    """Logs a state that differs from the one that the log has shown last.
+    """Logs a state if it differs from the last state in the log.
 
-    A hub can connect and disconnect at will. A state that is not shown is shown later, if it lasts.
+    A hub may connect and disconnect many times a second. A state that is in the log already within
+    the minute is logged at DEBUG. It is logged when it is noted again after the minute.
     """
 
     def __init__(self, api: str) -> None:

@@ -1,1 +1,1 @@
-"""What the gateway answers over HTTP: the API, problems, health, and pages."""
+"""Answers HTTP requests: the API, problems, health, and pages."""

@@ -1,7 +1,7 @@
-"""The one table of addresses: each path of the gateway, and which paths its hub may have (GW-5).
+"""Defines all paths of the gateway, and which paths the gateway hub may have (GW-5).
 
-It imports no HTTP library, because `orchestration.orchestrator` checks the path of the gateway hub
-with it. Paths of the gateway ignore letter case, except for those of the console.
+This module imports no HTTP library, because `orchestration.orchestrator` uses it to check the path
+of the gateway hub. The paths of the console are case-sensitive, all other paths are not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 API = "/api/Gateway"
-"""Below it are calls and the list of hubs and routes."""
+"""The paths of calls, and of the list of hubs and routes, are below this path."""
 _CALLS = f"{API}/hub"
 ORCHESTRATION = f"{API}/orchestration"
 HEALTH = "/healthz"
@@ -21,7 +21,7 @@ DEFAULT_GATEWAY_HUB_PATH = "/gatewayhub"
 
 CONSOLE_PAGE = "/"
 CONSOLE = "/console"
-"""Below it are the files of the console, and its status."""
+"""The paths of the console's files, and of its status, are below this path."""
 CONSOLE_STATUS = f"{CONSOLE}/status.json"
 
 SWAGGER = "/swagger"
@@ -52,7 +52,7 @@ class Endpoint(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call: the keys of the hub and the route as they are in the path, decoded."""
+    """A call: the keys of the hub and the route in the path, decoded, in their letter case."""
 
     api: str
     key: str
@@ -60,7 +60,7 @@ class Call:
 
 @lru_cache(maxsize=256)
 def find_endpoint(raw_path: str) -> Call | Endpoint | None:
-    """The call or the endpoint at the raw path of a request; None if `http.api` has none there."""
+    """The call or the endpoint at the raw path of a request; None if `http.api` has neither."""
     segments = path_segments(raw_path)
     lowered = tuple(segment.lower() for segment in segments)
     if lowered[:-2] == _CALL_SEGMENTS:
@@ -69,7 +69,7 @@ def find_endpoint(raw_path: str) -> Call | Endpoint | None:
 
 
 def path_segments(raw_path: str) -> list[str]:
-    """The segments of a raw path, each decoded on its own, so that one may contain ``%2F`` (GW-7).
+    """The decoded segments of a raw path; an encoded slash does not end a segment (GW-7).
 
     One trailing slash is ignored. Returns an empty list, which matches no endpoint, if a segment is
     not UTF-8.
@@ -99,7 +99,7 @@ def at(path: str) -> str:
 
 
 def at_or_below(*paths: str) -> str:
-    """The pattern for aiohttp's router that matches `paths` and all below them, in any case."""
+    """The pattern for aiohttp's router that matches `paths` and all paths below, in any case."""
     names = "|".join(re.escape(path.removeprefix("/")) for path in paths)
     return rf"/{{path:(?i:{names})(?:/[\s\S]*)?}}"
 

@@ -85,7 +85,7 @@ class HttpApi:
             problem = Problem(ProblemCode.INTERNAL_ERROR, detail)
             response = problem_response(problem, request_id)
         response.headers[REQUEST_ID] = request_id
-        if _awaits_permission(request):
+        if _awaits_continue(request):
             response.force_close()  # the gateway cannot know whether a body or a request follows
         if isinstance(response, StreamAnswer):
             await response.send(request)
@@ -219,20 +219,20 @@ def _are_identity(encodings: Iterable[str]) -> bool:
 
 
 async def _expect_later(_request: web.Request) -> None:
-    """Send no 100 Continue yet; `_read_body` sends it once everything but the body is checked."""
+    """Send no 100 Continue yet; `_read_body` sends it when all other checks have succeeded."""
 
 
-def _awaits_permission(request: web.Request) -> bool:
+def _awaits_continue(request: web.Request) -> bool:
     expect = request.headers.get("Expect", "")
     return expect.lower() == "100-continue" and not request.content.is_eof()
 
 
 async def _read_body(request: web.Request, limit: int, too_large: Refusal, seconds: float) -> bytes:
-    """Read the whole body. Raises `too_large` if it has more than `limit` bytes, or `Refusal`.
+    """Read the whole body, which must arrive within `seconds`.
 
-    The timeout, in seconds, limits the whole body, so that a caller that sends one byte at a time
-    cannot keep its handler busy. The timeout also ends a request with a malformed chunk, because
-    the parser then reports no end of the body.
+    Raises `too_large` if the body has more than `limit` bytes, and another `Refusal` if the time is
+    over. There is one time limit for the whole body, because a caller may send one byte at a time.
+    It also ends a request with a malformed chunk, whose end aiohttp's parser does not report.
     """
     content, size = request.content, request.content_length
     if size is not None and size > limit:
@@ -242,7 +242,7 @@ async def _read_body(request: web.Request, limit: int, too_large: Refusal, secon
         if len(whole) > limit:
             raise too_large
         return whole
-    if _awaits_permission(request) and request.version >= HttpVersion11:
+    if _awaits_continue(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # so that aiohttp does not count this as the answer
     body = bytearray()
@@ -286,7 +286,7 @@ _NOTHING_WAS_SENT = frozenset(
         ProblemCode.GATEWAY_OVERLOADED,
     }
 )
-"""Problems after which the caller can repeat the call: the hub has not received it."""
+"""Problems of calls that the hub has not received, so that the caller can repeat the call."""
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:

@@ -1,7 +1,7 @@
 """The console: a page at ``/`` that shows hubs, routes and events, and the status that it polls.
 
-The files of the page are in ``console/``. Its addresses are relative, so that a proxy may add a
-prefix. The Content-Security-Policy allows only this origin, and no inline scripts or styles.
+The files of the page are in ``console/``. All addresses in them are relative, so that a proxy may
+add a prefix. The Content-Security-Policy allows only this origin, and no inline scripts or styles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decides which web pages may use the gateway, with one list of origins for all paths (GW-26a).
 
-The list allows requests with credentials; the library's `CorsPolicy` writes the headers. Browsers
-send some requests of any page without a preflight: WebSocket upgrades, and POSTs that a form can
+The list allows requests with credentials; the library's `CorsPolicy` writes the headers. For any
+page, browsers send some requests without a preflight: WebSocket upgrades, and POSTs that a form can
 make. These are refused unless the page's origin is listed or is the gateway's own. Requests without
 an `Origin` header, which programs other than browsers send, are not checked.
 """
@@ -54,7 +54,7 @@ class OriginGuard:
             if origin is None:
                 return await handler(request)
             preflight = self._policy.preflight(request.method, request.headers)
-            if preflight is not None:  # always None without a list: the handler answers 405
+            if preflight is not None:  # without a list it is None, and the handler answers 405
                 return response_of(preflight)
             if _needs_no_preflight(request) and not (
                 self._policy.allows(request.headers) or is_own_origin(origin, request.headers)
@@ -80,7 +80,7 @@ class OriginGuard:
             return
         mark_origin(self._policy, request, response)
         if "Origin" not in response.headers.getall("Vary", []):
-            response.headers.add("Vary", "Origin")  # for caches, also if a request has no `Origin`
+            response.headers.add("Vary", "Origin")  # for caches, also without `Origin` in a request
 
 
 def _needs_no_preflight(request: web.Request) -> bool:

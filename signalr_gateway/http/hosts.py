@@ -1,7 +1,7 @@
-"""Refuses requests that name another host, against DNS rebinding (GW-30).
+"""Refuses requests whose `Host` is not allowed, to prevent DNS rebinding (GW-30).
 
-A web page whose host name resolves to the gateway's address would otherwise count as a page of the
-gateway's own origin. `http.cors` compares origins.
+Without this check, a web page whose host name resolves to the gateway's address would be a page of
+the gateway's own origin, which `http.cors` allows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parses a Content-Type by the grammar of RFC 9110, and decides whether it is JSON in UTF-8 (GW-9).
 
-A value that does not follow the grammar has no media type: readers differ in what they make of it.
-`http.api` refuses such bodies.
+A value that does not follow the grammar has no media type, because implementations interpret such
+values differently. `http.api` refuses bodies with such a Content-Type.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_json(content_type: str) -> bool:
     """Whether a Content-Type is ``application/json``, ``text/json`` or ``application/…+json``.
 
     A charset must be UTF-8. Two charsets are refused, and so are the encoded forms of RFC 2231,
-    such as ``charset*``, because readers differ in which one they use.
+    such as ``charset*``, because implementations differ in which one they use.
     """
     media_type = MediaType.parse(content_type)
     if media_type is None:

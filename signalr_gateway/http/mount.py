@@ -1,7 +1,7 @@
-"""Where the gateway is within the application that serves it: at the root, or below a prefix.
+"""Removes the prefix of the gateway's application from the paths of requests.
 
-``add_subapp`` of aiohttp puts a prefix before all paths of an application. The addresses in
-`http.addresses` have no prefix.
+aiohttp's ``add_subapp`` adds a prefix to all paths of an application. The paths in `http.addresses`
+have no prefix.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from .addresses import API, HEALTH, at_or_below
 
 
 class Mount:
-    """The place of one gateway's application. `api` is the resource of the API and of health.
+    """The path prefix of one gateway's application; empty if the application is not a subapp.
 
-    The prefix is known when the application has been added to another one, or has started.
+    `api` is the resource of the API and of health. The prefix is known when the application has
+    been added to another one, or has started.
     """
 
     def __init__(self, app: web.Application) -> None:

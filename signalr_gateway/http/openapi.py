@@ -130,7 +130,7 @@ def _result(returns: ReturnType) -> Node:
 def _items(returns: ReturnType) -> Node:
     """The answer of a streaming route (GW-32).
 
-    OpenAPI 3.1 has no place for the schema of an item.
+    OpenAPI 3.1 has no field for the schema of an item.
     """
     item_schema = {"x-item-schema": returns.schema} if returns.schema else {}
     content = {
@@ -151,10 +151,10 @@ def _items(returns: ReturnType) -> Node:
 
 
 class _OperationIds:
-    """Makes operation ids of letters, digits and ``_``, which differ from each other.
+    """Makes operation ids of lower-case letters, digits and single underscores, all different.
 
-    Generators of clients name functions and modules after them. They ignore letter case, and some
-    ignore repeated underscores.
+    Client generators make names of functions and modules from the ids. Some generators ignore
+    letter case and repeated underscores.
     """
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ def _health() -> Node:
 
 
 def _answer(description: str, media: Node | None = None) -> Node:
-    """An answer with status 200, whose body is JSON; without `media` its body is empty."""
+    """An answer with status 200 and a JSON body, which `media` describes; None: an empty body."""
     content = {} if media is None else {"content": {"application/json": media}}
     return {
         "description": description,

@@ -36,7 +36,7 @@ class Problem:
 
     def body(self, request_id: str) -> bytes:
         """The JSON text of the answer."""
-        # A header that is not UTF-8, such as Origin, has surrogates where the detail quotes it.
+        # The detail may quote a header that is not UTF-8, which aiohttp decodes to surrogates.
         detail = self.detail.encode(errors="replace").decode()
         return msgspec.json.encode(
             ProblemBody(

@@ -1,8 +1,8 @@
-"""The answer to a call of a streaming route: each item as a line or an event, as it comes (GW-32).
+"""Answers a call of a streaming route: sends each item as a line or an event (GW-32).
 
-Decides the form of the answer by `Accept`, and how the answer ends when the stream fails or the
-caller does not read. `http.api` starts the stream, and answers itself if it fails before its first
-item.
+This module decides the form of the answer by `Accept`, and how the answer ends when the stream
+fails or the caller does not read. `http.api` starts the stream. If the stream fails before its
+first item, `http.api` answers with a problem.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class StreamForm(Enum):
     """How items are written.
 
     The values are the media type, the bytes before an item, the bytes before the problem that ends
-    a stream, and the bytes after either.
+    a stream, and the bytes after an item or a problem.
     """
 
     LINES = ("application/x-ndjson", b"", b"", b"\n")
@@ -43,7 +43,7 @@ class StreamForm(Enum):
         self._end = end
 
     def item(self, text: bytes) -> bytes:
-        """An item as the hub wrote it. Line breaks between its tokens become blanks."""
+        """An item as the hub wrote it, except that spaces replace line breaks between tokens."""
         return self._item + text.translate(_BLANKS) + self._end
 
     def problem(self, text: bytes) -> bytes:
@@ -52,7 +52,7 @@ class StreamForm(Enum):
 
 
 def stream_form(accept: Iterable[str]) -> StreamForm:
-    """The form that `Accept` names with the higher weight, or first; lines if it names neither."""
+    """The form with the higher weight in `Accept`, or the first; lines if it contains neither."""
     weights: dict[StreamForm, float] = {}
     for text in ",".join(accept).split(","):
         media_type = MediaType.parse(text)
@@ -74,14 +74,14 @@ def _weight(media_type: MediaType) -> float:
 
 
 class StreamAnswer(web.StreamResponse):
-    """A response whose items are still to be sent by `send`. Its headers may be set before."""
+    """A response that is sent by `send`. Its headers may be set before."""
 
     def __init__(self, items: HubItems, route: HubRoute, form: StreamForm, request_id: str) -> None:
         super().__init__(
             headers={
                 "Content-Type": form.content_type,
                 "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",  # so that nginx passes each item on as it comes
+                "X-Accel-Buffering": "no",  # so that nginx sends each item at once
             }
         )
         self._items = items
@@ -90,9 +90,9 @@ class StreamAnswer(web.StreamResponse):
         self._request_id = request_id
 
     async def send(self, request: web.Request) -> None:
-        """Send the items until the stream ends, and cancel it if the caller leaves.
+        """Send the items until the stream ends. Cancel the stream if the caller disconnects.
 
-        A caller that takes nothing for the route's `stream_idle_timeout` is cut off.
+        A caller that reads nothing for the route's `stream_idle_timeout` is disconnected.
         """
         try:
             await self.prepare(request)
@@ -101,12 +101,12 @@ class StreamAnswer(web.StreamResponse):
                     await self.write(chunk)
             await self.write_eof()
         except TimeoutError:
-            log.info("request %s is cut off: its caller takes no items", self._request_id)
+            log.info("request %s is aborted: its caller reads no items", self._request_id)
             _abort(request)
         except ConnectionError:
-            pass  # the caller has left
+            pass  # the caller has disconnected
         except BaseException:
-            _abort(request)  # the answer is incomplete, and no other one can follow it
+            _abort(request)  # the answer is incomplete, so no other answer can follow
             raise
         finally:
             await self._items.aclose()

@@ -2,8 +2,8 @@
 
 The files of Swagger UI come from the installed package swagger-ui-py (extra ``swagger``), whose
 code is not used. Without the package the page says what to install; the document is served in both
-cases. The page loads nothing from other hosts. Its addresses are relative, so that a proxy may add
-a prefix.
+cases. The page loads nothing from other hosts. All addresses in the page are relative, so that a
+proxy may add a prefix.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 _HTML = "text/html; charset=utf-8"
-_SCRIPT = "text/javascript; charset=utf-8"  # without its charset the bundle does not parse
+_SCRIPT = "text/javascript; charset=utf-8"  # browsers cannot parse the bundle without the charset
 _ASSETS = {
     "swagger-ui-bundle.js": _SCRIPT,
     "swagger-ui.css": "text/css; charset=utf-8",
@@ -91,7 +91,7 @@ def _file(path: Path, content_type: str) -> _Handler:
 
 
 def _redirect(target: str) -> _Handler:
-    """Redirect to a relative address, so that the prefix of a proxy stays."""
+    """Redirect to a relative address, which keeps the prefix of a proxy."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         raise web.HTTPMovedPermanently(target)

@@ -1,1 +1,1 @@
-"""What logs and answers may show, and how often."""
+"""Decides what logs and answers may show, and how often."""

@@ -1,8 +1,8 @@
-"""What other libraries log while the gateway runs (GW-28): thinned, bounded, without values.
+"""Removes values from the log records of other libraries, and limits their number (GW-28).
 
 Records of aiohttp, asyncio and uvloop may quote addresses, headers and texts of exceptions, at any
-length and as often as a client causes them. Each record is reduced to the first line of its
-template, up to the first value in it, and to the type and place of its exception.
+length and as often as a client causes them. Each record is reduced to the first line of its format
+string, up to the first value, and to the type of its exception with the file and line.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _VALUE = re.compile(r"<.*|'.*|\".*", re.DOTALL)
 class ForeignLogFilter(logging.Filter):
     """A filter for one handler of the root logger. It rewrites records of other libraries in place.
 
-    Each text is counted and thinned separately. A library that formats values into its templates
-    can produce any number of different texts. After the first 200 texts, all further texts of a
-    logger are counted and logged as one.
+    Each text is counted, and is logged once a minute. A library that formats values into its texts
+    can produce any number of them. After the first 200 texts, all further texts of a logger are
+    counted and logged as one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,6 +56,6 @@ class ForeignLogFilter(logging.Filter):
 
 
 def _without_values(template: str) -> str:
-    """The first line of a template, up to the first value in it."""
+    """The first line of a format string, up to the first value."""
     line = template.partition("\n")[0]
     return shortened(_VALUE.sub("…", _PLACEHOLDER.sub("…", line)), _MAXIMUM_LENGTH)

@@ -1,8 +1,8 @@
-"""Error texts that may be shown in health answers, on the console and in logs (GW-28).
+"""Makes error texts that health answers, the console and logs may show (GW-28).
 
-They consist of the project's own texts, those of the operating system, and names of exception
-types. Texts written by a hub, a user's function or another library are never shown: they may quote
-a payload, a header, or a URL whose query contains a token.
+These texts consist of texts of the project, texts of the operating system, and names of exception
+types. Texts of a hub, of a user's function or of another library are never shown, because they may
+quote a payload, a header, or a URL whose query contains a token.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def _own_text(error: BaseException) -> str:
 
 
 def _is_raised_elsewhere(error: BaseException) -> bool:
-    """Whether foreign code has raised `error`, so that its text is not one of the project's."""
+    """Whether code outside the project has raised `error`, and has written its text."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and not _is_in(frames[-1], _OWN_FOLDERS)
 
 
 def _is_raised_here(error: BaseException) -> bool:
-    """Whether a raise statement of this project has raised `error`, as for a wrong option.
+    """Whether a raise statement of this project has raised `error`, for example for a wrong option.
 
-    A function written in C has no frame. If it raises, the innermost frame is the line that calls
-    it, so the line must begin with ``raise``.
+    A function written in C has no frame. If it raises, the innermost frame is the line of this
+    project that calls it. Therefore the line must begin with ``raise``.
     """
     frames = traceback.extract_tb(error.__traceback__)
     return (
@@ -85,15 +85,16 @@ def _place(error: BaseException) -> str:
     Files of the import machinery are never used.
     """
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{Path(error.filename).name}, line {error.lineno}"  # this file has no frame
+        # No frame belongs to this file: its code has not run.
+        return f"{Path(error.filename).name}, line {error.lineno}"
     frames = [
         frame
         for frame in reversed(traceback.extract_tb(error.__traceback__))
         if not frame.filename.startswith("<")
         and not _is_in(frame, (*_OWN_FOLDERS, _IMPORTLIB_FOLDER))
     ]
-    of_operator = (frame for frame in frames if not _is_in(frame, _LIBRARY_FOLDERS))
-    frame = next(of_operator, frames[0] if frames else None)
+    of_user = (frame for frame in frames if not _is_in(frame, _LIBRARY_FOLDERS))
+    frame = next(of_user, frames[0] if frames else None)
     return "" if frame is None else f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
@@ -103,5 +104,5 @@ def no_such_route(api: str, key: str) -> str:
 
 
 def shortened(text: str, length: int = 64) -> str:
-    """At most `length` characters of a text."""
+    """The text, cut to at most `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,7 +1,7 @@
 """Writes log lines to a stream in a thread of its own, so that logging never blocks (GW-28).
 
-A terminal that is held, or a pipe whose reader has stopped, blocks each write to it. Lines wait in
-a bounded queue meanwhile. Lines that find no room are counted and dropped.
+A paused terminal, or a pipe whose reader has stopped, blocks each write. Lines then wait in a
+bounded queue. Lines that arrive while the queue is full are dropped and counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CLOSE_TIMEOUT = 2.0
 
 
 class ThreadedStreamHandler(logging.Handler):
-    """A handler that formats a record at once, and has a thread write the line."""
+    """A handler that formats each record at once. A thread then writes the line."""
 
     def __init__(self, stream: TextIO, maximum_waiting: int = MAXIMUM_WAITING) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class ThreadedStreamHandler(logging.Handler):
         self._dropped = 0
         self._ends = False
         self._changed = threading.Condition(threading.Lock())
-        # A daemon, so that a stream that blocks does not keep the process from ending.
+        # A daemon thread does not prevent the process from ending while the stream blocks.
         self._writer = threading.Thread(target=self._write, name="log writer", daemon=True)
         self._writer.start()
 
@@ -65,7 +65,7 @@ class ThreadedStreamHandler(logging.Handler):
                 pass
 
     def _take(self) -> str | None:
-        """Wait for lines and return them all. Returns None when there will be no more."""
+        """Wait for lines and return them all. Returns None when the handler has been closed."""
         with self._changed:
             while not self._lines and not self._ends:
                 self._changed.wait()

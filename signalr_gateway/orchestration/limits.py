@@ -1,4 +1,4 @@
-"""`Limits`: what bounds requests and clients, passed as one object to the parts of the gateway."""
+"""`Limits`: the limits of requests and clients, as one object for all parts of the gateway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUB = HubOptions()
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """[limits]: what bounds requests and clients.
+    """[limits]: the limits of requests and clients.
 
     Raises ValueError for a value of the wrong type, or a number that is not positive.
     """
@@ -37,23 +37,23 @@ class Limits(Struct, frozen=True, kw_only=True):
     headers_timeout: Annotated[
         Seconds,
         option(
-            "Time in which the head of a request must arrive, or the connection is closed. It"
-            " begins when the connection is accepted, for later requests with their first byte. A"
-            " TLS handshake has the same time."
+            "Time in which the head of a request must arrive; after it the connection is closed."
+            " The time of the first request begins when the connection is accepted, that of a later"
+            " request with its first byte. A TLS handshake may take the same time."
         ),
     ] = 30.0
     send_timeout: Annotated[
         Seconds,
         option(
-            "A caller that reads fewer than 240 bytes a second of an answer, over this time, is"
-            " disconnected."
+            "Time over which a caller must read at least 240 bytes a second of an answer; a slower"
+            " caller is disconnected."
         ),
     ] = 30.0
     maximum_memory: Annotated[
         Bytes | None,
         option(
-            "Resident memory of the process above which new connections and calls are refused; if"
-            " not set, 80 % of what the container, or else the machine, has."
+            "Resident memory of the process above which new connections and calls are refused. If"
+            " not set: 80 % of the memory that the container or the machine has."
         ),
     ] = None
     maximum_connections: Annotated[

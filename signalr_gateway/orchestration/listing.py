@@ -1,7 +1,6 @@
-"""The list of hubs and routes that clients read, with the members that the original has (GW-11).
+"""Makes the JSON list of hubs and routes, with the members that the original has (GW-11).
 
-The list is JSON text, made from checked hubs and two filters. It does not contain receive keys.
-`http.api` serves the list.
+The list does not contain receive keys. `http.api` serves the list to clients.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ class ListedHub(msgspec.Struct, rename="camel"):
 def list_orchestration(
     hubs: Iterable[DownstreamHub], api_filter: str = "", route_filter: str = ""
 ) -> bytes:
-    """The JSON list of hubs whose keys contain the filters, which ignore case and outer spaces.
+    """The JSON list of hubs whose keys contain `api_filter`.
 
-    As in the original, the route filter shortens `routes` only, not `hubRoutes`. With an api filter
-    a matching hub is listed even if none of its routes match; without one, only hubs with a
-    matching route are listed.
+    Each hub lists the routes whose keys contain `route_filter` in `routes` and, as in the original,
+    all its routes in `hubRoutes`. A hub without a matching route is left out if only the route
+    filter is given. Filters ignore letter case, and white space around them.
     """
     api_part, route_part = fold(api_filter.strip()), fold(route_filter.strip())
     listed = []

@@ -34,8 +34,8 @@ def option(sentence: str, flag: str | None = None, *, in_file: object = None) ->
     """Describe an option, for `typing.Annotated`.
 
     `sentence` is its documentation. `flag` is its name on the command line; without a flag the
-    option can be set in the file only. `in_file` is the type of its value in a file, if it differs
-    from the type in Python.
+    option can be set in the file only. `in_file` is the type of its value in a file, if files and
+    Python use different types.
     """
     extra: dict[str, Any] = {}
     if flag is not None:
@@ -46,5 +46,5 @@ def option(sentence: str, flag: str | None = None, *, in_file: object = None) ->
 
 
 def no_limit(value: Any) -> Any:
-    """The value that the library takes: None if `value` is `UNLIMITED`, else `value`."""
+    """The value for an option of the library: None if `value` is `UNLIMITED`, else `value`."""
     return None if value == UNLIMITED else value

@@ -38,7 +38,7 @@ from .checks import (
 )
 from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
 
-if TYPE_CHECKING:  # so that an orchestration can be read without importing the client
+if TYPE_CHECKING:  # a program that only builds an orchestration does not need the client
     from protocol import HubConnection, HubConnectionBuilder
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
@@ -153,10 +153,11 @@ class Orchestrator:
     ) -> HubBuilder:
         """Register the hub `api` and return the builder that takes its routes.
 
-        `build_hub_connection` gets a `HubConnectionBuilder` and returns the built `HubConnection`.
-        If `receive_key` is None, clients of the gateway hub need no key for this hub.
-        `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event;
-        both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
+        `build_hub_connection` gets a `HubConnectionBuilder`, on which `redirects` and
+        `maximum_message_size` are already set, and returns the built `HubConnection`. If
+        `receive_key` is None, clients of the gateway hub need no key for this hub.
+        `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event.
+        Both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
         origins of other servers, such as ``https://hub2.example``, to which the hub may redirect.
         The builder has these and `maximum_message_size` set.
 

@@ -1,9 +1,9 @@
-"""The types in a route's ``receive_parameter_types``: their .NET names, and what fits them (GW-6).
+"""Checks whether the arguments of an event fit a route's ``receive_parameter_types`` (GW-6).
 
-An argument of an event fits if the original's lenient conversions would accept its JSON. Nothing is
-converted: an event that fits is forwarded unchanged. An event of a MessagePack hub is checked in
-its JSON form; values that MessagePack writes differently, such as Decimal as text, fit too.
-`routing.relay` decides which routes an event belongs to.
+An argument fits if the original's lenient conversions would accept its JSON. Nothing is converted:
+an event that fits is forwarded unchanged. An event of a MessagePack hub is transcoded to JSON for
+the check. Some values then have another form than in the JSON of a hub: a Decimal, for example, is
+text. This form fits, too. `routing.relay` finds the types that an event must fit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Fits = Callable[[msgspec.Raw], bool]
 
 @dataclass(frozen=True, slots=True)
 class ReceiveType:
-    """One declared parameter type: how it is shown (GW-11) and what fits it (GW-6).
+    """One declared parameter type: its .NET name (GW-11) and its check (GW-6).
 
     Two instances are equal if the same type was declared. Routes that share a receive method must
     declare equal types (GW-2).
@@ -41,10 +41,10 @@ class ReceiveType:
     declared: object = field(default=None, repr=False)
     nullable: bool = False
     fits_transcoded: Fits | None = field(default=None, compare=False, repr=False)
-    """The check for the JSON form of what a MessagePack hub sent; None if `fits` checks it too."""
+    """The check for an argument of a MessagePack hub, transcoded to JSON; None if it is `fits`."""
 
     def check(self, *, transcoded: bool) -> Fits:
-        """The check for an event that was written as JSON, or that was `transcoded` to JSON."""
+        """The check for arguments that were `transcoded` to JSON, or that the hub sent as JSON."""
         return self.fits_transcoded if transcoded and self.fits_transcoded else self.fits
 
 
@@ -145,7 +145,7 @@ def _is_boolean(value: msgspec.Raw) -> bool:
 
 
 _LONGEST_WHOLE_NUMBER = 64
-"""Characters. No sensible spelling of a 64-bit integer is longer; longer ones are not parsed."""
+"""Characters. Longer numbers are not parsed; a 64-bit integer needs at most 20."""
 
 
 def _is_whole_number(bits: int) -> Fits:
@@ -159,7 +159,7 @@ def _is_whole_number(bits: int) -> Fits:
             number = Decimal(text.decode("ascii"))
         except ArithmeticError:
             return False
-        # The range first: the integral value of 1e999999999 has a billion digits.
+        # The range is checked first: the integral value of 1e999999999 has a billion digits.
         return lowest <= number <= highest and number == number.to_integral_value()
 
     return fits
@@ -188,7 +188,7 @@ def _reads_object(declared: type) -> Fits:
 def _require_readable_members(declared: type, seen: set[type]) -> None:
     """Raise TypeError for a member that cannot be read from JSON.
 
-    The reader of `declared` would raise it only when it reads the first value of this member.
+    The reader of `declared` itself raises the error only when it reads a value of this member.
     """
     for annotation in typing.get_type_hints(declared).values():
         if typing.get_origin(annotation) is typing.ClassVar:
@@ -200,7 +200,7 @@ def _require_readable_members(declared: type, seen: set[type]) -> None:
                 _require_readable_members(part, seen)
 
 
-# --- what a MessagePack hub sends, as JSON (M-15) --------------------------------------------
+# --- values of MessagePack hubs, transcoded to JSON (M-15) ----------------------------------
 
 
 def _is_decimal_text(value: msgspec.Raw) -> bool:
@@ -212,15 +212,15 @@ def _is_decimal_text(value: msgspec.Raw) -> bool:
         return False
 
 
-_is_moment = _reads(datetime)
-_is_minutes = _is_whole_number(16)
+_is_datetime = _reads(datetime)
+_is_offset = _is_whole_number(16)  # minutes
 
 
-def _is_clock_and_offset(value: msgspec.Raw) -> bool:
+def _is_datetime_and_offset(value: msgspec.Raw) -> bool:
     if not _is_array(value):
-        return _is_moment(value)
+        return _is_datetime(value)
     parts = split_json_array(value)
-    return len(parts) == 2 and _is_moment(parts[0]) and _is_minutes(parts[1])
+    return len(parts) == 2 and _is_datetime(parts[0]) and _is_offset(parts[1])
 
 
 # --- the table -----------------------------------------------------------------------------
@@ -232,9 +232,9 @@ _SINGLE = ReceiveType("Single", _is_number)
 _DOUBLE = ReceiveType("Double", _is_number)
 _DECIMAL = ReceiveType("Decimal", _is_number, fits_transcoded=_is_decimal_text)
 _BOOLEAN = ReceiveType("Boolean", _is_boolean)
-_DATETIME = ReceiveType("DateTime", _reads(datetime))
+_DATETIME = ReceiveType("DateTime", _is_datetime)
 _DATETIME_OFFSET = ReceiveType(
-    "DateTimeOffset", _reads(datetime), fits_transcoded=_is_clock_and_offset
+    "DateTimeOffset", _is_datetime, fits_transcoded=_is_datetime_and_offset
 )
 _GUID = ReceiveType("Guid", _reads(UUID))
 _BYTES = ReceiveType("Byte[]", _reads(bytes))
@@ -272,7 +272,7 @@ _BY_NAME: Mapping[str, ReceiveType] = {
 
 
 def _by_python_type(declared: object) -> ReceiveType | None:
-    # A search instead of a dict: what a user writes by mistake may not be hashable.
+    # Not a dict, because a value that a user declares by mistake may not be hashable.
     return next((leaf for python_type, leaf in _BY_PYTHON_TYPE if declared is python_type), None)
 
 

@@ -1,6 +1,7 @@
-"""The type in a route's ``returns``: what a call answers, as a JSON schema for `http.openapi`.
+"""Converts the type in a route's ``returns`` to a JSON schema, for `http.openapi`.
 
-It describes the hub's result as hubs write it. The gateway does not check results against it.
+The schema describes the result that the hub method returns, in the JSON that .NET hubs write. The
+gateway does not check results against the schema.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SCHEMAS: Mapping[str, Schema] = {
     "Byte[]": {"type": "string", "contentEncoding": "base64"},
     "Object": {},
 }
-"""By the names of simple types in `receive_types`."""
+"""The schema of each simple type, by its name in `receive_types`."""
 
 
 class UnknownReturnType(TypeError):
@@ -41,12 +42,12 @@ class UnknownReturnType(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class ReturnType:
-    """What a call answers with status 200."""
+    """The body of the answer to a call that succeeds."""
 
     schema: Schema | None
     """The schema of the body; None if the body is always empty."""
     may_be_empty: bool
-    """Whether the body may be empty: the hub returns nothing or null."""
+    """Whether the body may be empty, because the hub may return nothing or null."""
 
 
 UNKNOWN_RETURN_TYPE: Final = ReturnType({}, may_be_empty=True)
@@ -55,8 +56,8 @@ UNKNOWN_RETURN_TYPE: Final = ReturnType({}, may_be_empty=True)
 def return_type(declared: object) -> ReturnType:
     """The `ReturnType` of a route's ``returns``.
 
-    `declared` is ``"nothing"`` or a type as in ``receive_parameter_types``. As text, ``[]`` after a
-    type makes an array of it, and ``?`` says that the hub may return null. Raises
+    `declared` is ``"nothing"`` or a type as in ``receive_parameter_types``. In a text, ``[]`` after
+    a type means an array of this type, and ``?`` means that the hub may return null. Raises
     `UnknownReturnType`.
     """
     if isinstance(declared, str) and declared.lower() == NOTHING:
@@ -65,13 +66,13 @@ def return_type(declared: object) -> ReturnType:
         schema = _schema_of(declared, ())
     except UnknownReceiveType as exc:
         raise UnknownReturnType(f"{exc}; or {NOTHING!r}") from exc
-    if "anyOf" in schema:  # null is an empty body
+    if "anyOf" in schema:  # a result of null is answered with an empty body
         return ReturnType(schema["anyOf"][0], may_be_empty=True)
     return ReturnType(schema, may_be_empty=schema == {})
 
 
 def _schema_of(declared: object, outer: tuple[object, ...]) -> Schema:
-    """The schema of a type within the classes `outer`."""
+    """The schema of a type. `outer` are the classes of which the type is a member."""
     if isinstance(declared, str):
         return _schema_of_name(declared)
     if typing.get_origin(declared) in (typing.Union, types.UnionType):
@@ -101,7 +102,7 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _schema_of_class(declared: Any, outer: tuple[object, ...]) -> Schema:
-    """The members of a Struct, dataclass or TypedDict class; none if it contains itself."""
+    """The schema of a Struct, dataclass or TypedDict class; without members within itself."""
     if declared in outer:
         return {"type": "object"}
     members = json_members(declared)

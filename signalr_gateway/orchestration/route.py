@@ -1,4 +1,4 @@
-"""One route of a hub: `HubRouteInfo` as its author writes it, `HubRoute` as checked (GW-2).
+"""`HubRouteInfo`, a route of a hub as its author writes it, and `HubRoute`, a checked one (GW-2).
 
 `orchestration.orchestrator` checks that a key is new, and `routing.relay` applies the routes to
 calls and events.
@@ -59,7 +59,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     receive_parameter_types: Annotated[
         Sequence[object] | None,
         option(
-            "Types that the arguments of an event must fit to be forwarded; any if not set.",
+            "Types of an event's arguments; an event with other arguments is not forwarded. If not"
+            " set, all arguments are forwarded.",
             in_file=list[str],
         ),
     ] = None
@@ -74,13 +75,19 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
         Text | None, option("Group of a `group` route; letter case matters.")
     ] = None
     spread: Annotated[
-        bool, option("Forward the arguments of an event as they came, without the envelope.")
+        bool,
+        option(
+            "Forward the arguments of an event as the hub sent them, not as one array and an empty"
+            " object."
+        ),
     ] = False
     invoke_timeout: Annotated[
-        Seconds | None, option("How long a call waits for the hub; as in the hub if not set.")
+        Seconds | None,
+        option("How long a call waits for the hub; `invoke_timeout` of the hub if not set."),
     ] = None
     streams: Annotated[
-        bool, option("The hub method streams: a call is answered with its items as they come.")
+        bool,
+        option("Whether the hub method streams; a call is answered with its items as they arrive."),
     ] = False
     stream_idle_timeout: Annotated[
         Seconds | None,
@@ -127,7 +134,7 @@ class HubRoute:
     receive_group: str | None
     spread: bool
     invoke_timeout: float
-    """Seconds: that of the route, or that of the hub if the route has none."""
+    """Seconds; the hub's timeout if the route has none of its own."""
     streams: bool
     stream_idle_timeout: float
     """Seconds between two items of a stream."""
@@ -154,7 +161,7 @@ def _is_body(value: object) -> bool:
 def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float) -> HubRoute:
     """Check a route and return it. Raises `OrchestrationError`.
 
-    `invoke_timeout` is that of the hub, in seconds.
+    `invoke_timeout` is the timeout of the hub, in seconds. A route without its own uses it.
     """
 
     def error(field_name: str, problem: str) -> OrchestrationError:
@@ -187,7 +194,7 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
 
 
 def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
-    """What is wrong with a route, regardless of other routes, as (field, problem)."""
+    """Yield the mistakes in a route as (field, problem), without regard to other routes."""
     for name in ("invoke_method", "receive_method", "receive_group", "summary"):
         value = getattr(info, name)
         if value is not None and not is_name(value):
@@ -285,7 +292,7 @@ def _examples(
 def check_shared_receive_method(route: HubRoute, other: HubRoute) -> None:
     """Check that two routes with the same receive method forward its events in the same form.
 
-    Such an event is sent only once (GW-2). Raises `OrchestrationError`.
+    Each event is sent only once, for all its routes (GW-2). Raises `OrchestrationError`.
     """
     if route.receive_method is None or route.receive_method != other.receive_method:
         return

@@ -1,1 +1,1 @@
-"""Pure decisions: which call goes where, and which event goes to which clients."""
+"""Decides without I/O which hub method a call invokes, and which clients receive an event."""

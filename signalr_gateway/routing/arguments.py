@@ -2,8 +2,8 @@
 
 Numbers, dates and key order reach the hub exactly as the caller wrote them. Arguments are refused
 if they could break the connection to the hub, which all callers share. HTTP callers send JSON,
-clients of the gateway hub JSON or MessagePack. `downstream.failures` decides what the caller of
-refused arguments receives.
+clients of the gateway hub JSON or MessagePack. `downstream.failures` decides how the gateway
+answers a call whose arguments are refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class InvalidArguments(RefusedCall):
 def split_arguments(
     text: bytes, maximum_depth: int = DEFAULT_LIMITS.maximum_depth, protocol_name: str = "json"
 ) -> list[Payload]:
-    """Split an array into its items, whose bytes stay as they are.
+    """Split an array into its items, without changing their bytes.
 
     `text` is written in the hub protocol `protocol_name`. The array itself is the first level of
     `maximum_depth`. Raises `InvalidArguments`.

@@ -1,4 +1,4 @@
-"""The one table of problem codes: why a request is refused or fails (GW-9).
+"""Defines the problem codes, one for each reason why a request is refused or fails (GW-9).
 
 The codes are stable: callers may test for them. The texts beside them are for people and may
 change.
@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 
 class ProblemCode(Enum):
-    """Every problem the API answers with: (code, HTTP status, title)."""
+    """All problems that an answer can have: (code, HTTP status, title)."""
 
     EMPTY_BODY = ("empty-body", 400, "The body is empty")
     INVALID_JSON = ("invalid-json", 400, "The body is not valid JSON")

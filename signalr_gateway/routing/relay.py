@@ -40,8 +40,8 @@ class Audience:
 HANDLER_STATE = Payload({"json": msgspec.Raw(b"{}"), "messagepack": msgspec.Raw(b"\x90")})
 """The second argument of a forwarded event, after the array of the downstream arguments (GW-14).
 
-In the original it is the state of a handler, always empty: in JSON an object, in MessagePack an
-array."""
+The original sends the state of an event handler here. The state is always empty: an object in JSON,
+an array in MessagePack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Delivery:
     target: str
     audience: Audience
     channel: str
-    """The name of a group of the gateway hub. All connections whose subscriptions include this
-    event have joined the group. It is not used if the audience is everyone."""
+    """The name of a group of the gateway hub, which all connections with a subscription to this
+    event have joined. The group is not used if the audience is everyone."""
     arguments: tuple[Payload, ...]
 
 
@@ -64,17 +64,16 @@ class Subscription:
     group: str | None = None
     route: str | None = None
     user: str | None = None
-    """A label that the client chooses. A route under two labels is two subscriptions, and the
-    connection receives each event once."""
+    """A label that the client chooses. A client that subscribes to a route under two labels has two
+    subscriptions, but receives each event once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """An event that is not forwarded, because its arguments do not fit (GW-6, GW-24).
 
-    They are not of the declared types, too large, or nested too deeply.
-
-    `reason` contains names of types and counts, but nothing of the payload.
+    The arguments are not of the declared types, too large, or nested too deeply. `reason` contains
+    names of types and counts, but nothing of the payload.
     """
 
     target: str
@@ -89,12 +88,15 @@ class Unrouted:
 
 
 class _EventRule:
-    """How events of one hub with one target are forwarded, over all routes that receive them."""
+    """How the events of one hub with one target are forwarded.
+
+    The rule combines all routes that receive these events.
+    """
 
     def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
         self.channel = f"{api}\n{method}"
         self.audience = _audience(routes)
-        # These two are the same in all routes, as the orchestration has checked (GW-2).
+        # The orchestration has checked that these two are the same in all routes (GW-2).
         self.parameters: tuple[ReceiveType, ...] | None = routes[0].receive_parameters
         self.spread = routes[0].spread
 
@@ -121,16 +123,17 @@ class Relay:
     ) -> Delivery | Misfit | Unrouted:
         """Decide whether an event of the hub `api` is forwarded, and to which clients.
 
-        `api` is a key of `hubs` as given. `target` is compared exactly, as in .NET (GW-27).
-        `arguments` is the array as received. The delivery contains the array unchanged, followed by
-        `HANDLER_STATE`; for a `spread` route it contains the items of the array instead.
+        `api` is a key of the `hubs` that the relay was created with. `target` is compared exactly,
+        as in .NET (GW-27). `arguments` is the array as received. The delivery contains the array
+        unchanged, followed by `HANDLER_STATE`. For a `spread` route the delivery contains the items
+        of the array instead.
         """
         rule = self._rules[api].get(target)
         if rule is None:
             return Unrouted(target)
         size = memoryview(arguments.form(arguments.origin)).nbytes
         limit = self._hubs[api].maximum_event_size
-        if limit is not None and size > limit:  # before anything that takes time per byte
+        if limit is not None and size > limit:  # first, because other checks take time per byte
             return Misfit(target, f"{size} bytes are more than maximum_event_size, {limit} bytes")
         if rule.parameters is not None:
             reason = misfit(rule.parameters, arguments)

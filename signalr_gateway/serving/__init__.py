@@ -1,1 +1,1 @@
-"""A running gateway: how its parts are put together, served and stopped."""
+"""Creates the parts of a gateway, serves it and stops it."""

@@ -1,8 +1,9 @@
-"""Builds the gateway's parts, maps their paths, starts and stops them.
+"""Creates the parts of the gateway, maps their paths, starts and stops them.
 
-At start the downstream connections are built, and connect in the background while the gateway
+At the start the downstream connections are built. They connect in the background, while the gateway
 already serves. At a stop, new calls are refused, the connections of clients are closed, and
-requests under way get time to end (`serving.stopping`). The downstream connections are closed last.
+requests under way have some seconds to end (`serving.stopping`). The downstream connections are
+closed last.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def create_app(
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
     `endpoint_options` are the other options of the gateway hub and of its path; TypeError is raised
     if one of these three has another type. `allowed_hosts` are the host names that requests may
-    name, such as `app.example`; None means all. Raises ValueError if `hub_options` or
+    use, such as `app.example`; None means all. Raises ValueError if `hub_options` or
     `endpoint_options` sets an option that belongs in `limits` or in the orchestrator. Starting the
     application raises `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
@@ -120,9 +121,9 @@ def _check_types(limits: object, hub_options: object, endpoint_options: object) 
 
 
 def _limited(options: OptionsT, limits: Limits) -> OptionsT:
-    """The options, with the values of `limits` in the fields that both have.
+    """Copy `options`, with the values of `limits` in the fields that both have.
 
-    Raises ValueError if `options` sets one of these itself.
+    Raises ValueError if `options` itself sets one of these fields.
     """
     kind = type(options)
     default = kind()
@@ -157,7 +158,7 @@ def _map_gateway_hub(
 
 
 def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """The options, with the limits of groups raised for all channels: each channel is a group."""
+    """Copy `options`, with limits of groups that allow all channels: each channel is a group."""
     return replace(
         options,
         maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),

@@ -1,9 +1,9 @@
-"""Decides which requests are still served while the gateway stops, and counts them (GW-9).
+"""Decides which requests are served while the gateway stops or is short of memory (GW-9).
 
 Once a stop has begun, a new request gets a problem answer, and its connection is closed.
 Requests under way continue until they are cut off. The listener stays open meanwhile, so that
 clients receive an answer rather than a connection error. `serving.stopping` decides how long to
-wait.
+wait, and `serving.memory` when memory is short.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .memory import MemoryMark
 
 
 class Gate:
-    """Passes requests on until it is closed, and has a list of those under way."""
+    """Passes requests to their handlers until the gate is closed, and knows which are under way."""
 
     def __init__(self, mount: Mount, hub_path: str | None, memory: MemoryMark) -> None:
         """`hub_path` is the path of the gateway hub, None if it is off.

@@ -1,8 +1,8 @@
 """Serves aiohttp applications on addresses, until a signal stops the process.
 
-The addresses are bound before anything starts (`serving.sockets`), so that a bind failure is the
-only error reported. They are released after the last response. `serving.runner` runs and stops the
-application.
+The addresses are bound before the application starts (`serving.sockets`), so that a bind failure is
+the only error reported. The addresses are released after the last response. `serving.runner` runs
+and stops the application.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ If no descriptor is free, each of these calls fails and is reported to the excep
 
 
 class Address:
-    """Bound hosts and a port, as `taken` returns them. It can serve one application, once."""
+    """Bound hosts and their port; `taken` creates it. It can serve one application, once."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Address:
                 )
                 self._servers.append(server)
                 await server.start_serving()
-                _deepen_backlog(server)
+                _enlarge_backlog(server)
 
     def _protocol(self) -> asyncio.BaseProtocol:
         assert self._runner is not None
@@ -120,7 +120,8 @@ def _name(bound: socket.socket) -> tuple[Any, ...]:
     return name
 
 
-def _deepen_backlog(server: asyncio.Server) -> None:
+def _enlarge_backlog(server: asyncio.Server) -> None:
+    """Set the backlog of the sockets to `BACKLOG`; asyncio has set it to `_ACCEPTED_AT_ONCE`."""
     for listener in server.sockets:
         with listener.dup() as same:
             same.listen(BACKLOG)
@@ -139,8 +140,8 @@ async def taken(
 
     Connections are accepted only while the address serves an application. Port 0 binds a free port.
     With an `ssl_context` the scheme is https. A connection is closed if its TLS handshake, or later
-    a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`, whose text
-    names `port_option` if another port helps.
+    a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`. Its text
+    names the option `port_option` if another port may be free.
     """
     sockets = await bind([hosts] if isinstance(hosts, str) else hosts, port, port_option)
     address = Address(sockets, ssl_context, limits, port_option)

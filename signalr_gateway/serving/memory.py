@@ -1,4 +1,4 @@
-"""Whether the process uses so much memory that it takes no more work.
+"""Decides whether the process uses too much memory for new connections and calls.
 
 Each connection has limits, but the limits of all connections together may exceed the memory of the
 machine. This module measures the memory once a second and compares it with a high-water mark. While
@@ -62,7 +62,7 @@ class MemoryMark:
         self._timer = clock.call_at(now + _INTERVAL, lambda: self.start(clock))
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,8 +1,8 @@
-"""File descriptors: the limit of the process, and what is logged when none is free.
+"""Raises the limit of file descriptors of the process, and logs when none is free.
 
-Each connection needs one. The commands ``run`` and ``demo`` raise the limit as far as the system
-allows. While a listener cannot accept, one line a minute is logged; established connections are
-still served.
+Each connection needs a descriptor. The commands ``run`` and ``demo`` raise the limit as far as the
+system allows. While no descriptor is free, the listener cannot accept connections, and one line a
+minute is logged. Established connections are still served.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def check_limit(limit: int | None, maximum_connections: int) -> None:
 
 @contextmanager
 def exhaustion_logged(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While the context lasts, log accepts that fail for lack of descriptors, once a minute.
+    """While the context lasts, log at most once a minute that no descriptor is free.
 
-    Other errors go to the exception handler that `loop` had before, which is restored at the end.
+    Other errors go to the exception handler that `loop` had before. It is restored at the end.
     """
     previous: _Handler | None = loop.get_exception_handler()
     thinning = LogThinning()

@@ -1,6 +1,6 @@
 """Compares configured URLs with the addresses on which the gateway listens.
 
-Only what is certain counts: a host name other than ``localhost`` is not resolved.
+Host names other than ``localhost`` are not resolved, so they are never compared with an address.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -> str | None:
-    """Why clients that use `gateway_hub_url` do not reach the gateway; None if they may do so.
+    """The reason why clients that use `gateway_hub_url` do not reach the gateway, or None.
 
-    A path fits every address, and so does a host name without a port: a proxy may serve it.
+    Returns None if clients may reach the gateway. That is possible for a URL that is only a path,
+    and for a host name without a port, because a proxy may serve it.
     """
     given = urlsplit(orchestrator.gateway_hub_url)
     if not orchestrator.start_gateway_hub or not given.hostname:

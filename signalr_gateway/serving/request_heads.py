@@ -1,8 +1,8 @@
 """Closes connections whose request head takes too long, or is too large.
 
-aiohttp has no such deadline: a silent connection would stay open for ever, and many of them use up
-the file descriptors of the process. The deadline runs from the moment a connection is accepted, and
-again from the first byte of each later request, until the request head is complete. The body has a
+aiohttp has no deadline for a request head: silent connections would stay open for ever, and use up
+the file descriptors of the process. The deadline begins when a connection is accepted, and again
+with the first byte of each later request. It ends when the request head is complete. The body has a
 deadline of its own (`http.api`).
 
 The number of fields and the size of the whole head are limited here, with one answer. The head of a
@@ -23,7 +23,7 @@ from ..downstream.deadlines import Deadlines
 from .unread_answers import UnreadAnswers
 
 MAXIMUM_HEAD_SIZE: Final = 32 * 1024
-"""Bytes of the request line and all fields, as in ASP.NET Core. One field may use all of it."""
+"""Bytes of the request line and all fields, as in ASP.NET Core. One field may use all of them."""
 MAXIMUM_FIELDS: Final = 100
 """Fields of a request head, as in ASP.NET Core."""
 _END: Final = b"\r\n\r\n"
@@ -92,10 +92,11 @@ class RequestHeads:
 
 
 class WatchedConnection(asyncio.Protocol):
-    """Passes all calls on to aiohttp's protocol, and starts the deadline of each request head.
+    """Passes all calls to aiohttp's protocol, and starts the deadline of each request head.
 
-    It is the transport's protocol only while no request is served. A head that is too large is
-    answered with 431, and the connection is closed.
+    While a request is served, aiohttp's protocol is the protocol of the transport; at all other
+    times this object is. A head that is too large is answered with 431, and the connection is
+    closed.
     """
 
     def __init__(

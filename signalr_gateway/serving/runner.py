@@ -1,7 +1,7 @@
 """Runs the gateway's application, and stops it in a fixed order (GW-9, GW-10).
 
-First the application shuts down, with one deadline (`serving.stopping`): new requests are refused,
-clients of the gateway hub are disconnected, and requests under way get time to end. Then
+First the application shuts down (`serving.stopping`): new requests are refused, clients of the
+gateway hub are disconnected, and requests under way may end until a deadline. Then
 `serving.listener` closes the address. Last, remaining connections and tasks are ended.
 """
 
@@ -26,7 +26,7 @@ class GatewayRunner(web.AppRunner):
     """An aiohttp runner with the settings that an application of `create_app` needs.
 
     A call is cancelled when its caller disconnects. There is no access log, because it would show
-    tokens in URLs. `shutdown_timeout` is the time in seconds that requests under way get to end.
+    tokens in URLs. `shutdown_timeout` is the time in seconds in which requests under way may end.
     """  # GW-10
 
     def __init__(self, app: web.Application, *, shutdown_timeout: float = STOP_TIMEOUT) -> None:

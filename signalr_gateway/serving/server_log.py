@@ -18,10 +18,10 @@ else:
 
 
 class ServerLog(_Adapter):
-    """The logger of aiohttp's HTTP server: thinned, without texts of requests that are not HTTP.
+    """The logger of aiohttp's HTTP server. An error is logged at most once a minute.
 
-    The parser's errors quote the line with the mistake, which may be an Authorization header or a
-    URL with a token in its query.
+    Errors of the HTTP parser are logged at DEBUG, and only by their type. Their texts quote the
+    invalid line, which may be an Authorization header or a URL with a token in its query.
     """
 
     def __init__(self) -> None:

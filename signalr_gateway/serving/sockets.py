@@ -1,7 +1,7 @@
 """Binds the sockets of a listener: several hosts, one port, IPv4 and IPv6.
 
-All sockets have the same port, also if it is chosen by the system. The host ``::`` serves both
-families, unless an IPv4 address is given as well.
+All sockets have the same port, also if the system chooses the port. The host ``::`` serves IPv4 as
+well, unless an IPv4 address is given, too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _ALL_IPV6 = "::"
-_MOVABLE = (errno.EADDRINUSE, errno.EACCES)
-"""Errors that another port avoids."""
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+"""Errors that may not occur with another port."""
 
 
 class CannotListen(Exception):
@@ -96,11 +96,11 @@ def bind_failures_reported(host: str, port: int, port_option: str | None) -> Ite
         reason = getattr(exc, "strerror", None) or str(exc)
         if isinstance(exc, ValueError):  # raised while the host is encoded for the resolver
             reason = "the host is not a valid name"
-        if isinstance(exc, OSError) and exc.errno in _MOVABLE and port_option is not None:
+        if isinstance(exc, OSError) and exc.errno in _PORT_ERRORS and port_option is not None:
             reason += f" (change the port with {port_option})"
         raise CannotListen(f"cannot listen on {host_and_port(host, port)}: {reason}") from exc
 
 
 def host_and_port(host: str, port: int) -> str:
-    """The two as in a URL: an IPv6 address is in brackets."""
+    """``host:port`` as in a URL, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -19,16 +19,16 @@ from .draining import Gate
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 10.0
-"""Seconds that requests under way get to end when the gateway stops."""
+"""Seconds in which requests under way may end when the gateway stops."""
 ANSWER_TIMEOUT = 0.1
-"""Seconds that requests that are cut off get to be answered."""
+"""Seconds in which requests that are cut off must be answered."""
 
 _deadline: ContextVar[float] = ContextVar("stop_deadline")
 
 
 @contextmanager
 def stopping_until(deadline: float) -> Iterator[None]:
-    """Within the context, applications that stop use this deadline, a time of the event loop."""
+    """Within the context, each `Stop` uses this deadline, which is a time of the event loop."""
     token = _deadline.set(deadline)
     try:
         yield
@@ -46,9 +46,9 @@ class Stop:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Refuse new calls, and start the deadline.
+        """Refuse new calls, and start the timer of the deadline.
 
-        Without `stopping_until` it is `STOP_TIMEOUT` seconds from now.
+        Without `stopping_until` the deadline is `STOP_TIMEOUT` seconds from now.
         """
         loop = asyncio.get_running_loop()
         self._deadline = _deadline.get(loop.time() + STOP_TIMEOUT)
@@ -67,5 +67,5 @@ class Stop:
 
     def _cut_off_calls(self) -> None:
         self._downstreams.cut_off()
-        # Calls of hubs get their own answer first, which says that the hub may have run the call.
+        # Calls are answered first. Their answer says that the hub may have run the call.
         self._timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT / 2, self._gate.cut_off)

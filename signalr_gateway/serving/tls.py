@@ -1,7 +1,7 @@
-"""Certificates for https: the pair that the gateway serves with, and one that the demo generates.
+"""Certificates for https: loads the pair of the gateway, and generates a pair for the demo.
 
-A pair is checked before the gateway listens, and an error is one line. Which certificates of hubs
-the gateway trusts is an option of each hub (`config.hubs`).
+A pair is checked before the gateway listens, and an error is one line. `config.hubs` decides which
+certificates of hubs the gateway trusts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Closes connections whose client does not read the answers to its requests.
 
-aiohttp waits for such a client without a limit, also when it closes the connection, and the answers
-stay in memory. Requests under way are not checked here: the hub server has its own deadlines for
-WebSockets, event streams and polls.
+aiohttp waits for such a client without a time limit, even when aiohttp closes the connection. The
+answers stay in memory meanwhile. Requests under way are not checked here: the hub server has its
+own deadlines for WebSockets, event streams and polls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Answering(Protocol):
 
     @property
     def unread(self) -> int:
-        """The bytes of finished answers that the operating system has not taken."""
+        """The bytes of finished answers that are not yet passed to the operating system."""
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -29,7 +29,8 @@ class Answering(Protocol):
 class UnreadAnswers:
     """Checks all connections every `seconds`, with one timer.
 
-    A connection is aborted if bytes waited at the last check, and too few of them were read since.
+    A connection is aborted if bytes were unread at the last check, and too few of them have been
+    read since.
     """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
@@ -39,7 +40,7 @@ class UnreadAnswers:
         self._timer: Timer | None = None
 
     def watch(self, connection: Answering) -> None:
-        """Check a connection from now on. The count of a connection that is checked is reset."""
+        """Check a connection from now on, as if nothing was unread at the last check."""
         self._unread[connection] = 0
         if self._timer is None:
             self._set_timer()

@@ -80,7 +80,7 @@ class HubListener {
   }
 }
 
-// The arguments as the gateway wrote them: to parse and write them again would turn 0.10 into 0.1.
+// The JSON text of the arguments as received. Parsing it and writing it again would turn 0.10 into 0.1.
 function argumentsText(record, message) {
   const start = record.indexOf('"arguments":') + '"arguments":'.length;
   const text = record.slice(start, -1);
@@ -92,7 +92,7 @@ function argumentsText(record, message) {
   }
 }
 
-// What the page shows of the gateway: whether it answers, and the state of the listener.
+// The two states that the page shows: that of the gateway, and that of the connection to the gateway hub.
 let gatewayState = "serving"; // or stopping, unreachable
 let listenerState = "connecting"; // or connected, reconnecting, off
 
@@ -132,7 +132,7 @@ function showEvent(target, text) {
   byId("events-empty").hidden = true;
 }
 
-// The hubs and routes that an event comes from; several if hubs use the same name for their events.
+// The hubs and routes that may have sent an event; several if hubs use the same name for their events.
 function routesOf(target) {
   const found = (hub) => hub.routes.filter((route) => route.receiveMethod === target && route.broadcastType === "All");
   return lastHubs.flatMap((hub) => found(hub).map((route) => `${hub.api} / ${route.key}`));
@@ -221,7 +221,7 @@ function showHubs(hubs) {
   byId("hubs").replaceChildren(...hubs.map(hubCard));
 }
 
-// The gateway does not answer: the page knows neither its clients nor the states of its hubs.
+// Called when the gateway does not answer: the number of clients and the states of the hubs are unknown.
 function showStale() {
   byId("clients").textContent = "–";
   if (byId("hubs-stale").hidden) {
