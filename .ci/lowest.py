@@ -9,7 +9,7 @@ PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def lowest_versions() -> list[str]:
-    """The lowest versions of the package's, its extras' and its tests' requirements."""
+    """The lowest versions of what the package, its extras, its tests and its build require."""
     document = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
     project = document["project"]
     extras = project["optional-dependencies"]

@@ -1,1 +1,1 @@
-"""Costs, measured beside those of something well known: see ``docs/benchmarks.md``."""
+"""Measures costs, and compares them with those of well-known programs: ``docs/benchmarks.md``."""

@@ -9,13 +9,13 @@ from .processes import Unavailable
 
 
 def main() -> int:
-    """Return the exit code: 1 when a guarded ratio does not hold, 2 when something is missing."""
+    """Return the exit code: 1 if a ratio is above its bound, 2 if a needed program is missing."""
     parser = argparse.ArgumentParser("python -m benchmarks", description="Prints costs as tables.")
     names = ", ".join(comparison.PARTS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {names}; default: all")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement; default: 5")
-    parser.add_argument("--guard", action="store_true", help="fail when a ratio does not hold")
+    parser.add_argument("--guard", action="store_true", help="fail if a ratio exceeds its bound")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(comparison.PARTS):
         parser.error(f"unknown part: {', '.join(sorted(unknown))} (expected {names})")

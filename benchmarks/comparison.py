@@ -1,4 +1,4 @@
-"""The tables: compares this library with Kestrel, aiohttp alone and another checkout of itself."""
+"""Prints tables that compare this checkout with Kestrel, aiohttp alone and another checkout."""
 
 import json
 import os
@@ -23,11 +23,11 @@ class Comparison:
     programs: dict[str, Program]
     checkouts: dict[str, Path]
     ratios: list[tuple[str, str]]
-    """Pairs of names; the first one's costs are divided by the second one's."""
+    """Pairs of names. The costs of the first are divided by the costs of the second."""
     rounds: int
 
     def without_plain(self) -> "Comparison":
-        """Return the comparison of the hubs only."""
+        """Return the comparison without aiohttp alone, which has no hub."""
         programs = {name: it for name, it in self.programs.items() if name != peers.PLAIN}
         ratios = [pair for pair in self.ratios if peers.PLAIN not in pair]
         return Comparison(programs, self.checkouts, ratios, self.rounds)
@@ -38,7 +38,10 @@ class Comparison:
 
 
 def comparison(against: Path | None, rounds: int) -> Comparison:
-    """Return the programs that this machine can run; missing ones are printed to stderr."""
+    """Return the comparison of the programs that this machine can run.
+
+    Prints to standard error which program is missing.
+    """
     checkouts = {"this": peers.ROOT} | ({} if against is None else {"before": against})
     programs = {
         f"{name} ({loop})": peers.library(loop, root)
@@ -145,7 +148,7 @@ def _stall(compared: Comparison) -> str:
 def _decode(compared: Comparison) -> str:
     rows = interleaved(compared.checkouts, _decode_times, compared.rounds)
     usual = {row.case: row for row in rows if row.case.endswith(decode.USUAL)}
-    for row in rows:  # a subject that is not shown as a column, only in the ratios
+    for row in rows:  # the usual message is a subject of the ratios, and has no column
         hub_protocol = row.case.partition(" ")[0]
         row.values[decode.USUAL] = usual[f"{hub_protocol} {decode.USUAL}"].values["this"]
     ratios = [("this", decode.USUAL), *(("this", it) for it in compared.checkouts if it != "this")]
@@ -190,7 +193,7 @@ PARTS: dict[str, Callable[[Comparison], str]] = {
 
 
 def run(parts: list[str], against: Path | None, rounds: int) -> None:
-    """Print the tables. Raises Unavailable where they cannot be measured."""
+    """Print the tables. Raises Unavailable if this machine cannot measure them."""
     load.program()
     compared = comparison(against, rounds)
     versions = " · ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec"))

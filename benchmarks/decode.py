@@ -1,8 +1,8 @@
-"""The time to decode each type of hub message, with all checks but without reading its payloads.
+"""CPU time to decode each type of hub message, with all checks but without reading its payloads.
 
-``python decode.py`` is also a program. It imports ``protocol`` from PYTHONPATH, so that it can
-measure any version of the library. It prints one JSON object: the nanoseconds per message, by the
-name of the hub protocol and the type of message.
+This module is also a program: ``python decode.py``. The program imports ``protocol`` from
+PYTHONPATH, so that it can measure any version of the library. It prints one JSON object: the
+nanoseconds per message, by the name of the hub protocol and the type of message.
 """
 
 import json
@@ -48,7 +48,7 @@ MESSAGEPACK: dict[str, bytes] = {
     "Ack": b"\x92\x08%c",
     "Sequence": b"\x92\x09%c",
 }
-"""The same messages in MessagePack, without their lengths."""
+"""The same messages in MessagePack, without their length prefixes."""
 
 
 def numbered(record: bytes) -> list[bytes]:

@@ -1,9 +1,9 @@
 """CPU time of a gateway per POST, and per delivery of an event.
 
-The downstream hub is another process, on the core of the load generator; only the CPU time of the
-gateway's process is measured. A POST has the same argument as in ``echo``; the hub returns it, and
-the gateway answers with it. The hub sends each event to the gateway, and the gateway sends it to
-all of its clients.
+The downstream hub is another process, on the core of the load generator. Only the CPU time of the
+gateway's process is measured. A POST has the argument of ``echo``. The hub returns this argument,
+and the gateway answers with it. The hub sends each event to the gateway, which sends it to all of
+its clients.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Target:
 
 @contextlib.contextmanager
 def running(loop: str, root: Path = peers.ROOT) -> Iterator[Target]:
-    """Run a gateway, with a hub of its own, for the duration of the block, and warm it up."""
+    """Run a gateway and its downstream hub for the duration of the block, and warm them up."""
     with (
         serving(peers.library(peers.LOOPS[0]), LOAD_CORE) as hub,
         serving(peers.gateway(loop, hub.port, root)) as gateway,

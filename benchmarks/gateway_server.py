@@ -1,8 +1,8 @@
-"""A gateway under load, a program of its own: ``python gateway_server.py asyncio|uvloop HUB_PORT``.
+"""The program of a gateway under load: ``python gateway_server.py asyncio|uvloop HUB_PORT``.
 
-It imports ``signalr_gateway`` from the path that its starter sets, and runs its command line, so
-that it serves any version of the gateway. It prints its address as soon as it serves, and ends when
-standard input ends.
+The program imports ``signalr_gateway`` from PYTHONPATH and uses only the command line of the
+package, so that it can serve any version of the gateway. It prints its address when it serves, and
+ends when its standard input ends.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The time to process hostile input: how it grows with the size, and how much it is per byte.
+"""CPU time for hostile input: how it grows with the size of the input, and how much it is per byte.
 
 Each case is measured at one size and at four times that size. A linear algorithm then takes four
 times as long, a quadratic one sixteen times. The time per byte is compared with `json.loads`.
@@ -109,7 +109,7 @@ def _text(number: int) -> bytes:
     return b"\xa8%08x" % number
 
 
-# For each case a function that processes bytes, and one that makes about as many bytes as given.
+# Two functions for each case: one processes bytes, the other one makes about `n` bytes of input.
 CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "one record in slices": (_sliced, lambda n: _invocation(b'"' + b"x" * n + b'"')),
     "small records": (_sliced, lambda n: b'{"type":6}\x1e' * (n // 11)),
@@ -271,9 +271,9 @@ def _parser_seconds() -> float:
 
 
 def measure() -> tuple[Worst, Worst]:
-    """Return the case whose time grows most, and the one that costs most per byte.
+    """Return the case whose time grows most, and the case that costs most per byte.
 
-    The cost is that of the larger size, divided by the cost of `json.loads`.
+    The cost per byte is measured at the larger size, and divided by the cost of `json.loads`.
     """
     growth, costs = {}, {}
     for name, (act, make) in CASES.items():
@@ -281,9 +281,9 @@ def measure() -> tuple[Worst, Worst]:
         times, ratios = [], []
         for _ in range(ROUNDS):
             times.append((_seconds(act, small), _seconds(act, large)))
-            # Measured beside it, so that both have the same speed of the processor.
+            # `json.loads` is measured at once, because the speed of the processor varies.
             ratios.append(times[-1][1] / len(large) / _parser_seconds())
-        # A minimum time, so that noise in very short times is not taken for growth.
+        # Times below 50 µs count as 50 µs, because they are mostly noise.
         fastest = [min(column) for column in zip(*times, strict=True)]
         growth[name] = fastest[1] / max(fastest[0], 50e-6)
         costs[name] = min(ratios)

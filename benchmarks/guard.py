@@ -1,4 +1,7 @@
-"""Ratios that have to hold on every machine: costs divided by a cost measured beside them."""
+"""Checks that costs have not grown, by ratios that hold on every machine.
+
+A ratio is a cost divided by another cost, which is measured in the same round.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +16,11 @@ _ROUNDS = 20
 _DECODE_ROUNDS = 100
 _RECEIVERS = 500
 _HUB, _GATEWAY, _PARSER = "the hub", "the gateway", "orjson.loads"
-_HOSTILE_BOUND = 200.0  # short records of unknown types, each read by the full reader
+_HOSTILE_BOUND = 200.0  # the worst case: short records, each of which needs the full reader
 _POST_BOUND = 2.5
 _POST_ROUNDS = 12
 _USUAL_BOUNDS = {"json": 1.0, "messagepack": 2.5}
-_OTHERS_BOUND = 1.1  # they cost no more than the usual message; the rest is noise
+_OTHERS_BOUND = 1.1  # other messages cost no more than the usual one; 0.1 is for noise
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ def _posts() -> list[Ratio]:
 
 
 def _settled(measure: Callable[[], list[Ratio]]) -> list[Ratio]:
-    """Return the best of up to five measurements: noise passes, a regression stays."""
+    """Measure up to five times, until all ratios hold. Return the lowest value of each ratio.
+
+    Noise disappears in one of these measurements; a regression does not.
+    """
     best: dict[str, Ratio] = {}
     for _ in range(_TRIES):
         for ratio in measure():

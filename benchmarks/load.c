@@ -65,7 +65,7 @@ static void fail(const char *format, ...) {
     exit(1);
 }
 
-/* Ends with a status of its own, from which `stall` sees that a server has refused a message. */
+/* Ends with the status by which `stall` recognizes that the server has refused a message. */
 static void fail_at_close(void) {
     fputs("load: the server closed a connection\n", stderr);
     exit(CLOSED);
@@ -270,8 +270,8 @@ static void call(struct connection *c, unsigned count, int joined) {
     send_all(c, frames, frames_size);
 }
 
-/* Keeps `depth` calls in flight on each connection until `seconds` have passed; then until all
- * are answered. At least one round of calls is made. Returns the number of answers. */
+/* Keeps `depth` calls in flight on each connection for `seconds`, then waits for all answers. Makes
+ * at least one round of calls. Returns the number of answers. */
 static unsigned long echo_for(double seconds, int count, unsigned depth, int joined) {
     struct epoll_event events[256];
     unsigned long sent = 0, answered = 0;
@@ -377,9 +377,10 @@ static void take_until(long total) {
     }
 }
 
-/* In each round a connection calls Broadcast of the hub, which sends `events` events to all in one
- * go, and all have to receive them. It is the first connection, or one more to the hub behind a
- * gateway, whose own events do not count. */
+/* In each round one connection calls Broadcast of the hub, which sends `events` events to all
+ * connections. The round ends when all have received them. If the server is the hub, the first
+ * connection calls Broadcast. Behind a gateway, one more connection calls the hub directly; the
+ * events that it receives do not count. */
 static void fan_out(int port, const char *path, int pid, int count, int events, int rounds,
                     int hub_port) {
     clockid_t clock = cpu_clock_of(pid);
@@ -479,10 +480,11 @@ static void flood(struct connection *c, const unsigned char *data, size_t size) 
     }
 }
 
-/* One connection sends standard input in messages of `payload` bytes, or in one message if that is
- * 0. It ends with a call of Echo with ARGUMENT, which is answered when all before it has been dealt
- * with. Meanwhile, in another process, a client makes one call after the other. Prints the longest
- * time that it has waited, or nan if the server has closed the first connection. */
+/* A child process sends standard input on one connection, in messages of `payload` bytes, or in one
+ * message if `payload` is 0. The input ends with a call of Echo with ARGUMENT, which the server
+ * answers when it has handled all records before it. Meanwhile this process makes one call after the
+ * other on a second connection. Prints the longest time that one of these calls took, or nan if the
+ * server has closed the first connection. */
 static void stall(int port, const char *path, const char *protocol, size_t payload) {
     static unsigned char message[FLOOD], frames[2 * FLOOD];
     struct connection *flooder = &connections[0], *other = &connections[1];
@@ -500,7 +502,7 @@ static void stall(int port, const char *path, const char *protocol, size_t paylo
     pid_t process = 0;
     double longest = 0;
     for (int is_over = 0, calls = 0; !is_over; calls++) {
-        if (calls == 100) { /* those before warm up */
+        if (calls == 100) { /* the calls before only warm up */
             if ((process = fork()) < 0) fail("fork: %s", strerror(errno));
             if (!process) {
                 flood(flooder, frames, length);

@@ -13,7 +13,7 @@ from pathlib import Path
 from .processes import LOAD_CORE, Server, Unavailable, on_core
 
 _SOURCE = Path(__file__).with_name("load.c")
-_SECONDS = 60  # of the longest measurement
+_TIMEOUT = 60  # seconds of one measurement
 
 
 def echo(server: Server, connections: int, depth: int, joined: bool, seconds: float) -> float:
@@ -31,8 +31,9 @@ def post(server: Server, callers: int, seconds: float) -> float:
 def fan_out(server: Server, connections: int, events: int, rounds: int, hub_port: int = 0) -> float:
     """Return the server's CPU time per event and connection, in seconds.
 
-    Each round is one call of Broadcast, which sends ``events`` events to all connections. It is
-    called at ``server``, or at the hub that listens on ``hub_port``, where ``server`` is a gateway.
+    Each round is one call of Broadcast, which sends ``events`` events to all connections. If
+    ``server`` is a gateway, ``hub_port`` is the port of its downstream hub, where Broadcast is
+    called.
     """
     deliveries, cpu = _run("fan-out", server, server.pid, connections, events, rounds, hub_port)
     return cpu / deliveries
@@ -41,18 +42,18 @@ def fan_out(server: Server, connections: int, events: int, rounds: int, hub_port
 def stream(server: Server, direction: str, connections: int, items: int) -> float:
     """Return the server's CPU time per stream item, in seconds. Each connection has one stream.
 
-    ``direction`` is ``stream`` for a stream of the server, ``upload`` for one of the client.
+    ``direction`` is ``stream`` if the server sends the items, ``upload`` if the client sends them.
     """
     streamed, cpu = _run(direction, server, server.pid, connections, items)
     return cpu / streamed
 
 
 def longest_wait(server: Server, hub_protocol: str, records: bytes, payload: int = 0) -> float:
-    """Return the longest wait of another client's calls while a client sends ``records``.
+    """Return the longest time in seconds that a client's call takes while another sends records.
 
-    ``records`` are of a hub protocol. They are sent as one WebSocket message, or in messages of
-    ``payload`` bytes. The last record is a call of Echo with the load generator's own argument, and
-    the answer to it ends the measurement. Returns nan if the server closes the connection instead.
+    ``records`` are in ``hub_protocol``. They are sent as one WebSocket message, or, if ``payload``
+    is not 0, in messages of ``payload`` bytes. The last record is a call of Echo with ARGUMENT of
+    ``load.c``, whose answer ends the measurement. Returns nan if the server closes the connection.
     """
     return _run("stall", server, hub_protocol, payload, standard_input=records)[0]
 
@@ -77,7 +78,7 @@ def _run(mode: str, server: Server, *arguments: object, standard_input: bytes = 
             _command(mode, server, *arguments),
             input=standard_input,
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=_TIMEOUT,
         )
     if done.returncode:
         raise RuntimeError(f"{mode}: {done.stderr.decode(errors='replace').strip()}")
@@ -90,7 +91,7 @@ def _command(mode: str, server: Server, *arguments: object) -> list[str]:
 
 @functools.cache
 def program() -> Path:
-    """Return the built load generator; raise Unavailable where there is no C compiler."""
+    """Build the load generator if necessary, and return its path. Raises Unavailable."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise Unavailable("the load generator needs a C compiler: no cc on PATH")
@@ -106,9 +107,9 @@ def program() -> Path:
 
 
 def cached_program(name: str, sources: bytes) -> Path:
-    """Return where a program that is built from ``sources`` is kept between runs.
+    """Return the path at which a program built from ``sources`` is kept between runs.
 
-    The folder exists afterwards and is private to the user.
+    Creates the folder, which is private to the user.
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base, "signalr-gateway-benchmarks")

@@ -1,4 +1,4 @@
-"""Resident memory of a server per idle connection, handshake included."""
+"""Resident memory of a server per idle connection, which has completed its handshake."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from . import load
 from .processes import Program, serving
 from .rounds import Row, interleaved
 
-_FIRST = 200  # connections that are not counted: with them the server allocates shared state
+_FIRST = 200  # not counted: for the first connections, the server also allocates shared state
 _COUNTED = 2000
 
 

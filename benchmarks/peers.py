@@ -1,4 +1,4 @@
-"""The servers that are compared, each as a program that can be started."""
+"""The programs of the servers that the benchmarks compare."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def library(loop: str, root: Path = ROOT) -> Program:
-    """Return the hub on this library, as it is in the checkout ``root``."""
+    """Return the hub on the library of the checkout ``root``."""
     return Program((sys.executable, str(_HERE / "servers.py"), loop), environment(root))
 
 
@@ -43,7 +43,7 @@ def plain_post(loop: str) -> Program:
 
 
 def streaming(loop: str, root: Path = ROOT) -> Program:
-    """Return the hub that streams, on this library, as it is in the checkout ``root``."""
+    """Return the hub that streams, on the library of the checkout ``root``."""
     command = (sys.executable, str(_HERE / "servers.py"), loop, "stream")
     return Program(command, environment(root))
 

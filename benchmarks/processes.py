@@ -1,4 +1,4 @@
-"""Processes on cores of their own: servers on the first core, the load generator on the last."""
+"""Runs processes on separate cores: servers on the first core, the load generator on the last."""
 
 import contextlib
 import os
@@ -18,8 +18,8 @@ class Unavailable(Exception):
 class Program:
     """A server that can be started.
 
-    It prints its port, or a URL with it, as soon as it serves, and ends when its standard input
-    ends.
+    The program prints its port, or a URL that contains the port, when it serves. It ends when its
+    standard input ends.
     """
 
     command: tuple[str, ...]
@@ -49,7 +49,7 @@ SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
 @contextlib.contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Processes that start within the block inherit ``core`` as the only one they may use."""
+    """Run all processes that start within the block on ``core`` only."""
     os.sched_setaffinity(0, {core})
     try:
         yield
@@ -61,8 +61,8 @@ def on_core(core: int) -> Iterator[None]:
 def serving(program: Program, core: int = SERVER_CORE) -> Iterator[Server]:
     """Run a server on ``core`` for the duration of the block.
 
-    The process is killed when it does not end within ten seconds after the block. It, and all
-    programs that start later, may open as many files as the hard limit allows.
+    The process is killed if it does not end within ten seconds after the block. The limit of open
+    files is raised as far as the hard limit allows, also for all programs that start later.
     """
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))

@@ -1,7 +1,7 @@
-"""Measures several subjects in many short rounds, and compares them within each round.
+"""Measures several subjects, such as servers, in short rounds, and compares them in each round.
 
 The speed of a virtual machine varies: at another time the same work may take half or twice as long.
-Two measurements of one round are taken close together, in the same conditions. So a ratio is the
+Two measurements of one round are taken close together, under the same conditions. So a ratio is the
 median of the ratios of all rounds, not the ratio of two medians.
 """
 
@@ -36,9 +36,10 @@ class Row:
 def interleaved(
     subjects: Mapping[str, Subject], measure: Measure[Subject], rounds: int, warm_up: int = 1
 ) -> list[Row]:
-    """Measure each subject once per round, in ``rounds`` rounds, after ``warm_up`` unused ones.
+    """Measure each subject once per round, in ``rounds`` rounds. Returns one row per case.
 
-    Every other round takes the subjects in the reverse order. Returns one row per case.
+    The results of ``warm_up`` further rounds at the beginning are not used. Every other round takes
+    the subjects in the reverse order.
     """
     rows: dict[str, Row] = {}
     names = list(subjects)
@@ -65,7 +66,8 @@ def table(
 ) -> str:
     """Return the medians, multiplied by ``scale``, and the ratios as a table in Markdown.
 
-    A cost is nan if a server refuses what is measured; its cells are empty.
+    A cost is nan if a server refuses the input of the measurement. The cell of such a cost is
+    empty.
     """
     heads = [*subjects, *(f"{one} / {other}" for one, other in ratios)]
     lines = [title, "", _line("", heads), _line("---", ["---:"] * len(heads))]

@@ -1,11 +1,12 @@
-"""A server for measurements, a program: ``python servers.py asyncio|uvloop [post|stream]``.
+"""The program of a server under load: ``python servers.py asyncio|uvloop [post|stream]``.
 
-It serves the hub and the WebSockets on aiohttp alone. With ``post`` it serves only POSTs, by a
-handler that aiohttp calls without middlewares; with ``stream`` only the hub that streams.
+The program serves a hub of the library at ``/hub``, and WebSockets of aiohttp at ``/plain``. With
+``post`` it serves only POSTs, by a handler without middlewares. With ``stream`` it serves only the
+hub that streams.
 
-It imports ``protocol`` from PYTHONPATH, so that it can serve any version of the library, and uses
-only names that every version has. It prints its port when it serves, and ends when its standard
-input ends.
+The program imports ``protocol`` from PYTHONPATH and uses only names that every version has, so that
+it can serve any version of the library. It prints its port when it serves, and ends when its
+standard input ends.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from protocol import Hub, hub_method, map_hub
 
 
 class EchoHub(Hub):
-    """The hub of ``dotnet/echo-hub``."""
+    """The methods of the hub in ``dotnet/echo-hub``."""
 
     @hub_method
     async def echo(self, value: str) -> str:
@@ -36,7 +37,7 @@ class EchoHub(Hub):
 
 
 class StreamHub(Hub):
-    """The streams of ``dotnet/echo-hub``."""
+    """The streaming methods of the hub in ``dotnet/echo-hub``."""
 
     @hub_method
     async def stream(self, text: str, count: int) -> AsyncIterator[str]:
@@ -60,7 +61,7 @@ class PlainSockets:
         self._descriptors: set[int] = set()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Answer each text with itself, except a call of Broadcast: send its events to all."""
+        """Echo each text, except for a call of Broadcast, whose events are sent to all."""
         web_socket = web.WebSocketResponse(compress=False)
         await web_socket.prepare(request)
         assert request.transport is not None
@@ -91,7 +92,7 @@ async def answer_post(request: web.Request) -> web.Response:
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes an event loop of asyncio or uvloop."""
+    """Return the function that creates an event loop of asyncio or uvloop."""
     if name == "uvloop":
         factory: Callable[[], asyncio.AbstractEventLoop]
         factory = importlib.import_module("uvloop").new_event_loop

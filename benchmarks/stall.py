@@ -1,4 +1,4 @@
-"""The longest wait of another client's calls while one client sends 1 MiB."""
+"""The longest time that a client's call takes while another client sends 1 MiB."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from . import load
 from .processes import Server
 from .rounds import Row, interleaved
 
-SIZE = 1024 * 1024 - 1  # a message of 1 MiB is too large for aiohttp
+SIZE = 1024 * 1024 - 1  # aiohttp refuses a WebSocket message of 1 MiB
 _TEXT = "a text of JSON, forty-five bytes in quotes."  # ARGUMENT in load.c
 _ENDS = {
     "json": f'{{"type":1,"invocationId":"e","target":"Echo","arguments":["{_TEXT}"]}}\x1e'.encode(),
@@ -31,7 +31,10 @@ RECORDS: dict[str, tuple[str, bytes]] = {
     "MessagePack completions": ("messagepack", b"\x07\x95\x03\x80\xa11\x03\x01"),
     "MessagePack calls": ("messagepack", b"\x0d\x96\x01\x80\xc0\xa4Echo\x91\xa1x\x90"),
 }
-"""The hub protocol, and the record that the client repeats, mostly in one WebSocket message."""
+"""The hub protocol, and the record that the client repeats.
+
+The client sends all records in one WebSocket message, except in `_IN_SMALL_MESSAGES`.
+"""
 
 
 def flood(record: bytes, hub_protocol: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Types as an application would declare them, for the tests of binding and of writing."""
+"""Types like those of an application, for tests that bind and write values."""
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag, StrEnum

@@ -1,4 +1,4 @@
-"""Client connections without sockets: a test plays the servers that they connect to."""
+"""Client connections without sockets: the test acts as the servers."""
 
 import asyncio
 from collections import deque
@@ -16,11 +16,11 @@ from tests.support.hub_messages import HANDSHAKE, PING
 from tests.support.memory_peer import MemoryPeer
 
 Answer = Callable[[MemoryPeer], None]
-"""What a server does as soon as a client has connected."""
+"""A function that acts as a server does when a client has connected."""
 
 
 def accept(server: MemoryPeer) -> None:
-    """Answers the handshake before the request, which a client cannot tell from a fast answer."""
+    """Answers the handshake before its request arrives, which the client cannot notice."""
     server.send({})
 
 
@@ -29,18 +29,18 @@ def be_silent(_: MemoryPeer) -> None:
 
 
 class ClientHarness:
-    """What a connection under test connects to: one MemoryPeer per attempt, or a refusal."""
+    """Connects connections under test, each attempt to a new MemoryPeer, or refuses the attempt."""
 
     def __init__(self, clock: LoopClock) -> None:
         self.clock = clock
         self.servers: list[MemoryPeer] = []
         self.near_ends: list[MemoryTransport] = []
         self.attempts: list[float] = []
-        """When each attempt began."""
+        """The times at which attempts began."""
         self.answers: deque[Answer | BaseException] = deque()
-        """For the next attempts; when there is none, the handshake is accepted."""
+        """The answers to the next attempts. When there is none, the handshake is accepted."""
         self.has_inherent_keep_alive = False
-        """Of the transports that connections get, as over long polling."""
+        """The value for transports of later attempts; it is true for long polling."""
         self.refresh: Refresh | None = None
         """How connections refresh their authentication, and how long their tokens are valid."""
         self.token_lifetime: float | None = None
@@ -49,15 +49,15 @@ class ClientHarness:
 
     @property
     def server(self) -> MemoryPeer:
-        """Of the newest connection."""
+        """The server of the newest connection."""
         return self.servers[-1]
 
     async def connect(self) -> Connected:
-        """The Connector."""
+        """The connector of the connections."""
         self.attempts.append(self.clock.time())
         if self.before_connecting is not None:
             await self.before_connecting()
-        await asyncio.sleep(0)  # as any real one would have to wait
+        await asyncio.sleep(0)  # a real connector has to wait, too
         answer = self.answers.popleft() if self.answers else accept
         if isinstance(answer, BaseException):
             raise answer
@@ -74,7 +74,7 @@ class ClientHarness:
         hub_protocol: HubProtocol | None = None,
         **options: Any,
     ) -> HubConnection:
-        """A connection that is not started; it speaks JSON unless told otherwise."""
+        """A connection that is not started; its hub protocol is JSON by default."""
         connection = HubConnection(
             self.connect, hub_protocol or JsonHubProtocol(), HubConnectionOptions(**options), retry
         )
@@ -89,7 +89,7 @@ class ClientHarness:
         return connection
 
     async def close(self) -> None:
-        """Stops whatever still runs."""
+        """Stops all connections."""
         for connection in self._connections:
             stopping = asyncio.create_task(connection.stop())
             await self.clock.advance(5)
@@ -97,5 +97,5 @@ class ClientHarness:
 
 
 def refusal(text: str = "refused") -> NegotiationError:
-    """An attempt that ends before there is a transport."""
+    """The error of an attempt that is refused in negotiation."""
     return NegotiationError(text)

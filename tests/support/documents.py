@@ -1,4 +1,4 @@
-"""The project's documents, cut into what can be checked: code blocks, tables, names in code."""
+"""Extracts code blocks, tables and names in code from the documents of the project."""
 
 import re
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def code_names(text: str) -> Iterator[str]:
 
 
 def table(document: Path, *headings: str) -> list[list[str]]:
-    """The rows of the one table whose headings begin with these; cells without backticks."""
+    """The rows of the one table that begins with these headings; cells have no backticks."""
     tables = re.findall(r"(?:^\|.*\|\n)+", document.read_text(encoding="utf-8"), re.MULTILINE)
     found = []
     for text in tables:

@@ -4,5 +4,8 @@ from hypothesis import settings
 
 
 def times_usual(factor: int) -> int:
-    """That many times the number of the profile in use, which pytest loads before the tests."""
+    """``factor`` times the number of examples of the Hypothesis profile in use.
+
+    pytest loads the profile before it imports the test modules.
+    """
     return factor * settings().max_examples

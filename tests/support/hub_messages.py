@@ -1,4 +1,4 @@
-"""Hub messages as the JSON hub protocol has them, before they are written as text."""
+"""Hub messages of the JSON hub protocol, as dicts."""
 
 import json
 from typing import Any, Final
@@ -11,13 +11,13 @@ CLOSE_AND_RECONNECT: Final = {"type": 7, "allowReconnect": True}
 
 
 def call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> dict[str, Any]:
-    """An Invocation; with ``id`` None no Completion answers it."""
+    """An Invocation. If ``id`` is None, the server sends no Completion."""
     wanted = {} if id is None else {"invocationId": id}
     return {"type": 1, **wanted, "target": target, "arguments": list(arguments), **more}
 
 
 def event(target: str, *arguments: Any, **more: Any) -> dict[str, Any]:
-    """An Invocation that no Completion answers."""
+    """An Invocation without an id, to which no Completion is sent."""
     return call(target, *arguments, id=None, **more)
 
 
@@ -27,7 +27,7 @@ def completion(id: str = "1", **outcome: Any) -> dict[str, Any]:
 
 
 def result(value: Any = None, id: str = "1") -> dict[str, Any]:
-    """A Completion with a result; a void method's is null (S-18)."""
+    """A Completion with a result, which is null for a void method (S-18)."""
     return completion(id, result=value)
 
 
@@ -37,7 +37,7 @@ def failure(text: str, id: str = "1") -> dict[str, Any]:
 
 
 def joined(*records: Any) -> bytes:
-    """Records as they are on the wire: text as it is, the rest as JSON."""
+    """Records as bytes on the wire. A str is not changed, any other value is encoded as JSON."""
     texts = [record if isinstance(record, str) else json.dumps(record) for record in records]
     return "".join(text + RECORD_SEPARATOR for text in texts).encode()
 

@@ -1,4 +1,4 @@
-"""A connection of a hub on which nothing happens, for tests that count what is kept about it."""
+"""A connection of a hub without any traffic, for tests of the data that a server keeps about it."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from protocol.server.connection_context import HubConnectionContext
 
 
 class IdleTransport:
-    """Takes what is written, and counts it; nothing arrives unless a test says so."""
+    """Counts the bytes that are written to it, and receives nothing."""
 
     has_inherent_keep_alive = False
 

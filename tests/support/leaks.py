@@ -1,4 +1,4 @@
-"""Finds what an example leaves behind: pending futures, generators that are not closed."""
+"""Finds objects that a test leaves behind, such as pending futures and open generators."""
 
 import asyncio
 import gc
@@ -51,10 +51,10 @@ class LeakWatch:
         self._abandoned.append(repr(generator))
 
     async def leftovers(self) -> list[object]:
-        """Returns everything that is left once the loop is at rest.
+        """Waits until the loop is idle, and returns everything that is left.
 
-        Tasks, timers, futures that are awaited and pending, generators that are suspended or were
-        collected before they were closed, and exceptions that reached the event loop.
+        These are tasks, timers, pending futures that are awaited, generators that are suspended or
+        were collected before they were closed, and exceptions that reached the event loop.
         """
         await self._clock.settle()
         gc.collect()
@@ -80,7 +80,7 @@ def _has_waiters(future: asyncio.Future[Any]) -> bool:
 
 @contextmanager
 def young_heap() -> Iterator[None]:
-    """Excludes the objects that exist already from collections, which makes these fast."""
+    """Makes garbage collections fast: they skip all objects that exist before the context."""
     gc.collect()
     gc.freeze()
     try:

@@ -1,6 +1,6 @@
 """Fixtures of tests in memory: a clock that only the test moves, harnesses of client and server.
 
-A conftest.py imports them; each test of its folder then leaves nothing in the loop.
+A conftest.py imports them. Each test of its folder then fails if it leaves a task or a timer.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def clock() -> AsyncIterator[LoopClock]:
 
 @pytest.fixture
 async def serve(clock: LoopClock) -> AsyncIterator[MakeServer]:
-    """Puts hub classes into service for the length of a test."""
+    """Serves hub classes for the duration of a test."""
     harnesses: list[ServerHarness] = []
 
     def make(hub_class: type[Hub], options: HubOptions | None = None, **more: Any) -> ServerHarness:
@@ -45,7 +45,7 @@ async def serve(clock: LoopClock) -> AsyncIterator[MakeServer]:
 
 @pytest.fixture
 async def harness(clock: LoopClock) -> AsyncIterator[ClientHarness]:
-    """Client connections to servers that the test plays."""
+    """Client connections. The test acts as their servers."""
     harness = ClientHarness(clock)
     yield harness
     await harness.close()

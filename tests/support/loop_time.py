@@ -1,7 +1,7 @@
-"""Time that passes when a test says so, where tests use real sockets.
+"""Moves the time of the event loop forward, for tests of timeouts with real sockets.
 
-A timeout made short for a test is short for everything before it as well, on a busy machine too
-short. With this the timeouts keep their length, and pass once the test is there.
+A test with a short timeout fails on a busy machine if the timeout ends before the test expects it.
+With `LoopTime`, timeouts keep their usual length, and the test moves the time when it is ready.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import pytest
 
 
 class LoopTime:
-    """Replaces ``time`` of the running loop by one that goes on as usual and can be put forward."""
+    """Replaces ``time`` of the running loop. The new time can also be moved forward."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -23,11 +23,11 @@ class LoopTime:
         return self._real() + self._skipped
 
     def skip(self, seconds: float) -> None:
-        """Put the time forward; timers that are due then fire in the loop's next round."""
+        """Move the time forward. Timers that are then due fire in the loop's next iteration."""
         self._skipped += seconds
 
     async def pass_until_done(self, task: asyncio.Future[Any]) -> None:
-        """Let seconds pass, one in each round of the loop, until ``task`` is done."""
+        """Move the time by one second in each iteration of the loop, until ``task`` is done."""
         while not task.done():
             self.skip(1)
             await asyncio.sleep(0)

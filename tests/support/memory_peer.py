@@ -1,4 +1,4 @@
-"""The far end of a connection in memory, which a test plays record by record."""
+"""The far end of a connection in memory, where a test sends and takes single records."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from .hub_messages import RECORD_SEPARATOR, joined
 
 
 class MemoryPeer:
-    """What a client or a server under test is connected to."""
+    """The peer of a client or a server under test."""
 
     def __init__(self, clock: LoopClock, transport: MemoryTransport) -> None:
         self.transport = transport
@@ -17,7 +17,7 @@ class MemoryPeer:
         self._rest = ""
 
     def send(self, *records: Any) -> None:
-        """Send records, all of one call in one piece: text as it is, the rest as JSON."""
+        """Send records in one piece. A str is sent as it is, any other value as JSON."""
         self.send_bytes(joined(*records))
 
     def send_bytes(self, data: bytes) -> None:
@@ -26,12 +26,12 @@ class MemoryPeer:
         self.transport.flush()
 
     async def arrived(self) -> bytes:
-        """All bytes that have arrived since the last time, once the loop is at rest."""
+        """Wait until the loop is idle, and return the bytes that arrived since the last call."""
         await self._clock.settle()
         return self.transport.take()
 
     async def take(self) -> list[Any]:
-        """All records that have arrived since the last time, once the loop is at rest."""
+        """Wait until the loop is idle, and return the records that arrived since the last call."""
         self._rest += (await self.arrived()).decode()
         *records, self._rest = self._rest.split(RECORD_SEPARATOR)
         return [json.loads(record) for record in records]

@@ -1,4 +1,4 @@
-"""A hub server without sockets: a test plays its clients."""
+"""A hub server without sockets: the test acts as its clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.memory_peer import MemoryPeer
 
 
 class MemoryClient(MemoryPeer):
-    """The far end of one connection of a server."""
+    """A client of the server under test."""
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class MemoryClient(MemoryPeer):
         self.connection = connection
 
     async def has_ended(self) -> bool:
-        """Whether the server has ended the connection, and is done with it."""
+        """Whether the server has ended the connection and all work for it."""
         await self._clock.settle()
         return self.transport.peer.ended is not None and self.connection.closed.done()
 
 
 class ServerHarness:
-    """One hub class in service."""
+    """Serves one hub class to clients in memory."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ServerHarness:
         self._count = 0
 
     async def open(self, user: Principal | None = None, query: str = "") -> MemoryClient:
-        """A connection of which nothing but the transport is there yet; ids are c1, c2, …"""
+        """A client whose transport is open, without a handshake. Connection ids are c1, c2, …"""
         await self.server.start()
         self._count += 1
         connection_id = f"c{self._count}"
@@ -72,7 +72,7 @@ class ServerHarness:
         return client
 
     async def close(self) -> None:
-        """Ends the service; whatever hangs is given the time that ``HubServer.close`` allows."""
+        """Closes the server, and gives methods that hang the time that ``close`` allows."""
         closing = asyncio.create_task(self.server.close())
         await self.clock.advance(20)
         await closing

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what travels over a hub connection."""
+"""Hypothesis strategies for values, hub messages and bytes of a hub connection."""
 
 import json
 from datetime import UTC
@@ -36,7 +36,7 @@ PLAIN_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=12,
 )
-"""What plain JSON can say and Python gives back equal."""
+"""Values that are equal after they are written as JSON and read again."""
 
 
 @st.composite
@@ -73,7 +73,7 @@ def messages(
     payloads: st.SearchStrategy[Raw] = PAYLOADS,
     arguments: st.SearchStrategy[Raw] = ARGUMENTS,
 ) -> st.SearchStrategy[HubMessage]:
-    """Any message of any type that may be written. ``names`` are targets, headers, stream ids."""
+    """Valid messages of all types. ``names`` is for targets, headers and stream ids."""
     headers = st.dictionaries(names, names, max_size=3)
     calls = {
         "headers": headers,
@@ -104,11 +104,11 @@ MESSAGEPACK_VALUES: Final[st.SearchStrategy[Any]] = st.recursive(
     ),
     max_leaves=8,
 )
-"""What plain MessagePack can say and Python gives back equal."""
+"""Values that are equal after they are written as MessagePack and read again."""
 
 
 def messagepack_messages() -> st.SearchStrategy[HubMessage]:
-    """Any message that MessagePack takes: no name is empty (M-2, M-3), nor a Close's error."""
+    """Valid messages of MessagePack: no name is empty, nor the error of a Close (M-2, M-3)."""
     return messages(
         IDS,
         MESSAGEPACK_VALUES.map(msgspec.msgpack.encode).map(Raw),
@@ -126,7 +126,7 @@ CODES: Final = st.sampled_from(
         )
     ]
 )
-"""Bytes with which values begin, of every kind."""
+"""First bytes of MessagePack values, of all types."""
 
 _TEXTS: Final = (b"\xa11", b"\xa1x", b"\xa0", b"\xc0", b"\xd9\x01x", b"\xa1\xff", b"\x05")
 _ELEMENTS: Final = (
@@ -140,7 +140,7 @@ _ELEMENTS: Final = (
 
 @st.composite
 def near_messagepack(draw: st.DrawFn) -> bytes:
-    """Arrays as hub messages are: of the right length or not, of the right elements or not."""
+    """Arrays like those of hub messages, with a right or wrong length and right or wrong items."""
     kind = draw(st.sampled_from([1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 99]))
     elements = [draw(st.sampled_from(choices)) for choices in _ELEMENTS]
     count = draw(st.integers(0, 7))
@@ -190,7 +190,7 @@ _VALUES: Final = (
 
 @st.composite
 def near_records(draw: st.DrawFn) -> bytes:
-    """Records made of the protocol's own words: right, nearly right, repeated, out of order."""
+    """Records with members of hub messages, some of them wrong, repeated or in another order."""
     kind = draw(st.sampled_from(["1", "1", "3", "3", *_LEGAL]))
     members = [f'"type":{kind}', *_LEGAL[kind]]
     for _ in range(draw(st.integers(0, 2))):
@@ -205,7 +205,7 @@ def near_records(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def repetitive_records(draw: st.DrawFn) -> bytes:
-    """Invocations that give arguments once or more, with hardly anything else in them or much."""
+    """Invocations with one to three members ``arguments``, and few other members."""
     members = ['"type":1', f'"target":{json.dumps(draw(NAMES), ensure_ascii=draw(st.booleans()))}']
     if draw(st.booleans()):
         members.append(f'"invocationId":{json.dumps(draw(st.text(max_size=30)))}')
@@ -221,7 +221,7 @@ _RARE: Final = ('"headers":{}', '"headers":{"arguments":"\\""}', '"streamIds":["
 
 
 def _spelled(draw: st.DrawFn, name: str) -> str:
-    """``name`` with none of its letters escaped, or one."""
+    """``name``, with at most one of its letters escaped."""
     place = draw(st.none() | st.integers(0, len(name) - 1))
     if place is None:
         return name
@@ -230,7 +230,7 @@ def _spelled(draw: st.DrawFn, name: str) -> str:
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
-    """Bytes with a piece cut out of them and another one put in."""
+    """Bytes of which up to four are replaced by other bytes."""
     data = draw(whole)
     start = draw(st.integers(0, len(data)))
     end = draw(st.integers(start, min(len(data), start + 4)))
@@ -243,7 +243,7 @@ def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
 
 @st.composite
 def slices(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """``data`` cut at any places, empty slices included."""
+    """Slices of ``data``, some of which may be empty."""
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=12)))
     bounds = [0, *places, len(data)]
     return [data[a:b] for a, b in pairwise(bounds)]

@@ -5,5 +5,5 @@ from typing import Any
 
 
 def age(task: asyncio.Task[Any]) -> int:
-    """Tasks in this order were made one after the other: by default they are numbered."""
+    """The number in the default name of a task, which is higher for a later task."""
     return int(task.get_name().rpartition("-")[2])

@@ -1,4 +1,4 @@
-"""Waiting for what no event announces, and for what may fail."""
+"""Waits for conditions without an event, and for awaitables that may fail."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,19 +7,19 @@ from protocol import HubConnection
 
 
 async def until(condition: Callable[[], object], *, interval: float = 0) -> None:
-    """Let the loop run until ``condition()`` holds; the timeout of the test bounds it.
+    """Run the event loop until ``condition()`` is true; only the timeout of the test limits it.
 
-    Each round looks at the sockets. Where other processes have to act, an ``interval`` leaves the
-    processor to them.
+    If the condition depends on another process, ``interval`` seconds between two checks leave the
+    processor to that process.
     """
-    while not condition():  # noqa: ASYNC110 - nothing announces what is watched
+    while not condition():  # noqa: ASYNC110 - the condition has no event
         await asyncio.sleep(interval)
 
 
 async def flood(connection: HubConnection) -> tuple[asyncio.Task[None], int]:
     """Send half a mebibyte at a time until ``send`` waits for the server.
 
-    Returns the task that goes on sending, and how many messages it has sent.
+    Returns the task, which continues to send, and the number of messages that it has sent.
     """
     sent = 0
 
@@ -39,7 +39,7 @@ async def flood(connection: HubConnection) -> tuple[asyncio.Task[None], int]:
 
 
 async def error_of(awaitable: Awaitable[object]) -> BaseException | None:
-    """The error that ``awaitable`` ends with."""
+    """Wait for ``awaitable``, and return its exception; None if it has none."""
     try:
         await awaitable
     except BaseException as error:
