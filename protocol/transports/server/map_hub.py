@@ -17,6 +17,7 @@ from ...server.hub_server import HubServer
 from ...server.lifetime import HubLifetimeManager
 from ...server.options import EndpointOptions, HubOptions
 from .aiohttp_conversion import drop_content_type, mark_response, response_of
+from .aiohttp_logs import hide_tokens
 from .hosted_hubs import Hosting
 from .http_dispatcher import HttpConnectionDispatcher
 
@@ -47,6 +48,9 @@ def map_hub(
     ``app.cleanup_ctx``. Resources that the application adds there before this call are available
     from ``start`` to ``close``. An exception of ``start`` stops the application from starting.
 
+    From the first ``map_hub`` on, the loggers ``aiohttp.access`` and ``aiohttp.server`` show no
+    access tokens and no tokens of connections that clients send.
+
     Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
     that is mapped already, and for a lifetime manager of another class. Raises TypeError for a hub
     class that cannot be served, and for arguments of a wrong type. Raises RuntimeError for an
@@ -63,6 +67,7 @@ def map_hub(
         app.on_shutdown.append(hosting.end_connections)
         app.on_response_prepare.extend((drop_content_type, mark_response))
         app.middlewares.append(_not_found_middleware(hosting))
+        hide_tokens()
     if path.lower() in hosting.paths:
         raise ValueError(f"There is a hub at {path!r} already; paths ignore case.")
     server = hosting.servers.get(hub_class)

@@ -1,0 +1,137 @@
+"""Secrets in every place where a client puts one: none is in a log, an error or an answer.
+
+The log has the lowest level, and aiohttp's access log is on.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from protocol import (
+    EndpointOptions,
+    HttpRequestData,
+    HttpTransportType,
+    HubException,
+    Principal,
+    map_hub,
+)
+from protocol.http_transport_type import TRANSPORT_NAMES
+from tests.transports.client.builders import builder
+from tests.transports.host import BasicHub
+from tests.transports.http_client import request_bytes
+from tests.transports.negotiation import negotiate
+
+SECRET: Final = "hush"
+"""Part of each secret; a number behind it says which."""
+TOKEN: Final = f"{SECRET}-01"
+HEADERS: Final = {"X-Key": f"{SECRET}-02"}
+COOKIES: Final = {"session": f"{SECRET}-03"}
+QUERY: Final = f"access_token={SECRET}-04&Access%5Ftoken={SECRET}-05"
+
+EACH = pytest.mark.parametrize(
+    "transport", [pytest.param(it, id=name) for it, name in TRANSPORT_NAMES.items()]
+)
+
+
+def authenticate(request: HttpRequestData) -> Principal | None:
+    """The user of the one token, in the header or in the query."""
+    given = request.headers.get("Authorization", f"Bearer {request.query('access_token')}")
+    if given not in (f"Bearer {TOKEN}", f"Bearer {SECRET}-04"):
+        return None
+    return Principal("ann", claims={"token": TOKEN})
+
+
+@pytest.fixture
+async def url(caplog: pytest.LogCaptureFixture) -> AsyncIterator[str]:
+    """The URL of a hub whose application logs each request."""
+    caplog.set_level(logging.DEBUG)
+    app = web.Application()
+    options = EndpointOptions(authenticate=authenticate, close_timeout=0.05)
+    map_hub(app, "/hub", BasicHub, endpoint_options=options)
+    runner = web.AppRunner(app, shutdown_timeout=2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/hub"
+    await runner.cleanup()
+
+
+def assert_no_secret(
+    caplog: pytest.LogCaptureFixture, *texts: str, tokens: tuple[str, ...]
+) -> None:
+    """In no attribute of a record, as structured logs have them, and in none of ``texts``."""
+    logged = [repr(vars(record)) for record in caplog.records]
+    for text in (caplog.text, *logged, *texts):
+        for secret in (SECRET, *tokens):
+            assert secret not in text
+
+
+@EACH
+async def test_a_session(
+    url: str, caplog: pytest.LogCaptureFixture, transport: HttpTransportType
+) -> None:
+    """Negotiate, calls, an error and the end."""
+    connection = builder(
+        f"{url}?{QUERY}",
+        transports=transport,
+        headers=HEADERS,
+        cookies=COOKIES,
+        access_token_factory=lambda: TOKEN,
+    ).build()
+    async with connection:
+        assert (await connection.invoke("Who"))[1] == "ann"
+        with pytest.raises(HubException) as caught:
+            await connection.invoke("Nothing", f"{SECRET}-06")
+    await connection.start()
+    await connection.send("Abort")
+    await connection.stop()
+    assert '"POST /hub/negotiate?access_token=…&Access%5Ftoken=…&' in caplog.text
+    assert "/hub?access_token=…&Access%5Ftoken=…&id=… HTTP/1.1" in caplog.text
+    assert_no_secret(caplog, str(caught.value), repr(connection))
+
+
+async def test_refusals(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Unknown and used connection tokens, tokens that are not valid, and what is no hub message."""
+    headers = {**HEADERS, "Authorization": f"Bearer {SECRET}-10"}
+    answers: list[str] = []
+    unknown = f"{SECRET}-{'x' * 17}"
+    async with aiohttp.ClientSession(headers=headers, cookies=COOKIES) as session:
+        negotiated = await negotiate(session, f"{url}/negotiate?{QUERY}&negotiateVersion=1")
+        token = negotiated["connectionToken"]
+        for method, query, body in (
+            ("GET", f"id={unknown}", b""),
+            ("POST", f"ID={unknown}&id=", f"{SECRET}-13".encode()),
+            ("DELETE", f"id={unknown}&id={token}", b""),
+            ("PUT", f"id={token}", f"{SECRET}-15".encode()),
+            ("GET", f"id={quote(token, safe='')}", b""),
+            ("POST", f"%69d={token}", f"{SECRET}-16\x1e".encode()),
+            ("GET", f"id={token}", b""),
+        ):
+            async with session.request(method, f"{url}?{QUERY}&{query}", data=body) as response:
+                answers += [await response.text(), str(response.headers)]
+    assert_no_secret(caplog, *answers, tokens=(token,))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET {{target}}?access_token={SECRET}-20\x01 HTTP/1.1",
+        f"GET {{target}} HTTP/1.1\nAuthorization: Bearer {SECRET}-21\x01",
+        f"GET {{target}} HTTP/1.1\nAuthorization: Bearer {SECRET * 20_000}",
+        f"{SECRET}-22",
+    ],
+)
+async def test_heads_that_cannot_be_read(
+    url: str, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    reader, writer = await asyncio.open_connection(*url.split("/")[2].split(":"))
+    writer.write(request_bytes(url, head))
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert answer.split()[1] == "400"
+    assert_no_secret(caplog)
