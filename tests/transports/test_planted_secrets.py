@@ -62,7 +62,7 @@ async def url(caplog: pytest.LogCaptureFixture) -> AsyncIterator[str]:
 
 
 def assert_no_secret(
-    caplog: pytest.LogCaptureFixture, *texts: str, tokens: tuple[str, ...]
+    caplog: pytest.LogCaptureFixture, *texts: str, tokens: tuple[str, ...] = ()
 ) -> None:
     """In no attribute of a record, as structured logs have them, and in none of ``texts``."""
     logged = [repr(vars(record)) for record in caplog.records]
