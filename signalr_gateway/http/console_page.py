@@ -40,6 +40,7 @@ _FILES = {
 class _RouteStatus(msgspec.Struct, rename="camel"):
     key: str
     invoke_method: str | None
+    streams: bool
     examples: list[str]
     """Bodies to try, as JSON text."""
     receive_method: str | None
@@ -124,6 +125,7 @@ def _route_status(route: HubRoute) -> _RouteStatus:
     return _RouteStatus(
         key=route.key,
         invoke_method=route.invoke_method,
+        streams=route.streams,
         examples=[bytes(example).decode() for example in route.examples],
         receive_method=route.receive_method,
         receive_parameter_types=route.receive_parameter_names,

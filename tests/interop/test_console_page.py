@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import Hub, HubConnection, HubConnectionBuilder, HubException, hub_method, map_hub
 from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
 from signalr_gateway.serving.listener import serving
 from tests.gateway.sample_hub import RunningHub, connecting_to, running_hub
@@ -59,12 +59,54 @@ def orchestrated(hub: RunningHub) -> Orchestrator:
     return orchestrator
 
 
+class FeedHub(Hub):
+    """Streams what the test feeds, until it feeds an exception or None."""
+
+    fed: asyncio.Queue[object]
+    ended: asyncio.Event
+
+    @hub_method
+    async def feed(self) -> AsyncIterator[object]:
+        try:
+            while (item := await self.fed.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.ended.set()
+
+
 @asynccontextmanager
-async def console(page: Page, url: str) -> AsyncIterator[None]:
-    """The page, once it listens and both hubs are connected."""
+async def feeding_gateway(*middlewares: Any) -> AsyncIterator[tuple[str, FeedHub]]:
+    """The address of a gateway with a route that streams, and the hub that tests feed."""
+    feed = FeedHub()
+    feed.fed, feed.ended = asyncio.Queue(), asyncio.Event()
+
+    def make_hub() -> FeedHub:
+        hub = FeedHub()
+        hub.fed, hub.ended = feed.fed, feed.ended
+        return hub
+
+    app = web.Application()
+    map_hub(app, "/feed", FeedHub, hub_factory=make_hub)
+    orchestrator = Orchestrator()
+    async with serving(app, "127.0.0.1", 0) as url:
+        build: Callable[[HubConnectionBuilder], HubConnection] = connecting_to(f"{url}/feed")
+        orchestrator.add_hub("feed", build).add_route(
+            "items", HubRouteInfo(invoke_method="Feed", streams=True)
+        )
+        gateway = create_app(orchestrator)
+        gateway.middlewares.extend(middlewares)
+        async with serving(gateway, "127.0.0.1", 0) as address:
+            yield address, feed
+
+
+@asynccontextmanager
+async def console(page: Page, url: str, hubs: int = 2) -> AsyncIterator[None]:
+    """The page, once it listens and its hubs are connected."""
     await page.open(url)
     await page.when(CONNECTED)
-    await page.when(ALL_CONNECTED.format(number=2))
+    await page.when(ALL_CONNECTED.format(number=hubs))
     yield
     assert page.complaints() == []
 
@@ -150,6 +192,93 @@ async def test_the_form_takes_the_examples_of_the_route(hub: RunningHub, tmp_pat
         assert await choose(page, "#invoke-route", "chat/hold") == "[]"
         await page.evaluate('document.querySelector("#invoke-body").value = "[2]"')
         assert await choose(page, "#invoke-route", "chat/room") == "[2]"  # the user's own
+
+
+async def start(page: Page) -> None:
+    await page.evaluate('document.querySelector("#invoke-send").click()')
+    await page.when('!document.querySelector("#invoke-stop").hidden')
+
+
+async def shows(page: Page, items: int, status: str) -> str:
+    """Waits for this number of items, and for the text before them. Returns the items."""
+    await page.when(f'document.querySelector("#invoke-result").dataset.items === "{items}"')
+    await page.when(f'document.querySelector("#invoke-status").innerText.startsWith("{status}")')
+    return await page.text("#invoke-answer")
+
+
+async def test_the_items_of_a_stream_are_shown_as_they_come(tmp_path: Path) -> None:
+    """Each of them while the stream goes on, as the hub wrote it, and the end of the stream."""
+    async with (
+        feeding_gateway() as (url, feed),
+        chromium(tmp_path / "profile") as page,
+        console(page, url, hubs=1),
+    ):
+        assert await page.text("tr[data-key=items] td[data-label=Calls]") == "Feed, streams"
+        await start(page)
+        feed.fed.put_nowait({"price": 0.5, "name": "ü\n"})
+        one = '{"price":0.5,"name":"ü\\n"}'
+        assert await shows(page, 1, "200 OK, 1 item so far") == one
+        feed.fed.put_nowait(2)
+        assert await shows(page, 2, "200 OK, 2 items so far") == f"{one}\n2"
+        feed.fed.put_nowait(None)
+        assert await shows(page, 2, "200 OK, 2 items, ") == f"{one}\n2"
+        await page.when('document.querySelector("#invoke-stop").hidden')
+
+        await start(page)
+        feed.fed.put_nowait(1)
+        await shows(page, 1, "200 OK, 1 item so far")
+        feed.fed.put_nowait(HubException("no more"))
+        text = await shows(page, 1, "200 OK, failed after 1 item, ")
+        assert text.startswith('1\n{\n  "type": "urn:signalr-gateway:problem:hub-error"')
+        assert await page.evaluate('document.querySelector("#invoke-result").dataset.ok') == "false"
+
+
+async def test_a_stream_is_stopped(tmp_path: Path) -> None:
+    """Its button cancels the stream at the hub, after items and before the first one."""
+    async with (
+        feeding_gateway() as (url, feed),
+        chromium(tmp_path / "profile") as page,
+        console(page, url, hubs=1),
+    ):
+        for items, status in ((250, "200 OK, stopped after 250 items, "), (0, "Stopped before ")):
+            feed.ended.clear()
+            await start(page)
+            for item in range(items):
+                feed.fed.put_nowait(item)
+            if items:
+                text = await shows(page, items, f"200 OK, {items} items so far")
+                assert text.split("\n") == ["… 50 before these", *map(str, range(50, 250))]
+            await page.evaluate('document.querySelector("#invoke-stop").click()')
+            await page.when(
+                f'document.querySelector("#invoke-status").innerText.startsWith("{status}")'
+            )
+            await page.when('document.querySelector("#invoke-stop").hidden')
+            await feed.ended.wait()
+
+
+async def test_a_stream_that_is_cut_off(tmp_path: Path) -> None:
+    """The connection is lost before the stream has ended."""
+    requests: list[web.Request] = []
+
+    @web.middleware
+    async def remember(request: web.Request, handler: Any) -> Any:
+        requests.append(request)
+        return await handler(request)
+
+    async with (
+        feeding_gateway(remember) as (url, feed),
+        chromium(tmp_path / "profile") as page,
+    ):
+        await page.open(url)
+        await page.when(ALL_CONNECTED.format(number=1))
+        await start(page)
+        feed.fed.put_nowait(1)
+        await shows(page, 1, "200 OK, 1 item so far")
+        (transport,) = [each.transport for each in requests if each.method == "POST"]
+        assert transport is not None
+        transport.abort()
+        assert await shows(page, 1, "200 OK, cut off after 1 item, ") == "1"
+        await feed.ended.wait()
 
 
 async def on_a_screen(page: Page, width: int, **more: Any) -> None:

@@ -7,7 +7,12 @@ const PING = `{"type":6}${RECORD_SEPARATOR}`;
 const PING_INTERVAL = 15_000;
 const SERVER_TIMEOUT = 30_000;
 const STATUS_INTERVAL = 2_000;
-const MAXIMUM_EVENTS = 200;
+const MAXIMUM_EVENTS = 200; // on the page, and items of a stream
+const MAXIMUM_TEXT = 100_000; // characters of items on the page
+const PROBLEM = "application/problem+json";
+const EVENT_STREAM = "text/event-stream";
+const PROBLEM_EVENT = "event: problem\n";
+const DATA = "data: ";
 
 const byId = (id) => document.getElementById(id);
 
@@ -177,7 +182,7 @@ function routeTable(routes) {
     const row = element("tr", "", { "data-key": route.key });
     row.append(
       cell("Route", route.key),
-      cell("Calls", route.invokeMethod),
+      cell("Calls", route.invokeMethod && route.invokeMethod + (route.streams ? ", streams" : "")),
       cell("Receives", route.receiveMethod && `${route.receiveMethod}(${parameters(route)})`),
       cell("For", route.receiveMethod && audience(route)),
     );
@@ -319,38 +324,110 @@ byId("invoke-example").addEventListener("change", () => {
 
 byId("invoke-form").addEventListener("submit", async (submit) => {
   submit.preventDefault();
-  const button = byId("invoke-send");
-  button.disabled = true;
+  const send = byId("invoke-send");
+  const stop = byId("invoke-stop");
+  const streams = callable[byId("invoke-route").value].streams;
+  const aborter = new AbortController();
+  const headers = { "Content-Type": "application/json" };
+  if (streams) headers.Accept = EVENT_STREAM; // its problems are marked, unlike those among lines
+  send.disabled = true;
+  stop.hidden = !streams;
+  stop.onclick = () => aborter.abort();
   const started = performance.now();
+  const time = () => `${Math.round(performance.now() - started)} ms`;
   try {
-    const answer = await fetch(address(), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: byId("invoke-body").value,
-    });
-    const text = readable(await answer.text(), answer.headers.get("Content-Type"));
-    const took = Math.round(performance.now() - started);
-    showResult(answer.status, `${answer.status} ${answer.statusText}, ${took} ms`, text, answer.ok);
+    const request = { method: "POST", headers, body: byId("invoke-body").value, signal: aborter.signal };
+    const answer = await fetch(address(), request);
+    if (answer.headers.get("Content-Type") === EVENT_STREAM) {
+      await new StreamView(answer, time).read(aborter.signal);
+    } else {
+      const text = readable(await answer.text(), answer.headers.get("Content-Type"));
+      showResult(answer, time(), text, answer.ok);
+    }
   } catch {
-    showResult(0, "The gateway could not be reached.", "", false);
+    const line = aborter.signal.aborted ? "Stopped before the first item." : "The gateway could not be reached.";
+    showResult({ status: 0 }, line, "", false);
   } finally {
-    button.disabled = false;
+    send.disabled = false;
+    stop.hidden = true;
     pollStatus();
   }
 });
 
-// A problem comes from the gateway and may be reformatted; a hub's result is shown unchanged.
-function readable(text, contentType) {
-  return contentType === "application/problem+json" ? JSON.stringify(JSON.parse(text), null, 2) : text;
+// The answer of a route that streams. Shows each item when it comes, as the hub wrote it, and keeps the last ones.
+class StreamView {
+  constructor(answer, time) {
+    this.answer = answer;
+    this.time = time;
+    this.count = 0;
+    this.items = [];
+    this.size = 0;
+    this.problem = "";
+  }
+
+  // Reads until the stream ends or fails, or `signal` stops it.
+  async read(signal) {
+    const reader = this.answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    try {
+      this.show(`${this.number()} so far`, true);
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const events = (rest + part.value).split("\n\n");
+        rest = events.pop();
+        for (const event of events) this.receive(event);
+        this.show(`${this.number()} so far`, true);
+      }
+    } catch {
+      const how = signal.aborted ? "stopped" : "cut off";
+      return this.show(`${how} after ${this.number()}, ${this.time()}`, signal.aborted);
+    }
+    if (this.problem) this.show(`failed after ${this.number()}, ${this.time()}`, false);
+    else this.show(`${this.number()}, ${this.time()}`, true);
+  }
+
+  receive(event) {
+    const data = event.slice(event.indexOf(DATA) + DATA.length); // one line
+    if (event.startsWith(PROBLEM_EVENT)) this.problem = readable(data, PROBLEM);
+    else this.add(data);
+  }
+
+  add(item) {
+    this.count += 1;
+    this.items.push(item);
+    this.size += item.length;
+    while (this.items.length > MAXIMUM_EVENTS || (this.size > MAXIMUM_TEXT && this.items.length > 1)) {
+      this.size -= this.items.shift().length;
+    }
+  }
+
+  number() {
+    return `${this.count} item${this.count === 1 ? "" : "s"}`;
+  }
+
+  show(line, ok) {
+    const dropped = this.count - this.items.length;
+    const head = dropped ? [`… ${dropped} before these`] : [];
+    const text = [...head, ...this.items, ...(this.problem ? [this.problem] : [])].join("\n");
+    showResult(this.answer, line, text, ok, this.count);
+  }
 }
 
-function showResult(status, line, text, ok) {
+// A problem comes from the gateway and may be reformatted; a hub's result is shown unchanged.
+function readable(text, contentType) {
+  return contentType === PROBLEM ? JSON.stringify(JSON.parse(text), null, 2) : text;
+}
+
+function showResult(answer, line, text, ok, items = "") {
   const result = byId("invoke-result");
   result.hidden = false;
-  result.dataset.status = status;
+  result.dataset.status = answer.status;
+  result.dataset.items = items;
   result.dataset.ok = ok;
-  byId("invoke-status").textContent = line;
-  byId("invoke-answer").textContent = text;
+  byId("invoke-status").textContent = answer.status ? `${answer.status} ${answer.statusText}, ${line}` : line;
+  const shown = byId("invoke-answer");
+  const atEnd = shown.scrollTop + shown.clientHeight >= shown.scrollHeight - 1;
+  shown.textContent = text;
+  if (atEnd) shown.scrollTop = shown.scrollHeight;
 }
 
 byId("invoke-send").disabled = true;

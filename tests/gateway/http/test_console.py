@@ -56,6 +56,7 @@ def test_ids_are_unique_and_those_that_tests_rely_on_are_there(page: Page) -> No
         "invoke-route",
         "invoke-body",
         "invoke-send",
+        "invoke-stop",
         "invoke-result",
         "connection-state",
         "clients",
@@ -106,6 +107,7 @@ async def test_the_status_shows_hubs_routes_and_clients(gateway: RunningGateway)
     assert hub["routes"][0] == {
         "key": "room",
         "invokeMethod": "SendMessage",
+        "streams": False,
         "examples": [],
         "receiveMethod": "ReceiveMessage",
         "receiveParameterTypes": ["String", "String"],
