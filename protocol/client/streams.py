@@ -19,7 +19,8 @@ class HubStream(Generic[Item]):
 
     The hub method is called when the first item is asked for. The stream ends with the last item,
     an error, ``aclose``, or a cancellation while an item is awaited. A stream that is no longer
-    referenced is cancelled too. Only one task at a time may iterate.
+    referenced is cancelled too. A ``break`` does not cancel a stream that a variable refers to: use
+    ``contextlib.aclosing``. Only one task at a time may iterate.
     """
 
     def __init__(

@@ -319,6 +319,24 @@ async def test_cancelling_the_task(harness: ClientHarness) -> None:
     assert await collected(stream) == []
 
 
+async def test_a_stream_that_a_variable_refers_to(harness: ClientHarness) -> None:
+    """C-8: leaving its loop does not cancel it; ``aclose`` does."""
+    connection = await harness.started()
+    stream = connection.stream("X")
+    leaving = asyncio.create_task(_first(stream))
+    await harness.server.take()
+    harness.server.send(item(1))
+    assert await leaving == 1
+    assert await harness.server.take() == []
+    await stream.aclose()
+    assert await harness.server.take() == [cancel()]
+
+
+async def _first(stream: HubStream[Any]) -> Any:
+    async for each in stream:
+        return each
+
+
 async def test_closing_while_another_task_waits(harness: ClientHarness) -> None:
     """The loop ends."""
     connection = await harness.started()
