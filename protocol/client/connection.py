@@ -84,7 +84,9 @@ class ClientConnection:
         self._hub_protocol = hub_protocol
         self._handlers = handlers
         self._events = events
-        self._downloads = DownloadCounts(events.pauses, options.maximum_waiting_events_size)
+        self._downloads = DownloadCounts(
+            events.pauses, options.maximum_waiting_events_size, options.maximum_item_wait
+        )
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive
@@ -250,9 +252,10 @@ class ClientConnection:
     async def _wait_for_program(self) -> None:
         """Returns when handlers and loops over streams have taken enough of what was received."""
         self._peer.keep_alive.suspend()
-        await self._events.pauses.wait_while(
-            lambda: self._events.is_full or self._downloads.is_full
-        )
+        with self._downloads.pause():
+            await self._events.pauses.wait_while(
+                lambda: self._events.is_full or self._downloads.is_full
+            )
         self._peer.keep_alive.resume(self._loop.time())
 
     def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:

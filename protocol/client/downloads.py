@@ -1,12 +1,15 @@
 """The streams that a client receives: their items on the way to the loops that take them.
 
 Counts the bytes of the items that wait, and decides when reading pauses, what an answer of the
-server means for a stream (C-9, C-11), and which stream fails when too many items wait. ``streams``
+server means for a stream (C-9, C-11), and which stream fails when too many items wait, or wait for
+too long while they keep reading paused. ``streams``
 has the object that a program iterates over; ``calls`` sends the calls that start and cancel one.
 """
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from msgspec import Raw
@@ -36,13 +39,19 @@ class DownloadCounts:
 
     While a caller waits for the server, reading does not pause, and up to ``maximum_size`` bytes
     wait. Beyond it, the stream with the most waiting bytes fails, and the others go on.
+
+    While reading is paused, a stream is slow if one of its items waits for longer than
+    ``maximum_wait`` seconds. If slow streams have more than half of the bytes at which reading
+    pauses, the one with the most waiting bytes fails.
     """
 
-    def __init__(self, pauses: ReadPauses, maximum_size: int) -> None:
+    def __init__(self, pauses: ReadPauses, maximum_size: int, maximum_wait: float | None) -> None:
         self.pauses: Final = pauses
         self._maximum_size = maximum_size
+        self._maximum_wait = maximum_wait
         self._size = 0
         self._filled: set[Download] = set()  # those with waiting items
+        self._next_check = 0.0
 
     @property
     def is_full(self) -> bool:
@@ -54,8 +63,7 @@ class DownloadCounts:
         self._size += size
         self._filled.add(download)
         if self._size > self._maximum_size and not self.pauses.are_allowed:
-            fullest = max(self._filled, key=lambda filled: filled.waiting_size)
-            fullest.overflow(
+            _fullest(self._filled).overflow(
                 StreamOverflowError(
                     f"More than {self._maximum_size} bytes of stream items wait to be taken while "
                     "a call or another stream waits for the server "
@@ -69,6 +77,47 @@ class DownloadCounts:
         if not download.waiting_size:
             self._filled.discard(download)
         self.pauses.note_room()
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Fails slow streams while reading is paused, inside this context."""
+        if self._maximum_wait is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._maximum_wait
+
+        def check() -> None:
+            now = loop.time()
+            if now >= self._next_check:
+                self._fail_slow(wait)
+                self._next_check = now + wait
+                for download in self._filled:
+                    download.expect_progress()
+            timers[:] = [loop.call_at(self._next_check, check)]
+
+        timers: list[asyncio.TimerHandle] = []
+        check()
+        try:
+            yield
+        finally:
+            timers[0].cancel()
+
+    def _fail_slow(self, wait: float) -> None:
+        slow = {download for download in self._filled if download.is_slow}
+        while sum(download.waiting_size for download in slow) > _HIGH_WATER // 2:
+            fullest = _fullest(slow)
+            slow.remove(fullest)
+            fullest.overflow(
+                StreamOverflowError(
+                    f"Items of the stream wait to be taken for more than {wait:g} seconds, and the "
+                    "messages behind them, too (with_maximum_item_wait)."
+                )
+            )
+
+
+def _fullest(downloads: "Iterable[Download]") -> "Download":
+    return max(downloads, key=lambda download: download.waiting_size)
 
 
 class Download:
@@ -94,6 +143,8 @@ class Download:
         self._overflow: StreamOverflowError | None = None
         self.waiting_size = 0
         """Bytes of the items that wait."""
+        self._taken_size = 0  # bytes of all items that the loop has taken
+        self._expected_size = 0  # what they should be at the next check
         self.invocation_id = ""
         """The id of its call; empty until the call is sent."""
         self.uploads: Uploads | None = None
@@ -103,6 +154,15 @@ class Download:
     def is_closed(self) -> bool:
         """Whether no more items are received, and none waits."""
         return self._items.has_ended and not self.waiting_size
+
+    def expect_progress(self) -> None:
+        """Makes the stream slow until all items that wait now are taken."""
+        self._expected_size = self._taken_size + self.waiting_size
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether an item waits that has waited at the last ``expect_progress``."""
+        return self._taken_size < self._expected_size
 
     # ---- the server's messages
 
@@ -158,6 +218,7 @@ class Download:
             raise
         size = _size(item)
         self.waiting_size -= size
+        self._taken_size += size
         self._counts.remove(self, size)
         try:
             return self._read_item(item)

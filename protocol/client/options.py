@@ -40,5 +40,10 @@ class HubConnectionOptions:
     refreshed after half of its lifetime. None: it is refreshed only by
     ``refresh_authentication``."""  # AR-7
 
+    maximum_item_wait: float | None = None
+    """While reading is paused because items of streams wait, a stream whose items wait for longer
+    fails, if slow streams hold most of these items. So a loop that takes too few items delays other
+    messages for a limited time. None: no limit."""  # C-21
+
     def __post_init__(self) -> None:
         check_options(self)

@@ -77,6 +77,7 @@ class _Connection:
             access_token_factory=self.access_token,
             ssl=self.trust,
         )
+        builder.with_maximum_item_wait(table.maximum_item_wait)
         if table.server_timeout is not None:
             builder.with_server_timeout(table.server_timeout)
         if table.keep_alive_interval is not None:

@@ -39,6 +39,7 @@ from ..orchestration.orchestrator import (
     DEFAULT_INVOKE_TIMEOUT,
     DEFAULT_MAXIMUM_CALLS,
     DEFAULT_MAXIMUM_EVENT_SIZE,
+    DEFAULT_MAXIMUM_ITEM_WAIT,
     DEFAULT_MAXIMUM_MESSAGE_SIZE,
     DEFAULT_SPARE_CONNECTIONS,
 )
@@ -248,6 +249,13 @@ class HubTable(Struct, frozen=True, kw_only=True):
     circuit_pause: Annotated[
         Seconds, option("How long they are; then one call finds out whether the hub answers.")
     ] = DEFAULT_CIRCUIT_PAUSE
+    maximum_item_wait: Annotated[
+        Seconds,
+        option(
+            "How long items of streams may wait for their callers while the events of the hub wait"
+            " behind them; then the slowest stream is cancelled."
+        ),
+    ] = DEFAULT_MAXIMUM_ITEM_WAIT
     receive_key: Annotated[
         Text | None,
         option(

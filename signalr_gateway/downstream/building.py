@@ -11,7 +11,7 @@ from protocol import HubConnection, HubConnectionBuilder
 
 from ..logs.redaction import describe_failure
 from ..orchestration.checks import OrchestrationError
-from ..orchestration.orchestrator import DownstreamHub
+from ..orchestration.orchestrator import DEFAULT_MAXIMUM_ITEM_WAIT, DownstreamHub
 
 
 def build_connections(
@@ -45,7 +45,8 @@ def build_connection(hub: DownstreamHub) -> HubConnection:
 
 def _builder(hub: DownstreamHub) -> HubConnectionBuilder:
     builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
-    return builder.with_redirects(hub.redirects)  # (GW-29)
+    builder.with_redirects(hub.redirects)  # (GW-29)
+    return builder.with_maximum_item_wait(DEFAULT_MAXIMUM_ITEM_WAIT)  # (GW-32)
 
 
 def _build(hub: DownstreamHub, builder: HubConnectionBuilder) -> HubConnection:

@@ -592,3 +592,75 @@ async def test_more_items_than_may_wait(harness: ClientHarness) -> None:
     assert await asking == 7
     assert [number for number, _ in await collected(other)] == [1]
     assert connection.state is HubConnectionState.CONNECTED
+
+
+async def test_a_slow_stream_holds_up_other_messages_for_a_limited_time(
+    harness: ClientHarness,
+) -> None:
+    """C-21: ``maximum_item_wait``. The stream fails, and the messages behind its items arrive."""
+    connection = await harness.started(maximum_item_wait=5)
+    heard: list[Any] = []
+    connection.on("News", heard.append)
+    stream = connection.stream("X")
+    first = asyncio.create_task(anext(stream))
+    await harness.server.take()
+    await feed(harness, 40)
+    await first
+    harness.server.send(event("News", 1))
+    await harness.clock.advance(4)
+    assert (heard, await harness.server.take()) == ([], [])
+    await harness.clock.advance(6)
+    assert (heard, await harness.server.take()) == ([1], [cancel()])
+    with pytest.raises(StreamOverflowError) as caught:
+        await anext(stream)
+    assert str(caught.value) == (
+        "Items of the stream wait to be taken for more than 5 seconds, and the messages behind "
+        "them, too (with_maximum_item_wait)."
+    )
+    assert await collected(stream) == []
+    assert connection.state is HubConnectionState.CONNECTED
+
+
+async def test_a_loop_that_takes_its_items_in_time_slows_the_hub_down(
+    harness: ClientHarness,
+) -> None:
+    """Reading pauses again and again, for longer than an item may wait, and no item is lost."""
+    connection = await harness.started(maximum_item_wait=5)
+    taken: list[int] = []
+    heard: list[int] = []
+    connection.on("News", lambda: heard.append(len(taken)))
+    stream = connection.stream("X", item_type=list[Any])
+    first = asyncio.create_task(anext(stream))
+    await harness.server.take()
+    await feed(harness, 100)
+    harness.server.send(event("News"), completion())
+    taken.append((await first)[0])
+    async for number, _ in stream:
+        taken.append(number)
+        await harness.clock.advance(0.25)
+    assert taken == list(range(100))
+    assert heard == [85]  # 1 MiB before the end
+
+
+async def test_of_several_slow_streams_the_fullest_fails(harness: ClientHarness) -> None:
+    """Those that hold little go on, as does one that takes its items in time."""
+    connection = await harness.started(maximum_item_wait=5)
+    little, quick, much = (
+        connection.stream(name, item_type=list[Any]) for name in ("Little", "Quick", "Much")
+    )
+    for number, stream in enumerate((little, quick, much)):
+        first = asyncio.create_task(anext(stream))
+        await harness.server.take()
+        await feed(harness, 1, id=str(number + 1))
+        await first
+    await feed(harness, 1, id="1")
+    await feed(harness, 9, id="3")
+    await feed(harness, 40, id="2")
+    for _ in range(20):  # more than five seconds
+        await anext(quick)
+        await harness.clock.advance(0.5)
+    assert await harness.server.take() == [cancel("3")]
+    assert (await anext(little))[0] == 0
+    assert (await anext(quick))[0] == 20
+    with pytest.raises(StreamOverflowError):
+        await anext(much)

@@ -159,6 +159,15 @@ class HubConnectionBuilder:
         """  # AR-7
         return self._with(authentication_refresh=seconds)
 
+    def with_maximum_item_wait(self, seconds: float | None) -> "HubConnectionBuilder":
+        """Limits how long items of a stream may wait while reading is paused because of them.
+
+        Other messages of the connection wait behind these items. After this time, the stream with
+        the most waiting bytes is cancelled and raises StreamOverflowError. A loop that takes the
+        items in time slows the hub down and goes on. None, the default, means no limit.
+        """
+        return self._with(maximum_item_wait=seconds)
+
     def _with(self, **changes: Any) -> "HubConnectionBuilder":
         self._options = dataclasses.replace(self._options, **changes)
         return self

@@ -541,6 +541,10 @@ class SpyBuilder(HubConnectionBuilder):
         self.given["handshake_timeout"] = seconds
         return self
 
+    def with_maximum_item_wait(self, seconds: float | None) -> SpyBuilder:
+        self.given["maximum_item_wait"] = seconds
+        return self
+
 
 def settings(config: GatewayConfig) -> dict[str, object]:
     """What the only hub of the configuration sets on its builder."""
@@ -556,6 +560,7 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
         server_timeout = 60
         keep_alive_interval = 20.5
         handshake_timeout = 5
+        maximum_item_wait = 2.5
         verify_tls = false
         headers = {{ X-Tenant = "{HUSH}", Accept-Language = "de" }}
         protocol = "MessagePack"
@@ -571,6 +576,7 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
         "server_timeout": 60,
         "keep_alive_interval": 20.5,
         "handshake_timeout": 5,
+        "maximum_item_wait": 2.5,
     }
 
 
@@ -582,6 +588,7 @@ def test_by_default_certificates_are_verified_and_timeouts_are_the_clients(tmp_p
         "headers": {},
         "access_token_factory": None,
         "ssl": True,
+        "maximum_item_wait": 5.0,
     }
 
 

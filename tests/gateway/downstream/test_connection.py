@@ -20,6 +20,7 @@ from protocol import (
     NotConnectedError,
     Payload,
 )
+from signalr_gateway.downstream import building
 from signalr_gateway.downstream.backoff import Backoff
 from signalr_gateway.downstream.building import build_connections
 from signalr_gateway.downstream.call_errors import GatewayDraining, HubTimeout, HubUnavailable
@@ -457,6 +458,25 @@ def broken(builder: HubConnectionBuilder) -> HubConnection:
 
 def forgot_build(builder: HubConnectionBuilder) -> Any:
     return builder.with_url("http://127.0.0.1:9/")
+
+
+def test_items_of_streams_wait_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GW-32: unless the function of the hub sets another time."""
+    given: list[float | None] = []
+
+    class Spy(HubConnectionBuilder):
+        def with_maximum_item_wait(self, seconds: float | None) -> HubConnectionBuilder:
+            given.append(seconds)
+            return super().with_maximum_item_wait(seconds)
+
+    monkeypatch.setattr(building, "HubConnectionBuilder", Spy)
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("a", lambda builder: forgot_build(builder).build())
+    orchestrator.add_hub(
+        "b", lambda builder: forgot_build(builder).with_maximum_item_wait(60).build()
+    )
+    build_connections(orchestrator.hubs)
+    assert given == [5, 5, 60]
 
 
 @pytest.mark.parametrize(

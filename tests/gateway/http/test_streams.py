@@ -16,6 +16,9 @@ from aiohttp import web
 
 from protocol import (
     Hub,
+    HubConnection,
+    HubConnectionBuilder,
+    HubContext,
     HubException,
     JsonHubProtocol,
     MessagePackHubProtocol,
@@ -44,6 +47,15 @@ class Source:
     calls: int = 0
     sent: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    hub: HubContext | None = None
+
+    async def at_rest(self) -> None:
+        """Returns when `Endless` has stopped, because nothing is taken."""
+        before = -1
+        while self.sent > before:
+            before = self.sent
+            for _ in range(200):
+                await asyncio.sleep(0)
 
 
 class StreamingHub(Hub):
@@ -101,7 +113,7 @@ def routes(url: str, hub_protocol: HubProtocol | None = None) -> Callable[[Orche
 async def streaming_hub() -> AsyncIterator[tuple[Source, str]]:
     source = Source()
     app = web.Application()
-    map_hub(app, "/hub", StreamingHub, hub_factory=lambda: StreamingHub(source))
+    source.hub = map_hub(app, "/hub", StreamingHub, hub_factory=lambda: StreamingHub(source))
     async with serving(app, "127.0.0.1", 0) as url:
         yield source, f"{url}/hub"
 
@@ -241,16 +253,79 @@ async def test_a_caller_that_does_not_read_stops_the_hub_method(streaming: Strea
     async with streaming.post("endless") as response:
         first = await response.content.readline()
         assert json.loads(first) == LARGE
-        before = -1
-        while source.sent > before:  # until it has stopped
-            before = source.sent
-            for _ in range(200):
-                await asyncio.sleep(0)
+        await source.at_rest()
+        before = source.sent
         for _ in range(before):
             await response.content.readline()
         assert source.sent > before
         response.close()
     await source.ended.wait()
+
+
+def impatient(url: str) -> Callable[[Orchestrator], None]:
+    """A route that streams and has events, on a connection on which items wait for 0.1 s."""
+
+    def build(builder: HubConnectionBuilder) -> HubConnection:
+        return builder.with_url(url).with_maximum_item_wait(0.1).build()
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        info = HubRouteInfo(invoke_method="Endless", streams=True, receive_method="News")
+        orchestrator.add_hub("s", build).add_route("endless", info)
+
+    return orchestrate
+
+
+@asynccontextmanager
+async def a_listener(gateway: RunningGateway) -> AsyncIterator[asyncio.Event]:
+    """A client of the gateway hub; the event is set when it has received News."""
+    heard = asyncio.Event()
+    async with gateway.client() as connection:
+        connection.on("News", lambda *_: heard.set())
+        yield heard
+
+
+async def test_a_caller_that_does_not_read_holds_up_events_for_a_limited_time() -> None:
+    """GW-32: its stream is cancelled, and all else of the hub goes on."""
+    async with (
+        streaming_hub() as (source, url),
+        running_gateway(impatient(url)) as gateway,
+        a_listener(gateway) as heard,
+        gateway.session.post(f"{gateway.url}/api/Gateway/hub/s/endless", json=[]) as response,
+    ):
+        assert source.hub is not None
+        await source.at_rest()
+        await source.hub.clients.all.send("News")
+        await heard.wait()
+        await source.ended.wait()
+        *items, problem, end = (await response.read()).split(b"\n")
+        assert items
+        assert (json.loads(problem)["code"], end) == ("stream-overflow", b"")
+
+
+async def test_a_client_that_does_not_read_holds_up_events_for_a_limited_time() -> None:
+    """GW-32: likewise for a stream on the gateway hub."""
+    async with (
+        streaming_hub() as (source, url),
+        running_gateway(impatient(url)) as gateway,
+        a_listener(gateway) as heard,
+        gateway.client() as slow,
+    ):
+        assert source.hub is not None
+        call = {"api": "s", "key": "endless", "dataArray": []}
+        items = slow.stream("StreamDownstreamHub", call)
+        await anext(items)
+        await source.at_rest()
+        await source.hub.clients.all.send("News")
+        await heard.wait()
+        await source.ended.wait()
+        with pytest.raises(
+            HubException, match=r"were not taken fast enough; the stream is cancell"
+        ):
+            await collected(items)
+
+
+async def collected(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 async def test_a_caller_that_takes_nothing_is_cut_off(streaming: Streaming) -> None:
