@@ -84,9 +84,7 @@ class ClientConnection:
         self._hub_protocol = hub_protocol
         self._handlers = handlers
         self._events = events
-        self._downloads = DownloadCounts(
-            events.pauses, options.maximum_waiting_events_size, options.maximum_item_wait
-        )
+        self._downloads = DownloadCounts(events.pauses, options)
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..hub_protocol import HubProtocol
 from ..messages import VOID, Completion, StreamBindingFailure, StreamItem
+from .options import HubConnectionOptions
 from .read_pauses import ReadPauses
 from .uploads import Uploads, wait_for_uploads
 
@@ -37,18 +38,19 @@ _UNEXPECTED_RESULT: Final = (
 class DownloadCounts:
     """The bytes of items that wait in all streams of one connection.
 
-    While a caller waits for the server, reading does not pause, and up to ``maximum_size`` bytes
-    wait. Beyond it, the stream with the most waiting bytes fails, and the others go on.
+    While a caller waits for the server, reading does not pause, and up to
+    ``maximum_waiting_events_size`` bytes wait. Beyond it, the stream with the most waiting bytes
+    fails, and the others go on.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
-    ``maximum_wait`` seconds. If slow streams have more than half of the bytes at which reading
+    ``maximum_item_wait`` seconds. If slow streams have more than half of the bytes at which reading
     pauses, the one with the most waiting bytes fails.
     """
 
-    def __init__(self, pauses: ReadPauses, maximum_size: int, maximum_wait: float | None) -> None:
+    def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:
         self.pauses: Final = pauses
-        self._maximum_size = maximum_size
-        self._maximum_wait = maximum_wait
+        self._maximum_size = options.maximum_waiting_events_size
+        self._maximum_wait = options.maximum_item_wait
         self._size = 0
         self._filled: set[Download] = set()  # those with waiting items
         self._next_check = 0.0
