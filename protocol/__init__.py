@@ -3,8 +3,8 @@
 The modules of this folder and the packages ``values``, ``json`` and ``messagepack`` are pure: they
 convert bytes to messages and back and apply the rules of the protocol, without clock or I/O.
 ``aio``, ``client`` and ``server`` add asyncio. ``hosting`` decides what an HTTP host answers.
-``transports`` adds aiohttp. Imports go in this order only. The names below are loaded when they are
-first used, so that ``import protocol`` loads neither asyncio nor aiohttp.
+``transports`` adds aiohttp. Each package imports only from packages named before it. A public name
+is loaded when it is first used, so that ``import protocol`` loads neither asyncio nor aiohttp.
 """
 
 from importlib import import_module

@@ -30,7 +30,7 @@ from typing import Annotated, ClassVar, Final, get_args, get_origin
 
 import msgspec
 
-# The errors of a hub method, with the exception's name and text behind the sentence (S-7, S-8).
+# If the text of an exception is sent, one of these sentences precedes its name and text (S-7, S-8).
 _HUB_SENTENCE: Final = re.compile(
     r"(?:An unexpected error occurred invoking '.*?' on the server\."
     r"|Failed to invoke '.*?' due to an error on the server\."
@@ -116,8 +116,9 @@ class TransportViolationError(RemoteProtocolError):
 class ArgumentBindingError(SignalRError):
     """Arguments, a result or an item do not fit the declared types.
 
-    ``argument`` is the number of the argument that does not fit, counted from 1; None if the error
-    is not about a single one. ``summary`` says in names and types what was expected and given.
+    ``argument`` is the number of the argument that does not fit, counted from 1. It is None if the
+    error is not about one argument. ``summary`` describes the misfit by names and types, without
+    values.
     """  # S-5, S-6
 
     exception_name: ClassVar[str] = "InvalidDataException"
@@ -161,8 +162,8 @@ class HandshakeError(SignalRError):
 class NotConnectedError(SignalRError):
     """There is no open connection; nothing was sent.
 
-    ``__cause__`` is why the last connection has ended, or why none could be opened; None if there
-    was none.
+    ``__cause__`` is the error that ended the last connection, or the error of the last attempt to
+    connect. It is None if there is no such error.
     """
 
     exception_name: ClassVar[str] = "IOException"  # CR-5
@@ -195,16 +196,16 @@ class ServerTimeoutError(ConnectionClosed):
 class HubException(SignalRError):
     """An error whose text is meant for the other side.
 
-    When a hub method raises it, the caller gets its text even without detailed errors. When
-    ``invoke`` raises it, ``str()`` is the error text of the hub's answer, a sentence that contains
-    the text of the hub's exception if the hub has sent it.
+    When a hub method raises a HubException, the caller gets its text even without detailed errors.
+    When ``invoke`` raises a HubException, ``str()`` is the error text of the hub's answer. ASP.NET
+    Core sends a sentence of its own and after it, if it is allowed to, the text of the exception.
     """  # S-8
 
     @functools.cached_property  # not a property: a subclass may set an attribute of this name
     def message(self) -> str:
-        """The text that the hub method has raised, without the sentence of ASP.NET Core around it.
+        """The text of the hub's exception, without the sentence that ASP.NET Core puts before it.
 
-        It is ``str()`` if there is no such sentence, or if the sentence contains no such text.
+        Equals ``str()`` if there is no such sentence, or if no text of an exception follows it.
         """
         match = _HUB_SENTENCE.fullmatch(str(self))
         return str(self) if match is None else match["text"]
@@ -216,10 +217,10 @@ class HubException(SignalRError):
 
 
 class GroupLimitError(HubException):
-    """A connection cannot join a group: it is in too many, or the name is too long.
+    """A connection cannot join a group: it is in too many groups, or the group's name is too long.
 
-    Raised by ``groups.add``; memberships are unchanged. The caller of the hub method gets the text,
-    unless the method catches the exception.
+    ``groups.add`` raises it and changes no membership. If the hub method does not catch the
+    exception, its caller gets the text.
     """
 
     exception_name: ClassVar[str] = "HubException"
@@ -239,7 +240,7 @@ def unreadable_value(kind: str, annotation: object, reason: object) -> HubExcept
 def error_details(error: BaseException, detailed: bool) -> str:
     """The end of an error text for a peer: a space, the exception's name, a colon and its text.
 
-    Empty unless ``detailed`` is true or the exception is a HubException.
+    The result is empty unless ``detailed`` is true or the exception is a HubException.
     """
     if not detailed and not isinstance(error, HubException):
         return ""

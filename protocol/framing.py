@@ -34,9 +34,9 @@ class RecordFramer:
     """A ``Framer`` of records that end with RECORD_SEPARATOR.
 
     ``maximum_size`` limits the bytes of one record, separator included (F-4); None means no limit.
-    An unfinished record of more bytes is refused before its separator arrives. One of exactly that
-    many bytes waits, as in .NET, although no separator can complete it. No byte is searched twice
-    for the separator.
+    An unfinished record of more bytes is refused before its separator arrives. An unfinished record
+    of exactly ``maximum_size`` bytes is kept, as in .NET, although its separator will be one byte
+    too much. No byte is searched twice for the separator.
     """
 
     __slots__ = ("_partial", "maximum_size")
@@ -87,7 +87,7 @@ class RecordFramer:
 def _records_before_fault(records: list[bytes], limit: int) -> Iterator[bytes]:
     """Yields the records before the first that is too large, then raises.
 
-    The one that is too large may be the unfinished record, which is not among ``records``.
+    If none of ``records`` is too large, the unfinished record after them is.
     """
     fitting = list(takewhile(lambda record: len(record) < limit, records))
     yield from fitting

@@ -12,7 +12,7 @@ from typing import Final
 from .origins import normal_items
 
 LOOPBACK_HOSTS: Final = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
-"""The names under which only programs of the same machine reach a server."""
+"""The names by which only programs on the same machine can reach a server."""
 
 _NAME: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]|\*")
 _IPV6: Final = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
@@ -40,13 +40,12 @@ def normal_host(text: object) -> str:
 
 
 def normal_hosts(texts: Collection[object]) -> tuple[str, ...]:
-    """All of ``texts``, as ``normal_host`` returns them. Raises ValueError, as ``normal_origins``
-    does."""
+    """Applies ``normal_host`` to each of ``texts``. Raises as ``normal_origins`` does."""
     return normal_items(texts, normal_host)
 
 
 class HostPolicy:
-    """The host names that requests may name. None means all."""
+    """The host names that requests may name. ``allowed_hosts=None`` allows all names."""
 
     def __init__(self, allowed_hosts: Collection[str] | None) -> None:
         names = normal_hosts(allowed_hosts or ())
@@ -62,7 +61,7 @@ class HostPolicy:
         if self._is_open or (host := headers.get("Host")) is None:
             return True
         name = host.lower()
-        if not name.endswith("]"):  # no port behind an IPv6 address
+        if not name.endswith("]"):  # an IPv6 address without a port
             name = name.rpartition(":")[0] or name
         name = name.removesuffix(".")
         return name in self._names or name.endswith(self._suffixes)

@@ -49,8 +49,8 @@ class HubProtocol(ABC):
         """The message in one record, or None for a message type that is ignored.
 
         Raises RemoteProtocolError with .NET's text if the record is not a hub message. A subclass
-        may leave the check that the arguments of an invocation are an array to
-        ``require_arguments`` and the arguments readers.
+        need not check here whether the arguments of an invocation are an array, because
+        ``require_arguments`` and the arguments readers check it.
         """  # J-9
 
     def decode_all(self, records: Iterable[bytes], /) -> Iterator[ReceivedMessage | None]:
@@ -61,7 +61,7 @@ class HubProtocol(ABC):
     def require_arguments(self, arguments: Raw) -> None:
         """Raises RemoteProtocolError if ``arguments`` is not an array.
 
-        For callers that forward or drop arguments without reading them.
+        Callers use it for arguments that they forward or drop without reading them.
         """  # J-3
 
     @abstractmethod
@@ -94,7 +94,7 @@ class HubProtocol(ABC):
 
     @abstractmethod
     def encode_arguments(self, values: Sequence[Any]) -> Raw:
-        """The payload for arguments, an array; a Raw among the values is used unchanged.
+        """The payload for arguments, which is an array. A Raw among the values is used unchanged.
 
         Raises LocalProtocolError if a value has no representation.
         """
@@ -148,7 +148,7 @@ class SerializedHubMessage:
         if frame is None:
             frame = self._frames[hub_protocol.name] = self._encode(hub_protocol)
         if isinstance(frame, LocalProtocolError):
-            raise frame.with_traceback(None)  # without the tracebacks of earlier receivers
+            raise frame.with_traceback(None)  # the tracebacks of earlier receivers would stay in it
         return frame
 
     def _encode(self, hub_protocol: HubProtocol) -> bytes | LocalProtocolError:

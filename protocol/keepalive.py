@@ -22,15 +22,14 @@ class KeepAliveAction(Enum):
 class KeepAlive:
     """The keep-alive deadlines of one connection, which differ by role (K-1…K-4).
 
-    A server pings ``interval`` after its last ping, whatever else it sent, and applies ``timeout``
+    A server pings ``interval`` after its last ping, whatever else it sent. It applies ``timeout``
     to a client only after that client's first ping. A client pings ``interval`` after its last
-    message of any kind, and applies ``timeout`` to the server from the start. Either time may be
-    ``math.inf``, which disables it: over a transport with inherent keep-alive no pings are sent
-    (TL-11).
+    message of any kind. It applies ``timeout`` to the server from the start. ``math.inf`` disables
+    either time: over a transport with inherent keep-alive a client sends no pings (TL-11).
 
-    The caller sets a timer for ``next_deadline`` after ``start``, and again each time the timer has
-    fired and ``handle_timeout`` was called. Until the timer fires, the deadline may become later
-    but never earlier, so the timer is never moved.
+    The caller sets a timer for ``next_deadline`` after ``start``. When the timer fires, the caller
+    calls ``handle_timeout`` and sets the timer for the new deadline. Until then the deadline may
+    become later but never earlier, so a set timer never has to be moved.
     """
 
     __slots__ = (
@@ -55,7 +54,7 @@ class KeepAlive:
         self._is_suspended = False
 
     def start(self, now: float) -> None:
-        """Starts the interval and the timeout. The caller calls it when the handshake is done."""
+        """Starts the interval and the timeout, when the handshake is done."""
         self._last_sent = self._last_received = self._last_checked = now
 
     def message_received(self, now: float) -> None:
@@ -84,8 +83,8 @@ class KeepAlive:
         """The time at which to call ``handle_timeout``, or None for never.
 
         There may be nothing to do at that time. While the timeout does not apply or is suspended,
-        it may start at any moment after the last call of ``handle_timeout``. So the deadline is
-        set as if the timeout had started at that call.
+        it may start at any moment after the last call of ``handle_timeout``. So the deadline is the
+        one of a timeout that started at that call.
         """
         begin = self._last_received if self._is_timeout_running else self._last_checked
         deadline = min(self._last_sent + self._interval, begin + self._timeout)

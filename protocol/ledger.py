@@ -1,8 +1,8 @@
 """The pending calls of one end of a connection: those that wait for the other end's Completion.
 
 This module assigns ids, matches answers and stream items to calls, and ends each call exactly once.
-What a call is, for example a future, is left to its owner. Calls that the other end makes have no
-entries, because the task that runs such a call answers it once.
+Its owner decides what represents a call, for example a future. Calls that the other end makes have
+no entries, because the task that runs such a call answers it once.
 """
 
 from typing import Final, Protocol
@@ -31,7 +31,7 @@ class PendingStream(PendingCall, Protocol):
     """A call that is answered with a stream. ``complete`` and ``fail`` end it."""
 
     def add(self, item: StreamItem | StreamBindingFailure) -> None:
-        """Takes an item, before the stream ends."""
+        """Takes an item. The ledger calls it only before the stream ends."""
 
 
 class CallLedger:
@@ -81,7 +81,7 @@ class CallLedger:
     def add_item(self, item: StreamItem | StreamBindingFailure) -> None:
         """Gives ``item`` to its stream. An item for an unknown id is ignored (C-11).
 
-        It fails an ordinary call, which must not be answered with a stream (C-10).
+        An item for an ordinary call fails the call, because only streams have items (C-10).
         """
         stream = self._streams.get(item.invocation_id)
         if stream is not None:
@@ -105,7 +105,8 @@ class CallLedger:
     def fail_all(self, end: ConnectionClosed) -> None:
         """Fails all calls because the connection ends (R-3).
 
-        Each gets a copy of ``end``: a shared exception would collect the tracebacks of all calls.
+        Each call gets a copy of ``end``. A shared exception would collect the tracebacks of all
+        calls.
         """
         calls: list[PendingCall] = [*self._calls.values(), *self._streams.values()]
         self._calls.clear()

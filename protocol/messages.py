@@ -5,8 +5,8 @@ results) are ``msgspec.Raw``: undecoded text or bytes of the hub protocol that c
 A consumer decodes a payload once, straight into the declared types; a relay does not decode it. A
 received Raw keeps the whole received frame in memory: ``copy()`` a Raw before storing it.
 
-How messages look as bytes is left to ``json`` and ``messagepack``. ``peer_state`` decides which end
-may send which message. ``client.connection`` and ``server.invoker`` decide what a message causes.
+``json`` and ``messagepack`` define the bytes of each message. ``peer_state`` lists the messages
+that each end may send. ``client.connection`` and ``server.invoker`` act on received messages.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,15 @@ VOID: Final = Raw(b"")
 """The payload of a completion without a result."""
 
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-"""The headers of nearly all messages. A new dict for each would make decoding a tenth slower."""
+"""The headers of nearly all messages. A new dict for each message would make decoding a tenth
+slower."""
 
 
 Int64: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """An integer in the range that .NET reads. msgspec checks the range when it decodes."""
 
 RequiredText: TypeAlias = Annotated[str, Meta(min_length=1)]
-"""A text that is not empty, because .NET treats an empty one as missing. msgspec checks it when it
+"""A text that is not empty. .NET treats an empty text as missing. msgspec checks the length when it
 decodes."""
 
 
@@ -131,7 +132,7 @@ class Ping(_Message, frozen=True, kw_only=True, tag=6):
 
 
 class Close(_Message, frozen=True, kw_only=True, tag=7):
-    """The sender ends the connection. ``allow_reconnect``: whether the client may reconnect."""
+    """Ends the connection. ``allow_reconnect`` says whether the client may reconnect."""
 
     error: str | UnsetType = UNSET
     allow_reconnect: bool = False
@@ -139,23 +140,23 @@ class Close(_Message, frozen=True, kw_only=True, tag=7):
 
 @final
 class Ack(_Message, frozen=True, kw_only=True, tag=8):
-    """Stateful reconnect: everything up to ``sequence_id`` was received."""
+    """Stateful reconnect: the sender has received all messages up to ``sequence_id``."""
 
     sequence_id: Int64
 
 
 @final
 class Sequence(_Message, frozen=True, kw_only=True, tag=9):
-    """Stateful reconnect: the number of the message that comes next."""
+    """Stateful reconnect: ``sequence_id`` is the number of the next message."""
 
     sequence_id: Int64
 
 
 class InvocationBindingFailure(Struct, frozen=True, kw_only=True, gc=False):
-    """An invocation whose arguments cannot be read; its other fields were read.
+    """An invocation whose arguments cannot be read.
 
-    It fails the call, not the connection. ``error`` is the text for detailed errors, exception name
-    included.
+    It fails the call, not the connection. ``error`` is the text for detailed errors: the name of
+    the .NET exception, a colon and its text.
     """  # S-21
 
     invocation_id: str

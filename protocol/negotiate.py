@@ -21,8 +21,8 @@ from .json.scanner import scan_value, skip_white_space
 MAXIMUM_VERSION: Final = 1
 MAXIMUM_REDIRECTS: Final = 100
 MAXIMUM_TRANSPORTS: Final = 16
-"""How many transports of an offer a client tries. SignalR has three; each one that fails costs
-another negotiate (N-24)."""
+"""How many transports of an offer a client tries. SignalR has three. After each transport that
+fails, the client negotiates again (N-24)."""
 MALFORMED: Final = "Invalid negotiation response received."
 """The text of the error for an answer that is neither an offer nor a redirect nor an error."""
 _VERSION: Final = re.compile(r"\s*[+-]?[0-9]+\s*\Z", re.ASCII)
@@ -50,7 +50,7 @@ class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_
     connection_token: str | UnsetType = UNSET
     available_transports: tuple[AvailableTransport, ...] | UnsetType = UNSET
     token_lifetime_seconds: Any = UNSET  # any value but a positive number counts as none (AR-1)
-    # Only ASP.NET (not Core) SignalR sends this one (N-15).
+    # Only ASP.NET (not Core) SignalR sends this property (N-15).
     protocol_version: Raw | UnsetType = msgspec.field(name="ProtocolVersion", default=UNSET)
 
     def __repr__(self) -> str:
@@ -60,7 +60,7 @@ class NegotiateResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     @property
     def token(self) -> str:
-        """The ``id`` of later requests: the secret token, or in version 0 the public id (N-12)."""
+        """The ``id`` in later requests: the secret token, or in version 0 the public id (N-12)."""
         token = self.connection_token if self.negotiate_version else self.connection_id
         return token if isinstance(token, str) else ""
 
@@ -130,7 +130,7 @@ def write_offer(
 
 
 def write_error(text: str) -> bytes:
-    """The body of a refusal, whose status is 200 (N-7)."""
+    """The body of a refusal. The status of the answer is 200 (N-7)."""
     return _encode(NegotiateResponse(error=text))
 
 
@@ -192,7 +192,7 @@ def read_response(body: bytes) -> NegotiateResponse:
 
 
 def _first_value(body: bytes) -> bytes:
-    """The part of ``body`` that a .NET client reads: nothing after the first value (N-15)."""
+    """The first JSON value in ``body``. A .NET client reads nothing after it (N-15)."""
     start = skip_white_space(body, 0)
     return body[start : scan_value(body, start)]
 
@@ -216,11 +216,11 @@ def _require_absolute(url: str) -> None:
 def usable_transport(
     listed: AvailableTransport, allowed: HttpTransportType, transfer_format: TransferFormat
 ) -> HttpTransportType:
-    """The transport that the server has listed, if the client can try it.
+    """The transport that the server lists as ``listed``.
 
     ``allowed`` are the transports that the client may use. ``transfer_format`` is the transfer
-    format of its hub protocol. Raises NegotiationError with the reason if the client cannot try
-    this transport (N-24, N-25).
+    format of the client's hub protocol. Raises NegotiationError with the reason if the client
+    cannot try this transport (N-24, N-25).
     """
     transport = _TRANSPORTS.get(listed.transport)
     if transport is None:

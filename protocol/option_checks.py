@@ -27,7 +27,7 @@ def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> No
     """Checks each field of a dataclass: its type, and that a number is above 0.
 
     Numbers of the fields in ``of_any_sign`` may be 0 or negative. Raises TypeError or ValueError.
-    The error names the class and the field. It shows the value only if that is a number.
+    The error names the class and the field. It shows the value only if the value is a number.
     """
     for option in fields(options):
         name = f"{type(options).__name__}.{option.name}"
@@ -74,17 +74,20 @@ def require_function(function: object, what: str) -> None:
 
 
 def described(value: object) -> str:
-    """The description in an error of a value of a wrong type. A class is described by its name."""
+    """How an error describes a value of a wrong type: by the name of its type.
+
+    If the value is itself a class, the description names the class.
+    """
     if isinstance(value, type):
         return f"the class {value.__name__}; give an instance, such as {value.__name__}()"
     return type(value).__name__
 
 
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
-    """Returns ``names`` as a tuple. The error calls them ``what``, a plural.
+    """Returns ``names`` as a tuple.
 
-    Raises TypeError if one of them is not a str. A single str is refused too, because each of its
-    characters would become a name.
+    Raises TypeError if one of the names is not a str. The error calls the names ``what``, a plural.
+    A single str is refused too, because each of its characters would become a name.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")
@@ -101,7 +104,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _has_type(value: Any, annotation: Any) -> bool:
-    """Whether ``value`` has the annotated type; of a generic, only the outer type is checked."""
+    """Whether ``value`` has the annotated type. Of ``list[int]`` only ``list`` is checked."""
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if annotation is int:

@@ -1,7 +1,7 @@
 """Origins: how they are written, and which is the server's own (TC, GW-26a).
 
-What the pages of an origin may do is left to the callers; for hubs, to ``hosting.cors``. Which
-redirects a client follows is left to ``transports.client.http_client``.
+``hosting.cors`` decides what the pages of an origin may do with hubs. Redirects between origins are
+left to ``transports.client.http_client``.
 """
 
 import re
@@ -21,9 +21,9 @@ _LONGEST_SHOWN: Final = 100
 def normal_origin(text: object) -> str:
     """An origin of web pages in the spelling of browsers.
 
-    Most look like ``https://app.example:8443``. Pages inside applications and browser extensions
-    have other schemes, as in ``capacitor://localhost``. ``null`` is the origin of pages that have
-    none, such as local files and sandboxed frames.
+    Most origins look like ``https://app.example:8443``. Pages inside applications and browser
+    extensions have other schemes, as in ``capacitor://localhost``. Browsers send ``null`` for local
+    files and sandboxed frames.
 
     Raises ValueError if ``text`` is not such an origin. The text of the error has no subject,
     as in ``must be text, not int``: the caller puts the name of the value before it.
@@ -40,12 +40,14 @@ def normal_origin(text: object) -> str:
         return _web_origin(text)
     if _APPLICATION.fullmatch(f"{scheme}://{rest}") is None:
         raise ValueError(_FORM)
-    return f"{scheme}://{rest}"  # outside the web, the letter case of hosts is kept
+    return f"{scheme}://{rest}"  # only in http and https are hosts written in lower case
 
 
 def normal_server(text: object) -> str:
-    """The origin of an HTTP server, such as ``https://hub.example``. Raises as ``normal_origin``
-    does."""
+    """The origin of an HTTP server, such as ``https://hub.example``.
+
+    Raises ValueError as ``normal_origin`` does.
+    """
     origin = normal_origin(text)
     if origin.partition(":")[0] not in _DEFAULT_PORTS:
         raise ValueError("must begin with http:// or https://")
@@ -53,7 +55,7 @@ def normal_server(text: object) -> str:
 
 
 def normal_origins(origins: Iterable[object]) -> tuple[str, ...]:
-    """All of ``origins``, as ``normal_origin`` returns them.
+    """Applies ``normal_origin`` to each of ``origins``.
 
     Raises ValueError. The text names the wrong item, as in ``item 2, 'a.example', has no scheme``.
     It does not quote an item that contains credentials.
@@ -62,12 +64,12 @@ def normal_origins(origins: Iterable[object]) -> tuple[str, ...]:
 
 
 def normal_servers(origins: Iterable[object]) -> tuple[str, ...]:
-    """All of ``origins``, as ``normal_server`` returns them. Raises as ``normal_origins`` does."""
+    """Applies ``normal_server`` to each of ``origins``. Raises as ``normal_origins`` does."""
     return normal_items(origins, normal_server)
 
 
 def normal_items(texts: Iterable[object], read: Callable[[object], str]) -> tuple[str, ...]:
-    """All of ``texts``, each as ``read`` returns it. Raises as ``normal_origins`` does."""
+    """Applies ``read`` to each of ``texts``. Raises as ``normal_origins`` does."""
     items = []
     for number, text in enumerate(texts, 1):
         try:

@@ -1,8 +1,8 @@
 """One end of a hub connection without any I/O: bytes → messages → bytes, for either role.
 
-Composes handshake, framer, hub protocol, keep-alive and ledger. Decides which end may send which
-message in which state, by the table in ``peer_state``. Time is an argument. What a message causes,
-and the transport, are left to the driver: ``client.connection`` or ``server.connection``.
+Composes handshake, framer, hub protocol, keep-alive and ledger. Refuses every message that the
+table of ``peer_state`` does not allow. Time is an argument. Acting on messages, and the transport,
+are left to ``client.connection`` and ``server.connection``.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from .messages import (
 )
 from .peer_state import MAY_SEND, PeerState
 
-# The limit for sending applies to messages with a payload, whose senders handle the error.
+# The limit for sending applies to messages with a payload: the senders of these handle the error.
 _CALLS_AND_ITEMS: Final = frozenset({Invocation, StreamInvocation, StreamItem})
 
 
@@ -108,9 +108,9 @@ class HubPeer:
     def receive_handshake(self, data: bytes, now: float) -> bytes | None:
         """Returns None until the other end's record is complete, then the bytes after it (H-3).
 
-        After that a client is connected; a server is connected after ``accept_handshake``. Raises
-        HandshakeError if the handshake fails. The caller must then end the connection; a server
-        first sends the result of ``refuse_handshake`` for the text of the error.
+        When bytes are returned, a client is connected; a server is connected after
+        ``accept_handshake``. Raises HandshakeError if the handshake fails. The caller must then end
+        the connection. A server first sends ``refuse_handshake`` with the text of the error.
         """
         self._require_handshake(self.role)
         agreed = self._handshake.receive(data)
@@ -153,11 +153,11 @@ class HubPeer:
     # ---- receiving
 
     def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage | None]:
-        """The messages that ``data`` completes; None for one of an unknown type (J-9, S-22).
+        """The messages that ``data`` completes; None for an unknown message type (J-9, S-22).
 
-        The caller iterates to the end before it calls this again. If there is a fault, iterating
-        yields the messages before it, then raises RemoteProtocolError (S-20). Bytes after a
-        fault or a Close are ignored (C-15, S-24).
+        The caller iterates to the end before it calls ``receive_data`` again. If there is a fault,
+        iterating yields the messages before the fault, then raises RemoteProtocolError (S-20).
+        Bytes after a fault or a Close are ignored (C-15, S-24).
         """
         decode_all = self.hub_protocol.decode_all
         assert self._framer is not None
@@ -204,11 +204,11 @@ class HubPeer:
     # ---- sending
 
     def send(self, message: HubMessage, now: float) -> bytes:
-        """The frame of ``message``, which counts as sent.
+        """Returns the frame of ``message`` and counts the message as sent.
 
-        Raises LocalProtocolError if this end may not send it now or if a payload has no
-        representation, and MessageTooLargeError if it is over the limit; then it does not
-        count as sent.
+        Raises LocalProtocolError if this end may not send ``message`` now or if a payload has no
+        representation. Raises MessageTooLargeError if the frame is over the limit. A message that
+        raises does not count as sent.
         """
         kind = type(message)
         frame = self.hub_protocol.encode(message)
@@ -219,9 +219,8 @@ class HubPeer:
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
-        """Counts a message of this kind as sent.
+        """Counts a message of this kind as sent, whose frame was encoded once for many connections.
 
-        For messages whose frame was encoded elsewhere, once for many connections.
         Raises LocalProtocolError if this end may not send a message of this kind now.
         """
         if kind not in self._may_send:

@@ -88,6 +88,7 @@ MAY_SEND: Final[Mapping[Role, Mapping[PeerState, frozenset[type[ReceivedMessage]
 }
 """By role and state, the kinds of messages that this end may send.
 
-An end may receive what the other end may send in the mirrored state. The binding failures are
-listed because an Invocation or StreamItem whose payload cannot be read is received as one of them.
+An end may receive the messages that the other end may send in the mirrored state. The table lists
+the binding failures, because an Invocation or StreamItem with an unreadable payload is received as
+a binding failure.
 """

@@ -1,4 +1,4 @@
-"""What client and server share on asyncio: the interface of a transport, the pump, and timers.
+"""The asyncio parts that client and server share: interface of a transport, pump and timers.
 
 Nothing here depends on HTTP: ``protocol.transports`` supplies the connections as ``Transport``
 objects.

@@ -1,7 +1,7 @@
 """Sends the items of an async iterable, with backpressure, and closes the iterable at the end.
 
-Used for each stream that this side sends. The caller encodes the items, and answers a failure of
-the iterable in the words of its side.
+Client and server use it for each stream that they send. The caller encodes the items, and answers
+if the iterable fails.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ async def send_items(
 ) -> None:
     """Iterates over ``items`` in the current task and passes each to ``send``.
 
-    ``send`` returns False if there is no room for the item. It gets the item again when
-    ``wait_for_room`` has returned, and the next one is not asked for before. Several senders that
-    wait for the same room send their items in turn. The iterator is closed on every path, in this
-    task. An iterator that does not end when this task is cancelled is closed at its next item,
+    ``send`` returns False if there is no room for the item. When ``wait_for_room`` has returned,
+    ``send`` gets the same item again. The next item is requested only after that. Several senders
+    that wait for the same room send their items in turn. The iterator is closed on every path, in
+    this task. If an iterator goes on after this task is cancelled, it is closed at its next item,
     which is not sent.
     """
     task = asyncio.current_task()
@@ -36,10 +36,10 @@ async def send_items(
                 raise asyncio.CancelledError
             while not send(item):
                 await wait_for_room()
-                await asyncio.sleep(0)  # on a dead connection nothing waits, and nothing has room
+                await asyncio.sleep(0)  # on a dead connection wait_for_room returns at once
                 left = 1  # the other senders that have waited send before the next item
             left -= 1
-            if not left:  # a source that never waits would keep the event loop
+            if not left:  # a source that never waits would block the event loop
                 left = _ITEMS_PER_TURN
                 await asyncio.sleep(0)
     finally:

@@ -1,7 +1,7 @@
-"""Received items of one stream on their way to the code that iterates over them.
+"""The queue of received items between a connection and the code that iterates over a stream.
 
 Decides how many items may wait, and what the iteration raises at the end. The connection that feeds
-a stream stops reading while the stream is full (U-5), and decides how items are bound to a type.
+a stream binds the items to a type, and stops reading while the stream is full (U-5).
 """
 
 import asyncio
@@ -14,8 +14,8 @@ Item = TypeVar("Item")
 class ItemStream(Generic[Item]):
     """An async iterator over the items that are fed to it, in order.
 
-    Up to ``capacity`` items wait for the iteration. One more makes the stream full.
-    Only one task at a time may iterate: a second one gets RuntimeError.
+    Up to ``capacity`` items wait for the iteration. With one more item the stream is full. Only one
+    task at a time may iterate: a second task gets RuntimeError.
     """
 
     __slots__ = ("_capacity", "_error", "_items", "_room", "_waiter", "has_ended")
@@ -27,7 +27,7 @@ class ItemStream(Generic[Item]):
         self._waiter: asyncio.Future[None] | None = None  # of the task that waits for an item
         self._room: asyncio.Future[None] | None = None
         self.has_ended = False
-        """Whether no more items are taken, because of ``finish`` or ``aclose``."""
+        """Whether ``finish`` or ``close`` was called. Later items are dropped."""
 
     # ---- the connection
 
@@ -40,7 +40,7 @@ class ItemStream(Generic[Item]):
     def finish(self, error: BaseException | None = None) -> None:
         """Ends the stream. After the items that wait, the iteration ends, or raises ``error``.
 
-        Only the first end counts.
+        Does nothing if the stream ``has_ended``.
         """
         if not self.has_ended:
             self.has_ended = True
@@ -55,7 +55,7 @@ class ItemStream(Generic[Item]):
     def wait_for_room(self) -> asyncio.Future[None]:
         """Returns a future that is done as soon as the stream is not full.
 
-        A full stream gets room when an item is taken, or when the iteration is given up.
+        A full stream gets room when an item is taken, or when the stream is closed.
         """
         room = self._room
         if room is None or room.done():
@@ -96,11 +96,14 @@ class ItemStream(Generic[Item]):
         return item
 
     async def aclose(self) -> None:
-        """Gives the iteration up: see ``close``. An iteration that waits ends."""
+        """See ``close``."""
         self.close()
 
     def close(self) -> None:
-        """Drops the items that wait and the error of ``finish``; later items are not taken."""
+        """Ends the iteration. Drops the items that wait, later items, and the error of ``finish``.
+
+        An iteration that waits ends too.
+        """
         self.has_ended = True
         self._items.clear()
         self._error = None

@@ -1,7 +1,7 @@
 """Runs the keep-alive of one connection on one timer of the event loop, without polling.
 
-``protocol.keepalive`` decides when a ping or a timeout is due; the connection decides what to do
-then.
+``protocol.keepalive`` decides when a ping or a timeout is due. The connection sends the ping, or
+ends at the timeout.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ class KeepAliveTimer:
 
     Traffic postpones the deadlines without resetting the timer. A timer that fires before anything
     is due is set again for the next deadline. A timer that fires late shows that the event loop was
-    blocked: ``time_out`` is then called a second later, if nothing that has arrived meanwhile
-    postpones the deadline.
+    blocked, and that messages may have arrived in the meantime. ``time_out`` is then called a
+    second later, unless such a message postpones the deadline.
     """
 
     __slots__ = ("_due", "_keep_alive", "_loop", "_ping", "_time_out", "_timer", "blocked_for")
@@ -48,7 +48,7 @@ class KeepAliveTimer:
         self._timer = self._loop.call_at(deadline, self._fire)
 
     def stop(self) -> None:
-        """Cancels the timer; neither function is called afterwards."""
+        """Cancels the timer. Neither ``ping`` nor ``time_out`` is called afterwards."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -61,7 +61,7 @@ class KeepAliveTimer:
             self.blocked_for = 0.0
             self.start()
             if action is KeepAliveAction.PING:
-                self._ping()  # which may end the connection, and stop the timer
+                self._ping()  # this call may end the connection and stop the timer
         elif late > _LATE and not self.blocked_for:
             self.blocked_for = late
             self._set(now + _READING_TIME)

@@ -1,4 +1,4 @@
-"""How often the log repeats what a peer can cause at will, and what it shows of a peer's names."""
+"""Limits how often a line is logged that a peer can cause, and how much it shows of a name."""
 
 import asyncio
 import logging
@@ -11,12 +11,12 @@ _LONGEST_NAME: Final = 64  # characters
 
 
 class LogThinning:
-    """Decides the level of a repeated line: its own once a minute for each subject, else DEBUG.
+    """Lowers the level of a line to DEBUG, except once a minute for each subject.
 
-    A subject is what a line is about, such as the name of a method. ``now`` is the time of a
-    monotonic clock in seconds, by default that of the running event loop. When there are 1000
-    subjects within a minute, all further ones count as one: a peer that chooses subjects cannot
-    fill the log or the memory.
+    The subject of a line is, for example, the name of a method. ``now`` is the time of a monotonic
+    clock in seconds, by default that of the running event loop. After 1000 subjects within a minute
+    all further subjects count as one, so a peer that chooses subjects cannot fill the log or the
+    memory.
     """
 
     __slots__ = ("_next",)
@@ -42,9 +42,9 @@ class LogThinning:
     def log_failure(
         self, logger: logging.Logger, error: BaseException, text: str, *names: object
     ) -> None:
-        """Logs ``error`` with its traceback; ``text`` is a format string for ``names``.
+        """Logs ``error`` with its traceback. ``text`` is a format string for ``names``.
 
-        It is an ERROR once a minute for each text, type of error and place, else DEBUG.
+        The level is ERROR once a minute for each ``failure_subject``, else DEBUG.
         """
         level = self.level(failure_subject(error, text, *map(str, names)), level=logging.ERROR)
         logger.log(level, text, *names, exc_info=error)
@@ -53,7 +53,7 @@ class LogThinning:
 def failure_subject(error: BaseException, *names: Hashable) -> Hashable:
     """The subject of a failure: ``names``, the type of its error, and the line that raised it.
 
-    A failure of another kind, or at another place, is another subject, so it is logged at once.
+    A failure of another type, or at another line, is another subject, so it is logged at once.
     """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

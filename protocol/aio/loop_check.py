@@ -1,4 +1,4 @@
-"""Refuses calls from another event loop or thread than the one that an object belongs to."""
+"""Refuses calls from an event loop or thread that an object does not belong to."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import asyncio
 def require_loop(loop: asyncio.AbstractEventLoop, what: str) -> None:
     """Raises RuntimeError unless ``loop`` is the running loop. The error calls the object ``what``.
 
-    The error is not a SignalRError, because it is a mistake of the program that no retry can mend.
+    RuntimeError is not a SignalRError: the program has a mistake, which no retry can mend.
     """
     try:
         is_running = asyncio.get_running_loop() is loop

@@ -1,7 +1,7 @@
 """From received bytes to handled messages: one synchronous pump per connection.
 
-Decides how many bytes may wait, when reading pauses, and how much is handled in one turn of the
-event loop. The connection that owns the pump passes the function that handles a message.
+Decides how many bytes may wait, when reading pauses, and how many messages are handled in one turn
+of the event loop. The connection that owns the pump passes the function that handles a message.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ from .transport import Transport
 Work = TypeVar("Work")
 
 _SLICE: Final = 16 * 1024
-"""Bytes that are split into messages at a time; the rest stays one compact buffer."""
+"""Bytes that are split into messages at a time. The bytes after them stay in one buffer."""
 
-# The limit of work in one turn of the event loop. The slowest input is JSON that only the full
-# reader accepts: a turn of it takes about ten milliseconds. A turn of pings takes half a
-# millisecond. A message costs 1, unless a constant below sets the cost of its kind. In addition,
-# every _BYTES_PER_UNIT bytes cost 1.
+# The limit of work in one turn of the event loop, in units. A message costs 1 unit, unless a
+# constant below sets the cost of its kind. In addition, every _BYTES_PER_UNIT bytes cost 1. The
+# slowest input is JSON that only the full reader accepts: a turn with such JSON takes about ten
+# milliseconds. A turn with pings takes half a millisecond.
 _TURN_BUDGET: Final = 512
 _BYTES_PER_UNIT: Final = _SLICE // _TURN_BUDGET
 _INVOCATION_COST: Final = 4
@@ -29,9 +29,9 @@ class MessagePump(Generic[Work]):
     """The received bytes of one connection, handled in order whenever the owner calls ``pull``.
 
     ``decode`` splits bytes into messages, with None for a message of an unknown type. For invalid
-    data, it first yields the messages before that data and then raises. ``on_end`` is called when
-    the stream has ended and ``pull`` has handled or returned everything received before its end.
-    ``fail`` is called with any exception that ``decode``, ``handle`` or ``on_end`` raises.
+    data, it first yields the messages before that data and then raises. The pump calls ``on_end``
+    when the stream has ended and all received messages have been handled or returned by ``pull``.
+    It calls ``fail`` with any exception that ``decode``, ``handle`` or ``on_end`` raises.
     """
 
     __slots__ = (
@@ -72,11 +72,11 @@ class MessagePump(Generic[Work]):
         self._is_paused = False
         self._budget = _TURN_BUDGET
         self._stream_has_ended = False
-        self._is_interrupted = False  # ``pull`` returns None: the pump is held or has stopped
+        self._is_interrupted = False  # whether the pump is held or has stopped
         self.has_stopped = False
 
     def start(self, handle: Callable[[ReceivedMessage], Work | None]) -> None:
-        """Lets ``pull`` handle messages, beginning with those received before this call (L-2).
+        """Lets ``pull`` handle messages, also those received before this call (L-2).
 
         ``handle`` handles a message at once and returns None, or returns work for the owner to do.
         """
@@ -98,10 +98,10 @@ class MessagePump(Generic[Work]):
         self._is_interrupted = self.has_stopped
 
     def feed(self, data: bytes) -> None:
-        """Adds received bytes, and pauses reading at the limit (TG-8).
+        """Adds received bytes, and pauses reading above the limit (TG-8).
 
-        The limit applies to the bytes fed since the pump was last empty. Reading resumes when all
-        of them are handled.
+        The limit applies to the bytes fed since the pump was last empty. Reading resumes when the
+        pump is empty.
         """
         if not self.has_stopped:
             self._unread += data
@@ -111,7 +111,7 @@ class MessagePump(Generic[Work]):
                 self._transport.pause_reading()
 
     def feed_end(self) -> None:
-        """Marks the end of the stream, which is handled after everything that was received."""
+        """Marks the end of the stream, which is reported when all bytes before it are handled."""
         self._stream_has_ended = True
 
     @property
@@ -155,9 +155,9 @@ class MessagePump(Generic[Work]):
         return None
 
     def _may_continue(self) -> bool:
-        """Whether more may be handled in this turn: budget is left, and nothing interrupts.
+        """Whether more messages may be handled in this turn.
 
-        If the budget is spent, the next turn gets a new one.
+        If the budget is spent, the next turn gets a new budget.
         """
         if self._budget <= 0:
             self._budget = _TURN_BUDGET

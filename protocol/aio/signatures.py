@@ -1,4 +1,4 @@
-"""What users' functions declare: the types of parameters and results, and what does not fit them.
+"""Reads what users' functions declare: the types of their parameters and results.
 
 ``server.hub`` and ``client.handlers`` decide which types and kinds of parameters they accept.
 """
@@ -46,7 +46,7 @@ def return_annotation_of(function: Callable[..., Any]) -> Any:
 
 
 def _resolved(function: Callable[..., Any], key: str, annotation: Any) -> Any:
-    # Only this annotation is resolved: another one that cannot be resolved must not cause an error.
+    # Only this annotation is resolved: one of another parameter must not cause an error here.
     holder = SimpleNamespace(__annotations__={key: annotation})
     return get_type_hints(holder, _names(function), include_extras=True)[key]
 
@@ -61,13 +61,13 @@ def arguments_reader(
     """Returns a reader of arguments, of which the first ``required`` have to be present.
 
     ``parameters`` maps the names of the parameters to their types. Raises TypeError for a type that
-    no payload can be read into; ``name`` is the function's name in the error text, and ``advice``
+    no payload can be read into. ``name`` is the function's name in the error text. ``advice``
     returns the end of this text for a type.
     """
     try:
         return hub_protocol.arguments_reader(tuple(parameters.values()), required)
     except TypeError:
-        value_readers(hub_protocol, parameters, name, advice)  # raises for the one at fault
+        value_readers(hub_protocol, parameters, name, advice)  # raises with the parameter's name
         raise
 
 
@@ -94,7 +94,7 @@ def value_readers(
 def returns_value(function: Callable[..., Any]) -> bool | None:
     """Returns whether ``function`` is declared to return a value, or None if nothing is declared.
 
-    What an awaitable gives is the value of a function that is declared to return an awaitable. A
+    For a function that is declared to return an awaitable, the result of the awaitable decides. A
     return type that cannot be resolved counts as a value.
     """
     try:

@@ -15,7 +15,8 @@ def system_reason(error: OSError) -> str:
     """Returns the operating system's text for the errno of ``error``, or the name of its type.
 
     Unresolved host names, untrusted certificates and other errors of TLS have texts of their own.
-    The text of ``error`` itself is not used, because another library may have written it.
+    The text of ``error`` itself is not used, because another library may have put an address or a
+    secret into it.
     """
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"

@@ -88,7 +88,7 @@ async def call_logged(
     """Calls ``function``, which is plain or async, with ``arguments``.
 
     An exception is logged with ``message``, a format string for ``names``, and is not raised.
-    ``thinning`` decides how often, because the server decides how often the function is called.
+    ``thinning`` limits how often, because the server decides how often the function is called.
     KeyboardInterrupt, SystemExit and GeneratorExit are raised, and so is CancelledError if the
     current task is being cancelled.
     """

@@ -1,7 +1,7 @@
-"""What a program sends over one physical connection: calls, uploads, answers; how each call ends.
+"""Sends a program's calls, uploads and answers over one physical connection, and cancels calls.
 
-``connection`` passes received answers to the ledger of the peer, which ends the calls. What the
-answers mean is left to ``call`` and ``downloads``.
+``connection`` passes received completions to the ledger of the peer, which ends the calls. ``call``
+and ``downloads`` turn a completion into a result or an error.
 """
 
 import asyncio
@@ -33,11 +33,13 @@ from .uploads import Uploads, split_arguments, wait_for_uploads
 logger = logging.getLogger(__name__)
 
 SEND_HIGH_WATER: Final = 1024 * 1024
-"""Bytes waiting to be sent; above it, callers wait."""  # C-21
+"""Bytes that may wait to be sent. With more bytes, callers wait."""  # C-21
 
 UPLOAD_HIGH_WATER: Final = 128 * 1024
-"""Bytes waiting to be sent; above it, uploads wait. It is lower, so that calls do not wait long
-behind uploads. It is not below the buffers of the transports, or ``drain`` would return at once."""
+"""Bytes that may wait to be sent. With more bytes, uploads wait.
+
+It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. It is not lower
+than the buffers of the transports: with these less than half full, ``drain`` returns at once."""
 
 
 class ClientCalls:
@@ -65,7 +67,7 @@ class ClientCalls:
         self._uploading: set[asyncio.Task[Any]] = set()
 
     def end(self, end: ConnectionClosed) -> None:
-        """Sends nothing any more, because the connection has ended."""
+        """Stops sending, because the connection has ended."""
         self._end = end
         for task in self._uploading:
             task.cancel()
@@ -135,7 +137,7 @@ class ClientCalls:
         target: str,
         arguments: Sequence[Any],
     ) -> tuple[str, Uploads | None]:
-        """Sends a call and starts its uploads. With None as its kind it asks for no answer."""
+        """Sends a call and starts its uploads. If ``kind`` is None, the call asks for no answer."""
         values, sources = split_arguments(arguments)
         encoded = self._hub_protocol.encode_arguments(values)
         # As in .NET, the ids of the streams precede that of their call (U-2).

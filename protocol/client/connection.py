@@ -1,7 +1,6 @@
 """One physical connection of a client: handshake, calls and answers, pings, and why it ended.
 
-It does not call its owner: its end is a future that the owner awaits. ``keeper`` reconnects, by
-opening another connection.
+``keeper`` awaits the future ``ended`` of the connection, and reconnects by opening another one.
 """
 
 import asyncio
@@ -51,7 +50,7 @@ from .options import HubConnectionOptions
 
 logger = logging.getLogger(__name__)
 
-_RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; above it, reading pauses
+_RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, reading pauses
 # A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
 # event loop. One read may push many such pieces, so at most _PIECES_WITHOUT_TURN of them are
 # handled without a turn.
@@ -64,8 +63,8 @@ Wait = Callable[[], Coroutine[Any, Any, None]]
 class ClientConnection:
     """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    Invocations from the server go to ``events``. If the server asks for a result that no handler
-    has, ``handlers`` supplies the error that is sent as the answer.
+    Invocations from the server go to ``events``. If the server asks for a result and no handler can
+    return one, ``handlers`` supplies the error for the answer.
     """
 
     def __init__(
@@ -109,13 +108,13 @@ class ClientConnection:
         self._handshake: asyncio.Future[None] = self._loop.create_future()
         self._loss: Exception | None = None  # the error that the transport ended with
         self._pieces_left = _PIECES_WITHOUT_TURN
-        self._is_turn_due = True  # ``start`` schedules the first one
+        self._is_turn_due = True  # ``start`` schedules the first turn
         self._waiting: asyncio.Task[None] | None = None  # ends when messages may be handled again
         self._closing: asyncio.Task[None] | None = None
         self.end: ConnectionClosed | None = None
         """Why the connection has ended; None while it is open."""
         self.ended: Final[asyncio.Future[ConnectionClosed]] = self._loop.create_future()
-        """Its result is ``end``; it is set before the calls in flight fail."""
+        """A future whose result is ``end``. It is done before the calls in flight fail."""
 
     # ---- start and end
 
@@ -123,7 +122,7 @@ class ClientConnection:
         """Performs the handshake (C-1).
 
         Raises HandshakeError when the server refuses the handshake, or sends no valid answer in
-        time. The transport is closed then.
+        time. Before it raises, it closes the transport.
         """
         request = self._peer.request_handshake()  # before set_receiver, which may push the answer
         self._transport.set_receiver(self)
@@ -179,7 +178,7 @@ class ClientConnection:
         self.authentication.stop()
         if self._waiting is not None:
             self._waiting.cancel()
-        if not self.ended.done():  # it is done if the owner's wait for it was cancelled
+        if not self.ended.done():  # done already if the task that awaits ``ended`` was cancelled
             self.ended.set_result(end)
         self.calls.end(end)
         self._peer.close(end)
@@ -223,7 +222,7 @@ class ClientConnection:
         if self._pump.is_ready:
             self._schedule_turn()
         elif not self._is_turn_due and self._waiting is None:
-            self._turn()  # at once, so that callers that wait for room send nothing after the end
+            self._turn()  # at once, so that callers that wait for room do not send after the end
 
     def _schedule_turn(self) -> None:
         if not self._is_turn_due and self._waiting is None:
@@ -248,7 +247,7 @@ class ClientConnection:
         self._schedule_turn()
 
     async def _wait_for_program(self) -> None:
-        """Returns when handlers and loops over streams have taken enough of what was received."""
+        """Returns when handlers and loops over streams have taken enough received messages."""
         self._peer.keep_alive.suspend()
         with self._downloads.pause():
             await self._events.pauses.wait_while(
@@ -260,7 +259,7 @@ class ClientConnection:
         return self._peer.receive_data(data, self._loop.time())
 
     def _handle(self, message: ReceivedMessage) -> Wait | None:
-        """Returns what has to be awaited before the next message is handled, or None."""
+        """Handles a message. If the next message has to wait, returns the function to await."""
         match message:
             case StreamItem() | StreamBindingFailure():
                 self._peer.calls.add_item(message)

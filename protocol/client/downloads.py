@@ -1,9 +1,9 @@
-"""The streams that a client receives: their items on the way to the loops that take them.
+"""The streams that a client receives: queues of items that wait for the loops of the program.
 
-Counts the bytes of the items that wait, and decides when reading pauses, what an answer of the
-server means for a stream (C-9, C-11), and which stream fails when too many items wait, or wait for
-too long while they keep reading paused. ``streams``
-has the object that a program iterates over; ``calls`` sends the calls that start and cancel one.
+Counts the bytes of the items that wait. Decides when reading pauses, how a completion ends a stream
+(C-9, C-11), and which stream fails when too many items wait, or wait too long while reading is
+paused. ``streams`` has the object that a program iterates over. ``calls`` sends the messages that
+start and cancel a stream.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from .read_pauses import ReadPauses
 from .uploads import Uploads, wait_for_uploads
 
 _ITEM_OVERHEAD: Final = 256  # bytes of memory for an item, in addition to its payload
-_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting items; above it, reading pauses (C-21)
+_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting items; with more, reading pauses (C-21)
 _UNEXPECTED_RESULT: Final = (
     "Server provided a result in a completion response to a streamed invocation."
 )
@@ -61,7 +61,7 @@ class DownloadCounts:
         return self._size > _HIGH_WATER and self.pauses.are_allowed
 
     def add(self, download: "Download", size: int) -> None:
-        """Counts an item of ``download``, which may fail the fullest stream."""
+        """Counts an item of ``download``. If too many bytes wait, fails the fullest stream."""
         self._size += size
         self._filled.add(download)
         if self._size > self._maximum_size and not self.pauses.are_allowed:
@@ -125,8 +125,8 @@ def _fullest(downloads: "Iterable[Download]") -> "Download":
 class Download:
     """A ``PendingStream`` whose items one loop takes.
 
-    ``cancel`` is called when no more items are wanted before the server has ended the stream.
-    Raises TypeError if no item can be read into ``item_type``.
+    If the client ends the stream before the server does, ``cancel`` is called. Raises TypeError if
+    no item can be read into ``item_type``.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Download:
         self.invocation_id = ""
         """The id of its call; empty until the call is sent."""
         self.uploads: Uploads | None = None
-        """The streams that its call uploads, which end with it."""
+        """The streams that its call uploads. They end with this stream."""
 
     @property
     def is_closed(self) -> bool:
@@ -204,8 +204,8 @@ class Download:
     async def next(self) -> Any:
         """Returns the next item, or waits for one.
 
-        Raises StopAsyncIteration at the end, HubException for an error of the server and for an
-        item that does not fit, and the error that ``fail`` got.
+        Raises StopAsyncIteration at the end. Raises HubException for an error of the server and for
+        an item that does not fit. Raises the errors of ``fail`` and ``overflow``.
         """
         try:
             if self.waiting_size or self._items.has_ended:

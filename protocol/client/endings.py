@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
-    """Returns why the connection ends after ``error``; logs an error of the client itself."""
+    """The end of a connection because of ``error``. An error of the client itself is logged."""
     if isinstance(error, ConnectionClosed):
         return error
     if isinstance(error, OversizeError):
@@ -26,12 +26,12 @@ def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
 
 
 def no_answer_within(seconds: float) -> HandshakeError:
-    """The server has not answered the handshake in time."""
+    """The error when the server has not answered the handshake in time."""
     return HandshakeError(f"The server did not answer the handshake within {seconds:g} seconds.")
 
 
 def lost_during_handshake(error: Exception | None) -> Exception:
-    """The transport was lost before the handshake was done."""
+    """The error when the transport was lost before the handshake was done."""
     if error is None:
         return HandshakeError("The server disconnected before sending a handshake response")
     if not isinstance(error, ProtocolError):
@@ -42,7 +42,7 @@ def lost_during_handshake(error: Exception | None) -> Exception:
 
 
 def closed_by(close: Close) -> ConnectionClosed:
-    """The server has sent its Close."""
+    """The end of a connection because the server has sent ``close``."""
     text = summary = "The server closed the connection."
     if close.error:
         summary = "The server closed the connection with an error."
@@ -51,7 +51,10 @@ def closed_by(close: Close) -> ConnectionClosed:
 
 
 def no_message_within(seconds: float, blocked_for: float) -> ServerTimeoutError:
-    """The server was silent for too long, or the event loop was blocked for this many seconds."""
+    """The error when no message was received for ``seconds``.
+
+    ``blocked_for`` is the time in seconds for which the event loop was blocked, or 0.
+    """
     text = (
         f"Server timeout ({seconds * 1000:.2f}ms) elapsed without receiving a message from the "
         "server."

@@ -1,8 +1,9 @@
 """The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
-cancels this task ends only itself. Invocations that ask for a result run beside the events, each in
-a task of its own: a handler may wait for a hub method that asks this client for a result.
+cancels this task ends only itself. Each invocation that asks for a result runs in a task of its
+own, beside the worker, because a handler may wait for a hub method that asks this client for a
+result.
 
 The queue counts the bytes of the events that wait and of the results that are not sent, and decides
 when reading pauses. ``handlers`` chooses the handlers of an event.
@@ -27,7 +28,7 @@ from .results import outcome_of, result_of
 logger = logging.getLogger(__name__)
 
 _EVENT_OVERHEAD: Final = 256  # bytes of memory for an event, in addition to its arguments and name
-_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting events; above it, reading pauses (C-21)
+_HIGH_WATER: Final = 1024 * 1024  # bytes of waiting events; with more, reading pauses (C-21)
 _CALLS_PER_TURN: Final = 128  # calls of plain handlers in one turn of the event loop
 _STOP_TIMEOUT: Final = 5.0  # seconds to wait for a cancelled handler
 
@@ -36,8 +37,8 @@ class EventQueue:
     """The waiting events of one ``HubConnection``, on all its physical connections.
 
     It belongs to one event loop. While a caller waits for an answer, reading does not pause, and up
-    to ``maximum_size`` bytes of events are queued. The answer arrives behind these events, and the
-    handler that runs may itself wait for this answer.
+    to ``maximum_size`` bytes of events are queued: the answer arrives behind these events, and the
+    running handler may itself be the caller.
     """
 
     def __init__(self, handlers: HandlerRegistry, maximum_size: int) -> None:
@@ -47,7 +48,7 @@ class EventQueue:
         self._waiting: deque[tuple[str, Raw, int]] = deque()
         self._size = 0  # about how many bytes of memory events and unsent results take
         self._target = ""  # of the event that is being handled
-        self._calls: deque[HandlerCall] = deque()  # the handlers of this event still to be called
+        self._calls: deque[HandlerCall] = deque()  # handlers of that event, not called yet
         self._worker: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the worker that ``drop`` has cancelled
         self._results: set[asyncio.Task[Any]] = set()  # the tasks that find results
@@ -57,9 +58,10 @@ class EventQueue:
     # ---- received events
 
     def put(self, invocation: Invocation) -> None:
-        """Adds an event; its handlers are called in order of arrival.
+        """Adds an event. The handlers of events are called in order of arrival.
 
-        Raises ConnectionClosed when a caller waits and more than ``maximum_size`` bytes are queued.
+        Raises ConnectionClosed when more than ``maximum_size`` bytes are queued while a caller
+        waits for the server.
         """
         # A copy, because the payload is a view of all bytes that were received with it.
         arguments = invocation.arguments.copy()
@@ -71,8 +73,9 @@ class EventQueue:
     def ask(self, invocation: Invocation, answer: Callable[[Any, str | None], None]) -> None:
         """Starts the handlers of an invocation for which the server asks for a result.
 
-        ``answer`` is called once, with a result, or with an error if it is not None; it is not
-        called after ``drop``. Raises ConnectionClosed as ``put`` does.
+        ``answer(result, error)`` is called once, unless ``drop`` is called before. ``error`` is the
+        error text of the answer, or None if there is a result. Raises ConnectionClosed as ``put``
+        does.
         """
         target, weight = invocation.target, _weight(invocation)
         arguments = invocation.arguments.copy()
@@ -83,7 +86,7 @@ class EventQueue:
 
         def end(task: "asyncio.Task[Any]") -> None:
             self._cancelled_results.discard(task)
-            if task in self._results:  # else it was dropped
+            if task in self._results:  # not after ``drop``
                 self._results.discard(task)
                 self._size -= weight
                 self.pauses.note_room()
@@ -110,7 +113,8 @@ class EventQueue:
     # ---- the end
 
     def drop(self) -> None:
-        """Drops what waits and cancels the running handlers, except one that called ``drop``."""
+        """Drops the waiting events and cancels the running handlers, except the caller of ``drop``.
+        """
         self._waiting.clear()
         self._calls.clear()
         self._size = 0

@@ -1,4 +1,4 @@
-"""A client's handlers: which function gets which invocation, with which types.
+"""A client's handlers, and the conversion of an invocation's arguments to their types.
 
 Names match exactly, as in .NET (G-1). ``event_queue`` decides when handlers run.
 """
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[..., Any]
 AnyHandler = Callable[[str, Raw], Any]
 HandlerCall = tuple[Handler, Sequence[Any], bool | None]
-"""A handler, its arguments, and whether it is declared to return a value; None if it has no return
-type."""
+"""A handler, its arguments, and whether it is declared to return a value: None without a return
+annotation."""
 
 NO_RESULT: Final = "Client didn't provide a result."
 UNREADABLE: Final = "Client failed to parse argument(s)."
@@ -47,13 +47,13 @@ class HandlerRegistry:
         self._by_lower_name: dict[str, str] = {}  # targets whose letter case was not logged yet
         self.thinning = LogThinning()
         self.no_result = NO_RESULT
-        """The error that answers a server that asks for a result, if no handler returns one."""
+        """The error of the answer when the server asks for a result and no handler returns one."""
 
     def add(self, target: str, handler: Handler) -> None:
         """Registers a handler.
 
-        Raises TypeError for a parameter of a type that cannot be read, and LocalProtocolError for a
-        second handler of ``target`` that is declared to return a value.
+        Raises TypeError for a parameter of a type that cannot be read. Raises LocalProtocolError
+        for a second handler of ``target`` that is declared to return a value.
         """
         name = f"The handler of '{target}'"
         parameters, reader = _arguments_reader(self._hub_protocol, handler, name)
@@ -69,7 +69,7 @@ class HandlerRegistry:
         registrations.append(_Registration(handler, parameters, reader, returns))
 
     def remove(self, target: str, handler: Handler | None) -> None:
-        """Removes ``handler``, or all handlers of ``target`` if it is None.
+        """Removes ``handler``, or all handlers of ``target`` if ``handler`` is None.
 
         A handler that is not registered is ignored.
         """
@@ -82,13 +82,13 @@ class HandlerRegistry:
             self._registrations[target] = kept
 
     def set_any(self, handler: AnyHandler | None) -> None:
-        """Sets or removes the catch-all handler, which is called after those of the target."""
+        """Sets or removes the catch-all handler, which is called after the target's handlers."""
         self._any = handler
 
     def refusal(self, invocation: Invocation) -> str | None:
-        """Returns the error that answers a server that asks for a result, if no handler has one.
+        """Returns the error that answers ``invocation`` if no handler can return its result.
 
-        Returns None if a handler may return a result (CR-3).
+        Returns None if a handler may return the result (CR-3).
         """
         target = invocation.target
         registrations = self._registrations.get(target, ())
@@ -104,7 +104,7 @@ class HandlerRegistry:
             return UNREADABLE
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # of a user's type
+        except BaseException as error:  # a user's type may raise anything
             name = shown_name(target)
             self.thinning.log_failure(logger, error, "The arguments of '%s' were not read.", name)
             return UNREADABLE
@@ -152,7 +152,7 @@ class HandlerRegistry:
         logger.log(level, "An invocation of '%s' was not handled: %s", name, reason)
 
     def _log_other_case(self, target: str) -> None:
-        """Logs, once for each name with a handler, a target that differs from it only in case."""
+        """Logs once if ``target`` differs only in case from a name that has a handler."""
         registered = self._by_lower_name.pop(target.lower(), None)
         if registered is not None and registered in self._registrations:
             logger.info(

@@ -55,7 +55,7 @@ class HubConnection(CallbackRegistration):
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
     Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
-    in flight fail. In another event loop than that of ``start``, methods raise RuntimeError.
+    in flight fail. Methods raise RuntimeError in an event loop other than that of ``start``.
     """  # R-3, R-4
 
     def __init__(
@@ -87,7 +87,7 @@ class HubConnection(CallbackRegistration):
 
     @property
     def connection_id(self) -> str | None:
-        """The server's id of the open connection; None without an id or an open connection."""
+        """The server's id of the open connection. None if there is no id or no open connection."""
         connection = None if self._keeper is None else self._keeper.connection
         return None if connection is None else connection.connection_id
 
@@ -103,7 +103,7 @@ class HubConnection(CallbackRegistration):
 
     @property
     def maximum_send_message_size(self) -> int | None:
-        """The most bytes of a message that is sent; None: no limit."""
+        """The limit in bytes of a message that is sent. None means no limit."""
         return self._options.maximum_send_message_size
 
     @property
@@ -115,9 +115,9 @@ class HubConnection(CallbackRegistration):
     async def start(self) -> None:
         """Connects to the hub in one attempt. Reconnects follow only after a successful start.
 
-        Raises NegotiationError or HandshakeError when no connection can be opened,
-        LocalProtocolError when the connection is already started, and NotConnectedError when
-        ``stop`` is called meanwhile.
+        Raises NegotiationError or HandshakeError when no connection can be opened. Raises
+        LocalProtocolError when the connection is already started. Raises NotConnectedError when
+        ``stop`` is called before ``start`` has returned.
         """  # R-2
         if self.state is not HubConnectionState.DISCONNECTED:
             raise LocalProtocolError(
@@ -129,7 +129,7 @@ class HubConnection(CallbackRegistration):
         await self._keeper.start()
 
     async def stop(self) -> None:
-        """Ends the connection, or the attempt to connect. Does nothing if there is neither.
+        """Ends the connection or the attempt to connect. Does nothing if there is none.
 
         Events that wait for their handlers are dropped. A running handler is cancelled, unless it
         is the caller of ``stop``.
@@ -163,18 +163,18 @@ class HubConnection(CallbackRegistration):
         An argument of type ``msgspec.Raw`` is sent unchanged. With ``result_type=msgspec.Raw`` the
         result is its undecoded bytes: empty when the hub completed the call without a result.
 
-        Raises TypeError for a target that is not a str, ValueError for an empty target,
-        NotConnectedError when there is no connection (nothing was sent), HubException when the
-        method failed, with the hub's text, ConnectionClosed when the connection ended before the
-        answer (the method may have run), and LocalProtocolError when the call cannot be written
-        (MessageTooLargeError when it exceeds ``maximum_send_message_size``). Cancelling the wait
-        sends a CancelInvocation, which the hub may ignore.
+        Raises NotConnectedError when there is no connection; nothing was sent. Raises HubException
+        with the error text of the hub when the method failed. Raises ConnectionClosed when the
+        connection ended before the answer; the method may have run. Raises LocalProtocolError when
+        the call cannot be written, and its subclass MessageTooLargeError when the call exceeds
+        ``maximum_send_message_size``. Raises TypeError for a target that is not a str, ValueError
+        for an empty target. Cancelling the wait sends a CancelInvocation, which the hub may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
         return await self._active("invoke").calls.invoke(target, arguments, result_type)
 
     async def send(self, target: str, *arguments: Any) -> None:
-        """Calls a hub method without asking for an answer; returns when the call is queued.
+        """Calls a hub method without asking for an answer. Returns when the call is queued.
 
         Raises TypeError, ValueError, NotConnectedError and LocalProtocolError, as ``invoke`` does.
         """
@@ -195,8 +195,9 @@ class HubConnection(CallbackRegistration):
         hub, unless another call or stream waits for the hub. ``HubStream`` says when the stream is
         cancelled, and what the iteration raises.
 
-        Raises TypeError for a target that is not a str or an item type that nothing can be read
-        into, ValueError for an empty target, and NotConnectedError when there is no connection.
+        Raises NotConnectedError when there is no connection. Raises TypeError for a target that is
+        not a str, and for an item type that nothing can be read into. Raises ValueError for an
+        empty target.
         """
         require_target(target, 'stream("Counter", 10, item_type=int)')
         return self._active("stream").calls.stream(target, arguments, item_type)
@@ -227,17 +228,18 @@ class HubConnection(CallbackRegistration):
     @overload
     def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
     def on(self, target: str, handler: Handler = _MISSING) -> Any:
-        """Registers a handler, plain or async, for ``target``. Without one, returns a decorator.
+        """Registers a handler, plain or async, for ``target``. Without it, returns a decorator.
 
         Arguments are converted to the handler's annotations. A call whose arguments do not fit in
         number or type is logged and dropped. Handlers run one after another in order of arrival.
 
-        If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers,
-        and the value of the one that is annotated to return a value is the answer, or its
-        exception's text. Without such an annotation a value other than None is the answer.
+        If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers.
+        The answer is the value, or the text of the exception, of the handler that is annotated to
+        return a value. If none is, the answer is a value other than None from a handler without a
+        return annotation.
 
-        Raises TypeError for a target that is not a str, a handler that is not a function, or an
-        annotation that no argument can be read into, ValueError for an empty target, and
+        Raises TypeError for a target that is not a str, a handler that is not a function, and an
+        annotation that no argument can be read into. Raises ValueError for an empty target. Raises
         LocalProtocolError for a second handler of ``target`` that is annotated to return a value.
         """  # C-14, CR-3, CR-4, CR-8
         require_target(target, 'on("ReceiveMessage", handler)')
@@ -257,7 +259,8 @@ class HubConnection(CallbackRegistration):
         self._handlers.remove(target, handler)
 
     def set_no_result_error(self, error: str) -> None:
-        """Sets the error that answers a hub that asks for a result if no handler can return one."""
+        """Sets the error of the answer when the hub asks for a result and no handler returns one.
+        """
         self._handlers.no_result = error
 
     @overload
@@ -267,9 +270,9 @@ class HubConnection(CallbackRegistration):
     def on_any(self, handler: Callable[[str, Raw], Any] | None) -> Any:
         """Sets the catch-all handler, plain or async; None removes it. Usable as a decorator.
 
-        ``handler(target, arguments)`` is called for every call from the server, after the handlers
-        of its target, even if the arguments do not fit those handlers. ``arguments`` is the
-        undecoded array of arguments: a copy that the handler may keep.
+        ``handler(target, arguments)`` is called for every call from the hub, after the handlers of
+        ``target``, even if the arguments do not fit these handlers. ``arguments`` is the undecoded
+        array of arguments: a copy that the handler may keep.
         """
         if handler is not None:
             require_function(handler, "A handler")

@@ -2,7 +2,8 @@
 
 The keeper owns physical connections, one after another: it opens one, awaits its end and opens the
 next. Each start has a keeper of its own, so that a new start does not share state with the old
-connection. ``connection`` runs one physical connection; ``hub_connection`` is what users call.
+connection. ``connection`` runs one physical connection. ``hub_connection`` is the interface for
+users.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ Open = Callable[[], Awaitable[ClientConnection]]
 
 
 class ConnectionKeeper:
-    """Opens a connection, awaits its end, and replaces it as long as the policy gives a delay."""
+    """Opens a connection, awaits its end, and opens the next while the policy returns a delay."""
 
     def __init__(
         self,
@@ -48,21 +49,21 @@ class ConnectionKeeper:
     ) -> None:
         self.loop: Final = asyncio.get_running_loop()
         self._state = HubConnectionState.CONNECTING
-        self._connection: ClientConnection | None = None  # the last one, which may have ended
+        self._connection: ClientConnection | None = None  # the last connection, open or ended
         self._open_connection = open_connection
         self._retry_policy = retry_policy
         self._callbacks = callbacks
         self._is_stopping = False
         self._lost_at = 0.0
         self._first_delay: float | None = None  # before the first attempt to reconnect
-        self._first_attempt: asyncio.Task[None] | None = None  # that of ``start``
+        self._first_attempt: asyncio.Task[None] | None = None  # the attempt of ``start``
         self._task: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None  # the user's callback that is running
         self._reconnected_task: asyncio.Task[None] | None = None  # ``on_reconnected`` callbacks
         self._stopped_by: asyncio.Task[Any] | None = None  # the task that has called ``stop``
         self._has_ended = False  # no more connections; ``on_closed`` callbacks may still run
         self._thinning = LogThinning()
-        self._failure: Exception | None = None  # why the last connection or attempt has ended
+        self._failure: Exception | None = None  # the error of the last connection or attempt
 
     @property
     def state(self) -> HubConnectionState:
@@ -79,9 +80,9 @@ class ConnectionKeeper:
     def active_connection(self, method: str) -> ClientConnection:
         """The open connection, for ``method`` of HubConnection.
 
-        Raises NotConnectedError without an open connection, and RuntimeError in another event loop.
-        Unless ``stop`` was called, the cause of a NotConnectedError is why the last connection has
-        ended, or why none could be opened.
+        Raises NotConnectedError if there is no open connection, and RuntimeError in another event
+        loop. The cause of a NotConnectedError is the error of the last connection or attempt;
+        after ``stop`` it has no cause.
         """
         if not self.loop.is_closed():
             require_loop(self.loop, "The HubConnection")
@@ -102,8 +103,8 @@ class ConnectionKeeper:
     def _note_end(self) -> None:
         """If the connection has ended, changes the state and asks the policy for the first delay.
 
-        ``state`` calls this as well as the keeper's task, so ``state`` is never outdated. Only the
-        first call after the end has an effect.
+        Both ``state`` and the keeper's task call it, so ``state`` is never outdated. Only the first
+        call after the end has an effect.
         """
         if self._state is not HubConnectionState.CONNECTED:
             return
@@ -165,7 +166,7 @@ class ConnectionKeeper:
         self._state = HubConnectionState.CONNECTED
 
     async def _keep(self) -> None:
-        """Awaits the end of each connection and reconnects, until the last one has ended."""
+        """Awaits the end of each connection and reconnects, until the final end."""
         error: Exception | None = None
         try:
             while (connection := self._connection) is not None:
@@ -196,7 +197,7 @@ class ConnectionKeeper:
     async def _end_reconnected_callbacks(self) -> None:
         """Ends the ``on_reconnected`` callbacks of the last reconnect.
 
-        Cancels them, or awaits them if the one that is running has called ``stop``.
+        Cancels them. If the running callback has called ``stop``, it is awaited instead.
         """
         task, self._reconnected_task = self._reconnected_task, None
         if task is not None and not task.done():
@@ -205,7 +206,10 @@ class ConnectionKeeper:
             await asyncio.wait({task})
 
     async def _reconnect(self, end: ConnectionClosed) -> Exception | None:
-        """Opens a new connection and returns None, or returns why there is no further attempt."""
+        """Opens a new connection and returns None.
+
+        If there is no further attempt, returns the error for ``on_closed``.
+        """
         count = 0
         delay = self._first_delay
         if delay is None:
@@ -250,7 +254,7 @@ class ConnectionKeeper:
         return None
 
     async def _notify(self, callbacks: list[Callable[[Any], Any]], argument: Any) -> None:
-        """Runs each callback in a task of its own; cancelling that task ends only that callback."""
+        """Runs each callback in a task of its own, whose cancellation ends only this callback."""
         for callback in list(callbacks):
             self._callback = self.loop.create_task(
                 call_logged(self._thinning, callback, (argument,), "A connection callback failed.")
@@ -277,7 +281,7 @@ class ConnectionKeeper:
 
 
 def inactive_error(method: str, reason: str) -> NotConnectedError:
-    """The error of a call of ``method`` without an open connection, for this reason."""
+    """The error for a call of ``method`` without an open connection."""
     return NotConnectedError(
         f"The '{method}' method cannot be called if the connection is not active: {reason}."
     )

@@ -24,15 +24,16 @@ class HubConnectionOptions:
     is far above the messages of real hubs."""
 
     maximum_send_message_size: int | None = None
-    """A larger invocation raises MessageTooLargeError and is not sent; a larger item of an upload
-    fails the upload, and a larger result is answered with an error. A server closes the connection
-    when a message exceeds its own limit. None: no limit."""  # F-4
+    """A larger invocation raises MessageTooLargeError and is not sent. A larger item fails its
+    upload. A larger result is replaced by an error. A server closes the connection when a message
+    exceeds the server's own limit. None: no limit."""  # F-4
 
     maximum_waiting_events_size: int = 64 * 1024 * 1024
-    """The limit for received events whose handlers have not run, and, counted separately, for items
-    of streams that have not been taken. It applies while a call or a loop over a stream waits for
-    the server: beyond it, events end the connection, and items make the stream with the most bytes
-    fail. At all other times reading pauses at 1 MiB of events or items instead."""  # C-21
+    """The limit for received events whose handlers have not run. A second limit of the same size is
+    for stream items that the program has not taken. Both apply while a call or a loop over a stream
+    waits for the server. Events beyond the limit end the connection. Items beyond the limit make
+    the stream with the most bytes fail. At all other times reading pauses at 1 MiB of events or
+    items."""  # C-21
 
     authentication_refresh: float | None = REFRESH_BEFORE_EXPIRATION
     """How long before the expiry of its access token the connection refreshes its authentication,

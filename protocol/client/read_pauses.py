@@ -1,9 +1,9 @@
 """When a client may stop reading from the server: backpressure without deadlocks.
 
-Reading may pause while received messages wait for the program: events for their handlers, items for
-the loop over their stream. It does not pause while a part of the program waits for the server,
-because what that part waits for arrives behind these messages, and the program may take no message
-before it has arrived. ``event_queue`` and ``downloads`` count what waits, and limit it.
+Reading may pause while received messages wait for the program: events wait for their handlers,
+items for the loop over their stream. Reading does not pause while a part of the program waits for
+an answer of the server. The answer arrives behind the waiting messages, and the program may take no
+message before the answer. ``event_queue`` and ``downloads`` count and limit the waiting messages.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class ReadPauses:
-    """How many parts of a program wait for the server. Belongs to one event loop."""
+    """Counts the parts of a program that wait for the server. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._callers = 0
@@ -20,7 +20,7 @@ class ReadPauses:
 
     @property
     def are_allowed(self) -> bool:
-        """Whether reading may pause: nothing waits for the server."""
+        """Whether reading may pause, because no part of the program waits for the server."""
         return not self._callers
 
     @contextmanager
@@ -34,11 +34,14 @@ class ReadPauses:
             self._callers -= 1
 
     def note_room(self) -> None:
-        """Lets a pause check again whether it has to last: a waiting message was taken."""
+        """Lets ``wait_while`` check again, because a waiting message was taken."""
         self._progress.set()
 
     async def wait_while(self, is_full: Callable[[], bool]) -> None:
-        """Returns when ``is_full`` returns False after a message was taken or a caller waits."""
+        """Returns when ``is_full`` returns False.
+
+        Checks again each time a message is taken or a caller begins to wait for the server.
+        """
         while is_full():
             self._progress.clear()
             await self._progress.wait()

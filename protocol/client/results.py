@@ -1,4 +1,4 @@
-"""What a client answers when the server asks its handlers for a result (CR-2 to CR-4).
+"""Finds the answer of a client when the server asks its handlers for a result (CR-2 to CR-4).
 
 ``event_queue`` runs the handlers. ``calls`` sends the answer.
 """
@@ -22,11 +22,11 @@ LONGEST_ERROR_TEXT: Final = 4096
 
 
 async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThinning) -> Any:
-    """Calls the handlers one after another, and returns the value of the one that returns one.
+    """Calls the handlers one after another, and returns the value that counts.
 
     If a handler is declared to return a value, only its value counts. Otherwise the value of a
-    handler without a declared return type counts, unless it is None. Raises HubException with the
-    error for the server. Failures of handlers are logged.
+    handler without a declared return type counts, unless it is None. If no value or several values
+    count, raises HubException with the error for the server. Failures of handlers are logged.
     """
     is_declared = any(returns for _, _, returns in calls)
     values: list[Any] = []
@@ -57,7 +57,7 @@ async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThin
 
 
 def outcome_of(task: "asyncio.Task[Any]") -> tuple[Any, str | None]:
-    """Returns the result of a finished task that ran ``result_of``, or None and its error."""
+    """Returns the result and the error text of a finished task of ``result_of``; one is None."""
     if task.cancelled():
         return None, error_text(asyncio.CancelledError())
     error = task.exception()
@@ -65,5 +65,5 @@ def outcome_of(task: "asyncio.Task[Any]") -> tuple[Any, str | None]:
 
 
 def error_text(error: BaseException) -> str:
-    """The text of ``error`` for the server: never empty, because an empty error is none."""
+    """The text of ``error`` for the server. Not empty, because an empty error means no error."""
     return str(error)[:LONGEST_ERROR_TEXT] or type(error).__name__

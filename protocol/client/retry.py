@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from ..option_checks import described, require_function
 
 DEFAULT_RETRY_DELAYS: Final = (0.0, 2.0, 10.0, 30.0)
-"""Seconds before attempts 1 to 4; there is no further attempt."""  # R-1
+"""Seconds before attempts 1 to 4. There is no fifth attempt."""  # R-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class RetryContext:
     """The argument of a retry policy.
 
     ``previous_retry_count`` is the number of failed attempts, 0 before the first. ``elapsed`` is
-    the number of seconds since the connection was lost. ``retry_reason`` is why it was lost, or why
-    the last attempt failed.
+    the number of seconds since the connection was lost. ``retry_reason`` is the error that ended
+    the connection, or the error of the last attempt.
     """
 
     previous_retry_count: int

@@ -1,4 +1,4 @@
-"""``HubStream``: the items of a hub's stream, as the loop of a program takes them (C-8, U-10).
+"""``HubStream``: the async iterator through which a program takes a stream's items (C-8, U-10).
 
 Decides when the call is sent and when the stream is cancelled. ``downloads`` holds the items.
 """
@@ -17,7 +17,7 @@ Item = TypeVar("Item", covariant=True)
 class HubStream(Generic[Item]):
     """An async iterator over the items of a stream. Made by ``HubConnection.stream``.
 
-    The hub method is called when the first item is asked for. The stream ends with the last item,
+    The hub method is called when the first item is requested. The stream ends with the last item,
     an error, ``aclose``, or a cancellation while an item is awaited. A stream that is no longer
     referenced is cancelled too. A ``break`` does not cancel a stream that a variable refers to: use
     ``contextlib.aclosing``. Only one task at a time may iterate.
@@ -39,10 +39,10 @@ class HubStream(Generic[Item]):
     async def __anext__(self) -> Item:
         """Returns the next item, converted to the item type of the stream.
 
-        Before the first item it raises what ``HubConnection.invoke`` raises before it sends. Raises
-        HubException for an error of the hub or an item that does not fit, ConnectionClosed when
-        the connection has ended, and StreamOverflowError when the client has cancelled the stream
-        because too many items wait. StopAsyncIteration follows.
+        The first call sends the call of the hub method, and raises as ``HubConnection.send`` does.
+        Raises HubException for an error of the hub or an item that does not fit. Raises
+        ConnectionClosed when the connection has ended. Raises StreamOverflowError when the client
+        has cancelled the stream because too many items wait. StopAsyncIteration follows.
         """
         try:
             start, self._start = self._start, None

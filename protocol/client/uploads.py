@@ -35,7 +35,7 @@ class UploadSender(Protocol):
         """Sends the end of a stream, unless the connection has ended."""
 
     async def wait_for_upload_room(self) -> None:
-        """Returns when the server has read enough of what was sent."""
+        """Returns when the server has read enough of the sent bytes."""
 
 
 def split_arguments(
@@ -55,7 +55,7 @@ def split_arguments(
 
 
 class Uploads:
-    """The upload streams of one call to ``target``: pairs of a stream id and its items."""
+    """The upload streams of one call to ``target``, given as pairs of a stream id and its items."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Uploads:
         self._sender = sender
         self._target = target
         self.tasks: Final = frozenset(self._start(*stream) for stream in streams)
-        """The tasks that send, one for each stream."""
+        """The tasks that send the streams, one for each."""
 
     def cancel(self) -> None:
         """Ends the streams, because their call has ended. The iterables are closed soon."""

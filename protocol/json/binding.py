@@ -41,7 +41,8 @@ _read_plain: Final = msgspec.json.Decoder().decode
 def _read_any(raw: Raw) -> Any:
     """Reads a value that is declared as Any.
 
-    msgspec refuses numbers that are too large for a double, so values with them are read in parts.
+    msgspec refuses numbers that are too large for a double. A container with such a number is
+    therefore read element by element.
     """
     try:
         return _read_plain(raw)
@@ -145,7 +146,7 @@ class JsonBinder(Binder):
         return read
 
     def require_array(self, arguments: Raw) -> None:
-        """Raises RemoteProtocolError: the connection ends (J-3)."""
+        """Raises RemoteProtocolError, which ends the connection, if it is not an array (J-3)."""
         if memoryview(arguments)[0] != ord("["):
             raise RemoteProtocolError("Expected 'arguments' to be of type Array.")
 
@@ -155,4 +156,4 @@ def _holds_floats(annotation: Any) -> bool:
 
 
 BINDER: Final = JsonBinder()
-"""The one instance; its only state is the readers that it has compiled."""
+"""The only instance. Its only state is its compiled readers."""

@@ -61,7 +61,7 @@ def _require_number(text: str) -> str:
 def _finite(kind: type[float]) -> KeyReader:
     def read(text: str) -> float:
         value = kind(float(_require_number(text)))
-        if not math.isfinite(value):  # a value becomes an infinity (J-15)
+        if not math.isfinite(value):  # refused in a key; as a value, 1e400 is Infinity (J-15)
             raise ValueError("out of range for a number")
         return value
 
@@ -69,7 +69,7 @@ def _finite(kind: type[float]) -> KeyReader:
 
 
 def _enumeration(kind: type[Enum]) -> KeyReader:
-    """Reads a member by its value if that is a text, by name in any letter case, or by number."""
+    """Reads a member by its value if the value is a text, by its name in any case, or by number."""
     exact = {member.value: member for member in kind if isinstance(member.value, str)}
     named = {name.lower(): member for name, member in kind.__members__.items()}
 

@@ -3,8 +3,8 @@
 There are two readers. The fast reader is msgspec: it decodes each of the nine message types in one
 step, into types that accept less than .NET does. The full reader in ``reader`` accepts every legal
 spelling and reports every error. It reads the records that msgspec refuses. msgspec also accepts
-some records that .NET refuses; ``JsonHubProtocol.decode`` finds these and leaves them to the full
-reader. Converting values to payloads and back is left to ``writing`` and ``binding``.
+some records that .NET refuses. ``JsonHubProtocol.decode`` finds these records and passes them to
+the full reader. Converting values to payloads and back is left to ``writing`` and ``binding``.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ _decode: Final[Callable[[bytes], HubMessage]] = msgspec.json.Decoder(HubMessage)
 # A shorter record has no room for the brackets of too many levels (J-11).
 _SHORTEST_DEEP: Final = 2 * (MAXIMUM_DEPTH + 1)
 
-# The lengths of the shortest records with "arguments" twice. The texts of the target, of the
-# invocation id and of the last arguments are not counted.
+# The lengths of the shortest records with "arguments" twice. The target, the invocation id and the
+# value of the last "arguments" are not counted.
 _SHORTEST_REPEAT_WITH_ID: Final = len(
     '{"type":1,"invocationId":"","target":"","arguments":0,"arguments":}'
 )
@@ -80,8 +80,8 @@ class JsonHubProtocol(HubProtocol):
             message = _decode(record)
         except DECODING_FAILURES:
             return read_message(record)
-        # These checks find what msgspec accepts and .NET does not. They run for every message, so
-        # they compare lengths first: a function call would make decoding a fifth slower.
+        # These checks find records that msgspec accepts and .NET refuses. They run for every
+        # message, so they compare lengths first: a function call makes decoding a fifth slower.
         size = len(record)
         if size >= _SHORTEST_DEEP and is_deeper(record, MAXIMUM_DEPTH):
             return read_message(record)
@@ -95,11 +95,11 @@ class JsonHubProtocol(HubProtocol):
             and message.error is not UNSET
             and message.result is not VOID
         ):
-            return read_message(record)  # it refuses an error beside a result (J-6)
+            return read_message(record)  # the full reader refuses an error beside a result (J-6)
         return message
 
     def require_arguments(self, arguments: Raw) -> None:
-        """See HubProtocol. Not called by ``decode``, where it would take a third of the time."""
+        """See HubProtocol. ``decode`` leaves it out, because it would take a third of the time."""
         BINDER.require_array(arguments)
 
     def encode(self, message: HubMessage) -> bytes:
@@ -156,7 +156,7 @@ def _may_repeat_arguments(
 
 
 def _with_defaults(completion: Completion) -> Completion:
-    """The same Completion, with UNSET for an empty error (J-12) and VOID itself for a copy of VOID.
+    """The same Completion, with UNSET for an empty error (J-12) and VOID for an equal result.
 
     msgspec leaves out a property only if its value is the default object itself.
     """
@@ -168,6 +168,6 @@ def _with_defaults(completion: Completion) -> Completion:
 
 
 def _frame(record: bytes) -> bytes:
-    if 0x1E in record:  # RECORD_SEPARATOR; searching for a number is four times as fast
+    if 0x1E in record:  # RECORD_SEPARATOR; a search for an int is four times as fast
         raise LocalProtocolError("A raw payload holds the record separator 0x1E.")
     return record + RECORD_SEPARATOR

@@ -1,9 +1,9 @@
 """The full reader of JSON hub messages: any record → a message, or .NET's exact error.
 
 Reads the properties of a record in order, as ASP.NET Core does, because the first mistake decides
-the error (J-3…J-8). It reads what the fast reader in ``protocol`` leaves: unusual but legal
-spellings, unknown message types, and everything that is wrong. The form of a record and of its
-simple properties is left to ``record``.
+the error (J-3…J-8). ``protocol`` passes it the records that its fast reader cannot read: those with
+unusual but legal spellings, with unknown message types, and with mistakes. The form of a record and
+of its simple properties is left to ``record``.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class _UnreadableItem(Exception):
 
 
 class _MessageReader:
-    """The properties read so far from one record; a later one replaces an earlier one (J-10)."""
+    """Reads one record. If a property is given twice, the last value counts (J-10)."""
 
     def __init__(self, record: bytes) -> None:
         self._record = record
@@ -179,7 +179,7 @@ class _MessageReader:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
             # Once .NET knows the target, it binds the arguments while it reads them. A trailing
-            # comma in them then fails the call, not the connection (J-8).
+            # comma in the arguments then fails the call, not the connection (J-8).
             if not error.trailing_comma or not self._target:
                 raise
             end = scan_value(self._record, position, depth=1, trailing_commas=True)
@@ -192,8 +192,8 @@ class _MessageReader:
         try:
             end = scan_value(self._record, position, depth=1)
         except JsonSyntaxError as error:
-            # Once .NET knows the id, it binds an array or object while it reads it. Bad JSON inside
-            # then fails the item, not the connection (J-8).
+            # Once .NET knows the id, it binds an item that is an array or an object while it reads
+            # the item. Bad JSON in the item then fails the item, not the connection (J-8).
             if (
                 self._invocation_id
                 and self._type in (None, MessageType.STREAM_ITEM)

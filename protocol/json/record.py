@@ -1,8 +1,8 @@
-"""Reads records that are one JSON object as ASP.NET Core does: hub messages and handshakes.
+"""Reads hub messages and handshakes as ASP.NET Core does: each record is one JSON object.
 
 .NET reads one token, checks its type, then reads the next. This module does the same, because the
 first mistake decides the error (J-3…J-8): a value of the wrong type is refused before anything
-inside it is read. Which properties a record has is left to ``reader`` and ``handshake``.
+inside it is read. The properties of each kind of record are left to ``reader`` and ``handshake``.
 """
 
 import json
@@ -56,7 +56,7 @@ def missing_property(name: str) -> RemoteProtocolError:
 def read_string(name: str, token: bytes) -> str:
     """The text of the property ``name``, whose value begins with ``token``.
 
-    ``token`` has been scanned. Raises RemoteProtocolError if it is not a string.
+    ``scan_token`` has accepted ``token``. Raises RemoteProtocolError if it is not a string.
     """
     if not token.startswith(b'"'):
         raise RemoteProtocolError(f"Expected '{name}' to be of type String.")
@@ -66,7 +66,7 @@ def read_string(name: str, token: bytes) -> str:
 def read_integer(name: str, token: bytes, bits: int) -> int:
     """The signed integer of ``bits`` bits in the property ``name`` (J-4).
 
-    ``token`` has been scanned. Raises RemoteProtocolError if it is not such an integer.
+    ``scan_token`` has accepted ``token``. Raises RemoteProtocolError if it is not such an integer.
     """
     if token_type(token) != "Number":
         raise RemoteProtocolError(f"Expected '{name}' to be of type Number.")
@@ -85,7 +85,7 @@ def read_integer(name: str, token: bytes, bits: int) -> int:
 
 
 def read_text(token: bytes) -> str:
-    """The text of a scanned JSON string.
+    """The text of a JSON string that ``scan_token`` has accepted.
 
     Raises RemoteProtocolError for bad UTF-8 and for lone surrogates (J-8).
     """

@@ -2,8 +2,8 @@
 
 Reading is as strict as in .NET, although msgspec or Python would accept more. A ``read_`` function
 takes the decoded JSON string and raises ValueError if .NET would refuse it. A ``write_`` function
-returns the string. For decimals the text is that of a JSON number. .NET keeps units of 100 ns,
-Python keeps microseconds: further digits are cut off when read.
+returns the string. The two functions for decimals take and return the text of a JSON number. .NET
+keeps units of 100 ns, Python keeps microseconds, so reading drops the last digit of .NET.
 """
 
 import base64
@@ -40,7 +40,7 @@ _WHITE_SPACE: Final = str.maketrans("", "", " \t\r\n")
 _LONGEST_TIMEDELTA: Final = timedelta(
     days=10675199, hours=2, minutes=48, seconds=5, microseconds=477580
 )
-_DECIMAL_LIMIT: Final = Decimal(2**96 - 1)  # of the digits, wherever the point is
+_DECIMAL_LIMIT: Final = Decimal(2**96 - 1)  # of the digits, read as a whole number
 _DECIMAL_PLACES: Final = 28
 _EXACT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
@@ -50,9 +50,9 @@ def _microseconds(fraction: str | None) -> int:
 
 
 def read_datetime(text: str) -> datetime:
-    """ISO 8601 as .NET reads it: ``T`` and not a space, offsets like ``+02:00``.
+    """Reads ISO 8601 as .NET does: with ``T`` and not a space, and with offsets like ``+02:00``.
 
-    A date alone is midnight.
+    A date without a time is read as midnight.
     """
     match = _DATETIME.match(text)
     if match is None:
@@ -75,10 +75,10 @@ def read_datetime(text: str) -> datetime:
 def write_datetime(moment: datetime) -> str:
     """``2024-02-29T12:30:45.12Z``: without trailing zeros, and without an offset if naive.
 
-    UTC is written as ``Z``, but for a DateTimeOffset as ``+00:00``.
+    UTC is written as ``Z`` for a datetime and as ``+00:00`` for a DateTimeOffset.
     """
-    # Not moment.replace: from Python 3.13 on it calls the constructor of the subclass, and the one
-    # of DateTimeOffset requires a tzinfo.
+    # Not moment.replace: from Python 3.13 on it calls the constructor of the subclass, and the
+    # constructor of DateTimeOffset requires a tzinfo.
     text = datetime.combine(moment.date(), moment.time().replace(microsecond=0)).isoformat()
     if moment.microsecond:
         text += f".{moment.microsecond:06}".rstrip("0")
@@ -100,7 +100,7 @@ def read_date(text: str) -> date:
 
 
 def read_timedelta(text: str) -> timedelta:
-    """``[-][d.]hh:mm[:ss[.fffffff]]``, or a number of days; 29,000 years at most."""
+    """Reads ``[-][d.]hh:mm[:ss[.fffffff]]`` or a number of days, at most 29,000 years."""
     match = _TIMEDELTA.match(text)
     if match is None:
         raise ValueError("not a time span")
@@ -195,7 +195,8 @@ def _dotnet_decimal(value: Decimal) -> Decimal:
     magnitude = value.adjusted() if value else 0
     if magnitude <= _DECIMAL_PLACES:
         fewest = min(0, max(exponent, -_DECIMAL_PLACES, magnitude - _DECIMAL_PLACES))
-        for exponent in range(fewest, min(fewest + 2, 1)):  # one place less where 96 bits overflow
+        # The second try has one place fewer, for digits that need more than 96 bits.
+        for exponent in range(fewest, min(fewest + 2, 1)):
             rounded = value.quantize(Decimal((0, (1,), exponent)), context=_EXACT)
             if rounded.scaleb(-exponent, _EXACT).copy_abs() <= _DECIMAL_LIMIT:
                 return rounded

@@ -1,7 +1,7 @@
 """Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
 
-For code that has to know where a value ends or which mistake comes first, such as ``reader`` and
-``handshake``. Bad UTF-8 and lone surrogates are accepted inside values (J-8). Nesting is limited
+``reader`` and ``handshake`` use it, because they must know where a value ends and which mistake
+comes first. Bad UTF-8 and lone surrogates are accepted inside values (J-8). Nesting is limited
 (J-11), and scanning does not recurse. Decoding is left to msgspec.
 """
 
@@ -19,8 +19,8 @@ from ..errors import DECODING_FAILURES
 
 MAXIMUM_DEPTH: Final = 64
 
-# Possessive quantifiers (`*+`): backtracking never finds a match here, and the memory for it would
-# make the time more than linear.
+# Possessive quantifiers (`*+`) prevent backtracking. It would never find a match here, and the
+# memory for it would make the time more than linear.
 _SPACE: Final = rb"[ \t\r\n]*+"
 _TEXT: Final = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
 _ATOM: Final = (
@@ -44,7 +44,7 @@ def _value(level: int) -> bytes:
 
 
 def _all(entry: bytes, closer: bytes) -> bytes:
-    """A pattern of all entries between two brackets, the second of which is ``closer``.
+    """A pattern of all entries of a container that ends with the bracket ``closer``.
 
     Each comma must be followed by an entry.
     """
@@ -54,10 +54,11 @@ def _all(entry: bytes, closer: bytes) -> bytes:
 
 @cache  # compiled at first use, which takes ten milliseconds
 def _runs(level: int) -> dict[bytes, re.Pattern[bytes]]:
-    """Patterns of runs of entries after another entry, by the bracket that closes the container.
+    """Patterns of runs of entries, by the bracket that closes their container.
 
-    An entry of a run nests at most ``level`` deep. White space after the run is matched too. A run
-    is skipped in one step, because a step in Python takes as long as matching fifty bytes.
+    A run begins with the comma after an entry. Its entries nest at most ``level`` deep. The pattern
+    also matches white space after the run. A run is skipped in one step, because a step in Python
+    takes as long as matching fifty bytes.
     """
     comma, value = rb"%b,%b" % (_SPACE, _SPACE), _value(level)
     return {
@@ -94,7 +95,8 @@ def skip_white_space(data: bytes, position: int) -> int:
 def scan_token(data: bytes, position: int) -> int:
     """The end of the token exactly at ``position``: a scalar, or a container's opening bracket.
 
-    Raises JsonSyntaxError, also for a number at the end of ``data``: it may be incomplete.
+    Raises JsonSyntaxError. A number at the end of ``data`` raises it too, because more digits could
+    follow.
     """
     opener = data[position : position + 1]
     if opener and opener in _OPENERS:
@@ -170,9 +172,9 @@ def _scan_key(data: bytes, position: int) -> int:
 def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], int]) -> int:
     """The end of the object that begins at ``position``.
 
-    Calls ``read_member(name, start)`` for each member in order; it returns the end of the value.
-    ``name`` is as written between the quotes, ``start`` the position of the value. Raises
-    JsonSyntaxError.
+    Calls ``read_member(name, start)`` for each member in order. ``name`` is as written between the
+    quotes, ``start`` is the position of the value. ``read_member`` returns the end of the value.
+    Raises JsonSyntaxError.
     """
 
     def read_entry(start: int) -> int:
@@ -185,8 +187,8 @@ def scan_object(data: bytes, position: int, read_member: Callable[[bytes, int], 
 def scan_array(data: bytes, position: int, read_element: Callable[[int], int]) -> int:
     """The end of the array that begins at ``position``.
 
-    Calls ``read_element(start)`` for each element in order; it returns the element's end. Raises
-    JsonSyntaxError.
+    Calls ``read_element(start)`` for each element in order. ``read_element`` returns the end of the
+    element. Raises JsonSyntaxError.
     """
     return _scan_entries(data, position, b"]", read_element)
 

@@ -35,9 +35,9 @@ _FIRST_BYTES: Final = frozenset(b' \t\r\n"{[-0123456789tfn')
 def _require_json(value: Raw) -> Raw:
     """Returns ``value``. Raises ValueError if its first byte shows that it is not JSON.
 
-    This check rejects MessagePack, because a MessagePack value of several bytes begins with a byte
-    that cannot begin JSON. So one client's MessagePack does not reach another client inside a JSON
-    record. Only a single byte from 0x30 to 0x39 is valid in both; it passes as a digit.
+    This check keeps the MessagePack of one client out of the JSON records for another client: a
+    MessagePack value of several bytes begins with a byte that cannot begin JSON. Only a single byte
+    from 0x30 to 0x39 is valid in both; it passes as a digit.
     """
     first = memoryview(require_value(value))[0]
     if first not in _FIRST_BYTES or (len(value) == 1 and not 0x30 <= first <= 0x39):
@@ -104,4 +104,4 @@ class JsonWriter(ValueWriter):
 
 
 WRITER: Final = JsonWriter()
-"""The one instance; it has no state."""
+"""The only instance. It has no state."""

@@ -35,7 +35,7 @@ from .writing import is_array_like
 
 Value = TypeVar("Value")
 
-_KINDS: Final = (  # with the last code of each range, in ascending order
+_KINDS: Final = (  # ranges of first bytes in ascending order: the last of the range, and its kind
     (0x7F, "int"),
     (0x8F, "dict"),
     (0x9F, "list"),
@@ -97,7 +97,7 @@ def _or_leniently(
 
 
 def _read_leniently(data: bytes, position: int) -> tuple[Any, int]:
-    """The value at ``position``, with bad UTF-8 in it as U+FFFD, and its end."""
+    """The value at ``position``, and its end. Bad UTF-8 in the value becomes U+FFFD."""
     code = data[position]
     if 0x90 <= code < 0xA0 or code in (0xDC, 0xDD):
         count, position = scan_header(data, position, ARRAY)
@@ -143,7 +143,7 @@ def _require_shallow(raw: Raw) -> None:
 
 
 def _split_object_leniently(data: bytes) -> dict[str, Raw]:
-    """The members of an object by name, where bad UTF-8 is read as U+FFFD."""
+    """The members of an object by name. Bad UTF-8 in a name becomes U+FFFD."""
     count, position = scan_header(data, 0, MAP)
     members = {}
     for _ in range(count):
@@ -161,7 +161,7 @@ _split_object: Final = _or_leniently(_split_named, _split_object_leniently)
 def _require_unique(raw: Raw, entries: Mapping[Any, Raw]) -> Iterable[tuple[Any, Raw]]:
     """The entries of the map ``raw``. Raises ValueError if a key is given twice (M-16).
 
-    For maps only: in an object a name may be given twice.
+    It is only for values read as a dict: the map of an object may contain a name twice.
     """
     if scan_header(bytes(raw), 0, MAP)[0] != len(entries):
         raise ValueError("a key is given twice")
@@ -203,7 +203,7 @@ class MessagePackBinder(Binder):
             return lambda raw: _require_unique(
                 raw, _split_object(raw) if key is str else _split_map(raw)
             )
-        read_key = self.converter(key)  # takes a payload, so the decoded keys are encoded again
+        read_key = self.converter(key)  # reads a payload, so decoded keys are encoded again
         return lambda raw: (
             (read_key(Raw(_encode(name))), value)
             for name, value in _require_unique(raw, _split_map(raw))
@@ -261,7 +261,7 @@ class MessagePackBinder(Binder):
         return read
 
     def require_array(self, arguments: Raw) -> None:
-        """Raises ArgumentBindingError: the call fails (S-6m)."""
+        """Raises ArgumentBindingError, which fails the call, if it is not an array (S-6m)."""
         try:
             scan_header(bytes(arguments), 0, ARRAY)
         except RemoteProtocolError as error:
@@ -275,4 +275,4 @@ def _can_nest(annotation: Any) -> bool:
 
 
 BINDER: Final = MessagePackBinder()
-"""The one instance; its only state is the readers that it has compiled."""
+"""The only instance. Its only state is its compiled readers."""

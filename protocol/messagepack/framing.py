@@ -17,7 +17,7 @@ _SHORT_PREFIXES: Final = [bytes((size,)) for size in range(0x80)]
 
 
 class LengthPrefixFramer:
-    """A ``Framer`` of messages that follow their length.
+    """A ``Framer`` of messages, each of which has its length before it.
 
     ``maximum_size`` limits the bytes of one message, prefix included (F-4); None means no limit. A
     message whose prefix announces more is refused at once, before its bytes arrive.

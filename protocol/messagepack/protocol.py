@@ -3,9 +3,9 @@
 There are two readers, as for JSON. The fast reader is msgspec: it decodes each of the nine message
 types in one step, into types that accept less than .NET does. The full reader in ``reader`` accepts
 every legal encoding and reports every error. It reads the records that msgspec refuses. msgspec
-also accepts some records that .NET refuses: for these the method ``message`` of the decoded Struct
-returns None, and the full reader reads them. ``writing`` converts values to payloads, ``binding``
-converts payloads to values.
+also accepts some records that .NET refuses. For such a record the method ``message`` of the decoded
+Struct returns None, and the full reader reads the record. ``writing`` converts values to payloads,
+``binding`` converts payloads to values.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ from .writing import WRITER
 _ERROR, _VOID, _NON_VOID = (kind.value for kind in ResultKind)
 
 
-# Headers are left to the full reader, because msgspec accepts a key that is given twice (M-2).
+# The full reader reads all headers, because msgspec accepts a key that is given twice (M-2).
 _NoHeaders: TypeAlias = Annotated[dict[str, str], Meta(max_length=0)]
 
 
@@ -271,7 +271,7 @@ def _elements(message: HubMessage) -> tuple[Any, ...]:
 
 
 def _outcome(completion: Completion) -> tuple[Any, ...]:
-    """The kind of a result, and the result or the error (M-6). An empty error is written too."""
+    """The kind of the result, then the result or the error (M-6). An empty error is written too."""
     error, result = completion.error, completion.result
     if error is not UNSET:
         if result != VOID:

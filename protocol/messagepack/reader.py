@@ -1,9 +1,9 @@
 """The full reader of MessagePack hub messages: any record → a message, or .NET's exact error.
 
 Reads the elements of a message in order, as ASP.NET Core does, because the first mistake decides
-the error (M-2…M-10). It reads what the fast reader in ``protocol`` leaves: headers, unusual but
-legal encodings, unknown message types, and everything that is wrong. The encoding of single values
-is left to ``scanner``.
+the error (M-2…M-10). ``protocol`` passes it the records that its fast reader cannot read: those
+with headers, with unusual but legal encodings, with unknown message types, and with mistakes. The
+encoding of single values is left to ``scanner``.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ from .scanner import (
 
 
 class ResultKind(IntEnum):
-    """What a Completion holds (M-6)."""
+    """Whether a Completion holds an error, nothing or a result (M-6)."""
 
     ERROR = 1
     VOID = 2
@@ -65,7 +65,7 @@ def read_message(record: bytes) -> ReceivedMessage | None:
 
 
 class _MessageReader:
-    """Reads one record element by element; the position is that of the next element."""
+    """Reads one record element by element. ``_position`` is where the next element begins."""
 
     def __init__(self, record: bytes) -> None:
         self._record = record

@@ -4,7 +4,7 @@ These are the types that msgspec does not read or write as .NET does.
 
 A ``read_`` function takes the bytes of one whole value and raises ValueError or RemoteProtocolError
 if .NET would refuse it. A ``write_`` function returns a value that msgspec encodes. .NET keeps
-units of 100 ns, Python keeps microseconds: further digits are cut off when read.
+units of 100 ns, Python keeps microseconds, so reading drops the last digit of .NET.
 """
 
 import struct
@@ -54,7 +54,7 @@ def _read_integer(data: bytes) -> int:
 def read_bytes(data: bytes) -> bytes:
     """The bytes of a bin, of a str, or of an array of numbers.
 
-    A ``str 8`` is refused: the old format, in which bytes were written as str, did not have it.
+    A ``str 8`` is refused: the old MessagePack format writes bytes as str, but has no ``str 8``.
     """
     if scan_value(data, 0) != len(data):
         raise ValueError("not one whole value")
@@ -111,7 +111,7 @@ def read_offset(data: bytes) -> DateTimeOffset:
 
 
 def write_datetime(moment: datetime) -> Ext:
-    """A timestamp in the shortest form. A ``moment`` without an offset is taken for UTC."""
+    """A timestamp in the shortest form. A ``moment`` without an offset counts as UTC."""
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     whole, fraction = divmod(moment - _EPOCH, timedelta(seconds=1))
     nanoseconds = fraction.microseconds * 1000

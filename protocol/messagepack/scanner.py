@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import RemoteProtocolError
 
 MAXIMUM_DEPTH: Final = 500
-"""The deepest nesting of containers that .NET reads; empty ones do not count (M-18)."""
+"""The deepest nesting of containers that .NET reads. Empty containers do not count (M-18)."""
 
 _NEVER_USED: Final = 0xC1
 _SIZES: Final = {1: struct.Struct(">B"), 2: struct.Struct(">H"), 4: struct.Struct(">I")}
@@ -111,8 +111,8 @@ MAP: Final = 2
 def scan_header(data: bytes, position: int, kind: int) -> tuple[int, int]:
     """The number of entries of the container at ``position``, and where they begin.
 
-    Raises RemoteProtocolError for another kind of value, and if the rest of ``data`` has fewer
-    bytes than the entries have values.
+    Raises RemoteProtocolError for another kind of value, and for a container with more values than
+    bytes are left.
     """
     code = _code(data, position)
     if _VALUES[code] != kind:
@@ -184,7 +184,7 @@ _CONTAINERS: Final = bytes(code for code in range(256) if _VALUES[code])
 
 
 def _possible_containers(data: bytes) -> int:
-    """The number of bytes that could begin a container, at least the number of containers."""
+    """The number of bytes that could begin a container: as many as the containers, or more."""
     return len(data) - len(data.translate(None, _CONTAINERS))
 
 

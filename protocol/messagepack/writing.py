@@ -83,4 +83,4 @@ def _map_header(count: int) -> bytes:
 
 
 WRITER: Final = MessagePackWriter()
-"""The one instance; it has no state."""
+"""The only instance. It has no state."""

@@ -1,1 +1,1 @@
-"""The hub server on asyncio: hubs, their connections, and what is sent to which of them."""
+"""The hub server on asyncio: hubs, their connections, and sends to clients."""

@@ -1,6 +1,6 @@
-"""The errors that calls are answered with, in .NET's exact words (S-4…S-17).
+"""Answers failed calls with .NET's exact error texts (S-4…S-17).
 
-``invoker`` and ``streams`` run the calls. ``call_checks`` decides which of them may run.
+``invoker`` and ``streams`` run the calls. ``call_checks`` decides which calls may run.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedCall(Exception):
-    """The call is not run; ``str()`` is the whole error text of its answer."""
+    """The call is not run. ``str()`` is the whole error text of the answer."""
 
 
 class OperationCanceledError(Exception):
@@ -46,15 +46,18 @@ class ErrorAnswers:
         self._fail_with_details(invocation_id, _refused(name), error)
 
     def refuse_unreadable(self, invocation_id: str, name: str, details: str) -> None:
-        """Answers a call whose arguments cannot be read; ``details`` has the exception's name."""
+        """Answers a call whose arguments cannot be read.
+
+        ``details`` is the name of an exception, a colon and its text.
+        """
         suffix = f" {details}" if self._detailed_errors else ""
         self.fail(invocation_id, _refused(name) + suffix)
 
     def fail_method(self, invocation_id: str, name: str, error: BaseException) -> bool:
         """Answers a call whose method has raised ``error``, and logs an unexpected error.
 
-        Returns whether the error is dealt with. The caller raises all others again: those that end
-        the process, and the cancellation of the task that runs the call.
+        Returns False if the caller has to raise ``error`` again, because it ends the process or
+        cancels the task that runs the call.
         """
         if isinstance(error, RefusedCall):
             self.fail(invocation_id, str(error))
@@ -66,7 +69,7 @@ class ErrorAnswers:
         self._fail_with_details(invocation_id, _failed(name), OperationCanceledError())
 
     def fail_stream(self, invocation_id: str, name: str, error: BaseException) -> bool:
-        """Answers a call whose stream has raised ``error``; otherwise as ``fail_method``."""
+        """Answers a call whose stream has raised ``error``. Like ``fail_method`` in all else."""
         return self._fail_unexpectedly(
             invocation_id, name, "An error occurred on the server while streaming results.", error
         )
@@ -77,7 +80,7 @@ class ErrorAnswers:
         if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
             return False
         is_cancellation = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
-        if isinstance(error, ConnectionClosed):  # clients can cause it at will (CR-5)
+        if isinstance(error, ConnectionClosed):  # clients can cause this error at will (CR-5)
             self._connection.log.refused_call(name, "failed: a connection that it uses has ended")
         elif not is_cancellation and not isinstance(error, HubException):
             self._connection.log.failed_method(logger, error, name)

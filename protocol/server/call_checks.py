@@ -1,6 +1,6 @@
-"""Whether a call may run: authorization, and whether its method answers this kind of call.
+"""Checks before a call runs: authorization, and whether the method answers this kind of call.
 
-The order of the checks decides which error a caller gets. ``answers`` sends it.
+The order of the checks decides which error a caller gets. ``answers`` sends the error.
 """
 
 import inspect
@@ -16,7 +16,8 @@ async def check_call(
 ) -> None:
     """Raises RefusedCall or HubException if the call may not run.
 
-    ``is_streamed`` says whether the caller expects a stream; ``streams`` is how many it uploads.
+    ``is_streamed`` says whether the caller expects a stream. ``streams`` is the number of streams
+    that it uploads.
     """
     name = method.name
     if method.authorize and not await _is_authorized(method, connection):
@@ -29,9 +30,9 @@ async def check_call(
 
 
 def require_kind(method: HubMethod, *, is_streamed: bool) -> None:
-    """Raises RefusedCall if the method answers with a stream and the caller expects none, or the
-    reverse.
-    """  # S-10, S-11
+    """Raises RefusedCall unless the method streams exactly if the caller expects a stream."""
+
+    # S-10, S-11
     if method.signature.is_streaming != is_streamed:
         kind, wrong = (
             ("non-streaming", "streaming") if is_streamed else ("streaming", "non-streaming")

@@ -1,8 +1,8 @@
 """Client results: the server calls one client and waits for its answer (section CR).
 
 ``ClientResults`` assigns the ids, matches answers to calls, and converts results. ``clients`` has
-the methods that hubs call, ``lifetime`` finds the connection, and ``dispatcher`` decides what a
-hub method that waits for an answer means for its slot.
+the methods that hubs call. ``lifetime`` finds the connection. ``call_slot`` frees the slot of a hub
+method that waits for an answer.
 """
 
 from collections.abc import Sequence
@@ -50,9 +50,10 @@ class ClientResults:
     ) -> Any:
         """Calls ``target`` on ``connection`` and returns the result, converted to ``result_type``.
 
-        Raises HubException when the client answers with an error or with another type,
-        ConnectionClosed when the connection ends before its answer, TypeError when no result can be
-        read into ``result_type``, and LocalProtocolError when an argument cannot be written.
+        Raises HubException when the client answers with an error, or with a result that does not
+        fit. Raises ConnectionClosed when the connection ends before the answer. Raises TypeError
+        when no result can be read into ``result_type``, and LocalProtocolError when an argument
+        cannot be written.
         """  # CR-5
         hub_protocol = connection.hub_protocol
         read_result = hub_protocol.value_reader(result_type)
@@ -75,10 +76,10 @@ class ClientResults:
         return _result_of(completion, read_result, result_type)
 
     def settle(self, connection: HubConnectionContext, completion: Completion) -> None:
-        """Ends the call that ``completion``, received on ``connection``, answers.
+        """Ends the call that ``completion`` answers, which was received on ``connection``.
 
-        An answer to no pending call is ignored. Raises RemoteProtocolError if another connection
-        was asked; the call is still pending then.
+        An answer to no pending call is ignored. Raises RemoteProtocolError if the call was sent to
+        another connection; the call stays pending.
         """  # S-25, CR-7
         invocation_id = completion.invocation_id
         asked = self._asked.get(invocation_id)
@@ -93,12 +94,12 @@ class ClientResults:
             )
         del self._asked[invocation_id]
         answer = connection.results.pop(invocation_id, None)
-        if answer is not None and not answer.done():  # its caller may be cancelled in this turn
+        if answer is not None and not answer.done():  # the caller may be cancelled in this turn
             answer.set_result(completion)
 
 
 def _result_of(completion: Completion, read_result: ValueReader, result_type: Any) -> Any:
-    if completion.error is not UNSET:  # an empty text is an error, too
+    if completion.error is not UNSET:  # even an empty text is an error here
         raise HubException(completion.error)
     if completion.result == VOID:
         raise HubException(_NOTHING)

@@ -1,6 +1,6 @@
 """Selects the clients to send to: ``clients.all``, ``clients.group("a")`` and so on (G-5).
 
-Used by hub methods and by code outside of hubs. ``lifetime`` does the sending.
+Hub methods and code outside of hubs use it. ``lifetime`` sends.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from .lifetime import HubLifetimeManager
 
 Result = TypeVar("Result")
 Check: TypeAlias = Callable[[], None]
-"""Raises an exception if the caller must not make the call that follows."""
+"""Raises an exception if the caller must not make the call that it is about to make."""
 
 
 class ClientProxy:
@@ -35,9 +35,9 @@ class ClientProxy:
         ``msgspec.Raw`` is sent unchanged. Returns when the message is queued, not when it has
         arrived.
 
-        Raises TypeError for a target that is not a str, ValueError for an empty target, and
-        LocalProtocolError when an argument cannot be written in the hub protocol of a client. Such
-        a client gets no message; the others do.
+        Raises LocalProtocolError when an argument cannot be written in the hub protocol of a
+        client. Only clients with this hub protocol miss the message. Raises TypeError for a target
+        that is not a str, and ValueError for an empty target.
         """  # G-1, G-2, G-7
         require_target(target, 'send("ReceiveMessage", value)')
         if self._check is not None:
@@ -85,15 +85,15 @@ class SingleClientProxy(ClientProxy):
     ) -> Any:
         """Calls the handler of ``target`` on the client and waits for its result.
 
-        The result is converted to ``result_type``. ``timeout`` is in seconds; without it the call
-        waits as long as the connection of the client lives. Some clients never answer. The hub
-        method that waits no longer counts as one of the methods that run at the same time for its
-        connection, so that the client can call other methods before it answers.
+        The result is converted to ``result_type``. ``timeout`` is in seconds. Without a timeout the
+        call waits as long as the connection of the client lives, and some clients never answer. A
+        hub method that waits here does not count for ``maximum_parallel_invocations_per_client``,
+        so that its client can call other methods before it answers.
 
-        Raises HubException when the client answers with an error or with another type, or not
-        within ``timeout``, NotConnectedError when there is no such connection, ConnectionClosed
-        when the connection ends before its answer, and LocalProtocolError in ``on_connected`` and
-        when an argument cannot be written.
+        Raises HubException when the client answers with an error, with a result that does not fit,
+        or not within ``timeout``. Raises NotConnectedError when there is no such connection, and
+        ConnectionClosed when the connection ends before the answer. Raises LocalProtocolError in
+        ``on_connected``, and when an argument cannot be written.
         """  # CR-5, CR-6, CR-9, P-4
         require_target(target, 'invoke("Ask", value)')
         if self._check is not None:
@@ -149,7 +149,7 @@ class HubClients:
         return ClientProxy(partial(self._lifetime.send_connections, listed), self._check)
 
     def group(self, name: str) -> ClientProxy:
-        """The members of one group; names are case-sensitive and may be empty."""  # G-3
+        """The members of one group. Names are case-sensitive and may be empty."""  # G-3
         require_name(name, "A group name")
         return ClientProxy(partial(self._lifetime.send_groups, (name,)), self._check)
 
@@ -162,7 +162,7 @@ class HubClients:
         )
 
     def groups(self, names: Iterable[str]) -> ClientProxy:
-        """The members of each group. A member of two of them gets two messages.
+        """The members of each group. A member of two groups gets two messages.
 
         Raises LocalProtocolError for an empty name.
         """  # G-6, G-3
@@ -220,7 +220,7 @@ class HubCallerClients(HubClients):
 
 
 class CallScope:
-    """What the code of a hub instance may do with clients: one call, or an event of a connection.
+    """Decides what a hub instance may do with clients during one call or connection event.
 
     The base class is for code that has no slot.
     """
@@ -238,7 +238,7 @@ class CallScope:
     def enter_wait(self, clients: HubCallerClients) -> None:
         """Called before code that uses ``clients`` waits for a client result.
 
-        Raises an exception if it must not.
+        Raises an exception if the code must not wait.
         """
 
 
@@ -266,9 +266,9 @@ class GroupManager:
         self._check = check
 
     async def add(self, connection_id: str, group: str) -> None:
-        """Adds a connection to a group; an unknown connection is ignored.
+        """Adds a connection to a group. An unknown connection is ignored.
 
-        Raises TypeError for an id or a name that is not a str, and GroupLimitError when the
+        Raises TypeError for an id or a name that is not a str. Raises GroupLimitError when the
         limits in HubOptions do not allow the group.
         """
         require_name(connection_id, "A connection id")
@@ -278,7 +278,7 @@ class GroupManager:
         await self._lifetime.add_to_group(connection_id, group)
 
     async def remove(self, connection_id: str, group: str) -> None:
-        """Removes a connection from a group, if it is in it. Raises TypeError, as ``add`` does."""
+        """Removes a connection from a group if it is a member. Raises TypeError as ``add`` does."""
         require_name(connection_id, "A connection id")
         require_name(group, "A group name")
         if self._check is not None:
@@ -289,8 +289,8 @@ class GroupManager:
 class HubContext:
     """Sends to the clients of a hub class from outside of hub methods.
 
-    All sends and changes of groups are made in the event loop of the server. In another one, also
-    in that of another thread, they raise RuntimeError.
+    All sends and changes of groups are made in the event loop of the server. In any other event
+    loop, for example in another thread, they raise RuntimeError.
     """
 
     def __init__(self, lifetime: HubLifetimeManager, check: Check | None = None) -> None:

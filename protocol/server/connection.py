@@ -1,8 +1,8 @@
 """The life of one connection on a server: handshake, service and end (section L).
 
-The end has a fixed order (TW-14): queued messages are sent, then the Close message, then
+The end has a fixed order (TW-14): queued messages are sent, then the Close message is sent, then
 OnDisconnected runs, then the transport closes. ``aio.pump``, ``dispatcher`` and ``invoker`` handle
-messages; ``hub_events`` calls the events of the hub.
+messages. ``hub_events`` calls the events of the hub.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _CLOSED_WITH_ERROR: Final = "Connection closed with an error."
 class ServerConnection:
     """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
-    ``activate`` returns a new instance of ``hub_class`` for each call, given the call's scope.
+    ``activate`` takes the scope of a call and returns a new instance of ``hub_class`` for it.
     ``protocols`` are the hub protocols that the client may choose from, by lower-case name.
     """
 
@@ -81,7 +81,7 @@ class ServerConnection:
         )
         self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
         self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
-        self._refusal = ""  # of the handshake
+        self._refusal = ""  # the error text of a refused handshake
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -96,18 +96,18 @@ class ServerConnection:
             self._transport.set_receiver(self)
 
     def end(self, ending: Ending) -> None:
-        """Ends the connection for this reason; only the first reason counts."""
+        """Ends the connection. Only the first ``ending`` counts."""
         self.connection.end(ending)
 
     def cancel(self) -> None:
-        """Cancels the hub code that still runs."""
+        """Cancels the running hub code."""
         for task in self._dispatcher.tasks:
             task.cancel()
         if not self._events.cancel() and self._accepting is not None:
             self._accepting.cancel()
 
     def abandon(self) -> None:
-        """Ends at once: cancels hub code and starts no task, so OnDisconnected is not called."""
+        """Ends the connection at once and cancels hub code. OnDisconnected is not called."""
         self.connection.on_end = lambda: None
         self.end(Ending(None))
         self._stop_timers()
@@ -133,7 +133,7 @@ class ServerConnection:
             self._dispatcher.advance()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """See Receiver. At an orderly end, the messages received before are handled first."""
+        """See Receiver. At an orderly end, the messages received before it are handled first."""
         if self.connection.ending is not None:
             return
         if isinstance(error, TransportViolationError):
@@ -143,14 +143,14 @@ class ServerConnection:
         elif self._peer.state is PeerState.HANDSHAKE:  # there is no request to answer (H-11)
             self.end(Ending(None))
         else:
-            # The event is set before the queued calls run: a running method may wait for the event,
-            # and the queued calls wait for this method.
+            # ``connection_aborted`` is set before the queued calls run: a running method may wait
+            # for this event, and the queued calls wait for the method.
             self._keep_alive_timer.stop()
             self.connection.connection_aborted.set()
             self._dispatcher.client_has_left()
             self._pump.feed_end()
             self._dispatcher.advance()
-            self.connection.fail_results()  # after the answers that were received before
+            self.connection.fail_results()  # after the received answers were handled
 
     def _receive_handshake(self, data: bytes) -> None:
         """Answers the handshake, and starts the task that calls OnConnected (H-14, L-1, L-2)."""
@@ -214,11 +214,12 @@ class ServerConnection:
     # ---- the end
 
     def _end_soon(self) -> None:
-        """Ends the connection in the next turn, so that calls that end in this one are answered."""
+        """Ends the connection in the next turn, so that calls that end in this turn are answered.
+        """
         self._loop.call_soon(self._end_orderly)
 
     def _end_orderly(self) -> None:
-        """Ends the connection after the client has ended the stream and all of it is handled."""
+        """Ends the connection after the client has ended the stream and all bytes are handled."""
         if self.connection.ending is not None:
             return
         try:
@@ -229,7 +230,7 @@ class ServerConnection:
             self.end(Ending(Close(allow_reconnect=True)))
 
     def _fail(self, error: BaseException) -> None:
-        """Ends the connection because of an error of the client, or an unexpected one."""
+        """Ends the connection because of an error of the client, or an unexpected error."""
         if isinstance(error, RemoteProtocolError):
             self._end_with_error(error)
         else:

@@ -1,8 +1,7 @@
 """The identity of one connection on the server, and the queue of messages sent to it.
 
-Decides what happens when a client does not read: its send buffer is bounded. When the buffer is
-full, messages are dropped or the connection is cut. ``connection`` and ``dispatcher`` receive
-messages and run calls.
+Bounds the send buffer of a client that does not read: when the buffer is full, messages are dropped
+or the connection is cut. ``connection`` and ``dispatcher`` receive messages and run calls.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a connection ends: what the client and OnDisconnected get (L-4, L-5)."""
+    """How a connection ends: the Close for the client, the error for OnDisconnected (L-4, L-5)."""
 
     close: Close | None
     error: Exception | None = None
@@ -49,13 +48,13 @@ class HubConnectionContext(HubCallerContext):
         self.options = options
         self.log = RefusalLog("Hub") if log is None else log
         self.results: dict[str, asyncio.Future[Completion | None]] = {}
-        """The pending client results, by invocation id. None if the connection ends first."""
+        """The pending client results by invocation id. A result is None if the connection ends."""
         self._transport = transport
         self._write = transport.write
         self.is_congested = False
         """Whether the buffer was above its high-water mark after the last write.
 
-        Senders that send to this client alone then await ``drain``.
+        A sender that sends to this client alone then awaits ``drain``.
         """  # TG-8
         self._hub_protocol: HubProtocol | None = None
         self.limits = limits or TransportLimits()
@@ -63,7 +62,7 @@ class HubConnectionContext(HubCallerContext):
         self._maximum_buffered = options.maximum_outbound_buffer_size
         self._flush_mark = min(self._high_water, self._maximum_buffered)
         self._may_drop = options.slow_client_policy is SlowClientPolicy.DROP
-        self._dropped = 0  # messages dropped since there was last room for one
+        self._dropped = 0  # messages dropped since the buffer last had room
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -80,10 +79,10 @@ class HubConnectionContext(HubCallerContext):
         self.write(self.hub_protocol.encode(message))
 
     def send_serialized(self, message: SerializedHubMessage) -> bool:
-        """Queues a message that goes to many connections, or drops it for this one.
+        """Queues a message that goes to many connections, or drops it for this connection.
 
         The message is dropped if the hub's SlowClientPolicy is DROP and the send buffer has no
-        room. Returns True if the message was dropped, and otherwise what ``write`` returns.
+        room. Returns True if the message was dropped, otherwise the result of ``write``.
         """
         assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
@@ -96,7 +95,7 @@ class HubConnectionContext(HubCallerContext):
         return self._dropped > 0 or self._transport.buffered + size > self._maximum_buffered
 
     def _must_drop(self, size: int) -> bool:
-        """Whether the send buffer has no room for ``size`` bytes; counts and logs the drops."""
+        """Whether the send buffer has no room for ``size`` bytes. Counts and logs the drops."""
         self._transport.flush()
         buffered = self._transport.buffered
         has_room = not buffered or buffered + size <= self._maximum_buffered
@@ -123,8 +122,8 @@ class HubConnectionContext(HubCallerContext):
     def write(self, frame: bytes) -> bool:
         """Queues an encoded message. Does nothing if the connection has ended.
 
-        Returns whether the buffer was so full that it was flushed to the socket in this call, which
-        takes more time than queueing.
+        Returns whether this call flushed a full buffer to the socket, which takes more time than
+        queueing.
         """  # G-7
         if self.ending is None:
             if self._write(frame) > self._flush_mark:
@@ -135,11 +134,11 @@ class HubConnectionContext(HubCallerContext):
         return False
 
     def _flush_full_buffer(self, last_frame: int) -> None:
-        """Flushes, and cuts the connection if more than the maximum is left.
+        """Flushes, and cuts the connection if more bytes than the maximum are left.
 
         Only bytes that the socket does not take count, so a burst in one turn of the event loop
-        does not cut a client that reads. A message larger than the maximum may enter an empty
-        buffer, because it could never be sent otherwise.
+        does not cut a client that reads. An empty buffer takes a message larger than the maximum,
+        because this message could never be sent otherwise.
         """
         self._transport.flush()
         buffered = self._transport.buffered
@@ -155,7 +154,7 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
-        """Waits while the connection ``is_congested``; cuts it if that takes too long."""  # TG-9
+        """Waits while the connection ``is_congested``. If the wait is too long, cuts it."""  # TG-9
         if not self.is_congested:
             return
         self.is_congested = self._transport.buffered > self._high_water
@@ -173,10 +172,10 @@ class HubConnectionContext(HubCallerContext):
             self.cut(SlowClientError("The client took too long to read."))
 
     def open_result(self, invocation_id: str) -> asyncio.Future[Completion | None]:
-        """The answer of this client to the call with this id, which the caller has to send.
+        """A future of the client's answer to the call with this id. The caller sends the call.
 
-        None when the connection has ended, or ends before the client answers. The caller removes
-        the entry in ``results`` when it no longer waits.
+        The answer is None when the connection has ended, or ends before the client answers. The
+        caller removes the entry in ``results`` when it no longer waits.
         """
         answer = asyncio.get_running_loop().create_future()
         if self.ending is not None or self.connection_aborted.is_set():
@@ -188,12 +187,12 @@ class HubConnectionContext(HubCallerContext):
     def fail_results(self) -> None:
         """Ends all calls that wait for an answer of this client, because no answer will come."""
         for answer in self.results.values():
-            if not answer.done():  # a caller that is cancelled in this turn has cancelled it
+            if not answer.done():  # a caller that is cancelled in this turn has cancelled ``answer``
                 answer.set_result(None)
         self.results.clear()
 
     def end(self, ending: Ending) -> None:
-        """Ends the connection for this reason; only the first reason counts."""
+        """Ends the connection. Only the first ``ending`` counts."""
         if self.ending is None:
             self.ending = ending
             self.on_end()

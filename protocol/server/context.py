@@ -1,4 +1,4 @@
-"""What hub methods see of a connection, of its user and of the request that opened it."""
+"""The connection, the user and the HTTP request, as hub methods see them."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -50,8 +50,8 @@ class HttpRequestData:
 class HubCallerContext(ABC):
     """The connection that calls a hub method.
 
-    ``user`` is None if the user is not authenticated; ``user_identifier`` is the user's id.
-    ``items`` holds whatever the application stores for this connection.
+    ``user`` is None if the user is not authenticated. ``user_identifier`` is the user's id.
+    ``items`` is a dict in which the application stores values for this connection.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class HubCallerContext(ABC):
 
     @cached_property
     def connection_aborted(self) -> asyncio.Event:
-        """Set when the connection has ended; a long-running method should check it."""
-        return asyncio.Event()  # only on first use: it takes 900 bytes
+        """Set when the connection has ended. A long-running method should check it."""
+        return asyncio.Event()  # made on first use, because an Event takes 900 bytes
 
     @property
     @abstractmethod

@@ -1,10 +1,10 @@
 """Runs a connection's calls in tasks: at most as many at once as there are slots (P-2).
 
-A worker is a task that takes the next call, runs it to its end, and takes the next one. Workers are
-started when they are needed, and kept. A worker is replaced when a method has changed the context
-variables of its task, has ignored the cancellation of the task, or has given its slot up (P-4). A
-call that streams takes no slot: it has a task of its own (P-3).
-``aio.pump`` decides the order of messages, and ``invoker`` the answer to a call.
+A worker is a task that runs one call after another. Workers are started when they are needed, and
+kept. A worker is replaced when a method has changed the context variables of its task, has ignored
+the cancellation of the task, or has given up its slot (P-4). A call that streams takes no slot: it
+has a task of its own (P-3). ``aio.pump`` decides the order of messages, ``invoker`` the answer to a
+call.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from .lifetime import HubLifetimeManager
 class HubDispatcher:
     """Runs the calls that ``pump`` returns, as many at a time as the connection has slots.
 
-    Calls that have given up their slots run besides, up to a limit of their own. ``lifetime``
-    manages the clients that hub methods use.
-    ``context`` is copied for each task, so that no call sees the context variables of another.
-    ``fail`` is called with an unexpected error of a task, and ends the connection.
+    In addition to these, calls that have given up their slots run, up to a limit of their own.
+    ``lifetime`` manages the clients that hub methods use. ``context`` is copied for each task, so
+    that no call sees the context variables of another. ``fail`` is called with an unexpected error
+    of a task, and ends the connection.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class HubDispatcher:
         context: contextvars.Context,
         fail: Callable[[BaseException], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()  # asking for it costs a system call
+        self._loop = asyncio.get_running_loop()  # kept, because this call costs a system call
         self._context = context
         self._connection = connection
         self._pump = pump
@@ -76,10 +76,10 @@ class HubDispatcher:
         self._fail = fail
         self._invoker: HubInvoker | None = None
         self._next: Call | None = None  # waits for a worker; later messages wait behind it
-        self._is_stalled = False  # ``_next`` waits for a method to end
+        self._is_stalled = False  # whether ``_next`` waits because no slot is free
         self._is_scheduled = False
         self._idle: list[asyncio.Future[None]] = []
-        self._workers: list[asyncio.Task[None]] = []  # those that have not ended
+        self._workers: list[asyncio.Task[None]] = []  # the workers that have not ended
         self._streams: set[asyncio.Task[None]] = set()
 
     @property
@@ -93,7 +93,7 @@ class HubDispatcher:
         methods: Mapping[str, BoundHubMethod],
         activate: Callable[[CallScope], Hub],
     ) -> None:
-        """Starts to run calls, beginning with those received before (L-2)."""
+        """Starts to run calls, also those that were received before (L-2)."""
         self._invoker = HubInvoker(
             self._connection,
             hub_protocol,
@@ -107,9 +107,9 @@ class HubDispatcher:
         self.advance()
 
     def stop(self) -> None:
-        """Runs no more calls. Streams end; other methods that are running are not cancelled.
+        """Runs no more calls. Streams end. Other running methods are not cancelled.
 
-        Idle workers end at once, the others when their method has ended.
+        Idle workers end at once, busy workers when their method has ended.
         """
         self._pump.stop()
         if self._invoker is not None:
@@ -120,7 +120,7 @@ class HubDispatcher:
         self._idle.clear()
 
     def client_has_left(self) -> None:
-        """Ends the calls whose client must be there. The messages it has sent are still handled."""
+        """Cancels streams and cancellable calls. Messages of the client are still handled."""
         if self._invoker is not None:
             self._invoker.client_has_left()
 
@@ -143,9 +143,9 @@ class HubDispatcher:
         self.advance()
 
     def _hold(self, room: asyncio.Future[None]) -> None:
-        """Handles no message before ``room`` is done: a stream from the client is full (U-5)."""
+        """Handles no message until ``room`` is done, because an upload is full (U-5)."""
         self._pump.hold()
-        self._keep_alive.suspend()  # pings of the client wait, too (K-3)
+        self._keep_alive.suspend()  # pings of the client wait too (K-3)
         room.add_done_callback(self._release)
 
     def _release(self, _room: asyncio.Future[None]) -> None:
@@ -167,14 +167,14 @@ class HubDispatcher:
         self._report_failure(task)
 
     def _report_failure(self, task: asyncio.Task[None]) -> bool:
-        """Ends the connection if ``task`` has failed, and returns whether it has."""
+        """Ends the connection if ``task`` has failed. Returns whether it has failed."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fail(error)
         return error is not None
 
     def _wake_worker(self) -> None:
-        """Wakes an idle worker for the call that waits, or starts one if a slot is free."""
+        """Wakes an idle worker for the waiting call, or starts a worker if a slot is free."""
         while self._idle:
             if _wake(self._idle.pop()):
                 return
@@ -199,7 +199,7 @@ class HubDispatcher:
             self._wake_worker()
 
     def _on_worker_end(self, slot: CallSlot, worker: asyncio.Task[None]) -> None:
-        """Replaces a worker whose task was changed by a method, and reports one that has failed."""
+        """Starts another worker if a call waits. If the worker has failed, ends the connection."""
         self._workers.remove(worker)
         if slot.is_given_up:
             self._without_slot -= 1
@@ -246,7 +246,7 @@ class HubDispatcher:
             except Exception:  # a value cannot be compared
                 return
             if connection.is_congested:
-                await connection.drain()  # no more calls for a client that does not read answers
+                await connection.drain()  # run no more calls for a client that reads no answers
 
     async def _become_idle(self) -> None:
         idle = self._loop.create_future()
@@ -255,7 +255,7 @@ class HubDispatcher:
 
 
 def _wake(idle: asyncio.Future[None]) -> bool:
-    """Wakes an idle worker. Returns False if it no longer waits."""
+    """Wakes an idle worker. Returns False if the worker no longer waits."""
     if idle.done():
         return False
     idle.set_result(None)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HubInvocation:
-    """A call of a hub method on its way through the filters.
+    """A call of a hub method, as the filters see it.
 
     ``hub`` is the instance that runs the call, ``method_name`` the name that clients call.
-    ``arguments`` are those that the client has sent, converted to the declared types. ``uploads``
-    are the streams that the client sends, in the order of the method's parameters.
+    ``arguments`` are the client's arguments, converted to the declared types. ``uploads`` are the
+    streams that the client sends, in the order of the method's parameters.
     """
 
     hub: "Hub"
@@ -43,16 +43,16 @@ DisconnectNext: TypeAlias = Callable[["Hub", Exception | None], Awaitable[None]]
 class HubFilter:
     """Code that runs around the methods and events of a hub. Pass it to ``HubOptions(filters=…)``.
 
-    Override the methods that are needed. Each of them awaits ``call_next`` to go on: to the next
-    filter, and after the last one to the hub. The first filter in the options is the outermost.
-    An exception of a filter is treated as one of the hub.
+    Override the methods that are needed. Each method awaits ``call_next``, which calls the next
+    filter, or the hub after the last filter. The first filter in the options is the outermost. An
+    exception of a filter is treated like an exception of the hub.
     """  # S-29
 
     async def invoke_method(self, invocation: HubInvocation, call_next: InvokeNext) -> Any:
-        """Runs around a call, after its arguments and its permission were checked.
+        """Runs around a call, after the call's arguments and authorization were checked.
 
-        Returns the result of the call. For a method that streams, this is the async iterable; the
-        items are sent after this method has returned. To replace arguments, pass
+        Returns the result of the call. For a method that streams, the result is the async iterable.
+        Its items are sent after this method has returned. To replace arguments, pass
         ``dataclasses.replace(invocation, arguments=…)`` to ``call_next``. To refuse the call, raise
         an exception, for example HubException.
         """

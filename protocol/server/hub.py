@@ -1,7 +1,7 @@
 """Hub classes: the methods that clients can call, their names, and the clients that may call them.
 
 Clients can call only the methods that ``hub_method`` marks. ``dispatcher`` and ``invoker`` run
-them.
+these methods.
 """
 
 import functools
@@ -49,16 +49,16 @@ class _CallerClients:
 
 
 class Hub:
-    """The base class of all hubs. Each call gets a new instance, so state is kept elsewhere.
+    """The base class of all hubs. Each call gets a new instance, so state has to be kept elsewhere.
 
-    ``context`` is the calling connection, ``clients`` selects the clients to send to, and
-    ``groups`` changes group memberships. They are set before a method runs.
+    ``context`` is the calling connection. ``clients`` selects the clients to send to. ``groups``
+    changes group memberships. The server sets all three before a method runs.
     """  # S-28
 
     context: HubCallerContext
     clients: HubCallerClients
     groups: GroupManager
-    __call_scope__: CallScope  # what ``clients`` is made from
+    __call_scope__: CallScope  # makes ``clients``
 
     async def on_connected(self) -> None:
         """Called when a client has connected, before its first call runs.
@@ -103,9 +103,9 @@ def hub_method(
 
     Clients call it by ``name``, by default the name of the function in PascalCase. Case is ignored.
 
-    ``authorize`` restricts the callers. True allows any authenticated user, a collection of roles
-    allows users in at least one of them, and a function of the HubCallerContext, plain or async,
-    returns whether the call is allowed. A refused call fails with .NET's error text.
+    ``authorize`` restricts the callers. True allows any authenticated user. A collection of roles
+    allows users with at least one of these roles. A function of the HubCallerContext, plain or
+    async, returns whether the call is allowed. A refused call fails with .NET's error text.
 
     A method that is an async generator, or is declared to return an async iterable, answers with a
     stream. A parameter that is annotated as an AsyncIterator or AsyncIterable is a stream from the
@@ -115,8 +115,8 @@ def hub_method(
     Otherwise the method runs to its end. A stream to the client is always cancelled.
 
     A plain (not async) method runs on the event loop and must not block. Raises TypeError when
-    ``name`` is not a non-empty str, ``authorize`` is an empty collection or none of these, or
-    ``cancellable`` is not a bool.
+    ``name`` is not a non-empty str, when ``authorize`` is an empty collection or of another type,
+    or when ``cancellable`` is not a bool.
     """  # S-1, S-3, S-9, S-27, U-1
     if callable(name):
         setattr(name, _MARK, _Mark())
@@ -146,10 +146,10 @@ def hub_method(
 
 @dataclass(frozen=True, slots=True)
 class HubMethod:
-    """A method that clients can call; ``signature`` says which arguments and streams it has.
+    """A method that clients can call. ``signature`` describes its arguments and streams.
 
-    ``is_guarded`` says whether a call needs more than to be run: because of its caller, of streams,
-    or because it ``is_cancellable``.
+    ``is_guarded`` says whether a call needs further steps before it runs: the checks of
+    ``call_checks``, or the registration of a call that ``is_cancellable``.
     """
 
     name: str
@@ -253,7 +253,7 @@ class HubMethodTable:
 
 
 def _mark_of(attribute: object) -> _Mark | None:
-    """The mark of ``hub_method``, also inside a property or another wrapper of a function."""
+    """The mark that ``hub_method`` set on a function, also on one inside a property or wrapper."""
     inside: list[object] = []
     if isinstance(attribute, _WRAPPERS):
         inside = [getattr(attribute, name, None) for name in ("__func__", "fget", "func")]
@@ -264,7 +264,7 @@ def _mark_of(attribute: object) -> _Mark | None:
 def _require_no_lost_mark(hub_class: type[Hub], attribute: str, function: object) -> None:
     """Raises TypeError if a method without ``hub_method`` overrides a hub method.
 
-    To remove an inherited hub method, a class sets ``attribute = None``.
+    A class may set the attribute to None to remove an inherited hub method.
     """
     definitions = [each for each in hub_class.__mro__ if attribute in vars(each)]
     if function is None or len(definitions) < 2:

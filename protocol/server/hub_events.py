@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 
 class _ConnectingScope(CallScope):
-    """The scope of ``on_connected``: the client's answers are not read before it has ended."""
+    """The scope of ``on_connected``. No answer of the client is read before this event has ended.
+    """
 
     __slots__ = ()
 
@@ -35,8 +36,7 @@ class _ConnectingScope(CallScope):
 class HubEvents:
     """Calls the events of one connection.
 
-    ``activate`` returns a new instance of ``hub_class`` for each event of the hub, given the scope
-    of the event. ``finish`` calls the counterparts of those events that ``begin`` has called.
+    ``activate`` takes the scope of an event and returns a new instance of ``hub_class`` for it.
     """
 
     __slots__ = (
@@ -65,7 +65,10 @@ class HubEvents:
         self._running: asyncio.Task[None] | None = None
 
     async def begin(self) -> BaseException | None:
-        """Calls ``on_connected`` of the lifetime manager, then of the hub. Returns the error."""
+        """Calls ``on_connected`` of the lifetime manager, then of the hub.
+
+        Returns the error of the first that fails, or None.
+        """
         self._is_registered = True
         failure = await self._register()
         if failure is None:
@@ -76,8 +79,9 @@ class HubEvents:
     async def finish(self, error: Exception | None) -> bool:
         """Calls ``on_disconnected`` of the hub, then of the lifetime manager.
 
-        The hub's is called only if its ``on_connected`` has succeeded, the lifetime manager's only
-        if its ``on_connected`` was called. Returns whether the hub's has failed.
+        ``on_disconnected`` of the hub is called only if ``on_connected`` of the hub has succeeded.
+        ``on_disconnected`` of the lifetime manager is called only if its ``on_connected`` was
+        called. Returns whether ``on_disconnected`` of the hub has failed.
         """
         failed = self._has_connected and await self._disconnect(error) is not None
         if self._is_registered:
@@ -85,7 +89,7 @@ class HubEvents:
         return failed
 
     async def _register(self) -> BaseException | None:
-        # In the caller's task: a new one would delay the first answer by two turns of the loop.
+        # In the caller's task: a new task would delay the first answer by two turns of the loop.
         try:
             await self._lifetime.on_connected(self._connection)
         except (Exception, asyncio.CancelledError) as error:
@@ -106,7 +110,7 @@ class HubEvents:
         await self._run(lifetime, "on_disconnected", lambda: lifetime.on_disconnected(connection))
 
     def cancel(self) -> bool:
-        """Cancels the event that is running in a task of its own. Returns whether there is one."""
+        """Cancels the event that runs in a task of its own. Returns False if there is none."""
         return self._running is not None and self._running.cancel()
 
     async def _run_hub(
@@ -128,7 +132,7 @@ class HubEvents:
     async def _run(self, owner: object, name: str, call: Callable[[], Any]) -> BaseException | None:
         async def run() -> None:
             result = call()
-            if inspect.isawaitable(result):  # a plain function is done already
+            if inspect.isawaitable(result):  # not the result of a plain function
                 await result
 
         event = self._running = asyncio.create_task(run())
@@ -141,7 +145,7 @@ class HubEvents:
 
     def _log_failure(self, owner: object, name: str, error: BaseException) -> None:
         kind = owner if isinstance(owner, type) else type(owner)
-        if isinstance(error, HubException):  # deliberate: its text is for the client
+        if isinstance(error, HubException):  # raised on purpose, with a text for the client
             self._connection.log.refused_connection(f"{kind.__name__}.{name}", error)
         else:
             self._connection.log.failure(logger, error, "%s.%s failed.", kind.__name__, name)

@@ -1,8 +1,8 @@
 """Serves one hub class: opens its connections, and ends them at a shutdown.
 
 One ``HubServer`` serves all paths that a class is mapped at in one application, so that
-``clients.all``, groups and users span them. The host opens the transports; ``connection`` runs one
-connection.
+``clients.all``, groups and users span these paths. The host opens the transports. ``connection``
+runs one connection.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 class HubServer:
     """Serves one hub class.
 
-    ``hub_factory`` returns a new instance for each call; without it the class is called without
+    ``hub_factory`` returns a new instance for each call. By default the class is called without
     arguments. A call fails if ``hub_factory`` returns an instance that has served another call.
-    ``lifetime`` manages the connections of this server and of no other; by default it keeps them in
+    ``lifetime`` manages the connections of this server and of no other. By default it keeps them in
     memory. Await ``start`` before the first ``open``, and ``close`` at the end.
 
     Raises TypeError for a hub class that cannot be served (see HubMethodTable), and for other
@@ -72,7 +72,7 @@ class HubServer:
         self._is_closing = False
 
     async def start(self) -> None:
-        """Starts the lifetime manager, whose exceptions are raised here.
+        """Starts the lifetime manager. Raises the manager's exceptions.
 
         Does nothing if the server is started or closed already.
         """
@@ -123,7 +123,7 @@ class HubServer:
         return connection
 
     def _activate(self, context: HubConnectionContext, scope: CallScope) -> Hub:
-        """A new hub instance for one call, whose use of clients ``scope`` decides."""
+        """A new hub instance for one call. ``scope`` decides what it may do with clients."""
         hub = self._hub_factory()
         hub.context = context
         hub.groups = self._groups
@@ -132,7 +132,7 @@ class HubServer:
 
     def _log_end(self, context: HubConnectionContext, _closed: asyncio.Future[None]) -> None:
         error = None if context.ending is None else context.ending.error
-        is_usual = isinstance(error, ClientTimeoutError)  # a network was lost
+        is_usual = isinstance(error, ClientTimeoutError)  # the client lost its network
         self.log.ended_connection(error, logging.INFO if is_usual else logging.WARNING)
 
     def _forget(self, connection: ServerConnection, _ended: asyncio.Future[None]) -> None:
@@ -147,8 +147,7 @@ class HubServer:
     async def close(self, grace: float = 10.0) -> None:
         """Ends all connections as ``end_connections`` does, then closes the lifetime manager.
 
-        Exceptions of the lifetime manager are raised here. The manager is closed once, if it was
-        started.
+        The manager is closed once, and only if it was started. Raises the manager's exceptions.
         """
         await self.end_connections(grace)
         if self._is_started:
@@ -156,7 +155,7 @@ class HubServer:
             await self.lifetime.close()
 
     async def end_connections(self, grace: float = 10.0) -> None:
-        """Ends all connections; clients may reconnect (L-6).
+        """Ends all connections. Clients may reconnect (L-6).
 
         A connection that is opened later ends at once. Hub code that still runs after ``grace``
         seconds is cancelled. If it still runs after another ``grace`` seconds, an error is logged
@@ -179,7 +178,7 @@ class HubServer:
             self._guard = None
 
     async def _wait_for_end(self, seconds: float) -> bool:
-        """Waits until all connections have ended. Returns False if some have not ended in time."""
+        """Waits until all connections have ended. Returns False if one has not ended in time."""
         if self._connections:
             await asyncio.wait({each.ended for each in self._connections}, timeout=seconds)
         return all(each.ended.done() for each in self._connections)

@@ -43,9 +43,9 @@ is expected)."""
 class HubInvoker:
     """Serves the calls of one connection.
 
-    ``activate`` returns a new hub instance for each call, given its scope. ``lifetime`` gets the
+    ``activate`` takes the scope of a call and returns a new hub instance. ``lifetime`` gets the
     client's answers to calls of the server. ``start_task`` starts a task for a call that takes no
-    slot. ``hold`` stops the handling of messages until its future is done.
+    slot. ``hold`` takes a future, and stops the handling of messages until the future is done.
     """
 
     __slots__ = (
@@ -140,7 +140,7 @@ class HubInvoker:
         self._cancellable.cancel_all()
 
     def stop(self) -> None:
-        """Ends all streams because the connection has ended, and cancels as ``client_has_left``."""
+        """Ends all uploads because the connection has ended, then acts as ``client_has_left``."""
         self._uploads.fail_all()  # U-8
         self.client_has_left()
 
@@ -170,7 +170,7 @@ class HubInvoker:
         if not method.is_guarded and type(message) is StreamInvocation:
             try:
                 require_kind(method, is_streamed=True)
-            except RefusedCall as error:  # without a task that a client could have in any number
+            except RefusedCall as error:  # refused without a task, because clients can send many
                 self._answers.fail(invocation_id, str(error))
                 return
         self._streams.start(method, arguments, message, self._methods[method.name].item_readers)
@@ -206,7 +206,7 @@ class HubInvoker:
                 await check_call(method, self._connection, is_streamed=False, streams=0)
             hub = self._activate(slot)
             slot.hub = hub
-            if len(arguments) == 1:  # takes half the time of a call with unpacked arguments
+            if len(arguments) == 1:  # half the time of a call with unpacked arguments
                 result = method.function(hub, arguments[0])
             else:
                 result = method.function(hub, *arguments)

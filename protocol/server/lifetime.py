@@ -24,21 +24,21 @@ class HubLifetimeManager(ABC):
     """Manages the connections of one hub class, on all paths that it is mapped at.
 
     Sends to connections, groups and users that do not exist succeed silently. ``arguments`` are
-    Python values. A send raises LocalProtocolError when one of them cannot be written in the hub
-    protocol of a receiver; receivers with other hub protocols still get the message.
+    Python values. A send raises LocalProtocolError when an argument cannot be written in the hub
+    protocol of a receiver. Receivers with other hub protocols still get the message.
 
     Group names, user ids and connection ids are str: HubClients and GroupManager check them. A
     subclass overrides ``start`` and ``close`` only if it needs them.
     """
 
     async def start(self) -> None:  # noqa: B027
-        """Opens what the manager needs. Awaited once, before the first connection is served.
+        """Opens the resources of the manager. Awaited once, before the first connection is served.
 
-        An exception stops the application from starting; ``close`` is not called then.
+        After an exception the application does not start, and ``close`` is not called.
         """
 
     async def close(self) -> None:  # noqa: B027
-        """Releases what ``start`` has opened. Awaited once, after the last connection has ended.
+        """Releases the resources. Awaited once, after the last connection has ended.
 
         An exception propagates to the code that stops the application.
         """
@@ -91,10 +91,10 @@ class HubLifetimeManager(ABC):
 
     @abstractmethod
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Adds a connection to a group, if it is no member yet. Unknown connections are ignored.
+        """Adds a connection to a group, if it is not a member yet. Unknown connections are ignored.
 
-        Raises GroupLimitError when the HubOptions of the connection do not allow the group's name,
-        or another group.
+        Raises GroupLimitError when the HubOptions of the connection do not allow a name of this
+        length, or another group.
         """  # G-3
 
     @abstractmethod
@@ -118,10 +118,10 @@ class HubLifetimeManager(ABC):
     def set_connection_result(  # noqa: B027
         self, connection: HubConnectionContext, completion: Completion
     ) -> None:
-        """Called with each Completion that a connection of this process has sent for a call to it.
+        """Called with the Completion that a connection has sent for a call of the server.
 
-        An answer to no pending call is ignored. Raises RemoteProtocolError if another connection
-        was asked, which ends ``connection``; the call is still pending then.
+        An answer to no pending call is ignored. Raises RemoteProtocolError, which ends
+        ``connection``, if the call was sent to another connection; the call stays pending.
         """  # S-25, CR-7
 
 
@@ -228,7 +228,7 @@ async def _send(
     for connections in tables:
         congested, written = False, 0
         for connection_id in list(connections):
-            connection = connections.get(connection_id)  # None if it ended since the last turn
+            connection = connections.get(connection_id)  # None if it has ended in the meantime
             if connection is None or connection_id in excluded:
                 continue
             try:
@@ -240,8 +240,8 @@ async def _send(
                 failure = error  # receivers with another hub protocol still get the message
             congested |= connection.is_congested
         if congested:
-            # This turn of the event loop lets the sockets of clients that read take more bytes, so
-            # that a burst of sends does not fill their buffers. Slow clients are not waited for.
+            # In one turn of the event loop the sockets of clients that read take more bytes, so
+            # that a burst of sends does not fill their buffers. There is no wait for slow clients.
             await asyncio.sleep(0)
     if failure is not None:
         raise failure

@@ -1,4 +1,4 @@
-"""What the signature of a hub method says: which arguments clients send, and what is a stream.
+"""Reads the signature of a hub method: arguments from clients, services and streams.
 
 ``hub`` decides which methods clients may call. ``aio.signatures`` resolves annotations.
 """
@@ -33,12 +33,13 @@ _NAMES_OF_STREAMS: Final = re.compile("|".join(kind.__name__ for kind in _STREAM
 
 @dataclass(frozen=True, slots=True)
 class MethodSignature:
-    """``parameters`` are the types of the arguments that clients send.
+    """The parts of a hub method's signature.
 
-    The arguments after the first ``required`` ones may be missing. ``uploads`` are the types of the
-    items of those parameters that are streams from the client; ``is_streaming`` says whether the
-    method answers with a stream. ``function`` takes the hub and the arguments from the client, and
-    the streams as the keyword ``uploads`` if there are any.
+    ``parameters`` are the types of the arguments that clients send. The arguments after the first
+    ``required`` ones may be missing. ``uploads`` are the item types of the parameters that are
+    streams from the client. ``is_streaming`` says whether the method answers with a stream.
+    ``function`` takes the hub, the arguments from the client, and any streams as the keyword
+    ``uploads``.
     """
 
     function: Callable[..., Any]
@@ -51,8 +52,9 @@ class MethodSignature:
 def read_signature(where: str, function: Callable[..., Any], services: Services) -> MethodSignature:
     """Reads the signature of ``function``, which ``where`` names in error texts.
 
-    ``services`` maps types to functions. A parameter of such a type is not sent by clients: its
-    value is the result of the function (S-2). A parameter without an annotation takes any value.
+    ``services`` maps types to functions. Clients send no argument for a parameter of such a type:
+    its value is the result of the function (S-2). A parameter without an annotation takes any
+    value.
 
     Raises TypeError for parameters that are not positional, for annotations that cannot be
     resolved, for generators that are not async, and for a stream with a default value.
@@ -63,7 +65,8 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
     types: dict[str, Any] = {}
     defaults: list[Any] = []
     uploads: dict[str, Any] = {}
-    inserted: dict[int, Callable[[], Any] | None] = {}  # None for a stream, by position after self
+    # The functions of services by position after self; None stands for a stream.
+    inserted: dict[int, Callable[[], Any] | None] = {}
     for position, parameter in enumerate(parameters):
         annotation = annotation_of(function, parameter, where)
         default = parameter.default
@@ -127,10 +130,10 @@ def _positional_parameters(where: str, function: Callable[..., Any]) -> list[ins
 
 
 def _is_streaming(where: str, function: Callable[..., Any]) -> bool:
-    """Whether a method answers with a stream: by its form, or by what it is declared to return.
+    """Whether a method answers with a stream: it is an async generator, or declared to return one.
 
-    Raises TypeError if the declaration names a stream and cannot be resolved. Other declarations
-    of results are not read.
+    Raises TypeError if the return annotation names a stream and cannot be resolved. Any other
+    annotation that cannot be resolved is ignored.
     """
     if inspect.isasyncgenfunction(function):
         return True
@@ -161,7 +164,7 @@ def _is_stream(annotation: Any) -> bool:
 
 
 def _origin(annotation: Any) -> Any:
-    """The class of a generic annotation, without Annotated; other annotations as they are."""
+    """The class of a generic annotation, without Annotated. Other annotations are unchanged."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _origin(get_args(annotation)[0])
@@ -180,9 +183,9 @@ def _with_inserted(
     required: int,
     defaults: Sequence[Any],
 ) -> Callable[..., Any]:
-    """``function`` with the services and streams filled in.
+    """Wraps ``function`` in a function that adds the services and streams.
 
-    The result takes the arguments from the client; those after the first ``required`` ones may be
+    The result takes the arguments from the client. Those after the first ``required`` ones may be
     missing and get their ``defaults``.
     """
 

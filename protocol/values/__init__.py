@@ -1,1 +1,1 @@
-"""Reading payloads into declared types and writing values, as far as both hub protocols agree."""
+"""Reads payloads into declared types and writes values: the part that both hub protocols share."""

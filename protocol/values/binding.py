@@ -1,10 +1,10 @@
 """Reads payloads into the types a handler or method declares, as strictly as .NET does.
 
 A reader is compiled once per annotation. This module decides how a type is read, the same for every
-wire format. How single values and names look on the wire is left to ``json.binding`` and
+wire format. The form of single values and names on the wire is left to ``json.binding`` and
 ``messagepack.binding``. msgspec decodes in one step the types that it reads exactly as .NET does.
 For other types, and for a payload that msgspec refuses, the converters of ``converters`` read the
-undecoded values one by one, and note which of them does not fit.
+undecoded values one by one, and report the value that does not fit.
 """
 
 import types
@@ -49,7 +49,7 @@ BINDING_FAILED: Final = (
 )
 """The text of detailed errors for arguments that do not fit (S-6)."""
 
-_BARE_TUPLES: Final = (tuple, typing.Tuple)  # noqa: UP006 - of any length; tuple[()] is empty
+_BARE_TUPLES: Final = (tuple, typing.Tuple)  # noqa: UP006 - any length, unlike the empty tuple[()]
 _COLLECTIONS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
     list: list,
     tuple: tuple,
@@ -66,7 +66,7 @@ class Binder(ABC):
     ``leaves``: the converters of single values, by type. ``direct_leaves``: the annotations without
     type arguments that msgspec reads as .NET does. ``has_direct_maps``: whether msgspec reads maps
     with str keys as .NET does. ``ignores_case``: whether names of members are matched in any letter
-    case (J-14, M-11). For a class whose ``__ignores_case__`` is true they always are.
+    case (J-14, M-11); a class whose ``__ignores_case__`` is true is always matched so.
     ``counts_first``: whether arguments are counted before they are bound (S-6).
     """
 
@@ -103,9 +103,9 @@ class Binder(ABC):
 
     @abstractmethod
     def entries_reader(self, key: Any) -> Callable[[Raw], Iterable[tuple[Any, Raw]]]:
-        """A reader of maps whose keys are declared as ``key``; the reader may raise any exception.
+        """A reader of maps whose keys are declared as ``key``. The reader may raise any exception.
 
-        Raises TypeError for a type that keys cannot have.
+        Raises TypeError if ``key`` is not a type for keys.
         """
 
     @abstractmethod
@@ -152,7 +152,7 @@ class Binder(ABC):
                     values: Sequence[Any] = direct(arguments)
                     return values
                 except FAILURES:
-                    pass  # the code below may accept them, or raises the exact error
+                    pass  # the code below may accept these arguments, or raises the exact error
             given: Sequence[Raw] = ()
             values = []
             try:
@@ -207,7 +207,8 @@ class Binder(ABC):
         return self.decoder(whole, annotations)
 
     def _is_direct(self, annotation: Any) -> bool:
-        """Whether .NET accepts all that msgspec accepts for ``annotation``, as equal values."""
+        """Whether .NET reads each payload that msgspec accepts for ``annotation``, as equal values.
+        """
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is None:
             return annotation in self.direct_leaves
@@ -227,7 +228,7 @@ class Binder(ABC):
     # ---- piece by piece
 
     def converter(self, annotation: Any) -> Converter:
-        """The converter for ``annotation``; raises TypeError where there is none."""
+        """The converter for ``annotation``. Raises TypeError if there is none."""
         if annotation is None:
             annotation = type(None)
         if annotation is Any or annotation is object:
@@ -310,10 +311,10 @@ class Binder(ABC):
 
 
 def _checked_converter(binder: Binder, annotation: Any) -> Converter:
-    """The result of ``binder.converter``, after a check of the members of all classes.
+    """The result of ``binder.converter``, for which all members of classes have been checked.
 
     ``converter`` compiles the members of a class only at first use. This function raises TypeError
-    at once for a member, at any depth, that has no converter.
+    at once if a member, at any depth, has no converter.
     """
     convert = binder.converter(annotation)
     _require_readable_members(binder, annotation, set())

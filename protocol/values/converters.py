@@ -1,8 +1,8 @@
 """Converters of composed types: containers, objects and alternatives, for every wire format.
 
-A converter raises Misfit, with the place, when a part of a value does not fit. For a value of
-another kind, such as a text in place of a list, it raises any exception, and its caller names the
-kind. ``binding`` chooses the converter of a type.
+If a part of a value does not fit, a converter raises Misfit with the place of the part. For a value
+of another kind, such as a text in place of a list, a converter may raise any exception, and its
+caller makes the Misfit. ``binding`` chooses the converter of a type.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ def literal(read_any: Converter, values: tuple[Any, ...]) -> Converter:
 
 
 def alternatives(converters: Sequence[Converter]) -> Converter:
-    """A converter for a union: the first alternative that fits."""
+    """A converter for a union. The first alternative that fits reads the value."""
 
     def convert(raw: Raw) -> Any:
         inside: list[Misfit] = []
@@ -114,7 +114,7 @@ def sequence(
         values: list[Any] = []
         try:
             for element in elements:
-                values.append(read(element))  # noqa: PERF401 - its length is the failed position
+                values.append(read(element))  # noqa: PERF401 - on failure, its length is needed
         except Exception as error:
             kind, position = kind_of(elements[len(values)]), len(values) + 1
             raise misfit(error, annotation, kind, f"item {position}") from error
@@ -138,7 +138,7 @@ def fixed_tuple(
 
 
 def read_parts(parts: Sequence[Part], elements: Sequence[Raw], kind_of: KindOf) -> list[Any]:
-    """Reads each element as the part of the same index. Surplus elements are left out."""
+    """Reads each element by the part of the same index. Surplus elements are not read."""
     values: list[Any] = []
     try:
         for part, element in zip(parts, elements, strict=False):
@@ -164,7 +164,10 @@ def structure(
     build: Callable[[dict[str, Any]], Any],
     kind_of: KindOf,
 ) -> Converter:
-    """A converter for an object. ``build`` gets the values of its members; others are skipped."""
+    """A converter for an object. ``build`` gets the values of members that ``find_member`` knows.
+
+    Other members are skipped.
+    """
 
     def convert(raw: Raw) -> Any:
         find = find_member()

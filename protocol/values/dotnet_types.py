@@ -1,16 +1,16 @@
 """Types that .NET distinguishes and Python does not, for annotations of hub methods and handlers.
 
-``Char`` is .NET's ``char``, and ``DateTimeOffset`` has the same name there. Plain ``str`` and
-``datetime`` are .NET's ``string`` and ``DateTime``. In JSON the types of a pair differ little. In
-MessagePack each type has a form of its own (M-15). Numbers are in ``number_types``. How these types
-look on the wire is left to ``json.scalars`` and ``messagepack.scalars``.
+``Char`` is .NET's ``char``, as ``str`` is .NET's ``string``. ``DateTimeOffset`` is .NET's type of
+that name, as ``datetime`` is .NET's ``DateTime``. In JSON the two types of each pair differ little.
+In MessagePack each type has a form of its own (M-15). Numbers are in ``number_types``. The form on
+the wire is left to ``json.scalars`` and ``messagepack.scalars``.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 _LAST_CODE_UNIT: Final = "\uffff"
-_ZERO: Final = timezone(timedelta(0), "+00:00")  # written as "+00:00", unlike UTC, written as "Z"
+_ZERO: Final = timezone(timedelta(0), "+00:00")  # written as "+00:00"; UTC is written as "Z"
 
 
 class Char(str):
@@ -25,7 +25,7 @@ class Char(str):
 
 
 class DateTimeOffset(datetime):
-    """A datetime with an offset from UTC, of whole minutes and 14 hours at most.
+    """A datetime with an offset from UTC. The offset has whole minutes, and at most 14 hours.
 
     Raises ValueError for any other offset, and if there is no offset.
     """

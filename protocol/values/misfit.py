@@ -1,7 +1,7 @@
-"""Why a payload does not fit a declared type, in names and types and never in values.
+"""Why a payload does not fit a declared type. The texts contain names and types, never values.
 
-``converters`` notes where a value does not fit, and the binder of each hub protocol names the kind
-of the value. Client and server decide where the text is shown: the caller of a hub method gets
+``converters`` finds the part that does not fit, and the binder of each hub protocol names the kind
+of its value. Client and server decide where the text is shown: the caller of a hub method gets
 .NET's text instead.
 """
 
@@ -15,13 +15,16 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from .naming import has_members
 from .number_types import NAMES, Single
 
-_MAXIMUM_STEPS: Final = 8  # of a path in a text; a type may contain itself to any depth
+_MAXIMUM_STEPS: Final = 8  # shown in a text; a type may contain itself to any depth
 _NUMBERS: Final = ("int", "float")
 _SCALARS: Final = ("str", "bytes", "extension")
 
 
 class Misfit(ValueError):
-    """A value does not fit. ``steps`` lead to the place inside the value, ``reason`` is why."""
+    """A value does not fit, for ``reason``. ``steps`` are the path to the part that does not fit.
+
+    A step is, for example, ``item 3`` or ``field 'name'``.
+    """
 
     def __init__(self, reason: str, steps: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
@@ -35,7 +38,7 @@ class Misfit(ValueError):
 def misfit(error: Exception, annotation: Any, kind: str, *steps: str) -> Misfit:
     """The Misfit for ``error``, which a converter for ``annotation`` has raised.
 
-    ``kind`` is the kind of the value, ``steps`` lead to it.
+    ``kind`` is the kind of the value, ``steps`` are the path to the value.
     """
     if isinstance(error, Misfit):
         return Misfit(error.reason, (*steps, *error.steps)) if steps else error
@@ -66,7 +69,7 @@ def type_name(annotation: Any) -> str:
 
 
 def _kinds(annotation: Any) -> tuple[str, ...]:
-    """The kinds of values of which some, but not all, can be read as ``annotation``."""
+    """The kinds of which some values, but not all, can be read as ``annotation``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kinds(arguments[0])

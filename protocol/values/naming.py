@@ -1,4 +1,4 @@
-"""How Python's names become .NET's on the wire (J-14, M-11), and which members a class has.
+"""Converts Python's names to .NET's names on the wire (J-14, M-11), and lists a class's members.
 
 Names of hub methods are PascalCase. Names of members are PascalCase in MessagePack and camelCase in
 JSON. A name that the user sets explicitly is used unchanged: ``msgspec.field(name=…)`` or
@@ -15,7 +15,7 @@ import msgspec
 
 
 def pascal_case(name: str) -> str:
-    """``send_message`` → ``SendMessage``; capital letters stay capital."""
+    """``send_message`` → ``SendMessage``. Capital letters stay capital."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
@@ -33,7 +33,7 @@ def camel_case(name: str) -> str:
 def enum_name(member: Enum) -> str:
     """The name of ``member`` in .NET: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
 
-    If the member has a ``wire_name``, that is used instead; else its value, if that is a text.
+    If the member has a ``wire_name``, this is its name. Otherwise a value that is a text is.
     """
     explicit = getattr(member, "wire_name", member.value)
     return explicit if isinstance(explicit, str) else _enum_name(member.name)

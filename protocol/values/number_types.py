@@ -51,13 +51,13 @@ def constrain(value: Any, annotation: Any) -> Any:
 
 
 _SINGLE: Final = struct.Struct("<f")
-_ALWAYS_KEPT: Final = 6  # a decimal of so many digits is the same after a float of 32 bits
+_ALWAYS_KEPT: Final = 6  # a float of 32 bits keeps any decimal of this many digits
 _LEAST_NORMAL: Final = 2.0**-126  # smaller floats of 32 bits keep fewer digits
 _ENOUGH_DIGITS: Final = 9  # two different floats of 32 bits differ in their first 9 digits
 
 
 class Single(float):
-    """.NET's ``float``: a number rounded to 32 bits, infinite beyond their range."""
+    """.NET's ``float``: a number rounded to 32 bits. A number beyond their range is infinite."""
 
     __slots__ = ()
 
@@ -66,8 +66,8 @@ class Single(float):
 
     @property
     def shortest(self) -> float:
-        """The number with the fewest digits that rounds to this one: 0.1, not 0.10000000149."""
-        # If fewer digits suffice, `g` leaves out the zeros behind them.
+        """The number with the fewest digits that rounds to ``self``: 0.1, not 0.10000000149."""
+        # If fewer digits suffice, `g` leaves out the zeros at the end.
         first = _ALWAYS_KEPT if abs(self) >= _LEAST_NORMAL else 1
         for digits in range(first, _ENOUGH_DIGITS):
             candidate = float(f"{self:.{digits}g}")

@@ -8,7 +8,7 @@ _FOREIGN_MODULES: Final = ("builtins", "collections.abc")  # their classes canno
 
 
 def full_name(kind: Any) -> str:
-    """The name of a type with its module; other annotations as they are written."""
+    """The name of a type with its module. Any other annotation is shown by its ``repr``."""
     if not isinstance(kind, type) or hasattr(kind, "__origin__"):
         return repr(kind)
     if kind.__module__ == "builtins":

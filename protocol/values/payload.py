@@ -1,6 +1,6 @@
 """``Payload``: a value that is given by its bytes in one hub protocol, or in several.
 
-For programs that forward values without reading them. ``transcoding`` makes the bytes of the same
+Programs use it to forward values without reading them. ``transcoding`` makes the bytes of the same
 value in another hub protocol. ``writing`` accepts a Payload in place of any value.
 """
 
@@ -27,8 +27,7 @@ _SPLITTERS: Final[dict[str, Callable[[Raw], list[Raw]]]] = {
 class Payload:
     """One value, as payloads of one or more hub protocols.
 
-    For any other hub protocol the value is transcoded when it is first written, once for all
-    receivers.
+    A form that is not given is transcoded when it is first needed, once for all receivers.
     """
 
     __slots__ = ("_forms", "_origin")
@@ -44,7 +43,10 @@ class Payload:
         return self._origin
 
     def form(self, protocol_name: str) -> Raw:
-        """The payload in the hub protocol of that name. Raises TranscodingError if it has none."""
+        """The payload in the hub protocol of that name.
+
+        Raises TranscodingError if the value has no form in that hub protocol.
+        """
         form = self._forms.get(protocol_name)
         if form is None:
             transcode = _TRANSCODERS.get((self._origin, protocol_name))

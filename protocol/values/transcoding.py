@@ -1,9 +1,8 @@
 """Converts payloads of one hub protocol to the other, for relays between the two.
 
-This module decides the form of a value in the other hub protocol. In both directions it is what a
-.NET program writes if it has read the value with the one hub protocol and writes it with the other
-(J-14…J-17, M-11…M-15). Time and memory are proportional to the size of the payload,
-whatever it contains.
+A value gets the form that a .NET program gives it when the program reads the value with one hub
+protocol and writes it with the other (J-14…J-17, M-11…M-15). Time and memory are proportional to
+the size of every payload.
 """
 
 import gc
@@ -32,7 +31,7 @@ from ..messagepack.scanner import (
 from .number_types import Single
 
 MAXIMUM_JSON_DEPTH: Final = 62
-"""The deepest nesting of a payload: a message has 64 levels, two of which are around the payload.
+"""The deepest nesting of a payload: a message has 64 levels, and two of them enclose the payload.
 
 A .NET client that receives a deeper payload closes its connection."""  # J-11
 
@@ -46,9 +45,9 @@ _FAILURES: Final = (*DECODING_FAILURES, OverflowError)
 def json_to_messagepack(payload: bytes | Raw) -> Raw:
     """A JSON value as MessagePack.
 
-    Whole numbers that fit 64 bits become the shortest integers. All other numbers become float 64;
-    numbers that are too large become an infinity, as in .NET. Objects become maps with unchanged
-    keys; if a key is given twice, the last value counts. Lone surrogates become U+FFFD. Raises
+    Whole numbers that fit 64 bits become the shortest integers. All other numbers become float 64.
+    Numbers that are too large become an infinity, as in .NET. Objects become maps with unchanged
+    keys. If a key is given twice, the last value counts. Lone surrogates become U+FFFD. Raises
     TranscodingError for bytes that are not JSON, and for nesting beyond Python's recursion limit.
     """  # J-15
     with _no_garbage_collection():
@@ -72,8 +71,8 @@ def json_to_messagepack(payload: bytes | Raw) -> Raw:
 def _no_garbage_collection() -> Iterator[None]:
     """Pauses the collection of reference cycles.
 
-    Decoded JSON has no cycles. Collections would search its many small lists again and again, which
-    takes two thirds of the time of a payload of nested arrays.
+    Decoded JSON has no cycles. The collector would search its many small lists again and again. For
+    a payload of nested arrays this search takes two thirds of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -132,10 +131,10 @@ def messagepack_to_json(payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_
     """A MessagePack value as JSON.
 
     bin becomes base64, bad UTF-8 becomes U+FFFD. A timestamp becomes ISO 8601 with up to seven
-    digits of a second. Keys that are not texts are written as .NET writes the keys of a
-    dictionary. Raises TranscodingError for values without a JSON form (NaN, infinities, other
-    extensions; nil, arrays and maps as keys), for nesting beyond ``maximum_depth``, and for bytes
-    that are not MessagePack.
+    decimal places. Keys that are not texts are written as .NET writes the keys of a dictionary.
+    Raises TranscodingError for values without a JSON form (NaN, infinities, other extensions; nil,
+    arrays and maps as keys), for nesting beyond ``maximum_depth``, and for bytes that are not
+    MessagePack.
     """  # J-17
     data = bytes(payload)
     writer = _JsonWriter(data, maximum_depth)

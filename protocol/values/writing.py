@@ -1,7 +1,7 @@
 """Writes values as payloads with .NET's conventions, the same way for every wire format.
 
-This module decides what becomes an object, a list or a plain value. How these look on the wire is
-left to ``json.writing`` and ``messagepack.writing``. ``binding`` is the opposite direction.
+This module decides what becomes an object, a list or a plain value. Their form on the wire is left
+to ``json.writing`` and ``messagepack.writing``. ``binding`` is the opposite direction.
 """
 
 from abc import ABC, abstractmethod
@@ -33,15 +33,15 @@ _ARRAYS: Final[tuple[type, ...]] = (
     GeneratorType,
     MappingView,  # what keys(), values() and items() of a dict return
 )
-"""Other iterables are refused: a file, a multidict or another library's model is no array."""
+"""Other iterables are refused: files, multidicts and models of other libraries are not arrays."""
 
 
 class ValueWriter(ABC):
     """Converts values to those that msgspec writes as .NET does, and encodes them.
 
     ``native``: the types that need no conversion. ``leaves``: the converters of other single
-    values, by type; a value of a subclass is converted by the first that fits. ``format``: the name
-    of the format for error texts. ``protocol_name``: the name of its hub protocol.
+    values, by type; the first entry for a base class converts a value of a subclass. ``format``:
+    the name of the format for error texts. ``protocol_name``: the name of its hub protocol.
     """
 
     format: ClassVar[str]
@@ -108,13 +108,13 @@ class ValueWriter(ABC):
     def unwritable(self, error: Exception) -> LocalProtocolError:
         """The error to raise for one of FAILURES."""
         if isinstance(error, RecursionError):
-            error.__traceback__ = None  # it repeats the same lines a thousand times
+            error.__traceback__ = None  # the traceback repeats the same lines a thousand times
         return LocalProtocolError(f"A value cannot be written as {self.format}: {error}")
 
     # ---- values
 
     def _compile_wire_value(self) -> _Write:
-        """A closure over locals, for speed: it runs for each value inside a value."""
+        """Returns a closure over locals, for speed: the closure runs for each value in a value."""
         native, find, write_by_kind = self.native, self._writers.get, self._write_by_kind
 
         def wire_value(value: Any) -> Any:
