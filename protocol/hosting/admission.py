@@ -1,7 +1,7 @@
-"""Which connection a request names, and whether the request may use it (N, TG-3…TG-7).
+"""Finds the connection that a request names, and refuses requests (N, TG-3…TG-7).
 
-This module decides about negotiate, tokens, users and limits. ``hub_endpoint`` carries out what a
-request does to its connection. ``http_connections`` keeps the table of connections.
+This module decides about negotiate, tokens, users and limits. ``hub_endpoint`` chooses the action
+of an admitted request. ``http_connections`` keeps the table of connections.
 """
 
 import inspect
@@ -84,7 +84,7 @@ class Admission(Generic[ConnectionT]):
         """Activates the connection for the transport that the request opens (TG-7).
 
         Returns the user, None for an anonymous user, or the answer that refuses the request (TG-5).
-        Raises what ``EndpointOptions.authenticate`` raises; then nothing has changed.
+        Raises the exceptions of ``EndpointOptions.authenticate``, without having changed anything.
         """
         if refusal := self._refusal(connection, transport):
             return refusal

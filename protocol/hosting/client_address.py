@@ -1,4 +1,4 @@
-"""Which addresses count as one client, where something is counted for each client."""
+"""Decides which addresses count as one client, for limits that apply to each client."""
 
 import ipaddress
 from typing import Final
@@ -8,7 +8,7 @@ _IPV6_PREFIX: Final = 64
 
 
 def address_owner(remote: str | None) -> str:
-    """The prefix of an IPv6 address, any other address as it is, "" for an unknown address."""
+    """The prefix of an IPv6 address. Any other address is unchanged; None becomes ""."""
     if remote is None or ":" not in remote:
         return remote or ""
     try:

@@ -12,9 +12,10 @@ from .http_answer import HttpAnswer
 
 
 class CorsPolicy:
-    """The pages that may use a hub: those of ``allowed_origins``, like ``https://app.example``.
+    """Lets pages of ``allowed_origins``, such as ``https://app.example``, use a hub.
 
-    None means that there is no policy: answers get no CORS headers, and all WebSockets are allowed.
+    With ``allowed_origins=None`` there is no policy: answers get no CORS headers, and all
+    WebSockets are allowed.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class CorsPolicy:
     def preflight(self, method: str, headers: Mapping[str, str]) -> HttpAnswer | None:
         """The answer to a preflight.
 
-        None for any other request, and where there is no policy.
+        None for any other request, and if there is no policy.
         """  # TC-5
         if (
             self._allowed is None
@@ -62,7 +63,7 @@ class CorsPolicy:
     def admits_web_socket(self, headers: Mapping[str, str]) -> bool:
         """Whether this request may open a WebSocket.
 
-        A request without an Origin header does not come from a browser.
+        A request without an Origin header does not come from a browser, and is allowed.
         """  # TC-3
         origin = headers.get("Origin")
         if self._allowed is None or origin is None or self.allows(headers):
@@ -74,7 +75,9 @@ class CorsPolicy:
         return self._allowed is not None and len(self._allowed) > 1
 
     def permissions(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers that let the page read the answer; errors need them too."""  # TC-1, TC-5
+        """The headers that let the page read the answer. Error answers need them too."""
+
+        # TC-1, TC-5
         if not self.allows(headers):
             return {}
         granted = {

@@ -9,8 +9,8 @@ from typing import Final
 class HttpAnswer:
     """One answer, without the headers that frame its body.
 
-    A host adds Content-Length, or Transfer-Encoding where ``is_chunked`` is set. It adds no
-    Content-Type where ``content_type`` is None.
+    A host adds Content-Length, or Transfer-Encoding if ``is_chunked`` is set. If ``content_type``
+    is None, the host adds no Content-Type.
     """
 
     status: int
@@ -34,7 +34,7 @@ def json_answer(body: bytes) -> HttpAnswer:
 
 
 def plain_answer(status: int, text: str = "") -> HttpAnswer:
-    """An answer of type ``text/plain``; Kestrel sends every text chunked (TG-1b)."""
+    """An answer of type ``text/plain``. Kestrel sends every text in chunks (TG-1b)."""
     return HttpAnswer(status, text.encode(), "text/plain", is_chunked=bool(text))
 
 
@@ -50,7 +50,7 @@ TERMINATED: Final = plain_answer(202)
 """A DELETE is answered before the hub has ended the connection (TL-9)."""
 
 CLIENT_LEFT: Final = plain_answer(400)
-"""The client left before its transport was open; this answer does not reach it."""
+"""The client left before its transport was open. This answer does not reach the client."""
 
 NOT_FOUND: Final = HttpAnswer(404)
 """The answer at unknown addresses below a hub's path has no Content-Type (TG-1a)."""

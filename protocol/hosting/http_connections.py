@@ -1,10 +1,10 @@
-"""The table of connections by token: those that wait for a transport, and those that have one.
+"""The table of connections by token: they wait for a transport, or a transport has activated them.
 
 There is one table per application, for all its paths (N-13). Tokens have 128 random bits and are
 found by dict lookup. The timing of the lookup does not help to guess a token. Each path has its own
 limits of waiting connections, of waiting time and of active connections, so connections are counted
-by path. Which request may use a connection is left to ``admission``, and which waiting connection
-is dropped when there is no room for another to ``waiting_connections``.
+by path. ``admission`` decides which request may use a connection. ``waiting_connections`` decides
+which waiting connection is dropped when there is no room for another.
 """
 
 from collections import Counter
@@ -19,22 +19,23 @@ from .waiting_connections import WaitingConnections
 
 @dataclass(slots=True)
 class HttpConnection:
-    """The state of a connection that decides about requests. A subclass adds the host's own state.
+    """The part of a connection's state that decides about requests. A host adds its own in a
+    subclass.
 
     ``token`` is secret, ``connection_id`` is public.
     """
 
     connection_id: str
     token: str = field(repr=False)
-    expires_at: float  # unless it is activated before
-    path: str  # where it was negotiated, then where it was activated
-    transport_type: HttpTransportType = HttpTransportType.NONE  # the one that activated it (TG-7)
-    has_place: bool = False  # among the ``maximum_connections`` of its path
-    is_disposed: bool = False  # ended by its client; the hub may still be ending it
+    expires_at: float  # unless a transport activates the connection before
+    path: str  # where the connection was negotiated, then where it was activated
+    transport_type: HttpTransportType = HttpTransportType.NONE  # that activated it (TG-7)
+    is_counted: bool = False  # for ``maximum_connections`` of its path
+    is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
 
     @property
     def is_active(self) -> bool:
-        """Whether a transport has activated it, which is final (TG-7)."""
+        """Whether a transport has activated the connection, which is final (TG-7)."""
         return self.transport_type is not HttpTransportType.NONE
 
 
@@ -44,9 +45,9 @@ ConnectionT = TypeVar("ConnectionT", bound=HttpConnection)
 class HttpConnectionManager(Generic[ConnectionT]):
     """All connections of an application, by token.
 
-    A connection waits for a transport, which activates it; otherwise it expires. Expired ones are
-    removed when the table is next used, so the table needs no timer. ``make_connection`` takes
-    the connection id, the token, the time of expiry and the path.
+    A connection waits until a transport activates it, or until it expires. Expired connections are
+    removed when the table is next used, so the table needs no timer. ``make_connection`` takes the
+    connection id, the token, the time of expiry and the path.
     """
 
     def __init__(self, make_connection: Callable[[str, str, float, str], ConnectionT]) -> None:
@@ -78,7 +79,10 @@ class HttpConnectionManager(Generic[ConnectionT]):
         return connection
 
     def make_room(self, path: str, maximum: int, now: float) -> bool:
-        """Drops a waiting connection if ``maximum`` of ``path`` are waiting; returns whether."""
+        """Drops a waiting connection if ``maximum`` connections of ``path`` wait.
+
+        Returns whether a connection was dropped.
+        """
         self._expire(now)
         waiting = self._waiting.get(path)
         if waiting is None or len(waiting) < maximum:
@@ -105,7 +109,7 @@ class HttpConnectionManager(Generic[ConnectionT]):
         return None
 
     def is_full(self, path: str, maximum: int) -> bool:
-        """Whether ``maximum`` connections of ``path`` have a place."""
+        """Whether ``maximum`` connections of ``path`` were activated and not removed."""
         return self._active_by_path[path] >= maximum
 
     def activate(
@@ -115,9 +119,9 @@ class HttpConnectionManager(Generic[ConnectionT]):
         path: str,
         maximum: int,
     ) -> bool:
-        """Activates the connection for a transport of ``path``. It has a place until ``remove``.
+        """Activates the connection for a transport of ``path``, and counts it until ``remove``.
 
-        Returns False if the path ``is_full``; then nothing has changed.
+        If the path ``is_full``, changes nothing and returns False.
         """
         if self.is_full(path, maximum):
             return False
@@ -127,18 +131,18 @@ class HttpConnectionManager(Generic[ConnectionT]):
         connection.path = path
         self._active[connection.token] = connection
         self._active_by_path[path] += 1
-        connection.has_place = True
+        connection.is_counted = True
         return True
 
     def retire(self, connection: ConnectionT) -> None:
-        """Invalidates the token when the transport has ended. The connection keeps its place."""
+        """Invalidates the token when the transport has ended. The connection is still counted."""
         self._active.pop(connection.token, None)
 
     def remove(self, connection: ConnectionT) -> None:
-        """Frees the place of a connection that has ended, its hub methods included."""
+        """Stops counting a connection that has ended, its hub methods included."""
         self.retire(connection)
-        if connection.has_place:
-            connection.has_place = False
+        if connection.is_counted:
+            connection.is_counted = False
             self._active_by_path[connection.path] -= 1
 
     @property

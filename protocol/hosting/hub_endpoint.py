@@ -1,8 +1,8 @@
-"""What a request does to its connection (sections N and TG).
+"""Chooses what a request does to its connection (sections N and TG).
 
-There is one endpoint per path of a hub. It decides by method, headers and query what a request is
-for, and answers requests that need no transport. The host opens transports, reads bodies and writes
-answers. Which requests may use a connection is left to ``admission``.
+There is one endpoint per path of a hub. Method, headers and query of a request decide the action.
+The endpoint answers requests that need no transport. The host opens transports, reads bodies and
+writes answers. ``admission`` decides which requests may use a connection.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,18 +72,18 @@ class HubEndpoint(Generic[ConnectionT]):
         self._hosts = HostPolicy(options.allowed_hosts)
 
     def negotiate(self, request: HttpRequestData) -> HttpAnswer:
-        """A request of ``{path}/negotiate``, whatever its method (N-1…N-12)."""
+        """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12)."""
         return self._early_answer(request) or self._admission.negotiate(request)
 
     async def dispatch(
         self, request: HttpRequestData, accept: Iterable[str], *, is_upgrade: bool
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        """A request of ``{path}`` itself: the action to take, or the answer (TG-1…TG-7).
+        """The action for a request of ``{path}`` itself, or the answer to it (TG-1…TG-7).
 
-        ``accept`` contains the values of all its Accept headers; ``is_upgrade`` is True for a
-        complete WebSocket upgrade. Raises what ``EndpointOptions.authenticate`` raises.
+        ``accept`` contains the values of all Accept headers of the request. ``is_upgrade`` is True
+        for a complete WebSocket upgrade. Raises the exceptions of ``EndpointOptions.authenticate``.
 
-        Where the action opens a transport, the connection is active when this returns. The host
+        If the action opens a transport, the connection is active when this method returns. The host
         opens the transport before it awaits anything. It removes the connection from the table
         when the connection has ended.
         """
@@ -100,7 +100,8 @@ class HubEndpoint(Generic[ConnectionT]):
                 return plain_answer(405)
 
     def _early_answer(self, request: HttpRequestData) -> HttpAnswer | None:
-        """The answer to a request that names another host, or to a preflight; None for others."""
+        """The answer to a request that names another host, or to a preflight. None for all others.
+        """
         if not self._hosts.allows(request.headers):
             return plain_answer(400, "Bad Request - Invalid Hostname")
         return self.cors.preflight(request.method, request.headers)
@@ -126,7 +127,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(403)
         found = self._admission.find_or_create(request)
         if isinstance(found, HttpAnswer):
-            return replace(found, content_type=None)  # unlike for a poll (TG-4)
+            return replace(found, content_type=None)  # the answer to a poll has a type (TG-4)
         return await self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, request)
 
     async def _open_event_stream(
@@ -187,7 +188,10 @@ def _is_polled(connection: HttpConnection) -> bool:
 
 
 def requested_transport(accept: Iterable[str], *, is_upgrade: bool) -> HttpTransportType:
-    """The transport that a GET asks for: Accept decides, then the upgrade, else it polls (TG-2)."""
+    """The transport that a GET asks for (TG-2).
+
+    Accept decides first, then the upgrade. Any other GET is a poll.
+    """
     media_types = ",".join(accept).lower().split(",")
     if any(each.strip() == "text/event-stream" for each in media_types):
         return _SERVER_SENT_EVENTS

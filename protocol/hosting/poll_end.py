@@ -9,9 +9,9 @@ from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
 class PollEnd(Enum):
     """Why a poll ends without bytes."""
 
-    TIMED_OUT = auto()  # nothing came within the poll timeout (TL-5)
-    REPLACED = auto()  # by a newer one (TL-7)
-    ABANDONED = auto()  # by its client (TL-8)
+    TIMED_OUT = auto()  # there were no bytes within the poll timeout (TL-5)
+    REPLACED = auto()  # by a newer poll (TL-7)
+    ABANDONED = auto()  # by the client (TL-8)
     CONNECTION_ENDED = auto()  # and all its bytes are delivered (TL-6)
     CONNECTION_FAILED = auto()  # on the server's side (TL-10)
 

@@ -1,7 +1,7 @@
 """The negotiated connections of one path that wait for their transport (N-27).
 
-Decides which of them is dropped when there is no room: the oldest one of the address that has the
-most. So a client that negotiates without end only drops its own connections.
+When there is no room, the oldest connection of the address with the most connections is dropped. So
+a client that negotiates without end drops only its own connections.
 """
 
 from collections.abc import Iterable

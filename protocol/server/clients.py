@@ -115,13 +115,13 @@ class SingleClientProxy(ClientProxy):
 class HubClients:
     """Selects among all clients of the hub class.
 
-    Names and ids are str. All methods raise TypeError for other types, and for a single str where
-    several are expected.
+    Names and ids are str. All methods raise TypeError for other types, and for a single str in
+    place of a collection.
     """
 
     __slots__ = ("_lifetime",)
 
-    _check: Check | None = None  # of an instance only in ``ContextClients``
+    _check: Check | None = None  # only instances of ``ContextClients`` have one
 
     def __init__(self, lifetime: HubLifetimeManager) -> None:
         self._lifetime = lifetime

@@ -187,7 +187,7 @@ class HubConnectionContext(HubCallerContext):
     def fail_results(self) -> None:
         """Ends all calls that wait for an answer of this client, because no answer will come."""
         for answer in self.results.values():
-            if not answer.done():  # a caller that is cancelled in this turn has cancelled ``answer``
+            if not answer.done():  # cancelled if its caller is cancelled in this turn
                 answer.set_result(None)
         self.results.clear()
 

@@ -1,8 +1,8 @@
 """Runs the call that a received message asks for, with .NET's exact answers (section S).
 
 Binds arguments, runs the method, and sends the completion. ``dispatcher`` decides the order of
-calls, and how many run at the same time. ``call_checks`` decides which calls may run, ``answers``
-has the texts of errors, and ``streams`` runs the calls that stream.
+calls, and how many run at the same time. ``call_checks`` decides which calls may run. ``answers``
+has the texts of errors. ``streams`` runs the calls that stream.
 """
 
 import asyncio

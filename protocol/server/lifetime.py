@@ -106,12 +106,15 @@ class HubLifetimeManager(ABC):
     ) -> Any:
         """Calls ``target`` on one connection and returns its result, converted to ``result_type``.
 
-        Waits as long as the connection lives; callers that want a limit cancel the wait. Raises
-        NotConnectedError for an unknown connection, ConnectionClosed when the connection ends
-        before its answer, HubException when the client answers with an error or with another type,
-        TypeError when no result can be read into ``result_type``, and LocalProtocolError when an
-        argument cannot be written. A manager that does not override this method, and
-        ``set_connection_result``, has no client results: NotImplementedError.
+        Waits as long as the connection lives. A caller with a time limit cancels the wait.
+
+        Raises NotConnectedError for an unknown connection, and ConnectionClosed when the connection
+        ends before its answer. Raises HubException when the client answers with an error, or with a
+        result that does not fit. Raises TypeError when no result can be read into ``result_type``,
+        and LocalProtocolError when an argument cannot be written.
+
+        A manager with client results overrides this method and ``set_connection_result``. In any
+        other manager this method raises NotImplementedError.
         """  # CR-5, CR-10
         raise NotImplementedError(f"{type(self).__name__} does not support client return values.")
 

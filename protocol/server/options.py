@@ -52,7 +52,7 @@ class HubOptions:
     """A client that has sent a ping and then nothing for this long is disconnected."""  # K-3
 
     maximum_receive_message_size: int | None = 32 * 1024
-    """The largest hub message, terminator included; a larger one ends the connection. None: no
+    """The largest hub message, terminator included. A larger message ends the connection. None: no
     limit."""  # F-4
 
     maximum_parallel_invocations_per_client: int = 1
@@ -60,16 +60,16 @@ class HubOptions:
 
     maximum_client_results_per_connection: int = 100
     """The number of calls of one connection that have asked a client for a result and still run.
-    They take no place in ``maximum_parallel_invocations_per_client``. A call beyond this number
-    raises HubException when it asks."""  # P-4
+    These calls do not count for ``maximum_parallel_invocations_per_client``. A further call that
+    asks a client for a result gets HubException."""  # P-4
 
     maximum_streams_per_connection: int = 100
     """The number of calls with streams, in either direction, that run at the same time for one
     connection. A further one fails."""  # P-3
 
     stream_buffer_capacity: int = 10
-    """How many items of each stream from a client may wait for the hub method. While more wait, the
-    connection is not read."""  # U-5
+    """The number of items of each stream from a client that may wait for the hub method. While more
+    items wait, reading from the connection pauses."""  # U-5
 
     enable_detailed_errors: bool = False
     """Whether clients get the texts of exceptions other than HubException."""
@@ -81,22 +81,21 @@ class HubOptions:
     """What happens to a client whose outbound buffer is full."""
 
     maximum_groups_per_connection: int = 1000
-    """The number of groups that a connection may be in; one more raises GroupLimitError."""
+    """The number of groups that a connection may be in. A further group raises GroupLimitError."""
 
     maximum_group_name_length: int = 1024
-    """The number of characters of a group name; a longer name raises GroupLimitError."""
+    """The number of characters of a group name. A longer name raises GroupLimitError."""
 
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
     """The hub protocols that clients may choose from in the handshake."""  # H-6
 
     filters: Sequence[HubFilter] = ()
-    """Code that runs around hub methods and events; the first filter is the outermost."""  # S-29
+    """Code that runs around hub methods and events. The first filter is the outermost."""  # S-29
 
     services: Services = field(default_factory=dict)
-    """Functions by type. A hub method's parameter of such a type is not sent by clients: its value
-    is the result of the function, which runs once for each call. ``Clock | None`` is a parameter of
-    the type ``Clock``. Like .NET's injected parameters, such a parameter does not count as an
-    argument of the call."""  # S-2
+    """Functions by type. Clients send no argument for a parameter of such a type: its value is the
+    result of the function, which runs once for each call. The annotation ``Clock | None`` counts as
+    ``Clock``. Injected parameters of .NET work in the same way."""  # S-2
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -126,22 +125,22 @@ class EndpointOptions:
     """What one path accepts, and from which clients. Times are in seconds, sizes in bytes."""
 
     authenticate: Authenticate | None = None
-    """Returns the Principal of a request, or None for an anonymous one; plain or async. Called for
-    the request that opens the transport. If it raises an exception, the request is answered with
-    500."""  # A-6
+    """A function, plain or async, that returns the Principal of a request, or None for an anonymous
+    user. It is called for the request that opens the transport. If it raises an exception, the
+    request is answered with 500."""  # A-6
 
     transports: HttpTransportType = HttpTransportType.ALL
     """The transports that clients may use; negotiate lists them in ASP.NET Core's order."""  # N-14
 
     allowed_origins: Collection[str] | None = None
     """Origins such as ``https://app.example`` whose pages may use the hub with the user's
-    credentials; pages of the hub's own origin always may. WebSockets from pages of other origins
+    credentials. Pages of the hub's own origin always may. WebSockets from pages of other origins
     are refused with 403. None: no CORS headers are sent, and WebSockets are accepted from all
     origins."""  # TC-1
 
     allowed_hosts: Collection[str] | None = None
-    """Host names under which the hub may be reached, such as ``app.example`` or ``*.app.example``;
-    requests that name another host are refused with 400. It protects hubs on this machine or in a
+    """Host names under which the hub may be reached, such as ``app.example`` or ``*.app.example``.
+    Requests that name another host are refused with 400. This protects hubs on this machine or in a
     private network from web pages whose host name resolves to the hub's address (DNS rebinding).
     None: any host."""
 
@@ -152,12 +151,12 @@ class EndpointOptions:
     """How long a poll waits for bytes to deliver."""  # TL-5
 
     application_max_buffer_size: int = _LIMITS.application_max_buffer_size
-    """How many bytes from one client may wait to be handled. While more wait, reading pauses, and
-    POSTs wait for their answers."""  # TG-8
+    """The number of bytes from one client that may wait to be handled. While more bytes wait,
+    reading pauses, and POSTs wait for their answers."""  # TG-8
 
     transport_max_buffer_size: int = _LIMITS.transport_max_buffer_size
-    """How many bytes for one client may wait in the server. While more wait, hub methods that send
-    to this client alone wait."""  # TG-8
+    """The number of bytes that may wait to be sent to one client. While more bytes wait, hub
+    methods that send to this client alone wait."""  # TG-8
 
     transport_send_timeout: float = _LIMITS.transport_send_timeout
     """A client is cut off when a hub method has waited this long for the client's buffer to drain,
@@ -167,17 +166,17 @@ class EndpointOptions:
 
     receive_timeout: float = 30.0
     """The time in which a WebSocket message or the body of a POST has to arrive after its first
-    byte. Then the client of the message is cut off, and the POST is answered with 408."""  # TW-15
+    byte. After this time a WebSocket is cut off, and a POST is answered with 408."""  # TW-15
 
     disconnect_timeout: float = 15.0
     """A negotiated connection that no transport uses for this long is dropped."""  # N-27
 
     maximum_negotiated_connections: int = 10_000
-    """The number of negotiated connections that may wait for their transport. A further one takes
-    the place of the oldest of the address that has the most."""  # N-27
+    """The number of negotiated connections that may wait for their transport. When there is one
+    more, the oldest of the client address with the most waiting connections is dropped."""  # N-27
 
     maximum_connections: int = 20_000
-    """The number of connections at one time; further negotiate requests and connections are
+    """The number of connections at one time. Further negotiate requests and connections are
     answered with 503. Each connection can use as much memory as HubOptions allow."""
 
     close_timeout: float = 5.0

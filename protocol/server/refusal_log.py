@@ -1,6 +1,6 @@
-"""Logs why calls and connections of clients are refused or fail, in names and never in values.
+"""Logs why calls and connections of clients are refused or fail. No line contains a value.
 
-The client gets .NET's text instead, which does not say why unless detailed errors are enabled. A
+The client gets .NET's text instead, which contains no reason unless detailed errors are enabled. A
 line is a WARNING once a minute for each method, so that a client cannot fill the log.
 """
 
@@ -35,18 +35,19 @@ class RefusalLog:
         self.refused_call(method, misfit_text(error, parameters))
 
     def misfit_item(self, error: ArgumentBindingError) -> None:
-        """Logs an item that does not fit the stream from a client that it belongs to."""
+        """Logs an item from a client that does not fit the stream."""
         self._log(_ITEMS, "%s: an item from a client: %s", self._hub_name, error.summary)
 
     def refused_call(self, method: str, reason: str) -> None:
-        """Logs a call that is refused for ``reason``, in which there is no text of a client."""
+        """Logs a call that is refused for ``reason``. The reason must not contain a client's text.
+        """
         self._log(method, "%s.%s: %s", self._hub_name, method, reason)
 
     def unknown_method(self, target: str, names: Collection[str]) -> None:
-        """Logs a call of a method that the hub does not have, with the nearest of ``names``.
+        """Logs a call of a method that the hub does not have, with the most similar of ``names``.
 
-        ``names`` are the names of its methods, and the same in lower case. A name that is not near
-        to any of them is not shown: clients may send any text as a name.
+        ``names`` are the names of the hub's methods, as declared and in lower case. If no name is
+        similar, ``target`` is not shown: clients may send any text as a name.
         """
         level = self.thinning.level(_UNKNOWN_METHODS)
         if logger.isEnabledFor(level):

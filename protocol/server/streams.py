@@ -32,7 +32,7 @@ class StreamingCall(CancellableCall):
     """A call that streams.
 
     ``is_streamed`` says whether the caller expects a stream. ``refusal`` is the error of a call
-    that cannot run because of its ids.
+    whose invocation id or stream ids are in use.
     """
 
     method: HubMethod
@@ -45,7 +45,7 @@ class StreamingCall(CancellableCall):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether it ends when its client cancels it or disconnects."""
+        """Whether the call ends when its client cancels it or disconnects."""
         return self.is_streamed or self.method.is_cancellable
 
 
@@ -99,7 +99,7 @@ class StreamingCalls:
         message: Invocation | StreamInvocation,
         item_readers: Sequence[ValueReader],
     ) -> None:
-        """Starts the call of ``message``, or answers that there are too many."""
+        """Starts the call of ``message``, or refuses it if too many calls run."""
         call = StreamingCall(
             method,
             arguments,
@@ -199,7 +199,8 @@ class StreamingCalls:
         if not call.is_streamed:
             self._answers.fail_cancelled(call.invocation_id, call.method.name)
         elif not self._connection.connection_aborted.is_set():
-            # A client that may still read would take the end of a cut stream for its last item.
+            # Not after the client has ended its own stream: if it still reads, it would take the
+            # cut stream for a complete one.
             self._complete(call)
 
     def _complete(self, call: StreamingCall) -> None:

@@ -1,6 +1,6 @@
 """The streams that a client sends to one connection's calls, by stream id (section U).
 
-Binds the items, and decides what ends a stream. ``streams`` runs the calls that read them.
+Binds the items, and decides what ends a stream. ``streams`` runs the calls that read the streams.
 """
 
 from asyncio import Future
@@ -29,10 +29,10 @@ class StreamLostError(ConnectionClosed):
 
 
 class Uploads:
-    """The open streams. ``capacity`` is how many items of each may wait.
+    """The open streams. ``capacity`` is the number of items of each stream that may wait.
 
     While a stream is full, no further message of the connection may be handled: ``hold`` gets a
-    future that is done when there is room.
+    future that is done when the stream has room.
     """
 
     __slots__ = ("_capacity", "_detailed_errors", "_hold", "_log", "_open")
@@ -47,7 +47,7 @@ class Uploads:
     def open(
         self, stream_ids: Sequence[str], readers: Sequence[ValueReader]
     ) -> list[ItemStream[Any]]:
-        """Opens a stream for each id. Raises HubException if one of them is in use."""
+        """Opens a stream for each id. Raises HubException if one of the ids is in use."""
         for index, stream_id in enumerate(stream_ids):
             if stream_id in self._open or stream_id in stream_ids[:index]:
                 raise HubException(f"Stream ID '{stream_id}' is already in use.")  # U-1

@@ -1,4 +1,4 @@
-"""The transports on aiohttp. Code that both sides use is here; see also ``client`` and ``server``.
+"""The transports on aiohttp: the code that both sides use, and the packages of the two sides.
 
 No other folder of the library imports aiohttp.
 """

@@ -18,16 +18,16 @@ class Flushable(Protocol):
     """A connection with written bytes that are not sent yet."""
 
     def flush(self) -> None:
-        """Sends these bytes."""
+        """Sends the written bytes."""
 
     def abort(self) -> None:
-        """Ends the connection; called when ``flush`` has raised an exception."""
+        """Ends the connection. Called when ``flush`` has raised an exception."""
 
 
 class Flusher:
     """Flushes scheduled connections from the next turn of the event loop on.
 
-    A turn flushes up to CONNECTIONS_PER_TURN connections; the rest wait for the turns after it.
+    A turn flushes up to CONNECTIONS_PER_TURN connections. The rest wait for the next turns.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ class Reading:
     def __init__(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._read = read
         self._receiver: Receiver | None = None
-        self._resumed: asyncio.Future[None] | None = None  # while reading is paused
+        self._resumed: asyncio.Future[None] | None = None  # set while reading is paused
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self.has_ended = False
@@ -54,7 +54,7 @@ class Reading:
             resumed.set_result(None)
 
     def cancel(self, error: Exception | None = None) -> None:
-        """Ends reading; the receiver gets ``error``. Only the first call counts."""
+        """Ends reading. The receiver gets ``error``. Only the first call counts."""
         if self._task is not None and not self._task.done() and not self._task.cancelling():
             self._error = error
             self._task.cancel()

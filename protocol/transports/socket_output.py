@@ -1,8 +1,8 @@
-"""Output to one socket, that of a WebSocket of either side or of an event stream.
+"""Output to one socket: a WebSocket of the client or the server, or a server's event stream.
 
 Collects the bytes that are written in one turn of the event loop, so that they cost one system
-call, and counts the bytes that the operating system has not taken. The transports supply the
-function that turns payload into frames or events.
+call. Counts the bytes that the operating system has not taken. The transports supply the function
+that turns a payload into a frame or an event.
 """
 
 import asyncio
@@ -25,7 +25,10 @@ class Writer(Protocol):
     """aiohttp's writer of a socket, which waits until the socket takes bytes again."""
 
     async def drain(self) -> None:
-        """Returns when the buffer is below its low-water mark. Raises ConnectionError if lost."""
+        """Returns when the buffer is below its low-water mark.
+
+        Raises ConnectionError if the connection is lost.
+        """
 
 
 class SocketOwner(Protocol):
@@ -43,8 +46,9 @@ class SocketOwner(Protocol):
 class SocketOutput:
     """Writes to the socket of ``owner`` directly, not through aiohttp's writer.
 
-    ``frame`` returns the bytes on the wire for a payload. The socket is aborted when the peer takes
-    less than _SLOWEST bytes per second of what waits, over ``send_timeout`` seconds (TG-9).
+    ``frame`` returns the bytes on the wire for a payload. While bytes wait, the peer has to take
+    _SLOWEST bytes per second, measured over ``send_timeout`` seconds. Otherwise the socket is
+    aborted (TG-9).
     """
 
     __slots__ = (
@@ -84,7 +88,7 @@ class SocketOutput:
         self._is_ended = False
         self._draining: asyncio.Task[None] | None = None
         self._send_timeout = send_timeout
-        self._watch: asyncio.TimerHandle | None = None  # while bytes wait in the socket
+        self._watch: asyncio.TimerHandle | None = None  # set while bytes wait in the socket
         self._untaken = 0  # bytes that waited when the timer was set
         self._added = 0  # bytes written since then
 
@@ -151,7 +155,7 @@ class SocketOutput:
     @property
     def buffered(self) -> int:
         """See Transport."""
-        if self._in_socket:  # the size after the last write, which can only have shrunk since
+        if self._in_socket:  # after the last write; it can only have become smaller
             socket = self._owner.transport
             self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
         return self._out_size + self._in_socket
@@ -161,14 +165,14 @@ class SocketOutput:
         self.flush()
         if self._is_ended or not self.buffered:
             return
-        # All callers wait for one task. aiohttp shares one future among its waiters: a caller that
-        # awaited it directly and was cancelled would cancel the wait of all others.
+        # All callers wait for one task. aiohttp shares one future among its waiters. If a caller
+        # awaited this future directly, its cancellation would cancel the wait of all others.
         if self._draining is None or self._draining.done():
             self._draining = asyncio.get_running_loop().create_task(self._drain_socket())
         await asyncio.wait({self._draining})
 
     async def _drain_socket(self) -> None:
-        """Waits with aiohttp's writer, which also counts the bytes that it has not written."""
+        """Waits with aiohttp's writer, which also counts bytes that were not written through it."""
         socket = self._owner.transport
         if socket is not None:
             # Writers continue when half of the buffer is left (TG-8).

@@ -47,14 +47,14 @@ def masked_data_frame(payload: bytes, transfer_format: TransferFormat) -> bytes:
 
 
 def _masked(payload: bytes, key: bytes) -> bytes:
-    """``payload`` with the mask applied, as one big integer: much faster than a loop over bytes."""
+    """Applies the mask to ``payload`` as one big integer, much faster than a loop over bytes."""
     size = len(payload)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
 
 
 def protocol_violation(error: object) -> TransportViolationError:
-    """The error for the receiver, made from aiohttp's ``error``, which may quote received data."""
+    """Converts aiohttp's ``error`` for the receiver. Only its text may quote received data."""
     code = getattr(error, "code", None)
     summary = "The WebSocket failed" + (f" with status {int(code)}." if code is not None else ".")
     return TransportViolationError(str(error), summary=summary)

@@ -13,7 +13,7 @@ from .urls import valid_origins
 
 
 class AccessTokens:
-    """The user's token factory, and the token that it has returned last.
+    """The user's token factory, and the last token.
 
     ``trusted`` are the origin of the hub and the origins that the user has listed. A token of the
     factory is for these origins only. For another origin there is no token, and the factory is not
@@ -27,10 +27,10 @@ class AccessTokens:
         self._cached: str | None = None
 
     def replace(self, token: str, url: str) -> None:
-        """Uses a token from the server's negotiate response from now on (N-18, N-19).
+        """From now on uses ``token``, which a negotiate response contains (N-18, N-19).
 
-        ``url`` is the URL for which the server has given the token. The token is for its origin
-        and for those that the user trusts.
+        ``url`` is the URL for which the server has given the token. The token is for the origin of
+        ``url`` and for the trusted origins.
         """
         self._factory = lambda: token
         self._origins = self._trusted.union(valid_origins(url))
@@ -43,8 +43,8 @@ class AccessTokens:
     async def ask(self, origin: URL) -> str | None:
         """Returns a new token from the factory for a request to ``origin``, without caching it.
 
-        Raises the exceptions of the factory, TypeError if it does not return a str or None, and
-        ValueError for a token that no header can carry.
+        Raises the exceptions of the factory. Raises TypeError if the factory returns anything but a
+        str or None, and ValueError for a token that no header can carry.
         """
         if self._factory is None or origin not in self._origins:
             return None

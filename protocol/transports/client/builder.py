@@ -56,13 +56,14 @@ class HubConnectionBuilder:
         negotiate request, for each WebSocket, and when a later request is answered with 401. Its
         tokens, and the headers ``Authorization`` and ``Cookie``, are sent to the origin of ``url``
         and to the origins of ``with_redirects`` only.
-        ``skip_negotiation`` opens a WebSocket without a negotiate request; ``transports`` has to
-        be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the
+
+        ``skip_negotiation`` opens a WebSocket without a negotiate request. ``transports`` then has
+        to be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the
         certificates to trust, or False to accept any certificate. ``close_timeout`` is the number
         of seconds that sending the queued bytes may take when the connection ends.
 
-        Raises ValueError for an invalid URL, for headers and cookies that no request can carry and
-        for options that exclude each other, and TypeError for a value of a wrong type.
+        Raises ValueError for an invalid URL, for headers and cookies that no request can carry, and
+        for options that exclude each other. Raises TypeError for a value of a wrong type.
         """  # N-24, A-5, N-26
         self._http = HttpConnectionOptions(
             url=url,
@@ -79,10 +80,10 @@ class HubConnectionBuilder:
     def with_redirects(self, origins: Collection[str] | None) -> "HubConnectionBuilder":
         """Follows only redirects to the hub's own origin and to ``origins``.
 
-        An origin is like ``https://hub.example:8443``. Access tokens and headers of ``with_url``
-        are sent to these origins, too. None, the default, follows redirects to any server, as the
-        .NET client does. A server of another origin then gets neither access tokens nor the headers
-        ``Authorization`` and ``Cookie``, but all other headers.
+        An origin is written like ``https://hub.example:8443``. Access tokens and the headers of
+        ``with_url`` are also sent to these origins. None, the default, follows redirects to any
+        server, as the .NET client does. A server of another origin then gets neither access tokens
+        nor the headers ``Authorization`` and ``Cookie``, but all other headers.
         """  # N-18, N-21
         try:
             self._redirects = (
@@ -104,25 +105,26 @@ class HubConnectionBuilder:
         return self
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
-        """Sets the hub protocol; the default is ``JsonHubProtocol()``."""
+        """Sets the hub protocol. The default is ``JsonHubProtocol()``."""
         if not isinstance(hub_protocol, HubProtocol):
             raise TypeError(f"A hub protocol is a HubProtocol, not {described(hub_protocol)}.")
         self._hub_protocol = hub_protocol
         return self
 
     def with_server_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """Ends the connection when nothing was received for this long; 30 seconds by default.
+        """Ends the connection when nothing was received for this long. The default is 30 seconds.
 
-        It should be at least twice the server's keep-alive interval.
+        The time should be at least twice the server's keep-alive interval.
         """  # K-2
         return self._with(server_timeout=seconds)
 
     def with_keep_alive_interval(self, seconds: float) -> "HubConnectionBuilder":
-        """Sends a Ping when nothing was sent for this long; 15 seconds by default."""  # K-4
+        """Sends a Ping when nothing was sent for this long. The default is 15 seconds."""  # K-4
         return self._with(keep_alive_interval=seconds)
 
     def with_handshake_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """Sets how long the server may take to answer the handshake; 15 s by default."""  # H-12
+        """Sets the time limit for the server's answer to the handshake. The default is 15 seconds.
+        """  # H-12
         return self._with(handshake_timeout=seconds)
 
     def with_maximum_send_message_size(self, size: int | None) -> "HubConnectionBuilder":
@@ -135,17 +137,18 @@ class HubConnectionBuilder:
     def with_maximum_receive_message_size(self, size: int | None) -> "HubConnectionBuilder":
         """Sets the size in bytes of a received message above which the connection ends.
 
-        None means no limit; the default is 64 MiB.
+        None means no limit. The default is 64 MiB.
         """
         return self._with(maximum_receive_message_size=size)
 
     def with_maximum_waiting_events_size(self, size: int) -> "HubConnectionBuilder":
         """Sets how many bytes of events may wait for their handlers during an ``invoke``.
 
-        The answer arrives behind the events, so these are read and kept. If more bytes wait, the
-        connection ends, and reconnects if it is configured to. It is also the limit for the items
-        of streams, beyond which the fullest stream fails. The default is 64 MiB. While no call and
-        no loop over a stream waits, reading pauses at 1 MiB of events or items instead.
+        The answer arrives behind the events, so the client has to read the events and keep them. If
+        more bytes wait, the connection ends, and reconnects if it is configured to. The same limit
+        applies to the items of streams. If more bytes of items wait, the fullest stream fails. The
+        default is 64 MiB. While no call and no loop over a stream waits, reading pauses at 1 MiB of
+        events or items.
         """
         return self._with(maximum_waiting_events_size=size)
 
@@ -174,7 +177,7 @@ class HubConnectionBuilder:
 
     @property
     def url(self) -> str | None:
-        """The URL given to ``with_url``, which may contain secrets; None before that."""
+        """The URL given to ``with_url``, which may contain secrets. None before ``with_url``."""
         return None if self._http is None else self._http.url
 
     def build(self) -> HubConnection:

@@ -41,7 +41,7 @@ _ENDED_PREMATURELY: Final = "The response ended prematurely."
 
 
 class HttpRequestError(SignalRError):
-    """A request failed. ``status`` is that of the response, None if there was no valid response."""
+    """A request failed. ``status`` is the status of the response, None without a valid response."""
 
     def __init__(
         self, message: str, status: int | None = None, *, summary: str | None = None
@@ -79,8 +79,8 @@ class UpgradedConnection:
 class HttpClient:
     """Sends all requests of one connection.
 
-    ``cookies`` and ``thinning``, which decides how often lines are logged, are shared with later
-    connections.
+    Later connections use the same ``cookies`` and ``thinning``. ``thinning`` limits how often lines
+    are logged.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class HttpClient:
         """Sends a request and returns the response when its head has arrived.
 
         Use the response with ``async with``; ``read`` returns its body. The request is sent with
-        the cached token, and once more with a new token if the answer is 401. Without a cached
-        token, or with ``asks_for_token`` as for negotiate, it is sent once, with a new token (A-5).
-        The body of a response that ``is_endless`` may pause for any time. ``connection_token`` is
-        sent in a header, and to no other origin (AR-3).
+        the cached token, and once more with a new token if the answer is 401. If there is no cached
+        token, or with ``asks_for_token`` as for negotiate, the request is sent once, with a new
+        token (A-5). With ``is_endless``, the body of the response may pause for any time.
+        ``connection_token`` is sent in a header, and to no other origin (AR-3).
 
         Raises HttpRequestError, also for a status other than 2xx and ``passes_status``.
         """
@@ -176,7 +176,7 @@ class HttpClient:
     async def upgrade(
         self, url: str, maximum_message_size: int, close_timeout: float
     ) -> "tuple[aiohttp.ClientWebSocketResponse[bool], UpgradedConnection]":
-        """Opens a WebSocket with a new token (A-5). Returns it and its socket.
+        """Opens a WebSocket with a new token (A-5). Returns the WebSocket and its socket.
 
         ``maximum_message_size`` is in bytes; 0 means no limit. Raises HttpRequestError.
         """
@@ -225,10 +225,10 @@ class HttpClient:
     async def _refuse_other_origins(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Refuses requests to origins that the options do not allow. Only redirects lead there.
+        """Refuses requests to origins that the options do not allow. Only redirects lead to these.
 
-        It sees each request of a chain of redirects. So it reads the URL that aiohttp will use, and
-        not a Location, which two parsers may read differently.
+        This middleware gets each request of a chain of redirects, with the URL that aiohttp uses.
+        A check of the Location header could read the URL in another way than aiohttp.
         """
         origin = origin_of(request.url)
         if self._followed is not None and origin not in self._followed:
@@ -244,7 +244,7 @@ class HttpClient:
     async def _note_upgrade(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Stores the upgraded connection; a middleware is the only public way to get it."""
+        """Stores the upgraded connection. A middleware is the only public way to get it."""
         response = await handler(request)
         if response.status == _SWITCHING_PROTOCOLS and response.connection is not None:
             self._upgraded = UpgradedConnection(response.connection)
@@ -330,7 +330,7 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
             error.status,
         ) from None
     except aiohttp.ClientResponseError as error:
-        if isinstance(error.__cause__, HttpProcessingError):  # aiohttp sets a status of its own
+        if isinstance(error.__cause__, HttpProcessingError):  # the status is not the server's
             raise NoHttpResponse(_INVALID_RESPONSE) from None
         if isinstance(error, aiohttp.TooManyRedirects):
             last = error.history[-1]

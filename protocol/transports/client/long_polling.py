@@ -43,7 +43,7 @@ class LongPollingClientTransport(PostingClientTransport):
             try:
                 response = await self._http.request("GET", self._url, passes_status=_CONFLICT)
             except HttpRequestTimeout:
-                continue  # the server may hold a poll for longer than our timeout (TL-11)
+                continue  # the server may hold a poll for longer than the client's timeout (TL-11)
             async with response:
                 if response.status == _NO_CONTENT:
                     return

@@ -1,6 +1,6 @@
-"""What the error of a failed start says: the URL without its query, and what came from there.
+"""The errors of a failed start: they contain the URL without its query, and a hint at the cause.
 
-A URL from a redirect is left out of summaries, because the server has chosen it.
+Their summaries contain no URL from a redirect, because the server has chosen this URL.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class RequestUrl:
         if status is not None and status in _HINTS:
             hint = f": {_HINTS[status]}"
         elif isinstance(error, NoHttpResponse) and self._url.startswith("http:"):
-            hint = ": is it an https server?"  # some close at once, others send an alert of TLS
+            hint = ": is it an https server?"  # it closes at once or sends a TLS alert
         return NegotiationError(
             f"{error} ({got}{self._url}{hint})",
             status,
@@ -45,10 +45,7 @@ class RequestUrl:
         )
 
     def unreadable(self, error: NegotiationError, media_type: str) -> NegotiationError:
-        """The error of a response that ``error`` is about.
-
-        The error that the server has sent, whose text is the server's own, is returned unchanged.
-        """
+        """The error of a malformed response. Any other ``error`` is returned unchanged."""
         if str(error) != MALFORMED:
             return error
         got, hint = "", ""

@@ -20,7 +20,7 @@ AccessTokenFactory = Callable[[], "str | Awaitable[str | None] | None"]
 class HttpConnectionOptions:
     """See ``HubConnectionBuilder.with_url``.
 
-    Raises TypeError or ValueError for invalid values; the texts do not quote the URL, header values
+    Raises TypeError or ValueError for invalid values. The texts do not quote the URL, header values
     or cookie values, which may contain secrets. Headers and cookies are copied.
     """
 
@@ -89,7 +89,7 @@ def _types(name: object, value: object) -> str:
 def _fault(url: str, parts: SplitResult) -> str:
     """What is wrong with a URL that is not an absolute URL of HTTP or WebSockets."""
     if not parts.scheme or not url[len(parts.scheme) :].startswith("://"):
-        return "The URL of a hub has no scheme"  # localhost:8080/hub seems to have "localhost"
+        return "The URL of a hub has no scheme"  # in localhost:8080/hub, urlsplit finds "localhost"
     fault = f"the scheme '{parts.scheme}'" if parts.hostname else "no host"
     return f"The URL of a hub has {fault}"
 

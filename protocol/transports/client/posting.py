@@ -96,7 +96,7 @@ class PostingClientTransport(ABC):
         self._sender.cancel()
 
     def _start_end(self, send_timeout: float) -> "asyncio.Future[None]":
-        """Starts the task that runs ``_end``, unless it was started before; returns the task."""
+        """Starts the task that runs ``_end``, unless it was started before. Returns the task."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end(send_timeout))
         return self._ending

@@ -12,10 +12,10 @@ _LOW_WATER: Final = 64 * 1024  # bytes
 
 
 class Sender:
-    """Queues written bytes; a task awaits ``send`` repeatedly while the queue is not empty.
+    """Queues written bytes. A task awaits ``send`` repeatedly while the queue is not empty.
 
-    The first exception of ``send`` ends the sender: ``on_failure`` is called with it, and bytes
-    written afterwards are dropped.
+    The first exception of ``send`` ends the sender: ``on_failure`` is called with the exception,
+    and bytes written afterwards are dropped.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Sender:
         self.cancel()
 
     def cancel(self) -> None:
-        """Ends at once; bytes that are buffered are lost."""
+        """Ends the sender at once. Buffered bytes are lost."""
         self._end()
         if self._task is not None:
             self._task.cancel()

@@ -10,7 +10,7 @@ from .posting import PostingClientTransport
 
 
 class ServerSentEventsClientTransport(PostingClientTransport):
-    """Reads one endless response, whose end by either side ends the connection (TS_-6).
+    """Reads one endless response. When either side ends it, the connection ends (TS_-6).
 
     Made by ``connect``.
     """

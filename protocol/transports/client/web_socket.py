@@ -98,7 +98,10 @@ class WebSocketClientTransport:
             await self._reading.push(data)
 
     async def _receive(self) -> bytes | None:
-        """Returns the next message, or None at the end. Status 1000 or none is no error (TW-7)."""
+        """Returns the next message, or None at the end.
+
+        A Close without a status, or with status 1000, is no error (TW-7).
+        """
         try:
             message = await self._web_socket.receive()
         except ConnectionError:  # the connection was lost while aiohttp answered a Ping

@@ -25,7 +25,7 @@ class _Response(web.Response):
     is_chunked = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        # aiohttp raises an exception for other versions
+        # aiohttp raises an exception for chunks in other versions of HTTP.
         if self.is_chunked and request.version == HttpVersion11:
             self.enable_chunked_encoding()
         return await super().prepare(request)
@@ -71,7 +71,7 @@ def upgrade_request(request: web.Request) -> web.Request:
     kept = [
         (name, value)
         for name, value in headers.items()
-        # clone cannot encode values that were not UTF-8; an upgrade needs only ASCII values.
+        # ``clone`` cannot encode values that were not UTF-8. An upgrade needs only ASCII values.
         if name.lower() not in _NOT_COPIED and value.isascii()
     ]
     if "websocket" in upgrade:

@@ -1,7 +1,8 @@
 """Notices that a client disconnects during a long response.
 
-aiohttp has no public event for that. It cancels the handler, but only if the application was
-started with ``handler_cancellation``. So one task checks all watched requests regularly.
+aiohttp has no public event for a client that disconnects. It cancels the request handler, but only
+if the application was started with ``handler_cancellation``. So one task checks all watched
+requests regularly.
 """
 
 import asyncio

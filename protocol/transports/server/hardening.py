@@ -1,8 +1,8 @@
 """Headers of all answers: browsers guess no types, and nothing shows a version (TG-16, GW-31).
 
-aiohttp answers requests that are not HTTP itself. The way to change these answers uses private
+aiohttp answers requests that are not HTTP itself. To change these answers, this module uses private
 names of aiohttp: ``Request._prepare_hook``, and the argument ``_cls`` of the function that makes
-requests. Where they are missing, such answers stay as aiohttp writes them.
+requests. If these names are missing, such answers stay as aiohttp writes them.
 """
 
 import inspect
@@ -18,7 +18,7 @@ _SERVER: Final = "aiohttp"
 def harden(response: web.StreamResponse) -> None:
     """Keeps browsers from guessing the type of the body, and hides the versions of the server.
 
-    For answers whose headers aiohttp has completed, as in ``on_response_prepare``.
+    It is called when aiohttp has completed the headers, as in ``on_response_prepare``.
     """
     headers = response.headers
     if response.status != 101:

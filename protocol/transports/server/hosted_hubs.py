@@ -33,7 +33,7 @@ class Hosting:
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Starts the servers, and closes them at the end or when one of them fails to start.
 
-        All of them are closed, even if closing one of them raises an exception.
+        If closing a server raises an exception, the others are closed all the same.
         """
         async with AsyncExitStack() as started:
             for server in self.servers.values():
@@ -44,7 +44,7 @@ class Hosting:
     async def end_connections(self, _app: web.Application) -> None:
         """Ends all connections.
 
-        Does not wait for the next poll of a long polling client: a poll cannot be answered now.
+        Does not wait for the next poll of a long polling client: no new poll is answered now.
         """
         for connection in self.connections.active:
             if connection.polls is not None:

@@ -227,7 +227,7 @@ class HttpConnectionDispatcher:
         answer = await receive_post(read, connection.inbound, self._options.receive_timeout)
         response = response_of(answer)
         if not request.content.is_eof():
-            response.force_close()  # the end of the body, and so the next request, is not known
+            response.force_close()  # behind an unread body no further request can be found
         return response
 
 

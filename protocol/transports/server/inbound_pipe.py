@@ -85,7 +85,7 @@ class InboundPipe:
         _wake(self._writer)
 
     def close(self) -> bytes:
-        """Completes the pipe. Returns what was written before there was a receiver."""
+        """Completes the pipe. Returns the bytes that were written before there was a receiver."""
         self.complete()
         return bytes(self._early)
 
@@ -116,8 +116,8 @@ class InboundPipe:
         """Appends all of ``data``, and returns when there is room for more.
 
         Raises InboundPipeClosedError if the pipe is complete, or becomes complete while the writer
-        waits for room. If ``ignore`` is called meanwhile, the writer keeps waiting until the pipe
-        is complete, so that the hub's Close is sent before the POST is answered (TG-6).
+        waits for room. If ``ignore`` is called while the writer waits, the wait lasts until the
+        pipe is complete, so that the hub's Close is sent before the POST is answered (TG-6).
         """
         if self._is_complete:
             raise InboundPipeClosedError("The connection has ended.")
@@ -144,7 +144,7 @@ class InboundPipe:
             self._is_paused = True  # the connection has ended because of ``data``: see ``write``
 
     def ignore(self) -> None:
-        """Drops the bytes that are written from now on; writing them succeeds (TG-6)."""
+        """Drops the bytes that are written from now on. Writing them succeeds (TG-6)."""
         self._is_ignored = True
         self._early.clear()
 

@@ -39,7 +39,7 @@ class _TooSlowError(Exception):
 
 
 def _within(seconds: float, read: ReadBody) -> ReadBody:
-    """``read`` for one body, for all of which it may take ``seconds`` in total."""
+    """Wraps ``read`` for one body: all reads together may take ``seconds``."""
     left = seconds
     now = asyncio.get_running_loop().time
 
@@ -61,10 +61,10 @@ def _within(seconds: float, read: ReadBody) -> ReadBody:
 
 
 async def _write_body(read: ReadBody, inbound: InboundPipe) -> None:
-    """Writes a body into the pipe so that an incomplete one does not corrupt the stream.
+    """Writes a body into the pipe. An incomplete body does not corrupt the stream.
 
-    A small body is written when it is complete, and dropped otherwise. A larger one is written in
-    pieces; if it is incomplete, the connection ends.
+    A small body is written when it is complete. If it stays incomplete, it is dropped. A larger
+    body is written in pieces. If it stays incomplete, the connection ends.
     """
     held: list[bytes] = []
     size = 0

@@ -1,7 +1,8 @@
 """The server's long polling transport (section TL).
 
-Decides what a poll gets, and when. The transport exists longer than one request: it buffers bytes
-between two polls. ``http_dispatcher`` receives polls, and ``poll_delivery`` sends their answers.
+Decides when a poll ends, and with which bytes. The transport exists longer than one request: it
+buffers bytes between two polls. ``http_dispatcher`` receives polls, and ``poll_delivery`` sends
+their answers.
 """
 
 import asyncio
@@ -109,10 +110,10 @@ class LongPollingServerTransport:
     # ---- the client's side
 
     async def poll(self, owner: object) -> "bytes | PollEnd":
-        """Waits for bytes and returns all of them, or how the poll ends without bytes.
+        """Waits for bytes and returns all of them, or the reason why the poll ends without bytes.
 
         ``owner`` identifies the poll, for ``abandon``. A caller that gets bytes has to call
-        ``delivered`` or ``put_back``; until then no other poll gets bytes.
+        ``delivered`` or ``put_back``. Until then no other poll gets bytes.
         """
         self._wake(PollEnd.REPLACED)
         self._restart_idle_timer()
@@ -135,7 +136,7 @@ class LongPollingServerTransport:
         return self._take_outcome() if self._is_poll_due else PollEnd.REPLACED
 
     def abandon(self, owner: object) -> None:
-        """Ends the poll of a client that has disconnected; the next poll gets the bytes (TL-8)."""
+        """Ends the poll of a client that has disconnected. The next poll gets the bytes (TL-8)."""
         if self._owner is owner:
             self._wake(PollEnd.ABANDONED)
 
@@ -145,7 +146,7 @@ class LongPollingServerTransport:
         self._wake_poll_if_due()
 
     def put_back(self, data: bytes) -> None:
-        """Returns the bytes of a poll that could not be sent; the next poll gets them (TL-8)."""
+        """Takes back bytes that could not be sent. The next poll gets them (TL-8)."""
         if not self._gone.is_set():
             self._out.insert(0, data)
             self._out_size += len(data)
@@ -170,7 +171,7 @@ class LongPollingServerTransport:
 
     @property
     def _is_poll_due(self) -> bool:
-        """Whether a poll is answered at once."""
+        """Whether a poll can be answered at once."""
         if self._is_delivering:
             return self._gone.is_set()
         return bool(self._out) or self._end is not None

@@ -1,6 +1,6 @@
 """``map_hub``: serves a hub class at a path of an aiohttp application.
 
-Decides which requests reach a hub, by their path. ``http_dispatcher`` handles them.
+Decides by their path which requests reach a hub. ``http_dispatcher`` handles these requests.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,17 +36,18 @@ def map_hub(
 ) -> HubContext:
     """Serves ``hub_class`` at ``path`` of ``app``, and returns a HubContext to send to its clients.
 
-    ``path`` begins with a slash; requests match it in any letter case. A class may be mapped at
+    ``path`` begins with a slash. Requests match it in any letter case. A class may be mapped at
     several paths, which share clients, groups and users. Its ``hub_options``, ``hub_factory`` and
     ``lifetime`` are passed with its first path only. All connections are closed when the
     application shuts down.
 
-    ``hub_factory`` returns a new hub instance for each call; without it the class is called without
-    arguments. ``lifetime`` manages the connections of this class; by default they are kept in
+    ``hub_factory`` returns a new hub instance for each call. By default the class is called without
+    arguments. ``lifetime`` manages the connections of this class. By default they are kept in
     memory. The manager is started with the application and closed at the application's cleanup,
     after the last connection has ended. The first ``map_hub`` adds both steps to
-    ``app.cleanup_ctx``. Resources that the application adds there before this call are available
-    from ``start`` to ``close``. An exception of ``start`` stops the application from starting.
+    ``app.cleanup_ctx``. Resources that the application adds to ``app.cleanup_ctx`` before this call
+    are available from ``start`` to ``close``. If ``start`` raises an exception, the application
+    does not start.
 
     From the first ``map_hub`` on, the loggers ``aiohttp.access`` and ``aiohttp.server`` show no
     access tokens and no tokens of connections that clients send.

@@ -23,8 +23,8 @@ async def deliver(
 ) -> web.Response:
     """Sends ``data`` as the answer to ``request``, within ``timeout`` seconds.
 
-    The answer is sent here, not by aiohttp after the request handler has returned, so that a
-    failure to send it is noticed. The next poll then gets the bytes.
+    The answer is sent here, because a failure would not be noticed if aiohttp sent the answer after
+    the request handler has returned. After a failure the next poll gets the bytes.
     """
     response = response_of(hub_bytes_answer(data))
     delivered = False

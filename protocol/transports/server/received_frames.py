@@ -1,8 +1,9 @@
-"""Where a client's WebSocket messages end, and what aiohttp accepts in their frames (RFC 6455, 5).
+"""Reads the heads of a client's WebSocket frames, for facts that aiohttp's parser does not show.
 
-aiohttp parses the frames. It does not show whether it keeps an unfinished message, and it accepts a
-frame without a mask (5.1), a length in more bytes than it needs (5.2), and a new message inside a
-fragmented one whose fragments are empty so far (5.4). The heads of frames show all of it (TW-13).
+aiohttp parses the frames. It does not show whether it keeps an unfinished message. It accepts three
+violations of RFC 6455: a frame without a mask (5.1), a length in more bytes than it needs (5.2),
+and a new message inside a fragmented one whose fragments are empty so far (5.4). This module finds
+unfinished messages and these violations (TW-13).
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ class ReceivedFrames:
         self.violation: str | None = None
         """What is wrong with the first wrong frame."""
         self.valid = 0
-        """If there is a violation: how many bytes of the last piece precede it."""
+        """If there is a violation: the number of bytes in the last piece before the violation."""
 
     @property
     def is_unfinished(self) -> bool:
@@ -37,12 +38,12 @@ class ReceivedFrames:
         return is_inside and self.violation is None
 
     def feed(self, data: bytes) -> bool:
-        """Takes the next bytes; returns whether a message has ended in them.
+        """Takes the next bytes. Returns whether a message has ended in them.
 
         Bytes behind a violation are ignored.
         """
         size = len(data)
-        # Most pieces are one small message, for which this takes a third of the time of the loop.
+        # Most pieces are one small message. This check takes a third of the time of the loop below.
         if size > 5 and data[1] == size + 122 and data[1] < 254 and data[0] in _WHOLE_MESSAGES:
             if not self._left and not self._head and not self._is_fragmented:
                 return True
@@ -76,7 +77,7 @@ class ReceivedFrames:
             if second < _MASK or length < least or is_inside:
                 self.violation = _violation(second, length, least)
                 self.valid = max(0, start - known)
-                is_fragmented = True  # so that the quick way above takes no later message as whole
+                is_fragmented = True  # so that the check above does not accept later messages
                 break
             if not first & _CONTROL:
                 is_fragmented = not first & _FIN

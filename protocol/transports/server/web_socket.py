@@ -1,8 +1,9 @@
 """The server's WebSocket transport on aiohttp (section TW).
 
-``web_socket_push`` pushes messages; where it does not work with the installed aiohttp, they are
-read in a loop. aiohttp answers Pings and checks frames. Complete frames are written to the socket
-directly: one turn of the event loop costs one system call, and a broadcast builds its frame once.
+``web_socket_push`` pushes messages. If pushing does not work with the installed aiohttp, messages
+are read in a loop. aiohttp answers Pings and checks frames. Complete frames are written to the
+socket directly: one turn of the event loop costs one system call, and a broadcast builds its frame
+once.
 """
 
 import asyncio
@@ -66,9 +67,11 @@ class WebSocketServerTransport:
         receive_timeout: float,
         early: bytes = b"",
     ) -> None:
-        """A message has to arrive within ``receive_timeout`` seconds, where it can be pushed.
+        """If messages are pushed, each has to arrive within ``receive_timeout`` seconds.
 
-        ``early`` is what POSTs sent before the WebSocket opened; it is pushed first (TG-6)."""
+        ``early`` are the bytes of POSTs that were sent before the WebSocket opened. The receiver
+        gets them first (TG-6).
+        """
         self.limits = limits
         self._early = early
         self._web_socket = web_socket
@@ -92,14 +95,14 @@ class WebSocketServerTransport:
         if self._early:
             receiver.data_received(self._early)
             self._early = b""
-        self._reading.start(receiver)  # before push_to, which may find a violation and cancel it
+        self._reading.start(receiver)  # before push_to, which cancels reading after a violation
         if isinstance(self._web_socket, PushingWebSocketResponse):
             self._web_socket.push_to(
                 self._push, timeout=self._receive_timeout, expire=self._give_up_message
             )
 
     def _give_up_message(self) -> None:
-        """Ends the connection, because a message is unfinished for too long (TW-15)."""
+        """Ends the connection, because a message has been unfinished for too long (TW-15)."""
         self._close_code = POLICY_VIOLATION
         self._reading.cancel(TransportViolationError("A WebSocket message arrived too slowly."))
 

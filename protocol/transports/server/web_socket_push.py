@@ -7,9 +7,9 @@ once, inside the protocol's ``data_received``. Pings, closes and errors still go
 call at a time on 100 connections, 20 to 36 % lower for several calls in one frame each, and the
 same for calls that share a frame.
 
-It uses private names of aiohttp: ``WebSocketResponse._post_start``, ``_reader``, ``_parser``, and
-the classes of its parser and queue. ``can_push`` tries whether they work. If they do not, the
-server reads with ``receive()`` in a loop.
+This module uses private names of aiohttp: ``WebSocketResponse._post_start``, ``_reader``,
+``_parser``, and the classes of its parser and queue. ``can_push`` tries whether pushing works. If
+it does not, the server reads with ``receive()`` in a loop.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from .received_frames import ReceivedFrames
 
 try:
     from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
-except ImportError:  # another aiohttp
+except ImportError:  # another release of aiohttp
     WebSocketDataQueue = WebSocketReader = object  # type: ignore[assignment]
 
 _TEXT: Final = WSMsgType.TEXT
@@ -50,7 +50,7 @@ _PIECE: Final = 16 * 1024
 """Bytes that are parsed in one turn of the event loop. With tiny frames this takes milliseconds."""
 
 MessageSink = Callable[[list[tuple[bool, bytes]]], None]
-"""Takes the messages of one read, each as a pair: is it text, and its payload. Must not raise."""
+"""Takes the messages of one read, each as a pair of ``is_text`` and payload. Must not raise."""
 
 
 class _NoFlowControl:
@@ -75,7 +75,7 @@ class _Queue(WebSocketDataQueue):
         super().__init__(_NO_FLOW_CONTROL, _CONTROL_LIMIT, loop=loop)  # type: ignore[arg-type]
         self.messages: list[tuple[bool, bytes]] = []
         self._waiting = 0
-        self._newest_ping: Any = None  # of those beyond _MAXIMUM_PINGS
+        self._newest_ping: Any = None  # of the pings beyond _MAXIMUM_PINGS
         self._has_closed = False
 
     def feed_data(self, data: Any, size: int) -> None:
@@ -103,8 +103,9 @@ class _Queue(WebSocketDataQueue):
 class _Parser:
     """Wraps aiohttp's parser: pushes the messages that a read of the socket has completed.
 
-    Frames that aiohttp would accept against RFC 6455 end the connection, as its own errors do.
-    A large read is parsed in several turns of the event loop. Reading pauses until all is parsed.
+    Frames that violate RFC 6455, although aiohttp accepts them, end the connection like an error of
+    aiohttp. A large read is parsed in several turns of the event loop. Reading pauses until all
+    bytes are parsed.
 
     ``expire`` is called when a message is unfinished ``timeout`` seconds after its first byte. The
     time during which the transport has paused reading does not count.
@@ -235,7 +236,7 @@ class PushingWebSocketResponse(web.WebSocketResponse[bool]):
         self._pushing.push()
 
     def pause_reading(self) -> None:
-        """Stops reading from the socket; messages that were read may still be pushed."""
+        """Stops reading from the socket. Messages that were read may still be pushed."""
         self._pushing.pause_reading()
 
     def resume_reading(self) -> None:
@@ -254,7 +255,7 @@ class PushingWebSocketResponse(web.WebSocketResponse[bool]):
 
 
 def can_push() -> bool:
-    """Whether pushing works with the installed aiohttp; tries it with a few frames in pieces."""
+    """Tries with a few frames, in pieces, whether pushing works with the installed aiohttp."""
     try:
         return _try_to_push()
     except Exception:
