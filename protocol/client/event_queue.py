@@ -113,8 +113,7 @@ class EventQueue:
     # ---- the end
 
     def drop(self) -> None:
-        """Drops the waiting events and cancels the running handlers, except the caller of ``drop``.
-        """
+        """Drops waiting events and cancels running handlers, except the caller of ``drop``."""
         self._waiting.clear()
         self._calls.clear()
         self._size = 0

@@ -259,8 +259,7 @@ class HubConnection(CallbackRegistration):
         self._handlers.remove(target, handler)
 
     def set_no_result_error(self, error: str) -> None:
-        """Sets the error of the answer when the hub asks for a result and no handler returns one.
-        """
+        """Sets the error of the answer if the hub asks for a result and no handler returns one."""
         self._handlers.no_result = error
 
     @overload

@@ -100,8 +100,7 @@ class HubEndpoint(Generic[ConnectionT]):
                 return plain_answer(405)
 
     def _early_answer(self, request: HttpRequestData) -> HttpAnswer | None:
-        """The answer to a request that names another host, or to a preflight. None for all others.
-        """
+        """The answer to a request that names another host, or to a preflight. None otherwise."""
         if not self._hosts.allows(request.headers):
             return plain_answer(400, "Bad Request - Invalid Hostname")
         return self.cors.preflight(request.method, request.headers)

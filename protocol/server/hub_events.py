@@ -22,8 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class _ConnectingScope(CallScope):
-    """The scope of ``on_connected``. No answer of the client is read before this event has ended.
-    """
+    """The scope of ``on_connected``. No answer of the client is read before the event has ended."""
 
     __slots__ = ()
 

@@ -39,8 +39,7 @@ class RefusalLog:
         self._log(_ITEMS, "%s: an item from a client: %s", self._hub_name, error.summary)
 
     def refused_call(self, method: str, reason: str) -> None:
-        """Logs a call that is refused for ``reason``. The reason must not contain a client's text.
-        """
+        """Logs a call that is refused for ``reason``, which must not contain a client's text."""
         self._log(method, "%s.%s: %s", self._hub_name, method, reason)
 
     def unknown_method(self, target: str, names: Collection[str]) -> None:

@@ -207,8 +207,7 @@ class Binder(ABC):
         return self.decoder(whole, annotations)
 
     def _is_direct(self, annotation: Any) -> bool:
-        """Whether .NET reads each payload that msgspec accepts for ``annotation``, as equal values.
-        """
+        """Whether .NET reads all that msgspec accepts for ``annotation``, as equal values."""
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is None:
             return annotation in self.direct_leaves

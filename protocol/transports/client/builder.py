@@ -123,8 +123,7 @@ class HubConnectionBuilder:
         return self._with(keep_alive_interval=seconds)
 
     def with_handshake_timeout(self, seconds: float) -> "HubConnectionBuilder":
-        """Sets the time limit for the server's answer to the handshake. The default is 15 seconds.
-        """  # H-12
+        """Sets the time limit of the handshake in seconds. The default is 15."""  # H-12
         return self._with(handshake_timeout=seconds)
 
     def with_maximum_send_message_size(self, size: int | None) -> "HubConnectionBuilder":
