@@ -61,7 +61,7 @@ class ClientResultsContract(LifetimeSuite):
     @pytest.mark.parametrize(("outcome", "text"), _FAILURES)
     @with_scene
     async def test_failure(self, scene: Scene, outcome: dict[str, Any], text: str) -> None:
-        """Whatever is wrong with the answer, the caller gets a HubException with its text."""
+        """For each kind of wrong answer the caller gets a HubException with the expected text."""
         # CR-5
         waiting = _ask(scene, "a", int)
         _answer(scene, "a", await _asked(scene, "a"), **outcome)
@@ -72,13 +72,13 @@ class ClientResultsContract(LifetimeSuite):
 
     @with_scene
     async def test_unknown_connection(self, scene: Scene) -> None:
-        """The caller gets NotConnectedError."""  # CR-5
+        """A call to an unknown connection raises NotConnectedError."""  # CR-5
         with pytest.raises(NotConnectedError, match=r"^Connection 'z' does not exist\.$"):
             await scene.manager.invoke_connection("z", "X", [], Any)
 
     @with_scene
     async def test_connection_that_ends(self, scene: Scene) -> None:
-        """The caller gets ConnectionClosed, also if the connection has ended before the call."""
+        """A call to a connection that ends, before or during the call, raises ConnectionClosed."""
         # CR-5
         waiting = _ask(scene, "a", Any)
         await _asked(scene, "a")
@@ -103,7 +103,8 @@ class ClientResultsContract(LifetimeSuite):
 
     @with_scene
     async def test_answer_of_another_connection(self, scene: Scene) -> None:
-        """It is an error of its sender; the connection that was asked can still answer."""  # CR-7
+        """The answer of a wrong connection raises an error. The right one can still answer."""
+        # CR-7
         waiting = _ask(scene, "a", int)
         invocation_id = await _asked(scene, "a")
         with pytest.raises(RemoteProtocolError, match="Connection ID 'b' is not valid"):
@@ -113,7 +114,7 @@ class ClientResultsContract(LifetimeSuite):
 
     @with_scene
     async def test_answers_to_no_call(self, scene: Scene) -> None:
-        """A second answer, a late one and one to an unknown call are ignored."""  # S-25
+        """A second answer, a late answer and an answer to an unknown call are ignored."""  # S-25
         _answer(scene, "a", "unknown", error="no")
         waiting = _ask(scene, "a", int)
         invocation_id = await _asked(scene, "a")

@@ -1,7 +1,7 @@
 """``LoopClock``: the time of the running event loop, moved only by the test.
 
-It also waits until the loop has nothing to do, so that a test needs no sleeps, and finds the tasks
-and timers that are left at the end.
+``LoopClock`` also waits until the loop has nothing to do, so that a test needs no sleeps. At the
+end it lists the tasks and timers that have not ended.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class LoopClock:
         return self._now
 
     async def settle(self) -> None:
-        """Returns when the loop has nothing to do before a timer is due or outside input arrives.
+        """Returns when the loop has nothing to do until a timer is due or I/O happens.
 
         Raises AssertionError if the loop is still busy after many turns.
         """

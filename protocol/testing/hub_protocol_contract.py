@@ -1,4 +1,4 @@
-"""Tests that every ``HubProtocol`` has to pass; see ``HubProtocolContract``."""
+"""``HubProtocolContract``: the tests that every ``HubProtocol`` has to pass."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -178,7 +178,7 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("sliced", [False, True], ids=["in one piece", "byte by byte"])
     def test_the_size_of_messages_is_limited(self, sliced: bool) -> None:
-        """The limit is for the whole frame; messages before one that is too large are read."""
+        """The limit applies to the whole frame. Messages before a message over it are read."""
         protocol = self.make()
         small = protocol.encode(Ping())
         large = protocol.encode(_MESSAGES["a call with all there is"](protocol))
@@ -275,14 +275,17 @@ class HubProtocolContract(ABC):
 
     @pytest.mark.parametrize("values", [[], [1, 2, 3, 4]], ids=len)
     def test_too_few_arguments_and_too_many(self, values: list[int]) -> None:
-        """They fail only this call, even if some arguments may be left out."""
+        """Too few or too many arguments fail the call, even if some arguments are optional."""
         protocol = self.make()
         with pytest.raises(ArgumentBindingError):
             protocol.arguments_reader([int, int, int], 1)(protocol.encode_arguments(values))
 
     @pytest.mark.parametrize("value", [None, 1, "a", {}], ids=repr)
     def test_arguments_that_are_no_array(self, value: Any) -> None:
-        """Decoding them fails the call, or else using them fails the connection."""
+        """Either the message is decoded as a binding failure, or both ways to use it raise.
+
+        The binding failure fails the call, RemoteProtocolError the connection.
+        """
         protocol = self.make()
         call = Invocation(target="M", arguments=protocol.encode_value(value))
         [record] = _records(protocol, protocol.encode(call))

@@ -1,4 +1,4 @@
-"""Tests that every ``HubLifetimeManager`` has to pass; see ``HubLifetimeContract``."""
+"""``HubLifetimeContract``: the tests that every ``HubLifetimeManager`` has to pass."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ _SENDS: Final = [
     pytest.param(lambda it: it.send_users(["U", "U"], "X", []), "ab", id="a user named twice"),
     pytest.param(lambda it: it.send_users([""], "X", []), "", id="no such user"),
 ]
-"""Sends. Each has the names of the connections that get it, one name for each message."""
+"""Sends, each with the names of the connections that get messages, one name for each message."""
 
 
 class HubLifetimeContract(LifetimeSuite):
@@ -67,7 +67,8 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_order(self, scene: Scene) -> None:
-        """Sends by one caller arrive in their order, whatever they address."""  # P-5
+        """Sends by one caller arrive in order, also if they select clients in different ways."""
+        # P-5
         await scene.manager.send_all("1", [])
         await scene.manager.send_connections(["a"], "2", [])
         await scene.manager.send_groups(["g"], "3", [])
@@ -97,8 +98,9 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_everything_ends_with_the_connection(self, scene: Scene) -> None:
-        """A later connection with the same id has none of its memberships."""  # G-3, G-7
-        for _ in range(2):  # the second is ignored
+        """A later connection with the same id has none of the earlier one's memberships."""
+        # G-3, G-7
+        for _ in range(2):  # the second call is ignored
             await scene.manager.on_disconnected(scene.receivers["b"].connection)
         assert set(scene.manager.connections) == set("acd")
         successor = Receiver("b")
@@ -115,7 +117,7 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_an_ended_connection_gets_nothing(self, scene: Scene) -> None:
-        """Between its end and on_disconnected, sends to it succeed silently."""  # G-7
+        """Sends to an ended connection succeed silently until ``on_disconnected``."""  # G-7
         scene.receivers["a"].connection.abort()
         await scene.manager.send_all("X", [])
         await scene.manager.send_connections(["a"], "X", [])
@@ -169,7 +171,7 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_a_send_to_a_single_slow_client_waits(self, scene: Scene) -> None:
-        """A send to one client waits until the client reads; no other send waits."""  # TG-8
+        """A send to one client waits until the client reads. No other send waits."""  # TG-8
         slow = scene.receivers["a"].transport
         slow.pause_reading()
         for send in (
@@ -189,11 +191,11 @@ class HubLifetimeContract(LifetimeSuite):
     @with_scene
     async def test_groups_of_one_connection_are_bounded(self, scene: Scene) -> None:
         """A refused group changes nothing. Each connection has its own limit."""
-        await scene.manager.add_to_group("b", "i")  # its third
+        await scene.manager.add_to_group("b", "i")  # the third group of b
         for _ in range(2):
             with pytest.raises(GroupLimitError):
                 await scene.manager.add_to_group("b", "j")
-        await scene.manager.add_to_group("b", "g")  # where it is already
+        await scene.manager.add_to_group("b", "g")  # b is a member already
         await scene.manager.add_to_group("a", "j")
         await scene.manager.send_groups(["g", "i", "j"], "X", [])
         assert [len(await scene.targets(name)) for name in "ab"] == [2, 2]

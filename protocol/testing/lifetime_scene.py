@@ -1,4 +1,4 @@
-"""What the suites of lifetime managers share: connected clients, and how a test runs with them."""
+"""``Scene``: a started lifetime manager with connected clients, for the suites of managers."""
 
 import asyncio
 import inspect
@@ -78,7 +78,10 @@ _Parameters = ParamSpec("_Parameters")
 def with_scene(
     test: Callable[Concatenate[_Suite, Scene, _Parameters], Awaitable[None]],
 ) -> Callable[Concatenate[_Suite, _Parameters], None]:
-    """Turns a coroutine function into a plain test, which needs no plugin of pytest."""
+    """Turns a coroutine function that takes a Scene into a plain test.
+
+    The test makes the Scene, and needs no plugin of pytest.
+    """
 
     def run(self: _Suite, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
         async def play() -> None:
@@ -98,7 +101,7 @@ def with_scene(
     parameters = [each for name, each in signature.parameters.items() if name != "scene"]
     update_wrapper(run, test)
     attributes = vars(run)
-    del attributes["__wrapped__"]  # with it pytest would inspect the coroutine function
+    del attributes["__wrapped__"]  # otherwise pytest would inspect the coroutine function
     attributes["__signature__"] = signature.replace(parameters=parameters)
     return run
 

@@ -14,9 +14,9 @@ from ..hub_protocol import TransferFormat
 
 
 class MemoryTransport:
-    """One end of a pair that ``memory_pair`` makes; a ``ServerTransport``.
+    """One end of a pair that ``memory_pair`` makes. It is a ``ServerTransport``.
 
-    An end without a receiver is used by the test: received bytes wait for ``take``.
+    At an end without a receiver, received bytes wait until the test calls ``take``.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class MemoryTransport:
         self._flush_scheduled = False
         self._receiver: Receiver | None = None
         self._in: deque[bytes] = deque()
-        self._lost: list[Exception | None] = []  # for connection_lost; only the first counts
+        self._lost: list[Exception | None] = []  # for connection_lost, which gets the first
         self._is_lost = False
         self._delivery_scheduled = False
         self._paused = False
@@ -141,7 +141,7 @@ class MemoryTransport:
         self.fail(TransportViolationError(text))
 
     def finish(self) -> None:
-        """Ends the stream to the other end; this end still receives."""
+        """Ends the stream to the other end. This end still receives."""
         self.peer._lose(None)
 
     def fail(self, error: Exception) -> None:

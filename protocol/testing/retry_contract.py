@@ -1,4 +1,4 @@
-"""Tests that every retry policy has to pass; see ``RetryPolicyContract``."""
+"""``RetryPolicyContract``: the tests that every retry policy has to pass."""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -27,7 +27,7 @@ class RetryPolicyContract(ABC):
 
     @pytest.mark.parametrize("reason", _REASONS, ids=lambda reason: type(reason).__name__)
     def test_answers_every_attempt(self, reason: Exception | None) -> None:
-        """It returns a finite number of seconds from 0 on, or None."""
+        """The policy returns a finite number of seconds from 0 on, or None."""
         policy = self.make()
         elapsed = 0.0
         for count in range(_ATTEMPTS):
@@ -38,7 +38,7 @@ class RetryPolicyContract(ABC):
 
     @pytest.mark.parametrize(("count", "elapsed"), [(10**6, 1e7), (10**9, 1e10)])
     def test_answers_late_attempts(self, count: int, elapsed: float) -> None:
-        """It accepts the counts and times of a connection that has been lost for months."""
+        """The policy accepts the counts and times of a connection that is lost for months."""
         delay = self.make()(RetryContext(count, elapsed, None))
         if delay is not None:
             checked_delay(delay)

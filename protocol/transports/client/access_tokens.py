@@ -1,4 +1,4 @@
-"""The access tokens of one connection: when a new one is requested, and to which origins they go.
+"""The access tokens of one connection: when a new token is requested, and which origins get it.
 
 ``HttpClient`` sends them (A-2, A-5, N-18).
 """

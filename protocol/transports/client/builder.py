@@ -54,8 +54,8 @@ class HubConnectionBuilder:
 
         ``access_token_factory``, plain or async, returns a token or None. It is called for each
         negotiate request, for each WebSocket, and when a later request is answered with 401. Its
-        tokens, and the headers ``Authorization`` and ``Cookie``, are sent to the origin of ``url``
-        and to the origins of ``with_redirects`` only.
+        tokens and the headers ``Authorization`` and ``Cookie`` are sent only to the origin of
+        ``url`` and to the origins of ``with_redirects``.
 
         ``skip_negotiation`` opens a WebSocket without a negotiate request. ``transports`` then has
         to be ``WEB_SOCKETS``, and there is no connection id. ``ssl`` is a context with the

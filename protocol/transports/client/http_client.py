@@ -32,7 +32,7 @@ USER_AGENT: Final = (  # in the form that the .NET client uses (C-2)
 )
 # On every request, the WebSocket upgrade included (C-2).
 _DEFAULT_HEADERS: Final = {"User-Agent": USER_AGENT, "X-Requested-With": "XMLHttpRequest"}
-_CREDENTIALS: Final = ("authorization", "cookie")  # also for aiohttp, at an HTTP redirect (N-21)
+_CREDENTIALS: Final = ("authorization", "cookie")  # aiohttp removes the same at redirects (N-21)
 _TIMEOUT: Final = 120.0  # seconds to wait for the answer to a request, as in the .NET client
 _MAXIMUM_HTTP_REDIRECTS: Final = 50  # of one request, as in .NET's HttpClient
 _SWITCHING_PROTOCOLS: Final = 101
@@ -206,11 +206,11 @@ class HttpClient:
             return target, origin_of(target)
 
     def _credentials_for(self, target: URL, origin: URL, token: str | None) -> Mapping[str, str]:
-        """The headers with credentials for a request: those of the user, and the access token.
+        """The headers with credentials for a request: the user's headers, and the access token.
 
-        Those of the user belong to the server of the hub, so they go to trusted origins only.
-        Raises HttpRequestError if the URL holds credentials, because aiohttp would send those
-        instead of the token.
+        The user's headers are for the server of the hub, so only trusted origins get them. Raises
+        HttpRequestError if there is a token and the URL holds credentials, because aiohttp would
+        send the credentials instead of the token.
         """
         given = self._credentials if origin in self._trusted else {}
         if not token:

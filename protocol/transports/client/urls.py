@@ -31,13 +31,13 @@ def url_as_written(url: str) -> URL:
 
 
 def origin_of(url: URL) -> URL:
-    """The origin of a URL; that of a WebSocket is the one of its server."""
+    """The origin of a URL. The origin of a ws or wss URL has the scheme http or https."""
     scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
     return URL.build(scheme=scheme, host=url.host or "", port=url.port)
 
 
 def valid_origins(*urls: str) -> Iterator[URL]:
-    """The origins of ``urls``, except of those that no request can be sent to."""
+    """The origins of ``urls``. A URL to which no request can be sent is left out."""
     for url in urls:
         with suppress(ValueError):
             yield origin_of(url_as_written(url))
