@@ -234,8 +234,8 @@ class HubConnection(CallbackRegistration):
         number or type is logged and dropped. Handlers run one after another in order of arrival.
 
         If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers.
-        The value, or the exception's text, of the handler annotated to return a value is the answer.
-        If no handler is, a value other than None of one without a return annotation is the answer.
+        The answer is the value, or the exception's text, of the handler that is annotated to return
+        a value. If there is none, a value other than None of an unannotated handler is the answer.
 
         Raises TypeError for a target that is not a str, a handler that is not a function, and an
         annotation that no argument can be read into. Raises ValueError for an empty target. Raises

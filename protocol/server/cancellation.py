@@ -1,7 +1,7 @@
 """The calls that end when their client cancels them or disconnects (S-27).
 
-These are the streams to the client, and the calls of methods with ``cancellable``. ``invoker`` and
-``streams`` run the calls, and decide how one that was cancelled is answered.
+These are the streams to the client, and the calls of methods that are declared ``cancellable``.
+``invoker`` and ``streams`` run the calls, and answer cancelled calls.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ class CancellableCall:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it runs, or has run."""
+        """Whether the call runs, or has run."""
         return self._task is not None
 
     def begin(self) -> None:
-        """Makes the current task the one that ``cancel`` cancels.
+        """Notes that the current task runs the call, so that ``cancel`` cancels this task.
 
         Raises CancelledError if the call is cancelled already.
         """
@@ -53,7 +53,7 @@ class CancellableCalls:
         self._client_has_left = False
 
     def add(self, call: CancellableCall) -> None:
-        """Adds a call; cancels it if the client has disconnected."""
+        """Adds a call. If the client has disconnected, cancels it."""
         self._calls.setdefault(call.invocation_id, []).append(call)
         if self._client_has_left:
             call.cancel()
@@ -66,13 +66,14 @@ class CancellableCalls:
             del self._calls[call.invocation_id]
 
     def cancel(self, invocation_id: str) -> None:
-        """Cancels the calls with this id; an unknown id is ignored."""
+        """Cancels the calls with this id. An unknown id is ignored."""
         for call in self._calls.get(invocation_id, ()):
             call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all calls, and those that are added later, because the client has disconnected
-        (U-8).
+        """Cancels all calls, also those that are added later (U-8).
+
+        The client has disconnected.
         """
         self._client_has_left = True
         for calls in self._calls.values():

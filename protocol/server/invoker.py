@@ -202,7 +202,7 @@ class HubInvoker:
                     cancellable = CancellableCall(invocation_id=invocation_id)
                     self._cancellable.add(cancellable)
                     cancellable.begin()
-                    await asyncio.sleep(0)  # first the messages behind it: one may cancel it
+                    await asyncio.sleep(0)  # lets a CancelInvocation right behind the call arrive
                 await check_call(method, self._connection, is_streamed=False, streams=0)
             hub = self._activate(slot)
             slot.hub = hub

@@ -96,7 +96,7 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
 
 
 def parameter_advice(annotation: Any) -> str:
-    """What to declare or configure for a parameter whose type cannot be read; empty if unknown."""
+    """Advice for the error text about a parameter whose type cannot be read. Empty if unknown."""
     if _names_stream(annotation):
         return "; a stream from the client is a parameter of its own, annotated AsyncIterator"
     kind = _service_type(annotation)

@@ -1,8 +1,8 @@
 """Runs the calls that stream in either direction, each in a task of its own (P-3).
 
-Such calls take no slot. This module decides how many of them run at the same time, and how each one
-is answered. ``cancellation`` has those that clients may cancel, ``uploads`` the streams from
-clients; ``aio.item_sender`` sends the items of streams to clients.
+Such calls take no slot. This module decides how many of these calls run at the same time, and
+answers each call. ``cancellation`` cancels calls. ``uploads`` has the streams from clients.
+``aio.item_sender`` sends the items of streams to clients.
 """
 
 import asyncio
