@@ -241,8 +241,11 @@ class HubConnection(CallbackRegistration):
         annotation that no argument can be read into. Raises ValueError for an empty target. Raises
         LocalProtocolError for a second handler of ``target`` that is annotated to return a value.
         """  # C-14, CR-3, CR-4, CR-8
-        require_target(target, 'on("ReceiveMessage", handler)')
-        if handler is _MISSING:
+        is_decorator = handler is _MISSING
+        require_target(
+            target, '@on("ReceiveMessage")' if is_decorator else 'on("ReceiveMessage", handler)'
+        )
+        if is_decorator:
             return lambda function: self.on(target, function)
         require_function(handler, "A handler")
         self._handlers.add(target, handler)
