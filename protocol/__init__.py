@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from .messages import ReceivedMessage as ReceivedMessage
     from .origins import is_own_origin as is_own_origin
     from .origins import normal_origin as normal_origin
+    from .server.authentication import AuthenticationFailure as AuthenticationFailure
+    from .server.authentication import Authenticator as Authenticator
+    from .server.authentication import Challenge as Challenge
+    from .server.authentication import Principal as Principal
+    from .server.authorization import AuthorizationContext as AuthorizationContext
     from .server.clients import ClientProxy as ClientProxy
     from .server.clients import GroupManager as GroupManager
     from .server.clients import HubCallerClients as HubCallerClients
@@ -53,11 +58,10 @@ if TYPE_CHECKING:
     from .server.clients import HubContext as HubContext
     from .server.clients import SingleClientProxy as SingleClientProxy
     from .server.connection_context import HubConnectionContext as HubConnectionContext
-    from .server.context import HttpRequestData as HttpRequestData
     from .server.context import HubCallerContext as HubCallerContext
-    from .server.context import Principal as Principal
     from .server.filters import HubFilter as HubFilter
     from .server.filters import HubInvocation as HubInvocation
+    from .server.http_request import HttpRequestData as HttpRequestData
     from .server.hub import Hub as Hub
     from .server.hub import hub_method as hub_method
     from .server.lifetime import DefaultHubLifetimeManager as DefaultHubLifetimeManager
@@ -117,6 +121,13 @@ _HOMES = {
     ".messagepack.protocol": ("MessagePackHubProtocol",),
     ".messages": ("HubMessage", "ReceivedMessage"),
     ".origins": ("is_own_origin", "normal_origin"),
+    ".server.authentication": (
+        "AuthenticationFailure",
+        "Authenticator",
+        "Challenge",
+        "Principal",
+    ),
+    ".server.authorization": ("AuthorizationContext",),
     ".server.clients": (
         "ClientProxy",
         "GroupManager",
@@ -126,9 +137,10 @@ _HOMES = {
         "SingleClientProxy",
     ),
     ".server.connection_context": ("HubConnectionContext",),
-    ".server.context": ("HttpRequestData", "HubCallerContext", "Principal"),
+    ".server.context": ("HubCallerContext",),
     ".server.filters": ("HubFilter", "HubInvocation"),
     ".server.hub": ("Hub", "hub_method"),
+    ".server.http_request": ("HttpRequestData",),
     ".server.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
     ".server.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
     ".transports.client.builder": ("HubConnectionBuilder",),

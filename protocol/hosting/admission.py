@@ -1,10 +1,10 @@
 """Finds the connection that a request names, and refuses requests (N, TG-3…TG-7).
 
-This module decides about negotiate, tokens, users and limits. ``hub_endpoint`` chooses the action
-of an admitted request. ``http_connections`` keeps the table of connections.
+This module decides about negotiate, tokens and limits. ``access`` decides about users.
+``hub_endpoint`` chooses the action of an admitted request. ``http_connections`` keeps the table of
+connections.
 """
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Final, Generic
@@ -12,8 +12,10 @@ from typing import Final, Generic
 from .. import negotiate
 from ..errors import NegotiationError
 from ..http_transport_type import TRANSPORT_NAMES, HttpTransportType
-from ..server.context import HttpRequestData, Principal
+from ..server.authentication import Principal
+from ..server.http_request import HttpRequestData
 from ..server.options import EndpointOptions
+from .access import AccessControl
 from .http_answer import HttpAnswer, json_answer, plain_answer
 from .http_connections import ConnectionT, HttpConnectionManager
 
@@ -31,11 +33,13 @@ class Admission(Generic[ConnectionT]):
         path: str,
         options: EndpointOptions,
         clock: Callable[[], float],
+        access: AccessControl,
     ) -> None:
         self._connections = connections
         self._path = path  # in lower case
         self._options = options
         self._clock = clock
+        self._access = access
         self._next_warning_at = 0.0
 
     def negotiate(self, request: HttpRequestData) -> HttpAnswer:
@@ -64,38 +68,42 @@ class Admission(Generic[ConnectionT]):
             )
         )
 
-    def find(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
-        """The connection that the request names, or the answer that refuses it (TG-3, TG-4)."""
+    def find(self, request: HttpRequestData, user: Principal | None) -> ConnectionT | HttpAnswer:
+        """The connection that the request names, or the answer that refuses it (TG-3, TG-4).
+
+        A connection that has a user is refused to others (A-9).
+        """
         ids = request.query_values("id")
         if not any(ids):
             return plain_answer(400, "Connection ID required")
         found = self._connections.find(ids[0], self._clock()) if len(ids) == 1 else None
-        return found or plain_answer(404, "No Connection with that ID")
+        if found is None:
+            return plain_answer(404, "No Connection with that ID")
+        return found if self._access.may_use(found, user) else plain_answer(403)
 
-    def find_or_create(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
+    def find_or_create(
+        self, request: HttpRequestData, user: Principal | None
+    ) -> ConnectionT | HttpAnswer:
         """Like ``find``, but creates a connection for a request that names none (TG-3)."""
         if any(request.query_values("id")):
-            return self.find(request)
+            return self.find(request, user)
         return self._connections.create_unnegotiated(self._path, self._clock())
 
-    async def admit(
-        self, connection: ConnectionT, transport: HttpTransportType, request: HttpRequestData
-    ) -> Principal | HttpAnswer | None:
-        """Activates the connection for the transport that the request opens (TG-7).
+    def activate(
+        self, connection: ConnectionT, transport: HttpTransportType, user: Principal | None
+    ) -> HttpAnswer | None:
+        """Activates the connection for the transport that a request of ``user`` opens (TG-7).
 
-        Returns the user, None for an anonymous user, or the answer that refuses the request (TG-5).
-        Raises the exceptions of ``EndpointOptions.authenticate``, without having changed anything.
+        Returns the answer that refuses the request (TG-5), without having changed anything.
         """
         if refusal := self._refusal(connection, transport):
-            return refusal
-        user = await self._authenticate(request)
-        if refusal := self._refusal(connection, transport):  # another request may have been faster
             return refusal
         if not self._connections.activate(
             connection, transport, self._path, self._options.maximum_connections
         ):
             return self._full("maximum_connections")
-        return user
+        connection.set_user(user, self._path)
+        return None
 
     def _refusal(self, connection: ConnectionT, transport: HttpTransportType) -> HttpAnswer | None:
         if transport not in self._options.transports:
@@ -118,9 +126,3 @@ class Admission(Generic[ConnectionT]):
         if now >= self._next_warning_at:
             self._next_warning_at = now + _BETWEEN_WARNINGS
             logger.warning("%s: %s is reached.", what, limit)
-
-    async def _authenticate(self, request: HttpRequestData) -> Principal | None:
-        if self._options.authenticate is None:
-            return None
-        user = self._options.authenticate(request)
-        return await user if inspect.isawaitable(user) else user

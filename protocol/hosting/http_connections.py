@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from .. import negotiate
 from ..http_transport_type import HttpTransportType
+from ..server.authentication import Principal
 from .waiting_connections import WaitingConnections
 
 
@@ -32,6 +33,17 @@ class HttpConnection:
     transport_type: HttpTransportType = HttpTransportType.NONE  # that activated it (TG-7)
     is_counted: bool = False  # for ``maximum_connections`` of its path
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
+    user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)
+    user_path: str | None = None  # where ``user`` was determined; None if it is not yet
+
+    def set_user(self, user: Principal | None, path: str) -> None:
+        """Sets the user, and the path whose authentication determined it, if there is none yet.
+
+        None is an anonymous user.
+        """
+        if self.user_path is None:
+            self.user = user
+            self.user_path = path
 
     @property
     def is_active(self) -> bool:

@@ -2,7 +2,8 @@
 
 There is one endpoint per path of a hub. Method, headers and query of a request decide the action.
 The endpoint answers requests that need no transport. The host opens transports, reads bodies and
-writes answers. ``admission`` decides which requests may use a connection.
+writes answers. ``access`` decides which users may use the path, and ``admission`` which requests
+may use a connection.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,8 +13,11 @@ from typing import Final, Generic
 
 from ..hosts import HostPolicy
 from ..http_transport_type import HttpTransportType
-from ..server.context import HttpRequestData, Principal
+from ..server.authentication import Principal, authenticator_of, default_user_id
+from ..server.authorization import Authorize
+from ..server.http_request import HttpRequestData
 from ..server.options import EndpointOptions
+from .access import AccessControl
 from .admission import Admission
 from .cors import CorsPolicy
 from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
@@ -42,14 +46,11 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Generic[ConnectionT]):
-    """An admitted request.
-
-    ``user`` is None for an anonymous user, and if the request opens no transport.
-    """
+    """An admitted request. ``user`` is that of the request, or None for an anonymous one."""
 
     action: Action
     connection: ConnectionT
-    user: Principal | None = None
+    user: Principal | None
 
 
 class HubEndpoint(Generic[ConnectionT]):
@@ -65,15 +66,35 @@ class HubEndpoint(Generic[ConnectionT]):
         path: str,
         options: EndpointOptions,
         clock: Callable[[], float],
+        *,
+        requirements: Iterable[Authorize] = (),
+        user_id: Callable[[Principal], str | None] = default_user_id,
     ) -> None:
-        """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock."""
-        self._admission = Admission(connections, path, options, clock)
+        """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock.
+
+        ``requirements`` are those of the hub class, in addition to ``EndpointOptions.authorize``.
+        ``user_id`` returns the id of a user. The host starts and closes ``authenticator``.
+        """
+        self.authenticator = (
+            None if options.authenticate is None else authenticator_of(options.authenticate)
+        )
+        self._path = path
+        self._access = AccessControl(
+            path, clock, self.authenticator, [options.authorize, *requirements], user_id
+        )
+        self._admission = Admission(connections, path, options, clock, self._access)
         self.cors = CorsPolicy(options.allowed_origins)
         self._hosts = HostPolicy(options.allowed_hosts)
 
-    def negotiate(self, request: HttpRequestData) -> HttpAnswer:
-        """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12)."""
-        return self._early_answer(request) or self._admission.negotiate(request)
+    async def negotiate(self, request: HttpRequestData) -> HttpAnswer:
+        """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12).
+
+        Raises the exceptions of ``EndpointOptions.authenticate`` and of policies.
+        """
+        if answer := self._early_answer(request):
+            return answer
+        user = await self._access.admit(request)
+        return user if isinstance(user, HttpAnswer) else self._admission.negotiate(request)
 
     async def dispatch(
         self, request: HttpRequestData, accept: Iterable[str], *, is_upgrade: bool
@@ -81,7 +102,8 @@ class HubEndpoint(Generic[ConnectionT]):
         """The action for a request of ``{path}`` itself, or the answer to it (TG-1…TG-7).
 
         ``accept`` contains the values of all Accept headers of the request. ``is_upgrade`` is True
-        for a complete WebSocket upgrade. Raises the exceptions of ``EndpointOptions.authenticate``.
+        for a complete WebSocket upgrade. Raises the exceptions of ``EndpointOptions.authenticate``
+        and of policies.
 
         If the action opens a transport, the connection is active when this method returns. The host
         opens the transport before it awaits anything. It removes the connection from the table
@@ -89,13 +111,16 @@ class HubEndpoint(Generic[ConnectionT]):
         """
         if answer := self._early_answer(request):
             return answer
+        user = await self._access.admit(request)  # before every other check (A-1)
+        if isinstance(user, HttpAnswer):
+            return user
         match request.method:
             case "GET":
-                return await self._get(request, requested_transport(accept, is_upgrade=is_upgrade))
+                return self._get(request, user, requested_transport(accept, is_upgrade=is_upgrade))
             case "POST":
-                return self._post(request)
+                return self._post(request, user)
             case "DELETE":
-                return self._delete(request)
+                return self._delete(request, user)
             case _:
                 return plain_answer(405)
 
@@ -105,81 +130,86 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(400, "Bad Request - Invalid Hostname")
         return self.cors.preflight(request.method, request.headers)
 
-    async def _get(
-        self, request: HttpRequestData, transport: HttpTransportType
+    def _get(
+        self, request: HttpRequestData, user: Principal | None, transport: HttpTransportType
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if transport is _WEB_SOCKETS:
-            return await self._open_web_socket(request)
+            return self._open_web_socket(request, user)
         if transport is _SERVER_SENT_EVENTS:
-            return await self._open_event_stream(request)
-        decision = await self._poll(request)
+            return self._open_event_stream(request, user)
+        decision = self._poll(request, user)
         return (
             replace(decision, headers=POLL_HEADERS)
             if isinstance(decision, HttpAnswer)
             else decision
         )
 
-    async def _open_web_socket(
-        self, request: HttpRequestData
+    def _open_web_socket(
+        self, request: HttpRequestData, user: Principal | None
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if not self.cors.admits_web_socket(request.headers):
             return plain_answer(403)
-        found = self._admission.find_or_create(request)
+        found = self._admission.find_or_create(request, user)
         if isinstance(found, HttpAnswer):
             return replace(found, content_type=None)  # the answer to a poll has a type (TG-4)
-        return await self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, request)
+        return self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, user)
 
-    async def _open_event_stream(
-        self, request: HttpRequestData
+    def _open_event_stream(
+        self, request: HttpRequestData, user: Principal | None
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        found = self._admission.find(request)
+        found = self._admission.find(request, user)
         if isinstance(found, HttpAnswer):
             return found
-        return await self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, request)
+        return self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, user)
 
-    async def _poll(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
-        found = self._admission.find(request)
+    def _poll(
+        self, request: HttpRequestData, user: Principal | None
+    ) -> Admitted[ConnectionT] | HttpAnswer:
+        found = self._admission.find(request, user)
         if isinstance(found, HttpAnswer):
             return found
         if not _is_polled(found):
-            decision = await self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, request)
-            # If two polls open the connection at once, the second becomes an ordinary poll (TL-7).
-            if isinstance(decision, Admitted) or not _is_polled(found):
-                return decision
+            return self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, user)
         if found.is_disposed:
             return plain_answer(404)
-        return Admitted(Action.POLL, found)
+        return Admitted(Action.POLL, found, user)
 
-    async def _open(
+    def _open(
         self,
         action: Action,
         connection: ConnectionT,
         transport: HttpTransportType,
-        request: HttpRequestData,
+        user: Principal | None,
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        user = await self._admission.admit(connection, transport, request)
-        return user if isinstance(user, HttpAnswer) else Admitted(action, connection, user)
+        refusal = self._admission.activate(connection, transport, user)
+        return refusal or Admitted(action, connection, user)
 
-    def _post(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
+    def _post(
+        self, request: HttpRequestData, user: Principal | None
+    ) -> Admitted[ConnectionT] | HttpAnswer:
         """Hub bytes of a client of long polling or Server-Sent Events (TG-6)."""
-        found = self._admission.find(request)
+        found = self._admission.find(request, user)
         if isinstance(found, HttpAnswer):
             return found
         if found.transport_type is _WEB_SOCKETS:
             return plain_answer(405, "POST requests are not allowed for WebSocket connections.")
         if found.is_disposed:
             return plain_answer(404)
-        return Admitted(Action.RECEIVE, found)
+        # Bytes that arrive before the transport opens must not become those of another user.
+        found.set_user(user, self._path)
+        return Admitted(Action.RECEIVE, found, user)
 
-    def _delete(self, request: HttpRequestData) -> Admitted[ConnectionT] | HttpAnswer:
+    def _delete(
+        self, request: HttpRequestData, user: Principal | None
+    ) -> Admitted[ConnectionT] | HttpAnswer:
         """The end of long polling (TL-9)."""
-        found = self._admission.find(request)
+        found = self._admission.find(request, user)
         if isinstance(found, HttpAnswer):
             return found
         if not _is_polled(found):
             return plain_answer(400, "Cannot terminate this connection using the DELETE endpoint.")
         found.is_disposed = True
-        return Admitted(Action.TERMINATE, found)
+        return Admitted(Action.TERMINATE, found, user)
 
 
 def _is_polled(connection: HttpConnection) -> bool:

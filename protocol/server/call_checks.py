@@ -3,10 +3,9 @@
 The order of the checks decides which error a caller gets. ``answers`` sends the error.
 """
 
-import inspect
-
 from ..errors import HubException
 from .answers import RefusedCall
+from .authorization import is_authorized
 from .connection_context import HubConnectionContext
 from .hub import HubMethod
 
@@ -20,7 +19,7 @@ async def check_call(
     that it uploads.
     """
     name = method.name
-    if method.authorize and not await _is_authorized(method, connection):
+    if method.authorize and not await is_authorized(method.authorize, connection):
         connection.log.refused_call(name, "the user is not authorized")
         raise RefusedCall(f"Failed to invoke '{name}' because user is unauthorized")  # S-9
     require_kind(method, is_streamed=is_streamed)
@@ -41,13 +40,3 @@ def require_kind(method: HubMethod, *, is_streamed: bool) -> None:
             f"The client attempted to invoke the {kind} '{method.name}' method with a {wrong} "
             "invocation."
         )
-
-
-async def _is_authorized(method: HubMethod, connection: HubConnectionContext) -> bool:
-    user = connection.user
-    if callable(method.authorize):
-        allowed = method.authorize(connection)
-        return bool(await allowed if inspect.isawaitable(allowed) else allowed)
-    if user is None or isinstance(method.authorize, bool):
-        return user is not None
-    return not user.roles.isdisjoint(method.authorize)

@@ -13,7 +13,9 @@ from ..aio.transport import Transport, TransportLimits
 from ..errors import RemoteProtocolError, SignalRError
 from ..hub_protocol import HubProtocol, SerializedHubMessage
 from ..messages import Close, Completion, HubMessage
-from .context import HttpRequestData, HubCallerContext, Principal
+from .authentication import Principal, default_user_id
+from .context import HubCallerContext
+from .http_request import HttpRequestData
 from .options import HubOptions, SlowClientPolicy
 from .refusal_log import RefusalLog
 
@@ -41,7 +43,7 @@ class HubConnectionContext(HubCallerContext):
         limits: TransportLimits | None = None,
         log: RefusalLog | None = None,
     ) -> None:
-        super().__init__(connection_id, http_request, user)
+        super().__init__(connection_id, http_request, user, options.user_id or default_user_id)
         self.ending: Ending | None = None
         self.on_end: Callable[[], None] = lambda: None
         """Called once, when ``ending`` has been set."""

@@ -6,21 +6,21 @@ these methods.
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from ..aio.signatures import arguments_reader, value_readers
 from ..hub_protocol import ArgumentsReader, HubProtocol, ValueReader
 from ..option_checks import require_function
 from ..values.naming import pascal_case
+from .authorization import Authorize, require_authorize
 from .clients import CallScope, GroupManager, HubCallerClients
 from .context import HubCallerContext
 from .filters import HubFilter, filter_method
 from .method_signature import MethodSignature, parameter_advice, read_signature
 from .options import Services
 
-Authorize = bool | Collection[str] | Callable[[HubCallerContext], "bool | Awaitable[bool]"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _MARK: Final = "__hub_method__"
@@ -53,12 +53,22 @@ class Hub:
 
     ``context`` is the calling connection. ``clients`` selects the clients to send to. ``groups``
     changes group memberships. The server sets all three before a method runs.
-    """  # S-28
+
+    ``class AdminHub(Hub, authorize={"admin"})`` restricts the clients that may connect, on every
+    path of the class: see ``EndpointOptions.authorize``. A path and a class may both have a
+    requirement, as may a class and its base class. Clients have to meet all of them.
+    """  # S-28, A-1
 
     context: HubCallerContext
     clients: HubCallerClients
     groups: GroupManager
     __call_scope__: CallScope  # makes ``clients``
+    __authorize__: ClassVar[Authorize]  # of this class, without those of its base classes
+
+    def __init_subclass__(cls, *, authorize: Authorize = False, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        require_authorize(authorize)
+        cls.__authorize__ = authorize
 
     async def on_connected(self) -> None:
         """Called when a client has connected, before its first call runs.
@@ -124,16 +134,7 @@ def hub_method(
 
     if name is not None and (not isinstance(name, str) or not name):
         raise TypeError(f"The name of a hub method is a non-empty str, not {name!r}.")
-    if callable(authorize):
-        require_function(authorize, "authorize")
-    elif not isinstance(authorize, bool):
-        if isinstance(authorize, str) or not isinstance(authorize, Collection):
-            raise TypeError(
-                f"authorize is a bool, a collection of roles or a function, not {authorize!r}."
-            )
-        if not authorize:
-            raise TypeError("authorize contains no role: no client could call this method.")
-
+    require_authorize(authorize)
     if not isinstance(cancellable, bool):
         raise TypeError(f"cancellable is a bool, not {cancellable!r}.")
 
@@ -168,6 +169,12 @@ class BoundHubMethod:
     method: HubMethod
     read_arguments: ArgumentsReader
     item_readers: Sequence[ValueReader]
+
+
+def authorizations(hub_class: type[Hub]) -> list[Authorize]:
+    """What clients have to meet to connect to a hub class, its base classes included (A-1)."""
+    found = (vars(each).get("__authorize__", False) for each in hub_class.__mro__)
+    return [each for each in found if each is not False]
 
 
 class HubMethodTable:

@@ -15,10 +15,11 @@ from ..aio.loop_check import require_loop
 from ..aio.transport import ServerTransport
 from ..messages import Close
 from ..option_checks import described
+from .authentication import Principal
 from .clients import CallScope, GroupManager, HubContext
 from .connection import ServerConnection
 from .connection_context import ClientTimeoutError, Ending, HubConnectionContext
-from .context import HttpRequestData, Principal
+from .http_request import HttpRequestData
 from .hub import Hub, HubMethodTable, require_hub_class
 from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
 from .options import HubOptions

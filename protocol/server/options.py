@@ -3,7 +3,7 @@
 Hub options apply to a hub class on all paths that it is mapped at, endpoint options to one path.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -16,12 +16,11 @@ from ..json.protocol import JsonHubProtocol
 from ..messagepack.protocol import MessagePackHubProtocol
 from ..option_checks import check_options, described
 from ..origins import normal_origins
-from .context import HttpRequestData, Principal
+from .authentication import Authenticate, Authenticator, Principal
+from .authorization import Authorize, require_authorize
 from .filters import HubFilter
 
 Services = Mapping[type[Any], Callable[[], Any]]
-Authenticate = Callable[[HttpRequestData], "Principal | Awaitable[Principal | None] | None"]
-
 
 _LIMITS: Final = TransportLimits()
 
@@ -97,6 +96,10 @@ class HubOptions:
     result of the function, which runs once for each call. The annotation ``Clock | None`` counts as
     ``Clock``. Injected parameters of .NET work in the same way."""  # S-2
 
+    user_id: Callable[[Principal], str | None] | None = None
+    """Returns the id of a user, which ``clients.user`` matches. None: the ``user_id`` of the
+    principal, or else its claim NameIdentifier, or else its claim ``sub``."""  # A-7
+
     def __post_init__(self) -> None:
         check_options(self)
         for each in self.supported_protocols:
@@ -124,10 +127,17 @@ class HubOptions:
 class EndpointOptions:
     """What one path accepts, and from which clients. Times are in seconds, sizes in bytes."""
 
-    authenticate: Authenticate | None = None
-    """A function, plain or async, that returns the Principal of a request, or None for an anonymous
-    user. It is called for the request that opens the transport. If it raises an exception, the
-    request is answered with 500."""  # A-6
+    authenticate: Authenticator | Authenticate | None = None
+    """Determines the user of each request: an Authenticator, or a function, plain or async, that
+    returns the Principal of a request, or None for an anonymous one, or an AuthenticationFailure.
+    The user of a connection is that of the request that opens the transport. If it raises an
+    exception, the request is answered with 500."""  # A-6
+
+    authorize: Authorize = False
+    """Who may use the path. False: everyone. True: any user. A collection of roles: users in at
+    least one of them. A policy, which is a function of an object with ``user`` and
+    ``http_request``, plain or async: those for which it returns True. Other requests are answered
+    with the authenticator's challenge if they have no user, and otherwise with 403."""  # A-1
 
     transports: HttpTransportType = HttpTransportType.ALL
     """The transports that clients may use; negotiate lists them in ASP.NET Core's order."""  # N-14
@@ -186,6 +196,12 @@ class EndpointOptions:
         check_options(self, of_any_sign=("minimum_protocol_version",))
         _check_items("allowed_origins", normal_origins, self.allowed_origins)
         _check_items("allowed_hosts", normal_hosts, self.allowed_hosts)
+        if isinstance(self.authenticate, type):
+            raise TypeError(
+                "EndpointOptions.authenticate is an Authenticator or a function, not "
+                f"{described(self.authenticate)}."
+            )
+        require_authorize(self.authorize, "EndpointOptions.authorize")
 
     @property
     def transport_limits(self) -> TransportLimits:

@@ -10,8 +10,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from ..json.protocol import JsonHubProtocol
+from ..server.authentication import Principal
 from ..server.connection_context import HubConnectionContext
-from ..server.context import HttpRequestData, Principal
+from ..server.http_request import HttpRequestData
 from ..server.lifetime import HubLifetimeManager
 from ..server.options import HubOptions
 from .memory_transport import memory_pair

@@ -93,10 +93,10 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     """[gateway_hub]: the library's options of the hub that clients connect to.
 
     Fields have the names of `HubOptions` and `EndpointOptions`. Some options of these two classes
-    are not here. `Limits` has some of them, and `File` has `allowed_origins`. `services` and
-    `authenticate` are functions, which a file cannot contain. `create_app` computes the limits of
-    groups. Limits of client results and of streams from clients have no use, because the gateway
-    hub has neither.
+    are not here. `Limits` has some of them, and `File` has `allowed_origins`. `services`,
+    `user_id`, `authenticate` and `authorize` are or need functions, which a file cannot contain.
+    `create_app` computes the limits of groups. Limits of client results and of streams from clients
+    have no use, because the gateway hub has neither.
     """
 
     supported_protocols: Annotated[

@@ -25,7 +25,7 @@ from protocol.client.hub_connection import Connected
 from protocol.client.options import HubConnectionOptions
 from protocol.json.protocol import JsonHubProtocol
 from protocol.server.connection import ServerConnection
-from protocol.server.context import HttpRequestData
+from protocol.server.http_request import HttpRequestData
 from protocol.server.hub_server import HubServer
 from protocol.testing import LoopClock, MemoryTransport
 

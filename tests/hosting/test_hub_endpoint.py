@@ -32,14 +32,14 @@ class Endpoint:
             self.connections, "/hub", EndpointOptions(**options), lambda: self.now
         )
 
-    def negotiate(self, query: str = "negotiateVersion=1") -> Any:
-        answer = self.endpoint.negotiate(request("POST", query))
+    async def negotiate(self, query: str = "negotiateVersion=1") -> Any:
+        answer = await self.endpoint.negotiate(request("POST", query))
         assert (answer.status, answer.content_type) == (200, "application/json")
         assert not answer.is_chunked
         return json.loads(answer.body)
 
-    def token(self) -> str:
-        token = self.negotiate()["connectionToken"]
+    async def token(self) -> str:
+        token = (await self.negotiate())["connectionToken"]
         assert isinstance(token, str)
         return token
 
@@ -92,14 +92,14 @@ def test_the_transport_that_a_get_asks_for(
 # ---- negotiate
 
 
-def test_negotiate() -> None:
+async def test_negotiate() -> None:
     """N-10, N-12, N-13: an offer, whose token finds the connection."""
     endpoint = Endpoint()
-    offer = endpoint.negotiate()
+    offer = await endpoint.negotiate()
     found = endpoint.connections.find(offer["connectionToken"], endpoint.now)
     assert found is not None
     assert found.connection_id == offer["connectionId"]
-    assert "connectionToken" not in endpoint.negotiate("")
+    assert "connectionToken" not in await endpoint.negotiate("")
 
 
 @pytest.mark.parametrize(
@@ -115,41 +115,41 @@ def test_negotiate() -> None:
         ),
     ],
 )
-def test_negotiate_that_fails(query: str, text: str) -> None:
+async def test_negotiate_that_fails(query: str, text: str) -> None:
     """N-7, N-8: an error in an answer of status 200."""
-    assert Endpoint().negotiate(query) == {"error": text}
+    assert await Endpoint().negotiate(query) == {"error": text}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
-def test_negotiate_by_another_method(method: str) -> None:
+async def test_negotiate_by_another_method(method: str) -> None:
     """N-3."""
-    assert Endpoint().endpoint.negotiate(request(method)) == plain_answer(405)
+    assert await Endpoint().endpoint.negotiate(request(method)) == plain_answer(405)
 
 
 async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
     """N-27: a new offer takes the place of the last, further connections get 503; both are logged
     at most once a minute."""
     endpoint = Endpoint(maximum_connections=1, maximum_negotiated_connections=1)
-    first, token = endpoint.token(), endpoint.token()
+    first, token = await endpoint.token(), await endpoint.token()
     assert await endpoint.poll(f"id={first}") == replace(UNKNOWN, headers=POLL_HEADERS)
     opened(await endpoint.web_socket(""), Action.OPEN_WEB_SOCKET)
-    assert endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
+    assert await endpoint.endpoint.negotiate(request("POST")) == plain_answer(503)
     assert await endpoint.web_socket(f"id={token}") == plain_answer(503)
     assert await endpoint.event_stream(f"id={token}") == plain_answer(503)
     assert await endpoint.poll(f"id={token}") == poll_refusal(503)
     assert len(caplog.records) == 1
     endpoint.now += 59.9
-    endpoint.endpoint.negotiate(request("POST"))
+    await endpoint.endpoint.negotiate(request("POST"))
     assert len(caplog.records) == 1
     endpoint.now += 0.1
-    endpoint.endpoint.negotiate(request("POST"))
+    await endpoint.endpoint.negotiate(request("POST"))
     assert len(caplog.records) == 2
 
 
 async def test_a_token_expires() -> None:
     """N-27, TG-4."""
     endpoint = Endpoint(disconnect_timeout=15.0)
-    token = endpoint.token()
+    token = await endpoint.token()
     endpoint.now += 14.9
     assert isinstance(await endpoint.ask("POST", f"id={token}"), Admitted)
     endpoint.now += 0.1
@@ -177,7 +177,7 @@ NOT_TERMINABLE = plain_answer(400, "Cannot terminate this connection using the D
 async def test_ids(query: str, refusal: HttpAnswer) -> None:
     """TG-3, TG-4: with the headers of polls, for WebSockets without a Content-Type."""
     endpoint = Endpoint()
-    query = query.format(token=endpoint.token())
+    query = query.format(token=await endpoint.token())
     assert await endpoint.ask("POST", query) == refusal
     assert await endpoint.ask("DELETE", query) == refusal
     assert await endpoint.event_stream(query) == refusal
@@ -199,13 +199,13 @@ def test_texts_are_chunked() -> None:
 async def test_other_methods(method: str) -> None:
     """TG-1."""
     endpoint = Endpoint()
-    assert await endpoint.ask(method, f"id={endpoint.token()}") == plain_answer(405)
+    assert await endpoint.ask(method, f"id={await endpoint.token()}") == plain_answer(405)
 
 
 async def test_transports_that_are_not_enabled() -> None:
     """TG-5; a POST does not depend on the transports that are enabled (TG-6)."""
     endpoint = Endpoint(transports=HttpTransportType.NONE)
-    query = f"id={endpoint.token()}"
+    query = f"id={await endpoint.token()}"
     text = "{} transport not supported by this end point type"
     assert await endpoint.web_socket("") == plain_answer(404, text.format("WebSockets"))
     assert await endpoint.web_socket(query) == plain_answer(404, text.format("WebSockets"))
@@ -220,7 +220,7 @@ async def test_transports_that_are_not_enabled() -> None:
 async def test_a_web_socket_keeps_the_connection() -> None:
     """TG-5, TG-7."""
     endpoint = Endpoint()
-    query = f"id={endpoint.token()}"
+    query = f"id={await endpoint.token()}"
     connection = opened(await endpoint.web_socket(query), Action.OPEN_WEB_SOCKET)
     assert list(endpoint.connections.active) == [connection]
     assert await endpoint.web_socket(query) == plain_answer(409)
@@ -244,11 +244,11 @@ async def test_a_web_socket_without_negotiate() -> None:
 async def test_an_event_stream_keeps_the_connection() -> None:
     """TG-5, TG-6, TG-7: POSTs are accepted before and during the stream, not after its end."""
     endpoint = Endpoint()
-    query = f"id={endpoint.token()}"
+    query = f"id={await endpoint.token()}"
     assert isinstance(await endpoint.ask("POST", query), Admitted)
     decision = await endpoint.event_stream(query)
     connection = opened(decision, Action.OPEN_EVENT_STREAM)
-    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection)
+    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection, None)
     assert await endpoint.event_stream(query) == plain_answer(409)
     assert await endpoint.web_socket(query) == OTHER_TRANSPORT
     assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
@@ -259,15 +259,15 @@ async def test_an_event_stream_keeps_the_connection() -> None:
 async def test_long_polling() -> None:
     """TL-3, TL-9: the first poll starts it, a DELETE ends it; then only a DELETE is accepted."""
     endpoint = Endpoint()
-    query = f"id={endpoint.token()}"
+    query = f"id={await endpoint.token()}"
     assert await endpoint.ask("DELETE", query) == NOT_TERMINABLE
     connection = opened(await endpoint.poll(query), Action.START_LONG_POLLING)
-    assert await endpoint.poll(query) == Admitted(Action.POLL, connection)
-    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection)
-    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection)
+    assert await endpoint.poll(query) == Admitted(Action.POLL, connection, None)
+    assert await endpoint.ask("POST", query) == Admitted(Action.RECEIVE, connection, None)
+    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection, None)
     assert await endpoint.poll(query) == poll_refusal(404)
     assert await endpoint.ask("POST", query) == plain_answer(404)
-    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection)
+    assert await endpoint.ask("DELETE", query) == Admitted(Action.TERMINATE, connection, None)
 
 
 # ---- users
@@ -289,35 +289,36 @@ class HeldAuthentication:
 
 
 async def test_authentication() -> None:
-    """A-6: called with the request that opens the transport, and with no other."""
+    """A-6: every request is authenticated, and the one that opens the transport counts."""
     held = HeldAuthentication()
     held.gate.set()
     endpoint = Endpoint(authenticate=held.authenticate)
-    query = f"id={endpoint.token()}&user=ann"
+    query = f"id={await endpoint.token()}&user=ann"
     await endpoint.ask("POST", query)
     await endpoint.ask("DELETE", query)
-    assert held.asked == []
     first = await endpoint.poll(query)
     assert isinstance(first, Admitted)
-    assert first.user == Principal("ann")
+    assert first.user == first.connection.user == Principal("ann")
     await endpoint.poll(query)
-    [asked] = held.asked
-    assert (asked.method, asked.query_string, asked.remote) == ("GET", query, "127.0.0.1")
+    methods = [asked.method for asked in held.asked]
+    assert methods == ["POST", "POST", "DELETE", "GET", "GET"]
+    asked = held.asked[3]
+    assert (asked.query_string, asked.remote) == (query, "127.0.0.1")
 
 
 async def test_authentication_that_fails() -> None:
     """A-6: the host gets the exception, and the token may be used again."""
 
     def authenticate(asked: HttpRequestData) -> Principal | None:
-        if asked.query("user") is None:
+        if asked.query("user") == "crash":
             raise LookupError("no directory")
         return None
 
     endpoint = Endpoint(authenticate=authenticate)
-    query = f"id={endpoint.token()}"
+    query = f"id={await endpoint.token()}"
     with pytest.raises(LookupError):
-        await endpoint.web_socket(query)
-    decision = await endpoint.web_socket(f"{query}&user=")
+        await endpoint.web_socket(f"{query}&user=crash")
+    decision = await endpoint.web_socket(query)
     assert isinstance(decision, Admitted)
     assert decision.user is None
 
@@ -326,7 +327,10 @@ async def both_while_authenticating(*, is_upgrade: bool) -> list[Decision]:
     """Two requests for one connection at once, both before the user is known."""
     held = HeldAuthentication()
     endpoint = Endpoint(authenticate=held.authenticate)
-    query = f"id={endpoint.token()}"
+    held.gate.set()
+    query = f"id={await endpoint.token()}"
+    await held.calls.acquire()
+    held.gate.clear()
     asking = [
         asyncio.create_task(endpoint.ask("GET", query, is_upgrade=is_upgrade)) for _ in range(2)
     ]
@@ -348,7 +352,7 @@ async def test_two_first_polls_at_once() -> None:
     first, second = await both_while_authenticating(is_upgrade=False)
     assert isinstance(first, Admitted)
     assert first.action is Action.START_LONG_POLLING
-    assert second == Admitted(Action.POLL, first.connection)
+    assert second == Admitted(Action.POLL, first.connection, first.user)
 
 
 # ---- pages of other origins
@@ -359,7 +363,7 @@ async def test_preflights_come_first() -> None:
     endpoint = Endpoint(allowed_origins=[APP]).endpoint
     asked = request("OPTIONS", "id=x", Origin=APP, Access_Control_Request_Method="DELETE")
     granted = HttpAnswer(204, headers={"Access-Control-Allow-Methods": "DELETE"})
-    assert endpoint.negotiate(asked) == granted
+    assert await endpoint.negotiate(asked) == granted
     assert await endpoint.dispatch(asked, [], is_upgrade=False) == granted
 
 
@@ -382,10 +386,13 @@ async def test_requests_for_other_hosts() -> None:
     refusal = plain_answer(400, "Bad Request - Invalid Hostname")
     for host, is_refused in (("evil.example", True), ("app.example:8080", False)):
         asked = request("POST", "id=x", Host=host)
-        assert (endpoint.negotiate(asked) == refusal) is is_refused
+        assert (await endpoint.negotiate(asked) == refusal) is is_refused
         assert (await endpoint.dispatch(asked, [], is_upgrade=False) == refusal) is is_refused
     preflight = {"Origin": APP, "Access_Control_Request_Method": "POST"}
-    assert endpoint.negotiate(request("OPTIONS", "", Host="evil.example", **preflight)) == refusal
+    assert (
+        await endpoint.negotiate(request("OPTIONS", "", Host="evil.example", **preflight))
+        == refusal
+    )
 
 
 def test_what_is_no_host() -> None:

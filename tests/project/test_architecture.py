@@ -122,6 +122,10 @@ PUBLIC_NAMES: Final = frozenset(
         "TransferFormat",
         "ValueReader",
         # server
+        "AuthenticationFailure",
+        "Authenticator",
+        "AuthorizationContext",
+        "Challenge",
         "ClientProxy",
         "DefaultHubLifetimeManager",
         "EndpointOptions",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from protocol import Hub, HubOptions, Principal
 from protocol.aio.transport import TransportLimits
 from protocol.server.connection import ServerConnection
-from protocol.server.context import HttpRequestData
+from protocol.server.http_request import HttpRequestData
 from protocol.server.hub_server import HubServer
 from protocol.server.lifetime import HubLifetimeManager
 from protocol.testing import LoopClock, MemoryTransport, memory_pair

@@ -10,7 +10,7 @@ from protocol.aio.transport import CONNECTIONS_PER_TURN, TransportLimits
 from protocol.hub_protocol import TransferFormat
 from protocol.json.protocol import JsonHubProtocol
 from protocol.server.connection_context import HubConnectionContext
-from protocol.server.context import HttpRequestData
+from protocol.server.http_request import HttpRequestData
 from protocol.server.lifetime import DefaultHubLifetimeManager
 from protocol.server.options import HubOptions
 from protocol.transports.flusher import Flusher

@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from ...hosting.cors import CorsPolicy
 from ...hosting.http_answer import HttpAnswer
-from ...server.context import HttpRequestData
+from ...server.http_request import HttpRequestData
 from .hardening import harden
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)

@@ -1,6 +1,7 @@
 """The state that all hubs of one application share, and its start and end.
 
-It holds the negotiated connections, one server per hub class, and the helpers of the transports.
+It holds the negotiated connections, one server per hub class, the authenticators, and the helpers
+of the transports.
 """
 
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from ...hosting.http_connections import HttpConnectionManager
 from ...hub_protocol import TransferFormat
+from ...server.authentication import Authenticator
 from ...server.hub import Hub
 from ...server.hub_server import HubServer
 from ..flusher import Flusher
@@ -24,6 +26,7 @@ class Hosting:
     def __init__(self) -> None:
         self.paths: list[str] = []  # in lower case
         self.servers: dict[type[Hub], HubServer] = {}
+        self.authenticators: list[Authenticator] = []
         self.connections = HttpConnectionManager(HostedConnection)
         self.flusher = Flusher()
         self.frames = {each: FrameCache(each) for each in TransferFormat}
@@ -31,11 +34,14 @@ class Hosting:
 
     @asynccontextmanager
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
-        """Starts the servers, and closes them at the end or when one of them fails to start.
+        """Starts authenticators and servers, and closes them at the end or when one fails to start.
 
         If closing a server raises an exception, the others are closed all the same.
         """
         async with AsyncExitStack() as started:
+            for authenticator in self.authenticators:
+                started.push_async_callback(authenticator.close)
+                await authenticator.start()
             for server in self.servers.values():
                 started.push_async_callback(server.close)
                 await server.start()

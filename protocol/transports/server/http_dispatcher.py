@@ -16,8 +16,10 @@ from ...aio.transport import ServerTransport
 from ...hosting.http_answer import CLIENT_LEFT, POLL_STARTED, TERMINATED, HttpAnswer
 from ...hosting.hub_endpoint import Action, Admitted, HubEndpoint
 from ...hosting.poll_end import PollEnd, poll_end_answer
+from ...server.authentication import default_user_id
 from ...server.connection import ServerConnection
-from ...server.context import HttpRequestData
+from ...server.http_request import HttpRequestData
+from ...server.hub import authorizations
 from ...server.hub_server import HubServer
 from ...server.options import EndpointOptions
 from ..web_socket_frame import LARGEST_LIMIT
@@ -47,7 +49,17 @@ class HttpConnectionDispatcher:
     ) -> None:
         self._hosting = hosting
         self._connections = hosting.connections
-        self._endpoint = HubEndpoint(hosting.connections, path, options, _now)
+        self._endpoint = HubEndpoint(
+            hosting.connections,
+            path,
+            options,
+            _now,
+            requirements=authorizations(server.hub_class),
+            user_id=server.options.user_id or default_user_id,
+        )
+        authenticator = self._endpoint.authenticator
+        if authenticator is not None and authenticator not in hosting.authenticators:
+            hosting.authenticators.append(authenticator)
         self._server = server
         self._options = options
         self._limits = options.transport_limits
@@ -55,7 +67,7 @@ class HttpConnectionDispatcher:
     async def negotiate(self, request: web.Request) -> web.Response:
         """Handles ``{path}/negotiate``."""
         request[CORS] = self._endpoint.cors
-        return response_of(self._endpoint.negotiate(request_data(request)))
+        return response_of(await self._endpoint.negotiate(request_data(request)))
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Handles ``{path}``: opens a transport, receives a POST, answers a poll, or refuses."""

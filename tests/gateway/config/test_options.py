@@ -167,7 +167,9 @@ SET_ELSEWHERE = {
     "allowed_hosts",  # in [listen], for the whole gateway
     "allowed_origins",  # at the top of the file, for the whole gateway
     "authenticate",  # a function
+    "authorize",  # needs authenticate
     "services",  # functions
+    "user_id",  # a function
     "filters",  # objects
     "maximum_groups_per_connection",  # the orchestration says how many groups there are,
     "maximum_group_name_length",  # and what they are called

@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from protocol import EndpointOptions
+from protocol import EndpointOptions, HttpRequestData, Principal
 from tests.transports.conftest import Connect
 from tests.transports.host import CLOSE_TIMEOUT, Host
 from tests.transports.negotiation import negotiate
@@ -87,6 +87,7 @@ async def test_no_policy(host: Host, http: aiohttp.ClientSession) -> None:
         ("DELETE", "id={token}", 400),
         ("PUT", "", 405),
         ("GET", "id={token}&crash", 500),
+        ("PUT", "stranger", 401),
     ],
 )
 async def test_errors_may_be_read(
@@ -94,12 +95,16 @@ async def test_errors_may_be_read(
 ) -> None:
     """TC-5: every answer has the headers, also aiohttp's own 500."""
 
-    def authenticate(request: object) -> None:
-        raise LookupError("no directory")
+    def authenticate(request: HttpRequestData) -> Principal | None:
+        if request.query("crash") is not None:
+            raise LookupError("no directory")
+        return None if request.query("stranger") is not None else Principal("ann")
 
     host = Host()
     host.map(
-        endpoint_options=EndpointOptions(allowed_origins=[APP], authenticate=authenticate),
+        endpoint_options=EndpointOptions(
+            allowed_origins=[APP], authenticate=authenticate, authorize=True
+        ),
     )
     async with host.run():
         body = await negotiate(http, f"{host.url}/hub/negotiate?negotiateVersion=1")

@@ -1,0 +1,96 @@
+"""Who sends a request to a path, and whether the path and a connection are open to this user.
+
+Authentication and authorization of requests (A-1), and the user that a connection belongs to (A-6,
+A-9). What requests do is left to ``hub_endpoint``.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..server.authentication import Authenticator, Principal, default_user_id
+from ..server.authorization import Authorize, RequestContext, is_authorized
+from ..server.http_request import HttpRequestData
+from .http_answer import HttpAnswer
+from .http_connections import HttpConnection
+
+logger = logging.getLogger(__name__)
+
+_BETWEEN_LINES: Final = 60.0  # seconds
+
+
+class AccessControl:
+    """Decides about the requests to one path. ``clock`` returns seconds of a monotonic clock.
+
+    Requests have to meet all ``requirements``. ``user_id`` returns the id by which users of this
+    path are distinguished. Users without an id count as one user.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        clock: Callable[[], float],
+        authenticator: Authenticator | None,
+        requirements: Iterable[Authorize] = (),
+        user_id: Callable[[Principal], str | None] = default_user_id,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._authenticator = authenticator
+        self._requirements = [each for each in requirements if each is not False]
+        self._user_id = user_id
+        self._next_line_at: dict[str, float] = {}
+
+    async def admit(self, request: HttpRequestData) -> Principal | HttpAnswer | None:
+        """The user of a request, None for an anonymous one, or the answer that refuses it.
+
+        Raises what the authenticator and policies raise.
+        """
+        user = failure = None
+        if self._authenticator is not None:
+            authentication = await self._authenticator.authenticate(request)
+            if isinstance(authentication, Principal):
+                user = authentication
+            else:
+                failure = authentication
+        for requirement in self._requirements:
+            if not await is_authorized(requirement, RequestContext(user, request)):
+                break
+        else:
+            return user
+        if user is not None or self._authenticator is None:
+            self._log(logging.INFO, "a request was refused: its user is not authorized")
+            return HttpAnswer(403)
+        self._log(
+            logging.INFO,
+            "a request was refused: it has no credentials"
+            if failure is None
+            else "a request was refused: its credentials are not valid",
+        )
+        challenge = self._authenticator.challenge(request, failure)
+        return HttpAnswer(challenge.status, headers=challenge.headers)
+
+    def may_use(self, connection: HttpConnection, user: Principal | None) -> bool:
+        """Whether a connection is open to a user of this path (A-9).
+
+        It is if it has no user yet, or has the same one. Equal ids of two paths may be different
+        users, and the paths may have different requirements, so the path has to be the same, too.
+        """
+        if connection.user_path is None:
+            return True
+        if connection.user_path == self._path and self._is_same(connection.user, user):
+            return True
+        self._log(logging.WARNING, "a request was refused: the connection is that of another user")
+        return False
+
+    def _is_same(self, one: Principal | None, other: Principal | None) -> bool:
+        if one is None or other is None:
+            return one is other
+        return self._user_id(one) == self._user_id(other)
+
+    def _log(self, level: int, text: str) -> None:
+        """Logs a line once a minute at most, because any client can cause it."""
+        now = self._clock()
+        if now >= self._next_line_at.get(text, now):
+            self._next_line_at[text] = now + _BETWEEN_LINES
+            logger.log(level, "%s: %s.", self._path, text)
