@@ -19,6 +19,7 @@ BACKLOG = 1024
 # Failing hub methods, refused calls and connections, and subprotocols that are not selected are
 # part of the tests. Other log lines fail them.
 EXPECTED_COMPLAINTS = (
+    "protocol.hosting.access",
     "protocol.server.answers",
     "protocol.server.connection",
     "protocol.server.hub_events",

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from protocol import EndpointOptions, HttpTransportType, Hub, HubOptions, map_hub
 
-from .authentication import bearer_user, query_user
+from .authentication import CookieAuthenticator, bearer_user, query_user
 from .conformance_hubs import (
     ChatHub,
     DefaultHub,
@@ -131,8 +131,21 @@ def _map_connection_endpoints(app: web.Application, journal: Journal) -> None:
             later.contexts.append(context)
 
     map_endpoint("/lab", ConnectionHub, _endpoint(long_polling_poll_timeout=2))
-    for path in ("/defaults", "/subprotocol", "/auth/optional"):
+    for path in ("/defaults", "/subprotocol"):
         map_endpoint(path, ConnectionHub)
+    map_endpoint("/auth/optional", ConnectionHub, _endpoint(long_polling_poll_timeout=2))
+    map_endpoint(
+        "/auth/required", ConnectionHub, _endpoint(authorize=True, long_polling_poll_timeout=2)
+    )
+    map_endpoint("/auth/admin", ConnectionHub, _endpoint(authorize={"admin"}))
+    map_endpoint(
+        "/auth/expiring", ConnectionHub, _endpoint(authorize=True, long_polling_poll_timeout=5)
+    )
+    map_endpoint(
+        "/cookie",
+        ConnectionHub,
+        EndpointOptions(authenticate=CookieAuthenticator(), authorize=True),
+    )
     map_endpoint("/websockets", ConnectionHub, _endpoint(transports=HttpTransportType.WEB_SOCKETS))
     map_endpoint("/sse", ConnectionHub, _endpoint(transports=HttpTransportType.SERVER_SENT_EVENTS))
     map_endpoint(

@@ -1,4 +1,4 @@
-"""Authentication: the conformance hubs' by query, the connection endpoints' by bearer token."""
+"""Authentication: by query, by bearer token, and by cookies that no client has."""
 
 import base64
 import hashlib
@@ -6,9 +6,15 @@ import hmac
 import json
 import time
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
-from protocol import HttpRequestData, Principal
+from protocol import (
+    AuthenticationFailure,
+    Authenticator,
+    Challenge,
+    HttpRequestData,
+    Principal,
+)
 
 _ISSUER = "reference-server"
 _KEY = b"a signing key that only the reference server uses"
@@ -23,7 +29,25 @@ def query_user(request: HttpRequestData) -> Principal | None:
     return Principal(user, frozenset(roles))
 
 
-def bearer_user(request: HttpRequestData) -> Principal | None:
+class CookieAuthenticator(Authenticator):
+    """Knows no cookie, and sends all clients to the login page."""
+
+    async def authenticate(
+        self, request: HttpRequestData
+    ) -> Principal | AuthenticationFailure | None:
+        """Finds no user."""
+        return None
+
+    def challenge(
+        self, request: HttpRequestData, failure: AuthenticationFailure | None
+    ) -> Challenge:
+        """401 with a Location, as ASP.NET Core answers on the paths of hubs."""
+        back = quote(f"{request.path}?{request.query_string}", safe="")
+        host = request.headers["Host"]
+        return Challenge(401, {"Location": f"http://{host}/Account/Login?ReturnUrl={back}"})
+
+
+def bearer_user(request: HttpRequestData) -> Principal | AuthenticationFailure | None:
     """The user of the token in the header or, below ``/auth`` and without one, in the query."""
     authorization = request.headers.get("Authorization", "")
     token: str | None = None
@@ -31,11 +55,16 @@ def bearer_user(request: HttpRequestData) -> Principal | None:
         token = authorization[len("bearer ") :].strip()
     elif not authorization and request.path.lower().startswith("/auth/"):
         token = request.query("access_token")
-    claims = read_token(token) if token else None
-    if claims is None:
+    if not token:
         return None
+    claims = read_token(token)
+    if claims is None:
+        return AuthenticationFailure()
+    if claims["exp"] <= time.time():
+        expired_at = time.strftime("%m/%d/%Y %H:%M:%S", time.gmtime(claims["exp"]))
+        return AuthenticationFailure(f"The token expired at '{expired_at}'")
     roles = frozenset((claims["role"],)) if "role" in claims else frozenset()
-    return Principal(claims["sub"], roles, claims)
+    return Principal(claims["sub"], roles, claims, float(claims["exp"]))
 
 
 def create_token(user: str, role: str | None, lifetime: float) -> str:
@@ -54,7 +83,7 @@ def create_token(user: str, role: str | None, lifetime: float) -> str:
 
 
 def read_token(token: str) -> dict[str, Any] | None:
-    """The claims of a token that is ours and has not expired, else None."""
+    """The claims of a token of this server, or None for another one."""
     head, _, signature = token.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(head).encode()):
         return None
@@ -62,7 +91,7 @@ def read_token(token: str) -> dict[str, Any] | None:
     claims: dict[str, Any] = json.loads(
         base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
     )
-    return claims if claims["exp"] > time.time() else None
+    return claims
 
 
 def _encode(data: bytes) -> str:

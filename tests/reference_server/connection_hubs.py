@@ -105,6 +105,10 @@ class ConnectionHub(Hub):
         return user.claims.get("unique_name") if user else None
 
     @hub_method
+    def http_user(self) -> str | None:
+        return self.user_name()
+
+    @hub_method
     def is_authenticated(self) -> bool:
         return self.context.user is not None
 

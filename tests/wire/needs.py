@@ -14,8 +14,7 @@ from tests.wire import player
 
 NOT_BUILT: Final = (
     "stateful reconnect",
-    "cookie authentication",
-    "authorization of whole endpoints",
+    "the end of connections whose authentication has expired",
 )
 """Take the line out with the feature that was built, and the conversations off the list.
 
@@ -65,6 +64,10 @@ class Conversation:
         """All that there is a name for, built or not."""
         return frozenset(need for need, is_needed in _NEEDS.items() if is_needed(self))
 
+    def answers(self) -> list[str]:
+        """What the server answered, as text."""
+        return [json.dumps(_got(step)).replace("\\", "") for step in self.steps]
+
     def visits(self, *paths: str) -> bool:
         """Whether any request goes there, or below."""
         visited = (step.get("path", "").lower() + "/" for step in self.steps)
@@ -111,7 +114,10 @@ _NEEDS: Final[Mapping[str, Callable[[Conversation], bool]]] = {
     "authorization of whole endpoints": lambda it: (
         it.has_header("authorization")
         or it.asks("access_token")
-        or it.visits("/auth/required", "/auth/admin", "/auth/expiring")
+        or it.visits("/auth/required", "/auth/admin")
+    ),
+    "the end of connections whose authentication has expired": lambda it: (
+        it.visits("/auth/expiring") and '"allowReconnect' in "".join(it.answers())
     ),
     "server-sent events": lambda it: (
         it.goes_by("sse", "text/event-stream", "TEXT/EVENT-STREAM") or it.visits("/sse")
