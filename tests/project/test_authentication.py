@@ -1,0 +1,117 @@
+"""The examples of docs/authentication.md run, and do what the page says."""
+
+import runpy
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from protocol import HubConnectionBuilder, HubException, NegotiationError, Principal
+from protocol.server.authorization import RequestContext, is_authorized
+from signalr_gateway.serving.listener import serving
+from tests.hosting.plain_requests import request
+from tests.support.checkout import ROOT
+from tests.support.documents import code_files
+
+EXAMPLES: Final = code_files(ROOT / "docs" / "authentication.md", "python")
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    """What an example of the page defines."""
+    path = folder / name
+    path.write_text(EXAMPLES[name], encoding="utf-8")
+    return runpy.run_path(str(path))
+
+
+async def test_tokens(tmp_path: Path) -> None:
+    """A-1, S-9: no token, a wrong one, one of a user, one of an administrator."""
+    async with serving(run("tokens.py", tmp_path)["app"], "127.0.0.1", 0) as url:
+        async with aiohttp.ClientSession() as http:
+            for token, challenge in (
+                ("", "Bearer"),
+                (
+                    "0000",
+                    'Bearer error="invalid_token", error_description="The token is not known."',
+                ),
+            ):
+                target = f"{url}/rooms/negotiate?access_token={token}"
+                async with http.post(target) as response:
+                    assert response.status == 401
+                    assert response.headers["WWW-Authenticate"] == challenge
+        for token, user in (("5f2c", "ann"), ("83aa", "bob")):
+            builder = HubConnectionBuilder().with_url(
+                f"{url}/rooms", access_token_factory=lambda token=token: token
+            )
+            async with builder.build() as connection:
+                assert await connection.invoke("WhoAmI") == user
+                if user == "ann":
+                    await connection.invoke("CloseAll")
+                else:
+                    with pytest.raises(HubException, match="'CloseAll' because user is unauthor"):
+                        await connection.invoke("CloseAll")
+
+
+async def test_policies(tmp_path: Path) -> None:
+    """A-1: one function for a path and a class."""
+    example = run("policies.py", tmp_path)
+    employee = Principal("ann", claims={"company": "example"})
+    for user, is_allowed in ((employee, True), (Principal("bob"), False), (None, False)):
+        for policy in (example["options"].authorize, example["PayrollHub"].__authorize__):
+            assert await is_authorized(policy, RequestContext(user, request())) is is_allowed
+
+
+async def test_signed_cookies(tmp_path: Path) -> None:
+    """A-1: a session is needed, is signed, and works with a connection."""
+    example = run("signed_cookies.py", tmp_path)
+    cookies = example["cookies"]
+    jar = aiohttp.CookieJar(unsafe=True)  # cookies of IP addresses
+    async with (
+        serving(example["app"], "127.0.0.1", 0) as url,
+        aiohttp.ClientSession(cookie_jar=jar) as http,
+    ):
+
+        async def status(cookie: str | None = None) -> int:
+            headers = {} if cookie is None else {"Cookie": f"a=b; session={cookie}"}
+            async with http.post(f"{url}/chat/negotiate", headers=headers) as response:
+                if response.status == 401:
+                    assert response.headers["Location"] == "/login?back=%2Fchat%2Fnegotiate"
+                return response.status
+
+        async def log_in(password: str) -> int:
+            form = {"user": "ann; é", "password": password}
+            async with http.post(f"{url}/login", data=form) as response:
+                return response.status
+
+        good: str = cookies.issue("bob")
+        assert await status() == 401
+        assert await status(good) == 200
+        for bad in ("", "é", good[:-1], "x" + good, good.replace("bob", "ann")):
+            assert await status(bad) == 401
+        assert await log_in("wrong") == 403
+        assert await status() == 401
+        assert await log_in("correct horse") == 200
+        assert await status() == 200
+
+        builder = HubConnectionBuilder().with_url(
+            f"{url}/chat", headers={"Cookie": f"session={good}"}
+        )
+        said: list[object] = []
+        connection = builder.build()
+        connection.on("Said", lambda user, text: said.append((user, text)))
+        async with connection:
+            await connection.invoke("Say", "Hello!")
+        assert said == [("bob", "Hello!")]
+        with pytest.raises(NegotiationError):
+            await HubConnectionBuilder().with_url(f"{url}/chat").build().start()
+
+
+async def test_a_session_that_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = run("signed_cookies.py", tmp_path)
+    asked = request(Cookie=f"session={example['cookies'].issue('ann')}")
+    user = await example["cookies"].authenticate(asked)
+    assert user.user_id == "ann"
+    monkeypatch.setattr(time, "time", lambda: user.expires_at)
+    failure = await example["cookies"].authenticate(asked)
+    assert failure.description == "The session has expired."
