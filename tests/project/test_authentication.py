@@ -2,6 +2,7 @@
 
 import runpy
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ async def test_tokens(tmp_path: Path) -> None:
                     assert response.headers["WWW-Authenticate"] == challenge
         for token, user in (("5f2c", "ann"), ("83aa", "bob")):
             builder = HubConnectionBuilder().with_url(
-                f"{url}/rooms", access_token_factory=lambda token=token: token
+                f"{url}/rooms", access_token_factory=partial(str, token)
             )
             async with builder.build() as connection:
                 assert await connection.invoke("WhoAmI") == user
