@@ -55,6 +55,11 @@ async def is_authorized(authorize: Authorize, context: AuthorizationContext) -> 
     return not user.roles.isdisjoint(authorize)
 
 
+def needs_user(authorize: Authorize) -> bool:
+    """Whether no anonymous user can meet the requirement. A policy may let anonymous users pass."""
+    return not callable(authorize) and authorize is not False
+
+
 def require_authorize(authorize: object, what: str = "authorize") -> None:
     """Raises TypeError if ``authorize`` is no requirement, or a collection without a role.
 

@@ -14,10 +14,10 @@ from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
 from ..json.protocol import JsonHubProtocol
 from ..messagepack.protocol import MessagePackHubProtocol
-from ..option_checks import check_options, described
+from ..option_checks import check_options, described, require_function
 from ..origins import normal_origins
 from .authentication import Authenticate, Authenticator, Principal
-from .authorization import Authorize, require_authorize
+from .authorization import Authorize, needs_user, require_authorize
 from .filters import HubFilter
 
 Services = Mapping[type[Any], Callable[[], Any]]
@@ -201,7 +201,13 @@ class EndpointOptions:
                 "EndpointOptions.authenticate is an Authenticator or a function, not "
                 f"{described(self.authenticate)}."
             )
+        if callable(self.authenticate):
+            require_function(self.authenticate, "EndpointOptions.authenticate")
         require_authorize(self.authorize, "EndpointOptions.authorize")
+        if self.authenticate is None and needs_user(self.authorize):
+            raise ValueError(
+                "EndpointOptions.authorize needs authenticate: without it no request has a user."
+            )
 
     @property
     def transport_limits(self) -> TransportLimits:

@@ -11,8 +11,9 @@ from aiohttp import web
 from ...hosting.http_answer import NOT_FOUND
 from ...hosting.hub_path import is_below_hub, require_hub_path
 from ...option_checks import described
+from ...server.authorization import needs_user
 from ...server.clients import HubContext
-from ...server.hub import Hub
+from ...server.hub import Hub, authorizations
 from ...server.hub_server import HubServer
 from ...server.lifetime import HubLifetimeManager
 from ...server.options import EndpointOptions, HubOptions
@@ -53,7 +54,8 @@ def map_hub(
     access tokens and no tokens of connections that clients send.
 
     Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
-    that is mapped already, and for a lifetime manager of another class. Raises TypeError for a hub
+    that is mapped already, for a lifetime manager of another class, and for a class that requires
+    users on a path without ``authenticate``. Raises TypeError for a hub
     class that cannot be served, and for arguments of a wrong type. Raises RuntimeError for an
     application that has started.
     """  # LA-3
@@ -80,16 +82,20 @@ def map_hub(
                     "its own lifetime manager."
                 )
         server = HubServer(hub_class, hub_options, hub_factory=hub_factory, lifetime=lifetime)
-        hosting.servers[hub_class] = server
     elif any(it is not None for it in (hub_options, hub_factory, lifetime)):
         raise ValueError(
             f"{hub_class.__name__} is mapped already: its hub_options, hub_factory and lifetime "
             "are given with its first path."
         )
+    options = endpoint_options or EndpointOptions()
+    if options.authenticate is None and any(map(needs_user, authorizations(hub_class))):
+        raise ValueError(
+            f"{hub_class.__name__} requires a user: its paths need "
+            "EndpointOptions(authenticate=...)."
+        )
+    hosting.servers[hub_class] = server
     hosting.paths.append(path.lower())
-    dispatcher = HttpConnectionDispatcher(
-        hosting, server, path.lower(), endpoint_options or EndpointOptions()
-    )
+    dispatcher = HttpConnectionDispatcher(hosting, server, path.lower(), options)
     # In aiohttp only a parameter with a pattern can match a path regardless of case.
     pattern = "".join(
         f"/{{hub{number}:(?i:{_escaped(segment)})}}"
