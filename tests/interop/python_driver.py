@@ -134,7 +134,10 @@ def _built(command: dict[str, Any]) -> HubConnection:
     if name not in _HUB_PROTOCOLS:
         raise ValueError(f"this client has no protocol '{name}'")
     transports = _TRANSPORTS.get(command.get("transports", ""), HttpTransportType.ALL)
-    builder = HubConnectionBuilder().with_url(command["url"], transports=transports)
+    token = command.get("token")
+    builder = HubConnectionBuilder().with_url(
+        command["url"], transports=transports, access_token_factory=token and (lambda: token)
+    )
     builder.with_hub_protocol(_HUB_PROTOCOLS[name]())
     if "reconnect" in command:
         builder.with_automatic_reconnect([delay / 1000 for delay in command["reconnect"]])

@@ -85,6 +85,11 @@ class HubServer:
         """Of the hub that streams."""
         return f"{self._address}/streamhub"
 
+    @property
+    def token_url(self) -> str:
+        """Of the hub for callers with a token."""
+        return f"{self._address}/tokenhub"
+
     async def start(self) -> None:
         """Starts it, again if need be, and waits until it serves."""
         process = await LineProcess.start(
@@ -114,11 +119,23 @@ class HubServer:
 
     async def release(self, name: str) -> None:
         """Lets the call Hold(name) go on."""
+        await self._post(f"release/{name}")
+
+    async def revoke(self, token: str) -> None:
+        """Makes a token invalid from now on."""
+        await self._post(f"revoke/{token}")
+
+    def tokens(self) -> set[tuple[str, str, str]]:
+        """Each token that was accepted, in the header or the query, and by which HTTP method."""
+        found = (line.split(" ")[1:] for line in self.lines("^TOKEN "))
+        return {(token, place, method) for token, place, method in found}
+
+    async def _post(self, path: str) -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self._address}/release/{name}") as response,
+            session.post(f"{self._address}/{path}") as response,
         ):
-            assert response.status == 204
+            assert response.ok
 
     async def disconnected(self, connection_id: str) -> None:
         """Waits until the hub has noticed the end, in good order, of a connection."""

@@ -126,6 +126,17 @@ url = "{url}/reasoning"
 [hubs.reasoning.routes.say]
 invoke_method = "Say"
 
+[hubs.moving]
+url = "{url}/moving"
+[hubs.moving.routes.say]
+invoke_method = "Say"
+
+[hubs.challenging]
+url = "{url}/challenging"
+access_token_file = "token"
+[hubs.challenging.routes.say]
+invoke_method = "Say"
+
 [hubs.gone]
 url = "http://john:{BASIC}@127.0.0.1:9/hub?code={WRITTEN_IN_URL}"
 [hubs.gone.routes.say]
@@ -160,6 +171,14 @@ async def negotiate_hostilely(request: web.Request) -> web.Response:
             return web.json_response({"error": f"{SECRET}-70"})
         case "reasoning":
             return web.Response(status=403, reason=f"{SECRET}-71", text=f"{SECRET}-72")
+        case "moving":
+            url = f"http://127.0.0.1:9/{SECRET}-76?access_token={SECRET}-77"
+            answer = web.json_response({"url": url, "accessToken": f"{SECRET}-78"})
+            answer.set_cookie("session", f"{SECRET}-79")
+            return answer
+        case "challenging":
+            challenge = f'Bearer error_description="{SECRET}-80"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
         case _:
             return web.json_response(OFFER)
 
@@ -183,7 +202,7 @@ async def talkative_hub() -> AsyncIterator[str]:
     app = web.Application()
     options = EndpointOptions(authenticate=authenticate)
     map_hub(app, "/hub", TalkativeHub, endpoint_options=options)
-    hostile = "/{how:lying|slandering|closing|breaking|reasoning}"
+    hostile = "/{how:lying|slandering|closing|breaking|reasoning|moving|challenging}"
     app.router.add_post(hostile + "/negotiate", negotiate_hostilely)
     app.router.add_get(hostile, connect_hostilely)
     async with serving(app, "127.0.0.1", 0) as url:
@@ -357,7 +376,7 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         output = await running.stop_and_read()
     for event in (
         "listening on http://127.0.0.1:",
-        " (hubs: 8, routes: ",
+        " (hubs: 10, routes: ",
         "hub 'talk': connected",
         "hub 'talk': connection lost: ",
         "hub 'gone': cannot connect: ",
@@ -366,6 +385,8 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         "hub 'slandering': cannot connect: The server refused the handshake.",
         "hub 'closing': connection lost: The server closed the connection with an error.",
         "hub 'breaking': connection lost: The WebSocket",
+        "hub 'moving': cannot connect: Negotiate failed: the server redirects to another origin, which",
+        "hub 'challenging': cannot connect: Response status code does not indicate success: 401.",
         "hub 'reasoning': cannot connect: Response status code does not indicate success: 403.",
         "hub 'talk': event 'Numbers' not forwarded (1 so far): argument 1: expected Int32, got a s",
         "hub 'talk': no route receives 'Unrouted'",

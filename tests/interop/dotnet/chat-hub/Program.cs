@@ -1,4 +1,5 @@
 using System;
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -8,8 +9,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-// The hubs at /chathub, /valueshub and /streamhub of the address in --urls. It prints "LISTENING url" once it serves.
-// POST /release/NAME lets the call Hold(NAME) go on. Environment:
+// The hubs at /chathub, /valueshub, /streamhub and /tokenhub of the address in --urls. It prints "LISTENING url" once it
+// serves. POST /release/NAME lets the call Hold(NAME) go on. POST /revoke/TOKEN makes that token invalid. Environment:
 //   HUB_ORIGIN=origin    pages of this origin may use them
 //   HUB_STJ=1            leaves the Newtonsoft protocol away
 //   HUB_MAX=bytes        the largest message it receives
@@ -38,6 +39,8 @@ if (Milliseconds("HUB_TIMEOUT") is { } timeout)
 // A client that does not hang up is not waited for.
 builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(1));
 builder.Services.AddSingleton<IUserIdProvider, HeaderUserIdProvider>();
+builder.Services.AddAuthentication(TokenHandler.Name).AddScheme<AuthenticationSchemeOptions, TokenHandler>(TokenHandler.Name, null);
+builder.Services.AddAuthorization();
 builder.Services.AddCors(options => options.AddDefaultPolicy(policy =>
 {
     if (Environment.GetEnvironmentVariable("HUB_ORIGIN") is { } origin)
@@ -48,9 +51,13 @@ builder.Services.AddCors(options => options.AddDefaultPolicy(policy =>
 
 var app = builder.Build();
 app.UseCors();
+app.UseAuthentication();
+app.UseAuthorization();
 app.MapHub<ChatHub>("/chathub");
 app.MapHub<ValuesHub>("/valueshub");
 app.MapHub<StreamHub>("/streamhub");
+app.MapHub<TokenHub>("/tokenhub").RequireAuthorization();
+app.MapPost("/revoke/{token}", (string token) => TokenHandler.Revoke(token));
 app.MapPost("/release/{name}", (string name) => Gates.Release(name) ? Results.NoContent() : Results.NotFound());
 app.Lifetime.ApplicationStarted.Register(() =>
 {

@@ -1,0 +1,130 @@
+"""A hub that demands a token: all clients over each transport, and our client when it is revoked.
+
+The hub is ASP.NET Core's, as the measure, and ours.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from protocol import HubConnectionBuilder, NegotiationError
+from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
+from tests.interop.drivers import DriverError
+from tests.interop.matrix import cells
+from tests.interop.matrix.peers import Peers
+from tests.interop.servers import HubServer
+
+HUBS = pytest.mark.parametrize("target", [cells.ASPNETCORE, cells.HUB])
+EACH_TRANSPORT = pytest.mark.parametrize("transport", cells.TRANSPORTS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def peers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Peers]:
+    async with AsyncExitStack() as stack:
+        yield Peers(stack, tmp_path_factory.mktemp("tokens"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hub(peers: Peers, target: str) -> HubServer:
+    hub = (await peers.target(target)).hub
+    assert hub is not None
+    return hub
+
+
+def expected_tokens(client: str, transport: str, token: str) -> set[tuple[str, str, str]]:
+    """Where a client sends its token, by transport (A-2, A-3)."""
+    header = {(token, "header", "POST")}  # negotiate, and what is sent
+    uses_query = {
+        cells.CHROMIUM: ("WebSockets", "ServerSentEvents"),
+        cells.NODE: ("ServerSentEvents",),
+    }
+    place = "query" if transport in uses_query.get(client, ()) else "header"
+    end = {(token, "header", "DELETE")} if transport == "LongPolling" else set()
+    return header | {(token, place, "GET")} | end
+
+
+@HUBS
+@EACH_TRANSPORT
+@pytest.mark.parametrize("client", cells.CLIENTS)
+async def test_a_token(
+    peers: Peers, hub: HubServer, target: str, client: str, transport: str
+) -> None:
+    """A-2, A-3, A-4: it is accepted from where the client puts it, and says who calls."""
+    token = f"ann.{cells.CLIENTS.index(client)}-{transport}"
+    driver = await peers.driver(client)
+    connection = await driver.connect(hub.token_url, transports=transport, token=token)
+    await connection.start()
+    assert (await connection.invoke("Who", result="string")).value == "ann"
+    await connection.stop()
+    shown = {each for each in hub.tokens() if each[0] == token}
+    assert shown == expected_tokens(client, transport, token)
+
+
+@HUBS
+@EACH_TRANSPORT
+@pytest.mark.parametrize("client", cells.CLIENTS)
+async def test_no_valid_token(
+    peers: Peers, hub: HubServer, target: str, client: str, transport: str
+) -> None:
+    """A-1: negotiate is answered 401, and no client gets further."""
+    driver = await peers.driver(client)
+    await hub.revoke("revoked")
+    for more in ({}, {"token": "revoked"}):
+        connection = await driver.connect(hub.token_url, transports=transport, **more)
+        with pytest.raises(DriverError, match="401"):
+            await connection.start()
+    assert "revoked" not in {token for token, _, _ in hub.tokens()}
+
+
+@HUBS
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param(transport, id=name)
+        for transport, name in TRANSPORT_NAMES.items()
+        if transport is not HttpTransportType.WEB_SOCKETS
+    ],
+)
+async def test_our_client_when_its_token_is_revoked(
+    hub: HubServer, target: str, transport: HttpTransportType
+) -> None:
+    """A-5: it asks for a new one, and the call that was refused is repeated."""
+    name = f"bob.{transport.name}"
+    numbers = iter(range(1, 10))
+    connection = (
+        HubConnectionBuilder()
+        .with_url(
+            hub.token_url,
+            transports=transport,
+            access_token_factory=lambda: f"{name}-{next(numbers)}",
+        )
+        .build()
+    )
+    async with connection:
+        assert await connection.invoke("Who") == "bob"
+        await hub.revoke(f"{name}-1")
+        assert await connection.invoke("Who") == "bob"
+    posted = {token for token, _, method in hub.tokens() if method == "POST"}
+    assert {f"{name}-1", f"{name}-2"} <= posted
+
+
+@HUBS
+async def test_our_client_when_its_token_is_refused_at_a_reconnect(
+    hub: HubServer, target: str
+) -> None:
+    """A-5, N-20: each attempt asks for a token of its own, and a 401 is not repeated."""
+    await hub.revoke("eve.2")
+    numbers = iter(range(2, 10))
+    connection = (
+        HubConnectionBuilder()
+        .with_url(hub.token_url, access_token_factory=lambda: f"eve.{next(numbers)}")
+        .build()
+    )
+    with pytest.raises(NegotiationError, match="401") as caught:
+        await connection.start()
+    assert caught.value.status == 401
+    async with connection:
+        assert await connection.invoke("Who") == "eve"
+    assert next(numbers) == 5  # one for each negotiate, one for the WebSocket
