@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -300,6 +301,44 @@ class TestTokens:
         await other.connection.send("X")
         assert "401" in str(await other.closed.get())
         assert tokens.count == 2
+
+    async def test_a_factory_that_fails_at_a_renewal(
+        self, http_hub: HttpHub, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The connection ends. Neither its error nor the log has the text of the factory's."""
+        tokens = iter(["token"])
+
+        def factory() -> str:
+            for token in tokens:
+                return token
+            raise LookupError("no token for s3cret")
+
+        client = RecordingClient(http_hub, access_token_factory=factory)
+        with caplog.at_level(logging.DEBUG):
+            await client.connection.start()
+            http_hub.answer("post", 401)
+            await client.connection.send("X")
+            error = await client.closed.get()
+        assert "LookupError" in str(error)
+        assert "s3cret" not in f"{error} {error!r} {caplog.text}"
+
+    async def test_a_factory_that_does_not_return(self, http_hub: HttpHub) -> None:
+        """Stop does not wait for it for longer than for a request."""
+        tokens = iter(["token"])
+
+        async def factory() -> str:
+            for token in tokens:
+                return token
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        connection = builder(http_hub.url, access_token_factory=factory, close_timeout=0.05).build()
+        await connection.start()
+        http_hub.answer("post", 401)
+        await connection.send("X")
+        await http_hub.until_posted(1)
+        await connection.stop()
+        assert connection.state is HubConnectionState.DISCONNECTED
 
     async def test_a_token_in_the_offer_counts_at_once(self, http_hub: HttpHub) -> None:
         """N-19."""
