@@ -28,6 +28,7 @@ from protocol import (
     map_hub,
 )
 from tests.interop.stream_hub import StreamHub
+from tests.interop.token_hub import TokenHub, revoke, user_of_token
 from tests.interop.values_hub import ValuesHub
 from tests.vectors.value_types import Person
 
@@ -150,6 +151,15 @@ async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
         endpoint_options=EndpointOptions(authenticate=user_of, allowed_origins=origins),
     )
     map_hub(app, "/valueshub", ValuesHub)
+    map_hub(
+        app,
+        "/tokenhub",
+        TokenHub,
+        endpoint_options=EndpointOptions(
+            authenticate=user_of_token, authorize=True, allowed_origins=origins
+        ),
+    )
+    app.router.add_post("/revoke/{token}", revoke)
     map_hub(app, "/streamhub", StreamHub, endpoint_options=EndpointOptions(allowed_origins=origins))
     runner = web.AppRunner(app)
     await runner.setup()

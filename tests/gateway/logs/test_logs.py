@@ -385,7 +385,7 @@ async def test_nothing_secret_is_logged(tmp_path: Path, way: str) -> None:
         "hub 'slandering': cannot connect: The server refused the handshake.",
         "hub 'closing': connection lost: The server closed the connection with an error.",
         "hub 'breaking': connection lost: The WebSocket",
-        "hub 'moving': cannot connect: Negotiate failed: the server redirects to another origin, which",
+        "hub 'moving': cannot connect: Negotiate failed: the server redirects to another origin",
         "hub 'challenging': cannot connect: Response status code does not indicate success: 401.",
         "hub 'reasoning': cannot connect: Response status code does not indicate success: 403.",
         "hub 'talk': event 'Numbers' not forwarded (1 so far): argument 1: expected Int32, got a s",
