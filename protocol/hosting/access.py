@@ -5,10 +5,17 @@ A-9). What requests do is left to ``hub_endpoint``.
 """
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
-from ..server.authentication import Authenticator, Principal, default_user_id
+from ..server.authentication import (
+    AuthenticationFailure,
+    Authenticator,
+    Principal,
+    default_user_id,
+)
 from ..server.authorization import Authorize, RequestContext, is_authorized
 from ..server.http_request import HttpRequestData
 from .http_answer import HttpAnswer
@@ -17,6 +24,7 @@ from .http_connections import HttpConnection
 logger = logging.getLogger(__name__)
 
 _BETWEEN_LINES: Final = 60.0  # seconds
+_FAILED: Final = HttpAnswer(500)
 
 
 class AccessControl:
@@ -44,15 +52,31 @@ class AccessControl:
     async def admit(self, request: HttpRequestData) -> Principal | HttpAnswer | None:
         """The user of a request, None for an anonymous one, or the answer that refuses it.
 
-        Raises what the authenticator and policies raise.
+        An exception of the authenticator or of a policy is logged, and the answer is 500. The host
+        does not get it, because its text may quote credentials.
         """
+        try:
+            return await self._admit(request)
+        except Exception as error:
+            self._log(logging.ERROR, f"a request was not admitted: {_type_and_place(error)}")
+            return _FAILED
+
+    async def _admit(self, request: HttpRequestData) -> Principal | HttpAnswer | None:
         user = failure = None
         if self._authenticator is not None:
-            authentication = await self._authenticator.authenticate(request)
+            authentication: object = await self._authenticator.authenticate(request)
             if isinstance(authentication, Principal):
                 user = authentication
-            else:
+            elif isinstance(authentication, AuthenticationFailure):
                 failure = authentication
+            elif authentication is not None:  # a truthy result does not count as a user
+                self._log(
+                    logging.ERROR,
+                    "a request was not admitted: authenticate returned "
+                    f"{type(authentication).__name__}, not a Principal, an AuthenticationFailure "
+                    "or None",
+                )
+                return _FAILED
         for requirement in self._requirements:
             if not await is_authorized(requirement, RequestContext(user, request)):
                 break
@@ -94,3 +118,9 @@ class AccessControl:
         if now >= self._next_line_at.get(text, now):
             self._next_line_at[text] = now + _BETWEEN_LINES
             logger.log(level, "%s: %s.", self._path, text)
+
+
+def _type_and_place(error: Exception) -> str:
+    """The type of an exception and the line that raised it, without its text."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}, line {line}"

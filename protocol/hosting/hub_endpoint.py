@@ -87,10 +87,7 @@ class HubEndpoint(Generic[ConnectionT]):
         self._hosts = HostPolicy(options.allowed_hosts)
 
     async def negotiate(self, request: HttpRequestData) -> HttpAnswer:
-        """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12).
-
-        Raises the exceptions of ``EndpointOptions.authenticate`` and of policies.
-        """
+        """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12)."""
         if answer := self._early_answer(request):
             return answer
         user = await self._access.admit(request)
@@ -102,8 +99,7 @@ class HubEndpoint(Generic[ConnectionT]):
         """The action for a request of ``{path}`` itself, or the answer to it (TG-1…TG-7).
 
         ``accept`` contains the values of all Accept headers of the request. ``is_upgrade`` is True
-        for a complete WebSocket upgrade. Raises the exceptions of ``EndpointOptions.authenticate``
-        and of policies.
+        for a complete WebSocket upgrade.
 
         If the action opens a transport, the connection is active when this method returns. The host
         opens the transport before it awaits anything. It removes the connection from the table

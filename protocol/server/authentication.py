@@ -64,6 +64,7 @@ class Authenticator(ABC):
 
         A failure says that it carries credentials which are not valid. Where nothing is required,
         such a request is anonymous. If this raises an exception, the request is answered with 500.
+        The log has the type of the exception and the line that raised it, but not its text.
         """
 
     def challenge(
@@ -88,11 +89,7 @@ Authenticate = Callable[[HttpRequestData], Authentication | Awaitable[Authentica
 
 
 class CallableAuthenticator(Authenticator):
-    """The authenticator of a function, plain or async, that returns the user of a request.
-
-    ``authenticate`` raises TypeError if the function returns an object of another type, so that a
-    truthy result does not count as a user.
-    """
+    """The authenticator of a function, plain or async, that returns the user of a request."""
 
     def __init__(self, function: Authenticate) -> None:
         self._function = function
@@ -102,14 +99,7 @@ class CallableAuthenticator(Authenticator):
     ) -> Principal | AuthenticationFailure | None:
         """See Authenticator."""
         result = self._function(request)
-        if inspect.isawaitable(result):
-            result = await result
-        if not isinstance(result, Principal | AuthenticationFailure | None):
-            raise TypeError(
-                "authenticate returns a Principal, an AuthenticationFailure or None, not "
-                f"{type(result).__name__}."
-            )
-        return result
+        return await result if inspect.isawaitable(result) else result
 
 
 def authenticator_of(authenticate: Authenticator | Authenticate) -> Authenticator:

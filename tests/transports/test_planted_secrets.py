@@ -41,6 +41,8 @@ EACH = pytest.mark.parametrize(
 
 def authenticate(request: HttpRequestData) -> Principal | None:
     """The user of the one token, in the header or in the query."""
+    if request.query("crash") is not None:
+        raise ValueError(f"cannot read {request.headers['Authorization']}")
     given = request.headers.get("Authorization", f"Bearer {request.query('access_token')}")
     if given not in (f"Bearer {TOKEN}", f"Bearer {SECRET}-04"):
         return None
@@ -108,6 +110,7 @@ async def test_refusals(url: str, caplog: pytest.LogCaptureFixture) -> None:
             ("POST", f"ID={unknown}&id=", f"{SECRET}-13".encode()),
             ("DELETE", f"id={unknown}&id={token}", b""),
             ("PUT", f"id={token}", f"{SECRET}-15".encode()),
+            ("GET", f"id={token}&crash", b""),
             ("GET", f"id={quote(token, safe='')}", b""),
             ("POST", f"%69d={token}", f"{SECRET}-16\x1e".encode()),
             ("GET", f"id={token}", b""),

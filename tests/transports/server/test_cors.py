@@ -93,7 +93,7 @@ async def test_no_policy(host: Host, http: aiohttp.ClientSession) -> None:
 async def test_errors_may_be_read(
     http: aiohttp.ClientSession, method: str, query: str, status: int
 ) -> None:
-    """TC-5: every answer has the headers, also aiohttp's own 500."""
+    """TC-5: every answer has the headers, also 500."""
 
     def authenticate(request: HttpRequestData) -> Principal | None:
         if request.query("crash") is not None:
