@@ -30,6 +30,8 @@ from signalr_gateway.serving.listener import serving
 from tests.gateway.command import Command, command
 from tests.gateway.gateway_clients import COMBINATIONS
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hush"
 """Part of each text that must not be logged; a number behind it says which."""
 RECEIVE_KEY = f"{SECRET}-01"
