@@ -172,7 +172,7 @@ async def check(arguments: argparse.Namespace) -> int:
     pair = pair_of(config.listen)
     if pair is not None:
         server_context(pair)
-    hub_urls: dict[str, str | None] = {}
+    hub_urls: dict[str, tuple[str, ...]] = {}
     # Raises OrchestrationError if a `build_hub_connection` function does not return a connection.
     connections = build_connections(hubs, hub_urls)
     require_other_hubs(config.orchestrator, hub_urls, base_urls(config.listen))

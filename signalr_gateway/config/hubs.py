@@ -13,12 +13,22 @@ from protocol import HubConnection, HubConnectionBuilder
 
 from ..orchestration.option_types import no_limit
 from .gateway_hub import HUB_PROTOCOLS, check_transports, transport_types
+from .hub_tls import hub_tls
 from .reading import Place
 from .schema import HubTable
 from .stored_secrets import secret
 
 if TYPE_CHECKING:
     from ..orchestration.orchestrator import BuildHubConnection
+
+_DIRECT_OPTIONS = (
+    "server_timeout",
+    "keep_alive_interval",
+    "handshake_timeout",
+    "authentication_refresh",
+    "maximum_waiting_events_size",
+)
+"""Options that are arguments of the builder's ``with_…`` methods of the same name."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -70,33 +80,59 @@ class _Connection:
 
     def build(self, builder: HubConnectionBuilder) -> HubConnection:
         table = self.table
+        first, *others = table.urls or [table.url or ""]
+        more = {} if table.close_timeout is None else {"close_timeout": table.close_timeout}
         builder.with_hub_protocol(HUB_PROTOCOLS[table.protocol]).with_url(
-            table.url,
+            first,
             transports=transport_types(table.transports),
             headers=table.headers,
+            cookies=table.cookies,
             access_token_factory=self.access_token,
+            skip_negotiation=table.skip_negotiation,
             ssl=self.trust,
+            alternatives=others,
+            **more,
         )
         builder.with_maximum_item_wait(table.maximum_item_wait)
-        if table.server_timeout is not None:
-            builder.with_server_timeout(table.server_timeout)
-        if table.keep_alive_interval is not None:
-            builder.with_keep_alive_interval(table.keep_alive_interval)
-        if table.handshake_timeout is not None:
-            builder.with_handshake_timeout(table.handshake_timeout)
+        if table.reconnect_delays:
+            builder.with_automatic_reconnect(table.reconnect_delays)
+        if table.maximum_receive_message_size is not None:
+            builder.with_maximum_receive_message_size(no_limit(table.maximum_receive_message_size))
+        for name in _DIRECT_OPTIONS:
+            value = getattr(table, name)
+            if value is not None:
+                getattr(builder, f"with_{name}")(value)
         return builder.build()
 
 
 def _connection(table: HubTable, place: Place) -> _Connection:
-    _check_url(table.url, place.at("url"))
+    _check_urls(table, place)
     access_token = secret("access_token", table.access_token_file, table.access_token_env, place)
-    if access_token is not None and urlsplit(table.url).username is not None:
-        problem = "contains credentials, which cannot be combined with an access token"
-        raise place.at("url").error(problem)
     check_transports(table.transports, [table.protocol], place.at("transports"))
     for name, value in table.headers.items():
         _check_header(name, value, place.at("headers"))
-    return _Connection(table=table, access_token=access_token, trust=_trust(table, place))
+    if table.skip_negotiation and table.transports != ["WebSockets"]:
+        raise place.at("skip_negotiation").error('needs transports = ["WebSockets"]')
+    for name, value in table.cookies.items():
+        try:
+            HubConnectionBuilder().with_url("http://h", cookies={name: value})
+        except ValueError as exc:  # its text quotes the name only
+            raise place.at("cookies").error("contains a cookie that no header can carry") from exc
+    return _Connection(table=table, access_token=access_token, trust=hub_tls(table, place))
+
+
+def _check_urls(table: HubTable, place: Place) -> None:
+    if table.urls and table.url is not None:
+        raise place.at("urls").error("cannot be combined with url")
+    if not table.urls and table.url is None:
+        raise place.at("url").error("missing; expected the hub's URL, http or https")
+    has_token = table.access_token_file is not None or table.access_token_env is not None
+    place = place.at("urls" if table.urls else "url")
+    for url in table.urls or [table.url or ""]:
+        _check_url(url, place)
+        if has_token and urlsplit(url).username is not None:
+            problem = "contains credentials, which cannot be combined with an access token"
+            raise place.error(problem)
 
 
 def _check_url(url: str, place: Place) -> None:
@@ -117,18 +153,3 @@ def _check_header(name: str, value: str, place: Place) -> None:
         raise place.at(f"{start}…").error("not a valid name of an HTTP header")
     if not _HEADER_VALUE.fullmatch(value):
         raise place.at(name).error("contains characters that an HTTP header cannot have")
-
-
-def _trust(table: HubTable, place: Place) -> ssl.SSLContext | bool:
-    """The argument ``ssl`` of `HubConnectionBuilder.with_url`."""
-    if table.ca_file is None:
-        return table.verify_tls
-    place = place.at("ca_file")
-    if not table.verify_tls:
-        raise place.error("has no effect when verify_tls is false")
-    try:
-        return ssl.create_default_context(cafile=table.ca_file)
-    except ssl.SSLError as exc:
-        raise place.error("contains no certificate in PEM format") from exc
-    except OSError as exc:
-        raise place.error(f"cannot be read: {exc.strerror}") from exc

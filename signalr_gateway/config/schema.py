@@ -184,7 +184,16 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
 class HubTable(Struct, frozen=True, kw_only=True):
     """[hubs.KEY]: a hub behind the gateway, how to connect to it, and its routes."""
 
-    url: Annotated[Text, option("The hub's URL, http or https.")]
+    url: Annotated[
+        Text | None, option("The hub's URL, http or https. Required, unless `urls` is set.")
+    ] = None
+    urls: Annotated[
+        list[Text],
+        option(
+            "URLs of the same hub at several servers, in place of `url`. Each attempt to connect"
+            " begins with the URL that has worked last, and tries the next one after a failure."
+        ),
+    ] = field(default_factory=list)
     protocol: Annotated[HubProtocolName, option("Hub protocol to use with the hub.")] = "json"
     transports: Annotated[
         list[TransportName], option("Transports over which the hub may be reached.")
@@ -192,6 +201,12 @@ class HubTable(Struct, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str], option("Headers of each request to the hub, by name.")] = (
         field(default_factory=dict)
     )
+    cookies: Annotated[dict[str, str], option("Cookies of each request to the hub, by name.")] = (
+        field(default_factory=dict)
+    )
+    skip_negotiation: Annotated[
+        bool, option('Open a WebSocket without negotiate; `transports` must be `["WebSockets"]`.')
+    ] = False
     redirects: Annotated[
         list[Origin],
         option("Origins of other servers to which the hub may redirect the gateway."),
@@ -210,6 +225,13 @@ class HubTable(Struct, frozen=True, kw_only=True):
         PemFile | None,
         option("PEM file with the authorities to trust instead of the system's."),
     ] = None
+    client_certificate: Annotated[
+        PemFile | None,
+        option("PEM file with the certificate that the hub demands; needs `client_key` as well."),
+    ] = None
+    client_key: Annotated[
+        PemFile | None, option("PEM file with the private key of `client_certificate`.")
+    ] = None
     server_timeout: Annotated[
         Seconds | None,
         option("Time without a message from the hub after which the connection is closed."),
@@ -220,6 +242,29 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = None
     handshake_timeout: Annotated[
         Seconds | None, option("Time in which the hub must answer the handshake.")
+    ] = None
+    close_timeout: Annotated[
+        Seconds | None,
+        option("How long sending the queued bytes may take when the connection ends."),
+    ] = None
+    authentication_refresh: Annotated[
+        Seconds | None,
+        option("How long before the expiry of its access token the gateway sends a new one."),
+    ] = None
+    reconnect_delays: Annotated[
+        list[Seconds],
+        option(
+            "Delays of the attempts to reconnect at once after a loss. The gateway reconnects by"
+            " itself, with growing delays, when they are used up."
+        ),
+    ] = field(default_factory=list)
+    maximum_receive_message_size: Annotated[
+        Bytes | Unlimited | None,
+        option("Size of a message of the hub above which the connection is closed."),
+    ] = None
+    maximum_waiting_events_size: Annotated[
+        Bytes | None,
+        option("Bytes of events that may wait for the gateway while a call waits for the hub."),
     ] = None
     maximum_message_size: Annotated[
         Bytes | Unlimited, option("Largest invocation that the hub accepts.")

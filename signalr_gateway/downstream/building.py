@@ -15,12 +15,12 @@ from ..orchestration.orchestrator import DEFAULT_MAXIMUM_ITEM_WAIT, DownstreamHu
 
 
 def build_connections(
-    hubs: Mapping[str, DownstreamHub], urls: dict[str, str | None] | None = None
+    hubs: Mapping[str, DownstreamHub], urls: dict[str, tuple[str, ...]] | None = None
 ) -> dict[str, HubConnection]:
     """Call the `build_hub_connection` function of each hub, and return the connections by api.
 
-    The connections are not started. `urls`, if given, receives one entry for each api: the URL of
-    the hub, or None if the function has not set one. Raises `OrchestrationError` if a function
+    The connections are not started. `urls`, if given, receives one entry for each api: the URLs of
+    the hub, none if the function has not set any. Raises `OrchestrationError` if a function
     fails, or if two functions return the same connection. The gateway could then not know which hub
     has sent an event.
     """
@@ -29,7 +29,7 @@ def build_connections(
         builder = _builder(hub)
         connection = _build(hub, builder)
         if urls is not None:
-            urls[api] = builder.url
+            urls[api] = builder.urls
         for other, taken in connections.items():
             if taken is connection:
                 problem = f"returned the same connection as hub {other!r}; each hub needs its own"

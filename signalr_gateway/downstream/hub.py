@@ -251,7 +251,7 @@ class Downstreams(Mapping[str, Downstream]):
         self._make_downstream = make_downstream
         self._downstreams: dict[str, Downstream] = {}
         self._is_draining = False
-        self._urls: dict[str, str | None] = {}
+        self._urls: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, api: str) -> Downstream:
         return self._downstreams[api]
@@ -263,8 +263,8 @@ class Downstreams(Mapping[str, Downstream]):
         return len(self._downstreams)
 
     @property
-    def urls(self) -> Mapping[str, str | None]:
-        """The URL of each hub, by api. URLs may contain secrets."""
+    def urls(self) -> Mapping[str, tuple[str, ...]]:
+        """The URLs of each hub, by api. URLs may contain secrets."""
         return self._urls
 
     @property

@@ -43,18 +43,18 @@ def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -
 
 
 def require_other_hubs(
-    orchestrator: Orchestrator, hub_urls: Mapping[str, str | None], base_urls: Sequence[str]
+    orchestrator: Orchestrator, hub_urls: Mapping[str, Sequence[str]], base_urls: Sequence[str]
 ) -> None:
     """Raise `OrchestrationError` if a hub behind the gateway is the gateway's own hub.
 
-    `hub_urls` maps the api of each hub to its URL.
+    `hub_urls` maps the api of each hub to its URLs.
     """
     if not orchestrator.start_gateway_hub:
         return
     own_path = orchestrator.gateway_hub_path.lower()
     own = [urlsplit(url) for url in base_urls]
-    for api, url in hub_urls.items():
-        hub = urlsplit(url or "")
+    for api, url in ((api, url) for api, urls in hub_urls.items() for url in urls):
+        hub = urlsplit(url)
         is_own_path = unquote(hub.path).rstrip("/").lower() == own_path
         if is_own_path and any(_reaches(hub, each) for each in own):
             problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"

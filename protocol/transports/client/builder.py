@@ -14,6 +14,7 @@ from ...hub_protocol import HubProtocol
 from ...json.protocol import JsonHubProtocol
 from ...option_checks import described, names_of
 from ...origins import normal_servers
+from .alternatives import AlternativeConnector
 from .connector import HttpConnector
 from .options import AccessTokenFactory, HttpConnectionOptions
 
@@ -26,7 +27,7 @@ class HubConnectionBuilder:
     """
 
     def __init__(self) -> None:
-        self._http: HttpConnectionOptions | None = None
+        self._addresses: tuple[HttpConnectionOptions, ...] = ()  # of the same hub
         self._redirects: tuple[str, ...] | None = None
         self._retry_policy: RetryPolicy | None = None
         self._options = HubConnectionOptions()
@@ -43,6 +44,7 @@ class HubConnectionBuilder:
         skip_negotiation: bool = False,
         ssl: "ssl_module.SSLContext | bool" = True,
         close_timeout: float = 5.0,
+        alternatives: Collection[str] = (),
     ) -> "HubConnectionBuilder":
         """Sets the URL of the hub, and how it is reached. Required.
 
@@ -62,10 +64,14 @@ class HubConnectionBuilder:
         certificates to trust, or False to accept any certificate. ``close_timeout`` is the number
         of seconds that sending the queued bytes may take when the connection ends.
 
+        ``alternatives`` are URLs of the same hub at other servers. Each attempt to connect begins
+        with the URL that has worked last, and tries the next one after a failure. A server that
+        answers 400, 401 or 403 ends the attempt, because the others would refuse the client, too.
+
         Raises ValueError for an invalid URL, for headers and cookies that no request can carry, and
         for options that exclude each other. Raises TypeError for a value of a wrong type.
         """  # N-24, A-5, N-26
-        self._http = HttpConnectionOptions(
+        first = HttpConnectionOptions(
             url=url,
             transports=transports,
             headers={} if headers is None else headers,
@@ -75,6 +81,8 @@ class HubConnectionBuilder:
             ssl=ssl,
             close_timeout=close_timeout,
         )
+        others = names_of(alternatives, "alternatives")
+        self._addresses = (first, *(dataclasses.replace(first, url=each) for each in others))
         return self
 
     def with_redirects(self, origins: Collection[str] | None) -> "HubConnectionBuilder":
@@ -175,17 +183,23 @@ class HubConnectionBuilder:
         return self
 
     @property
-    def url(self) -> str | None:
-        """The URL given to ``with_url``, which may contain secrets. None before ``with_url``."""
-        return None if self._http is None else self._http.url
+    def urls(self) -> tuple[str, ...]:
+        """The URLs given to ``with_url``, which may contain secrets. Empty before ``with_url``."""
+        return tuple(address.url for address in self._addresses)
 
     def build(self) -> HubConnection:
         """Returns the connection. Raises LocalProtocolError if ``with_url`` was not called."""
-        if self._http is None:
+        if not self._addresses:
             raise LocalProtocolError("A hub connection needs a URL: call with_url first.")
-        http = dataclasses.replace(self._http, redirects=self._redirects)
         hub_protocol = self._hub_protocol
-        connector = HttpConnector(http, hub_protocol, self._options.maximum_receive_message_size)
-        return HubConnection(
-            connector, hub_protocol, self._options, self._retry_policy, http.transports
-        )
+        connectors = [
+            HttpConnector(
+                dataclasses.replace(address, redirects=self._redirects),
+                hub_protocol,
+                self._options.maximum_receive_message_size,
+            )
+            for address in self._addresses
+        ]
+        connector = connectors[0] if len(connectors) == 1 else AlternativeConnector(connectors)
+        transports = self._addresses[0].transports
+        return HubConnection(connector, hub_protocol, self._options, self._retry_policy, transports)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
-from protocol.hub_protocol import HubProtocol
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
-from signalr_gateway.config.schema import Listen
+from signalr_gateway.config.gateway_hub import HUB_PROTOCOLS
+from signalr_gateway.config.schema import HubTable, Listen
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
@@ -289,6 +292,11 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[limits]\nbody_timeout = 10:00:00", "limits.body_timeout: must be a number of seconds,"),
         # a hub
         ("[hubs.Chat]", IN_HUB + "url: missing; expected the hub's URL, http or https"),
+        (HUB + "urls = ['http://i/hub']", IN_HUB + "urls: cannot be combined with url"),
+        ("[hubs.Chat]\nurls = ['chathub']", IN_HUB + "urls: must be an absolute http or https"),
+        (HUB + "skip_negotiation = true", IN_HUB + "skip_negotiation: needs transports = ["),
+        (HUB + "cookies = { a = ';' }", IN_HUB + "cookies: contains a cookie that no header"),
+        (HUB + "client_key = 'key.pem'", IN_HUB + "client_key: "),
         ("[hubs.Chat]\nurl = 5", IN_HUB + "url: must be text, not a whole number"),
         ("[hubs.Chat]\nurl = 'chathub'", IN_HUB + "url: must be an absolute http or https URL"),
         ("[hubs.Chat]\nurl = 'http://h h/'", IN_HUB + "url: must not contain spaces"),
@@ -514,36 +522,28 @@ def test_errors_hold_no_values(tmp_path: Path, line: str) -> None:
 
 
 class SpyBuilder(HubConnectionBuilder):
-    """Records the calls that it gets."""
+    """Records the arguments of the methods that it gets."""
 
     def __init__(self) -> None:
         super().__init__()
         self.given: dict[str, object] = {}
 
-    def with_url(self, url: str, **options: object) -> SpyBuilder:
+    def with_url(self, url: str, **options: Any) -> SpyBuilder:
         self.given |= {"url": url, **options}
-        super().with_url(url)
+        super().with_url(url, **options)
         return self
 
-    def with_hub_protocol(self, hub_protocol: HubProtocol) -> SpyBuilder:
-        self.given["protocol"] = hub_protocol.name
-        return self
+    def __getattribute__(self, name: str) -> Any:
+        method = super().__getattribute__(name)
+        if not name.startswith("with_") or name == "with_url":
+            return method
 
-    def with_server_timeout(self, seconds: float) -> SpyBuilder:
-        self.given["server_timeout"] = seconds
-        return self
+        def record(value: object) -> HubConnectionBuilder:
+            self.given[name.removeprefix("with_")] = value
+            builder: HubConnectionBuilder = method(value)
+            return builder
 
-    def with_keep_alive_interval(self, seconds: float) -> SpyBuilder:
-        self.given["keep_alive_interval"] = seconds
-        return self
-
-    def with_handshake_timeout(self, seconds: float) -> SpyBuilder:
-        self.given["handshake_timeout"] = seconds
-        return self
-
-    def with_maximum_item_wait(self, seconds: float | None) -> SpyBuilder:
-        self.given["maximum_item_wait"] = seconds
-        return self
+        return record
 
 
 def settings(config: GatewayConfig) -> dict[str, object]:
@@ -560,7 +560,14 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
         server_timeout = 60
         keep_alive_interval = 20.5
         handshake_timeout = 5
+        close_timeout = 1.5
         maximum_item_wait = 2.5
+        maximum_receive_message_size = "unlimited"
+        maximum_waiting_events_size = 1000
+        authentication_refresh = 30
+        reconnect_delays = [0.5, 2]
+        redirects = ["https://other.example"]
+        cookies = {{ a = "1" }}
         verify_tls = false
         headers = {{ X-Tenant = "{HUSH}", Accept-Language = "de" }}
         protocol = "MessagePack"
@@ -568,7 +575,15 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
     """
     assert settings(loaded(tmp_path, HUB + hub)) == {
         "url": "http://h/hub",
-        "protocol": "messagepack",
+        "alternatives": [],
+        "hub_protocol": HUB_PROTOCOLS["messagepack"],
+        "cookies": {"a": "1"},
+        "skip_negotiation": False,
+        "close_timeout": 1.5,
+        "maximum_receive_message_size": None,
+        "maximum_waiting_events_size": 1000,
+        "authentication_refresh": 30,
+        "automatic_reconnect": [0.5, 2],
         "transports": HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING,
         "headers": {"X-Tenant": HUSH, "Accept-Language": "de"},
         "access_token_factory": None,
@@ -583,13 +598,39 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
 def test_by_default_certificates_are_verified_and_timeouts_are_the_clients(tmp_path: Path) -> None:
     assert settings(loaded(tmp_path, HUB)) == {
         "url": "http://h/hub",
-        "protocol": "json",
+        "alternatives": [],
+        "hub_protocol": HUB_PROTOCOLS["json"],
+        "cookies": {},
+        "skip_negotiation": False,
         "transports": HttpTransportType.ALL,
         "headers": {},
         "access_token_factory": None,
         "ssl": True,
         "maximum_item_wait": 5.0,
     }
+
+
+def test_every_option_of_the_builder_can_be_set_in_a_file() -> None:
+    """Each has a field of the table of a hub; some with another name."""
+    names = {
+        "access_token_factory": "access_token_file",
+        "alternatives": "urls",
+        "automatic_reconnect": "reconnect_delays",
+        "hub_protocol": "protocol",
+        "maximum_send_message_size": "maximum_message_size",
+        "ssl": "ca_file",
+    }
+    methods = [name for name in dir(HubConnectionBuilder) if name.startswith("with_")]
+    options = {name.removeprefix("with_") for name in methods if name != "with_url"}
+    options |= set(inspect.signature(HubConnectionBuilder.with_url).parameters) - {"self"}
+    fields = {field.name for field in msgspec.structs.fields(HubTable)}
+    assert {names.get(option, option) for option in options} <= fields
+
+
+def test_a_hub_with_several_addresses(tmp_path: Path) -> None:
+    hub = "[hubs.Chat]\nurls = ['http://a/hub', 'https://b:8443/hub']"
+    given = settings(loaded(tmp_path, hub))
+    assert (given["url"], given["alternatives"]) == ("http://a/hub", ["https://b:8443/hub"])
 
 
 def test_an_access_token_may_change_while_the_gateway_runs(

@@ -72,12 +72,14 @@ def test_urls_that_lead_elsewhere(url: str, base_urls: list[str], place: str) ->
 def test_a_hub_that_is_the_gateways_own(url: str, base_urls: list[str]) -> None:
     orchestrator = orchestrated()
     with pytest.raises(OrchestrationError) as caught:
-        require_other_hubs(orchestrator, {"other": None, "chat": url}, base_urls)
+        require_other_hubs(
+            orchestrator, {"other": (), "chat": ("http://127.0.0.2:1/hub", url)}, base_urls
+        )
     assert str(caught.value) == (
         "hub 'chat', url: is the gateway's own hub; expected the URL of the hub behind the gateway"
     )
     orchestrator.start_gateway_hub = False
-    require_other_hubs(orchestrator, {"chat": url}, base_urls)
+    require_other_hubs(orchestrator, {"chat": (url,)}, base_urls)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +94,11 @@ def test_a_hub_that_is_the_gateways_own(url: str, base_urls: list[str]) -> None:
     ],
 )
 def test_other_hubs(url: str) -> None:
-    require_other_hubs(orchestrated(), {"chat": url}, LOOPBACK)
+    require_other_hubs(orchestrated(), {"chat": (url,)}, LOOPBACK)
 
 
-def test_a_builder_has_the_url_of_its_hub() -> None:
+def test_a_builder_has_the_urls_of_its_hub() -> None:
     builder = HubConnectionBuilder()
-    assert builder.url is None
-    url = "http://127.0.0.1:8080/hub?x=1"
-    assert builder.with_url(url).url == url
+    assert builder.urls == ()
+    urls = ("http://127.0.0.1:8080/hub?x=1", "http://127.0.0.2:8080/hub")
+    assert builder.with_url(urls[0], alternatives=urls[1:]).urls == urls

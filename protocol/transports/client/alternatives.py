@@ -1,0 +1,46 @@
+"""Connects a client to one of several addresses of the same hub.
+
+Which failures lead to the next address is decided here. ``connector`` connects to one address.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ...client.hub_connection import Connected, Connector
+from ...errors import NegotiationError
+
+_REFUSALS: Final = frozenset({400, 401, 403})
+"""Statuses that refuse the client, and not because the server has a fault."""
+
+
+class AlternativeConnector:
+    """Tries ``connectors`` in their order, beginning with the one that has worked last.
+
+    A ``Connector``. An address is left out after any failure, except an answer that refuses the
+    client: another server of the hub would refuse it as well.
+    """
+
+    def __init__(self, connectors: Sequence[Connector]) -> None:
+        self._connectors = connectors
+        self._first = 0
+
+    async def __call__(self) -> Connected:
+        """Opens a connection. Raises NegotiationError."""
+        failures: list[NegotiationError] = []
+        for step in range(len(self._connectors)):
+            index = (self._first + step) % len(self._connectors)
+            try:
+                connected = await self._connectors[index]()
+            except NegotiationError as error:
+                if error.status in _REFUSALS:
+                    raise
+                failures.append(error)
+            else:
+                self._first = index
+                return connected
+        text = f"None of the {len(failures)} addresses of the hub can be used:"
+        raise NegotiationError(
+            f"{text} {'; '.join(map(str, failures))}",
+            failures[-1].status,
+            summary=f"{text} {'; '.join(error.summary for error in failures)}",
+        ) from failures[-1]

@@ -1,0 +1,97 @@
+"""A client that knows several addresses of a hub: which failures lead to the next one."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from protocol import HubConnectionBuilder, NegotiationError
+from protocol.client.hub_connection import Connected
+from protocol.transports.client.alternatives import AlternativeConnector
+from tests.transports.raw_server import RawServer
+
+from .builders import builder, refused
+
+CONNECTED = cast("Connected", object())
+
+
+class Addresses:
+    """Connectors that fail as long as `failures` has an error for them."""
+
+    def __init__(self, number: int) -> None:
+        self.failures: dict[int, Exception] = {}
+        self.tried: list[int] = []
+        self.connect = AlternativeConnector([self._connector(each) for each in range(number)])
+
+    def _connector(self, index: int) -> Any:
+        async def connect() -> Connected:
+            self.tried.append(index)
+            if index in self.failures:
+                raise self.failures[index]
+            return CONNECTED
+
+        return connect
+
+
+async def test_the_first_address_is_used_while_it_works() -> None:
+    addresses = Addresses(2)
+    for _ in range(2):
+        assert await addresses.connect() is CONNECTED
+    assert addresses.tried == [0, 0]
+
+
+@pytest.mark.parametrize("status", [None, 404, 405, 408, 429, 500, 503])
+async def test_after_a_failure_the_next_address_is_used_and_kept(status: int | None) -> None:
+    addresses = Addresses(3)
+    addresses.failures[0] = NegotiationError("away", status)
+    assert await addresses.connect() is CONNECTED
+    addresses.failures.clear()
+    assert await addresses.connect() is CONNECTED
+    assert addresses.tried == [0, 1, 1]
+    addresses.failures[1] = addresses.failures[2] = NegotiationError("away")
+    assert await addresses.connect() is CONNECTED
+    assert addresses.tried[3:] == [1, 2, 0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refusal_of_the_client_ends_the_attempt(status: int) -> None:
+    addresses = Addresses(2)
+    addresses.failures[0] = NegotiationError("refused", status)
+    with pytest.raises(NegotiationError, match="^refused$"):
+        await addresses.connect()
+    assert addresses.tried == [0]
+
+
+async def test_an_error_of_the_token_factory_ends_the_attempt() -> None:
+    addresses = Addresses(2)
+    addresses.failures[0] = LookupError("no token")
+    with pytest.raises(LookupError):
+        await addresses.connect()
+    assert addresses.tried == [0]
+
+
+async def test_the_error_names_all_failures() -> None:
+    """The summary has no text of a server."""
+    addresses = Addresses(2)
+    addresses.failures[0] = NegotiationError("first", summary="1")
+    addresses.failures[1] = NegotiationError("second", 503, summary="2")
+    with pytest.raises(NegotiationError) as caught:
+        await addresses.connect()
+    assert str(caught.value) == "None of the 2 addresses of the hub can be used: first; second"
+    assert caught.value.summary == "None of the 2 addresses of the hub can be used: 1; 2"
+    assert caught.value.status == 503
+
+
+async def test_a_server_that_is_away(raw_server: RawServer, unused_tcp_port: int) -> None:
+    dead = f"http://127.0.0.1:{unused_tcp_port}/hub"
+    async with builder(dead, alternatives=[raw_server.url]).build():
+        pass
+    error = await refused(builder(dead, alternatives=[dead]).build())
+    assert str(error).count("Connection refused") == 2
+
+
+@pytest.mark.parametrize("wrong", ["http://h/hub", ["h/hub"], [5]])
+def test_wrong_alternatives(wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        HubConnectionBuilder().with_url("http://h/hub", alternatives=wrong)
