@@ -1,10 +1,9 @@
-"""What all tests share: how Hypothesis searches, and what a skipped test means.
+"""The profiles of Hypothesis, and the result of skipped tests.
 
-By default Hypothesis' examples are the same in every run and take the time they take; search for
-new ones with ``pytest --hypothesis-profile=search``. The profile ``brief`` tries a quarter of them;
-`.ci/run` uses it where the same tests run on further interpreters and versions. A test whose tool
-is absent skips with the reason; where ``CI`` is set every tool has to be there, so there a skipped
-test fails.
+By default Hypothesis has the same examples in every run, and no time limit for an example. Search
+for new examples with ``pytest --hypothesis-profile=search``. The profile ``brief`` tries a quarter
+of the examples; `.ci/run` uses it with other interpreters and versions. If a tool is missing, the
+tests that need it are skipped. Where ``CI`` is set, a skipped test fails.
 """
 
 import os

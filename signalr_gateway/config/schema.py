@@ -278,7 +278,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
     )
     spare_connections: Annotated[
         Annotated[int, Meta(ge=0)],
-        option("Further connections for calls while the hub does not answer on the first one."),
+        option("Further connections for calls while the hub does not answer on the first."),
     ] = DEFAULT_SPARE_CONNECTIONS
     maximum_calls: Annotated[
         Count | Unlimited, option("Calls of the hub that may be under way at a time.")
@@ -289,10 +289,14 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = DEFAULT_BUSY_TIMEOUT
     circuit_timeouts: Annotated[
         Count | Unlimited,
-        option("After so many timeouts in a row, calls of a route are answered with 503."),
+        option("Timeouts in a row after which calls of a route are answered with 503."),
     ] = DEFAULT_CIRCUIT_TIMEOUTS
     circuit_pause: Annotated[
-        Seconds, option("How long they are; then one call finds out whether the hub answers.")
+        Seconds,
+        option(
+            "How long calls are refused after `circuit_timeouts`; then one call is made to check"
+            " whether the hub answers."
+        ),
     ] = DEFAULT_CIRCUIT_PAUSE
     maximum_item_wait: Annotated[
         Seconds,

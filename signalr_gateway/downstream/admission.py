@@ -1,6 +1,6 @@
 """Decides whether a call of a route may be made now: limits and circuit (GW-35, GW-36).
 
-`downstream.hub` asks before it sends anything, and says how each call has ended.
+`downstream.hub` asks before it sends a call, and reports how each call has ended.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .clock import Clock
 
 
 class RouteAdmission:
-    """The places for calls of one route, and its circuit.
+    """The limits and the circuit of one route.
 
-    A call takes a place of its route and one of its hub. `enter` or `try_enter` takes both, and
-    `leave` gives both back.
+    A call needs a slot of its route and a slot of its hub. `enter` or `try_enter` takes both slots,
+    and `leave` releases both.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RouteAdmission:
         return self._circuit.is_open
 
     def try_enter(self) -> bool:
-        """Take the places of a call, if they are free and the circuit is closed."""
+        """Take the slots of a call and return True, if they are free and the circuit is closed."""
         if self._circuit.is_open or not self._of_route.try_enter():
             return False
         if self._of_hub.try_enter():
@@ -50,9 +50,9 @@ class RouteAdmission:
         return False
 
     async def enter(self) -> None:
-        """Take the places of a call, and wait for them if necessary.
+        """Take the slots of a call, and wait for them if necessary.
 
-        Raises `CircuitOpen`, or `HubBusy` if there are no places in time.
+        Raises `CircuitOpen`, or `HubBusy` if no slots are free in time.
         """
         name = f"{self._route.api}/{self._route.key}"
         if not await self._of_route.enter():
@@ -70,12 +70,12 @@ class RouteAdmission:
             raise CircuitOpen(self._route.api, name, refused_for)
 
     def leave(self) -> None:
-        """Give the places of a call back."""
+        """Release the slots of a call."""
         self._of_hub.leave()
         self._of_route.leave()
 
     def ended(self, error: BaseException | None) -> None:
-        """Tell the circuit how a call has ended; None for an answer without an error."""
+        """Report how a call has ended; None for an answer without an error."""
         if error is None or isinstance(error, HubException):
             self._circuit.answered()
         elif isinstance(error, HubTimeout):

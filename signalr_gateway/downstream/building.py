@@ -39,7 +39,7 @@ def build_connections(
 
 
 def build_connection(hub: DownstreamHub) -> HubConnection:
-    """Build a further connection of `hub` without starting it. Raises `OrchestrationError`."""
+    """Build one more connection to `hub`, not started. Raises `OrchestrationError`."""
     return _build(hub, _builder(hub))
 
 

@@ -34,7 +34,7 @@ class HubBusy(HubUnavailable):
 
 
 class CircuitOpen(HubUnavailable):
-    """Calls of the route timed out, and it is not called for a while; nothing was sent."""
+    """Calls of the route timed out, so further calls are refused for a while; nothing was sent."""
 
     def __init__(self, api: str, route: str, retry_after: float) -> None:
         super().__init__(api)

@@ -1,4 +1,4 @@
-"""How many calls are under way at a time, and how long further ones wait (GW-35)."""
+"""Limits the number of calls under way at a time, and how long further calls wait (GW-35)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .clock import Clock
 
 
 class CallLimit:
-    """At most `maximum` calls at a time, None for no limit.
+    """Slots for at most `maximum` calls at a time, None for no limit.
 
-    Further calls wait in order of arrival for up to `patience` seconds. No more than `maximum` wait
-    at a time, so that a flood of calls fills no memory.
+    Further calls wait for a slot, in order of arrival, for up to `patience` seconds. At most
+    `maximum` calls wait at a time, so that a flood of calls does not fill the memory.
     """
 
     def __init__(self, maximum: int | None, patience: float, clock: Clock) -> None:
@@ -22,14 +22,14 @@ class CallLimit:
         self._waiting: dict[asyncio.Future[bool], None] = {}  # in order of arrival
 
     def try_enter(self) -> bool:
-        """Take a place if one is free and no call waits for it; return whether."""
+        """Take a slot and return True, if a slot is free and no call waits for a slot."""
         if self.maximum is not None and (self._running >= self.maximum or self._waiting):
             return False
         self._running += 1
         return True
 
     async def enter(self) -> bool:
-        """Take a place, and wait for it if necessary. Return False if there was none in time."""
+        """Take a slot, and wait for it if necessary. Returns False if none was free in time."""
         if self.try_enter():
             return True
         assert self.maximum is not None
@@ -43,14 +43,14 @@ class CallLimit:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and waiter.result():
-                self.leave()  # the place came together with the cancellation
+                self.leave()  # the waiter got a slot before it was cancelled
             raise
         finally:
             timer.cancel()
             self._waiting.pop(waiter, None)
 
     def leave(self) -> None:
-        """Give the place back; the call that has waited longest takes it."""
+        """Release the slot; the call that has waited longest takes it."""
         for waiter in self._waiting:
             if _settle(waiter, has_place=True):
                 del self._waiting[waiter]

@@ -2,7 +2,7 @@
 
 A call or stream raises NotConnectedError if the hub is not connected. `downstream.hub` then waits
 for the connection and calls again. Results and items stay in the hub protocol of the hub. This
-module also finds out that the hub does not answer on this connection (GW-34).
+module also detects that the hub does not answer on this connection (GW-34).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _END: Final = Raw(b"")  # no item is empty
 class HubCalls:
     """The calls of the hub `api` that are under way on `connection`.
 
-    A connection is stuck while a call has no answer after its timeout. The caller has gone by then,
-    or it was told, but a hub that runs one call at a time answers nothing else on this connection.
+    A connection is stuck while a call has no answer after its timeout. The caller of this call has
+    its error by then, or has disconnected. But a hub that runs one call of a connection at a time
+    answers no other call until the method ends.
     """
 
     def __init__(self, api: str, connection: HubConnection, clock: Clock) -> None:
@@ -38,9 +39,9 @@ class HubCalls:
         self._protocol_name = connection.hub_protocol.name
         self._clock = clock
         self._is_cut_off = False
-        self._overdue_at: float | None = None  # when the first of the cancelled calls is overdue
+        self._overdue_at: float | None = None  # the earliest end of a cancelled call's timeout
         self._open_streams = 0
-        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by their seconds
+        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by timeout in seconds
 
     async def invoke(
         self, method: str, arguments: Sequence[Payload], timeout: float
@@ -94,7 +95,7 @@ class HubCalls:
 
     @property
     def stuck_since(self) -> float | None:
-        """The time by the clock at which the connection got stuck; None if it is not stuck."""
+        """The time of the clock at which the connection got stuck; None if it is not stuck."""
         if self._overdue_at is None:
             return None
         if self._connection.cancelled_calls == 0:
@@ -104,11 +105,11 @@ class HubCalls:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call or stream is under way, cancelled calls aside."""
+        """Whether no call or stream is under way, except for cancelled calls."""
         return not self._open_streams and not any(self._deadlines.values())
 
     def _note_cancelled(self, remaining: float) -> None:
-        """Note a call that is not answered and that the hub may answer for `remaining` seconds."""
+        """Record a cancelled call, whose timeout would end in at most `remaining` seconds."""
         overdue_at = self._clock.time() + remaining
         if self._overdue_at is None or self._connection.cancelled_calls <= 1:
             self._overdue_at = overdue_at
@@ -140,7 +141,7 @@ class HubCalls:
 class HubItems:
     """An async iterator over the items of a stream whose first item has arrived.
 
-    Call `aclose` in the end: it cancels a stream that has not ended.
+    Always call `aclose` at the end. It cancels a stream that has not ended.
     """
 
     def __init__(

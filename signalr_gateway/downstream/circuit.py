@@ -1,6 +1,6 @@
-"""Decides whether a route is called at all after calls of it have timed out (GW-36).
+"""Decides whether calls of a route are made after calls of this route have timed out (GW-36).
 
-It has no clock and does not wait: `downstream.admission` passes the time in.
+This module reads no clock and does not wait: `downstream.admission` passes the time as an argument.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 class Circuit:
     """Refuses the calls of one route for `seconds` after `threshold` timeouts in a row.
 
-    Then one call is let through as a probe. If it times out, calls are refused for `seconds` again.
-    An answer of the hub, be it an error, ends the refusals. Without a `threshold` nothing is ever
+    Then one call is made as a probe. If the probe times out, calls are refused for `seconds` again.
+    An answer of the hub, also an error, ends the refusals. If `threshold` is None, no call is ever
     refused. All times are seconds of a monotonic clock.
     """
 
@@ -23,13 +23,13 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are refused, a probe aside."""
+        """Whether calls are refused, except for a probe."""
         return self._probe_at is not None
 
     def refusal(self, now: float) -> float | None:
-        """Seconds until the next probe; None if the call may be made, perhaps as the probe.
+        """Seconds until the next probe; None if the call may be made, either normally or as probe.
 
-        Each call that may be made must end with one of the methods below.
+        When such a call ends, one of the methods below must be called.
         """
         if self._probe_at is None:
             return None
@@ -54,5 +54,5 @@ class Circuit:
         self._is_probing = False
 
     def gave_up(self) -> None:
-        """Record that a call has ended for another reason, such as a caller that has left."""
+        """Record that a call has ended for another reason, such as a caller that disconnects."""
         self._is_probing = False

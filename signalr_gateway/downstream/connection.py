@@ -1,8 +1,8 @@
 """The supervised connection to one hub (GW-27, GW-28).
 
-`SupervisedConnection` connects at start and after each loss, until it is stopped. `wait` waits for
-the connection; all that wait share one connect attempt at a time. `downstream.backoff` decides when
-the next attempt is due. What is sent over the connection is left to `downstream.hub`.
+`SupervisedConnection` connects at start and after each loss, until it is stopped. Calls that wait
+for the connection with `wait` share one connect attempt at a time. `downstream.backoff` decides
+when the next attempt is due. `downstream.hub` decides what is sent over the connection.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class SupervisedConnection:
             raise HubUnavailable(self._api)
 
     def give_up(self) -> None:
-        """End all waiting for the connection, because the gateway stops."""
+        """Let all calls of `wait` raise `HubUnavailable`, because the gateway is stopping."""
         self._release_waiters(connected=False)
 
     # --- supervision -----------------------------------------------------------------------

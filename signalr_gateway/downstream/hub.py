@@ -1,10 +1,10 @@
 """One hub behind the gateway, and all of them (GW-8, GW-10, GW-27).
 
 `Downstream` decides when a call is sent and over which connection. `downstream.connection` keeps
-the first connection open, which alone forwards events: they go to a callback, for which the gateway
-passes that of `clients.broadcast`. `downstream.spares` has further connections, and
-`downstream.admission` limits the calls. `downstream.failures` decides what the caller of a failed
-call receives.
+the first connection open. Only events of this connection are forwarded. They go to a callback,
+which in the gateway is `Broadcaster.on_event`. `downstream.spares` has further connections, and
+`downstream.admission` limits the calls. `downstream.failures` decides how the gateway answers a
+call that fails.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Downstream:
         return items
 
     async def _enter(self, route: HubRoute) -> RouteAdmission:
-        """Take the places of a call of `route`. Raises `HubBusy` or `CircuitOpen`."""
+        """Take the slots of a call of `route`. Raises `HubBusy` or `CircuitOpen`."""
         admission = self._admissions.get(route.key)
         if admission is None:
             hub, clock = self._hub, self._clock

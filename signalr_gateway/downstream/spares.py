@@ -1,9 +1,9 @@
-"""Further connections to a hub that does not answer on its first one (GW-34).
+"""Further connections to a hub that does not answer on its first connection (GW-34).
 
-A hub runs the calls of one connection one after another, unless its author has allowed more. So a
-method that hangs stops all calls of the connection. `SpareConnections` opens connections for the
-other calls, at most `maximum` of them, and closes those that are no longer used. Their events are
-counted and not forwarded, because the first connection receives them as well.
+By default a hub runs the calls of one connection one after another, so a method that hangs stops
+all calls of the connection. `SpareConnections` opens connections for the other calls, and closes
+connections that are no longer used. Their events are counted and not forwarded, because the first
+connection receives the same events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 ATTEMPT_TIMEOUT = 5.0
 """Seconds that calls wait for a spare connection before they use the first one."""
 BETWEEN_ATTEMPTS = 0.5
-"""Seconds after a failed attempt until the next one."""
+"""Seconds between a failed attempt and the next attempt."""
 UNUSED_TIME = 60.0
 """Seconds without a call after which a spare connection is closed."""
 
@@ -40,7 +40,7 @@ class _Spare:
 
 
 class SpareConnections:
-    """The spare connections of the hub `api`.
+    """The spare connections of the hub `api`, at most `maximum` of them.
 
     `build` makes a connection that is not started. It may raise any exception.
     """
@@ -67,10 +67,11 @@ class SpareConnections:
         return len(self._spares)
 
     async def free(self, stuck_limit: float) -> HubCalls | None:
-        """The calls of a connection that is not stuck, which is opened if necessary.
+        """Return the `HubCalls` of a connection that is not stuck, or None.
 
-        A connection that has been stuck for longer than `stuck_limit` seconds is replaced. Returns
-        None if no connection can be had now.
+        If there is no such connection, wait for a new one. At the maximum, the new connection
+        replaces one that has been stuck for longer than `stuck_limit` seconds. Returns None if no
+        connection can be opened now.
         """
         if found := self._find():
             return found
@@ -165,7 +166,7 @@ class SpareConnections:
             self._cleaning = self._clock.call_at(until, self._clean)
 
     def _clean(self) -> None:
-        """Close the connections that are not used any more."""
+        """Close connections that are no longer used."""
         self._cleaning = None
         unused_since = self._clock.time() - UNUSED_TIME
         for spare in list(self._spares):

@@ -22,7 +22,7 @@ class HubHealth(msgspec.Struct, rename="camel"):
     answering: bool
     """False while a call has no answer after its timeout."""
     open_circuits: int
-    """How many routes are not called because their calls timed out."""
+    """The number of routes whose calls are refused, because earlier calls timed out."""
 
 
 class Health(msgspec.Struct):
@@ -42,7 +42,11 @@ def hub_health(downstream: Downstream) -> HubHealth:
 
 
 def overall_status(downstreams: Downstreams) -> str:
-    """``ok``, ``degraded`` if a hub is down or does not answer, or ``draining`` at the stop."""
+    """``ok``, ``degraded`` or ``draining``.
+
+    ``degraded`` means that a hub is not connected, that it does not answer, or that calls of one of
+    its routes are refused after timeouts. ``draining`` means that the gateway is stopping.
+    """
     if downstreams.is_draining:
         return "draining"
     return "ok" if all(map(_is_well, downstreams.values())) else "degraded"

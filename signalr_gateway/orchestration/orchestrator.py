@@ -77,11 +77,11 @@ class DownstreamHub:
     maximum_calls: int | None = DEFAULT_MAXIMUM_CALLS
     """How many calls of the hub may be under way at a time (GW-35)."""
     busy_timeout: float = DEFAULT_BUSY_TIMEOUT
-    """Seconds that a call beyond that number, or beyond that of its route, waits."""
+    """Seconds that a call waits while the hub, or the route, has its maximum of calls."""
     circuit_timeouts: int | None = DEFAULT_CIRCUIT_TIMEOUTS
-    """After so many timeouts in a row, a route is refused for a while (GW-36)."""
+    """After this number of timeouts in a row, calls of a route are refused for a while (GW-36)."""
     circuit_pause: float = DEFAULT_CIRCUIT_PAUSE
-    """Seconds for which it is refused."""
+    """Seconds for which these calls are refused."""
     routes: Mapping[str, HubRoute] = field(default_factory=dict)
 
 
@@ -160,12 +160,11 @@ class Orchestrator:
         `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event.
         Both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
         origins of other servers, such as ``https://hub2.example``, to which the hub may redirect.
-        The builder has these and `maximum_message_size` set.
 
-        While the hub does not answer on its connection, up to `spare_connections` more are built
-        and opened for calls. At most `maximum_calls` are under way at a time; a further one waits
-        up to `busy_timeout` seconds. After `circuit_timeouts` timeouts of a route in a row, its
-        calls are refused for `circuit_pause` seconds. None means no limit. Raises
+        While the hub does not answer on its connection, up to `spare_connections` more connections
+        are built and opened for calls. At most `maximum_calls` calls are under way at a time. A
+        further call waits up to `busy_timeout` seconds. After `circuit_timeouts` timeouts in a row,
+        the calls of a route are refused for `circuit_pause` seconds. None means no limit. Raises
         `OrchestrationError`.
         """  # GW-18, GW-34 to GW-36
         api = checked_key(api)

@@ -102,7 +102,7 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     maximum_calls: Annotated[
         Count | None,
-        option("Calls of the route that may be under way at a time; that of the hub if not set."),
+        option("Calls of the route that may be under way at a time; the hub limits them as well."),
     ] = None
     summary: Annotated[
         Text | None, option("One line about the call, for the OpenAPI document.")
@@ -140,7 +140,7 @@ class HubRoute:
     """Seconds between two items of a stream."""
     maximum_body_size: int | None
     maximum_calls: int | None
-    """How many calls of the route may be under way at a time; those of its hub are limited too."""
+    """How many calls of the route may be under way at a time; None for no limit of its own."""
     summary: str | None
     returns: ReturnType = field(compare=False)
     examples: tuple[msgspec.Raw, ...]

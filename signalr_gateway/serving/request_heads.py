@@ -5,9 +5,9 @@ the file descriptors of the process. The deadline begins when a connection is ac
 with the first byte of each later request. It ends when the request head is complete. The body has a
 deadline of its own (`http.api`).
 
-The number of fields and the size of the whole head are limited here, with one answer. The head of a
-request that a client sends before it has the answer to the last one goes to aiohttp directly, which
-limits the number of fields and the size of each, and answers with 400.
+This module also limits the number of fields and the size of the whole head, and answers with 431.
+If a client sends its next request before it has received an answer, the head of that request goes
+to aiohttp directly. aiohttp limits the number of fields and the size of each, and answers with 400.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class WatchedConnection(asyncio.Protocol):
         self._is_refused = False
         self._is_in_head = True
         self._head_size = 0  # bytes of the unfinished head
-        self._head_lines = 0  # its complete lines
-        self._tail = b""  # its last bytes, which may be a part of its end
+        self._head_lines = 0  # complete lines of the unfinished head
+        self._tail = b""  # the last bytes of the head, which may be the start of `_END`
 
     def suspend(self) -> None:
         """Let the transport call aiohttp's protocol directly, while a request is served."""
@@ -159,14 +159,14 @@ class WatchedConnection(asyncio.Protocol):
         if self._is_refused:
             return
         self._deadlines.start(self)
-        refusal = self._follow_head(data) if self._is_in_head else None
+        refusal = self._count_head(data) if self._is_in_head else None
         if refusal is not None:
             self._refuse_head(refusal)
         else:
             self._protocol.data_received(data)
 
-    def _follow_head(self, data: bytes) -> bytes | None:
-        """Count the bytes and lines of the request head; returns the refusal if it is too large."""
+    def _count_head(self, data: bytes) -> bytes | None:
+        """Count the bytes and lines of the head in `data`. Returns a refusal if it is too large."""
         if not self._head_size:
             data = data.lstrip(b"\r\n")  # empty lines before a head are ignored
         known = self._head_size - len(self._tail)
@@ -179,7 +179,7 @@ class WatchedConnection(asyncio.Protocol):
         self._tail = both[1 - len(_END) :]
         if self._head_size > MAXIMUM_HEAD_SIZE:
             return _TOO_LARGE
-        others = 1 if self._is_in_head else 2  # the request line, and the empty line at the end
+        others = 1 if self._is_in_head else 2  # lines without a field: the first, and the last
         return _TOO_MANY_FIELDS if self._head_lines - others > MAXIMUM_FIELDS else None
 
     def _refuse_head(self, refusal: bytes) -> None:

@@ -1,7 +1,7 @@
 """A client and a server of this library on one memory link, and calls of every kind between them.
 
-``World`` performs the calls that a test plans, and notes the starts and ends of user code at both
-ends. ``Gate`` lets a test decide how fast that code goes on.
+``World`` makes the calls that a test plans, and records when user code at both ends starts and
+ends. With ``Gate`` a test decides when this code continues.
 """
 
 import asyncio

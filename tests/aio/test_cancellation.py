@@ -1,5 +1,7 @@
-"""A cancellation at any moment leaves no task, no timer and no open transport, and the right
-state. Each scenario is cancelled after 0, 1, 2 … rounds of the loop, until it ends by itself."""
+"""After a cancellation at any moment, the state is right, and no task, timer or transport is left.
+
+Each scenario is cancelled after 0, 1, 2 … iterations of the event loop, until it ends by itself.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

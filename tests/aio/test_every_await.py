@@ -1,7 +1,7 @@
 """A cancellation at any await of client and server: every call ends once, and nothing is left.
 
-A scenario runs once to count the awaits of all its tasks. Then it runs again for each of them, and
-the task that suspends there is cancelled.
+A scenario runs once to count the awaits of all its tasks. Then it runs again for each await, and
+the task that is suspended at this await is cancelled.
 """
 
 import asyncio

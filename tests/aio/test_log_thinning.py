@@ -1,4 +1,4 @@
-"""How often a line is logged that a peer can cause at will."""
+"""LogThinning: a line that a peer can cause at will is logged once a minute."""
 
 import logging
 

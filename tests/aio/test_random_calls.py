@@ -1,5 +1,7 @@
-"""Whatever is called, cancelled, cut and stalled between client and server: every call ends exactly
-once, in a legal state, and nothing is left."""
+"""Random calls, cancellations, lost connections and pauses between client and server.
+
+Every call ends exactly once, in a legal state, and nothing is left.
+"""
 
 import asyncio
 import logging

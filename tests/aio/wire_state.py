@@ -1,6 +1,7 @@
-"""Which messages each end of a connection may send after which, checked on a whole conversation.
+"""Checks the order of the messages that each end of a connection has sent.
 
-Every call, stream and question ends at most once, nothing follows its end, and a Close is last.
+Every call, stream and client result ends at most once, nothing follows its end, and a Close is
+last.
 """
 
 import json

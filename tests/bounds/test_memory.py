@@ -1,7 +1,8 @@
-"""Memory stays flat, whatever a peer piles up: the tables and buffers that strangers can fill.
+"""The memory of all tables and buffers that a peer can fill is bounded.
 
-Each act fills one of them a number of times. Once the bound is reached, ten times as much must take
-no more memory; the bounds themselves are tested where they belong. What ends leaves nothing behind.
+Each act adds entries to one table or buffer. Above the bound, ten times as many entries must take
+no more memory. The bounds themselves are tested elsewhere. Connections that end leave nothing
+behind.
 """
 
 import asyncio

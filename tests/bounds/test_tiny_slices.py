@@ -1,7 +1,7 @@
-"""Bytes in tiny slices, which as objects of their own would take twenty times their room.
+"""Buffers that receive bytes in tiny slices use no more memory than for large slices.
 
-Whoever holds bytes that wait for more, or for somebody to take them, has a limit in bytes (F-4,
-TG-8, C-21); a peer decides in what pieces they come.
+A peer decides the size of the slices. Stored as separate objects, tiny slices would take twenty
+times their size. The limits of buffers are in bytes (F-4, TG-8, C-21).
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""When a client refreshes its authentication, and what its program learns of it (AR-5a, AR-7)."""
+"""When a client refreshes its authentication, and the callbacks of the program (AR-5a, AR-7)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The order of handlers, their failures, and how long others wait (C-13, C-15, C-21, CR-8)."""
+"""The order of handlers, their failures, and how long events wait (C-13, C-15, C-21, CR-8)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The refresh of both sides: URLs, answers, and when it is due (AR-1 … AR-3, AR-7)."""
+"""The refresh of the authentication on both sides: URLs, answers, times (AR-1 … AR-3, AR-7)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a hub protocol does besides reading and writing single messages: G-8, S-18, C-18."""
+"""HubProtocol, beyond the reading and writing of single messages (G-8, S-18, C-18)."""
 
 from typing import Any, ClassVar, Final
 

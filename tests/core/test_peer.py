@@ -1,4 +1,4 @@
-"""HubPeer: two connected to each other, and one that gets arbitrary bytes; no event loop."""
+"""HubPeer without an event loop: two connected peers, and a peer that gets arbitrary bytes."""
 
 from collections.abc import Callable
 from typing import Any, Final

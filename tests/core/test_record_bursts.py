@@ -1,6 +1,6 @@
-"""Records that arrive together are decoded as they would be one by one (S-20).
+"""Records that arrive together are decoded like records that arrive one by one (S-20).
 
-They are compared with ``decode`` of one record, which has its own tests.
+The tests compare the messages with those of ``decode``, which decodes one record.
 """
 
 from collections.abc import Iterable, Iterator

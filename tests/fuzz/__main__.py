@@ -1,10 +1,10 @@
 """``python -m tests.fuzz [--seconds N] [--seed SEED] [--only LANE/N]``: attacks every port.
 
-Attacks are played in lanes, at the same time. What an attack does is drawn from the seed, its lane
-and its number there, so that ``--seed`` repeats a run, and ``--only`` with it one attack. After
-each batch of attacks the program checks that nothing is left of them, and that ordinary clients can
-use every port. Memory is compared with that after the first batches. The exit code is 1 if
-something does not hold.
+A lane is a sequence of attacks; all lanes run at the same time. The seed, the lane and the number
+of an attack in its lane decide everything that the attack does. So ``--seed`` repeats a run, and
+``--only`` with ``--seed`` repeats one attack. After each batch of attacks the program checks that
+nothing is left of them, that ordinary clients can use every port, and that the process does not use
+more memory than after the first batches. The exit code is 1 if a check fails.
 """
 
 from __future__ import annotations

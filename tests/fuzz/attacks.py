@@ -1,7 +1,7 @@
-"""The attacks: what a peer does at a port, with material drawn from a random generator.
+"""The attacks: a peer connects to a port and sends bytes of a random generator.
 
-Each function in `LANES` is one attack, from its first connection to its last. It decides where
-bytes go and how their connection ends, and asserts what it can see of the answers.
+Each function in `LANES` is one attack, from its first connection to its last. It decides where the
+bytes are sent and how the connection ends, and checks the answers.
 """
 
 from __future__ import annotations

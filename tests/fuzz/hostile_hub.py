@@ -1,7 +1,7 @@
-"""A hub server that answers garbage for a while, and else is a way to a real hub.
+"""A server that sends random answers while it is hostile, and at other times relays to a real hub.
 
-Without `material` each connection is passed on to the real hub byte by byte. With it, each request
-gets an answer made of it: nearly right, mutated, or noise.
+Without `material`, the bytes of each connection are passed on to the real hub. With `material`,
+each request gets an answer from it: nearly right, mutated, or noise.
 """
 
 from __future__ import annotations

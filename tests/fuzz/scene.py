@@ -1,7 +1,7 @@
-"""The programs that are attacked, each on a port of its own in this process.
+"""The servers that are attacked, each on its own port in this process.
 
-A hub server, a gateway in front of a hub of it, and two hubs that can be made hostile: one behind
-the gateway, one for clients of the library.
+These are a hub server, a gateway in front of one of its hubs, and two hubs that can be made
+hostile: one behind the gateway, one for clients of the library.
 """
 
 from __future__ import annotations

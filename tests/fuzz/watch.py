@@ -1,7 +1,7 @@
-"""Collects what must never happen, whatever a peer sends: faults of the program.
+"""Collects faults of the program, which no bytes of a peer may cause.
 
-A fault is an unhandled exception, of a callback or a task or where Python cannot raise it, a log
-line of level ERROR, a warning of Python, and a log call whose arguments do not fit its text.
+A fault is an unhandled exception in a callback, in a task or where Python cannot raise it, a log
+line of level ERROR, a warning of Python, or a log call whose arguments do not fit its text.
 """
 
 from __future__ import annotations

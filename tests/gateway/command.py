@@ -1,4 +1,4 @@
-"""The command line as its users run it: as a process, followed line by line."""
+"""Runs the command line as a process, and reads its output line by line."""
 
 from __future__ import annotations
 

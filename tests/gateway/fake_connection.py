@@ -1,4 +1,4 @@
-"""A client connection whose attempts, losses and answers a test decides."""
+"""A fake client connection: the test decides how attempts, calls and the connection end."""
 
 from __future__ import annotations
 

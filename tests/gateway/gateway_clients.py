@@ -1,4 +1,4 @@
-"""Clients of the gateway hub: the transports that they use, and what they receive."""
+"""Clients of the gateway hub, over a given transport, which record the events they receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that moves only when a test moves it, and a way to let the event loop catch up."""
+"""A clock that only the test moves, and a function that waits until the event loop is idle."""
 
 from __future__ import annotations
 

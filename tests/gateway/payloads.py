@@ -1,4 +1,4 @@
-"""Converts payloads from and to JSON text, for tests of parts that only pass them on."""
+"""Converts payloads from and to JSON text, for tests of code that does not decode payloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an endpoint decides about plain requests, without a server (N, TG, TL, A-6)."""
+"""The decisions of an endpoint about requests as plain data, without a server (N, TG, TL, A-6)."""
 
 import asyncio
 import json

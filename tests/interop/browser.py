@@ -1,7 +1,7 @@
-"""Chromium without a window, driven through its DevTools protocol.
+"""Headless Chromium, controlled through its DevTools protocol.
 
-Only what a test of a page needs: open it, wait for what it shows, use it, see what it complained
-about, take a picture.
+There are only the functions that a test of a page needs: open the page, wait for an element, use
+it, read the errors in the console of the browser, take a screenshot.
 """
 
 import asyncio

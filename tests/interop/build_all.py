@@ -1,8 +1,8 @@
-"""Builds the foreign programs, so that it can be done while other things take their time.
+"""Builds the foreign programs in advance, for example while other checks run.
 
     python -m tests.interop.build_all
 
-What cannot be built is told here, and told again by the tests that need it.
+Prints which programs cannot be built. The tests that need such a program report it again.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""The foreign programs: built once per version of their sources, outside the checkout.
+"""Builds foreign programs, once per version of their sources, outside the checkout.
 
-A tool that is absent, or packages that cannot be fetched, skip the test that needs them, with the
-reason; sources that do not compile fail it. Which programs there are is said by those who run them.
+A test is skipped, with the reason, if it needs a tool that is missing or packages that cannot be
+fetched. It fails if the sources do not compile. The modules that run the programs define them.
 """
 
 import hashlib

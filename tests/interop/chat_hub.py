@@ -2,8 +2,9 @@
 
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
-Same hubs, same methods, same lines on standard output. What the methods do is told there. Of
-the environment HUB_MAX and HUB_ORIGIN mean what they do there, HUB_MAX for the chat hub only.
+The hubs, their methods and the lines on standard output are the same as in `dotnet/chat-hub`, whose
+sources describe the methods. The environment variables HUB_ORIGIN and HUB_MAX have the same
+meaning, but HUB_MAX applies to the chat hub only.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the test modules share: marks, driver processes, and chat hubs."""
+"""Marks, driver processes and chat hubs for all test modules of this folder."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

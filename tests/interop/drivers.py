@@ -1,8 +1,8 @@
-"""Official clients in other languages, steered from here by JSON lines.
+"""Official clients in other languages, which get their commands from here as lines of JSON.
 
-`dotnet/client-driver` and `node/driver.mjs` understand the same commands, and so does
-`node/driver.html` in a browser, so that one test can be played with each of them. What a client
-hands to its user arrives as `Value`.
+`dotnet/client-driver`, `node/driver.mjs` and, in a browser, `node/driver.html` have the same
+commands, so that one test can use each of them. A value that a client passes to its user arrives as
+`Value`.
 """
 
 import asyncio

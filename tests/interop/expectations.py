@@ -1,4 +1,4 @@
-"""What every hub must answer, whoever calls and whoever serves (rules of the hub protocol)."""
+"""The answers that every hub must give to every client (rules of the hub protocol)."""
 
 import pytest
 

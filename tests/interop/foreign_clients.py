@@ -1,7 +1,7 @@
-"""Clients of other Python packages, steered alike: pysignalr, signalrcore and aiosignalr.
+"""Clients of other Python packages with one interface: pysignalr, signalrcore and aiosignalr.
 
-A package that is not installed skips its tests. signalrcore runs its callbacks in threads of its
-own; they reach the event loop here.
+The tests of a package that is not installed are skipped. signalrcore calls its callbacks in other
+threads; this module passes these calls to the event loop.
 """
 
 import asyncio

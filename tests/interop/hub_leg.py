@@ -1,4 +1,4 @@
-"""A relay in front of a hub that keeps what goes over the leg between gateway and hub."""
+"""A relay between the gateway and a hub, which records what both send."""
 
 import asyncio
 from collections.abc import AsyncIterator

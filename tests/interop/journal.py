@@ -1,4 +1,4 @@
-"""Things in the order in which they came, and waiting for them: what tests do instead of sleep."""
+"""A list of events in the order of their arrival. Tests wait for an event instead of sleeping."""
 
 import asyncio
 from collections.abc import Callable

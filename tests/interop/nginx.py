@@ -1,4 +1,4 @@
-"""Debian's nginx before a hub, with a configuration of the test's, and its log."""
+"""Debian's nginx in front of a hub, with the configuration of a test, and its log."""
 
 import re
 from collections.abc import AsyncIterator

@@ -1,6 +1,6 @@
 """Orchestrations for `signalr_gateway run tests.interop.orchestrations:…`.
 
-Where the hubs are comes from the environment: CHAT_HUBS is a JSON object of api keys and URLs.
+The environment variable CHAT_HUBS is a JSON object with the URL of each hub by its api key.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The recordings' hub on this library's server: what `original-gateway/hub` does in C#.
+"""The hub of the recordings, rewritten on this library: `original-gateway/hub` is the C# hub.
 
 python -m tests.interop.original_hub --urls http://127.0.0.1:5000
 """

@@ -1,7 +1,8 @@
-"""What was recorded of the original C# gateway, as steps to play and what came of each.
+"""The recordings of the original C# gateway, as steps and their outcomes.
 
-A step is what somebody did: a request, a record sent, a connection closed. Everything else in a
-recording came of the step before it. `original_replay` plays the steps against ours.
+A step is an action of a caller, a client or the hub: a request, a record, a closed connection.
+Everything else in a recording is the outcome of the step before it. `original_replay` repeats the
+steps with our gateway.
 """
 
 import json

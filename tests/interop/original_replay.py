@@ -1,9 +1,10 @@
-"""Plays recorded steps against our gateway, and keeps what comes of each.
+"""Repeats recorded steps with our gateway, and records the outcome of each.
 
-Nothing is waited for by the clock. After each step every client calls the gateway, which answers
-when it is done with what the client sent before; the gateway itself calls the hub, whose event
-comes after all that the step made the hub send; then each client calls the gateway again, whose
-answer comes after all that it was sent. What has not arrived by then does not come.
+No step waits for a fixed time. After each step, three calls show that its outcome is complete.
+First each client calls the gateway, which answers after it has handled everything that the client
+has sent. Then the gateway calls the hub, whose event arrives after everything that the hub has sent
+for the step. Then each client calls the gateway again, and the answer arrives after everything that
+the gateway has sent to the client.
 """
 
 import asyncio

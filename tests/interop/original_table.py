@@ -1,6 +1,7 @@
-"""What is expected here of each recorded step: the same, or what the table of improvements lists.
+"""The expected outcome of each recorded step: the same, or the outcome in the table.
 
-`docs/improvements.md` says it to people, `ours.json` beside the recordings to the byte.
+The table in `docs/improvements.md` describes different outcomes in words. `ours.json`, beside the
+recordings, contains them exactly.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Child processes that are followed line by line, and free ports for them.
+"""Starts child processes, reads their output line by line, and finds free ports for them.
 
-A test never sleeps until a peer is probably ready: it waits for the line with which the peer says
-so. What the lines mean is decided by the modules that start the programs.
+A test does not sleep until a peer is ready, but waits for a line of its output. The modules that
+start the programs define the meaning of the lines.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""nginx in front of a hub: prefixes, upgrades that do not pass, cookies, redirects."""
+"""nginx in front of a hub: prefixes, upgrades that nginx drops, cookies, redirects."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

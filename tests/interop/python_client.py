@@ -1,4 +1,4 @@
-"""Our client in tests: how it gets to a hub, and what it tells its user."""
+"""Our client in tests: connects to a hub, and records the events and errors for its user."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

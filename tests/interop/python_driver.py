@@ -1,6 +1,6 @@
-"""Our client behind the commands of the drivers, so that tests are played with it as with others.
+"""Our client with the interface of the drivers, so that the same tests run with all clients.
 
-It runs in this process and understands what `dotnet/client-driver` and `node/driver.mjs` do.
+It runs in this process, and has the commands of `dotnet/client-driver` and `node/driver.mjs`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""HTTP requests exactly as they are written, which no polite client would send."""
+"""Sends the exact bytes of HTTP requests, also of invalid ones."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
 """The servers of the tests as processes: the chat hub, in C# and in Python, and the gateway.
 
-A server keeps its port when it is killed and started again, so that its clients can come back.
+A server keeps its port when it is killed and started again, so that its clients can reconnect.
 """
 
 import asyncio

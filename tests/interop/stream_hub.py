@@ -1,4 +1,4 @@
-"""The stream hub of `dotnet/chat-hub` on this library's server: streams both ways, questions."""
+"""The stream hub of `dotnet/chat-hub` on this library: streams both ways, client results."""
 
 import asyncio
 import sys

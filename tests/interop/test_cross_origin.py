@@ -1,7 +1,7 @@
 """Pages of other origins in a real browser, with the official JavaScript client in them (GW-26a).
 
-The pages are empty; what a page of a listed origin can do, and what one of another cannot, is done
-in them by script. Origins differ by their port.
+The pages are empty. Scripts in them try everything that only pages of listed origins may do.
+Origins differ by their port.
 """
 
 from collections.abc import AsyncIterator

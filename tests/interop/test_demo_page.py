@@ -1,4 +1,4 @@
-"""The gateway's demo in a real browser: one command, one page, a message through everything."""
+"""The demo of the gateway in a real browser: a message from the form to the list of events."""
 
 from pathlib import Path
 

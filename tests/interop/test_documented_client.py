@@ -1,8 +1,8 @@
 """The client of the gateway's documentation, in every release, connected to our gateway.
 
 Behind the gateway is the real ASP.NET Core hub, once with Newtonsoft's JSON protocol, as in the
-documentation, and once with System.Text.Json's. A .NET client at each hub witnesses what that hub
-broadcasts; the gateway's clients must get exactly that (GW-14).
+documentation, and once with System.Text.Json's. A .NET client of each hub records the events of
+that hub. The gateway's clients must receive the same events (GW-14).
 """
 
 import asyncio

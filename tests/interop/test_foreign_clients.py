@@ -1,4 +1,4 @@
-"""pysignalr, signalrcore and aiosignalr as clients of our hub server, each over all it has."""
+"""pysignalr, signalrcore and aiosignalr as clients of our hub server, over all their transports."""
 
 import asyncio
 from contextlib import aclosing, suppress

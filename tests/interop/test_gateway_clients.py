@@ -1,4 +1,4 @@
-"""The official clients at the gateway hub, .NET's and JavaScript's, and the real hub behind it."""
+"""The official .NET and JavaScript clients, connected to the gateway in front of the real hub."""
 
 import asyncio
 from collections.abc import AsyncIterator

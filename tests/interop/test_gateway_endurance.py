@@ -1,4 +1,4 @@
-"""10 000 numbered events to 200 clients while the real hub behind the gateway goes away twice."""
+"""10 000 numbered events to 200 clients, while the real hub behind the gateway stops twice."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Faults between the gateway and the real hub, and of its clients (GW-9, GW-10, GW-27)."""
+"""Faults of the real hub, of its connection and of clients (GW-9, GW-10, GW-27)."""
 
 import asyncio
 from collections import Counter

@@ -1,8 +1,7 @@
-"""MessagePack at the gateway: official clients that speak it, and hubs that are spoken to in it.
+"""MessagePack between official clients and the gateway, and between the gateway and hubs.
 
-Every test is played with ASP.NET Core's hub and our own behind the gateway, reached in JSON and in
-MessagePack, and with clients of either protocol before it: what a client gets depends on its own
-protocol alone.
+Every test runs with the hub of ASP.NET Core and with our hub, each over JSON and over MessagePack,
+and with clients of both hub protocols. What a client receives depends only on its own hub protocol.
 """
 
 from collections.abc import AsyncIterator

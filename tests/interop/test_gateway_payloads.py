@@ -1,4 +1,4 @@
-"""What the gateway lets through to the real hub, unchanged, and what it must keep from it."""
+"""Which payloads the gateway sends to the real hub unchanged, and which it refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator

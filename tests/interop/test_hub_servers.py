@@ -1,6 +1,6 @@
-"""The official clients, .NET and JavaScript, against our hub server, and against the original.
+"""The official .NET and JavaScript clients with our hub server and with ASP.NET Core.
 
-Every test is played against ASP.NET Core too: what is asserted of ours is what the original does.
+Every test runs with both servers, so that its assertions also hold for the original.
 """
 
 import asyncio

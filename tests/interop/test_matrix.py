@@ -1,7 +1,7 @@
-"""Every client over every transport in every hub protocol, at every kind of server.
+"""Every client with every server, over every transport and in every hub protocol.
 
-Each cell is a test of its own; at the end of the run stands the table of all of them. The official
-clients meet ASP.NET Core's hub as well: what is asked of our servers is what the original does.
+Each cell of this matrix is one test. The run prints a table of all cells at its end. The official
+clients are also tested with ASP.NET Core's hub, so that the same assertions hold for the original.
 """
 
 from collections.abc import Iterator

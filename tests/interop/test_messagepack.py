@@ -1,7 +1,7 @@
-"""Values and errors over MessagePack: official clients on our hub, our client on the original.
+"""Values and errors over MessagePack: official clients with our hub, our client with the original.
 
-Every test is played against ASP.NET Core and our hub server alike, and with JSON as the measure of
-MessagePack: a value is the same whatever carries it.
+Every test runs with ASP.NET Core and with our hub server, and in JSON and MessagePack: a value is
+the same in both hub protocols.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """Clients and our hub server with Debian's nginx between them (docs/deployment.md).
 
-Once with no more than `proxy_pass`, and so with nginx's usual buffering and without WebSockets, and
-once with the documented configuration.
+The tests run with two configurations: with only `proxy_pass`, so that nginx buffers and lets no
+WebSockets through, and with the documented configuration.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The types that openapi-typescript makes of the document fit a program in TypeScript (GW-12)."""
+"""A TypeScript program compiles with the types that openapi-typescript generates (GW-12)."""
 
 import subprocess
 from pathlib import Path

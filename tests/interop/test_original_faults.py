@@ -1,7 +1,7 @@
-"""The recordings in which the hub goes away, and those of .NET clients, played against ours.
+"""Our gateway repeats the recordings in which the hub stops, and the recordings of .NET clients.
 
-As in `test_original_scenarios`: the same outcome, or the one of the table. What a wait of the
-gateway costs is shortened; how long it is has tests of its own, by a clock held in the hand.
+The outcome must be the same, or that of the table, as in `test_original_scenarios`. The waits of
+the gateway are shortened. Other tests check their length, with a clock that the test moves.
 """
 
 import asyncio

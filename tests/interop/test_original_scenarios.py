@@ -1,7 +1,8 @@
-"""The recordings of the original gateway, played step by step against ours.
+"""Our gateway repeats the recordings of the original gateway, step by step.
 
-Same outcome, or a row of `docs/improvements.md` and exactly the outcome that `ours.json` has.
-Scenarios in which the hub goes away or .NET clients run are in `test_original_faults`.
+The outcome of a step must be the same as recorded. Otherwise `docs/improvements.md` has a row for
+the step, and the outcome must be that of `ours.json`. Scenarios in which the hub stops or .NET
+clients run are in `test_original_faults`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Our client against ASP.NET Core, over each transport, in each hub protocol that it can carry."""
+"""Our client with ASP.NET Core, over each transport, in each hub protocol that it can carry."""
 
 import asyncio
 from collections.abc import AsyncIterator

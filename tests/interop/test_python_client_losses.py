@@ -1,4 +1,4 @@
-"""Our client over each transport while ASP.NET Core stops, dies, freezes, or has nothing to say."""
+"""Our client over each transport while ASP.NET Core stops, is killed, hangs, or sends nothing."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Our client and ASP.NET Core with nginx between them, over each transport that gets through."""
+"""Our client and ASP.NET Core with nginx between them, over each transport that nginx passes."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

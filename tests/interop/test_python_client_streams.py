@@ -1,4 +1,4 @@
-"""Streams of our client and its answers, against ASP.NET Core, over each transport and protocol."""
+"""Streams and client results with ASP.NET Core, over each transport and hub protocol."""
 
 import asyncio
 import contextlib

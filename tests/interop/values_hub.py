@@ -1,4 +1,4 @@
-"""The hub of `dotnet/chat-hub/ValuesHub.cs`: for each type a method that echoes."""
+"""The hub of `dotnet/chat-hub/ValuesHub.cs` in Python, with an echo method for each type."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal

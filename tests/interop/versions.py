@@ -1,7 +1,7 @@
-"""The releases of the official clients with which the tests are played.
+"""The releases of the official clients that the tests use.
 
-.NET's protocols are packages of their own, published less often than the client; each release has
-the ones that fit it.
+The hub protocols of .NET are separate packages, with fewer releases than the client. Each release
+of the client is listed with the packages that fit it.
 """
 
 from dataclasses import dataclass

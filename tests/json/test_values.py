@@ -1,4 +1,4 @@
-"""Writing values as System.Text.Json does (J-14…J-18); how numbers are spelled is free (J-15)."""
+"""Values are written as by System.Text.Json (J-14…J-18), except for the form of numbers (J-15)."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The programs of the documents as real processes, at free addresses."""
+"""Runs the programs of the documents as real processes, at free addresses."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""docs/compatibility.md names the releases that the tests play with."""
+"""docs/compatibility.md names the releases that the tests use."""
 
 import json
 from typing import Final

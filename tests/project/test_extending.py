@@ -1,4 +1,4 @@
-"""docs/extending.md is true: its examples run, its tables name what is there."""
+"""docs/extending.md is true: its examples run, and the names in its tables exist."""
 
 import re
 import sqlite3

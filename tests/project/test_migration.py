@@ -1,6 +1,6 @@
-"""docs/migration.md is true: its orchestrations are the same, its recipes and its client work.
+"""docs/migration.md is true: its orchestrations are the same, its commands and its client work.
 
-Only ports are exchanged, so that other programs on the machine do not matter.
+The tests replace only ports, so that they do not depend on other programs of the machine.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""The README is true: what it says to copy is copied from it and run, as real processes.
+"""The README is true: its commands and examples run as real processes.
 
-Only ports are exchanged, so that other programs on the machine do not matter. That names and files
-exist is checked in `test_docs`.
+The tests replace only ports, so that they do not depend on other programs of the machine.
+`test_docs` checks that names and files exist.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Every cited rule is defined in ``docs/spec``, once, and a test or a fixture covers it.
 
-A rule's id is a prefix, a hyphen and a number, perhaps with a letter. Each test below lists all its
-offenders in one failure.
+A rule's id is a prefix, a hyphen and a number, sometimes with a letter. Each test below reports all
+offending ids in one failure.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""``python -m tests.recorded_client NAME…`` plays scenarios, prints a JSON line for each."""
+"""``python -m tests.recorded_client NAME…`` runs scenarios, and prints a JSON line for each."""
 
 import asyncio
 import json

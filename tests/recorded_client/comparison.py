@@ -1,9 +1,12 @@
-"""What two clients sent in one scenario, request by request and hub message by hub message.
+"""Compares what two clients sent in one scenario, by requests and hub messages.
 
-Not compared is what HTTP and JSON leave open (the order of headers, a length of nothing, escapes),
-what is a race in .NET's client as well (what shares a POST or a frame, the Close message at an end,
-the first Ping of a socket that ends then), how many Pings follow one another, how often a request
-that was cut is tried by those who carry it, and how a client calls itself.
+These differences are ignored:
+
+- what HTTP and JSON leave open: the order of headers, a Content-Length of 0, escapes;
+- what varies in .NET's client, too: which messages share a POST or a frame, the Close message at an
+  end, the first Ping of a socket that ends at that time;
+- the number of successive Pings, and of attempts of an HTTP library after a lost connection;
+- the name of the client in its User-Agent.
 """
 
 import json

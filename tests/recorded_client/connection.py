@@ -1,4 +1,4 @@
-"""One connection of our client, and the commands that scenarios give to it."""
+"""One connection of our client, and the commands of scenarios for it."""
 
 import asyncio
 import contextlib

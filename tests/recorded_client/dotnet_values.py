@@ -1,4 +1,4 @@
-"""Values, types and errors as the recorded .NET client showed them, made of ours."""
+"""Converts our values, types and errors to the form in the recordings of the .NET client."""
 
 import inspect
 import json

@@ -1,6 +1,6 @@
-"""Plays scenarios of ``spec-fixtures/recorded-client`` with our client, and says how they went.
+"""Runs scenarios of ``spec-fixtures/recorded-client`` with our client, and returns the outcomes.
 
-The scenarios and their server are those with which the .NET client was recorded, unchanged.
+The scenarios and their server are the same as in the recordings of the .NET client.
 """
 
 import asyncio

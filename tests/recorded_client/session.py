@@ -1,8 +1,7 @@
-"""Our client in the clothes of the recorded one: the commands that scenarios give, the replies and
-events that they look at.
+"""Our client with the interface of the recorded client: commands, replies and events of scenarios.
 
-The recorded client was a program that took commands as JSON; this one takes them in process. What
-a command asks for that is not built is noted in ``missing``, and the command fails.
+The recorded client was a program that received commands as JSON; here commands are function calls.
+If a command needs a missing feature, ``missing`` names the feature, and the command fails.
 """
 
 import asyncio

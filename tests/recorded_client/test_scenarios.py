@@ -1,8 +1,8 @@
-"""What our client sends, beside the recorded .NET client: request by request, message by message.
+"""Our client sends the same requests and messages as the recorded .NET client.
 
-Each scenario is a test of its own. One that asks for what is not built is left for later, by just
-that reason; one in which we differ on purpose has its row in ``docs/divergences.md``, and a file of
-what we send instead. As soon as either passes its entry has to go.
+Each scenario is one test. A scenario that needs a missing feature is listed with this reason. A
+scenario in which our client differs on purpose has a row in ``docs/divergences.md``, and a file
+with what our client sends instead. If such a scenario passes, its entry must be removed.
 """
 
 import json

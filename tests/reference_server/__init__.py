@@ -1,7 +1,7 @@
-"""The recorded ASP.NET Core servers once more, on the public interface of ``protocol`` only.
+"""The recorded ASP.NET Core servers, rewritten with the public names of ``protocol``.
 
-It serves the endpoints and hubs of both recorded programs on one port, so that every scenario in
-``spec-fixtures/wire`` can be played against it. What a client sees of a hub (names, parameter
-types, the order of what is sent) is given by the recordings; the modules here say it in Python:
-``conformance_*`` and ``connection_*`` are the hubs of the two programs, ``app`` maps them.
+This server has the endpoints and hubs of both recorded programs on one port, so that every scenario
+in ``spec-fixtures/wire`` can run with it. Names, parameter types and the order of messages are
+those of the recordings. ``conformance_*`` and ``connection_*`` are the hubs of the two programs,
+and ``app`` maps them.
 """

@@ -1,7 +1,6 @@
-"""``python -m tests.reference_server --port N``: serves on 127.0.0.1 until it is told to end.
+"""``python -m tests.reference_server --port N``: serves on 127.0.0.1 until a signal ends it.
 
-Says ``listening on http://127.0.0.1:N`` on standard output once it is ready; port 0 takes any free
-one.
+Prints ``listening on http://127.0.0.1:N`` when it is ready. Port 0 takes a free port.
 """
 
 import argparse

@@ -8,7 +8,7 @@
 ``/testhub-small``    messages of at most 1000 bytes, detailed errors
 ``/testhub-unlimited`` messages of any size
 ``/testhub-fast``     handshake 1 s, client timeout 2 s, keep-alive 1 s, detailed errors
-all others            those of the connection scenarios, see ``_map_connection_endpoints``
+all others            for the connection scenarios, see ``_map_connection_endpoints``
 ===================== ==========================================================================
 """
 

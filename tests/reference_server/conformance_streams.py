@@ -1,4 +1,4 @@
-"""The conformance hub: streams to the client and from it."""
+"""The conformance hub: streams to the client and from the client."""
 
 import asyncio
 import math

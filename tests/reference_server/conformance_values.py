@@ -1,4 +1,4 @@
-"""The conformance hub: values of every type, there and back again."""
+"""The conformance hub: methods that return their arguments, for each type of value."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone

@@ -1,4 +1,4 @@
-"""The hubs of the connection scenarios: few methods, many endpoints with options of their own."""
+"""The hubs of the connection scenarios: few methods, many endpoints with different options."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the connection hubs record, and what they send outside of hub methods."""
+"""The journal of the connection hubs, and the messages that they send outside of hub methods."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable

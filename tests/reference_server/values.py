@@ -1,6 +1,6 @@
-"""Types that hub methods of the reference server take and give, and the exceptions they raise.
+"""Types of arguments and results of the reference server, and the exceptions that it raises.
 
-Names are those of the recorded programs, for clients see them in detailed errors.
+Names are those of the recorded programs, because detailed errors contain them.
 """
 
 from dataclasses import dataclass

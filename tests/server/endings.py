@@ -1,4 +1,4 @@
-"""How a connection ends, and a hub that notes how its connections end."""
+"""The ways in which a connection ends, and a hub that records how its connections end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

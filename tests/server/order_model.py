@@ -1,7 +1,7 @@
-"""What a server does with a client's messages, in the plainest words: one at a time, no tasks.
+"""A simple model of a server, which handles a client's messages one at a time, without tasks.
 
-The rules are P-1, P-2, L-2…L-5, S-20, S-24 and S-26. ``ModelServer`` says what starts, ends and is
-sent after each thing that happens; ``Message`` is what a client may send.
+The rules are P-1, P-2, L-2…L-5, S-20, S-24 and S-26. For each event, ``ModelServer`` returns which
+calls start and end, and what is sent. ``Message`` is a message that a client may send.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Bounded memory: connections of slow readers are cut, and fast writers wait (TG-8, TG-9)."""
+"""Bounded memory: clients that read slowly are disconnected, fast writers wait (TG-8, TG-9)."""
 
 import asyncio
 import json

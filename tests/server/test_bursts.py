@@ -1,4 +1,4 @@
-"""A burst in one turn of the event loop cuts no connection of a client that reads (GW-24, TG-8)."""
+"""A burst of messages in one turn of the event loop disconnects no client that reads (GW-24)."""
 
 import pytest
 

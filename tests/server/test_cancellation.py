@@ -1,4 +1,4 @@
-"""Calls of methods with ``cancellable``: their client cancels them, or has gone (S-27)."""
+"""Calls of ``cancellable`` methods: their client cancels them or disconnects (S-27)."""
 
 import asyncio
 import logging

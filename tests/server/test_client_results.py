@@ -1,4 +1,4 @@
-"""The server asks a client: what hub code gets, and which calls run meanwhile (CR, P-4)."""
+"""Client results: what the hub method receives, and which calls run meanwhile (CR, P-4)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,7 +1,7 @@
-"""Streams that are disturbed after each possible number of turns of the event loop.
+"""Streams that are cancelled or cut after each possible number of turns of the event loop.
 
-Whatever happens then: each call ends exactly once, each generator is closed, ids are free again,
-and nothing is left.
+In all cases each call ends exactly once, each generator is closed, ids are free again, and nothing
+is left.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
-"""Whatever a client sends, in whatever pieces, and whatever its calls wait for: all that happens is
-what a server without any tasks would let happen (section P; see ``order_model``)."""
+"""The server behaves like the model in ``order_model``, which has no tasks (section P).
+
+Clients send any messages in any pieces, and calls wait in any order.
+"""
 
 import asyncio
 import logging

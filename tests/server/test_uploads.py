@@ -1,4 +1,4 @@
-"""Streams from the client: items, ends, backpressure, and what is ignored (section U)."""
+"""Streams from the client: items, ends, backpressure, and ignored messages (section U)."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""LoopClock: time passes when the test says so, and the loop is itself again afterwards."""
+"""LoopClock: time passes when the test moves it, and afterwards the loop is as before."""
 
 import asyncio
 

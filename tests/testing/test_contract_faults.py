@@ -1,4 +1,4 @@
-"""The contract suites find faults: each faulty implementation fails the test that is about it."""
+"""The contract suites find faults: each faulty implementation fails the test for its fault."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A hub protocol that is made of public names alone: it passes the contract and serves a hub."""
+"""A hub protocol that uses only public names: it passes the contract suite and serves a hub."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar

@@ -1,7 +1,7 @@
-"""A hub over Server-Sent Events and long polling, made by hand: it answers as a test says.
+"""A handmade hub over Server-Sent Events and long polling, whose answers a test can change.
 
-Without being told otherwise it behaves: negotiates, shakes hands, holds polls until there is
-something to say, and takes POSTs. What a client asked for is kept in order.
+By default it negotiates, completes the handshake, answers a poll when there is something to send,
+and accepts POSTs. It records the requests in order.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Negotiate, as most tests of endpoints begin."""
+"""The negotiate request with which most tests of endpoints begin."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A SignalR server made by hand: negotiates, upgrades, and leaves the rest to the test."""
+"""A handmade SignalR server that negotiates and upgrades; the test does everything else."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A WebSocket peer made by hand, byte by byte: both roles, every legal frame and every bad one."""
+"""A handmade WebSocket peer for both roles, which sends and reads any legal or illegal frame."""
 
 import asyncio
 import base64

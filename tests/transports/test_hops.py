@@ -1,4 +1,4 @@
-"""The way of a call from the socket to the method, as docs/architecture.md draws it."""
+"""The steps of a call from the socket to the method are those in docs/architecture.md."""
 
 import re
 import sys

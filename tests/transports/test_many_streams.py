@@ -1,4 +1,4 @@
-"""Streams of many items, and many streams, over real sockets: order is kept, memory is flat."""
+"""Streams of many items, and many streams, over real sockets: order and bounded memory."""
 
 import asyncio
 import resource

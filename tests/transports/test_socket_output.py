@@ -1,4 +1,4 @@
-"""Peers that take what is written slowly, or not at all (TG-9)."""
+"""SocketOutput with peers that read slowly, or do not read (TG-9)."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace

@@ -1,7 +1,7 @@
 """Reading payloads into declared types as .NET reads them (J-14…J-18, S-5, S-6).
 
-System.Text.Json was asked what it accepts, what it refuses and what it reads. Comments mark where
-Python's types differ from .NET's.
+The expected results were recorded from System.Text.Json. Comments mark where Python's types differ
+from .NET's.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Which values become arrays and maps in both hub protocols; all others are refused (J-19)."""
+"""Which values are written as arrays and maps; all other containers are refused (J-19)."""
 
 import io
 import types

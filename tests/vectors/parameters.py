@@ -1,4 +1,4 @@
-"""All vectors of ``spec-fixtures``, by kind, ready to be parameters of tests."""
+"""All vectors of ``spec-fixtures``, by kind, as parameters of tests."""
 
 from typing import Any, Final, TypeVar
 

@@ -1,8 +1,8 @@
 """The shape of the files under ``spec-fixtures`` and how they are loaded.
 
-An unknown kind, an unknown key or a missing one is an error, and so is a file that holds no vector:
-what is written down there is played, or the run fails. What a vector demands of the library is
-left to ``test_vectors``; the format is described in ``spec-fixtures/README.md``.
+An unknown kind, an unknown key, a missing key or a file without vectors is an error, so that every
+vector is tested. ``test_vectors`` decides what a vector requires of the library.
+``spec-fixtures/README.md`` describes the format.
 """
 
 import re

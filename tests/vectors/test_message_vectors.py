@@ -1,4 +1,4 @@
-"""Plays the vectors of hub messages and of values, in both hub protocols."""
+"""The vectors of hub messages and of values, in both hub protocols."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias

@@ -1,8 +1,8 @@
-"""Plays the vectors of handshake, negotiate and framing, and sees that every vector is played.
+"""The vectors of handshake, negotiate and framing, and a check that every vector has a test.
 
-The vectors say what is on the wire and what it means; here it says which function of the library
-has to agree. Good vectors go both ways where their direction says so. Hub messages and values are
-played by ``test_message_vectors``.
+A vector contains bytes on the wire and their meaning. This module decides which function of the
+library must agree with it. A valid vector is read, written or both, as its direction says.
+``test_message_vectors`` has the vectors of hub messages and values.
 """
 
 from collections.abc import Iterable, Sequence, Sized

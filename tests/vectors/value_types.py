@@ -1,4 +1,4 @@
-"""What the types of value vectors are in Python, as an application would declare them."""
+"""The Python types for the types of value vectors, as an application would declare them."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal

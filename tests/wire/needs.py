@@ -1,9 +1,9 @@
-"""What a recorded conversation needs of a server, told from what happens in it and nothing else.
+"""Finds which features of a server a recorded conversation needs, from its steps alone.
 
-So nobody can put a conversation that fails on the list of those that are left for later, unless it
-does wait for something: ``NOT_BUILT`` says for what, and each need is a question to the
-conversation's steps. The questions are narrow: a conversation that passes without what is not built
-has no need of it, or it could be listed the day it fails.
+A failing conversation may be left for later only if it needs a feature in ``NOT_BUILT``. For each
+of these features there is a function that examines the steps of a conversation. The functions are
+strict: a conversation that passes without a feature does not need it. Otherwise such a conversation
+could be left for later if it failed for another reason.
 """
 
 import json

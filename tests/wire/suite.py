@@ -1,12 +1,11 @@
-"""The recorded corpus: what it holds, what is expected of it, and how it is played.
+"""The recorded conversations: their scenarios, the expected results, and how they are run.
 
-``spec-fixtures/wire`` has a scenario per file, recorded from ASP.NET Core. Three things are
-expected of them: most pass; those in ``left_for_later.json`` do not yet, because something is not
-built; those in the table of ``docs/divergences.md`` never will, because we chose otherwise. What
-we do instead is told by a scenario of the same name under ``spec-fixtures/wire/ours``.
+``spec-fixtures/wire`` has a scenario per file, recorded from ASP.NET Core. Most scenarios must
+pass. Scenarios in ``left_for_later.json`` do not pass yet, because a feature is missing. Scenarios
+in the table of ``docs/divergences.md`` differ on purpose. For each of them, a scenario of the same
+name under ``spec-fixtures/wire/ours`` has the behaviour of our server.
 
-Playing happens in a thread of its own, many scenarios at a time, so that the tests only wait for
-their own.
+The scenarios run in a separate thread, many at a time. Each test waits for its own scenario.
 """
 
 import asyncio

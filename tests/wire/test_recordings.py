@@ -1,7 +1,7 @@
-"""Plays the corpus recorded from ASP.NET Core against the reference server.
+"""The conversations recorded from ASP.NET Core, with the reference server.
 
-Each scenario is a test of its own. One that is left for later or diverges on purpose has to differ
-still: as soon as it passes its entry has to go, so that the lists can only shrink.
+Each scenario is one test. A scenario that is left for later, or differs on purpose, must not pass:
+if it passes, its entry must be removed, so that the lists can only shrink.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How the corpus is played: who is given a second try, and that it is told."""
+"""How scenarios are run: which of them are tried again, and that the retry is reported."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""GW-13, GW-14, GW-16: clients and hubs with MessagePack, together with others with JSON."""
+"""GW-13, GW-14, GW-16: clients and hubs that use MessagePack, together with JSON ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of the options, and that one field is enough for an option.
+"""The schema of the options: one field is enough to add an option.
 
 The error texts for single values of a file are tested in `test_config`.
 """

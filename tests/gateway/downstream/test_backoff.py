@@ -1,4 +1,4 @@
-"""GW-27, GW-9: when a lost hub is tried again."""
+"""GW-27, GW-9: when the next attempt to connect to a hub is due."""
 
 from __future__ import annotations
 

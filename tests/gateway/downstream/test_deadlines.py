@@ -1,4 +1,4 @@
-"""Deadlines of equal length share one timer, and each expires at its own time."""
+"""Deadlines with the same timeout share one timer, and each expires at its own time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub redirects the gateway only to servers that its `redirects` list (GW-29)."""
+"""A hub can redirect the gateway only to servers in its `redirects` (GW-29)."""
 
 from __future__ import annotations
 

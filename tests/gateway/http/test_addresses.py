@@ -1,4 +1,4 @@
-"""The table of addresses, which is the only place where the gateway's paths are written."""
+"""`http.addresses`, which is the only module that contains the gateway's paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Content types, read by their grammar (GW-9)."""
+"""Content types are parsed by the grammar of RFC 9110 (GW-9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document that an orchestration makes (GW-12)."""
+"""The OpenAPI document of an orchestration (GW-12)."""
 
 from __future__ import annotations
 

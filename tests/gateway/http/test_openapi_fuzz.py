@@ -1,7 +1,8 @@
 """The running gateway answers all calls as its document states (GW-8, GW-9, GW-12).
 
-Schemathesis makes calls from the document, valid and invalid ones, and compares each answer with
-it: status, content type, headers and shape. A few calls per operation, the same in every run.
+Schemathesis makes valid and invalid calls from the document, and compares the status, content type,
+headers and body of each answer with the document. There are a few calls per operation, the same in
+every run.
 """
 
 from __future__ import annotations

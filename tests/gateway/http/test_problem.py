@@ -1,4 +1,4 @@
-"""GW-9: problem details as RFC 9457 has them, with what callers of the original read."""
+"""GW-9: problem details of RFC 9457, with the member that callers of the original read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GW-28: what other libraries log is thinned and bounded, and contains no values."""
+"""GW-28: log records of other libraries contain no values, and are limited in size and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GW-28: what the HTTP server's log leaves out."""
+"""GW-28: the log of the HTTP server contains no values of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GW-6: what fits a declared parameter type, and what the types are called."""
+"""GW-6: which arguments fit a declared parameter type, and the .NET names of the types."""
 
 from __future__ import annotations
 

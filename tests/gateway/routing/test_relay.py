@@ -1,4 +1,4 @@
-"""GW-14, GW-15, GW-2, GW-6: where calls and events go."""
+"""GW-14, GW-15, GW-2, GW-6: the route of a call, and the audience of an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Above the mark of memory, the gateway takes no new calls and connections."""
+"""Above the memory mark, the gateway refuses new calls and connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sockets a listener binds, and what is said when it cannot."""
+"""Which sockets a listener binds, and the error texts when it cannot."""
 
 from __future__ import annotations
 

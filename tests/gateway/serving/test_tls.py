@@ -1,4 +1,4 @@
-"""GW-5: https from a certificate and a key, towards callers, clients and hubs."""
+"""GW-5: https with a certificate and a key, for callers and clients, and to hubs."""
 
 from __future__ import annotations
 

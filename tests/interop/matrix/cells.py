@@ -1,7 +1,7 @@
-"""Which cells the matrix has: who meets whom, over which transport, in which hub protocol.
+"""The cells of the matrix: which client, server, transport and hub protocol are combined.
 
-Decides what a combination is called, where it stands in the table, and why some cannot be. How
-they are played is left to `play` and `run`.
+This module decides the name of a combination, its place in the table, and why some combinations are
+impossible. `run` runs the cells.
 """
 
 from collections.abc import Iterator

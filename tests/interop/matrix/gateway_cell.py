@@ -1,4 +1,4 @@
-"""What every client does with the gateway hub: all that a cell proves of the gateway."""
+"""The test of a cell with the gateway: what every client does with the gateway hub."""
 
 import asyncio
 import json

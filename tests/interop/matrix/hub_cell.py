@@ -1,4 +1,4 @@
-"""What every client does with a chat hub: all that a cell proves of a hub server."""
+"""The test of a cell with a hub server: what every client does with a chat hub."""
 
 import asyncio
 

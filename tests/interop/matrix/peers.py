@@ -1,7 +1,7 @@
 """The drivers and the targets of the matrix by name, each started when it is first needed.
 
-What is started ends with the stack that it is given to. Foreign programs are built in threads, so
-that cells are played meanwhile.
+A program ends when the exit stack for it is closed. Foreign programs are built in threads, so that
+other cells can run meanwhile.
 """
 
 import asyncio

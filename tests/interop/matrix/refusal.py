@@ -1,4 +1,4 @@
-"""That a combination which cannot be is refused by the client itself, or is another one."""
+"""Tests of impossible combinations: the client refuses them, or uses another combination."""
 
 import contextlib
 

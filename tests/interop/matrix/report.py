@@ -1,4 +1,4 @@
-"""The matrix as text: a table for each target, and what its signs mean."""
+"""The matrix as text: a table for each target, and the meaning of its symbols."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -1,6 +1,7 @@
-"""Plays the cells, many at a time, in a thread and an event loop of their own.
+"""Runs the cells, many at a time, in an event loop in a separate thread.
 
-Decides how many are played at once, and what each of them is. The tests only wait for their own.
+This module decides how many cells run at once, and how a cell is tested. Each test waits for the
+result of its cell.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a cell is played with: a driver of its client, the wire, and the target behind it."""
+"""The objects that a cell needs: the driver of its client, the wire, and the target behind it."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What every client does with a hub that streams and asks: streams both ways, cancels, answers."""
+"""The test of a cell with a streaming hub: streams both ways, cancellations, client results."""
 
 import pytest
 

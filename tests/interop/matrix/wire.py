@@ -1,8 +1,7 @@
-"""The wire of a cell: a TCP relay before its server, which sees what goes by and can be cut.
+"""The wire of a cell: a TCP relay in front of its server, which a test can cut.
 
-It is the witness of transport and hub protocol, whatever client and server say, and makes a loss of
-connection that neither of them began. It understands no more than the heads of the requests and the
-handshake.
+The relay sees which transport and hub protocol client and server use, and can end a connection that
+neither of them has closed. It reads only the heads of requests and the handshake.
 """
 
 import asyncio

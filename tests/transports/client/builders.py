@@ -1,4 +1,4 @@
-"""What the tests of connecting to a hub share."""
+"""Builders of connections, for the tests that connect to a hub."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which transport a client takes, and what it does when one fails (N-14, N-24, N-25)."""
+"""Which transport a client chooses, and what follows if a transport fails (N-14, N-24, N-25)."""
 
 from typing import Any
 

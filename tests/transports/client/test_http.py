@@ -1,4 +1,4 @@
-"""The HTTP of a connection: how it calls itself, and which redirects it follows (C-2, N-21)."""
+"""The HTTP of a connection: its User-Agent, and which redirects it follows (C-2, N-21)."""
 
 import tomllib
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""A client's task that reads: order, pauses, and exactly one end (C-16, C-21)."""
+"""The task of a client that reads: order, pauses, and exactly one end (C-16, C-21)."""
 
 import asyncio
 from collections.abc import AsyncIterator

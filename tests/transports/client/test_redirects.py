@@ -1,4 +1,4 @@
-"""N-18, N-21: what travels along with a redirect, and the origins to which redirects may lead."""
+"""N-18, N-21: what is sent to the target of a redirect, and to which origins redirects may lead."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What polls get, and when (TL, TG-8, TG-10)."""
+"""When polls are answered, and with which bytes (TL, TG-8, TG-10)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Where messages end, whatever the frames and however they are cut."""
+"""Finding the ends of messages, for any frames that arrive in any pieces."""
 
 from dataclasses import dataclass
 from itertools import pairwise

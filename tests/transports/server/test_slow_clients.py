@@ -1,4 +1,4 @@
-"""Clients that begin and do not go on (TW-15, TG-14)."""
+"""Clients that begin a message or a body and do not complete it (TW-15, TG-14)."""
 
 import asyncio
 from urllib.parse import urlsplit
