@@ -58,7 +58,7 @@ async def test_after_a_failure_the_next_address_is_used_and_kept(status: int | N
 async def test_a_refusal_of_the_client_ends_the_attempt(status: int) -> None:
     addresses = Addresses(2)
     addresses.failures[0] = NegotiationError("refused", status)
-    with pytest.raises(NegotiationError, match="^refused$"):
+    with pytest.raises(NegotiationError, match="refused"):
         await addresses.connect()
     assert addresses.tried == [0]
 
