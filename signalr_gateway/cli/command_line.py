@@ -16,8 +16,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
+from ..config.command_options import CheckCommand, DemoCommand, EveryCommand
 from ..config.file import ConfigError
-from ..config.schema import CheckCommand, DemoCommand, EveryCommand
 from ..config.sources import UsageError
 from ..logs.foreign import ForeignLogFilter
 from ..logs.writing import ThreadedStreamHandler

@@ -3,14 +3,13 @@
 To add an option, add a field here and run ``python -m tests.project.option_tables``, which writes
 the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
 these Structs, `Limits` and `HubRouteInfo`, are in `orchestration`, because programs in Python use
-them as well. Options that only the command line has are at the end.
+them as well. `config.command_options` has the options that only the command line has.
 
 An option of the library has the default that it has in the library.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -351,51 +350,3 @@ class File(Struct, frozen=True, kw_only=True):
     hubs: Annotated[dict[str, HubTable], option("The hubs behind the gateway, by key.")] = field(
         default_factory=dict
     )
-
-
-# --- the command line ----------------------------------------------------------------------
-
-
-class LogLevel(Enum):
-    """The levels of Python's `logging` that the command line knows."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class EveryCommand(Struct, frozen=True, kw_only=True):
-    """Options of all commands."""
-
-    uvloop: Annotated[
-        bool,
-        option(
-            "Fail if uvloop is not installed; without this option, uvloop is used if it is.",
-            "--uvloop",
-        ),
-    ] = False
-    no_uvloop: Annotated[
-        bool, option("Run on asyncio's own event loop, even if uvloop is installed.", "--no-uvloop")
-    ] = False
-    log_level: Annotated[
-        LogLevel, option("Least severe level that is logged to standard error.", "--log-level")
-    ] = LogLevel.INFO
-
-
-class DemoCommand(Struct, frozen=True, kw_only=True):
-    """Options of ``demo``."""
-
-    hub_port: Annotated[Port, option("Port of the demo's chat hub.", "--hub-port")] = 8081
-    https: Annotated[
-        bool, option("Serve https with a certificate that `openssl` generates.", "--https")
-    ] = False
-
-
-class CheckCommand(Struct, frozen=True, kw_only=True):
-    """Options of ``check``."""
-
-    connect: Annotated[
-        bool,
-        option("Connect to each hub; exit code 1 if one cannot be reached.", "--connect"),
-    ] = False
