@@ -15,11 +15,9 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import file_flags
+from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
 from signalr_gateway.config.schema import (
-    CheckCommand,
-    DemoCommand,
-    EveryCommand,
     File,
     GatewayHubTable,
     HubTable,

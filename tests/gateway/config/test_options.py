@@ -31,14 +31,12 @@ from protocol import (
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import add_command_flags
 from signalr_gateway.cli.running import app_of
+from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
 from signalr_gateway.config.gateway_hub import endpoint_options, hub_options
 from signalr_gateway.config.options import Kind, Option, as_toml, options_of
 from signalr_gateway.config.reading import Place, read_table
 from signalr_gateway.config.schema import (
-    CheckCommand,
-    DemoCommand,
-    EveryCommand,
     File,
     GatewayHubTable,
     HubTable,
