@@ -19,7 +19,7 @@ REFRESH_REQUIRED: Final = "authentication_refresh_required"
 REFRESH_BEFORE_EXPIRATION: Final = 300.0
 """Seconds between a refresh and the expiry of the token that it replaces (AR-7)."""
 LONGEST_LIFETIME: Final = 2**31 - 1
-"""The largest lifetime in seconds; longer ones count as this one (AR-1)."""
+"""The largest lifetime in seconds. Longer lifetimes count as this lifetime (AR-1)."""
 _LIFETIME: Final = "tokenLifetimeSeconds"
 
 
@@ -36,8 +36,8 @@ def refresh_url(url: str) -> str:
 def refresh_delay(lifetime: float, before_expiration: float) -> float:
     """Seconds until a token that is valid for ``lifetime`` seconds is refreshed (AR-7).
 
-    It is refreshed ``before_expiration``, or after half of a lifetime that is shorter than twice
-    that time.
+    The token is refreshed ``before_expiration`` seconds before it expires. If ``lifetime`` is
+    shorter than twice this time, the token is refreshed after half of its lifetime.
     """
     return max(lifetime - before_expiration, lifetime / 2)
 
@@ -50,9 +50,9 @@ def read_lifetime(value: object) -> float | None:
 
 
 def read_refreshed(body: bytes) -> float | None:
-    """The lifetime in the answer to a refresh that has succeeded (AR-2).
+    """The lifetime in the answer to a successful refresh, or None if the answer has none (AR-2).
 
-    None if it has none. Raises AuthenticationRefreshError if the answer is not a JSON object.
+    Raises AuthenticationRefreshError if the answer is not a JSON object.
     """
     answer = _read_object(body)
     if answer is None:

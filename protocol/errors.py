@@ -11,7 +11,7 @@
     │       └── TransportViolationError  the peer broke a transport rule; no Close can be sent
     ├── ArgumentBindingError         a value does not fit the declared type; fails one call only
     ├── NegotiationError             negotiate failed; there is no connection
-    ├── AuthenticationRefreshError   a refresh failed; the connection is as it was
+    ├── AuthenticationRefreshError   a refresh failed; the connection is unchanged
     ├── HandshakeError               the handshake failed; there is no connection
     ├── NotConnectedError            there is no connection; nothing was sent
     ├── StreamOverflowError          too many items of a stream wait; the stream was cancelled
@@ -141,7 +141,7 @@ class NegotiationError(SignalRError):
 
 
 class AuthenticationRefreshError(SignalRError):
-    """The authentication of a connection was not refreshed; the connection is as it was.
+    """The authentication of a connection was not refreshed. The connection is unchanged.
 
     ``status`` is the HTTP status of the answer, or None if there was no usable answer.
     """  # AR-5a

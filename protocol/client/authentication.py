@@ -1,4 +1,4 @@
-"""The authentication of one connection: when it is refreshed, and which callbacks run then.
+"""Refreshes the authentication of one connection in time, and runs the callbacks for the outcome.
 
 The transport sends the request. A refresh that fails changes nothing: the server decides whether a
 connection outlives its token.
@@ -18,18 +18,18 @@ from .callbacks import ConnectionCallbacks, call_logged
 logger = logging.getLogger(__name__)
 
 Refresh = Callable[[], Awaitable[float | None]]
-"""Sends a new token to the server. Returns its lifetime in seconds, if the server says it.
+"""Sends a new token to the server. Returns the token's lifetime in seconds if the server sends it.
 
-Raises AuthenticationRefreshError, or what the user's token factory raises.
+Raises AuthenticationRefreshError, and the exceptions of the user's token factory.
 """
 
 
 class ConnectionAuthentication:
     """Refreshes the authentication of one connection, before its token expires and on request.
 
-    ``refresh`` is None if the connection cannot be refreshed. ``lifetime`` is that of the token
-    that the connection was opened with, in seconds. ``before_expiration`` is the number of seconds
-    between a refresh and the expiry, or None for no automatic refresh.
+    ``refresh`` is None if the connection cannot be refreshed. ``lifetime`` is the lifetime in
+    seconds of the token with which the connection was opened. ``before_expiration`` is the number
+    of seconds between a refresh and the expiry, or None for no automatic refresh.
     """  # AR-7
 
     def __init__(
@@ -83,7 +83,7 @@ class ConnectionAuthentication:
         return task
 
     def _schedule(self, lifetime: float | None) -> None:
-        """Sets the timer for the refresh of a token with this lifetime, in place of the last one.
+        """Sets the timer for the refresh of a token with this lifetime, and cancels the last timer.
 
         Without a lifetime there is no further automatic refresh.
         """
@@ -103,7 +103,7 @@ class ConnectionAuthentication:
         _ = self._start_task(self._refresh_automatically(self._refresh))
 
     async def _refresh_automatically(self, refresh: Refresh) -> float | None:
-        """Refreshes, and logs a failure; the refresh is not repeated (AR-7)."""
+        """Refreshes, and logs a failure. A failed refresh is not repeated (AR-7)."""
         try:
             return await self._refresh_once(refresh)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The callbacks that a user registers, and the call of one: its failure is logged."""
+"""The callbacks that a user registers. A call of a handler or callback logs its failure."""
 
 import asyncio
 import inspect
@@ -28,7 +28,7 @@ class ConnectionCallbacks:
 
 
 class CallbackRegistration:
-    """The methods of a HubConnection that register callbacks. All are usable as decorators."""
+    """The methods of a HubConnection that register callbacks. Each is usable as a decorator."""
 
     def __init__(self) -> None:
         self._callbacks = ConnectionCallbacks()
@@ -43,7 +43,7 @@ class CallbackRegistration:
     def on_reconnecting(self, callback: AnyCallback) -> AnyCallback:
         """Registers ``callback(error)``, plain or async, for the start of a reconnect.
 
-        ``error`` is why the connection was lost. Usable as a decorator.
+        ``error`` is the error that ended the connection. Usable as a decorator.
         """  # R-3
         return _add(self._callbacks.reconnecting, callback)
 
@@ -59,14 +59,14 @@ class CallbackRegistration:
         """Registers ``callback(lifetime)``, plain or async, for a refresh that has succeeded.
 
         ``lifetime`` is the number of seconds until the new token expires, or None if the server
-        does not say. Usable as a decorator.
+        does not send it. Usable as a decorator.
         """  # AR-7
         return _add(self._callbacks.refreshed, callback)
 
     def on_authentication_refresh_failed(self, callback: AnyCallback) -> AnyCallback:
         """Registers ``callback(error)``, plain or async, for a refresh that has failed.
 
-        The connection is as it was. There is no further automatic refresh of this connection.
+        The connection is unchanged. There is no further automatic refresh of this connection.
         Usable as a decorator.
         """  # AR-5a, AR-7
         return _add(self._callbacks.refresh_failed, callback)

@@ -35,10 +35,11 @@ _MISSING: Final[Any] = object()  # not None: None in place of a handler is an er
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What a connector returns: an open transport, and the server's id for it, if it gave one.
+    """The result of a connector: an open transport, and the connection id that the server sent.
 
-    ``refresh`` sends a new token to the server; it is None without negotiate. ``token_lifetime`` is
-    the number of seconds until the present token expires, if the server has said so.
+    ``refresh`` sends a new token to the server. It is None if negotiate was skipped.
+    ``token_lifetime`` is the number of seconds until the present token expires, if the server has
+    sent it.
     """
 
     transport: Transport
@@ -206,13 +207,14 @@ class HubConnection(CallbackRegistration):
         """Sends a new access token to the server, which replaces the user of the open connection.
 
         Returns the number of seconds until the new token expires, or None if the server does not
-        say. The token is a new one of ``access_token_factory``. A client refreshes by itself before
-        the expiry that the server has announced, see ``with_authentication_refresh``.
+        send it. ``access_token_factory`` returns the new token. Without this call, a client
+        refreshes before the expiry that the server has announced: see
+        ``with_authentication_refresh``.
 
-        Raises NotConnectedError when there is no connection, AuthenticationRefreshError when the
-        server refuses or the request fails, LocalProtocolError when the connection was opened
-        without negotiate, and the exceptions of the token factory. The connection is as it was
-        then.
+        Raises NotConnectedError when there is no connection. Raises AuthenticationRefreshError when
+        the server refuses or the request fails. Raises LocalProtocolError when the connection was
+        opened without negotiate. Raises the exceptions of the token factory. The connection is then
+        unchanged.
         """  # AR-2, AR-5a
         return await self._active("refresh_authentication").authentication.refresh()
 

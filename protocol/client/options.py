@@ -36,10 +36,9 @@ class HubConnectionOptions:
     items."""  # C-21
 
     authentication_refresh: float | None = REFRESH_BEFORE_EXPIRATION
-    """How long before the expiry of its access token the connection refreshes its authentication,
-    if the server has announced the expiry. A token that is valid for less than twice this time is
-    refreshed after half of its lifetime. None: it is refreshed only by
-    ``refresh_authentication``."""  # AR-7
+    """The time between a refresh of the authentication and the expiry of the access token, if the
+    server has announced the expiry. A token that is valid for less than twice this time is
+    refreshed after half of its lifetime. None: there is no automatic refresh."""  # AR-7
 
     maximum_item_wait: float | None = None
     """While reading is paused because items of streams wait, a stream whose items wait for longer

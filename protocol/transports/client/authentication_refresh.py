@@ -11,7 +11,7 @@ _MAXIMUM_BODY: Final = 64 * 1024
 
 
 class AuthenticationRefresh:
-    """Refreshes the connection with this token to the hub at ``url``. A ``Refresh``.
+    """A ``Refresh`` of the connection to the hub at ``url`` that has ``connection_token``.
 
     Requests are sent one after another, so that the server gets the tokens in the order in which
     the token factory has returned them.
@@ -24,7 +24,7 @@ class AuthenticationRefresh:
         self._lock = asyncio.Lock()
 
     async def __call__(self) -> float | None:
-        """Sends a new access token. Returns its lifetime in seconds, if the server says it.
+        """Sends a new access token. Returns its lifetime in seconds if the server sends it.
 
         Raises AuthenticationRefreshError, and the exceptions of the token factory.
         """

@@ -162,10 +162,10 @@ class HubConnectionBuilder:
     def with_authentication_refresh(self, seconds: float | None) -> "HubConnectionBuilder":
         """Sets how long before the expiry of its access token the client sends a new one.
 
-        The default is 300 seconds; a token that is valid for less than twice this time is replaced
-        after half of its lifetime. The client does so only if the server announces the expiry. The
-        new token comes from ``access_token_factory``, and the connection stays open. None: only
-        ``refresh_authentication`` sends a new token.
+        The default is 300 seconds. A token that is valid for less than twice this time is replaced
+        after half of its lifetime. The client sends a new token only if the server announces the
+        expiry. ``access_token_factory`` returns the token, and the connection stays open. With None
+        only ``refresh_authentication`` sends a new token.
         """  # AR-7
         return self._with(authentication_refresh=seconds)
 

@@ -289,7 +289,7 @@ async def read_all(response: aiohttp.ClientResponse, maximum: int) -> bytes | No
 
 
 def refusal(response: aiohttp.ClientResponse) -> HttpRequestError:
-    """The error for a response whose status is not the expected one."""
+    """The error for a response with an unexpected status."""
     return _refused(response.status, response.reason)
 
 

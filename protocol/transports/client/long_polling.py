@@ -24,7 +24,7 @@ class LongPollingClientTransport(PostingClientTransport):
     ) -> None:
         super().__init__(http, url, close_timeout)
         self._refresh = refresh
-        self._has_refreshed = False  # since the last poll that the server has accepted
+        self._has_refreshed = False  # since the last poll that the server accepted
 
     @classmethod
     async def connect(
@@ -32,7 +32,7 @@ class LongPollingClientTransport(PostingClientTransport):
     ) -> "LongPollingClientTransport":
         """Sends the first poll and ignores its body (TL-3). Raises HttpRequestError.
 
-        ``refresh`` is called when the server answers a poll with a demand for it.
+        ``refresh`` is called when the answer to a poll demands a refresh.
         """
         async with await http.request("GET", url):
             pass
@@ -55,9 +55,10 @@ class LongPollingClientTransport(PostingClientTransport):
                     await self._reading.push(data)
 
     async def _refresh_on_demand(self, response: aiohttp.ClientResponse) -> None:
-        """Refreshes the authentication, once, if the server demands it (AR-3).
+        """Refreshes the authentication if ``response``, of status 409, demands it (AR-3).
 
-        Raises HttpRequestError if it does not, or if it demands it once more.
+        Raises HttpRequestError if the response demands nothing, and if the poll after a refresh
+        demands another refresh.
         """
         body = await read_all(response, _MAXIMUM_CONFLICT_BODY)
         if self._has_refreshed or body is None or not is_refresh_required(body):
