@@ -52,7 +52,7 @@ class DownloadCounts:
         self._maximum_size = options.maximum_waiting_events_size
         self._maximum_wait = options.maximum_item_wait
         self._size = 0
-        self._filled: set[Download] = set()  # those with waiting items
+        self._filled: set[Download] = set()  # the streams with waiting items
         self._next_check = 0.0
 
     @property

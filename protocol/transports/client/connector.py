@@ -46,8 +46,7 @@ class HttpConnector:
         self._thinning = LogThinning()
 
     async def __call__(self) -> Connected:
-        """Opens a connection. Raises NegotiationError, whose text contains no query and no token.
-        """
+        """Opens a connection. Raises NegotiationError, whose text has no query and no token."""
         if self._cookies is None:
             self._cookies = HubCookieJar(self._options)
         http = HttpClient(self._options, self._cookies, self._thinning)
