@@ -197,8 +197,8 @@ class HubException(SignalRError):
     """An error whose text is meant for the other side.
 
     When a hub method raises a HubException, the caller gets its text even without detailed errors.
-    When ``invoke`` raises a HubException, ``str()`` is the error text of the hub's answer. ASP.NET
-    Core sends a sentence of its own and after it, if it is allowed to, the text of the exception.
+    When ``invoke`` raises a HubException, ``str()`` is the error text of the hub's answer. In an
+    answer of ASP.NET Core this is a sentence, and after it possibly the text of an exception.
     """  # S-8
 
     @functools.cached_property  # not a property: a subclass may set an attribute of this name

@@ -97,7 +97,7 @@ def _records_before_fault(records: list[bytes], limit: int) -> Iterator[bytes]:
 
 
 class OversizeError(RemoteProtocolError):
-    """A message is over the limit. The text is the server's, the summary suits both sides."""
+    """A message is over the limit. The text is for servers, the summary is for both sides."""
 
 
 def too_large(limit: int, size: int | None) -> OversizeError:

@@ -83,8 +83,8 @@ class KeepAlive:
         """The time at which to call ``handle_timeout``, or None for never.
 
         There may be nothing to do at that time. While the timeout does not apply or is suspended,
-        it may start at any moment after the last call of ``handle_timeout``. So the deadline is the
-        one of a timeout that started at that call.
+        it may start at any moment after the last call of ``handle_timeout``. So the deadline is set
+        as if the timeout had started at that call.
         """
         begin = self._last_received if self._is_timeout_running else self._last_checked
         deadline = min(self._last_sent + self._interval, begin + self._timeout)

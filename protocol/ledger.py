@@ -1,8 +1,8 @@
 """The pending calls of one end of a connection: those that wait for the other end's Completion.
 
 This module assigns ids, matches answers and stream items to calls, and ends each call exactly once.
-Its owner decides what represents a call, for example a future. Calls that the other end makes have
-no entries, because the task that runs such a call answers it once.
+The owner of a call decides what represents it, for example a future. Calls that the other end makes
+have no entries, because the task that runs such a call answers it once.
 """
 
 from typing import Final, Protocol
@@ -14,7 +14,7 @@ from .messages import Completion, StreamBindingFailure, StreamItem
 _NO_STREAM: Final = "Streaming hub methods must be called as streams, not invoked."
 
 MAXIMUM_CANCELLED: Final = 1000
-"""How many cancelled calls are remembered until the other end answers them."""
+"""The number of cancelled calls that are remembered until the other end answers them."""
 
 
 class PendingCall(Protocol):
@@ -47,9 +47,9 @@ class CallLedger:
 
     @property
     def cancelled(self) -> int:
-        """How many calls, streams aside, were cancelled and are not answered yet.
+        """The number of ordinary calls that were cancelled and are not answered yet.
 
-        At most ``MAXIMUM_CANCELLED`` are counted.
+        At most ``MAXIMUM_CANCELLED`` calls are counted. Streams are not counted.
         """
         return len(self._cancelled)
 

@@ -38,8 +38,8 @@ SEND_HIGH_WATER: Final = 1024 * 1024
 UPLOAD_HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait to be sent. With more bytes, uploads wait.
 
-It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. It is not lower
-than the buffers of the transports: with these less than half full, ``drain`` returns at once."""
+It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. If it were lower
+than the buffers of the transports, ``drain`` would return at once."""
 
 
 class ClientCalls:

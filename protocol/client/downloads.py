@@ -39,12 +39,12 @@ class DownloadCounts:
     """The bytes of items that wait in all streams of one connection.
 
     While a caller waits for the server, reading does not pause, and up to
-    ``maximum_waiting_events_size`` bytes wait. Beyond it, the stream with the most waiting bytes
-    fails, and the others go on.
+    ``maximum_waiting_events_size`` bytes may wait. With more bytes, the stream with the most
+    waiting bytes fails. The others go on.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
-    ``maximum_item_wait`` seconds. If slow streams have more than half of the bytes at which reading
-    pauses, the one with the most waiting bytes fails.
+    ``maximum_item_wait`` seconds. If more than half of the bytes at which reading pauses belong to
+    slow streams, the slow stream with the most waiting bytes fails.
     """
 
     def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:
@@ -112,8 +112,8 @@ class DownloadCounts:
             slow.remove(fullest)
             fullest.overflow(
                 StreamOverflowError(
-                    f"Items of the stream wait to be taken for more than {wait:g} seconds, and the "
-                    "messages behind them, too (with_maximum_item_wait)."
+                    f"Items of the stream have waited to be taken for more than {wait:g} seconds, "
+                    "and delay other messages (with_maximum_item_wait)."
                 )
             )
 
@@ -146,7 +146,7 @@ class Download:
         self.waiting_size = 0
         """Bytes of the items that wait."""
         self._taken_size = 0  # bytes of all items that the loop has taken
-        self._expected_size = 0  # what they should be at the next check
+        self._expected_size = 0  # bytes that the loop should have taken by the next check
         self.invocation_id = ""
         """The id of its call; empty until the call is sent."""
         self.uploads: Uploads | None = None
@@ -163,7 +163,7 @@ class Download:
 
     @property
     def is_slow(self) -> bool:
-        """Whether an item waits that has waited at the last ``expect_progress``."""
+        """Whether an item that waited at the last ``expect_progress`` still waits."""
         return self._taken_size < self._expected_size
 
     # ---- the server's messages

@@ -109,7 +109,7 @@ class HubConnection(CallbackRegistration):
 
     @property
     def cancelled_calls(self) -> int:
-        """How many cancelled calls the hub has not answered yet; at most 1000 are counted."""
+        """The number of cancelled calls that the hub has not answered yet. At most 1000."""
         connection = None if self._keeper is None else self._keeper.connection
         return 0 if connection is None else connection.calls.cancelled
 

@@ -20,8 +20,7 @@ from .waiting_connections import WaitingConnections
 
 @dataclass(slots=True)
 class HttpConnection:
-    """The part of a connection's state that decides about requests. A host adds its own in a
-    subclass.
+    """The state of a connection that decides about requests. A host adds state in a subclass.
 
     ``token`` is secret, ``connection_id`` is public.
     """
@@ -30,7 +29,7 @@ class HttpConnection:
     token: str = field(repr=False)
     expires_at: float  # unless a transport activates the connection before
     path: str  # where the connection was negotiated, then where it was activated
-    transport_type: HttpTransportType = HttpTransportType.NONE  # that activated it (TG-7)
+    transport_type: HttpTransportType = HttpTransportType.NONE  # NONE until activation (TG-7)
     is_counted: bool = False  # for ``maximum_connections`` of its path
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
     user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)

@@ -1,9 +1,9 @@
 """The full reader of JSON hub messages: any record → a message, or .NET's exact error.
 
 Reads the properties of a record in order, as ASP.NET Core does, because the first mistake decides
-the error (J-3…J-8). ``protocol`` passes it the records that its fast reader cannot read: those with
-unusual but legal spellings, with unknown message types, and with mistakes. The form of a record and
-of its simple properties is left to ``record``.
+the error (J-3…J-8). ``protocol`` passes on the records that its fast reader cannot read: records
+with unusual but legal spellings, with unknown message types, or with mistakes. The form of a record
+and of its simple properties is left to ``record``.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Finds where JSON values begin and end, as strictly as System.Text.Json, without decoding them.
 
-``reader`` and ``handshake`` use it, because they must know where a value ends and which mistake
-comes first. Bad UTF-8 and lone surrogates are accepted inside values (J-8). Nesting is limited
-(J-11), and scanning does not recurse. Decoding is left to msgspec.
+``record``, ``reader`` and ``handshake`` use the scanner to find where a value ends and which
+mistake comes first. Bad UTF-8 and lone surrogates are accepted inside values (J-8). Nesting is
+limited (J-11), and scanning does not recurse. Decoding is left to msgspec.
 """
 
 import re
@@ -19,8 +19,8 @@ from ..errors import DECODING_FAILURES
 
 MAXIMUM_DEPTH: Final = 64
 
-# Possessive quantifiers (`*+`) prevent backtracking. It would never find a match here, and the
-# memory for it would make the time more than linear.
+# Possessive quantifiers (`*+`) prevent backtracking. Backtracking would never find a match here,
+# and its memory would make the time more than linear.
 _SPACE: Final = rb"[ \t\r\n]*+"
 _TEXT: Final = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
 _ATOM: Final = (

@@ -1,8 +1,8 @@
 """The full reader of MessagePack hub messages: any record → a message, or .NET's exact error.
 
 Reads the elements of a message in order, as ASP.NET Core does, because the first mistake decides
-the error (M-2…M-10). ``protocol`` passes it the records that its fast reader cannot read: those
-with headers, with unusual but legal encodings, with unknown message types, and with mistakes. The
+the error (M-2…M-10). ``protocol`` passes on the records that its fast reader cannot read: records
+with headers, with unusual but legal encodings, with unknown message types, or with mistakes. The
 encoding of single values is left to ``scanner``.
 """
 

@@ -69,7 +69,7 @@ class ErrorAnswers:
         self._fail_with_details(invocation_id, _failed(name), OperationCanceledError())
 
     def fail_stream(self, invocation_id: str, name: str, error: BaseException) -> bool:
-        """Answers a call whose stream has raised ``error``. Like ``fail_method`` in all else."""
+        """Answers a call whose stream has raised ``error``. Returns as ``fail_method`` does."""
         return self._fail_unexpectedly(
             invocation_id, name, "An error occurred on the server while streaming results.", error
         )

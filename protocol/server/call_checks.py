@@ -29,7 +29,7 @@ async def check_call(
 
 
 def require_kind(method: HubMethod, *, is_streamed: bool) -> None:
-    """Raises RefusedCall unless the method streams exactly if the caller expects a stream."""
+    """Raises RefusedCall if the method streams and the caller expects no stream, or the reverse."""
 
     # S-10, S-11
     if method.signature.is_streaming != is_streamed:

@@ -1,6 +1,6 @@
 """Selects the clients to send to: ``clients.all``, ``clients.group("a")`` and so on (G-5).
 
-Hub methods and code outside of hubs use it. ``lifetime`` sends.
+Hub methods and code outside of hubs use these selections. ``lifetime`` sends the messages.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from .lifetime import HubLifetimeManager
 
 Result = TypeVar("Result")
 Check: TypeAlias = Callable[[], None]
-"""Raises an exception if the caller must not make the call that it is about to make."""
+"""Called before a send or a change of groups. Raises an exception if it is not allowed."""
 
 
 class ClientProxy:

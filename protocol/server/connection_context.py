@@ -93,7 +93,7 @@ class HubConnectionContext(HubCallerContext):
         return self.write(frame)
 
     def _may_lack_room(self, size: int) -> bool:
-        """Whether ``_must_drop`` has to look: there is no room before a flush, or it was so."""
+        """Whether the buffer has no room before a flush, or had no room for the last message."""
         return self._dropped > 0 or self._transport.buffered + size > self._maximum_buffered
 
     def _must_drop(self, size: int) -> bool:

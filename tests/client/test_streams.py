@@ -614,8 +614,8 @@ async def test_a_slow_stream_holds_up_other_messages_for_a_limited_time(
     with pytest.raises(StreamOverflowError) as caught:
         await anext(stream)
     assert str(caught.value) == (
-        "Items of the stream wait to be taken for more than 5 seconds, and the messages behind "
-        "them, too (with_maximum_item_wait)."
+        "Items of the stream have waited to be taken for more than 5 seconds, and delay other "
+        "messages (with_maximum_item_wait)."
     )
     assert await collected(stream) == []
     assert connection.state is HubConnectionState.CONNECTED

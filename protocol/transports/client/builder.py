@@ -173,8 +173,8 @@ class HubConnectionBuilder:
         """Limits how long items of a stream may wait while reading is paused because of them.
 
         Other messages of the connection wait behind these items. After this time, the stream with
-        the most waiting bytes is cancelled and raises StreamOverflowError. A loop that takes the
-        items in time slows the hub down and goes on. None, the default, means no limit.
+        the most waiting bytes is cancelled and raises StreamOverflowError. A stream whose items are
+        taken in time only slows the hub down. None, the default, means no limit.
         """
         return self._with(maximum_item_wait=seconds)
 

@@ -1,9 +1,9 @@
-"""Keeps tokens out of what aiohttp logs about requests.
+"""Removes tokens from the lines that aiohttp logs about requests.
 
 Browsers send access tokens in the query of WebSockets and Server-Sent Events (A-3), and all clients
 send the token of their connection in the query (N-13). The access log shows queries. If aiohttp
-cannot read the head of a request, it logs an exception that quotes the head, and with it for
-example an access token that is too long.
+cannot read the head of a request, it logs an exception that quotes the head. The head may contain a
+token, for example an access token that is too long.
 """
 
 import logging
@@ -25,7 +25,7 @@ def hide_tokens() -> None:
 
 
 def _hide_in_queries(record: logging.LogRecord) -> bool:
-    # aiohttp puts the parts of a line into attributes of the record, too.
+    # aiohttp also puts the parts of a line into attributes of the record.
     for name, value in vars(record).items():
         setattr(record, name, _without_tokens(value))
     return True

@@ -36,9 +36,9 @@ from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
 _WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
 
 _LEAST_LIMIT: Final = 1024 * 1024
-"""Bytes of a WebSocket message, which may contain many small hub messages."""
+"""The least limit of a WebSocket message in bytes. It may contain many small hub messages."""
 _LIMIT_OF_UNLIMITED: Final = 64 * 1024 * 1024
-"""The same for a hub without a limit of its messages."""
+"""The limit of a WebSocket message in bytes, for a hub whose messages have no limit."""
 
 
 class HttpConnectionDispatcher:
@@ -112,7 +112,7 @@ class HttpConnectionDispatcher:
             decode_text=False,
             timeout=self._options.close_timeout,
             # A WebSocket message may contain many hub messages. There is always a limit. aiohttp
-            # refuses messages of this size, too.
+            # also refuses a message of exactly this size.
             max_msg_size=min(max(4 * limit, _LEAST_LIMIT) + 1, LARGEST_LIMIT)
             if limit
             else _LIMIT_OF_UNLIMITED + 1,

@@ -50,8 +50,8 @@ def map_hub(
     are available from ``start`` to ``close``. If ``start`` raises an exception, the application
     does not start.
 
-    From the first ``map_hub`` on, the loggers ``aiohttp.access`` and ``aiohttp.server`` show no
-    access tokens and no tokens of connections that clients send.
+    From the first ``map_hub`` on, the loggers ``aiohttp.access`` and ``aiohttp.server`` show
+    neither access tokens nor connection tokens.
 
     Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
     that is mapped already, for a lifetime manager of another class, and for a class that requires
