@@ -6,7 +6,7 @@ times as long, a quadratic one sixteen times. The time per byte is compared with
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -27,7 +27,11 @@ from protocol.messagepack.framing import frame
 from protocol.messagepack.protocol import MessagePackHubProtocol
 from protocol.negotiate import choose_version, read_response
 from protocol.server_sent_events import ServerSentEventsParser
-from protocol.values.transcoding import json_to_messagepack, messagepack_to_json
+from protocol.values.transcoding import (
+    json_to_messagepack,
+    messagepack_to_json,
+    messagepack_to_json_in_steps,
+)
 from signalr_gateway.routing.arguments import InvalidArguments, split_arguments
 
 from . import decode
@@ -222,6 +226,16 @@ CASES |= {
         messagepack_to_json,
         lambda n: _array(b"\x91" * 50 + b"\xa1\xff", n // 52),
     ),
+    "floats of 32 bits to JSON": (
+        messagepack_to_json,
+        lambda n: _array(b"\xca\x00\x12\xd6\x87", n // 5),  # 1.73e-39, with fewer digits
+    ),
+    "keys of MessagePack to JSON": (
+        messagepack_to_json,
+        lambda n: _array(b"\x81\xca\x3f\x80\x00\x01\xc4\x00", n // 8),
+    ),
+    "small arrays to JSON": (messagepack_to_json, lambda n: _array(b"\x91\x91\x01", n // 3)),
+    "empty bytes to JSON": (messagepack_to_json, lambda n: _array(b"\xc4\x00", n // 2)),
     "arguments to split": (split_arguments, lambda n: b"[" + b'["\\\\[",{}],' * (n // 11) + b"1]"),
     "arguments in depth": (
         split_arguments,
@@ -268,6 +282,29 @@ def _parser_seconds() -> float:
     message = decode.JSON[decode.USUAL] % 1
     data = b"[" + b",".join([message] * (SIZE // len(message))) + b"]"
     return min(_seconds(json.loads, data) for _ in range(3)) / len(data)
+
+
+def longest_step() -> Worst:
+    """Return the longest step of the cases that are transcoded in turns of the event loop.
+
+    Its factor is the CPU time divided by that of `json.loads` for SIZE bytes.
+    """
+    steps = {}
+    for name, (act, make) in CASES.items():
+        if act is messagepack_to_json:
+            data = make(SIZE)
+            fastest = min(_longest(messagepack_to_json_in_steps(data)) for _ in range(ROUNDS))
+            steps[name] = fastest / (SIZE * _parser_seconds())
+    return _worst(steps)
+
+
+def _longest(steps: Iterator[None]) -> float:
+    longest, is_done = 0.0, False
+    while not is_done:
+        start = time.process_time()
+        is_done = next(steps, StopIteration) is StopIteration
+        longest = max(longest, time.process_time() - start)
+    return longest
 
 
 def measure() -> tuple[Worst, Worst]:

@@ -17,6 +17,7 @@ _DECODE_ROUNDS = 100
 _RECEIVERS = 500
 _HUB, _GATEWAY, _PARSER = "the hub", "the gateway", "orjson.loads"
 _HOSTILE_BOUND = 200.0  # the worst case: short records, each of which needs the full reader
+_STEP_BOUND = 8.0  # a few milliseconds
 _POST_BOUND = 2.5
 _POST_ROUNDS = 12
 _USUAL_BOUNDS = {"json": 1.0, "messagepack": 2.5}
@@ -49,9 +50,12 @@ def _growth() -> list[Ratio]:
     name = "hostile input, growth of the time / growth of the size"
     details = f"{growing.factor:.1f} / {growth.FACTOR}, worst case: {growing.case}"
     cost = "hostile input, CPU per byte, the library / json.loads"
+    turn = f"a step of transcoding, CPU / json.loads of {growth.SIZE} bytes"
+    step = growth.longest_step()
     return [
         Ratio(name, growing.factor / growth.FACTOR, 2.0, details),
         Ratio(cost, costly.factor, _HOSTILE_BOUND, f"worst case: {costly.case}"),
+        Ratio(turn, step.factor, _STEP_BOUND, f"worst case: {step.case}"),
     ]
 
 

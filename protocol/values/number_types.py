@@ -51,6 +51,7 @@ def constrain(value: Any, annotation: Any) -> Any:
 
 
 _SINGLE: Final = struct.Struct("<f")
+_FORMS: Final = tuple(f"%.{digits}g" for digits in range(10))
 _ALWAYS_KEPT: Final = 6  # a float of 32 bits keeps any decimal of this many digits
 _LEAST_NORMAL: Final = 2.0**-126  # smaller floats of 32 bits keep fewer digits
 _ENOUGH_DIGITS: Final = 9  # two different floats of 32 bits differ in their first 9 digits
@@ -67,13 +68,22 @@ class Single(float):
     @property
     def shortest(self) -> float:
         """The number with the fewest digits that rounds to ``self``: 0.1, not 0.10000000149."""
-        # If fewer digits suffice, `g` leaves out the zeros at the end.
-        first = _ALWAYS_KEPT if abs(self) >= _LEAST_NORMAL else 1
-        for digits in range(first, _ENOUGH_DIGITS):
-            candidate = float(f"{self:.{digits}g}")
+        # If fewer digits suffice, `g` leaves out the zeros at the end. Small numbers are as far
+        # from both neighbours, so whatever number of digits suffices, all larger ones do too.
+        low, high = _ALWAYS_KEPT, _ENOUGH_DIGITS
+        if abs(self) < _LEAST_NORMAL:
+            low = 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                if _rounded(float(_FORMS[middle] % self)) == self:
+                    high = middle
+                else:
+                    low = middle + 1
+        for digits in range(low, high):
+            candidate = float(_FORMS[digits] % self)
             if _rounded(candidate) == self:
                 return candidate
-        return float(f"{self:.{_ENOUGH_DIGITS}g}")
+        return float(_FORMS[high] % self)
 
 
 def _rounded(value: float) -> float:

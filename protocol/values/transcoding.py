@@ -8,9 +8,10 @@ the size of every payload.
 import gc
 import json
 import math
+import re
 import struct
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
@@ -121,6 +122,12 @@ def _valid_text(text: str) -> str:
 # ---- MessagePack → JSON
 
 _write_text: Final = msgspec.json.Encoder().encode
+_NEVER_USED: Final = 0xC1
+_CONTAINERS: Final = {
+    **dict.fromkeys((*range(0x90, 0xA0), 0xDC, 0xDD), ARRAY),
+    **dict.fromkeys((*range(0x80, 0x90), 0xDE, 0xDF), MAP),
+}
+_BRACKETS: Final = {ARRAY: (b"[", b"]"), MAP: (b"{", b"}")}
 _CONSTANTS: Final = {0xC0: b"null", 0xC2: b"false", 0xC3: b"true"}
 _FLOATS: Final = {0xCA: struct.Struct(">f"), 0xCB: struct.Struct(">d")}
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - all are UTC, and isoformat adds no zone
@@ -136,68 +143,126 @@ def messagepack_to_json(payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_
     arrays and maps as keys), for nesting beyond ``maximum_depth``, and for bytes that are not
     MessagePack.
     """  # J-17
+    steps = messagepack_to_json_in_steps(payload, maximum_depth)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            json_form: Raw = end.value
+            return json_form
+
+
+def messagepack_to_json_in_steps(
+    payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_DEPTH
+) -> Generator[None, None, Raw]:
+    """Does the same in steps of a few milliseconds, and returns the JSON at the end.
+
+    A MiB of small values takes up to a second. The caller can do other work between two steps. A
+    small payload takes one step, after which nothing is yielded.
+    """
     data = bytes(payload)
-    writer = _JsonWriter(data, maximum_depth)
+    pieces: list[bytes] = []
     try:
-        end = writer.write(0, 0)
+        for piece in _json_pieces(data, maximum_depth):
+            if pieces:
+                yield
+            pieces.append(piece)
     except RemoteProtocolError as error:
         raise TranscodingError(f"The value is not MessagePack: {error}") from error
-    if end != len(data):
-        raise TranscodingError("The value is not MessagePack: bytes follow it.")
-    return Raw(b"".join(writer.parts))
+    return Raw(b"".join(pieces))
 
 
-class _JsonWriter:
-    """Writes the JSON of values in ``data`` to ``parts``, piece by piece."""
+_STEP: Final = 1024
+"""The cost of a step. A value costs 1, unless a constant below sets the cost of its kind."""
+_SINGLE_COST: Final = 10
+_EXTENSION_COST: Final = 4
+_RUN_SHARE: Final = 16  # so many values of a run cost 1
+_EXTENSIONS: Final = (0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9))
+_COSTS: Final = {0xCA: _SINGLE_COST, **dict.fromkeys(_EXTENSIONS, _EXTENSION_COST)}
+_LONGEST_RUN: Final = _STEP * _RUN_SHARE
+_ONE_BYTE: Final = {
+    **{number: b"%d" % number for number in range(0x80)},
+    **{code: b"%d" % (code - 0x100) for code in range(0xE0, 0x100)},
+    **_CONSTANTS,
+    0xA0: b'""',
+}
+"""The JSON of values of one byte."""
+_WITH_EMPTY: Final = {**_ONE_BYTE, 0x80: b"{}", 0x90: b"[]"}
+"""The same with the containers of one byte, which count as a level of nesting."""
 
-    def __init__(self, data: bytes, maximum_depth: int) -> None:
-        self.parts: list[bytes] = []
-        self._data = data
-        self._maximum_depth = maximum_depth
 
-    def write(self, position: int, depth: int) -> int:
-        """Writes the value at ``position`` and returns its end.
+def _run_of(codes: Iterable[int]) -> "re.Pattern[bytes]":
+    return re.compile(b"[%b]+" % b"".join(re.escape(bytes([code])) for code in codes))
 
-        ``depth`` is the number of containers that are open around it.
-        """
-        data = self._data
-        code = data[position] if position < len(data) else 0xC1
-        if 0x80 <= code < 0x90 or code in (0xDE, 0xDF):
-            return self._map(position, depth + 1)
-        if 0x90 <= code < 0xA0 or code in (0xDC, 0xDD):
-            return self._array(position, depth + 1)
-        text, end = _scalar(data, position, code)
-        self.parts.append(_write_text(text) if isinstance(text, str) else text)
-        return end
 
-    def _array(self, position: int, depth: int) -> int:
-        self._require_depth(depth)
-        count, position = scan_header(self._data, position, ARRAY)
-        opening = b"["
-        for _ in range(count):
-            self.parts.append(opening)
-            position = self.write(position, depth)
-            opening = b","
-        self.parts.append(b"]" if count else b"[]")
-        return position
+_RUN: Final = _run_of(_ONE_BYTE)
+_RUN_WITH_EMPTY: Final = _run_of(_WITH_EMPTY)
 
-    def _map(self, position: int, depth: int) -> int:
-        self._require_depth(depth)
-        count, position = scan_header(self._data, position, MAP)
-        opening = b"{"
-        for _ in range(count):
-            key, position = _key(self._data, position)
-            self.parts += (opening, _write_text(key), b":")
-            position = self.write(position, depth)
-            opening = b","
-        self.parts.append(b"}" if count else b"{}")
-        return position
 
-    def _require_depth(self, depth: int) -> None:
-        if depth > self._maximum_depth:
-            raise TranscodingError(
-                f"The value nests arrays and maps deeper than {self._maximum_depth} levels."
-            )
+def _json_pieces(data: bytes, maximum_depth: int) -> Iterator[bytes]:
+    """The JSON of the one value ``data``, in pieces that take about the same time.
+
+    It is a loop without recursion, because it runs for each value in ``data``.
+    """
+    size, position, budget = len(data), 0, _STEP
+    parts: list[bytes] = []
+    append = parts.append
+    outer: list[tuple[int, bytes]] = []  # of each container around the current one
+    pending, closing, before = 1, b"", b""  # entries still to come; what precedes the next one
+    one_byte, run = _WITH_EMPTY, _RUN_WITH_EMPTY
+    while True:
+        while not pending:
+            append(closing)
+            if not outer:
+                if position != size:
+                    raise TranscodingError("The value is not MessagePack: bytes follow it.")
+                yield b"".join(parts)
+                return
+            pending, closing = outer.pop()
+            one_byte, run = _WITH_EMPTY, _RUN_WITH_EMPTY
+            before = b","
+        if budget <= 0:
+            yield b"".join(parts)
+            parts.clear()
+            budget = _STEP
+        pending -= 1
+        budget -= 1
+        if closing == b"}":
+            budget -= _COSTS.get(data[position], 0) if position < size else 0
+            key, position = _key(data, position)
+            append(before + _write_text(key) + b":")
+            before = b""
+        code = data[position] if position < size else _NEVER_USED
+        if short := one_byte.get(code):
+            append(before + short)
+            position += 1
+            before = b","
+            if pending and closing == b"]":
+                found = run.match(data, position, position + min(pending, _LONGEST_RUN))
+                if found is not None:
+                    values = found[0]
+                    append(before + b",".join(map(one_byte.__getitem__, values)))
+                    position += len(values)
+                    pending -= len(values)
+                    budget -= len(values) // _RUN_SHARE
+        elif (kind := _CONTAINERS.get(code, 0)) != 0:
+            if len(outer) >= maximum_depth:
+                raise TranscodingError(
+                    f"The value nests arrays and maps deeper than {maximum_depth} levels."
+                )
+            outer.append((pending, closing))
+            pending, position = scan_header(data, position, kind)
+            opening, closing = _BRACKETS[kind]
+            if len(outer) == maximum_depth:
+                one_byte, run = _ONE_BYTE, _RUN
+            append(before + opening)
+            before = b""
+        else:
+            text, position = _scalar(data, position, code)
+            append(before)
+            append(_write_text(text) if isinstance(text, str) else text)
+            before = b","
+            budget -= _COSTS.get(code, 0)
 
 
 def _scalar(data: bytes, position: int, code: int) -> tuple[str | bytes, int]:

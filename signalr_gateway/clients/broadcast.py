@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from protocol import HubContext, LocalProtocolError, Payload
 from protocol.relaying import LogThinning
 
+from ..downstream.failures import transcode
 from ..logs.redaction import shortened
 from ..routing.relay import Delivery, Misfit, Relay, Unrouted
 
@@ -36,8 +37,16 @@ class EventCounts:
 class Broadcaster:
     """Sends the events of all hubs to the clients of the gateway hub, and counts them."""
 
-    def __init__(self, relay: Relay, apis: Iterable[str], hub_context: HubContext) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        apis: Iterable[str],
+        hub_context: HubContext,
+        spoken: Mapping[str, int],
+    ) -> None:
+        """`spoken` is the number of connected clients by hub protocol."""
         self._relay = relay
+        self._spoken = spoken
         self._clients = hub_context.clients
         self._counts = {api: EventCounts() for api in apis}
         self._thinning = LogThinning()
@@ -50,12 +59,18 @@ class Broadcaster:
     async def on_event(self, api: str, target: str, arguments: Payload) -> None:
         """Forward one event of the hub `api` if a route receives it and its arguments fit.
 
-        Returns when the event is in the queues of the clients.
+        Returns when the event is in the queues of the clients. A large event is transcoded in
+        several turns of the event loop.
         """
         counts = self._counts[api]
+        if self._relay.reads_json(api, target, arguments):
+            await transcode(arguments, "json")
         match self._relay.route_event(api, target, arguments):
             case Delivery() as delivery:
                 counts.forwarded += 1
+                for payload in delivery.arguments:
+                    for name in [name for name, count in self._spoken.items() if count > 0]:
+                        await transcode(payload, name)
                 try:
                     await self._send(delivery)
                 except LocalProtocolError as exc:

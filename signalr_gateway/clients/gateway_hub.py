@@ -94,6 +94,8 @@ class GatewayServices:
         self._logged: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
         self.key_failures = KeyFailures()
+        self.spoken: Counter[str] = Counter()
+        """The number of connected clients by hub protocol."""
         self._thinning = LogThinning()
 
     def require_memory(self) -> None:
@@ -132,6 +134,14 @@ class GatewayHub(Hub):
 
     def __init__(self, services: GatewayServices) -> None:
         self._services = services
+
+    async def on_connected(self) -> None:
+        """Count the hub protocol of the client."""
+        self._services.spoken[self.context.hub_protocol.name] += 1
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        """Count it no more."""
+        self._services.spoken[self.context.hub_protocol.name] -= 1
 
     @hub_method
     async def subscribe_to_group(self, call: GroupCall | None) -> None:
@@ -181,7 +191,7 @@ class GatewayHub(Hub):
             arguments = self._arguments(route, call)
             result = await self._services.downstreams[route.api].invoke(route, arguments)
             if result is not None:
-                self._require_form(result)
+                await self._require_form(result)
         return result
 
     @hub_method
@@ -200,7 +210,7 @@ class GatewayHub(Hub):
             items = await self._services.downstreams[route.api].stream(route, arguments)
             async with aclosing(items):
                 async for item in items:
-                    self._require_form(item)
+                    await self._require_form(item)
                     yield item
 
     def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
@@ -210,12 +220,12 @@ class GatewayHub(Hub):
         maximum_depth = self._services.limits.maximum_depth
         return split_arguments(written, maximum_depth, protocol_name)
 
-    def _require_form(self, value: Payload) -> None:
+    async def _require_form(self, value: Payload) -> None:
         """Raise `UnwritableResult` if the client's hub protocol cannot express `value`.
 
         The library would refuse `value` only later, and its error would not name the reason.
         """
-        require_form(value, self.context.hub_protocol.name)
+        await require_form(value, self.context.hub_protocol.name)
 
     async def _authorized_route(self, call: RouteCall) -> HubRoute:
         """See `GatewayServices.authorized_route`. The answer to a wrong key may be delayed."""

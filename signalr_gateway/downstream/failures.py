@@ -5,6 +5,7 @@ An answer of `http.api` has both, an error of `clients.gateway_hub` has the text
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from dataclasses import dataclass
@@ -49,12 +50,25 @@ _STREAMS = re.compile("attempted to invoke the streaming '.*' method with a non-
 _DOES_NOT_STREAM = re.compile("attempted to invoke the non-streaming '.*' method with a streaming")
 
 
+async def transcode(payload: Payload, protocol_name: str) -> None:
+    """Make the form of `payload` in that hub protocol, in turns of the event loop.
+
+    Raises nothing if there is no such form; then `Payload.form` does.
+    """
+    for _ in payload.steps(protocol_name):
+        await asyncio.sleep(0)
+
+
 class UnwritableResult(Exception):
     """The hub ran the call, but its result has no form in the caller's hub protocol."""
 
 
-def require_form(result: Payload, protocol_name: str) -> Raw:
-    """The result in the caller's hub protocol. Raises `UnwritableResult`."""
+async def require_form(result: Payload, protocol_name: str) -> Raw:
+    """The result in the caller's hub protocol. Raises `UnwritableResult`.
+
+    A large result is transcoded in several turns of the event loop.
+    """
+    await transcode(result, protocol_name)
     try:
         return result.form(protocol_name)
     except TranscodingError as exc:

@@ -150,8 +150,8 @@ class HttpApi:
         if route.streams:
             items = await downstream.stream(route, arguments)
             form = stream_form(request.headers.getall("Accept", []))
-            return StreamAnswer(items, route, form, request_id)
-        return _result_response(await downstream.invoke(route, arguments))
+            return StreamAnswer(items, route, form, request_id, self._thinning)
+        return await _result_response(await downstream.invoke(route, arguments))
 
     # --- the GETs --------------------------------------------------------------------------
 
@@ -171,9 +171,9 @@ class HttpApi:
         )
 
 
-def _result_response(result: Payload | None) -> web.Response:
+async def _result_response(result: Payload | None) -> web.Response:
     """The answer of a call; without a body if the hub returned nothing or null (GW-8)."""
-    text = b"" if result is None else bytes(require_form(result, "json"))
+    text = b"" if result is None else bytes(await require_form(result, "json"))
     if text in (b"", b"null"):
         return web.Response()
     return web.Response(body=text, content_type="application/json")

@@ -14,6 +14,8 @@ from enum import Enum
 
 from aiohttp import web
 
+from protocol.relaying import LogThinning, failure_subject
+
 from ..downstream.calls import HubItems
 from ..downstream.failures import call_failure, require_form
 from ..orchestration.route import HubRoute
@@ -76,7 +78,14 @@ def _weight(media_type: MediaType) -> float:
 class StreamAnswer(web.StreamResponse):
     """A response that is sent by `send`. Its headers may be set before."""
 
-    def __init__(self, items: HubItems, route: HubRoute, form: StreamForm, request_id: str) -> None:
+    def __init__(
+        self,
+        items: HubItems,
+        route: HubRoute,
+        form: StreamForm,
+        request_id: str,
+        thinning: LogThinning,
+    ) -> None:
         super().__init__(
             headers={
                 "Content-Type": form.content_type,
@@ -88,6 +97,7 @@ class StreamAnswer(web.StreamResponse):
         self._route = route
         self._form = form
         self._request_id = request_id
+        self._thinning = thinning
 
     async def send(self, request: web.Request) -> None:
         """Send the items until the stream ends. Cancel the stream if the caller disconnects.
@@ -101,7 +111,7 @@ class StreamAnswer(web.StreamResponse):
                     await self.write(chunk)
             await self.write_eof()
         except TimeoutError:
-            log.info("request %s is aborted: its caller reads no items", self._request_id)
+            self._log("request %s is aborted: its caller reads no items", "aborted")
             _abort(request)
         except ConnectionError:
             pass  # the caller has disconnected
@@ -114,17 +124,23 @@ class StreamAnswer(web.StreamResponse):
     async def _chunks(self) -> AsyncIterator[bytes]:
         try:
             async for item in self._items:
-                yield self._form.item(bytes(require_form(item, "json")))
+                yield self._form.item(bytes(await require_form(item, "json")))
         except Exception as exc:
             yield self._form.problem(self._problem_of(exc).body(self._request_id))
 
     def _problem_of(self, error: Exception) -> Problem:
         failure = call_failure(error, self._route.api)
         if failure is None:
-            log.error("request %s failed", self._request_id, exc_info=error)
+            level = self._thinning.level(failure_subject(error), level=logging.ERROR)
+            log.log(level, "request %s failed", self._request_id, exc_info=error)
             return Problem(ProblemCode.INTERNAL_ERROR, "The gateway failed to pass the stream on.")
-        log.info("request %s: the stream ends with %s", self._request_id, failure.code.code)
+        self._log(f"request %s: the stream ends with {failure.code.code}", failure.code)
         return Problem(failure.code, failure.text, hint=failure.hint)
+
+    def _log(self, text: str, subject: object) -> None:
+        """Log a line that callers can cause at will once a minute for each route, else at DEBUG."""
+        names = (self._route.api, self._route.key, subject)
+        log.log(self._thinning.level(names, level=logging.INFO), text, self._request_id)
 
 
 def _abort(request: web.Request) -> None:

@@ -131,8 +131,7 @@ class Relay:
         rule = self._rules[api].get(target)
         if rule is None:
             return Unrouted(target)
-        size = memoryview(arguments.form(arguments.origin)).nbytes
-        limit = self._hubs[api].maximum_event_size
+        size, limit = _size(arguments), self._hubs[api].maximum_event_size
         if limit is not None and size > limit:  # first, because other checks take time per byte
             return Misfit(target, f"{size} bytes are more than maximum_event_size, {limit} bytes")
         if rule.parameters is not None:
@@ -143,6 +142,14 @@ class Relay:
             return Misfit(target, f"nests deeper than {MAXIMUM_JSON_DEPTH} levels")
         outgoing = tuple(arguments.elements()) if rule.spread else (arguments, HANDLER_STATE)
         return Delivery(target, rule.audience, rule.channel, outgoing)
+
+    def reads_json(self, api: str, target: str, arguments: Payload) -> bool:
+        """Whether `route_event` reads the JSON form of `arguments`."""
+        rule = self._rules[api].get(target)
+        if rule is None or rule.parameters is None:
+            return False
+        limit = self._hubs[api].maximum_event_size
+        return limit is None or _size(arguments) <= limit
 
     def channels(self, subscription: Subscription) -> frozenset[str]:
         """The channels that a connection with this subscription joins."""
@@ -160,6 +167,11 @@ def require_invoke_method(route: HubRoute) -> str:
         text = f"The route '{route.api}/{route.key}' has no invoke method; it only receives."
         raise RefusedCall(ProblemCode.ROUTE_ONLY_RECEIVES, text)
     return route.invoke_method
+
+
+def _size(arguments: Payload) -> int:
+    """The bytes of the array as received."""
+    return memoryview(arguments.form(arguments.origin)).nbytes
 
 
 def _is_too_deep(arguments: Payload) -> bool:

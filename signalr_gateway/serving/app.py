@@ -154,7 +154,9 @@ def _map_gateway_hub(
         endpoint_options=endpoint_options,
         hub_factory=lambda: GatewayHub(services),
     )
-    return GatewayHubParts(path, context, Broadcaster(services.relay, hubs, context))
+    return GatewayHubParts(
+        path, context, Broadcaster(services.relay, hubs, context, services.spoken)
+    )
 
 
 def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:

@@ -1,5 +1,7 @@
 """Payload: a value that is already encoded, wherever a value is written."""
 
+import json
+from collections.abc import Generator
 from typing import Any, Final
 
 import msgspec
@@ -56,7 +58,8 @@ def test_inside_other_values() -> None:
 def test_is_transcoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
 
-    def counting(payload: Raw) -> Raw:
+    def counting(payload: Raw) -> Generator[None, None, Raw]:
+        yield
         seen.append(bytes(payload))
         return json_to_messagepack(payload)
 
@@ -68,6 +71,30 @@ def test_is_transcoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         MESSAGEPACK.encode_value(value)
     assert seen == [b"[1]"]
+
+
+def test_in_steps() -> None:
+    """A large payload takes many, a small one none; the form is there after the last."""
+    small, large = (
+        Payload({"messagepack": Raw(msgspec.msgpack.encode([[1.5]] * count))})
+        for count in (10, 100_000)
+    )
+    assert list(small.steps("json")) == []
+    steps = large.steps("json")
+    assert sum(1 for _ in steps) > 100
+    assert large.form("json") is large.form("json")
+    assert list(large.steps("json")) == []
+    assert json.loads(bytes(large.form("json"))) == [[1.5]] * 100_000
+
+
+def test_without_a_form_in_steps() -> None:
+    """The steps raise nothing; the error is known from then on."""
+    value = Payload({"messagepack": Raw(msgspec.msgpack.encode([1] * 100_000 + [float("nan")]))})
+    list(value.steps("json"))
+    assert list(value.steps("json")) == []
+    for _ in range(2):
+        with pytest.raises(TranscodingError, match="number nan has no JSON"):
+            value.form("json")
 
 
 def test_without_a_form() -> None:

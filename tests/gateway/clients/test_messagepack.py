@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -82,7 +82,8 @@ async def test_an_event_is_transcoded_once_if_a_client_needs_it(
     """GW-14."""
     seen: list[bytes] = []
 
-    def counting(payload: Raw) -> Raw:
+    def counting(payload: Raw) -> Generator[None, None, Raw]:
+        yield
         seen.append(bytes(payload))
         return json_to_messagepack(payload)
 

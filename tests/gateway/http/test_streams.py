@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -199,6 +200,21 @@ async def test_an_error_after_an_item_is_the_last_line(streaming: Streaming) -> 
     assert (told["type"], told["status"]) == (f"{PROBLEM}hub-error", 502)
     assert told["detail"].endswith("HubException: no")
     assert told["requestId"] == response.headers["X-Request-Id"]
+
+
+async def test_streams_that_fail_are_logged_once_a_minute(
+    streaming: Streaming, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For each route and code: callers can cause them at will."""
+    with caplog.at_level(logging.INFO, "signalr_gateway.http.stream_answer"):
+        for _ in range(3):
+            streaming.feed(1, HubException("no"))
+            async with streaming.post("feed") as response:
+                await response.read()
+    lines = [record for record in caplog.records if "stream ends with" in record.msg]
+    assert [record.getMessage().partition(": ")[2] for record in lines] == [
+        "the stream ends with hub-error"
+    ]
 
 
 async def test_an_error_after_an_item_is_the_last_event(streaming: Streaming) -> None:
