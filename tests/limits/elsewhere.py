@@ -39,6 +39,24 @@ ELSEWHERE: Final = {
     "Limits.send_timeout": (
         "tests/gateway/serving/test_request_heads.py::test_an_answer_that_is_not_read"
     ),
+    "HubConnectionOptions.authentication_refresh": (
+        "tests/client/test_authentication_refresh.py::test_another_time_before_the_expiry"
+    ),
+    "HubConnectionOptions.maximum_item_wait": (
+        "tests/client/test_streams.py"
+        "::test_a_slow_stream_holds_up_other_messages_for_a_limited_time"
+    ),
+    "HubTable.maximum_item_wait": (
+        "tests/client/test_streams.py"
+        "::test_a_slow_stream_holds_up_other_messages_for_a_limited_time"
+    ),
+    "HubTable.busy_timeout": (
+        "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"
+    ),
+    "HubTable.circuit_pause": (
+        "tests/gateway/downstream/test_spares.py"
+        "::test_a_route_whose_calls_time_out_is_not_called_for_a_while"
+    ),
     "HubTable.server_timeout": "tests/client/test_time.py::test_server_timeout",
     "HubTable.keep_alive_interval": "tests/client/test_time.py::test_pings",
     "HubTable.handshake_timeout": (
@@ -53,6 +71,21 @@ ELSEWHERE: Final = {
     ),
     "HubRouteInfo.stream_idle_timeout": (
         "tests/gateway/http/test_streams.py::test_each_further_item_has_the_idle_timeout"
+    ),
+    # Calls of a hub
+    "HubTable.maximum_calls": (
+        "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"
+    ),
+    "HubRouteInfo.maximum_calls": (
+        "tests/gateway/downstream/test_spares.py::test_a_route_takes_so_many_calls_at_a_time"
+    ),
+    "HubTable.spare_connections": (
+        "tests/gateway/downstream/test_spares.py"
+        "::test_methods_that_hang_take_at_most_the_spare_connections"
+    ),
+    "HubTable.circuit_timeouts": (
+        "tests/gateway/downstream/test_spares.py"
+        "::test_a_route_whose_calls_time_out_is_not_called_for_a_while"
     ),
     # The same limit as that of a hub
     "Limits.maximum_outbound_buffer_size": "tests/limits/test_in_memory.py::test_a_limit",
@@ -116,4 +149,6 @@ NO_LIMITS: Final = {
     ),
     "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_MESSAGE_SIZE": "a default",
     "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_EVENT_SIZE": "a default",
+    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_CALLS": "a default",
+    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_ITEM_WAIT": "a default",
 }

@@ -22,6 +22,7 @@ from protocol import (
 )
 from protocol.aio.log_thinning import LogThinning, shown_name
 from protocol.aio.transport import TransportLimits
+from protocol.authentication_refresh import read_lifetime
 from protocol.messagepack.framing import LengthPrefixFramer, frame
 from protocol.server_sent_events import ServerSentEventsParser, write_event
 from protocol.testing import LoopClock
@@ -402,6 +403,22 @@ async def _(scene: Scene, limit: int, count: int) -> str:
     connection.on("Ask", fail)
     (answer,) = await scene.clients.server.ask(call("Ask", id="s1"))
     return f"{len(answer['error'])} characters"
+
+
+@plays("protocol.ledger.MAXIMUM_CANCELLED")
+async def _(scene: Scene, limit: int, count: int) -> str:
+    connection = await scene.clients.started()
+    calls = [asyncio.create_task(connection.invoke("X")) for _ in range(count)]
+    await scene.clock.settle()
+    for each in calls:
+        each.cancel()
+    await asyncio.wait(calls)
+    return f"{connection.cancelled_calls} are counted"
+
+
+@plays("protocol.authentication_refresh.LONGEST_LIFETIME")
+async def _(scene: Scene, limit: int, count: int) -> str:
+    return f"{read_lifetime(count):.0f} s"
 
 
 # ---- logs

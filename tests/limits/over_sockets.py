@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from protocol import EndpointOptions, HubConnectionBuilder, HubOptions, NegotiationError
+from protocol.transports.client.http_client import read_all
 from tests.transports.host import Host
 from tests.transports.raw_server import OFFER, RawServer, Reply
 from tests.transports.raw_web_socket import TEXT, connect_raw, open_raw
@@ -102,6 +103,18 @@ async def _(limit: int, count: int) -> str:
     async with RawServer() as server:
         server.replies.append(Reply(body=json.dumps(OFFER).encode().ljust(count)))
         return (await _started(server.url)).partition(" (")[0]
+
+
+@plays(
+    "protocol.transports.client.authentication_refresh._MAXIMUM_BODY",
+    "protocol.transports.client.long_polling._MAXIMUM_CONFLICT_BODY",
+)
+async def _(limit: int, count: int) -> str:
+    async with RawServer() as server, aiohttp.ClientSession() as http:
+        server.replies.append(Reply(body=b"x" * count))
+        async with http.get(server.url) as response:
+            body = await read_all(response, limit)
+    return "the body is not read" if body is None else "the body is read"
 
 
 @plays("protocol.transports.client.http_client._MAXIMUM_HTTP_REDIRECTS")

@@ -23,6 +23,7 @@ from aiohttp import web
 from protocol import (
     EndpointOptions,
     HttpTransportType,
+    Hub,
     HubConnectionBuilder,
     HubOptions,
     SlowClientPolicy,
@@ -250,7 +251,7 @@ def test_receive_types() -> None:
 
 def test_hub_methods() -> None:
     documented = {row[0] for row in table(API, "method", "argument")}
-    methods = [name for name in vars(GatewayHub) if not name.startswith("_")]
+    methods = [it for it in vars(GatewayHub) if not it.startswith("_") and not hasattr(Hub, it)]
     assert documented == {"".join(map(str.capitalize, name.split("_"))) for name in methods}
 
 

@@ -91,7 +91,7 @@ def test_faults_of_the_gateway_are_none(error: Exception) -> None:
         ),
     ],
 )
-def test_a_result_without_a_form(result: Payload, protocol_name: str, text: str) -> None:
+async def test_a_result_without_a_form(result: Payload, protocol_name: str, text: str) -> None:
     with pytest.raises(UnwritableResult, match=text) as caught:
-        require_form(result, protocol_name)
+        await require_form(result, protocol_name)
     assert str(caught.value).startswith("The hub ran the call, but its result ")
