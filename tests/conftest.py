@@ -12,7 +12,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Neither examples nor drawing them has a limit of time, which a busy machine would exceed.
+# Examples and their generation have no time limit, because a busy machine would exceed it.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "steady", settings.get_profile("patient"), derandomize=True, database=None
@@ -37,7 +37,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """A whole module or folder may skip while it is collected."""
+    """A whole module or folder may be skipped during collection."""
     report = yield
     _refuse_skip(report)
     return report

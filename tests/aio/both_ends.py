@@ -37,10 +37,11 @@ Failure = Literal["", "hub", "client"]
 
 @dataclass(frozen=True)
 class Plan:
-    """A call. ``size`` items go each way that its kind streams in.
+    """A call.
 
-    ``waits`` lets both ends wait at a gate before each item. ``failure`` is the end whose code
-    raises after the items. The client leaves the loop over a stream after ``take`` items.
+    Each of its streams has ``size`` items. With ``waits``, both ends wait at a gate before each
+    item. ``failure`` is the end whose code raises after the items. The client leaves the loop over
+    a stream after ``take`` items.
     """
 
     kind: Kind
@@ -49,12 +50,12 @@ class Plan:
     failure: Failure = ""
     take: int | None = None
     closes: bool = True
-    """Whether the client closes a stream that it leaves, and does not only drop it."""
+    """Whether the client closes a stream when it leaves the loop, instead of only dropping it."""
     padding: int = 0
 
 
 class Gate:
-    """Code passes it once for each permission; without limit once it is open."""
+    """A gate at which code waits for a permission. An open gate lets all code pass."""
 
     def __init__(self) -> None:
         self._permissions = asyncio.Semaphore(0)
@@ -70,11 +71,11 @@ class Gate:
 
     def open(self) -> None:
         self._is_open = True
-        self.permit(10)  # more than tasks that wait here
+        self.permit(10)  # more than the number of tasks that wait at a gate
 
 
 class StallingTransport(MemoryTransport):
-    """An end of a link on which bytes stop arriving while it ``is_stalled``."""
+    """One end of a link. While it ``is_stalled``, it receives no bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class Link:
 
 
 class EveryHub(Hub):
-    """Its methods do what the plan says that has the number of the call."""
+    """A hub whose methods act by the plan with the number of the call."""
 
     world: "World"
 
@@ -166,7 +167,7 @@ class EveryHub(Hub):
 
 
 class Noted:
-    """Counts a start and an end of user code of one kind."""
+    """Counts a start and an end of user code of one kind, around its block."""
 
     def __init__(self, world: "World", kind: str) -> None:
         self._world = world
@@ -180,7 +181,7 @@ class Noted:
 
 
 class World:
-    """Both ends, in service from ``start`` to ``finish``."""
+    """The client and the server, which run from ``start`` to ``finish``."""
 
     def __init__(
         self,
@@ -192,11 +193,11 @@ class World:
         self.links: list[Link] = []
         self.plans: list[Plan] = []
         self.tasks: list[asyncio.Task[Any]] = []
-        """The client's calls, by number. They return what ``perform`` returns."""
+        """The tasks of the client's calls, by number. They return what ``perform`` returns."""
         self.running: Counter[str] = Counter()
-        """How many pieces of user code have started and not ended, by kind."""
+        """How many handlers and methods have started and not ended, by kind."""
         self.received: dict[int, list[str]] = {}
-        """What the hub has received of each ``collect``."""
+        """The items that the hub has received in each ``collect``."""
         self.server = HubServer(EveryHub, options, hub_factory=self._make_hub)
         self.connection = HubConnection(
             self._connect, JsonHubProtocol(), HubConnectionOptions(), lambda _: 0.0
@@ -212,7 +213,7 @@ class World:
         return hub
 
     async def _connect(self) -> Connected:
-        await asyncio.sleep(0)  # as any real connector has to wait
+        await asyncio.sleep(0)  # a real connector has to wait, too
         near, far = StallingTransport(), StallingTransport()
         near.peer, far.peer = far, near
         far.limits = self._limits
@@ -229,7 +230,7 @@ class World:
     async def finish(self) -> None:
         """Stops the client and then the server, and opens all gates.
 
-        An end that is cancelled is tried again.
+        If a stop is cancelled, it is repeated.
         """
         for act in (self.connection.stop, self.server.close):
             while True:
@@ -243,7 +244,7 @@ class World:
                     break
             ending.result()
 
-    # ---- what user code does
+    # ---- user code
 
     def items(self, number: int) -> list[str]:
         plan = self.plans[number]
@@ -342,7 +343,7 @@ class World:
     # ---- the end
 
     def open_entries(self) -> dict[str, int]:
-        """What the tables and buffers of both ends still hold, without those that hold nothing."""
+        """The contents of the tables and buffers of both ends, except for empty ones."""
         counts: Counter[str] = Counter(self.running)
         counts["server connections"] = len(self.server._connections)
         events, keeper = self.connection._events, self.connection._keeper

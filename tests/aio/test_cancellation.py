@@ -22,7 +22,7 @@ CONNECTED = HubConnectionState.CONNECTED
 
 
 async def cancelled_after(rounds: int, scenario: Awaitable[object]) -> bool:
-    """Cancels ``scenario`` after so many rounds. Returns whether it had ended before."""
+    """Cancels ``scenario`` after ``rounds`` iterations. Returns whether it had ended before."""
     task = asyncio.ensure_future(scenario)
     for _ in range(rounds):
         await asyncio.sleep(0)
@@ -35,7 +35,7 @@ async def cancelled_after(rounds: int, scenario: Awaitable[object]) -> bool:
 
 
 async def at_every_moment(attempt: Callable[[int], Awaitable[bool]]) -> int:
-    """Calls ``attempt(0)``, ``attempt(1)`` … until it says that the scenario ended by itself."""
+    """Calls ``attempt(0)``, ``attempt(1)`` … until one of them returns true."""
     rounds = 0
     while not await attempt(rounds):
         rounds += 1
@@ -104,7 +104,7 @@ async def test_stop(harness: ClientHarness) -> None:
         await harness.clock.settle()
         over = await cancelled_after(rounds, connection.stop())
         await harness.clock.settle()
-        if rounds == 0:  # not even begun
+        if rounds == 0:  # the task has not started
             await connection.stop()
         assert connection.state is DISCONNECTED
         assert closed == [None]
@@ -155,7 +155,7 @@ async def test_invoke(harness: ClientHarness) -> None:
         types = [message["type"] for message in await harness.server.take()]
         if rounds == 0 or over:
             assert types == [1] * over
-        else:  # the answer may have come in the very tick of the cancellation
+        else:  # the answer may arrive in the iteration in which the call is cancelled
             assert types in ([1, 5], [1])
             assert rounds > 1 or types == [1, 5]
         assert connection.state is CONNECTED

@@ -43,9 +43,9 @@ _GUARD = "_wait_for_cancellation"
 
 
 class Disturbance:
-    """Cancels the task that suspends at the await with the number ``place``.
+    """Cancels the task that suspends at await number ``place``.
 
-    Counts the awaits of all tasks, in order. Used as the task factory of the loop.
+    The awaits of all tasks are counted, in order. An instance is the task factory of the loop.
     """
 
     def __init__(self, place: int | None) -> None:
@@ -61,7 +61,7 @@ class Disturbance:
         return asyncio.Task(coroutine, loop=loop, **more)
 
     def suspend(self) -> None:
-        """Is called by each task before it suspends."""
+        """Called by each task before it suspends."""
         if self.count == self._place:
             task = asyncio.current_task()
             assert task is not None
@@ -109,7 +109,7 @@ async def calls_that_run_at_once(world: World) -> None:
 
 
 async def calls_behind_stalls(world: World) -> None:
-    """What is sent waits for room at both ends."""
+    """Both ends send while the other end's buffer is full."""
     if not world.links:
         return
     link = world.links[-1]
@@ -124,7 +124,7 @@ async def calls_behind_stalls(world: World) -> None:
 
 
 async def calls_that_wait(world: World) -> None:
-    """Both ends wait for the program, and go on slowly."""
+    """Both ends wait for user code, which is slow."""
     world.call_all(WAITING_PLANS)
     for _ in range(3):
         await world.clock.settle()
@@ -183,7 +183,7 @@ def test_a_cancellation_at_every_await(scenario: Scenario, monkeypatch: pytest.M
 async def disturbed(
     scenario: Scenario, disturbance: Disturbance, worlds: weakref.WeakSet[World]
 ) -> int:
-    """Runs the scenario with ``disturbance`` in a world that it adds to ``worlds``.
+    """Runs the scenario with ``disturbance`` in a new world, which it adds to ``worlds``.
 
     Returns the number of awaits.
     """

@@ -32,7 +32,7 @@ async def no_wait() -> None:
 
 
 def sender(sent: list[int]) -> Callable[[int], bool]:
-    """Has room for all items."""
+    """A buffer with room for all items."""
 
     def send(item: int) -> bool:
         sent.append(item)

@@ -47,7 +47,7 @@ def called(target: str, *arguments: Any, id: str = "1") -> bytes:
 
 
 def unframed(stream: bytes) -> list[ReceivedMessage | None]:
-    """The messages in it, and nothing else."""
+    """The messages in ``data``, which must contain nothing else."""
     framer = PROTOCOL.framer(None)
     messages = [PROTOCOL.decode(record) for record in framer.feed(stream)]
     assert not framer.has_partial
@@ -141,7 +141,7 @@ async def test_pings_are_messagepack(serve: MakeServer) -> None:
 
 
 class Speaker:
-    """A connection that speaks MessagePack, and its far end."""
+    """A connection with MessagePack, and its far end."""
 
     def __init__(self, harness: ClientHarness) -> None:
         self.harness = harness

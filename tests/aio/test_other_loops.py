@@ -17,7 +17,7 @@ HINT = "belongs to another event loop. In another thread, pass the coroutine and
 
 
 def error_in_thread(run: Callable[[], object]) -> RuntimeError:
-    """The error that ``run`` raises in another thread, in which no event loop runs yet."""
+    """The error that ``run`` raises in another thread, which has no running event loop."""
     errors: list[BaseException] = []
 
     def catch() -> None:

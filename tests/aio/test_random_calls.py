@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 _LOSSES = (ConnectionClosed, NotConnectedError)
 
-# ---- what happens
+# ---- actions
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Permit:
-    """Lets code of one end pass a gate of a call."""
+    """Lets user code of one end pass a gate of a call."""
 
     number: int
     end: str
@@ -60,14 +60,14 @@ class Stall:
 
 @dataclass(frozen=True)
 class Cut:
-    """Ends the connection, in this way. The client reconnects unless ``way`` says otherwise."""
+    """Ends the connection. ``way`` decides how, and whether the client reconnects."""
 
     way: str
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Lets the event loop make so many turns."""
+    """Lets the event loop run a number of iterations."""
 
     count: int
 
@@ -175,7 +175,7 @@ def run(scene: Scene) -> None:
 
 
 class Player:
-    """Plays a scene, and checks how its calls end."""
+    """Runs a list of actions, and checks how its calls end."""
 
     def __init__(self, clock: LoopClock, scene: Scene) -> None:
         self._clock = clock

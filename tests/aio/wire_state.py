@@ -15,24 +15,24 @@ _INVOCATION, _ITEM, _COMPLETION, _STREAM, _CANCEL, _PING, _CLOSE = range(1, 8)
 
 
 GARBAGE = b"garbage"
-"""A record that a test sends in the name of one end."""
+"""A record that a test sends in place of one end."""
 
 
 def messages(transport: MemoryTransport) -> list[dict[str, Any]]:
-    """What this end has sent after its handshake message."""
+    """The messages that this end has sent after its handshake message."""
     records = b"".join(transport.pieces).split(b"\x1e")
     return [json.loads(record) for record in records[1:-1] if record != GARBAGE]
 
 
 class Conversation:
-    """What the two ends of one connection have sent. ``check`` raises AssertionError."""
+    """The messages that both ends of one connection have sent. ``check`` raises AssertionError."""
 
     def __init__(self, client: MemoryTransport, server: MemoryTransport) -> None:
         self._client = messages(client)
         self._server = messages(server)
 
     def check(self) -> None:
-        """Checks everything that holds at any moment, wherever the connection was cut."""
+        """Checks the rules that hold at any moment, also if the connection was cut."""
         calls, questions = self._started(self._client), self._started(self._server)
         uploads = [each for message in self._client for each in message.get("streamIds", ())]
         assert len({*calls, *uploads}) == len(calls) + len(uploads)
@@ -48,7 +48,7 @@ class Conversation:
             assert all(message["type"] != _CLOSE for message in sent[:-1])
 
     def check_complete(self) -> None:
-        """Checks that nothing waits for an end, on a connection that is still open."""
+        """Checks that every call and stream has ended, on a connection that is still open."""
         self.check()
         uploads = {each for message in self._client for each in message.get("streamIds", ())}
         assert self._ended(self._server) == set(self._started(self._client))

@@ -53,7 +53,7 @@ Act = Callable[[int], Any]
 
 
 class FloodingServer(IdleTransport):
-    """What a client sees of a server that sends one message over and over and reads nothing."""
+    """A transport to a server that sends one message again and again and reads nothing."""
 
     def __init__(self, message: bytes, times: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class FloodingServer(IdleTransport):
 
 
 def negotiate(times: int) -> None:
-    """N-27: nobody ever comes back."""
+    """N-27: clients that negotiate and never connect."""
     manager = HttpConnectionManager(HostedConnection)
     for number in range(times):
         manager.make_room("/hub", 500, number / 1000)
@@ -100,7 +100,7 @@ def negotiate(times: int) -> None:
 
 
 def connect(times: int) -> None:
-    """Nobody ever leaves."""
+    """Clients that connect and never disconnect."""
     manager = HttpConnectionManager(HostedConnection)
     for _ in range(times):
         manager.make_room("/hub", 500, 0.0)
@@ -122,7 +122,7 @@ def overfill(framer: RecordFramer) -> None:
 
 
 def unfinished_messages(times: int) -> None:
-    """Messages of MessagePack that come byte by byte, with nothing in between."""
+    """Messages of MessagePack that arrive byte by byte, without anything between them."""
     framer = LengthPrefixFramer(32 * 1024)
     stream = frame(bytes(30_000))
     for number in range(times):
@@ -134,10 +134,10 @@ def unfinished_messages(times: int) -> None:
 
 
 def hostile_messages(times: int) -> None:
-    """MessagePack that announces much, nests deeply, is of no type, or of names never seen."""
+    """MessagePack with large announced lengths, deep nesting, unknown types or new names."""
     protocol = MessagePackHubProtocol()
     bind = protocol.arguments_reader((Any,))
-    deep = b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600  # takes its time
+    deep = b"\x96\x01\x80\xc0\xa1T" + b"\x91" * 600  # takes long
     for number in range(times // 10):
         records = [b"\xdd\xff\xff\xff\xff", b"\x92\x63\xa8%08x" % number]
         for record in (*records, *[deep] * (number % 20 == 0)):
@@ -162,7 +162,7 @@ async def join_groups(times: int) -> None:
 
 
 def subscribe(times: int) -> None:
-    """GW-16: to one route, under ever new names."""
+    """GW-16: subscriptions to one route, each with a new user id."""
     subscriptions = Subscriptions(Relay(orchestration().hubs))
     for number in range(times):
         try:
@@ -172,24 +172,24 @@ def subscribe(times: int) -> None:
 
 
 async def call_a_busy_client(times: int) -> None:
-    """C-21: a handler that does not end, and many small calls behind it."""
+    """C-21: many small calls while a handler does not end."""
     await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e', times)
 
 
 async def call_a_busy_client_at_once(times: int) -> None:
-    """C-21: the same in large pieces."""
+    """C-21: the same calls, a thousand in one piece."""
     await flood_client(b'{"type":1,"target":"Busy","arguments":[]}\x1e' * 1000, times // 1000)
 
 
 async def call_a_busy_client_by_long_names(times: int) -> None:
-    """C-21: not only arguments take room."""
+    """C-21: long targets and many headers count, like arguments."""
     headers = b",".join(b'"%d":""' % number for number in range(100))
     message = b'{"type":1,"target":"%b","headers":{%b},"arguments":[]}\x1e'
     await flood_client(message % (b"x" * 1000, headers), times)
 
 
 async def call_a_busy_client_with_much_around(times: int) -> None:
-    """C-21: what came with the arguments is not kept with them."""
+    """C-21: the frame in which arguments arrived is not kept with them."""
     blanks = b" " * 10_000
     await flood_client(b'{"type":1,"target":"Busy",%b"arguments":[]}\x1e' % blanks, times)
 
@@ -201,7 +201,7 @@ async def ask_a_client_for_results(times: int) -> None:
 
 
 def unfinished_events(times: int) -> None:
-    """TS_: an event that never ends, among comments and fields that nobody knows."""
+    """TS_: an event that does not end, between comments and unknown fields."""
     parser = ServerSentEventsParser(32 * 1024)
     for number in range(times):
         parser.feed(b": %d\nid: %d\nretry: 1\n" % (number, number))
@@ -214,7 +214,7 @@ def unfinished_events(times: int) -> None:
 
 
 async def set_cookies(times: int) -> None:
-    """C-2: a server that sets ever new ones, for ever new paths."""
+    """C-2: a server that sets new cookies for new paths again and again."""
     url = "http://hub.example/"
     jar = HubCookieJar(HttpConnectionOptions(url=url))
     for number in range(times // 10):
@@ -223,13 +223,13 @@ async def set_cookies(times: int) -> None:
 
 
 def name_content_types(times: int) -> None:
-    """GW-9: what is remembered of them is no more than a few."""
+    """GW-9: only a few of the parsed content types are kept."""
     for number in range(times // 10):
         assert is_json(f"application/json;a={number}")
 
 
 def name_routes(times: int) -> None:
-    """GW-16: routes that are none, under ever new names."""
+    """GW-16: calls of unknown routes, each with a new name."""
     services = GatewayServices(Relay(orchestration().hubs), {})
     for number in range(times):
         with pytest.raises(HubException):
@@ -276,7 +276,7 @@ ACTS = [
 ]
 
 
-# ---- what they need
+# ---- helpers
 
 
 def tables(manager: object) -> list[dict[str, Any]]:
@@ -292,7 +292,7 @@ def orchestration() -> Orchestrator:
 
 
 async def flood_client(message: bytes, times: int) -> None:
-    """Until the client takes no more."""
+    """Send until the client accepts no more."""
     server = FloodingServer(message, times)
 
     async def connector() -> Connected:
@@ -313,7 +313,7 @@ async def flood_client(message: bytes, times: int) -> None:
 
 
 def peak(act: Act, times: int) -> int:
-    """Bytes at the highest point, above what there was before."""
+    """The highest memory use, in bytes above the use before."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -336,7 +336,7 @@ async def wait_for(doing: Awaitable[Any]) -> None:
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 def test_memory_is_flat(act: Act) -> None:
     """Ten times as much of it takes no more memory, and it takes little."""
-    perform(act, 1000)  # what is made once
+    perform(act, 1000)  # objects that are created once
     most = peak(act, 50_000)
     assert most < peak(act, 5_000) + MIB // 4
     assert most < 2 * MIB

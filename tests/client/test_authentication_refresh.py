@@ -20,7 +20,7 @@ REFUSED = AuthenticationRefreshError("403 (s3cret)", 403, summary="403")
 
 
 class Server:
-    """What answers to refreshes: the next of ``answers``, a lifetime or an exception."""
+    """Answers refreshes with the next of ``answers``: a lifetime or an exception."""
 
     def __init__(self, harness: ClientHarness, *answers: float | BaseException | None) -> None:
         self.answers = list(answers)
@@ -41,12 +41,12 @@ class Server:
 
 
 async def started(harness: ClientHarness, **more: Any) -> HubConnection:
-    """A connection that a server may leave alone for days."""
+    """A connection whose server may be silent for days."""
     return await harness.started(server_timeout=1e6, **more)
 
 
 def noted(connection: HubConnection) -> list[Any]:
-    """What the callbacks of the connection get."""
+    """Records the calls of the connection's callbacks."""
     notes: list[Any] = []
     connection.on_authentication_refreshed(notes.append)
     connection.on_authentication_refresh_failed(notes.append)

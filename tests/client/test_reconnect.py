@@ -71,7 +71,7 @@ async def test_reconnect(harness: ClientHarness) -> None:
     assert await harness.server.take() == [HANDSHAKE, PING]
     harness.server.send({"type": 1, "target": "News", "arguments": [1]})
     calling = asyncio.create_task(connection.invoke("X"))
-    assert (await harness.server.take())[-1]["invocationId"] == "1"  # counted anew (C-6)
+    assert (await harness.server.take())[-1]["invocationId"] == "1"  # ids begin again (C-6)
     harness.server.send({"type": 3, "invocationId": "1", "result": 5})
     assert await calling == 5
     assert heard == [1]
@@ -391,7 +391,7 @@ async def test_a_close_right_behind_the_handshake(harness: ClientHarness) -> Non
     harness.answers.append(turn_away)
     await lose(harness)
     assert [entry[0] for entry in journal.entries] == ["reconnecting", "reconnected", "closed"]
-    assert journal.entries[1][2] == "id-2"  # not that of the connection that is gone by then
+    assert journal.entries[1][2] == "id-2"  # the id of the new connection, not of the lost one
     assert connection.state is DISCONNECTED
 
 

@@ -325,7 +325,7 @@ async def test_several_handlers_without_return_types(
     assert await harness.server.ask(question("Ask")) == [completion("s1", **outcome)]
 
 
-# ---- beside each other
+# ---- at the same time
 
 
 async def test_a_slow_answer_blocks_nothing(harness: ClientHarness) -> None:

@@ -94,7 +94,7 @@ async def test_stop_at_any_moment_of_a_start(harness: ClientHarness, rounds: int
     elif rounds:
         with pytest.raises(NotConnectedError):
             await starting
-    else:  # stop came first
+    else:  # stop was called first
         await starting
         await connection.stop()
     await harness.clock.settle()
@@ -176,7 +176,7 @@ async def test_restart_by_who_waited_for_an_answer(harness: ClientHarness) -> No
 
 
 async def until_lost(connection: HubConnection) -> None:
-    """In the same turn, while the old connection is still closing."""
+    """Starts again in the same turn, while the old connection is still closing."""
     for _ in range(100):
         if connection.state is not CONNECTED:
             return

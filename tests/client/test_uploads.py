@@ -35,7 +35,7 @@ CANCELLED = "Stream canceled by client."
 
 
 class Source:
-    """An async generator that a test drives, and how it ended."""
+    """An async generator that the test advances; records how it ended."""
 
     def __init__(self) -> None:
         self.next: asyncio.Queue[Any] = asyncio.Queue()

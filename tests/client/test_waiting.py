@@ -29,7 +29,7 @@ MIB = 1024 * KIB
 RESULT = {"type": 3, "invocationId": "1", "result": "answer"}
 
 
-# ---- a handler that waits for an answer behind other events
+# ---- a handler that waits for an answer that arrives after other events
 
 
 @pytest.mark.parametrize(("count", "size"), [(48, 64 * KIB), (5_000, 1)])
@@ -108,7 +108,7 @@ async def test_reading_pauses_while_no_call_waits(harness: ClientHarness) -> Non
     assert harness.near_ends[0].unread == 0
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
-    await harness.clock.advance(31)  # the clock goes on again
+    await harness.clock.advance(31)  # the clock runs again
     assert [str(error)[:14] for error in closed] == ["Server timeout"]
 
 
@@ -116,7 +116,7 @@ async def test_reading_pauses_while_no_call_waits(harness: ClientHarness) -> Non
 
 
 class BreakOut(BaseException):
-    """A BaseException that is no Exception."""
+    """A BaseException that is not an Exception."""
 
 
 def cancel_own_task(*_: Any) -> None:
@@ -453,13 +453,13 @@ async def accept() -> Connected:
 
 
 def send_event() -> None:
-    """From the newest server."""
+    """Sends records from the newest server."""
     SERVERS[-1].write(b'{"type":1,"target":"News","arguments":[]}\x1e')
     SERVERS[-1].flush()
 
 
 def connection_of_its_own() -> tuple[HubConnection, list[Exception | None]]:
-    """One that is used in several loops, and what its ``on_closed`` gets."""
+    """A connection that is used in several loops, and the calls of its ``on_closed``."""
     connection = HubConnection(accept, JsonHubProtocol(), HubConnectionOptions(), None)
     closed: list[Exception | None] = []
     connection.on_closed(closed.append)
@@ -467,7 +467,7 @@ def connection_of_its_own() -> tuple[HubConnection, list[Exception | None]]:
 
 
 def works(connection: HubConnection) -> bool:
-    """Whether it can be started in a loop of its own, and handles an event there."""
+    """Whether the connection can be started in a new loop, and handles an event there."""
 
     async def use() -> bool:
         heard = asyncio.Event()

@@ -146,7 +146,8 @@ class TestDeadlines:
 
 
 EVENTS: Final = st.lists(st.tuples(st.sampled_from("hspxr"), st.floats(0, 40)), max_size=30)
-"""A message received, one sent, a ping received, suspended, resumed; each after some seconds."""
+"""A received message, a sent message, a received ping, a suspension or a resumption, each after
+some seconds."""
 
 
 @pytest.mark.parametrize("role", Role)

@@ -345,7 +345,7 @@ MESSAGES: Final[dict[type[ReceivedMessage], HubMessage]] = {
 
 
 def in_state(role: Role, state: PeerState) -> HubPeer:
-    """A peer that has reached ``state`` by what it sent and received."""
+    """A peer that has reached ``state`` by messages sent and received."""
     if state is PeerState.HANDSHAKE:
         return peer(role)
     it = connected(role)
@@ -492,7 +492,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(role=ROLES, item=st.booleans())
     def answer(self, role: Role, item: bool) -> None:
-        """Once, twice, or with a stream item: the other side may send anything."""
+        """Answers once, twice, or with a stream item: the other side may send anything."""
         for invocation_id in self.asked[role][-1:]:
             self._send(
                 role,
@@ -536,7 +536,7 @@ class Conversation(RuleBasedStateMachine):
 
     @invariant()
     def a_peer_that_may_send_is_received(self) -> None:
-        """A peer that receives no more has been closed by the other one, or has ended."""
+        """If a peer receives no more, the other peer has closed it, or it has ended."""
         for role, it in self.peers.items():
             if it.state is PeerState.HALF_CLOSED_REMOTE:
                 assert role.other in self.has_sent_close

@@ -31,7 +31,8 @@ OTHER_LINE = st.one_of(
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes], list[int]]:
-    """A stream of whole events with other lines between, their data, and where to cut it."""
+    """A stream of whole events with other lines between them, the data of the events, and positions
+    at which to cut the stream."""
     stream, expected = b"", []
     for data in draw(st.lists(st.lists(NO_LINE_END, min_size=1, max_size=3), max_size=4)):
         if not any(data):

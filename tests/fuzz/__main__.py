@@ -32,13 +32,13 @@ _SETTLE_SECONDS = 30.0
 _ATTACK_SECONDS = 60.0
 _MEMORY_BYTES = 1024 * 1024
 _OBJECTS = 50
-"""How much memory, and the number of objects of one class, may grow after the first batches.
+"""How much the memory, and the number of objects of one class, may grow after the first batches.
 
-Caches with a limit may not be full then.
+Caches with a limit may not be full by then.
 """
 _OWN_MODULES = ("protocol.", "signalr_gateway.", "aiohttp.web", "asyncio.selector_events")
 _LASTING_WORKERS = 6
-"""Idle workers on the connections of the gateway to its hubs, which last."""
+"""Idle workers of the gateway's connections to its hubs, which stay open."""
 _MOST_FAULTS = 30
 
 
@@ -122,7 +122,7 @@ def _tasks() -> Counter[str]:
 
 def _memory() -> int:
     """The bytes in use."""
-    linecache.clearcache()  # the tracebacks of faults and of debug lines fill it
+    linecache.clearcache()  # tracebacks of faults and of debug lines fill this cache
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
@@ -139,7 +139,7 @@ async def _run(seed: str, seconds: float, only: tuple[int, int] | None) -> int:
     with watch.watching():
         async with running_scene() as scene:
             await scene.probe()
-            await asyncio.sleep(1)  # until all of it has ended
+            await asyncio.sleep(1)  # until all attacks have ended
             run = Run(scene, watch, seed)
             if only is None:
                 await run.play(seconds)

@@ -84,7 +84,7 @@ class Wire:
         return self.received
 
     def check(self, place: str) -> None:
-        """Whatever a client sends is not the server's mistake."""
+        """No request may be answered with 500."""
         assert not self.received.startswith(b"HTTP/1.1 500"), f"{place}: {self.received[:300]!r}"
 
 
@@ -220,7 +220,7 @@ async def gateway_calls(scene: Scene, make: Material) -> None:
 
 
 async def hostile_downstream(scene: Scene, make: Material) -> None:
-    """The hub behind the gateway is hostile while it is called, then the real hub again."""
+    """Calls of the gateway while its hub is hostile, and then while it is the real hub."""
     patience = make.one_of(0.5, 0.5, 0.5, 10.0)
     await scene.hostile_downstream.turn(make)
     try:
@@ -232,7 +232,7 @@ async def hostile_downstream(scene: Scene, make: Material) -> None:
 
 
 async def _call_of_hostile_hub(scene: Scene, key: str, patience: float) -> None:
-    """The gateway has an answer of its own to whatever the hub does."""
+    """The gateway answers by itself, whatever the hub does."""
     url = f"http://127.0.0.1:{scene.gateway_port}/api/Gateway/hub/Hostile/{key}"
     try:
         async with asyncio.timeout(patience), scene.session.post(url, json=[1]) as answer:
@@ -240,7 +240,7 @@ async def _call_of_hostile_hub(scene: Scene, key: str, patience: float) -> None:
     except aiohttp.ClientPayloadError:
         assert key == "Count"  # a stream that has failed is cut off
     except TimeoutError:
-        assert patience < 10  # else the gateway gives up first
+        assert patience < 10  # otherwise the gateway stops waiting first
     else:
         assert answer.status in (200, 502, 503, 504), (answer.status, body)
         if answer.status != 200:

@@ -115,7 +115,7 @@ class HostileHub:
             await asyncio.sleep(_PATIENCE)
             return False
         elif first.startswith("GET"):
-            await asyncio.sleep(0.01)  # else a client of long polling polls without end
+            await asyncio.sleep(0.01)  # otherwise a client of long polling polls without end
             body = make.one_of(b"", b"{}\x1e", b"{}\x1e" + _records(make, "json"))
             writer.write(_response(make, body))
         else:

@@ -143,7 +143,7 @@ class Scene:
         return HUB if port == self.hub_port else GATEWAY_HUB
 
     def leftovers(self) -> dict[str, int]:
-        """How much is still there of what clients cause; empty without any clients."""
+        """Counts objects that clients cause; empty if there are no clients."""
         made = {
             f"connections of hub {n}": it.connection_count for n, it in enumerate(self._contexts)
         }

@@ -35,7 +35,7 @@ class Command:
         raise AssertionError(f"ended without {pattern}: {self.output} {await self.errors()}")
 
     async def stop_and_read(self) -> str:
-        """Stop a process whose outputs are merged: all that it printed from first to last."""
+        """Stop a process whose outputs are merged, and return everything that it printed."""
         assert self._process.stdout is not None
         self._process.send_signal(signal.SIGTERM)
         self.output += (await self._process.stdout.read()).decode()
@@ -57,7 +57,7 @@ class Command:
 async def command(
     *arguments: str, cwd: Path = ROOT, merged: bool = False, **environment: str
 ) -> AsyncIterator[Command]:
-    """`merged` puts standard error among the lines of standard output."""
+    """With `merged`, standard error is part of standard output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "signalr_gateway", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
@@ -79,6 +79,6 @@ async def command(
 
 
 async def failure(*arguments: str, cwd: Path = ROOT) -> tuple[int, str]:
-    """Exit code and standard error of a command that must not start."""
+    """Return exit code and standard error of a command that must fail to start."""
     async with command(*arguments, cwd=cwd) as running:
         return await running.ended()

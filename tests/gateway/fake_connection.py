@@ -18,7 +18,7 @@ from .payloads import json_text
 class FakeConnection(HubConnection):
     """Stands in for the library's client; calls of `start` wait for `accept` or `refuse`."""
 
-    def __init__(self) -> None:  # deliberately without the real one's parts
+    def __init__(self) -> None:  # on purpose without the parts of a real connection
         self.current = HubConnectionState.DISCONNECTED
         self.starts = 0
         self.started_at: list[float] = []
@@ -34,7 +34,7 @@ class FakeConnection(HubConnection):
         self._on_reconnecting: Callable[[Exception | None], Any] | None = None
         self._on_reconnected: Callable[[str | None], Any] | None = None
 
-    # --- what the gateway uses
+    # --- the interface that the gateway uses
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -106,7 +106,7 @@ class FakeConnection(HubConnection):
         self._on_reconnected = callback
         return callback
 
-    # --- what a test does to it
+    # --- actions of a test
 
     @property
     def attempting(self) -> bool:
@@ -127,13 +127,13 @@ class FakeConnection(HubConnection):
         self._on_closed(error)
 
     def lose_and_retry(self, error: Exception | None = None) -> None:
-        """Lose the connection, and begin to reconnect by the user's own retry policy."""
+        """Lose the connection, and begin to reconnect with the retry policy of the user."""
         self.current = HubConnectionState.RECONNECTING
         assert self._on_reconnecting is not None
         self._on_reconnecting(error)
 
     def come_back(self) -> None:
-        """The user's own retry policy has succeeded."""
+        """Reconnect by the retry policy of the user."""
         self.current = HubConnectionState.CONNECTED
         assert self._on_reconnected is not None
         self._on_reconnected("new-id")

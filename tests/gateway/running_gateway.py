@@ -84,7 +84,7 @@ class RunningGateway:
 
     @property
     def clients(self) -> int:
-        """How many are connected to the gateway hub."""
+        """The number of clients that are connected to the gateway hub."""
         assert self.parts.hub is not None
         return self.parts.hub.context.connection_count
 

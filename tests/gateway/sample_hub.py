@@ -84,7 +84,7 @@ class SampleHub(Hub):
 
 @dataclass
 class RunningHub:
-    """The running hub: its context for events, what it was called with."""
+    """The running hub, with its context for events and a record of its calls."""
 
     url: str
     context: HubContext
@@ -113,7 +113,7 @@ async def running_hub(port: int = 0) -> AsyncIterator[RunningHub]:
         try:
             yield RunningHub(f"{url}/samplehub", context, calls, held, release)
         finally:
-            release.set()  # else the server waits for calls that are held
+            release.set()  # otherwise the server waits for calls that wait for the test
 
 
 def connecting_to(

@@ -205,7 +205,7 @@ def test_the_number_of_active_connections_is_bounded() -> None:
     assert manager.is_full("/one", 1)
     assert not activate(manager, second, "/one", 1)
     assert not second.is_active
-    assert manager.find(second.token, 0.0) is second  # it waits still
+    assert manager.find(second.token, 0.0) is second  # it still waits
     assert activate(manager, second, "/two", 1)
     for _ in range(2):
         manager.remove(first)

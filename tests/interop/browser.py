@@ -46,7 +46,7 @@ new Promise((done) => {
 
 
 class Page:
-    """One tab, steered over one DevTools session. A script that throws is an AssertionError."""
+    """One tab, controlled through a DevTools session. A script that throws is an AssertionError."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.events = Journal[dict[str, Any]]("events of the page")
@@ -86,7 +86,8 @@ class Page:
         return answer["result"].get("value")
 
     async def when(self, condition: str) -> None:
-        """Waits until a JavaScript condition about the document holds; looks at every change."""
+        """Waits until a JavaScript condition is true; evaluates it after every change of the
+        document."""
         try:
             await self.evaluate(_WHEN % condition)
         except TimeoutError:
@@ -97,7 +98,7 @@ class Page:
         return str(await self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText"))
 
     def complaints(self) -> list[str]:
-        """What the browser's console would show in red: errors, exceptions, failed requests."""
+        """The errors in the browser's console: errors, exceptions, failed requests."""
         found = []
         for event in self.events.entries:
             match event:
@@ -153,7 +154,7 @@ def _is_load(event: dict[str, Any]) -> bool:
 
 @contextlib.asynccontextmanager
 async def chromium(profile: Path) -> AsyncIterator[Page]:
-    """A fresh browser whose profile is that folder."""
+    """A new browser whose profile is the folder."""
     process = await LineProcess.start(
         require("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"
     )

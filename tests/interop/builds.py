@@ -23,26 +23,26 @@ R = TypeVar("R")
 HERE = Path(__file__).resolve().parent
 BUILD_SECONDS = 240
 BUILDS_AT_ONCE = 2
-"""More only get in each other's way."""
+"""The number of builds at a time. More of them would not be faster."""
 
 
 def require(tool: str) -> str:
-    """The path of a program on PATH; skips the test where there is none."""
+    """The path of a program on PATH; skips the test if there is none."""
     path = shutil.which(tool)
     return path or _absent(f"needs `{tool}` on PATH")
 
 
 def _absent(reason: str) -> NoReturn:
-    """Skips the test, or fails it where INTEROP_REQUIRED=1 says that every peer must be there."""
+    """Skips the test, or fails it if INTEROP_REQUIRED=1 is set, which requires all programs."""
     if os.environ.get("INTEROP_REQUIRED") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def _once(build: Callable[P, R]) -> Callable[P, R]:
-    """Remembers what a build with these arguments came to, skips and failures included.
+    """Keeps the result of a build with these arguments, also a skip or a failure.
 
-    Whoever else needs it meanwhile, in any thread, waits for the one build.
+    Any other caller, in any thread, waits for the same build.
     """
     outcomes: dict[object, Future[R]] = {}
     gate = threading.Lock()
@@ -96,7 +96,8 @@ def dotnet_program(project: str | Path, **versions: str) -> Path:
 
 @_once
 def node_program() -> Path:
-    """The folder of `node/` with its packages installed; skips when npm cannot fetch them."""
+    """The folder of `node/` with its packages installed; skips the test if npm cannot fetch
+    them."""
     require("node")
     npm = require("npm")
     source = HERE / "node"
@@ -119,7 +120,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {
         "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
         "DOTNET_NOLOGO": "1",
-        # Without it a restore asks certificate authorities, for 20 s where they are out of reach.
+        # Without it, a restore waits 20 s for certificate authorities that it cannot reach.
         "NUGET_CERT_REVOCATION_MODE": "offline",
         # A build server that outlives the build would keep the pipes of its output open.
         "MSBUILDDISABLENODEREUSE": "1",
@@ -143,7 +144,7 @@ def _last_lines(process: subprocess.CompletedProcess[str], count: int = 6) -> st
 
 
 def _cache_folder(source: Path, versions: Mapping[str, str]) -> Path:
-    """Where the program made of these sources and versions is kept, whether it is there or not."""
+    """The path of the program built from these sources and versions, which may not exist yet."""
     digest = hashlib.sha256(repr(sorted(versions.items())).encode())
     for file in sorted(source.rglob("*")):
         if file.is_file() and not {"bin", "obj", "node_modules"} & set(file.parts):
@@ -153,7 +154,7 @@ def _cache_folder(source: Path, versions: Mapping[str, str]) -> Path:
 
 
 def _publish(built: Path, target: Path) -> None:
-    """Moves a finished build to its place in one step; another run may have been quicker."""
+    """Moves a finished build to its path in one step, unless another run has done so."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent))
     shutil.copytree(built, staging / "new", symlinks=True)

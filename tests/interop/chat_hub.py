@@ -40,7 +40,7 @@ class Request(msgspec.Struct):
 
 
 GATES: dict[str, asyncio.Event] = {}
-"""What Hold waits for, by name."""
+"""The events for which calls of Hold wait, by name."""
 
 
 def say(line: str) -> None:
@@ -129,7 +129,7 @@ class ChatHub(Hub):
 
 
 def user_of(request: HttpRequestData) -> Principal:
-    """A connection's user is what its X-User header says."""
+    """The X-User header is the user of a connection."""
     return Principal(user_id=request.headers.get("X-User"), roles=frozenset(), claims={})
 
 

@@ -23,7 +23,7 @@ for module in ("gateway_cell", "hub_cell", "refusal", "scene", "stream_cell"):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks these tests, and runs them in one event loop: the processes outlive a test."""
+    """Marks these tests, and runs them in one event loop, because the processes outlive a test."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.interop)
@@ -57,7 +57,7 @@ def driver(request: pytest.FixtureRequest) -> ClientDriver:
 
 @pytest.fixture(scope="session")
 def program(request: pytest.FixtureRequest) -> HubProgram:
-    """A chat hub by name; test modules say which by indirect parameters."""
+    """A chat hub by name, which test modules pass as an indirect parameter."""
     if request.param == "python":
         return python_hub()
     large = aspnetcore_hub(HUB_MAX=str(4 * 1024 * 1024))

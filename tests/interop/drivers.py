@@ -22,10 +22,10 @@ from tests.interop.versions import build_properties
 
 @dataclass(frozen=True)
 class Value:
-    """A value as the client's user got it.
+    """A value that the client's user has received.
 
-    `type` is .NET's or JavaScript's name of its type, None for null. The value of a JsonElement or
-    a JToken is its JSON text.
+    `type` is the name of its type in .NET or JavaScript, None for null. The value of a JsonElement
+    or a JToken is its JSON text.
     """
 
     type: str | None
@@ -50,7 +50,8 @@ def node_driver_argv() -> tuple[str, ...]:
 
 
 class DriverError(Exception):
-    """The exception that a command threw in the client: the name of its type, and its message."""
+    """An exception that a command threw in the client, with the name of its type and its
+    message."""
 
     def __init__(self, type: str, message: str) -> None:
         super().__init__(f"{type}: {message}")
@@ -60,7 +61,7 @@ class DriverError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """What a connection told its user: `call`, `closed`, `reconnecting` or `reconnected`."""
+    """An event of a connection: `call`, `closed`, `reconnecting` or `reconnected`."""
 
     kind: str
     detail: dict[str, Any]
@@ -94,15 +95,15 @@ class ClientDriver(ABC):
 
     @abstractmethod
     async def _write(self, line: str) -> None:
-        """Gives a command to the driver."""
+        """Sends a command to the driver."""
 
     def _receive(self, line: str) -> None:
         if not line.startswith("{"):
-            return  # a runtime's complaint; whoever misses a reply sees it among the lines
+            return  # a message of the runtime; a test that misses a reply shows it among the lines
         message = json.loads(line)
         if message["event"] == "reply":
             reply = self._replies.pop(message["id"])
-            if reply.done():  # nobody waits any more
+            if reply.done():  # no test waits for this reply any more
                 return
             if message["ok"]:
                 reply.set_result(message["result"])
@@ -126,11 +127,11 @@ class ProcessDriver(ClientDriver):
         return driver
 
     async def exit(self) -> None:
-        """Ends the driver as a program ends that has nothing more to do."""
+        """Ends the driver like a program that is finished."""
         await self._process.end_input()
 
     async def kill(self) -> None:
-        """Ends the driver as a crash would: no connection says good-bye."""
+        """Kills the driver, so that no connection is closed."""
         await self._process.kill()
 
     async def _write(self, line: str) -> None:
@@ -146,7 +147,7 @@ class PageDriver(ClientDriver):
 
     @classmethod
     async def open(cls, page: Page, url: str) -> "PageDriver":
-        """`url` is where `driver.html` is served, which is the origin of all it does."""
+        """`url` is the address of `driver.html`, whose origin is the origin of all requests."""
         driver = cls(page)
         await page.open("about:blank")
         await page.bind("report", driver._receive)
@@ -173,20 +174,21 @@ class DrivenConnection:
     async def answer(
         self, method: str, *types: str, result: str | None = None, throws: str | None = None
     ) -> None:
-        """Registers a handler that answers a server that asks, with a text or an exception."""
+        """Registers a handler that answers a client result with a text or an exception."""
         thrown = {} if throws is None else {"throws": throws}
         fields = {"returns": "string", "result": result, **thrown}
         await self._command("on", method=method, types=types, **fields)
 
     async def start(self) -> str:
-        """Starts the connection; its id, which the .NET client of ASP.NET Core 2 does not tell."""
+        """Starts the connection and returns its id, which the .NET client of ASP.NET Core 2 does
+        not know."""
         return str((await self._command("start"))["connectionId"])
 
     async def stop(self) -> None:
         await self._command("stop")
 
     async def state(self) -> str:
-        """The client's own word for its state, `Connected` for instance."""
+        """The client's name for its state, such as `Connected`."""
         return str((await self._command("state"))["state"])
 
     async def invoke(
@@ -230,21 +232,23 @@ class DrivenConnection:
         await self._command("send", target=target, args=args)
 
     async def event(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """Waits until `count` events of this kind have come; the detail of the last of these."""
+        """Waits until `count` events of this kind have arrived; returns the detail of the last of
+        them."""
         events = await self.events.wait(count, lambda event: event.kind == kind)
         return events[count - 1].detail
 
     async def closed(self, count: int = 1) -> str | None:
-        """Waits until the connection has ended that many times; the error that came with it."""
+        """Waits until the connection has ended `count` times; returns the error of the last end."""
         error = (await self.event("closed", count))["error"]
         return None if error is None else f"{error['type']}: {error['message']}"
 
     def kinds(self) -> list[str]:
-        """What kinds of events came, calls of handlers left out."""
+        """The kinds of the events so far, without calls of handlers."""
         return [event.kind for event in self.events.entries if event.kind != "call"]
 
     async def calls(self, method: str, count: int) -> list[list[Value]]:
-        """Waits until `method` was called `count` times; the arguments of each call so far."""
+        """Waits until `method` was called `count` times; returns the arguments of each call so
+        far."""
         calls = await self.events.wait(count, lambda event: event.is_call(method))
         return [[Value(**argument) for argument in call.detail["args"]] for call in calls]
 

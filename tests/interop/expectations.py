@@ -5,7 +5,7 @@ import pytest
 _FAILED = "Failed to invoke '{}' due to an error on the server."
 _UNEXPECTED = "An unexpected error occurred invoking '{}' on the server."
 HUB_SAYS_NO = _UNEXPECTED.format("ThrowHub") + " HubException: hub says no"
-"""What a caller of ThrowHub is told (S-8)."""
+"""The error for a caller of ThrowHub (S-8)."""
 
 
 def _refusal(rule: str, text: str, target: str, *arguments: object) -> object:

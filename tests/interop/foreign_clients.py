@@ -25,7 +25,7 @@ _ATTEMPTS = 100
 
 
 class StreamEvents:
-    """What the callbacks of one stream got: items, then the end with its error or None."""
+    """The calls of the callbacks of one stream: items, then the end with its error or None."""
 
     def __init__(self) -> None:
         self._items: Final[asyncio.Queue[Any]] = asyncio.Queue()
@@ -84,7 +84,7 @@ class ForeignClient(ABC):
 
     @abstractmethod
     async def send(self, method: str, *arguments: Any) -> None:
-        """Calls a method and asks for no answer, as far as the client can."""
+        """Calls a method without waiting for an answer, if the client can do so."""
 
     @abstractmethod
     def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
@@ -317,7 +317,7 @@ class SignalRCore(ForeignClient):
         if socket is not None:
             socket.close()
         self._client = None
-        gc.collect()  # it leaves the sockets of lost connections open
+        gc.collect()  # signalrcore leaves the sockets of lost connections open
 
     async def invoke(self, method: str, *arguments: Any) -> Any:
         number = str(next(self._numbers))

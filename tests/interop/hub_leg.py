@@ -15,12 +15,12 @@ PING = '{"type":6}'
 
 
 class HubLeg:
-    """One hub as its gateway sees it: same paths, every record passed on as it came."""
+    """A relay with the same paths as the hub, which passes on every record unchanged."""
 
     def __init__(self, hub_url: str) -> None:
         self.url = ""
         self.to_hub: Journal[str] = Journal(f"records to {hub_url}")
-        """The records, and a line ``negotiate PATH`` for each such request."""
+        """The records so far, and a line ``negotiate PATH`` for each negotiate request."""
         self.hub_address = hub_url.removesuffix("/chathub")
         self._session: aiohttp.ClientSession
 

@@ -7,14 +7,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 PATIENCE = 30.0
-"""Seconds to wait for anything a peer must do. Reached only when a test fails."""
+"""Seconds that a test waits for an action of a peer. Only a failing test waits so long."""
 
 REPEATEDLY = (0, 50, *[100] * int(PATIENCE / 0.1))
-"""Milliseconds between attempts to reconnect: a client does not give up before its test does."""
+"""Milliseconds between attempts to reconnect, for as long as a test may run."""
 
 
 class Journal(Generic[T]):
-    """A list that can be waited for. It is used from one event loop."""
+    """A list on whose entries tests wait. It is used in one event loop."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Journal(Generic[T]):
         self._changed.set()
 
     def end(self) -> None:
-        """Nothing more will come: whoever waits for more fails now."""
+        """End the journal: calls that wait for more entries fail."""
         self._ended = True
         self._changed.set()
 

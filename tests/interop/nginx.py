@@ -13,7 +13,7 @@ from tests.interop.processes import LineProcess, free_port
 from tests.support.checkout import ROOT
 from tests.support.documents import code_blocks
 
-# What Debian's nginx.conf sets within http, but for files that are the system's.
+# The settings of Debian's nginx.conf in the http block, except for files of the system.
 _MAIN: Final = """
 daemon off;
 {user}
@@ -44,7 +44,7 @@ server {
     location / { proxy_pass http://127.0.0.1:8080; }
 }
 """
-"""No more than a proxy needs to be one."""
+"""The smallest configuration of a proxy."""
 
 
 def documented() -> str:
@@ -61,7 +61,7 @@ class Proxy:
     process: LineProcess
 
     async def served(self, pattern: str) -> None:
-        """Waits until a request was served whose line in the log has this."""
+        """Waits until the log has a line with this text."""
         await self.process.line(pattern)
 
 
@@ -80,7 +80,7 @@ async def nginx_before(hub_url: str, site: str, folder: Path) -> AsyncIterator[P
 
 @asynccontextmanager
 async def running_nginx(site: str, folder: Path) -> AsyncIterator[LineProcess]:
-    """nginx with ``site``, for as long as the block runs; skips the test where there is none."""
+    """nginx with ``site``, within the block; skips the test if there is no nginx."""
     user = f"user {getuser()};"  # the folder is its own
     configuration = folder / "nginx.conf"
     configuration.write_text(_MAIN.format(folder=folder, site=site, user=user), "utf-8")

@@ -16,13 +16,13 @@ from tests.interop.journal import PATIENCE
 RECEIVE_KEY = "2f85e3c6-66d2-48a3-8ff7-31a65073558b"
 
 LARGEST_MESSAGE = 128 * 1024
-"""What hubs of the matrix take, in bytes."""
+"""The message size that hubs of the matrix accept, in bytes."""
 
 
 def documented(orchestrator: Orchestrator) -> None:
-    """The documentation's orchestration, once for each hub."""
+    """The orchestration of the documentation, for each hub."""
     for api, url in _hubs().items():
-        url = url.replace("chathub", "ChatHub")  # as the documentation spells it
+        url = url.replace("chathub", "ChatHub")  # the spelling of the documentation
         orchestrator.add_hub(api, connect_to(url)).add_route(
             "room",
             HubRouteInfo(
@@ -36,7 +36,7 @@ def documented(orchestrator: Orchestrator) -> None:
 
 
 def chat(orchestrator: Orchestrator) -> None:
-    """A route to each method of the chat hub that the tests look at."""
+    """A route for each method of the chat hub that tests call."""
     for api, url in _hubs().items():
         add_chat_routes(orchestrator.add_hub(api, connect_to(url)))
 
@@ -101,7 +101,10 @@ def add_chat_routes(hub: HubBuilder) -> None:
 def connect_to(
     url: str, maximum_message_size: int | None = None
 ) -> Callable[[HubConnectionBuilder], HubConnection]:
-    """How a connection to the hub at this address is built; a size in bytes that the hub takes."""
+    """Returns the function that builds a connection to the hub at this address.
+
+    `size` is the message size that the hub accepts.
+    """
 
     def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
         if maximum_message_size is not None:

@@ -26,7 +26,7 @@ class OriginalHub(Hub):
 
     @hub_method
     async def send_message(self, request: Request | None) -> None:
-        assert request is not None  # to C# a null is a Request as well
+        assert request is not None  # in C# null is a Request, too
         await self.tell("ReceiveMessage", request.name, request.message)
 
     @hub_method

@@ -27,7 +27,7 @@ COMPARED_HEADERS = ("allow", "location", "retry-after")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that somebody did, and what came of it when it was recorded."""
+    """One action, and its outcome when it was recorded."""
 
     id: str
     """Scenario and number in its recording: ``A3/4``."""
@@ -40,9 +40,9 @@ class Scenario:
     name: str
     mode: str
     hub_leg: bool
-    """Whether the records to the hub were kept."""
+    """Whether the recording has the records to the hub."""
     clients: frozenset[str]
-    """Those whose frames were kept."""
+    """The clients whose frames the recording has."""
     steps: list[Step] = field(default_factory=list)
 
 
@@ -127,7 +127,7 @@ def _add_consequence(step: Mapping[str, Any], outcome: Outcome) -> None:
         case {"kind": "hub_leg", "dir": "http", "path": path}:
             outcome.setdefault("to_hub", []).append(f"negotiate {path}")
         case _:
-            pass  # what the hub sends comes out at the clients
+            pass  # what the hub sends arrives at the clients
 
 
 def records(text: str) -> Iterator[str]:
@@ -145,7 +145,10 @@ def shortened(record: str) -> str:
 
 
 def hub_record(record: str, leg: str | None) -> str:
-    """A record to the hub without its number; a long one as its beginning and its length."""
+    """A record to the hub without its number.
+
+    A long record is given by its beginning and its length.
+    """
     cut = re.search(r"…\((\d+) chars\)$", record)  # as the recording has it, with its separator
     length = len(record) if cut is None else int(cut[1]) - 1
     bare = re.sub(r',"invocationId":"\d+"', "", record, count=1)
@@ -156,7 +159,7 @@ def hub_record(record: str, leg: str | None) -> str:
 
 
 def answer(status: int, headers: Mapping[str, str], body: str) -> Outcome:
-    """An HTTP answer as far as it is compared."""
+    """The compared parts of an HTTP answer."""
     compared: Outcome = {"status": status}
     if body:
         compared["media_type"] = headers["content-type"].partition(";")[0]
@@ -164,7 +167,7 @@ def answer(status: int, headers: Mapping[str, str], body: str) -> Outcome:
         if name in headers:
             compared[name] = headers[name]
     if body.startswith(("Invalid method", f"{status}: ")):
-        return compared  # the words of aiohttp, which may choose others
+        return compared  # a text of aiohttp, which may change
     if compared.get("media_type") == "application/problem+json" or '"negotiateVersion"' in body:
         return compared | {"body": _without_accidents(json.loads(body))}
     if len(body) > LONGEST_BODY:
@@ -173,15 +176,16 @@ def answer(status: int, headers: Mapping[str, str], body: str) -> Outcome:
 
 
 def _without_accidents(body: dict[str, Any]) -> dict[str, Any]:
-    """Without what differs from run to run."""
+    """The value without parts that differ from run to run."""
     accidents = {"traceId", "requestId", "connectionId", "connectionToken"}
     if body.get("code") == "invalid-json":
-        accidents |= {"detail", "error"}  # the words of msgspec
+        accidents |= {"detail", "error"}  # a text of msgspec
     return {name: value for name, value in body.items() if name not in accidents}
 
 
 def client_output(lines: list[str]) -> list[str]:
-    """What a .NET client printed, without connection ids; calls before events, as in `tidy`."""
+    """The lines that a .NET client printed, without connection ids; calls before events, as in
+    `tidy`."""
     told = [re.sub("^CONNECTED .*", "CONNECTED", line) for line in lines]
     return sorted(told, key=lambda line: not line.startswith(("CONNECTED", "INVOKED")))
 
@@ -196,7 +200,7 @@ def tidy(outcome: Outcome) -> Outcome:
 
 
 def body_of(step: Mapping[str, Any]) -> bytes | None:
-    """The body of a request; one too long to be kept is made of its size."""
+    """The body of a request. A body that was too long to record is made from its size."""
     if "body_hex" in step:
         return bytes.fromhex(str(step["body_hex"]))
     body: str | None = step["body"]

@@ -52,11 +52,11 @@ from tests.support.waiting import until
 
 BARRIER = "ReceiveRelay"
 """An event of the hub that no recorded route receives; its method is Relay."""
-_INTERVAL = 0.002  # between two looks at the gateway: the hub needs the processor, too
+_INTERVAL = 0.002  # between two checks of the gateway, so that the hub can use the processor
 
 
 class OriginalMessage(msgspec.Struct):
-    """The class that one of the recorded routes declares."""
+    """The class that a recorded route declares as its parameter type."""
 
     name: str
     message: str
@@ -71,7 +71,7 @@ TYPES: Mapping[str, object] = {
 
 
 def orchestrate(mode: str, urls: Sequence[str]) -> Orchestrator:
-    """The orchestration of a mode, its hubs at these addresses."""
+    """The orchestration of a mode, with its hubs at these addresses."""
     orchestrator = Orchestrator()
     for hub, url in zip(modes()[mode], urls, strict=False):
         builder = orchestrator.add_hub(hub["api"], connect_to(url), hub["receiveKey"])
@@ -91,7 +91,7 @@ def orchestrate(mode: str, urls: Sequence[str]) -> Orchestrator:
 
 
 class RawClient:
-    """A client of the gateway hub that sends and receives records as they are."""
+    """A client of the gateway hub that sends and receives the exact text of records."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         self.received: Journal[str] = Journal(f"records to {name}")
@@ -118,7 +118,8 @@ class RawClient:
         return not self._reader.done()
 
     async def send(self, text: str) -> None:
-        """Sends, and waits for what answers it: a completion, a handshake, or the end."""
+        """Sends records, and waits for the answer: a completion, a handshake response, or the
+        end."""
         message = json.loads(text.removesuffix(SEPARATOR))
         before = len(self.received.entries)
         await self._socket.send_str(text)
@@ -131,7 +132,7 @@ class RawClient:
             await self.received.wait(1, lambda record: _completes(record, message["invocationId"]))
 
     async def catch_up(self, barrier: str) -> None:
-        """Returns when all has arrived that was sent to this client before."""
+        """Returns when everything that was sent to this client before has arrived."""
         if self.open and self._speaks_json:
             invocation = {"type": 1, "invocationId": barrier, "target": "Barrier", "arguments": []}
             await self.send(json.dumps(invocation) + SEPARATOR)
@@ -142,7 +143,7 @@ class RawClient:
         await self._reader
 
     def take(self) -> list[str]:
-        """What came since the last time, but for the answers to `catch_up`."""
+        """The records since the last call, without the answers to `catch_up`."""
         new = self.received.entries[self._taken :]
         self._taken += len(new)
         return [shortened(record) for record in new if '"invocationId":"barrier' not in record]
@@ -154,7 +155,7 @@ def _completes(record: str, invocation_id: str) -> bool:
 
 
 class Replay:
-    """A gateway of one mode behind which the hub is, and the clients of a recording."""
+    """A gateway of one mode in front of the hub, and the clients of a recording."""
 
     def __init__(self, parts: Gateway, address: URL, legs: Mapping[str, HubLeg]) -> None:
         self._parts = parts
@@ -238,14 +239,14 @@ class Replay:
         return str(self._address.with_path(path))
 
     async def join(self, name: str) -> None:
-        """Connects a client of which the recording does not say how it came."""
+        """Connects a client whose connection is not in the recording."""
         client = await self._client(name)
         assert client is not None
         await client.send('{"protocol":"json","version":1}' + SEPARATOR)
         client.take()
 
     async def play(self, scenario: Scenario) -> dict[str, Outcome]:
-        """Plays the steps one by one; the outcome of each by its id."""
+        """Repeats the steps one by one; returns the outcome of each by its id."""
         outcomes = {}
         if scenario.name not in STARTS:
             self._take_sent()
@@ -294,7 +295,7 @@ class Replay:
                 raise AssertionError(step)
 
     async def request(self, step: Step) -> Outcome:
-        """Makes the request of a step; the answer."""
+        """Makes the request of a step, and returns the answer."""
         content = step.content
         headers = dict(content.get("extra_request_headers", {}))
         if content.get("content_type") is not None:
@@ -313,7 +314,8 @@ class Replay:
         return request
 
     async def _give_up(self, step: Step) -> None:
-        """A caller that goes away once its call has reached the hub, which then hears of it."""
+        """Disconnects the caller when its call has reached the hub, and waits until the hub gets
+        the cancellation."""
         [leg] = self._legs.values()
         request = await self.request_under_way(step)
         sent = len(leg.to_hub.entries)
@@ -336,8 +338,8 @@ class Replay:
         return self._clients[name]
 
     async def catch_up(self) -> None:
-        """Returns when all has come to the clients that comes of what was done before."""
-        await self._clients_catch_up()  # what they sent without asking for an answer is done then
+        """Returns when the clients have received everything that follows from earlier actions."""
+        await self._clients_catch_up()  # calls without an id have then ended
         barrier = f"barrier{next(self._barriers)}"
         for api, downstream in self._parts.downstreams.items():
             if downstream.status.state is not HubState.CONNECTED:

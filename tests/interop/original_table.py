@@ -20,11 +20,12 @@ RECORDED: Mapping[str, Outcome] = {
 OURS: Mapping[str, Mapping[str, Outcome]] = json.loads(
     (RECORDINGS / "ours.json").read_text("utf-8")
 )
-"""`improvements`; `strict` where the hub binds strictly; `own` where it is ours besides."""
+"""The outcomes by section: `improvements`, `strict` for hubs that bind strictly, `own` for our
+hub."""
 
 
 def expected(step: str, *, strict: bool = False, own: bool = False) -> Outcome:
-    """What should come of a step before the recordings' hub, or before another."""
+    """The expected outcome of a step with the hub of the recordings, or with another hub."""
     sections = ["own"] * own + ["strict"] * (strict or own) + ["improvements"]
     for section in sections:
         if step in OURS[section]:
@@ -40,29 +41,32 @@ WITNESSES: Mapping[str, str] = {
     "to_hub": "hub",
     "runs": "host",
 }
-"""Who sees each part of an outcome, in the words of the table."""
+"""The party of the table that sees each part of an outcome."""
 
 
 def witnesses(one: Outcome, other: Outcome) -> set[str]:
-    """Who sees a difference between two outcomes."""
+    """The parties that see a difference between two outcomes."""
     return {WITNESSES[part] for part in {*one, *other} if one.get(part) != other.get(part)}
 
 
 Difference = tuple[str, str]
-"""A step and who sees that it is different."""
+"""A step, and a party that sees the difference."""
 
 
 @dataclass(frozen=True)
 class Row:
     steps: str
-    """As they are written: ``B1/14, B1/23-29``."""
+    """The steps as in the table: ``B1/14, B1/23-29``."""
     seen_by: str
     original: str
     here: str
     rule: str
 
     def covers(self, differences: Iterable[Difference]) -> set[Difference]:
-        """Those of the differences that this row explains; each of its words explains some."""
+        """The differences that this row explains.
+
+        Each of its steps and parties must explain one.
+        """
         named = [part for part in differences if part[1] in self.seen_by.split(", ")]
         by_steps = [
             {part for part in named if _is_between(part[0], *_ends(steps))}
@@ -99,7 +103,7 @@ def _is_between(step: str, scenario: str, first: str, last: str) -> bool:
 
 
 def left_out() -> Mapping[str, str]:
-    """What is not compared, by step: ``everything``, or ``the document`` that is the body."""
+    """What is not compared in each step: ``everything``, or ``the document`` that is the body."""
     return {
         step: what
         for steps, what, _ in _cells("Not compared")
@@ -113,7 +117,7 @@ LEFT_OUT = left_out()
 
 
 def compared(step: str, outcome: Outcome) -> Outcome | None:
-    """An outcome without what the table says is not compared; None when nothing is."""
+    """An outcome without the parts that are not compared; None if nothing is compared."""
     match LEFT_OUT.get(step):
         case None:
             return outcome

@@ -21,7 +21,7 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 class LineProcess:
-    """A running program and every line it has printed, on either output."""
+    """A running program, and all lines of both of its outputs."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, name: str, on_line: Callable[[str], None] | None
@@ -64,7 +64,7 @@ class LineProcess:
         self.lines.end()
 
     def matching(self, pattern: str) -> list[re.Match[str]]:
-        """The lines so far in which `pattern` is found."""
+        """The lines so far that match `pattern`."""
         return [found for line in self.lines.entries if (found := re.search(pattern, line))]
 
     async def line(self, pattern: str, count: int = 1) -> re.Match[str]:
@@ -82,23 +82,23 @@ class LineProcess:
         await self._process.stdin.drain()
 
     async def end_input(self) -> int:
-        """Closes the program's standard input and waits for its end; its exit code."""
+        """Closes the program's standard input, waits for its end, and returns its exit code."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return await self._wait()
 
     async def interrupt(self) -> int:
-        """Asks the program to stop (SIGTERM) and waits until it has; its exit code."""
+        """Sends SIGTERM to the program, waits for its end, and returns its exit code."""
         self._signal(signal.SIGTERM)
         return await self._wait()
 
     async def kill(self) -> None:
-        """Ends the program at once, as a crash would, and waits until it is gone."""
+        """Kills the program, and waits until it has ended."""
         self._signal(signal.SIGKILL)
         await self._wait()
 
     def freeze(self) -> None:
-        """Stops the program where it is, until `thaw`; only `kill` ends it then."""
+        """Suspends the program until `thaw`. Meanwhile only `kill` ends it."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -46,24 +46,24 @@ server {{
 
 
 class Proxy:
-    """Of one hub; ``asked`` are the requests so far: method, target, status."""
+    """An nginx in front of one hub. ``asked`` are the requests so far: method, target, status."""
 
     def __init__(self, process: LineProcess, address: str) -> None:
         self._process = process
         self._address = address
 
     def url(self, location: str) -> str:
-        """The hub behind one of the locations."""
+        """The URL of the hub at one of the locations."""
         return f"{self._address}/{location}/chathub"
 
     async def asked(self, pattern: str) -> str:
-        """Waits until a request was answered whose line has the pattern."""
+        """Waits until the log has a request whose line matches the pattern."""
         return (await self._process.line(pattern)).string
 
 
 @asynccontextmanager
 async def running_proxy(hub: HubServer, folder: Path) -> AsyncIterator[Proxy]:
-    """Listens on loopback for as long as the block runs; skips the test where there is no nginx."""
+    """Listens on loopback within the block; skips the test if there is no nginx."""
     port = free_port()
     site = _SITE.format(port=port, hub=hub.url.rpartition("/")[0])
     async with running_nginx(site, folder) as process:

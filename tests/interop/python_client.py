@@ -21,7 +21,7 @@ from tests.interop.servers import HubServer
 
 @dataclass(frozen=True)
 class Combination:
-    """How a connection gets to the hub, and what it speaks there."""
+    """A transport and a hub protocol for connections to the hub."""
 
     transport: HttpTransportType
     hub_protocol: HubProtocol
@@ -53,7 +53,7 @@ def each_transport() -> Iterator[object]:
 
 
 class Diary:
-    """What a connection tells its user, in order: the events it raises, and its end."""
+    """The events and the end of a connection, in order, as its user sees them."""
 
     def __init__(self, connection: HubConnection) -> None:
         self.calls = Journal[tuple[Any, ...]]("calls")
@@ -71,6 +71,6 @@ class Diary:
             self.calls.add((text,))
 
     async def change(self, kind: str, count: int = 1) -> Any:
-        """Waits until a change has happened `count` times; what came with the last of these."""
+        """Waits until a change has happened `count` times; returns the argument of the last one."""
         changes = await self.changes.wait(count, lambda change: change[0] == kind)
         return changes[count - 1][1]

@@ -54,7 +54,7 @@ class PythonDriver(ClientDriver):
                 self._driven[name] = _Connection(command, self._tell)
             else:
                 result = await self._driven[name].run(command)
-        except Exception as error:  # whatever the client's user would get
+        except Exception as error:  # any exception that the client's user would get
             self._tell({**reply, "ok": False, "error": _described(error)})
         else:
             self._tell({**reply, "ok": True, "result": result})
@@ -116,7 +116,7 @@ class _Connection:
         self._hub.on(method, answer if "returns" in command else called)
 
     async def _stream(self, command: dict[str, Any]) -> list[Any]:
-        """The items; after ``take`` of them the stream is cancelled."""
+        """Returns the items. After ``take`` items the stream is cancelled."""
         items: list[Any] = []
         stream: HubStream[Any] = self._hub.stream(
             command["target"], *_arguments(command), item_type=_TYPES[command["result"]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class RawAnswer:
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names are in lower case."""
     body: bytes
 
 
@@ -36,7 +36,7 @@ async def raw_request(
 
 
 async def _send(writer: asyncio.StreamWriter, body: bytes) -> None:
-    with contextlib.suppress(ConnectionError):  # who refuses a body need not read it
+    with contextlib.suppress(ConnectionError):  # a server that refuses a body need not read it
         writer.write(body)
         await writer.drain()
 
@@ -45,7 +45,7 @@ async def _answer(reader: asyncio.StreamReader) -> RawAnswer:
     while True:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(head[0].split(" ", 2)[1])
-        if status >= 200:  # 100 Continue is no answer
+        if status >= 200:  # 100 Continue is not the final answer
             break
     headers = {}
     for line in head[1:-2]:

@@ -31,11 +31,11 @@ from tests.interop.versions import CURRENT, build_properties
 
 @dataclass(frozen=True)
 class HubProgram:
-    """How a hub is started. The chat hubs print the same lines and offer the same methods."""
+    """A command that starts a hub. All chat hubs have the same output and methods."""
 
     argv: tuple[str, ...]
     ready: str = "^LISTENING "
-    """What it prints once it serves."""
+    """The line that the hub prints when it serves."""
     environment: Mapping[str, str] = field(default_factory=dict)
     scheme: str = "http"
 
@@ -64,7 +64,7 @@ def secure_aspnetcore_hub(pair: CertificatePair) -> HubProgram:
 
 
 class HubServer:
-    """A chat hub with an address of its own, through all its lives."""
+    """A chat hub at one address, which may be started several times."""
 
     def __init__(self, program: HubProgram) -> None:
         self._program = program
@@ -77,21 +77,21 @@ class HubServer:
 
     @property
     def values_url(self) -> str:
-        """Of the hub that gives back what it gets."""
+        """The URL of the hub whose methods return their arguments."""
         return f"{self._address}/valueshub"
 
     @property
     def stream_url(self) -> str:
-        """Of the hub that streams."""
+        """The URL of the hub that streams."""
         return f"{self._address}/streamhub"
 
     @property
     def token_url(self) -> str:
-        """Of the hub for callers with a token."""
+        """The URL of the hub that requires tokens."""
         return f"{self._address}/tokenhub"
 
     async def start(self) -> None:
-        """Starts it, again if need be, and waits until it serves."""
+        """Starts the hub, or starts it again, and waits until it serves."""
         process = await LineProcess.start(
             *self._program.argv, "--urls", self._address, env=self._program.environment
         )
@@ -99,18 +99,18 @@ class HubServer:
         await process.line(self._program.ready)
 
     async def stop(self) -> None:
-        """Asks it to shut down in good order, and waits."""
+        """Sends the hub SIGTERM, and waits until it has ended."""
         await self._lives[-1].interrupt()
 
     async def kill(self) -> None:
         await self._lives[-1].kill()
 
     def freeze(self) -> None:
-        """Lets it neither answer nor ping any more; its connections stay open."""
+        """Suspends the hub: it sends nothing, and its connections stay open."""
         self._lives[-1].freeze()
 
     def thaw(self) -> None:
-        """Lets it go on after `freeze`."""
+        """Lets the hub continue after `freeze`."""
         self._lives[-1].thaw()
 
     async def holding(self, name: str) -> None:
@@ -118,7 +118,7 @@ class HubServer:
         await self._lives[-1].line(f"^HOLDING {name}$")
 
     async def release(self, name: str) -> None:
-        """Lets the call Hold(name) go on."""
+        """Lets the call Hold(name) continue."""
         await self._post(f"release/{name}")
 
     async def revoke(self, token: str) -> None:
@@ -138,7 +138,7 @@ class HubServer:
             assert response.ok
 
     async def disconnected(self, connection_id: str) -> None:
-        """Waits until the hub has noticed the end, in good order, of a connection."""
+        """Waits until the hub has noticed a connection that ended without an error."""
         await self._lives[-1].line(f"^DISCONNECTED {connection_id}$")
 
     async def recorded(self, text: str) -> None:
@@ -146,13 +146,13 @@ class HubServer:
         await self._lives[-1].line(f"^RECORDED {text}$")
 
     def lines(self, pattern: str) -> list[str]:
-        """What it printed in all its lives, where `pattern` is found."""
+        """The lines of all its runs that match `pattern`."""
         return [found.string for life in self._lives for found in life.matching(pattern)]
 
 
 @asynccontextmanager
 async def running(program: HubProgram) -> AsyncIterator[HubServer]:
-    """A hub that serves; it is gone at the end, whatever happened to it meanwhile."""
+    """A hub that serves. It is killed at the end if it still runs."""
     hub = HubServer(program)
     await hub.start()
     try:
@@ -163,7 +163,7 @@ async def running(program: HubProgram) -> AsyncIterator[HubServer]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a POST to the gateway came to."""
+    """The answer to a POST to the gateway."""
 
     status: int
     headers: Mapping[str, str]
@@ -189,7 +189,7 @@ class GatewayCaller:
         return self._address + path
 
     async def __aenter__(self) -> Self:
-        # No limit, so that all POSTs of a test are under way at once.
+        # no limit, so that all POSTs of a test can be under way at once
         connector = aiohttp.TCPConnector(limit=0, ssl=self._trust)
         self._session = aiohttp.ClientSession(connector=connector)
         return self
@@ -198,7 +198,7 @@ class GatewayCaller:
         await self._session.close()
 
     async def nobody_is_left(self) -> None:
-        """Waits until the gateway hub has no clients: the end of each has been noticed."""
+        """Waits until the gateway has noticed the end of all its clients."""
         async with asyncio.timeout(PATIENCE):
             while await self._clients():
                 pass
@@ -230,12 +230,13 @@ class GatewayCaller:
 
 
 class GatewayServer(GatewayCaller):
-    """The gateway as its users run it, in a process of its own, and a caller of it."""
+    """The gateway as a process, as users run it, and a caller of it."""
 
     def __init__(
         self, *arguments: str, pair: CertificatePair | None = None, **environment: str
     ) -> None:
-        """`arguments` are those of the command line, but for the port and a `pair` for https."""
+        """`arguments` are those of the command line, without the port and without a `pair` for
+        https."""
         port = str(free_port())
         if pair is None:
             super().__init__(f"http://127.0.0.1:{port}")
@@ -250,14 +251,14 @@ class GatewayServer(GatewayCaller):
     def before(
         cls, hubs: Mapping[str, HubServer], orchestration: str = "chat", *options: str
     ) -> "GatewayServer":
-        """A gateway before these hubs, by api key; the function is one of `orchestrations`."""
+        """A gateway in front of these hubs, by api key. The function is one of `orchestrations`."""
         urls = {api: hub.url for api, hub in hubs.items()}
         function = f"tests.interop.orchestrations:{orchestration}"
         return cls("run", function, *options, CHAT_HUBS=json.dumps(urls))
 
     @property
     def output(self) -> list[str]:
-        """The lines of its latest life: what it printed and logged."""
+        """The lines that the latest run has printed and logged."""
         return self._process.lines.entries
 
     async def __aenter__(self) -> Self:
@@ -269,11 +270,11 @@ class GatewayServer(GatewayCaller):
         await self.stop()
 
     async def stop(self) -> None:
-        """Asks it to stop, and waits until it has, in good order."""
+        """Sends SIGTERM, and waits for an exit code of 0."""
         assert await self._process.interrupt() == 0, "\n".join(self.output)
 
     async def restart(self, *, crash: bool = False) -> None:
-        """Ends it, in good order or as a crash would, and starts it again."""
+        """Stops or kills the gateway, and starts it again."""
         await (self._process.kill() if crash else self.stop())
         await self._start()
 

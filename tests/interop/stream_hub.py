@@ -9,7 +9,7 @@ from protocol import Hub, HubException, hub_method
 
 
 class StreamHub(Hub):
-    """What the methods do is told in `dotnet/chat-hub/StreamHub.cs`."""
+    """`dotnet/chat-hub/StreamHub.cs` describes the methods."""
 
     @hub_method
     async def counter(self, count: int) -> AsyncIterator[int]:

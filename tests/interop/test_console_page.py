@@ -30,7 +30,7 @@ async def hub() -> AsyncIterator[RunningHub]:
 
 
 def orchestrated(hub: RunningHub) -> Orchestrator:
-    """Two hubs, of which one has routes of every audience and an event that both send."""
+    """Two hubs that send the same event. One of them has routes with all audiences."""
     orchestrator = Orchestrator()
     build: Callable[[HubConnectionBuilder], HubConnection] = connecting_to(hub.url)
     orchestrator.add_hub("chat", build).add_route(
@@ -191,7 +191,7 @@ async def test_the_form_takes_the_examples_of_the_route(hub: RunningHub, tmp_pat
         assert not await page.evaluate(examples)
         assert await choose(page, "#invoke-route", "chat/hold") == "[]"
         await page.evaluate('document.querySelector("#invoke-body").value = "[2]"')
-        assert await choose(page, "#invoke-route", "chat/room") == "[2]"  # the user's own
+        assert await choose(page, "#invoke-route", "chat/room") == "[2]"  # typed by the user
 
 
 async def start(page: Page) -> None:

@@ -57,7 +57,7 @@ fetch("%s/api/Gateway/hub/chatservice/room", {
 
 @asynccontextmanager
 async def blank_site() -> AsyncIterator[str]:
-    """The origin of a site whose page holds the client and nothing else."""
+    """The origin of a site with an empty page that loads only the client."""
     script = node_program() / CLIENT
 
     async def page(_: web.Request) -> web.Response:

@@ -32,7 +32,7 @@ TYPES = {
     "stj": ("System.Text.Json.JsonElement", "System.Text.Json.JsonElement"),
     "messagepack": ("System.Object[]", "System.Object[]"),
 }
-"""What the two arguments of the documentation's handler are made of, by protocol."""
+"""The types of the arguments of the documentation's handler, by hub protocol."""
 
 TRANSPORTS = ("WebSockets", "ServerSentEvents", "LongPolling")
 
@@ -40,12 +40,12 @@ MESSAGES = {
     "chatservice": {"name": "John", "message": "Hello!"},
     "strictservice": {"name": "Zoë", "message": 'to <all> & "everybody" 😀'},
 }
-"""What is said through the gateway, by the api key of the hub."""
+"""The text of the message for each hub, by its api key."""
 
 
 @dataclass
 class Scene:
-    """The gateway, and a witness at each hub behind it, by api key."""
+    """The gateway, and a client of each hub behind it, by api key."""
 
     gateway: GatewayServer
     witnesses: dict[str, DrivenConnection]
@@ -79,10 +79,11 @@ async def scene(dotnet_driver: ClientDriver) -> AsyncIterator[Scene]:
 
 
 def expected_lines(protocol: str, api: str, texts: list[str]) -> list[str]:
-    """What the documented client prints of an event with arguments of these JSON texts."""
+    """The line that the documented client prints for an event with these JSON texts as
+    arguments."""
     arguments, state = TYPES[protocol]
     if protocol == "stj":
-        array = f"[{','.join(texts)}]"  # to the letter: an element keeps the text it was made of
+        array = f"[{','.join(texts)}]"  # an element keeps its exact text
         return [f"GOT 2 {arguments}={array} {state}={{}} System.Object"]
     name, message = values = list(MESSAGES[api].values())
     if protocol == "messagepack":
@@ -110,7 +111,7 @@ def documented_client(version: str) -> Path:
 
 
 async def receives(scene: Scene, clients: list[LineProcess], protocol: str) -> None:
-    """What is said is what these clients print, to the letter."""
+    """Check that these clients print exactly the messages of the hubs."""
     await asyncio.gather(*(client.line("^CONNECTED$") for client in clients))
     expected = ["CONNECTED"]
     for events, api in enumerate(MESSAGES, 1):
@@ -173,7 +174,10 @@ async def secure_gateway(
 
 
 async def start_client(program: Path, url: str, protocol: str, trusted: object) -> LineProcess:
-    """The documented client as it is; what it trusts is said by its environment alone."""
+    """The documented client, unchanged.
+
+    Its environment alone decides which certificates it trusts.
+    """
     return await LineProcess.start(
         require("dotnet"), str(program), url, protocol, env={"SSL_CERT_FILE": str(trusted)}
     )

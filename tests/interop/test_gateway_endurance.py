@@ -20,20 +20,20 @@ EVENTS = 10_000
 CALL = 1000
 """Events that one call of the hub's method sends."""
 STOPPED, KILLED = 3000, 6000
-"""First numbers of the calls in whose middle the hub goes away: in good order, and by SIGKILL."""
+"""The first numbers of the calls during which the hub stops: by SIGTERM, and by SIGKILL."""
 
 SEPARATOR = "\x1e"
 PING = '{"type":6}' + SEPARATOR
 
 
 def record(number: int) -> str:
-    """What a client is sent for an event."""
+    """The text of an event as a client receives it."""
     arguments = f"[[{number}],{{}}]"
     return f'{{"type":1,"target":"ReceiveNumber","arguments":{arguments}}}{SEPARATOR}'
 
 
 class Listener:
-    """A client that keeps only a digest of what it is sent, and the text if it is told to."""
+    """A client that keeps a digest of all that it receives, and on request the text."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, keep: list[str] | None) -> None:
         self._socket = socket
@@ -42,7 +42,7 @@ class Listener:
         self.reading = asyncio.create_task(self._read())
 
     async def _read(self) -> str:
-        """Reads until the last event has come; the digest of all that came."""
+        """Reads until the last event has arrived; returns the digest."""
         last = record(EVENTS - 1)
         tail = ""
         while not tail.endswith(last):
@@ -76,7 +76,7 @@ async def listener(driver: ClientDriver, gateway: GatewayServer) -> DrivenConnec
 
 
 async def sent(gateway: GatewayServer, body: str) -> int:
-    """How a call was answered that has been sent to the hub."""
+    """The answer to a call that was sent to the hub."""
     while (status := (await gateway.post("chatservice", "count", body)).status) == 503:
         pass  # the gateway has waited for the hub itself
     return status
@@ -134,6 +134,6 @@ async def test_gaps_only_while_the_hub_is_away(
     after_stop = set(range(STOPPED + half, STOPPED + CALL))
     after_kill = set(range(KILLED + half, KILLED + CALL))
     assert missing >= after_stop | after_kill
-    lost = missing - after_stop - after_kill  # with the connection that was killed
+    lost = missing - after_stop - after_kill  # lost with the killed connection
     assert lost <= set(range(KILLED, KILLED + half))
     assert lost == set(range(KILLED + half - len(lost), KILLED + half))

@@ -28,7 +28,7 @@ async def gateway(own_hub: HubServer) -> AsyncIterator[GatewayServer]:
 
 
 async def listener(driver: ClientDriver, gateway: GatewayServer) -> DrivenConnection:
-    """A client of the gateway that does not reconnect: if it stays, its connection has stayed."""
+    """A client that does not reconnect. If it is still connected, its connection was not lost."""
     client = await driver.connect(gateway.url("/gatewayhub"))
     await client.on("ReceiveMessage", "object", "object")
     await client.start()
@@ -133,7 +133,7 @@ async def test_a_caller_that_gives_up_costs_nobody_the_connection(
     await own_hub.holding("call")
     post.cancel()
     await asyncio.wait({post})
-    await own_hub.release("call")  # its late completion finds nobody
+    await own_hub.release("call")  # no call waits for its late completion
     assert (await gateway.post("chatservice", "record", '["after"]')).body == b'"after"'
     assert own_hub.lines("^DISCONNECTED ") == []
 
@@ -197,7 +197,7 @@ async def test_subscribers_come_back_when_the_gateway_does(
                 await gateway.restart(crash=life == 2)
                 for client in clients:
                     await client.event("reconnected", life)
-            assert (await gateway.post("chatservice", "room", HELLO)).status == 200  # for nobody
+            assert (await gateway.post("chatservice", "room", HELLO)).status == 200  # for no call
             assert (await gateway.post("chatservice", "relay", '["lost"]')).status == 200
             for number, client in enumerate(clients):
                 await client.invoke("SubscribeToGroup", {**group, "ReceiveGroup": "ChatGroup"})

@@ -21,12 +21,12 @@ from tests.interop.servers import GatewayCaller, HubServer, gateway_of
 pytestmark = pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
 
 STATE: Final[dict[str, object]] = {"json": {}, "messagepack": []}
-"""What follows the array of arguments, as the original sends it (GW-14)."""
+"""The second argument of an event, after the array of arguments (GW-14)."""
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["json", "messagepack"])
 async def gateway(hub: HubServer, request: pytest.FixtureRequest) -> AsyncIterator[GatewayCaller]:
-    """Before a hub that is spoken to in this protocol."""
+    """A gateway in front of a hub with this hub protocol."""
     is_binary = request.param == "messagepack"
     hub_protocol = MessagePackHubProtocol() if is_binary else JsonHubProtocol()
 
@@ -120,7 +120,7 @@ async def test_subscriptions_of_messagepack_clients(
     assert [argument.plain for argument in arguments] == [["first"], []]
     await subscriber.invoke("UnsubscribeFromRoute", route)
     assert (await gateway.post("chatservice", "one", '["second"]')).status == 200
-    await subscriber.invoke("UnsubscribeFromRoute", route)  # what was sent before has arrived
+    await subscriber.invoke("UnsubscribeFromRoute", route)  # everything sent before has arrived
     assert len(subscriber.events.entries) == 1
     await subscriber.stop()
 

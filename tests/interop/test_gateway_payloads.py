@@ -21,7 +21,7 @@ from tests.interop.servers import (
 MIB = 1024 * 1024
 
 NUMBERS = ["0.10", "1e400", "-0", "1E5", "1234567890123456789012345", "0.1000000000000000055"]
-"""Numbers of which a decoder would make something else."""
+"""Numbers that a decoder would change."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -38,7 +38,7 @@ async def gateway(hub: HubServer) -> AsyncIterator[GatewayServer]:
 
 
 async def relayed(driver: ClientDriver, gateway: GatewayCaller, body: str) -> Value:
-    """POSTs to the route whose event brings the argument back; what a .NET client gets of it."""
+    """POSTs to the route whose event contains the argument; returns what a .NET client receives."""
     client = await driver.connect(gateway.url("/gatewayhub"))
     await client.on("ReceiveRelay", "JsonElement", "JsonElement")
     await client.start()

@@ -32,7 +32,7 @@ async def client(driver: ClientDriver, hub: HubServer) -> AsyncIterator[DrivenCo
 
 
 async def started(driver: ClientDriver, hub: HubServer, **options: Any) -> DrivenConnection:
-    """A connection that listens to what the hub's SendTo… methods send."""
+    """A connection that receives the messages of the hub's SendTo… methods."""
     connection = await driver.connect(hub.url, **options)
     await connection.on("ReceiveText", "string")
     await connection.start()
@@ -40,7 +40,7 @@ async def started(driver: ClientDriver, hub: HubServer, **options: Any) -> Drive
 
 
 async def invoke_when_reconnected(connection: DrivenConnection, target: str, argument: str) -> None:
-    """A quick client finds the old server once more, on its way out, and so comes back twice."""
+    """A fast client may reconnect to the old server while that stops, and so reconnects twice."""
     for attempt in itertools.count(1):
         await connection.event("reconnected", attempt)
         with contextlib.suppress(DriverError):
@@ -87,7 +87,7 @@ async def test_errors_reach_the_caller_as_text(
         await client.invoke(target, *arguments)
     assert caught.value.message == text
     assert caught.value.type in {"HubException", "Error"}
-    assert (await client.invoke("Add", 1, 1, result="int")).value == 2  # the connection lives on
+    assert (await client.invoke("Add", 1, 1, result="int")).value == 2  # it is still open
 
 
 async def test_caller_others_group_and_user(driver: ClientDriver, hub: HubServer) -> None:
@@ -112,7 +112,7 @@ async def test_caller_others_group_and_user(driver: ClientDriver, hub: HubServer
     await third.invoke("SendToGroup", "room", "group again")
     assert await texts(first, 3) == ["caller", "group", "group again"]
 
-    # What was not meant for a connection did not come before this either.
+    # A message for other connections would have arrived before this one.
     for connection in (second, third):
         await connection.invoke("SendToCaller", "last")
     assert (await texts(second, 4))[3:] == ["last"]

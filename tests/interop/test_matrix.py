@@ -13,7 +13,7 @@ from tests.interop.matrix import report
 from tests.interop.matrix.cells import Cell, all_cells
 from tests.interop.matrix.run import MatrixRun
 
-pytestmark = pytest.mark.timeout(600)  # the first one waits for all builds
+pytestmark = pytest.mark.timeout(600)  # the first cell waits for all builds
 
 _NAME: Final = "test_matrix.py::test_cell["
 

@@ -195,7 +195,7 @@ async def test_errors(
     with pytest.raises(DriverError) as caught:
         await connection.invoke(target, *arguments)
     assert caught.value.message == text
-    assert (await connection.invoke("Add", 1, 1)).plain == 2  # the connection lives on
+    assert (await connection.invoke("Add", 1, 1)).plain == 2  # the connection is still open
     await connection.stop()
 
 

@@ -40,7 +40,7 @@ async def hub() -> AsyncIterator[HubServer]:
 
 
 def part(name: str, first: int, last: int) -> Scenario:
-    """The steps of a scenario from one number to another."""
+    """The steps of a scenario in a range of numbers."""
     steps = [it for it in SCENARIOS[name].steps if first <= int(it.content["n"]) <= last]
     assert steps
     return replace(SCENARIOS[name], steps=steps)
@@ -51,7 +51,7 @@ def check(outcomes: dict[str, Outcome]) -> None:
 
 
 def check_all(name: str, *parts: dict[str, Outcome]) -> None:
-    """That these are the outcomes of all steps of the scenario, each as expected."""
+    """Check that all steps of the scenario have outcomes, each as expected."""
     assert [step for part in parts for step in part] == [it.id for it in SCENARIOS[name].steps]
     for outcomes in parts:
         check(outcomes)
@@ -59,7 +59,7 @@ def check_all(name: str, *parts: dict[str, Outcome]) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A gateway that hardly waits for a hub, until the test undoes it."""
+    """Shorten the wait of the gateway for a hub, until the test restores it."""
     monkeypatch.setattr("signalr_gateway.downstream.hub.CONNECT_WAIT", 0.1)
     return monkeypatch
 
@@ -83,7 +83,7 @@ async def test_h2_the_hub_restarts_while_the_gateway_runs(
     async with Replay.of("docs", [hub.url]) as replay:
         await replay.join("A")
         await hub.kill()
-        await replay.disconnected()  # a call sent before that is lost, not refused
+        await replay.disconnected()  # an earlier call would be lost, not refused
         away = await replay.play(part("H2", 0, 0))
         impatient.undo()
         await hub.start()
@@ -121,7 +121,8 @@ FOREVER = "3600"
 
 
 async def run_client(replay: Replay, step: Step) -> list[str]:
-    """What a client prints until all has come to it that should, and what comes after that."""
+    """The lines that a client prints until all expected lines have arrived, and the lines after
+    them."""
     program = dotnet_program(RECORDINGS / "client", **build_properties(CURRENT))
     _, protocol, mode = step.content["args"]
     client = await LineProcess.start(

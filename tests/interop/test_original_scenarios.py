@@ -104,7 +104,7 @@ def test_before_our_own_hub(python: Outcomes, name: str) -> None:
 
 
 def differences(section: str) -> set[Difference]:
-    """Each step of a section of `ours.json` with each of those who see that it differs."""
+    """Each step of a section of `ours.json`, with each party that sees the difference."""
     others = {"improvements": RECORDED, "strict": BEFORE_NEWTONSOFT}[section]
     return {
         (step, witness)

@@ -55,7 +55,7 @@ async def test_errors_of_the_hub_are_hub_exceptions(
     with pytest.raises(HubException) as caught:
         await connection.invoke(target, *arguments)
     assert str(caught.value) == text
-    assert await connection.invoke("Add", 1, 1) == 2  # the connection lives on
+    assert await connection.invoke("Add", 1, 1) == 2  # the connection is still open
 
 
 async def test_events_arrive_in_order(hub: HubServer, combination: Combination) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize(
 async def invoke_when_reconnected(
     connection: HubConnection, diary: Diary, target: str, argument: str
 ) -> None:
-    """A quick client finds the old server once more, on its way out, and so comes back twice."""
+    """A fast client may reconnect to the old server while that stops, and so reconnects twice."""
     for attempt in itertools.count(1):
         await diary.change("reconnected", attempt)
         with contextlib.suppress(NotConnectedError, ConnectionClosed):
@@ -73,7 +73,7 @@ async def test_a_call_in_flight_fails_when_the_hub_dies(
 async def test_pings_of_both_sides_keep_an_idle_connection(
     program: HubProgram, combination: Combination
 ) -> None:
-    # Both look once a second, so what is promised every second comes every two at the latest.
+    # Both check once a second, so a ping that is due every second is sent every two at the latest.
     program = program.with_environment(HUB_KEEPALIVE="1000", HUB_TIMEOUT="4000")
     async with running(program) as hub:
         builder = combination.to(hub)
@@ -94,7 +94,7 @@ async def test_a_frozen_hub_is_missed(own_hub: HubServer, combination: Combinati
     own_hub.freeze()
     if combination.transport is HttpTransportType.LONG_POLLING:
         calling = asyncio.create_task(connection.invoke("Add", 1, 2))
-        await asyncio.wait({calling}, timeout=2)  # as long as it takes the others to miss it
+        await asyncio.wait({calling}, timeout=2)  # as long as the others need to notice the timeout
         own_hub.thaw()
         assert await calling == 3
         await connection.stop()

@@ -26,7 +26,10 @@ async def proxy(hub: HubServer, tmp_path: Path) -> AsyncIterator[Proxy]:
 
 
 async def talk(connection: HubConnection) -> None:
-    """In both directions; the second event comes when the client has long been silent."""
+    """Calls and events in both directions.
+
+    The second event is sent after a long time without messages of the client.
+    """
     diary = Diary(connection)
     async with connection:
         assert await connection.invoke("Add", 1, 2) == 3

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize(
 async def connection(hub: HubServer, combination: Combination) -> AsyncIterator[HubConnection]:
     async with combination.to_url(hub.stream_url).build() as connection:
         yield connection
-        assert await connection.invoke("Sum", uploaded(1)) == 1  # the connection lives on
+        assert await connection.invoke("Sum", uploaded(1)) == 1  # the connection is still open
 
 
 async def uploaded(*values: Any) -> AsyncIterator[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Release:
-    """The packages of the protocols that go with a release of the .NET client; None: none does."""
+    """The packages of hub protocols for a release of the .NET client; None if there is none."""
 
     newtonsoft: str | None
     messagepack: str | None
@@ -31,7 +31,7 @@ CLIENTS = {
 
 
 def build_properties(version: str) -> dict[str, str]:
-    """What tells MSBuild which packages a program of that release is built with."""
+    """The properties with which MSBuild chooses the packages of that release."""
     release = RELEASES[version]
     packages = {
         "SignalRVersion": version,
@@ -42,4 +42,4 @@ def build_properties(version: str) -> dict[str, str]:
 
 
 CURRENT = "10.0.15"
-"""The release that plays the tests in which versions make no difference."""
+"""The release for tests in which the version makes no difference."""

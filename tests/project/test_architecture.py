@@ -82,7 +82,7 @@ OUTSIDE_OF_LIBRARY: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] =
     },
     "protocol/hosting": (frozenset(), IMPURE - {"logging"}),
     **{
-        # yarl is how aiohttp wants its URLs, where they must not be written anew.
+        # aiohttp takes URLs of yarl, which it does not quote again.
         folder: (frozenset({"msgspec", "aiohttp", "yarl"}), frozenset())
         for folder in (
             "protocol/transports",
@@ -91,15 +91,15 @@ OUTSIDE_OF_LIBRARY: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] =
         )
     },
 }
-"""By folder: packages beside the standard library, and what of the latter is out of bounds."""
+"""By folder: allowed packages besides the standard library, and forbidden modules of it."""
 
 WITHOUT_AIOHTTP: Final = ("logs", "orchestration", "routing", "downstream", "clients")
-"""Folders of the gateway that know nothing of HTTP."""
+"""Folders of the gateway that must not import HTTP libraries."""
 
 WITHOUT_TASKS: Final = ("orchestration", "routing")
 """Folders of the gateway that are pure."""
 
-# What the documentation promises; a change here is a change of the library's interface.
+# The documented names. A change here changes the interface of the library.
 PUBLIC_NAMES: Final = frozenset(
     {
         # client
@@ -167,7 +167,7 @@ PUBLIC_NAMES: Final = frozenset(
         "StreamOverflowError",
         "TranscodingError",
         "TransportViolationError",
-        # numbers as narrow as .NET's
+        # the number types of .NET
         "Byte",
         "Char",
         "DateTimeOffset",
@@ -316,7 +316,7 @@ class TestLayers:
 
 
 class TestOutside:
-    """What modules import that is not the project's."""
+    """The packages outside the project that modules import."""
 
     def test_the_library_uses_what_its_ring_allows(self) -> None:
         """No I/O, clock or tasks in the core, no aiohttp in the asyncio ring and in hosting."""

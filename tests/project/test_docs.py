@@ -229,7 +229,7 @@ def test_reserved_paths() -> None:
 
 def test_parameters_of_create_app() -> None:
     parameters = parameter_defaults(create_app)
-    for name in ("orchestrator", "make_downstream"):  # what it is about, and a seam for tests
+    for name in ("orchestrator", "make_downstream"):  # the subject, and a parameter for tests
         del parameters[name]
     assert documented_defaults(GATEWAY, "create_app") == parameters
 

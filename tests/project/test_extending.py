@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run_pytest(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
-    """As a user runs it who has no plugins."""
+    """Run pytest as a user without plugins does."""
     argv = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*argv, "--rootdir=.", *files],
@@ -80,7 +80,7 @@ async def test_the_lifetime_manager(tmp_path: Path) -> None:
     async with serving(app, "127.0.0.1", 0) as url:
         make_connection = loaded(FILES["patience.py"], tmp_path).make_connection
         async with make_connection(f"{url}/rooms") as connection:
-            with pytest.raises(HubException):  # the answer comes after on_connected
+            with pytest.raises(HubException):  # the answer is sent after on_connected
                 await connection.invoke("Nothing")
             with sqlite3.connect(path) as database:
                 rows = database.execute("SELECT id, user FROM online").fetchall()

@@ -21,7 +21,7 @@ _CLOSES: Final = ('{"type": 7}', "04 93 07 c0 c2")
 _HANDSHAKE: Final = '{"protocol": '
 _PINGS: Final = ('{"type": 6}', "02 91 06")
 _USER_AGENT: Final = re.compile(r"Microsoft SignalR/\d+\.\d+ \([^;)]+; \w+; [^;)]+; [^;)]+\)")
-_CUT_OUT: Final = re.compile(r"^.*\(\d+ bytes\)")  # what a scenario did not keep
+_CUT_OUT: Final = re.compile(r"^.*\(\d+ bytes\)")  # parts that a scenario does not record
 _CLOSE: Final = 8
 _CONTROL: Final = 8  # opcodes from here on
 
@@ -72,7 +72,7 @@ def _requests(steps: Sequence[Step]) -> list[tuple[Any, ...]]:
 
 
 def _heads_of_posts(steps: Sequence[Step]) -> list[tuple[Any, ...]]:
-    """Each once: how many there are is a matter of time."""
+    """Each kind once, because their number depends on the time."""
     return sorted({repr(_head(it)): _head(it) for it in steps if _is_send(it)}.values())
 
 
@@ -109,7 +109,7 @@ def _without_races(records: list[str], is_socket: bool) -> list[str]:
             kept.append(record)
     if kept and kept[-1] in _CLOSES:
         kept.pop()
-    if is_socket and len(kept) == 2 and kept[-1] in _PINGS:  # behind the handshake, and no more
+    if is_socket and len(kept) == 2 and kept[-1] in _PINGS:  # after the handshake, and no more
         kept.pop()
     return kept
 

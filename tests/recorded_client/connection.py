@@ -47,7 +47,7 @@ class Connection:
         self._log = _LogEvents(name, say) if fields.pop("log", None) else None
         self._handlers: dict[str, tuple[str, Callable[..., Any]]] = {}
         self._is_disposed = False
-        self._refusal: ValueError | None = None  # .NET looks at its options when it starts
+        self._refusal: ValueError | None = None  # .NET reads its options at the start
         try:
             self._hub = self._build({key: it for key, it in fields.items() if it is not None})
         except ValueError as error:
@@ -111,7 +111,7 @@ class Connection:
         return builder.build()
 
     def _token_factory(self, tokens: str | list[str | None] | None) -> Callable[[], str | None]:
-        """A list is handed out one by one; its last entry repeats."""
+        """Returns the entries of a list one by one, and then the last entry again and again."""
         sequence = tokens if isinstance(tokens, list) else [tokens]
         calls = 0
 
@@ -125,7 +125,10 @@ class Connection:
         return next_token
 
     def _retry_policy(self, script: str) -> Callable[[RetryContext], float | None]:
-        """Reports what it is asked; a list of milliseconds, "stop" ends it."""
+        """A retry policy that reports its arguments.
+
+        It returns delays from a list of milliseconds; "stop" ends the attempts.
+        """
         delays = script.split(",")
 
         def policy(context: RetryContext) -> float | None:
@@ -153,7 +156,7 @@ class Connection:
     async def perform(self, cmd: str, fields: Event) -> Any:
         if self._refusal is not None:
             raise self._refusal
-        if self._is_disposed:  # which ours cannot be: it may be started again
+        if self._is_disposed:  # our client cannot be disposed: it may be started again
             raise RuntimeError("Cannot access a disposed object.")
         deadline = fields.pop("cancelAfterMs", None)
         async with asyncio.timeout(deadline and deadline / 1000):
@@ -250,7 +253,7 @@ async def _uploaded(upload: Event) -> AsyncIterator[Any]:
 
 
 class _LogEvents(logging.Handler):
-    """What the library logs, as events; of whichever connection asked last."""
+    """The log of the library, as events of the connection that asked last."""
 
     _LEVELS: Final = {"DEBUG": "Debug", "INFO": "Information", "WARNING": "Warning"}
 

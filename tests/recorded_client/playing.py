@@ -20,7 +20,7 @@ from .session import Session
 FIXTURES: Final = ROOT / "spec-fixtures" / "recorded-client"
 RECORDINGS: Final = FIXTURES / "dotnet-10.0.15"
 NEWER: Final = FIXTURES / "dotnet-11.0.0"
-"""Recordings of what an older client does not do."""
+"""Recordings of features that an older client does not have."""
 OURS: Final = FIXTURES / "ours"
 _SECONDS: Final = 150  # for one scenario
 _TRIES: Final = 2  # a busy machine is late at times

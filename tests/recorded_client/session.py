@@ -53,7 +53,7 @@ class Session:
     """Any number of connections by name, ``c`` unless a command says otherwise."""
 
     def __init__(self) -> None:
-        self.argv = ("dotnet", "ours")  # in whose place ours plays
+        self.argv = ("dotnet", "ours")  # as if the program of the recorded client were started
         self.info: Event = {
             "client": "python",
             "runtime": "python",
@@ -98,7 +98,7 @@ class Session:
             reply |= {"ok": False, "error": described(error)}
         reply["ms"] = round((time.monotonic() - began) * 1000)
         self.say(reply)
-        if not answer.done():  # who gave the command may have stopped waiting
+        if not answer.done():  # the scenario may no longer wait for the reply
             answer.set_result(reply)
 
     async def _perform(self, cmd: str, fields: Event) -> Any:
@@ -162,7 +162,7 @@ class Session:
         return [event for event in self.events if event["event"] in kinds]
 
     async def event(self, kind: str, timeout: float = 5, conn: str | None = None) -> Event:
-        """The next one of that kind that was not taken yet."""
+        """The next event of that kind that was not taken yet."""
         key = (kind, conn)
         async with asyncio.timeout(timeout):
             while True:

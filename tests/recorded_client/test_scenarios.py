@@ -39,7 +39,7 @@ SLOW_FIRST: Final = (
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),  # the first ones wait while many are played
+    pytest.mark.timeout(300),  # the first tests wait while many scenarios run
 ]
 
 
@@ -54,7 +54,7 @@ EXPECTED: Final = [name for name in NAMES if name not in LEFT_FOR_LATER and name
 
 
 class Run:
-    """Scenarios that are being played by a process of their own."""
+    """Scenarios that run in a separate process."""
 
     def __init__(self, names: list[str]) -> None:
         self._outcomes: dict[str, Future[dict[str, Any]]] = {name: Future() for name in names}
@@ -63,7 +63,7 @@ class Run:
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # the scripted server says there whom it has left alone
+            stderr=subprocess.DEVNULL,  # there the server logs connections that it abandons
             text=True,
         )
         self._reader = threading.Thread(target=self._read)

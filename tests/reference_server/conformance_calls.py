@@ -50,7 +50,7 @@ class ConnectionMethods(Hub):
                 pass
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Tells the observers how it ended: the error, or null for a normal end."""
+        """Sends the observers how the connection ended: the error, or null for a normal end."""
         await self.report("Disconnected", self.context.connection_id, describe(error))
         if self.context.items["disconnect"] == "throw":
             raise InvalidOperationException("Not even now.")
@@ -63,7 +63,7 @@ class ConnectionMethods(Hub):
 
     @hub_method
     async def observe(self, tag: str) -> None:
-        """From now on the caller hears of connections tagged so."""
+        """Makes the caller an observer of connections with this tag."""
         await self.groups.add(self.context.connection_id, _observers_of(tag))
 
     @hub_method
@@ -205,13 +205,13 @@ class AskingMethods(PlainMethods):
 
     @hub_method
     async def ask_then_wait(self, question: str | None, label: str, milliseconds: Int32) -> str:
-        """Asks, then goes on like Slow: the answer does not end the call."""
+        """Asks for a result, then continues like Slow: the answer does not end the call."""
         await self.ask(question)
         return await self.slow(label, milliseconds)
 
     @hub_method
     async def describe_answer(self, question: str | None) -> str:
-        """What a failed question looks like inside the hub."""
+        """Returns the exception of a failed client result, as the hub sees it."""
         try:
             return f"answer: {await self.ask(question) or ''}"
         except Exception as error:
@@ -259,12 +259,12 @@ class FailingMethods(Hub):
 
     @hub_method
     def not_a_number(self) -> float:
-        """A result that has no JSON. .NET's has the sign that Python's has not."""
+        """Returns a NaN, which JSON cannot express. .NET's NaN has a sign, Python's does not."""
         return -math.nan
 
     @hub_method
     async def send_not_a_number(self) -> None:
-        """An argument that has no JSON."""
+        """Sends an argument that JSON cannot express."""
         await self.clients.caller.send("Receive", math.nan)
 
     @hub_method

@@ -13,7 +13,7 @@ class ChatHub(Hub):
 
     @hub_method
     async def send_message(self, user: str, message: str) -> None:
-        """To everybody, the sender included."""
+        """Sends to all clients, also to the sender."""
         await self.clients.all.send("ReceiveMessage", user, message)
 
 

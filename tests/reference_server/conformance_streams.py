@@ -79,7 +79,7 @@ class StreamingMethods(ConnectionMethods):
 
     @hub_method
     async def not_a_number_in_stream(self) -> AsyncIterator[float]:
-        """An item that has no JSON. .NET's has the sign that Python's has not."""
+        """An item that JSON cannot express. .NET's NaN has a sign, Python's does not."""
         for value in (1.0, -math.nan, 2.0):
             yield value
 

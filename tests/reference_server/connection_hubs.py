@@ -18,17 +18,17 @@ class ConnectionHub(Hub):
 
     @property
     def tag(self) -> str:
-        """Under which the connection's story is noted."""
+        """The tag of the connection's entries in the journal."""
         tag: str = self.context.items["tag"]
         return tag
 
     async def on_connected(self) -> None:
-        """Notes it."""
+        """Records the connection."""
         self.context.items["tag"] = self.context.http_request.query("tag") or ""
         self._journal.add(self.tag, "connected")
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Notes it, with the error if there is one."""
+        """Records the end, with the error if there is one."""
         description = describe(error)
         self._journal.add(
             self.tag, "disconnected" if description is None else f"disconnected: {description}"
@@ -46,7 +46,7 @@ class ConnectionHub(Hub):
 
     @hub_method
     def mark(self, text: str) -> str:
-        """Notes the call: shows whether a message was dispatched twice."""
+        """Records the call, to show whether a message was dispatched twice."""
         self._journal.add(self.tag, f"mark {text}")
         return text
 
@@ -142,7 +142,7 @@ class KeepAliveHub(ConnectionHub):
 
 
 class ClientTimeoutHub(ConnectionHub):
-    """With two seconds of patience and detailed errors."""
+    """With a client timeout of two seconds and detailed errors."""
 
 
 class SmallMessageHub(ConnectionHub):
@@ -170,7 +170,7 @@ class SlowStartHub(Hub):
 
 
 class SlowEndHub(ConnectionHub):
-    """Takes 1.5 seconds to say goodbye."""
+    """Takes 1.5 seconds to disconnect."""
 
     async def on_disconnected(self, error: Exception | None) -> None:
         """Takes its time."""

@@ -9,7 +9,7 @@ from protocol import HubContext
 
 
 class Journal:
-    """What happened on the server, per ``tag``, so that a client can read it back over HTTP."""
+    """The events of the server by ``tag``, which a client can read over HTTP."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[str]] = {}
@@ -41,7 +41,7 @@ class LaterSender:
         self._start(self._flood(connection_id, tag, count, size))
 
     async def close(self, _app: web.Application) -> None:
-        """Ends what is still being sent."""
+        """Cancels all sends that still run."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:

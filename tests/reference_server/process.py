@@ -18,7 +18,7 @@ def running_reference_server(log: Path) -> Iterator[str]:
         subprocess.Popen(
             [sys.executable, "-m", "tests.reference_server", "--port", "0"],
             cwd=ROOT,
-            env={**os.environ, "TZ": "UTC"},  # as where the recordings were made
+            env={**os.environ, "TZ": "UTC"},  # as on the machine of the recordings
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

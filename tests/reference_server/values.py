@@ -51,7 +51,7 @@ class Person(Struct):
 
 
 class InvalidOperationException(Exception):
-    """What the recorded hubs throw where nothing better fits."""
+    """The general exception of the recorded hubs."""
 
 
 class ArgumentNullException(Exception):

@@ -91,7 +91,7 @@ class ModelServer:
 
     def __post_init__(self) -> None:
         self._queue: deque[Message] = deque()
-        self._running: list[tuple[Message, int]] = []  # with the gates behind it
+        self._running: list[tuple[Message, int]] = []  # with the gates after it
         self._open: set[str] = set()
         self._ending: str | None = None
         self._left = False
@@ -167,7 +167,7 @@ class ModelServer:
 
     def _start(self, message: Message) -> None:
         self.journal.append(f"+{message.number}")
-        if message.yields:  # with one slot only: what needs none comes first
+        if message.yields:  # with one slot, messages that need no slot come first
             self._running.append((message, 0))
             self._serve()
             self._running.pop()

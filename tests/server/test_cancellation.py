@@ -218,7 +218,7 @@ async def test_a_call_with_an_upload_is_cancelled(serve: MakeServer) -> None:
     assert world.journal == ["+read", "!read"]
 
 
-# ---- the client has gone
+# ---- the client has disconnected
 
 
 async def leave(client: MemoryClient) -> None:

@@ -29,7 +29,7 @@ DETAILED = HubOptions(enable_detailed_errors=True)
 
 
 class AskHub(Hub):
-    """Its methods ask the caller or another client in every way."""
+    """A hub whose methods ask the caller or another client for results."""
 
     gate: asyncio.Event
     left_behind: list[asyncio.Task[Any]]
@@ -92,7 +92,7 @@ class Asking:
         return hub
 
     def client(self, client: MemoryClient | str) -> SingleClientProxy:
-        """The client as code outside of hubs sees it."""
+        """The client through HubContext, for code outside of hubs."""
         id = client if isinstance(client, str) else client.connection_id
         return self.harness.server.context.clients.client(id)
 
@@ -118,7 +118,7 @@ async def outcome(
     return task.exception() or task.result()
 
 
-# ---- what hub code gets
+# ---- what the hub method receives
 
 
 async def test_an_answer(serve: MakeServer) -> None:
@@ -446,7 +446,7 @@ async def test_the_client_calls_before_it_answers(serve: MakeServer) -> None:
     ]
     assert await client.ask(call("Hold", id="3"), call("Add", 3, 4, id="4")) == []
     client.send(result("so", "s1"))
-    assert await client.take() == []  # behind the call that waits for the slot (P-2)
+    assert await client.take() == []  # after the call that waits for the slot (P-2)
     client.vanish()
 
 
@@ -473,7 +473,7 @@ async def test_a_slot_is_not_taken_back(serve: MakeServer) -> None:
     asking.gate.set()
     assert await client.take() == [result("held")]
     client.send(call("Add", 1, 2, id="4"))
-    assert await client.take() == []  # the call that has ended gives no second slot back
+    assert await client.take() == []  # the call that has ended does not release a second slot
     client.vanish()
 
 

@@ -209,7 +209,7 @@ async def test_a_client_that_joins_too_many_groups(
         assert await client.ask(call("Join", "h")) == [refused]
     await client.ask(call("Leave", "g"))
     assert await client.ask(call("Join", "h")) == [result()]
-    assert caplog.records == []  # or a client could fill the log instead
+    assert caplog.records == []  # otherwise a client could fill the log
 
 
 async def test_clients_that_come_and_go_leave_nothing(serve: MakeServer) -> None:

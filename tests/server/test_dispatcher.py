@@ -201,7 +201,7 @@ def context_of(tasks: Tasks) -> HubConnectionContext:
 ONE_AND_THREE = pytest.mark.parametrize("slots", [1, 3])
 
 
-# ---- what methods do in their task
+# ---- methods that change their task
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ async def test_variables_of_a_method_are_not_inherited(serve: MakeServer) -> Non
     assert await client.take() == [result()]
 
 
-# ---- what is handled while methods run
+# ---- messages that are handled while methods run
 
 
 async def test_a_close_is_read_while_methods_run(serve: MakeServer) -> None:
@@ -458,7 +458,7 @@ async def test_a_burst_whose_client_is_cut_off_in_the_middle(
     assert "is cut off" in caplog.text
 
 
-# ---- what should not happen
+# ---- errors that should not happen
 
 
 class BrokenProtocol(JsonHubProtocol):

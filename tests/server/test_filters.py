@@ -20,7 +20,7 @@ class Service:
 
 
 class FilteredHub(Hub):
-    """Notes what happens in ``journal``."""
+    """Records calls and events in ``journal``."""
 
     journal: list[str]
 
@@ -111,21 +111,21 @@ class Changing(HubFilter):
 
 
 class Refusing(HubFilter):
-    """Lets nothing pass."""
+    """Refuses every call."""
 
     async def invoke_method(self, invocation: HubInvocation, call_next: Any) -> Any:
         raise HubException(f"{invocation.context.connection_id} may not")
 
 
 class Answering(HubFilter):
-    """Answers without the hub."""
+    """Returns a result without calling the hub."""
 
     async def invoke_method(self, invocation: HubInvocation, call_next: Any) -> Any:
         return "answered"
 
 
 class Asking(HubFilter):
-    """Asks the client before each call."""
+    """Asks the client for a result before each call."""
 
     async def invoke_method(self, invocation: HubInvocation, call_next: Any) -> Any:
         allowed = await invocation.hub.clients.caller.invoke("Allow", result_type=bool)
@@ -163,7 +163,7 @@ class Filtered:
         return hub
 
     def take(self) -> list[str]:
-        """The journal since the last time."""
+        """The entries of the journal since the last call."""
         entries = self.journal[:]
         self.journal.clear()
         return entries
@@ -267,7 +267,8 @@ async def test_client_results_in_and_below_filters(serve: MakeServer) -> None:
     client = await filtered.harness.connect()
     (allow,) = await client.ask(call("Ask"))
     assert allow["target"] == "Allow"
-    assert len(await client.ask(call("Add", 1, 2, id="2"))) == 1  # the other call asks, too
+    # The other call asks the client, too.
+    assert len(await client.ask(call("Add", 1, 2, id="2"))) == 1
     (question,) = await client.ask(result(True, allow["invocationId"]))
     assert question["target"] == "Answer"
     assert await client.ask(result("so", question["invocationId"])) == [result("so")]

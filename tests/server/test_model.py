@@ -192,7 +192,7 @@ async def compare(draw: Draw, clock: LoopClock) -> None:
     connects = draw(st.sampled_from(("at once",) * 6 + ("waits", "waits", "fails")))
     way = draw(st.sampled_from(("finish", "violate", "abort", "shut down", "vanish")))
     limits = TransportLimits(
-        # A server that does not read does not notice a violation, nor get what was sent before a
+        # A server that does not read notices no violation, and does not get bytes sent before the
         # connection is cut.
         application_max_buffer_size=draw(st.sampled_from((65536, 65536, 200)))
         if way not in ("violate", "vanish")

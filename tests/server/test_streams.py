@@ -466,7 +466,7 @@ async def test_a_stream_ends_with_its_client_while_a_call_still_waits(serve: Mak
     client = await world.harness.connect()
     await client.ask(stream_call("Count", 9), call("Wait", id="2"), call("Wait", id="3"))
     client.transport.finish()
-    assert await client.take() == []  # a completion would say that the stream is whole
+    assert await client.take() == []  # a completion would mean that the stream is complete
     assert (world.running, world.closed) == (0, 1)
     assert not client.connection.closed.done()
     world.open(2)

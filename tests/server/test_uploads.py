@@ -366,7 +366,7 @@ async def test_the_end_of_the_connection(serve: MakeServer, leaving: EndOfConnec
     await leaving(client, world.harness)
     await client.take()
     text = "OperationCanceledException: The underlying connection was closed."
-    assert world.seen in ([1, 2, text], [1, text])  # a client that vanishes may lose bytes
+    assert world.seen in ([1, 2, text], [1, text])  # bytes may be lost when a client disappears
     assert client.connection.ended.done()
 
 

@@ -54,7 +54,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(params=["pushed", "read in a loop"])
 def reading_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of the server's WebSocket, of which aiohttp's inside decides."""
+    """Runs a test with both ways of the server's WebSocket: pushed messages, and ``receive()``."""
     response = PushingWebSocketResponse if request.param == "pushed" else web.WebSocketResponse
     monkeypatch.setattr(http_connection_dispatcher, "_WEB_SOCKET_RESPONSE", response)
 
@@ -79,7 +79,7 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def upgrade() -> AsyncIterator[Connect]:
-    """``upgrade(url, **headers)``: asks for a WebSocket, no more."""
+    """``upgrade(url, **headers)``: requests a WebSocket, without a handshake."""
     opened: list[RawWebSocket] = []
 
     async def upgrade(url: str, **headers: Any) -> RawWebSocket:

@@ -14,7 +14,7 @@ QUICK = EndpointOptions(close_timeout=CLOSE_TIMEOUT)
 
 
 class BasicHub(Hub):
-    """What most tests need of a hub."""
+    """A hub with the methods that most tests need."""
 
     @hub_method
     def echo(self, value: Any) -> Any:

@@ -37,7 +37,7 @@ class HttpClient:
 
     @classmethod
     async def polling(cls, http: aiohttp.ClientSession, url: str, query: str = "") -> "HttpClient":
-        """By long polling, its handshake done."""
+        """A connection by long polling that has completed its handshake."""
         client = await cls.negotiated(http, url, query)
         assert await client.poll() == (200, "")
         await client.post(HANDSHAKE)
@@ -88,11 +88,11 @@ class EventStream:
         self.response.close()
 
     async def piece(self, end: bytes = b"\r\n\r\n") -> bytes:
-        """Up to the next ``end``."""
+        """Reads up to the next ``end``."""
         return await self.response.content.readuntil(end)
 
     async def records(self, count: int) -> list[Any]:
-        """From whole events, each of whole records."""
+        """Reads records from events, each of which contains whole records."""
         found: list[Any] = []
         while len(found) < count:
             event = (await self.piece()).removesuffix(b"\r\n\r\n").removeprefix(b":\r\n")

@@ -72,7 +72,7 @@ class HttpHub:
     # ---- for tests
 
     def answer(self, kind: str, *answers: int | web.Response | None) -> None:
-        """What to say to the next requests of ``kind``; a number is a status."""
+        """The answers to the next requests of ``kind``; a number is a status."""
         waiting = self.answers.setdefault(kind, deque())
         waiting.extend(web.Response(status=it) if isinstance(it, int) else it for it in answers)
 
@@ -96,11 +96,11 @@ class HttpHub:
         self._outbox.put_nowait(response)
 
     def end_events(self) -> None:
-        """Ends the stream as HTTP has it."""
+        """Ends the stream as HTTP prescribes."""
         self._events_end.set()
 
     def cut_events(self) -> None:
-        """Ends the connection under the stream."""
+        """Ends the TCP connection of the stream."""
         assert self._events_socket is not None
         self._events_socket.abort()
 
@@ -111,7 +111,7 @@ class HttpHub:
             await self._changed.wait()
 
     async def until_posted(self, count: int) -> list[Any]:
-        """Waits for that many records beside handshakes and pings, and gives them."""
+        """Waits for ``count`` records other than handshakes and pings, and returns them."""
         while len(records := self.records) < count:
             self._changed.clear()
             await self._changed.wait()
@@ -119,7 +119,7 @@ class HttpHub:
 
     @property
     def records(self) -> list[Any]:
-        """All records that were posted, beside handshakes and pings."""
+        """All posted records, except for handshakes and pings."""
         posted = b"".join(it.body for it in self.asked if it.kind == "post").decode()
         records = [json.loads(text) for text in posted.split(RECORD_SEPARATOR)[:-1]]
         return [it for it in records if "protocol" not in it and it != {"type": 6}]

@@ -22,7 +22,7 @@ OFFER: dict[str, Any] = {
 
 @dataclass
 class Request:
-    """What a client asked for."""
+    """The request of a client."""
 
     method: str
     target: str
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """What the server answers to a request that is no upgrade, or that it does not upgrade."""
+    """The answer to a request that is not upgraded."""
 
     status: int = 200
     body: bytes = b""

@@ -135,7 +135,7 @@ class RawWebSocket:
             return b""
 
     def cut(self) -> None:
-        """Ends TCP by a reset."""
+        """Ends the TCP connection with a reset."""
         self.writer.transport.abort()
 
     async def close(self) -> None:
@@ -183,7 +183,7 @@ async def open_raw(url: str, *, behind: bytes = b"", **headers: str | None) -> R
 
 
 async def connect_raw(url: str) -> RawWebSocket:
-    """A hub connection without negotiate, its handshake done."""
+    """A hub connection without negotiate that has completed its handshake."""
     web_socket = await open_raw(url)
     assert web_socket.head.status == 101
     web_socket.send_text(HANDSHAKE)

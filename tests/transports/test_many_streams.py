@@ -17,7 +17,10 @@ pytestmark = pytest.mark.slow
 ITEMS = 100_000
 STREAMS = 1_000
 MEMORY = 32 * 1024 * 1024
-"""Bytes for what both ends hold at a time. All items of a test take more than three times this."""
+"""The bytes that both ends may hold at a time.
+
+All items of a test take more than three times as many.
+"""
 PADDING = "x" * 1000
 _STATM = Path("/proc/self/statm")
 
@@ -40,7 +43,7 @@ class ManyHub(BasicHub):
 
 
 class ResidentMemory:
-    """Asserts that the memory of the process stays flat. tracemalloc would triple the time."""
+    """Asserts that the memory of the process is bounded. tracemalloc would triple the time."""
 
     def __init__(self) -> None:
         if not _STATM.exists():

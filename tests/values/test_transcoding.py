@@ -37,7 +37,7 @@ def test_both_conversions_return_the_same(text: bytes) -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, and of equal types: 1 is not 1.0 here."""
+    """Whether two values and their types are equal: 1 is not 1.0."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):

@@ -123,7 +123,7 @@ class MessageVector(_Vector, frozen=True, kw_only=True):
 
     @property
     def record(self) -> Octets:
-        """What is on the wire, bare of what marks its end."""
+        """The bytes on the wire, without the separator or length."""
         return type(self).read_bytes(self.bytes)
 
     def build(self) -> messages.HubMessage:
@@ -382,7 +382,7 @@ def _check(content: FixtureFile) -> None:
 
 
 def _outcomes(vector: _Vector) -> int | None:
-    """How many things a vector says it is; None for the kinds that are only one."""
+    """The number of meanings of a vector; None for kinds with only one."""
     said: tuple[object, ...]
     match vector:
         case MessageVector():

@@ -39,7 +39,7 @@ _NO_CONNECTION: Final = ("No Connection with that ID", "Connection ID required")
 
 
 class _Message:
-    """What counts of a hub message, in either hub protocol."""
+    """The compared fields of a hub message, in either hub protocol."""
 
     def __init__(self, value: Any) -> None:
         fields: Mapping[Any, Any] = {}
@@ -69,7 +69,7 @@ class Conversation:
         return [json.dumps(_got(step)).replace("\\", "") for step in self.steps]
 
     def visits(self, *paths: str) -> bool:
-        """Whether any request goes there, or below."""
+        """Whether any request goes to this path, or below it."""
         visited = (step.get("path", "").lower() + "/" for step in self.steps)
         return any(path.startswith(tuple(f"{each}/" for each in paths)) for path in visited)
 
@@ -106,7 +106,7 @@ class Conversation:
 
 
 _NEEDS: Final[Mapping[str, Callable[[Conversation], bool]]] = {
-    "stateful reconnect": lambda it: (  # others may ask for it, and get none
+    "stateful reconnect": lambda it: (  # others may request it, and do not get it
         it.visits("/stateful", "/stateful-small", "/auth/stateful")
     ),
     "cookie authentication": lambda it: it.visits("/cookie"),
@@ -148,7 +148,7 @@ def _got(step: Step) -> Mapping[str, Any]:
 
 
 def _sent(step: Step) -> Iterator[Any]:
-    """Whatever can be read of it."""
+    """The part that can be decoded."""
     for key in ("json", "msgpack"):
         value = step.get(key)
         if value is not None:

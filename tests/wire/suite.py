@@ -49,7 +49,7 @@ class Scenario:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it speaks to every connection of a hub, and wants no company."""
+        """Whether it sends to every connection of a hub, so that it must run alone."""
         return bool(self.content.get("alone"))
 
     @property
@@ -60,7 +60,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a scenario went: what differs from the recording, and whether it was given two tries."""
+    """The result of a scenario: the differences from the recording, and whether it was tried
+    twice."""
 
     differences: list[str]
     failed_in_company: bool = False
@@ -103,7 +104,7 @@ def divergences() -> list[Divergence]:
 
 
 def divergent_labels() -> set[str]:
-    """The scenarios that will never pass."""
+    """The scenarios that differ on purpose."""
     return {label for divergence in divergences() for label in divergence.labels}
 
 
@@ -128,11 +129,11 @@ class CorpusRun:
         threading.Thread(target=self._run, daemon=True).start()
 
     def outcome(self, label: str) -> Outcome:
-        """Waits until that scenario has been played."""
+        """Waits until the scenario has run."""
         return self._outcomes[label].result()
 
     def failed_in_company(self) -> list[str]:
-        """The labels of those that were played once more, alone."""
+        """The labels of the scenarios that were run again, alone."""
         return [
             label
             for label, future in self._outcomes.items()
@@ -142,7 +143,7 @@ class CorpusRun:
     def _run(self) -> None:
         try:
             asyncio.run(self._play_all())
-        except BaseException as error:  # those who wait would wait for ever
+        except BaseException as error:  # otherwise tests would wait for ever
             for future in self._outcomes.values():
                 if not future.done():
                     future.set_exception(error)
@@ -200,7 +201,7 @@ async def play(url: str, content: Steps) -> Steps:
 
 def _is_begun(step: Steps, got: Steps | None) -> bool:
     """Whether a poll got the first records of what the recorded one got: the rest is on its way."""
-    if step["do"] != "poll" or not got:  # nothing comes of one that only begins
+    if step["do"] != "poll" or not got:  # a request that only begins has no answer
         return False
     wanted, body = step.get("got", {}).get("body"), got.get("body")
     if not isinstance(wanted, str) or not isinstance(body, str):
@@ -223,7 +224,7 @@ async def _until_gone(player: Any, step: Steps) -> None:
 
 
 async def _first_difference(url: str, content: Steps) -> list[str]:
-    """What differs at the first step that does, without playing on."""
+    """The differences at the first step that has any; later steps do not run."""
     player = _new_player(url)
     try:
         async with asyncio.timeout(content.get("limit", _LIMIT)):

@@ -14,7 +14,7 @@ from tests.wire import suite
 from tests.wire.suite import CorpusRun
 
 OURS = suite.load(suite.RECORDINGS / "ours")
-SHUTDOWN = "connection/shutdown"  # leaves no server for the others
+SHUTDOWN = "connection/shutdown"  # it stops the server, so it needs a server of its own
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from tests.wire.suite import CorpusRun
 
 CORPUS = suite.load()
 LEFT_FOR_LATER = suite.left_for_later()
-DIVERGENT = suite.divergent_labels() & CORPUS.keys()  # the others nobody recorded
+DIVERGENT = suite.divergent_labels() & CORPUS.keys()  # no other scenarios were recorded
 EXPECTED = [label for label in CORPUS if label not in LEFT_FOR_LATER and label not in DIVERGENT]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),  # the first ones wait while many are played
+    pytest.mark.timeout(300),  # the first tests wait while many scenarios run
 ]
 
 

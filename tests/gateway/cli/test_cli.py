@@ -418,7 +418,7 @@ async def test_uvloop_cannot_be_both_wanted_and_not() -> None:
 
 
 async def event_loop_of_the_demo(*flags: str, cwd: Path = ROOT) -> str:
-    """The event loop that the demo names when it starts; nothing else is said about event loops."""
+    """The event loop that the demo names in its log; no other line names an event loop."""
     arguments = ("demo", "--port", "0", "--hub-port", "0", *flags)
     async with command(*arguments, cwd=cwd, merged=True) as demo:
         await demo.line("^curl")

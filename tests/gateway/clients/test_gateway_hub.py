@@ -223,7 +223,7 @@ async def test_the_hub_is_served_at_the_path_of_its_url(hub: RunningHub) -> None
 
 
 def cut(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """End the TCP connection without a word."""
+    """End the TCP connection without a Close message."""
     connection: socketlib.socket = socket.get_extra_info("socket")
     connection.shutdown(socketlib.SHUT_RDWR)
 
@@ -357,7 +357,7 @@ async def test_one_user_may_subscribe_from_several_connections(
         await mark(hub)
         for inbox in inboxes:
             assert [await inbox.take(), await inbox.take()] == [("ToOne", b"[[],{}]"), MARK]
-        await second.invoke("UnsubscribeFromRoute", user())  # its own, and nobody else's
+        await second.invoke("UnsubscribeFromRoute", user())  # of this connection only
         await hub.send("ToOne", b"[]")
         await mark(hub)
         assert [await inboxes[0].take(), await inboxes[0].take()] == [("ToOne", b"[[],{}]"), MARK]
@@ -393,7 +393,7 @@ async def test_subscribing_twice_is_harmless(gateway: RunningGateway, hub: Runni
     inbox = Inbox(connection)
     async with connection:
         await connection.invoke("SubscribeToGroup", group())
-        await connection.send("SubscribeToGroup", group())  # GW-16: may be sent as well
+        await connection.send("SubscribeToGroup", group())  # GW-16: this member may be sent, too
         await connection.invoke("SubscribeToGroup", group())
         await hub.send("ToGroup", b"[]")
         assert await received_before_mark(inbox, hub) == ["ToGroup"]

@@ -17,7 +17,7 @@ from tests.support.waiting import until
 MIB = 1024 * 1024
 PADDING = b"x" * 30_000
 EVENTS = 700
-"""Far more than sockets of the loopback take, and the gateway for one client: 21 MB."""
+"""21 MB: far more than loopback sockets and the gateway buffer for one client."""
 
 
 def event(number: int) -> bytes:

@@ -410,7 +410,8 @@ def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def usual_recursion_limit() -> Iterator[None]:
-    """Python's default limit; the player of the recordings raises it for the whole process."""
+    """Restore Python's default recursion limit, which the player of recordings raises for the
+    process."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(1000)
     yield
@@ -547,7 +548,7 @@ class SpyBuilder(HubConnectionBuilder):
 
 
 def settings(config: GatewayConfig) -> dict[str, object]:
-    """What the only hub of the configuration sets on its builder."""
+    """The calls with which the only hub of the configuration sets its builder."""
     (hub,) = config.orchestrator.hubs.values()
     builder = SpyBuilder()
     assert isinstance(hub.build_hub_connection(builder), HubConnection)

@@ -169,8 +169,8 @@ SET_ELSEWHERE = {
     "services",  # functions
     "user_id",  # a function
     "filters",  # objects
-    "maximum_groups_per_connection",  # the orchestration says how many groups there are,
-    "maximum_group_name_length",  # and what they are called
+    "maximum_groups_per_connection",  # the orchestration determines the number of groups,
+    "maximum_group_name_length",  # and their names
     "maximum_client_results_per_connection",  # the gateway hub asks clients for no results,
     "stream_buffer_capacity",  # and takes no streams from them
 }
@@ -286,7 +286,7 @@ async def test_the_gateway_hub_is_served_with_them(tmp_path: Path) -> None:
             await builder.build().start()
 
 
-# --- one field is enough -------------------------------------------------------------------------
+# --- one field defines an option -----------------------------------------------------------------
 
 
 class Colour(Enum):

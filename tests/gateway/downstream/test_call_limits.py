@@ -77,7 +77,7 @@ HEAD = "POST /api/Gateway/hub/sample/usual HTTP/1.1\r\nHost: gateway\r\n"
         ("Content-Length: 10", b"[1"),
         ("Transfer-Encoding: chunked", b""),
         ("Transfer-Encoding: chunked", b"2\r\n[1\r\n"),
-        # A chunk that is none: the parser gives up without telling whoever reads the body.
+        # An invalid chunk: the parser stops without an error for the reader of the body.
         ("Transfer-Encoding: chunked", b"2\r\n[1\r\nZZ\r\n"),
     ],
 )
@@ -99,7 +99,8 @@ async def test_a_body_that_never_ends_is_given_up(
 async def exchange(
     gateway: RunningGateway, announced: str, body: bytes
 ) -> tuple[str, list[str], bytes]:
-    """Status line, headers and body of the answer to a POST whose body comes after its head."""
+    """The status line, headers and body of the answer to a POST whose body is sent after its
+    head."""
     host, _, port = gateway.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"{HEAD}{announced}\r\nExpect: 100-continue\r\n\r\n".encode())

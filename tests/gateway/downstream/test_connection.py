@@ -37,7 +37,7 @@ START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
 class Bench:
-    """A downstream over a fake connection, and the clock it lives by."""
+    """A downstream over a fake connection, and its clock."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -105,7 +105,7 @@ async def test_connects_at_start_and_tries_for_ever(bench: Bench) -> None:
 
 
 class BreakOut(BaseException):
-    """An exception that does not derive from Exception, as cancellation in other frameworks."""
+    """An exception that is not a subclass of Exception, like cancellation in other frameworks."""
 
 
 @pytest.mark.parametrize("error", [BreakOut(), OSError("hush", "as its errno")])
@@ -174,7 +174,7 @@ async def test_the_users_retry_policy_is_obeyed_while_it_lasts(connected: Bench)
     assert connected.state() == (HubState.RECONNECTING, 0, "gone")
     post = connected.post()
     await connected.clock.advance(3)
-    assert connected.connection.starts == 1  # not started over the policy's head
+    assert connected.connection.starts == 1  # not started while the policy decides
     connected.connection.come_back()
     assert json_text(await post) == b""
     assert connected.state() == (HubState.CONNECTED, 3, None)
@@ -300,7 +300,7 @@ async def test_200_calls_while_the_hub_is_away(bench: Bench) -> None:
     assert for_callers == [31 + 0.5 * n for n in range(len(for_callers))]
     assert len(for_callers) <= 11
     await bench.clock.advance(5)
-    assert bench.connection.starts == before + len(for_callers)  # nobody waits any more
+    assert bench.connection.starts == before + len(for_callers)  # no call waits any longer
     assert bench.connection.calls == []
 
 

@@ -342,7 +342,7 @@ async def test_a_broken_chunked_body_is_the_callers_fault(gateway: RunningGatewa
     writer.close()
 
 
-# --- what the hub says (GW-8, GW-9) --------------------------------------------------------------
+# --- answers of the hub (GW-8, GW-9) -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

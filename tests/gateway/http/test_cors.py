@@ -95,7 +95,8 @@ async def test_pages_of_other_origins_are_refused(gateway: RunningGateway, origi
     for method, path in (("GET", "/api/Gateway/orchestration"), ("POST", POST)):
         answer = await gateway.request(method, path, b"[1]", {**foreign, **JSON})
         assert (answer.status, cors_headers(answer.headers)) == (200, {})
-        assert answer.headers["Vary"] == "Origin"  # a cache may keep it, but not for listed pages
+        # A cache may keep this answer, but not use it for pages of listed origins.
+        assert answer.headers["Vary"] == "Origin"
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null"])

@@ -42,7 +42,7 @@ def document() -> Document:
 
 
 def resolved(document: Document, node: Document) -> Document:
-    """What a node refers to, if it does."""
+    """The node that `node` refers to, or `node` itself."""
     while "$ref" in node:
         found: Any = document
         for part in node["$ref"].removeprefix("#/").split("/"):
@@ -52,7 +52,7 @@ def resolved(document: Document, node: Document) -> Document:
 
 
 def problem_codes(document: Document, operation: Document) -> dict[str, int]:
-    """Every code that an operation's answers name, with its status."""
+    """Each problem code in the answers of an operation, with its status."""
     codes: dict[str, int] = {}
     for status, reference in operation["responses"].items():
         content = resolved(document, reference)["content"]

@@ -17,7 +17,7 @@ from tests.gateway.sample_hub import RunningHub, connecting_to
 
 
 def orchestrate(orchestrator: Orchestrator, url: str) -> None:
-    """Routes of every return type, and keys that are no names."""
+    """Routes of every return type, and keys that are not valid identifiers."""
     hub = orchestrator.add_hub("my hub", connecting_to(url))
     for key, method, returns in (
         ("ten", "Ten", "int"),

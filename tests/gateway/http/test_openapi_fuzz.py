@@ -32,7 +32,7 @@ from tests.gateway.sample_hub import RunningHub, connecting_to
 
 Operation = APIOperation[Any, Any, Any, Any]
 Seen = Counter[tuple[int, bool]]
-"""How often each status came, with and without a body."""
+"""The number of answers of each status, with and without a body."""
 
 CALLS_OF_A_KIND = 20
 EXAMPLES: dict[str, list[list[object]]] = {
@@ -56,11 +56,11 @@ async def test_answers_are_those_of_the_document(hub: RunningHub) -> None:
         document = (await gateway.request("GET", "/swagger/v1/swagger.json")).body
         seen = await asyncio.to_thread(call_everything, gateway, msgspec.json.decode(document))
     assert {(200, True), (200, False), (400, True), (502, True)} <= set(seen)
-    assert (500, True) not in seen  # it is documented, and still a fault
+    assert (500, True) not in seen  # 500 is documented, but it is a fault of the gateway
 
 
 def call_everything(gateway: RunningGateway, document: dict[str, Any]) -> Seen:
-    """Make the document's own calls and generated ones."""
+    """Make the example calls of the document, and generated calls."""
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=gateway.url)
     seen = Seen()
@@ -87,13 +87,13 @@ def call_generated(operation: Operation, mode: GenerationMode, seen: Seen) -> No
 
 
 def call(case: Case[Operation], seen: Seen) -> None:
-    """Raises when the answer is not one of the document's."""
+    """Raise if the document does not describe the answer."""
     response = case.call()
     seen[response.status_code, response.content != b""] += 1
-    # What a hub answers or fails to is documented, so no 5xx but 500 is a fault.
+    # The document describes failures of hubs, so 500 is the only 5xx that is a fault.
     excluded: list[CheckFunction] = [not_a_server_error]
     if response.status_code == 200 and not response.content:
-        # GW-8: a hub that returned nothing. Only the description says that the body may be empty.
+        # GW-8: the hub returned nothing. Only the description says that the body may be empty.
         assert response.headers["content-length"] == ["0"]
         excluded += [content_type_conformance, response_schema_conformance]
     case.validate_response(response, excluded_checks=excluded)

@@ -42,7 +42,7 @@ LARGE = "x" * 32 * 1024
 
 @dataclass
 class Source:
-    """What the hub streams, and what became of the stream."""
+    """The items that the hub streams, and how the stream ended."""
 
     fed: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     calls: int = 0
@@ -65,7 +65,7 @@ class StreamingHub(Hub):
 
     @hub_method
     async def feed(self) -> AsyncIterator[Any]:
-        """What the test feeds: None ends the stream, an exception fails it."""
+        """Items from the test. None ends the stream, and an exception fails it."""
         self._source.calls += 1
         try:
             while (item := await self._source.fed.get()) is not None:

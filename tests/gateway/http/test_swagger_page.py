@@ -84,7 +84,7 @@ async def test_the_page_loads_only_its_own_files(gateway: RunningGateway, path: 
     assert {"swagger-ui-bundle.js", "swagger-ui.css", "initializer.js"} <= set(page.loads)
     for address in [*page.loads, *page.links]:
         assert not urlsplit(address).netloc
-        assert not address.startswith("/")  # relative, for the sake of proxies
+        assert not address.startswith("/")  # relative, so that a proxy may add a prefix
         file = await get(gateway, urljoin(path, address))
         assert file.status == 200
         assert file.body
@@ -119,7 +119,7 @@ async def test_content_types(gateway: RunningGateway, path: str, content_type: s
 async def test_the_large_files_are_sent_once(gateway: RunningGateway) -> None:
     path = "/swagger/swagger-ui-bundle.js"
     first = await get(gateway, path)
-    assert first.headers["Cache-Control"] == "no-cache"  # that is: ask whether it has changed
+    assert first.headers["Cache-Control"] == "no-cache"  # browsers ask whether it has changed
     headers = {"If-None-Match": first.headers["ETag"]}
     assert (await gateway.request("GET", path, headers=headers)).status == 304
 

@@ -33,7 +33,7 @@ from tests.gateway.gateway_clients import COMBINATIONS
 pytestmark = pytest.mark.slow
 
 SECRET = "hush"
-"""Part of each text that must not be logged; a number behind it says which."""
+"""A part of each text that must not be logged. A number after it distinguishes the texts."""
 RECEIVE_KEY = f"{SECRET}-01"
 HEADER = f"{SECRET}-02"
 TOKEN = f"{SECRET}-03"
@@ -42,7 +42,7 @@ BASIC = f"{SECRET}-05"
 
 
 class TalkativeHub(Hub):
-    """All its results, errors and events contain a secret."""
+    """A hub whose results, errors and events all contain a secret."""
 
     @hub_method(authorize=True)
     async def say(self, text: str) -> str:
@@ -153,7 +153,7 @@ invoke_method = "Say"
 
 
 def authenticate(request: HttpRequestData) -> Principal | None:
-    """A principal for requests with what the first hub's table sets; `say` requires it."""
+    """A principal for requests with the headers of the first hub's table; `say` requires it."""
     shown = (request.headers.get("Authorization"), request.headers.get("X-Key"))
     if shown != (f"Bearer {TOKEN}", HEADER) or request.query("code") != WRITTEN_IN_URL:
         return None
@@ -167,7 +167,7 @@ OFFER = {
 
 
 async def negotiate_hostilely(request: web.Request) -> web.Response:
-    """A secret in whatever of its answers a hub can choose."""
+    """Answers of a hub with a secret in each part that a hub can choose."""
     match request.match_info["how"]:
         case "lying":
             return web.json_response({"error": f"{SECRET}-70"})
@@ -221,7 +221,7 @@ async def gateway(folder: Path, hub_url: str, way: str) -> AsyncIterator[tuple[C
 
 
 class Caller:
-    """Calls with a secret in every place that a caller fills."""
+    """Calls with a secret in each part that a caller can choose."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -235,7 +235,7 @@ class Caller:
                 "Content-Type": content_type,
                 "Authorization": f"Bearer {SECRET}-21",
                 "Cookie": f"session={SECRET}-22",
-                "X-Request-Id": f"{SECRET} 23",  # not of the form that is accepted
+                "X-Request-Id": f"{SECRET} 23",  # not a valid request id
             },
         ) as answer:
             await answer.read()
@@ -256,14 +256,14 @@ async def play_posts(caller: Caller) -> None:
         ("talk/say", [text * 200_000], 413),
         ("talk/numbers", [text], 404),
         ("talk/leave", [], 502),
-        ("talk/wait", [], 504),  # the last: no other call runs beside it in the hub
+        ("talk/wait", [], 504),  # last, so that no other call runs in the hub at the same time
     ):
         assert await caller.post(route, body) == status, (route, status)
     assert await caller.post("talk/say", [text], f"text/{SECRET}") == 415
 
 
 async def play_broken_requests(url: str) -> None:
-    """What no HTTP client sends: the parser and the body's timeout at work."""
+    """Invalid requests, for the HTTP parser and the timeout of the body."""
     host, port = url.removeprefix("http://").split(":")
     say = "/api/Gateway/hub/talk/say"
     for request in (
@@ -310,7 +310,7 @@ async def play_subscriptions(
             ("InvokeDownstreamHub", {**one, "Key": "fail", "Data": f"{SECRET}-57"}),
             ("InvokeDownstreamHub", f"{SECRET}-58"),
             (f"{SECRET}-59", one),
-            # So few wrong keys that no answer is delayed.
+            # There are so few wrong keys that no answer is delayed.
             ("SubscribeToGroup", {**group, "ReceiveKey": f"{RECEIVE_KEY}-wrong"}),
             ("InvokeDownstreamHub", {**one, "ReceiveKey": None, "Data": f"{SECRET}-56"}),
         ):

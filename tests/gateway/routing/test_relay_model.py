@@ -34,7 +34,7 @@ CONNECTIONS = range(2)
 
 @dataclass(frozen=True)
 class Route:
-    """As it was written; whatever ignores case is compared by the model."""
+    """A name as written. The model itself compares names without regard to case."""
 
     api: str
     key: str
@@ -49,7 +49,8 @@ class Route:
 
 @dataclass(frozen=True)
 class Change:
-    """A connection subscribes to a route, or ends that, as a user where it is individual."""
+    """A connection subscribes to a route or unsubscribes, with a user id for an individual
+    route."""
 
     subscribe: bool
     connection: int
@@ -83,7 +84,8 @@ def route_infos() -> st.SearchStrategy[HubRouteInfo]:
 
 @st.composite
 def orchestrations(draw: st.DrawFn) -> tuple[list[Route], Orchestrator]:
-    """What the orchestrator takes of it: routes that do not go together are refused (GW-2)."""
+    """The routes that the orchestrator accepts; it refuses routes that contradict each other
+    (GW-2)."""
     orchestrator = Orchestrator()
     routes = []
     for api in APIS:
@@ -129,7 +131,10 @@ class Relayed:
 
 
 def still_subscribed(changes: list[Change]) -> set[tuple[int, str, str, str]]:
-    """Connection, hub, what of it, and as whom; the last word on each counts."""
+    """The remaining subscriptions: connection, hub, group or route, and user.
+
+    The last change of each subscription counts.
+    """
     held = set()
     for change in changes:
         in_group = change.route.info.broadcast_type is BroadcastType.GROUP
@@ -151,7 +156,7 @@ def entitled(routes: list[Route], changes: list[Change]) -> set[int]:
 
 
 def what(route: Route) -> str:
-    """What a subscription to this route is for."""
+    """The group or the route of a subscription to this route."""
     if route.info.broadcast_type is BroadcastType.GROUP:
         return f"group {route.info.receive_group}"
     return f"route {route.key.lower()}"
@@ -204,7 +209,7 @@ def check(
     receiving: list[Route],
     audience: set[int],
 ) -> None:
-    """That an event reaches this audience, if routes receive it and it fits what they declare."""
+    """Check that an event reaches this audience, if a route receives it and its arguments fit."""
     text = msgspec.json.encode(arguments)
     payload = Payload({"json": msgspec.Raw(text)})
     outcome = relayed.relay.route_event(api.lower(), target, payload)

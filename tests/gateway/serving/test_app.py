@@ -50,7 +50,7 @@ async def test_a_call_under_way_may_end_when_the_gateway_stops(hub: RunningHub) 
 
 @asynccontextmanager
 async def stopping(hub: RunningHub) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    """A gateway that stops but for one call that the sample's hub holds, and a caller it knows."""
+    """A gateway that stops while the sample hub holds one call, and an idle caller."""
     orchestrator = Orchestrator()
     sample_routes(orchestrator, hub.url)
     gateway = serving(create_app(orchestrator), "127.0.0.1", 0)

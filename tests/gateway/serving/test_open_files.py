@@ -20,7 +20,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit a
 
 
 def out_of_descriptors() -> dict[str, Any]:
-    """What asyncio hands to the exception handler."""
+    """The context that asyncio passes to the exception handler."""
     error = OSError(errno.EMFILE, "Too many open files")
     return {"message": "socket.accept() out of system resource", "exception": error, "socket": 0}
 
@@ -49,7 +49,7 @@ async def test_other_errors_reach_the_handler_before(caplog: pytest.LogCaptureFi
     with exhaustion_logged(loop):
         loop.call_exception_handler({"message": "other"})
         files = {"message": "files", "exception": OSError(errno.EMFILE, "Too many open files")}
-        loop.call_exception_handler(files)  # of no listener
+        loop.call_exception_handler(files)  # not from a listener
     loop.call_exception_handler(out_of_descriptors())
     loop.set_exception_handler(None)
     assert seen == ["other", "files", out_of_descriptors()["message"]]
@@ -103,7 +103,7 @@ async def test_the_process_goes_on(flag: str) -> None:
             taken = len(os.listdir(f"/proc/{running.pid}/fd"))
             resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (taken + 5, taken + 5))
             idle = [await asyncio.open_connection(host, int(port)) for _ in range(40)]
-            if flag == "--no-uvloop":  # uvloop accepts and closes them without a word
+            if flag == "--no-uvloop":  # uvloop accepts and closes them without a report
                 await running.line("out of file descriptors")
             for _ in range(20):
                 async with session.get(url + "/healthz") as answer:

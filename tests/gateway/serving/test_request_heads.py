@@ -81,7 +81,7 @@ class StubProtocol(asyncio.Protocol):
 
 
 class Connection:
-    """An accepted connection of which the deadline of its head runs."""
+    """An accepted connection. The deadline of its request head runs."""
 
     def __init__(self, heads: RequestHeads) -> None:
         self.transport = StubTransport()
@@ -220,7 +220,7 @@ def application() -> web.Application:
 
 
 async def ends(reader: asyncio.StreamReader) -> bool:
-    """Whether the server ends the connection, however it does; this waits for it."""
+    """Wait until the server ends the connection, and return whether it does."""
     try:
         return await reader.read() is not None
     except ConnectionResetError:

@@ -42,7 +42,7 @@ async def served(app: web.Application) -> AsyncIterator[tuple[str, asyncio.Event
     task = asyncio.create_task(serve())
     yield await started, stop
     stop.set()
-    async with asyncio.timeout(STOP_TIMEOUT / 2):  # nothing is left to wait for
+    async with asyncio.timeout(STOP_TIMEOUT / 2):  # no request is under way any more
         await task
 
 

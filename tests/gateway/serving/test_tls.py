@@ -53,7 +53,7 @@ def trusting(pair: CertificatePair) -> ssl.SSLContext:
 
 @dataclass
 class SecureGateway:
-    """A gateway on https before a hub on https."""
+    """A gateway on https in front of a hub on https."""
 
     url: str
     trust: ssl.SSLContext
@@ -150,7 +150,7 @@ async def test_a_slow_client_is_closed_over_tls_too(
         await slow.send_str('{"protocol":"json","version":1}\x1e')
         await until(lambda: hub.context.connection_count == 1)
         said = 0
-        while hub.context.connection_count == 1:  # nobody reads the slow one's socket
+        while hub.context.connection_count == 1:  # the slow client does not read
             assert (await gateway.post(f'["{"x" * 30_000}"]'))[0] == 200
             said += 1
             assert said < 1000

@@ -14,7 +14,7 @@ NODE: Final = "Node"
 CHROMIUM: Final = "Chromium"
 PYTHON: Final = "Python (ours)"
 DOTNET: Final = {f".NET {version}": version for version in RELEASES}
-"""The rows of the .NET client, and which release each is."""
+"""The rows of the .NET client, with the release of each."""
 CLIENTS: Final = (NODE, CHROMIUM, *DOTNET, PYTHON)
 
 TRANSPORTS: Final = ("WebSockets", "ServerSentEvents", "LongPolling")
@@ -37,14 +37,17 @@ TARGETS: Final = {
     HUB_BEHIND_NGINX: _THROUGH_NGINX,
     GATEWAY_BEHIND_NGINX: _THROUGH_NGINX,
 }
-"""Each target with the clients that meet it. The first one is the measure of the cells."""
+"""Each target with its clients. The first target is the reference for the others."""
 
 NO_PROTOCOL: Final = "the client has no such protocol and refuses it"
 NEWTONSOFT_INSIDE: Final = "the client's one JSON protocol is Newtonsoft's"
 TEXT_ONLY: Final = "Server-Sent Events carry text; the client refuses to start"
 MISFIT: Final = "no package of the protocol fits this release: the newest fails at the first event"
 IMPOSSIBLE: Final = (NO_PROTOCOL, NEWTONSOFT_INSIDE, TEXT_ONLY, MISFIT)
-"""Why a combination cannot be. That it is so is checked wherever it is said."""
+"""The reasons why combinations are impossible.
+
+A test of each such combination checks the reason.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Cell:
 
     @property
     def impossible(self) -> str | None:
-        """Why it cannot be, one of IMPOSSIBLE; None when it has to work."""
+        """The reason in IMPOSSIBLE why the cell is impossible; None if it must work."""
         if self.hub_protocol == "json" and self._is_aspnetcore_2:
             return NEWTONSOFT_INSIDE
         if self.hub_protocol not in _hub_protocols(self.client):
@@ -74,7 +77,7 @@ class Cell:
 
     @property
     def build_options(self) -> dict[str, str]:
-        """How a driver is told to take this transport, and no other, and this protocol."""
+        """The options with which a driver uses this transport and hub protocol only."""
         hub_protocol = self.hub_protocol
         if hub_protocol == "newtonsoft" and self._is_aspnetcore_2:
             hub_protocol = "json"
@@ -82,17 +85,19 @@ class Cell:
 
     @property
     def reconnects(self) -> bool:
-        """Whether the client can come back by itself; ASP.NET Core 2's could not."""
+        """Whether the client reconnects by itself; the client of ASP.NET Core 2 does not."""
         return not self._is_aspnetcore_2
 
     @property
     def uploads_and_answers(self) -> bool:
-        """Whether the client sends streams, and answers a server; ASP.NET Core 2's could not."""
+        """Whether the client sends streams and answers client results; the client of ASP.NET Core 2
+        does not."""
         return not self._is_aspnetcore_2
 
     @property
     def error_of_an_abort(self) -> str | None:
-        """What the client's user is told when the server ends the connection without an error."""
+        """The error that the client reports when the server ends the connection without an
+        error."""
         if self.client == PYTHON:
             return "ConnectionClosed: The server closed the connection."
         return None

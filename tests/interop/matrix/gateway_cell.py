@@ -57,7 +57,7 @@ async def _results(client: DrivenConnection) -> None:
 
 
 async def _errors(client: DrivenConnection) -> None:
-    """The downstream hub's own words, and the gateway's."""
+    """The error texts of the downstream hub and of the gateway."""
     with pytest.raises(DriverError) as caught:
         await _invoke(client, "ThrowHub")
     assert caught.value.message.endswith(f"HubException: {HUB_SAYS_NO}")
@@ -69,7 +69,7 @@ async def _events(scene: Scene, *clients: DrivenConnection) -> None:
     """Subscribers get what the downstream hub sends: non-ASCII text, and more than 64 KiB."""
     assert scene.target.gateway is not None
 
-    def is_own(event: Event) -> bool:  # what other cells say goes to the same group
+    def is_own(event: Event) -> bool:  # other cells send to the same group
         if not event.is_call("ReceiveMessage"):
             return False
         said = event.detail["args"][0]["value"]  # a list, or its JSON text

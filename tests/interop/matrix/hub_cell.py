@@ -11,9 +11,9 @@ from tests.interop.matrix.scene import Scene
 
 FOREIGN = "Zoë 😀 \u2028 </"
 LARGE = "0123456789abcdé\n" * 4_500
-"""More than 64 KiB in either protocol."""
+"""A text with more than 64 KiB in either hub protocol."""
 TOO_LARGE = LARGE * 2
-"""More than any target takes."""
+"""A text larger than any target accepts."""
 VALUES = ["x", FOREIGN, 2**40, -1, 0.5, True, None, [1, "x", None, []], {"a B": {"c": [True]}}]
 CONCURRENT = 20
 
@@ -72,7 +72,7 @@ async def _pushes(client: DrivenConnection) -> None:
 
 
 async def _group(scene: Scene, *members: DrivenConnection) -> None:
-    """Who is in a group gets what is sent to it from then on, until the connection is lost."""
+    """A client that joins a group receives its messages, until its connection is lost."""
     counts = [len(await member.calls("ReceiveText", 0)) for member in members]
     sent = []
     for number, member in enumerate(members):
@@ -85,12 +85,12 @@ async def _group(scene: Scene, *members: DrivenConnection) -> None:
 
 
 async def _connection_id(client: DrivenConnection) -> str:
-    """What the hub calls the connection, which the client of ASP.NET Core 2 does not tell."""
+    """The connection id at the hub, which the client of ASP.NET Core 2 does not know."""
     return str((await client.invoke("ConnectionId", result="string")).value)
 
 
 async def _ended_by_the_hub(scene: Scene, client: DrivenConnection) -> None:
-    """An abort is no loss: the client is told of the end, and does not come back."""
+    """An abort is not a lost connection: the client reports the end, and does not reconnect."""
     connection_id, kinds = await _connection_id(client), client.kinds()
     await client.send("Abort")
     assert await client.closed(kinds.count("closed") + 1) == scene.cell.error_of_an_abort
@@ -99,7 +99,7 @@ async def _ended_by_the_hub(scene: Scene, client: DrivenConnection) -> None:
 
 
 async def _ended_by_the_client(scene: Scene, client: DrivenConnection) -> None:
-    """The hub sees an end in good order, and so does the client's user."""
+    """The hub and the client both report an end without an error."""
     connection_id, kinds = await _connection_id(client), client.kinds()
     await client.stop()
     assert await client.closed(kinds.count("closed") + 1) is None

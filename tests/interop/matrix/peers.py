@@ -43,7 +43,7 @@ R = TypeVar("R")
 
 
 class Peers:
-    """Whoever asks first for a driver or a target starts it, the others wait for that."""
+    """The first test that needs a driver or a target starts it; others wait for it."""
 
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
@@ -52,7 +52,7 @@ class Peers:
         self._started: dict[str, asyncio.Task[Any]] = {}
 
     async def driver(self, client: str) -> ClientDriver:
-        """The driver of one of `cells.CLIENTS`. Skips where its tools are absent."""
+        """The driver of one of `cells.CLIENTS`. Skips the test if its tools are missing."""
         return await self._once(client, self._start_driver)
 
     async def target(self, name: str) -> Target:
@@ -60,7 +60,7 @@ class Peers:
         return await self._once(name, self._start_target)
 
     async def _pages(self) -> str:
-        """The origin at which the browser finds its driver."""
+        """The origin that serves the driver for the browser."""
         return await self._once("pages", self._start_pages)
 
     async def _once(self, name: str, start: Callable[[str], Awaitable[R]]) -> R:
@@ -131,7 +131,7 @@ class Peers:
 
 @asynccontextmanager
 async def _served(folder: Path) -> AsyncIterator[str]:
-    """The files of a folder on http; its pages have an origin of their own."""
+    """Serves the files of a folder on http, at an origin of their own."""
     app = web.Application()
     app.router.add_static("/", folder)
     async with serving(app, "127.0.0.1", 0) as address:

@@ -11,7 +11,10 @@ _CLIENT: Final = max(map(len, CLIENTS)) + 1
 
 
 def lines(outcomes: Mapping[str, str]) -> Iterator[str]:
-    """`outcomes`: what pytest says of a cell, by the cell's text; those not there did not run."""
+    """`outcomes` has pytest's outcome of each cell, by the text of the cell.
+
+    Cells that are missing did not run.
+    """
     for target in TARGETS:
         if any(name.startswith(f"{target} /") for name in outcomes):
             yield from _table(target, outcomes)

@@ -23,7 +23,7 @@ LIMIT: Final = 90.0  # seconds for one cell
 
 
 class MatrixRun:
-    """Plays cells from now on and in the background; each has a future of how it went."""
+    """Runs cells in the background. Each cell has a future of its result."""
 
     def __init__(self, cells: Iterable[Cell], folder: Path) -> None:
         self._outcomes = {cell: Future[None]() for cell in cells}
@@ -33,21 +33,21 @@ class MatrixRun:
         threading.Thread(target=self._run, daemon=True).start()
 
     def outcome(self, cell: Cell) -> None:
-        """Waits until that cell has been played; raises what it raised."""
+        """Waits until the cell has run; raises its exception."""
         self._outcomes[cell].result()
 
     def farewell(self) -> None:
-        """Waits until all cells have been played and the gateway has noticed the end of each."""
+        """Waits until all cells have run and the gateway has noticed the end of each connection."""
         self._farewell.result()
 
     def end(self) -> None:
-        """Waits until all that was started has ended; raises what went wrong then."""
+        """Waits until all programs have ended; raises the first exception."""
         self._end.result()
 
     def _run(self) -> None:
         try:
             asyncio.run(self._play_all())
-        except BaseException as error:  # those who wait would wait for ever
+        except BaseException as error:  # otherwise tests would wait for ever
             for outcome in (*self._outcomes.values(), self._farewell, self._end):
                 if not outcome.done():
                     outcome.set_exception(error)
@@ -56,7 +56,7 @@ class MatrixRun:
 
     async def _play_all(self) -> None:
         room = asyncio.Semaphore(AT_A_TIME)
-        # A server finds out late that a client does not poll any more, so these come first.
+        # A server notices late that a client no longer polls, so these cells run first.
         cells = sorted(self._outcomes, key=lambda cell: cell.transport != "LongPolling")
         async with AsyncExitStack() as stack:
             peers = Peers(stack, self._folder)
@@ -82,7 +82,7 @@ class MatrixRun:
 async def _settle(outcome: Future[None], work: Awaitable[None]) -> None:
     try:
         await work
-    except BaseException as error:  # a missing tool skips, which is no Exception
+    except BaseException as error:  # a skip because of a missing tool is not an Exception
         outcome.set_exception(error)
     else:
         outcome.set_result(None)

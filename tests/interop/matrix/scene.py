@@ -14,7 +14,7 @@ from tests.interop.servers import GatewayServer, HubServer
 
 @dataclass(frozen=True)
 class Target:
-    """A server that cells connect to at `url`, with WebSockets at `web_socket_url`."""
+    """A server to which cells connect at `url`, for WebSockets at `web_socket_url`."""
 
     url: str
     web_socket_url: str
@@ -30,7 +30,7 @@ class Scene:
     driver: ClientDriver
     wire: Wire
     token: str = field(default_factory=lambda: uuid4().hex)
-    """Occurs in all that this cell says, and in nothing else."""
+    """A text in all messages of this cell, and in no others."""
 
     async def connection(self, path: str = "/chathub") -> DrivenConnection:
         """A connection over the cell's transport, in its protocol, not started yet.
@@ -44,7 +44,7 @@ class Scene:
         return await self.driver.connect(url, **options)
 
     def require_way(self) -> None:
-        """That the cell's transport was used, and its hub protocol, and no other."""
+        """Checks that only the transport and the hub protocol of the cell were used."""
         assert self.wire.transports == {self.cell.transport}
         is_binary = self.cell.hub_protocol == "messagepack"
         assert self.wire.hub_protocols == {"messagepack" if is_binary else "json"}

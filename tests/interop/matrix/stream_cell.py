@@ -40,7 +40,7 @@ async def _uploads(client: DrivenConnection) -> None:
 
 
 async def _answers(client: DrivenConnection) -> None:
-    """The hub's method asks its own caller, with one slot for both calls."""
+    """The hub method asks its caller for a result, with one slot for both calls."""
     assert (await client.invoke("Ask", "Greet", ["Zoë"], result="string")).value == "Hello, Zoë"
     failed = (await client.invoke("Ask", "Fail", [], result="string")).value
     assert failed in {"error: handler broke", "error: Error: handler broke"}

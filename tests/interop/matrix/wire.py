@@ -22,7 +22,7 @@ _LONGEST_HEAD: Final = 16_384
 
 
 class Wire:
-    """In front of the server at ``url``; ``async with`` opens and closes it."""
+    """A relay in front of the server at ``url``; ``async with`` opens and closes it."""
 
     def __init__(self, url: str) -> None:
         self._url = URL(url)
@@ -31,9 +31,9 @@ class Wire:
         self._living: set[bytes] = set()
         self._dead: set[bytes] = set()
         self.transports: set[str] = set()
-        """The transports that were used since the start or since the last cut."""
+        """The transports that were used since the start or the last cut."""
         self.hub_protocols: set[str] = set()
-        """Likewise, what handshakes asked for."""
+        """The hub protocols of handshakes since the start or the last cut."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
@@ -46,7 +46,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        """Where clients go instead of to the server."""
+        """The address to which clients connect."""
         return str(self._url.with_port(self._server.sockets[0].getsockname()[1]))
 
     def cut(self) -> None:
@@ -73,7 +73,7 @@ class Wire:
             self._writers.add(back)
             await asyncio.gather(self._requests(reader, back), _copy(there, writer))
         except ConnectionError:
-            pass  # the other end learns of it by what follows
+            pass  # the other end notices it by the next bytes
         finally:
             for end in ends:
                 self._writers.discard(end)
@@ -108,7 +108,7 @@ class Wire:
 
 
 def _unmasked(frame: bytes) -> bytes:
-    """What a short frame of a client holds, as far as it is there."""
+    """The payload of a short frame of a client, as far as it has arrived."""
     mask, payload = frame[2:6], frame[6:]
     return bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[:125]))
 

@@ -14,14 +14,14 @@ from protocol import (
 
 
 def builder(url: str, **more: Any) -> HubConnectionBuilder:
-    """``skip_negotiation`` brings along what it needs (N-26)."""
+    """With ``skip_negotiation``, only WebSockets are allowed (N-26)."""
     if more.get("skip_negotiation"):
         more["transports"] = HttpTransportType.WEB_SOCKETS
     return HubConnectionBuilder().with_url(url, **more)
 
 
 async def refused(connection: HubConnection) -> NegotiationError:
-    """Why a start fails; nothing is left behind (the fixture sees to that)."""
+    """The error of a start that fails. The fixture checks that nothing is left."""
     with pytest.raises(NegotiationError) as caught:
         await connection.start()
     assert connection.state is HubConnectionState.DISCONNECTED

@@ -140,7 +140,7 @@ async def _cancel_at_every_moment(connection: HubConnection) -> None:
         await until(lambda: not any(map(_is_ours, asyncio.all_tasks())))
         rounds += 1
         assert rounds < 2000
-    gc.collect()  # what was not closed complains now
+    gc.collect()  # objects that were not closed warn now
 
 
 def _is_ours(task: "asyncio.Task[Any]") -> bool:

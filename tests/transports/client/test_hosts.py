@@ -21,7 +21,7 @@ SECRET = "hush"
 
 
 class Listener:
-    """Notes the head of each request and answers it with the next of ``answers``, then 404."""
+    """Records the head of each request, and answers with the next of ``answers``, then with 404."""
 
     def __init__(self, answers: list[str]) -> None:
         self.heads: list[str] = []

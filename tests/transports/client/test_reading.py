@@ -10,13 +10,13 @@ from protocol.transports.reading import Reading
 
 
 class Line:
-    """What a transport reads: pieces, then None for an end, or an error."""
+    """The input of a transport: pieces, then None for an end, or an error."""
 
     def __init__(self) -> None:
         self.arriving: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.reading = Reading(self._read)
         self.received: list[object] = []
-        """What the receiver got; ``("lost", error)`` for the end."""
+        """A receiver that records its calls; ``("lost", error)`` for the end."""
 
     async def _read(self) -> None:
         while (item := await self.arriving.get()) is not None:

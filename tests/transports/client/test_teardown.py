@@ -21,7 +21,8 @@ _OF_THE_CLIENT = ("Unclosed client session", "Unclosed connection", "Unclosed co
 
 
 async def _silent_hub(transport: str, kept: AsyncExitStack) -> tuple[str, "asyncio.Task[object]"]:
-    """Its URL, and what ends when it got the handshake, which it leaves unanswered."""
+    """A server that does not answer the handshake: its URL, and an event for the received
+    handshake."""
     if transport in _HTTP:
         hub = await kept.enter_async_context(HttpHub((transport,)).run())
         hub.posts_may_end.clear()
@@ -43,7 +44,7 @@ async def _give_up(connection: HubConnection, how: str, asked: "asyncio.Task[obj
 
 
 async def _program(transport: str, how: str, kept: AsyncExitStack) -> None:
-    """Does not end its server, for which it would have to wait."""
+    """A program that does not stop the server, because it would have to wait for it."""
     url, asked = await _silent_hub(transport, kept)
     connection = builder(url, close_timeout=0.2).with_handshake_timeout(0.2).build()
     await _give_up(connection, how, asked)

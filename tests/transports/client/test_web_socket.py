@@ -47,7 +47,7 @@ class Pair:
         connection.on_closed(self.closed.put_nowait)
 
     async def end(self) -> None:
-        """Answers a Close frame, if there is still one to come."""
+        """Answers a Close frame, if one arrives."""
         try:
             self.far.send(CLOSE, (await self.far.closing()).payload)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -61,7 +61,7 @@ class Pair:
 
 @pytest.fixture
 def close_timeout() -> float:
-    """How long, in seconds, what is queued may take to leave."""
+    """The time in seconds for sending what is queued."""
     return 5.0
 
 
@@ -294,7 +294,7 @@ async def test_the_end_during_the_handshake(far_server: RawServer, how: str) -> 
         await starting
     await far.end()
     assert connection.state is HubConnectionState.DISCONNECTED
-    gc.collect()  # what was not closed complains now
+    gc.collect()  # objects that were not closed warn now
 
 
 async def test_handshake_timeout(far_server: RawServer) -> None:
@@ -311,7 +311,7 @@ async def test_handshake_timeout(far_server: RawServer) -> None:
     assert closing.payload == close_payload(1000)
     far.send(CLOSE, closing.payload)
     assert await far.end() == b""
-    gc.collect()  # what was not closed complains now
+    gc.collect()  # objects that were not closed warn now
 
 
 async def test_a_server_that_reads_late(pair: Pair) -> None:

@@ -73,7 +73,7 @@ async def test_a_small_body_that_is_cut_short() -> None:
 async def test_a_large_body_that_is_cut_short() -> None:
     """TG-6: the hub may have read a part of it, so the connection ends."""
     inbound = pipe()
-    inbound.ignore()  # so that there is room for all of it
+    inbound.ignore()  # room for the whole body
     assert await receive(cut_short(b"x" * LIMIT, b"x"), inbound) == plain_answer(400)
     assert await receive(body(), inbound) == plain_answer(404)
 

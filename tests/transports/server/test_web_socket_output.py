@@ -115,7 +115,7 @@ async def test_who_waits_for_a_client_is_woken_by_its_socket(
     waiting[0].cancel()
     await asyncio.wait(waiting[:1])
     assert not any(sending.done() for sending in waiting[1:])
-    assert min(delays) > 1  # but for the timeouts of those who wait
+    assert min(delays) > 1  # except for the timeouts of waiting calls
     if ends:
         client.cut()
     else:
