@@ -77,6 +77,8 @@ class AccessControl:
                     "or None",
                 )
                 return _FAILED
+        if user is not None:
+            self._user_id(user)  # if it raises an exception, it does so before a transport opens
         for requirement in self._requirements:
             if not await is_authorized(requirement, RequestContext(user, request)):
                 break

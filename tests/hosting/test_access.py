@@ -291,6 +291,25 @@ async def test_a_function_distinguishes_users() -> None:
     assert await ask(endpoint, "POST", query, "root") == FORBIDDEN
 
 
+async def test_a_function_of_ids_that_fails() -> None:
+    """A-7: the answer is 500, and the connection has no user and no transport."""
+
+    def user_id(user: Principal) -> str:
+        return str(user.claims["sub"])
+
+    paths = Paths()
+    endpoint = HubEndpoint(
+        paths.connections,
+        "/hub",
+        EndpointOptions(authenticate=by_header),
+        lambda: 0.0,
+        user_id=user_id,
+    )
+    query = f"id={paths.token()}"
+    assert await attempts(endpoint, query, "ann") == [HttpAnswer(500)] * 5
+    assert (await ask(endpoint, "GET", query)).action is Action.START_LONG_POLLING
+
+
 # ---- the log
 
 
