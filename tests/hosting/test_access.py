@@ -89,6 +89,18 @@ async def test_authorization_comes_first(method: str) -> None:
     assert await ask(endpoint, method, "id=x", "root") not in (challenge, HttpAnswer(403))
 
 
+async def test_preflights_and_other_hosts_come_before_authorization() -> None:
+    """A-1, TC-5, TG-15: browsers send no credentials with a preflight."""
+    app = "https://app.example"
+    endpoint = endpoint_with(authorize=True, allowed_origins=[app], allowed_hosts=["hub.example"])
+    asked = {"Origin": app, "Access_Control_Request_Method": "POST"}
+    preflight = request("OPTIONS", Host="hub.example", **asked)
+    granted = await endpoint.negotiate(preflight)
+    assert granted.status == 204
+    assert await endpoint.dispatch(preflight, [], is_upgrade=False) == granted
+    assert (await endpoint.negotiate(request("POST", Host="evil.example"))).status == 400
+
+
 @pytest.mark.parametrize(
     ("failure", "challenge"),
     [
