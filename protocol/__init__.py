@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from .server.options import EndpointOptions as EndpointOptions
     from .server.options import HubOptions as HubOptions
     from .server.options import SlowClientPolicy as SlowClientPolicy
+    from .server.refresh_context import (
+        AuthenticationRefreshContext as AuthenticationRefreshContext,
+    )
     from .transports.client.builder import HubConnectionBuilder as HubConnectionBuilder
     from .transports.server.map_hub import map_hub as map_hub
     from .values.dotnet_types import Char as Char
@@ -143,6 +146,7 @@ _HOMES = {
     ".server.http_request": ("HttpRequestData",),
     ".server.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
     ".server.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
+    ".server.refresh_context": ("AuthenticationRefreshContext",),
     ".transports.client.builder": ("HubConnectionBuilder",),
     ".transports.server.map_hub": ("map_hub",),
     ".values.dotnet_types": ("Char", "DateTimeOffset"),

@@ -2,7 +2,7 @@
 
 A client that gets a new token before the old one expires posts it to ``{hub}/refresh``, and keeps
 its connection. The functions convert values, bodies and URLs. Timers are left to ``client``,
-requests and users to ``hosting`` and ``transports``.
+requests to ``transports``, and users to ``hosting`` and ``server``.
 """
 
 from typing import Any, Final
@@ -72,3 +72,27 @@ def _read_object(body: bytes) -> dict[str, Any] | None:
     except DECODING_FAILURES:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+# ---- server
+
+
+def remaining_lifetime(expires_at: float | None, now: float) -> int | None:
+    """The whole seconds from ``now`` until a token expires, as they are sent (AR-1).
+
+    Both times are seconds since the epoch. None if the token does not expire. The result is at
+    least 1, because a client takes 0 for a token that does not expire.
+    """
+    if expires_at is None:
+        return None
+    return max(1, int(min(expires_at - now, LONGEST_LIFETIME)))
+
+
+def write_refreshed(lifetime: int | None) -> bytes:
+    """The body of the answer to a refresh that has succeeded (AR-2)."""
+    return msgspec.json.encode({} if lifetime is None else {_LIFETIME: lifetime})
+
+
+def write_refusal(code: str) -> bytes:
+    """The body of the answer to a refresh that is refused (AR-3)."""
+    return msgspec.json.encode({"error": code})

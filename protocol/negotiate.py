@@ -117,14 +117,19 @@ def write_offer(
     connection_id: str,
     connection_token: str,
     transports: Iterable[AvailableTransport],
+    token_lifetime: int | None = None,
 ) -> bytes:
-    """The body of an offer. In version 0 the connection id serves as the token (N-12)."""
+    """The body of an offer. In version 0 the connection id serves as the token (N-12).
+
+    ``token_lifetime`` is in seconds; None if the offer announces none (AR-1).
+    """
     return _encode(
         NegotiateResponse(
             negotiate_version=version,
             connection_id=connection_id,
             connection_token=connection_token if version else UNSET,
             available_transports=tuple(transports),
+            token_lifetime_seconds=UNSET if token_lifetime is None else token_lifetime,
         )
     )
 

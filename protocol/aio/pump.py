@@ -5,7 +5,8 @@ of the event loop. The connection that owns the pump passes the function that ha
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, Generic, TypeVar
+from itertools import chain
+from typing import Any, Final, Generic, TypeVar
 
 from ..messages import Invocation, ReceivedMessage, StreamInvocation
 from .transport import Transport
@@ -65,9 +66,9 @@ class MessagePump(Generic[Work]):
         self._limit = limit
         self._on_end = on_end
         self._fail = fail
-        self._handle: Callable[[ReceivedMessage], Work | None] | None = None
+        self._handle: Callable[[Any], Work | None] | None = None
         self._unread = bytearray()
-        self._messages: Iterator[ReceivedMessage | None] = iter(())
+        self._messages: Iterator[Any] = iter(())  # messages, and what was inserted
         self._held = 0  # bytes received since the pump was last empty
         self._is_paused = False
         self._budget = _TURN_BUDGET
@@ -75,10 +76,11 @@ class MessagePump(Generic[Work]):
         self._is_interrupted = False  # whether the pump is held or has stopped
         self.has_stopped = False
 
-    def start(self, handle: Callable[[ReceivedMessage], Work | None]) -> None:
+    def start(self, handle: Callable[[Any], Work | None]) -> None:
         """Lets ``pull`` handle messages, also those received before this call (L-2).
 
         ``handle`` handles a message at once and returns None, or returns work for the owner to do.
+        It also gets what was inserted.
         """
         self._handle = handle
 
@@ -109,6 +111,12 @@ class MessagePump(Generic[Work]):
             if self._held > self._limit and not self._is_paused:
                 self._is_paused = True
                 self._transport.pause_reading()
+
+    def insert(self, notice: object) -> None:
+        """Has ``notice`` handled as the next message. The owner then has to call ``pull``."""
+        if not self.has_stopped:
+            self._messages = chain((notice,), self._messages)
+            self._held += 1  # so that ``is_ready`` is true
 
     def feed_end(self) -> None:
         """Marks the end of the stream, which is reported when all bytes before it are handled."""

@@ -42,8 +42,11 @@ class Admission(Generic[ConnectionT]):
         self._access = access
         self._next_warning_at = 0.0
 
-    def negotiate(self, request: HttpRequestData) -> HttpAnswer:
-        """Offers a new connection, or refuses it (N-1…N-12)."""
+    def negotiate(self, request: HttpRequestData, lifetime: int | None = None) -> HttpAnswer:
+        """Offers a new connection, or refuses it (N-1…N-12).
+
+        ``lifetime`` is what the offer announces about the authentication (AR-1).
+        """
         if request.method != "POST":
             return plain_answer(405)
         requested = request.query_values("negotiateVersion")
@@ -65,6 +68,7 @@ class Admission(Generic[ConnectionT]):
                 connection.connection_id,
                 connection.token,
                 negotiate.available_transports(self._options.transports),
+                lifetime,
             )
         )
 
@@ -73,13 +77,18 @@ class Admission(Generic[ConnectionT]):
 
         A connection that has a user is refused to others (A-9).
         """
+        found = self.find_of_any_user(request)
+        if isinstance(found, HttpAnswer) or self._access.may_use(found, user):
+            return found
+        return plain_answer(403)
+
+    def find_of_any_user(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
+        """Like ``find``, but does not look at the user of the connection."""
         ids = request.query_values("id")
         if not any(ids):
             return plain_answer(400, "Connection ID required")
         found = self._connections.find(ids[0], self._clock()) if len(ids) == 1 else None
-        if found is None:
-            return plain_answer(404, "No Connection with that ID")
-        return found if self._access.may_use(found, user) else plain_answer(403)
+        return found or plain_answer(404, "No Connection with that ID")
 
     def find_or_create(
         self, request: HttpRequestData, user: Principal | None

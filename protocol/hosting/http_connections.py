@@ -10,12 +10,30 @@ which waiting connection is dropped when there is no room for another.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from .. import negotiate
 from ..http_transport_type import HttpTransportType
 from ..server.authentication import Principal
+from ..server.http_request import HttpRequestData
 from .waiting_connections import WaitingConnections
+
+
+class OpenUser(Protocol):
+    """The user of a connection whose transport is open; see ``server.connection_user``."""
+
+    @property
+    def user(self) -> Principal | None:
+        """The present user."""
+
+    def set_expiry(self, user: Principal | None) -> None:
+        """Lets the connection end when the authentication of ``user`` expires."""
+
+    async def refresh(self, user: Principal, request: HttpRequestData) -> bool:
+        """Replaces the user by the one of ``request``. Returns False if this is not accepted."""
+
+    def abort(self) -> None:
+        """Ends the connection."""
 
 
 @dataclass(slots=True)
@@ -33,6 +51,7 @@ class HttpConnection:
     is_counted: bool = False  # for ``maximum_connections`` of its path
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
     user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)
+    open_user: OpenUser | None = None  # set by the host when the transport is open
     user_path: str | None = None  # where ``user`` was determined; None if it is not yet
 
     def set_user(self, user: Principal | None, path: str) -> None:

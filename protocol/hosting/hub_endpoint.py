@@ -22,6 +22,7 @@ from .admission import Admission
 from .cors import CorsPolicy
 from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
 from .http_connections import ConnectionT, HttpConnection, HttpConnectionManager
+from .refresh import AuthenticationRefresh
 
 _WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
 _SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
@@ -67,10 +68,12 @@ class HubEndpoint(Generic[ConnectionT]):
         options: EndpointOptions,
         clock: Callable[[], float],
         *,
+        wall_clock: Callable[[], float],
         requirements: Iterable[Authorize] = (),
         user_id: Callable[[Principal], str | None] = default_user_id,
     ) -> None:
-        """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock.
+        """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock, and
+        ``wall_clock`` seconds since the epoch.
 
         ``requirements`` are those of the hub class, in addition to ``EndpointOptions.authorize``.
         ``user_id`` returns the id of a user. The host starts and closes ``authenticator``.
@@ -83,6 +86,14 @@ class HubEndpoint(Generic[ConnectionT]):
             path, clock, self.authenticator, [options.authorize, *requirements], user_id
         )
         self._admission = Admission(connections, path, options, clock, self._access)
+        self._refresh = AuthenticationRefresh(
+            connections,
+            path,
+            self._access,
+            clock,
+            wall_clock,
+            is_enabled=options.enable_authentication_refresh,
+        )
         self.cors = CorsPolicy(options.allowed_origins)
         self._hosts = HostPolicy(options.allowed_hosts)
 
@@ -91,7 +102,17 @@ class HubEndpoint(Generic[ConnectionT]):
         if answer := self._early_answer(request):
             return answer
         user = await self._access.admit(request)
-        return user if isinstance(user, HttpAnswer) else self._admission.negotiate(request)
+        if isinstance(user, HttpAnswer):
+            return user
+        return self._admission.negotiate(request, self._refresh.lifetime(user))
+
+    async def refresh(self, request: HttpRequestData) -> HttpAnswer:
+        """A request of ``{path}/refresh``, whatever its method (AR-1…AR-6).
+
+        Raises what ``EndpointOptions.authenticate``, policies and
+        ``EndpointOptions.on_authentication_refresh`` raise.
+        """
+        return self._early_answer(request) or await self._refresh.answer(request)
 
     async def dispatch(
         self, request: HttpRequestData, accept: Iterable[str], *, is_upgrade: bool
@@ -112,7 +133,9 @@ class HubEndpoint(Generic[ConnectionT]):
             return user
         match request.method:
             case "GET":
-                return self._get(request, user, requested_transport(accept, is_upgrade=is_upgrade))
+                return await self._get(
+                    request, user, requested_transport(accept, is_upgrade=is_upgrade)
+                )
             case "POST":
                 return self._post(request, user)
             case "DELETE":
@@ -126,14 +149,14 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(400, "Bad Request - Invalid Hostname")
         return self.cors.preflight(request.method, request.headers)
 
-    def _get(
+    async def _get(
         self, request: HttpRequestData, user: Principal | None, transport: HttpTransportType
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if transport is _WEB_SOCKETS:
             return self._open_web_socket(request, user)
         if transport is _SERVER_SENT_EVENTS:
             return self._open_event_stream(request, user)
-        decision = self._poll(request, user)
+        decision = await self._poll(request, user)
         return (
             replace(decision, headers=POLL_HEADERS)
             if isinstance(decision, HttpAnswer)
@@ -158,14 +181,18 @@ class HubEndpoint(Generic[ConnectionT]):
             return found
         return self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, user)
 
-    def _poll(
+    async def _poll(
         self, request: HttpRequestData, user: Principal | None
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        found = self._admission.find(request, user)
+        found = self._admission.find_of_any_user(request)
         if isinstance(found, HttpAnswer):
             return found
+        if not self._refresh.decides_about(found, user) and not self._access.may_use(found, user):
+            return plain_answer(403)
         if not _is_polled(found):
             return self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, user)
+        if refusal := await self._refresh.renew_by_poll(found, user, request):
+            return refusal
         if found.is_disposed:
             return plain_answer(404)
         return Admitted(Action.POLL, found, user)

@@ -48,7 +48,6 @@ class ServerConnection:
         connection: HubConnectionContext,
         transport: ServerTransport,
         *,
-        options: HubOptions,
         protocols: Mapping[str, HubProtocol],
         methods: HubMethodTable,
         lifetime: HubLifetimeManager,
@@ -57,7 +56,7 @@ class ServerConnection:
     ) -> None:
         self.connection = connection
         self._transport = transport
-        self._options = options
+        self._options = options = connection.options
         self._methods = methods
         self._events = HubEvents(connection, lifetime, hub_class, activate)
         self._activate = activate
@@ -79,6 +78,7 @@ class ServerConnection:
             context=self._context,
             fail=self._fail,
         )
+        self.call_event: Final = self._dispatcher.call_event
         self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
         self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
         self._refusal = ""  # the error text of a refused handshake

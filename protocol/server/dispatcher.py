@@ -20,8 +20,8 @@ from ..keepalive import KeepAlive
 from .call_slot import CallSlot
 from .clients import CallScope
 from .connection_context import HubConnectionContext
-from .hub import BoundHubMethod, Hub
-from .invoker import Call, HubInvoker
+from .hub import BoundHubMethod, Hub, HubMethod
+from .invoker import Call, EventCall, HubInvoker
 from .lifetime import HubLifetimeManager
 
 
@@ -37,6 +37,7 @@ class HubDispatcher:
     __slots__ = (
         "_connection",
         "_context",
+        "_event",
         "_fail",
         "_idle",
         "_invoker",
@@ -76,6 +77,7 @@ class HubDispatcher:
         self._fail = fail
         self._invoker: HubInvoker | None = None
         self._next: Call | None = None  # waits for a worker; later messages wait behind it
+        self._event: EventCall | None = None  # the last one
         self._is_stalled = False  # whether ``_next`` waits because no slot is free
         self._is_scheduled = False
         self._idle: list[asyncio.Future[None]] = []
@@ -132,6 +134,16 @@ class HubDispatcher:
                 self._wake_worker()
             elif self._pump.is_ready:  # the budget of this turn is spent
                 self._schedule()
+
+    def call_event(self, event: HubMethod) -> None:
+        """Calls an event of the hub before the messages that no worker has taken (AR-6).
+
+        It takes a slot. Does nothing if the same event is due already.
+        """
+        if self._event is None or self._event.is_taken:
+            self._event = EventCall(event)
+            self._pump.insert(self._event)
+            self.advance()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

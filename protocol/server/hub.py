@@ -79,6 +79,13 @@ class Hub:
     async def on_disconnected(self, error: Exception | None) -> None:
         """Called when a connection has ended. ``error`` is None if the end was orderly."""  # L-4
 
+    async def on_authentication_refreshed(self) -> None:
+        """Called when a client has replaced its access token; ``context.user`` is its new user.
+
+        It takes the place of a call of the client, and its exceptions are logged. Several refreshes
+        in short succession may be one call.
+        """  # AR-6
+
     if not TYPE_CHECKING:  # a type checker would accept every attribute
         clients = _CallerClients()
 
@@ -259,6 +266,16 @@ class HubMethodTable:
         )
 
 
+def refresh_event(hub_class: type[Hub]) -> HubMethod | None:
+    """``on_authentication_refreshed`` as a method to call; None if the class does not define it."""
+    name = Hub.on_authentication_refreshed.__name__
+    function = getattr(hub_class, name)
+    if function is Hub.on_authentication_refreshed:
+        return None
+    signature = read_signature(f"{hub_class.__name__}.{name}", function, {})
+    return HubMethod(name, function, False, False, False, False, signature)
+
+
 def _mark_of(attribute: object) -> _Mark | None:
     """The mark that ``hub_method`` set on a function, also on one inside a property or wrapper."""
     inside: list[object] = []
@@ -304,6 +321,7 @@ def require_hub_class(hub_class: object, hub_factory: object) -> None:
         raise TypeError(f"A hub is a class derived from Hub, not {given}.")
     _require_event(hub_class, "on_connected", "self")
     _require_event(hub_class, "on_disconnected", "self, error")
+    _require_event(hub_class, "on_authentication_refreshed", "self")
     if hub_factory is not None:
         require_function(hub_factory, "hub_factory")
         return

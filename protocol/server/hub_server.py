@@ -15,12 +15,12 @@ from ..aio.loop_check import require_loop
 from ..aio.transport import ServerTransport
 from ..messages import Close
 from ..option_checks import described
-from .authentication import Principal
+from .authentication import Principal, default_user_id
 from .clients import CallScope, GroupManager, HubContext
 from .connection import ServerConnection
 from .connection_context import ClientTimeoutError, Ending, HubConnectionContext
 from .http_request import HttpRequestData
-from .hub import Hub, HubMethodTable, require_hub_class
+from .hub import Hub, HubMethodTable, refresh_event, require_hub_class
 from .lifetime import DefaultHubLifetimeManager, HubLifetimeManager
 from .options import HubOptions
 from .refusal_log import RefusalLog
@@ -64,6 +64,7 @@ class HubServer:
         }
         for protocol in self._protocols.values():
             self._methods.for_protocol(protocol)  # raises for annotations that cannot be read
+        self._refresh_event = refresh_event(hub_class)
         self._groups = GroupManager(self.lifetime)
         self.log: Final = RefusalLog(hub_class.__name__)
         self._connections: set[ServerConnection] = set()
@@ -105,7 +106,6 @@ class HubServer:
         connection = ServerConnection(
             context,
             transport,
-            options=self.options,
             protocols=self._protocols,
             methods=self._methods,
             lifetime=self.lifetime,
@@ -122,6 +122,31 @@ class HubServer:
             connection.end(_shutdown())
         connection.open()
         return connection
+
+    async def replace_user(self, connection: ServerConnection, user: Principal) -> bool:
+        """Replaces the user of an open connection by the one of a new access token.
+
+        Returns False if the user id changes and must not, or if the lifetime manager does not
+        support it; then the connection ends.
+        """  # AR-2, AR-6
+        context = connection.connection
+        old, new = context.user_identifier, (self.options.user_id or default_user_id)(user)
+        if old != new:
+            if not self.options.allow_user_identifier_change_on_authentication_refresh:
+                self.log.changed_user()
+                context.abort()
+                return False
+            context.user_identifier = new
+            try:
+                await self.lifetime.on_user_changed(context, old)
+            except Exception as error:
+                self.log.failure(logger, error, "A user id could not be changed.")
+                context.abort()
+                return False
+        context.user = user
+        if self._refresh_event is not None:
+            connection.call_event(self._refresh_event)
+        return True
 
     def _activate(self, context: HubConnectionContext, scope: CallScope) -> Hub:
         """A new hub instance for one call. ``scope`` decides what it may do with clients."""

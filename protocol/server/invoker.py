@@ -40,6 +40,16 @@ Call: TypeAlias = tuple[HubMethod, Sequence[Any], str]
 is expected)."""
 
 
+class EventCall:
+    """A call of an event of the hub, which takes a slot like a call of the client (AR-6)."""
+
+    __slots__ = ("call", "is_taken")
+
+    def __init__(self, event: HubMethod) -> None:
+        self.call: Call = (event, (), "")
+        self.is_taken = False
+
+
 class HubInvoker:
     """Serves the calls of one connection.
 
@@ -97,7 +107,7 @@ class HubInvoker:
             maximum=options.maximum_streams_per_connection,
         )
 
-    def receive(self, message: ReceivedMessage) -> Call | None:
+    def receive(self, message: ReceivedMessage | EventCall) -> Call | None:
         """Returns the call that ``message`` asks for. Other messages are handled at once.
 
         Calls that stream start at once. Raises RemoteProtocolError for a message that ends the
@@ -110,6 +120,9 @@ class HubInvoker:
             self._start_stream(message, call)
         elif type(message) is StreamItem:
             self._uploads.receive_item(message)
+        elif isinstance(message, EventCall):
+            message.is_taken = True
+            return message.call
         else:
             self._receive_control(message)
         return None

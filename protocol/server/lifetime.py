@@ -56,6 +56,17 @@ class HubLifetimeManager(ABC):
     async def on_disconnected(self, connection: HubConnectionContext) -> None:
         """Removes a connection and its group memberships."""
 
+    async def on_user_changed(
+        self, connection: HubConnectionContext, user_identifier: str | None
+    ) -> None:
+        """Called when the user id of a connection has changed from ``user_identifier``.
+
+        Sends to the old user no longer reach the connection, those to the new one do. Memberships
+        of groups stay. A manager that does not override this method does not support it:
+        NotImplementedError, which ends the connection.
+        """  # AR-6
+        raise NotImplementedError(f"{type(self).__name__} does not support a change of user ids.")
+
     @abstractmethod
     async def send_all(
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NONE_EXCLUDED
@@ -156,6 +167,17 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
             _remove(self._users, connection.user_identifier, connection.connection_id)
         for group in self._memberships.pop(connection.connection_id, ()):
             _remove(self._groups, group, connection.connection_id)
+
+    async def on_user_changed(
+        self, connection: HubConnectionContext, user_identifier: str | None
+    ) -> None:
+        """See HubLifetimeManager."""
+        if connection.connection_id not in self._connections:
+            return
+        if user_identifier is not None:
+            _remove(self._users, user_identifier, connection.connection_id)
+        if connection.user_identifier is not None:
+            _add(self._users, connection.user_identifier, connection)
 
     async def send_all(
         self, target: str, arguments: Sequence[Any], excluded: Collection[str] = NONE_EXCLUDED

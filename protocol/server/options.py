@@ -19,6 +19,7 @@ from ..origins import normal_origins
 from .authentication import Authenticate, Authenticator, Principal
 from .authorization import Authorize, needs_user, require_authorize
 from .filters import HubFilter
+from .refresh_context import AcceptRefresh
 
 Services = Mapping[type[Any], Callable[[], Any]]
 
@@ -100,6 +101,10 @@ class HubOptions:
     """Returns the id of a user, which ``clients.user`` matches. None: the ``user_id`` of the
     principal, or else its claim NameIdentifier, or else its claim ``sub``."""  # A-7
 
+    allow_user_identifier_change_on_authentication_refresh: bool = False
+    """Whether a refresh may change the user id of a connection. Otherwise such a refresh ends the
+    connection."""  # AR-6
+
     def __post_init__(self) -> None:
         check_options(self)
         for each in self.supported_protocols:
@@ -138,6 +143,20 @@ class EndpointOptions:
     least one of them. A policy, which is a function of an object with ``user`` and
     ``http_request``, plain or async: those for which it returns True. Other requests are answered
     with the authenticator's challenge if they have no user, and otherwise with 403."""  # A-1
+
+    close_on_authentication_expiration: bool = False
+    """Whether a connection ends when the authentication of its user expires, as ``expires_at`` of
+    its Principal says. The client may reconnect."""  # A-8
+
+    enable_authentication_refresh: bool = False
+    """Whether clients may replace their access token while they are connected, as .NET clients from
+    version 11 on do. Then negotiate announces when the present one expires, and
+    ``context.user`` becomes the Principal of the new one."""  # AR-1
+
+    on_authentication_refresh: AcceptRefresh | None = None
+    """Returns whether a new access token is accepted; plain or async. It gets an
+    AuthenticationRefreshContext, with the present and the new Principal. If the result is False,
+    the request is answered with 403, and a poll also ends its connection."""  # AR-3
 
     transports: HttpTransportType = HttpTransportType.ALL
     """The transports that clients may use; negotiate lists them in ASP.NET Core's order."""  # N-14

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 _ITEMS: Final = "an item of a stream"
 _UNKNOWN_METHODS: Final = "an unknown method"  # one subject for all, because clients choose names
+_CHANGED_USER: Final = (
+    "%s: a connection was closed: a refresh of its authentication changed its user."
+)
 _NO_HANDSHAKE: Final = "%s: a connection was closed: no handshake within %g seconds."
 
 
@@ -66,6 +69,10 @@ class RefusalLog:
         if isinstance(error, RemoteProtocolError | HandshakeError):
             level = self.thinning.level(type(error).__name__, level=level)
             logger.log(level, "%s: a connection was closed: %s", self._hub_name, error.summary)
+
+    def changed_user(self) -> None:
+        """Logs a connection that ends because its user id must not change."""
+        self._log(_CHANGED_USER, _CHANGED_USER, self._hub_name)
 
     def no_handshake(self, seconds: float) -> None:
         """Logs a connection that ends because no complete handshake has arrived in time."""

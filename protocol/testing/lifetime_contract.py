@@ -116,6 +116,28 @@ class HubLifetimeContract(LifetimeSuite):
         assert await scene.targets("a") == ["group", "user"]
 
     @with_scene
+    async def test_a_changed_user(self, scene: Scene) -> None:
+        """A connection is one of its new user only, and stays in its groups.
+
+        A manager without support raises NotImplementedError.
+        """  # AR-6
+        connection = scene.receivers["a"].connection
+        connection.user_identifier = "u"
+        try:
+            await scene.manager.on_user_changed(connection, "U")
+        except NotImplementedError:
+            return
+        await scene.manager.send_users(["U"], "old", [])
+        await scene.manager.send_users(["u"], "new", [])
+        await scene.manager.send_groups(["g"], "group", [])
+        assert await scene.targets("a") == ["new", "group"]
+        assert await scene.targets("b") == ["old", "group"]
+        await scene.manager.on_disconnected(connection)
+        await scene.manager.send_users(["u"], "new", [])
+        assert await scene.targets("a") == []
+        assert await scene.targets("c") == ["new", "new"]
+
+    @with_scene
     async def test_an_ended_connection_gets_nothing(self, scene: Scene) -> None:
         """Sends to an ended connection succeed silently until ``on_disconnected``."""  # G-7
         scene.receivers["a"].connection.abort()

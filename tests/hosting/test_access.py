@@ -48,6 +48,7 @@ class Paths:
             path,
             EndpointOptions(**{"authenticate": by_header, **options}),
             lambda: self.now,
+            wall_clock=lambda: self.now,
             requirements=requirements,
         )
 
@@ -295,6 +296,7 @@ async def test_a_function_distinguishes_users() -> None:
         "/hub",
         EndpointOptions(authenticate=by_header),
         lambda: 0.0,
+        wall_clock=lambda: 0.0,
         user_id=lambda user: ",".join(user.roles),
     )
     query = f"id={paths.token()}"

@@ -29,7 +29,11 @@ class Endpoint:
         self.now = 1000.0
         self.connections = HttpConnectionManager(HttpConnection)
         self.endpoint = HubEndpoint(
-            self.connections, "/hub", EndpointOptions(**options), lambda: self.now
+            self.connections,
+            "/hub",
+            EndpointOptions(**options),
+            lambda: self.now,
+            wall_clock=lambda: self.now,
         )
 
     async def negotiate(self, query: str = "negotiateVersion=1") -> Any:

@@ -53,7 +53,11 @@ class Host:
         self.connections = HttpConnectionManager(HttpConnection)
         self.endpoints = {
             path: HubEndpoint(
-                self.connections, path, EndpointOptions(authenticate=self.authenticate), lambda: 0.0
+                self.connections,
+                path,
+                EndpointOptions(authenticate=self.authenticate),
+                lambda: 0.0,
+                wall_clock=lambda: 0.0,
             )
             for path in PATHS
         }

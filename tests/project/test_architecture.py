@@ -122,6 +122,7 @@ PUBLIC_NAMES: Final = frozenset(
         "TransferFormat",
         "ValueReader",
         # server
+        "AuthenticationRefreshContext",
         "AuthenticationFailure",
         "Authenticator",
         "AuthorizationContext",

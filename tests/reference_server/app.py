@@ -139,7 +139,11 @@ def _map_connection_endpoints(app: web.Application, journal: Journal) -> None:
     )
     map_endpoint("/auth/admin", ConnectionHub, _endpoint(authorize={"admin"}))
     map_endpoint(
-        "/auth/expiring", ConnectionHub, _endpoint(authorize=True, long_polling_poll_timeout=5)
+        "/auth/expiring",
+        ConnectionHub,
+        _endpoint(
+            authorize=True, close_on_authentication_expiration=True, long_polling_poll_timeout=5
+        ),
     )
     map_endpoint(
         "/cookie",

@@ -62,7 +62,6 @@ class AccessTokens:
             )
         return token
 
-    async def renew(self, origin: URL) -> str | None:
-        """Returns a new token from the factory, and caches it. Raises as ``ask`` does."""
-        self._cached = await self.ask(origin)
-        return self._cached
+    def keep(self, token: str | None) -> None:
+        """Caches a token that ``ask`` has returned."""
+        self._cached = token

@@ -125,13 +125,16 @@ class HttpClient:
         the cached token, and once more with a new token if the answer is 401. If there is no cached
         token, or with ``asks_for_token`` as for negotiate, the request is sent once, with a new
         token (A-5). With ``is_endless``, the body of the response may pause for any time.
-        ``connection_token`` is sent in a header, and to no other origin (AR-3).
+        ``connection_token`` is sent in a header, and to no other origin (AR-3). With it, the new
+        token is used for later requests only if the server accepts it.
 
         Raises HttpRequestError, also for a status other than 2xx and ``passes_status``.
         """
         target, origin = self._target(url)
         cached = None if asks_for_token else self.tokens.cached(origin)
-        token = cached or await self.tokens.renew(origin)
+        token = cached or await self.tokens.ask(origin)
+        if not cached and connection_token is None:
+            self.tokens.keep(token)
         headers = {} if accept is None else {"Accept": accept}
         if connection_token is not None:
             headers[CONNECTION_TOKEN_HEADER] = connection_token
@@ -140,10 +143,14 @@ class HttpClient:
         response = await send(token)
         if cached and response.status == 401:
             response.release()
-            response = await send(await self.tokens.renew(origin))
+            token = await self.tokens.ask(origin)
+            self.tokens.keep(token)
+            response = await send(token)
         if not 200 <= response.status < 300 and response.status != passes_status:
             response.release()
             raise refusal(response)
+        if connection_token is not None:
+            self.tokens.keep(token)
         return response
 
     async def _send(

@@ -5,6 +5,7 @@ transports and passes them to the hub's ``HubServer``, receives POSTs, and answe
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from ...hosting.hub_endpoint import Action, Admitted, HubEndpoint
 from ...hosting.poll_end import PollEnd, poll_end_answer
 from ...server.authentication import default_user_id
 from ...server.connection import ServerConnection
+from ...server.connection_user import ConnectionUser
 from ...server.http_request import HttpRequestData
 from ...server.hub import authorizations
 from ...server.hub_server import HubServer
@@ -54,6 +56,7 @@ class HttpConnectionDispatcher:
             path,
             options,
             _now,
+            wall_clock=_wall_clock,
             requirements=authorizations(server.hub_class),
             user_id=server.options.user_id or default_user_id,
         )
@@ -68,6 +71,11 @@ class HttpConnectionDispatcher:
         """Handles ``{path}/negotiate``."""
         request[CORS] = self._endpoint.cors
         return response_of(await self._endpoint.negotiate(request_data(request)))
+
+    async def refresh(self, request: web.Request) -> web.Response:
+        """Handles ``{path}/refresh``."""
+        request[CORS] = self._endpoint.cors
+        return response_of(await self._endpoint.refresh(request_data(request)))
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Handles ``{path}``: opens a transport, receives a POST, answers a poll, or refuses."""
@@ -192,6 +200,14 @@ class HttpConnectionDispatcher:
         """Serves the connection, and updates the table of connections when it ends."""
         connection = admitted.connection
         served = self._server.open(transport, connection.connection_id, data, admitted.user)
+        options = self._options
+        if options.close_on_authentication_expiration or options.enable_authentication_refresh:
+            connection.open_user = ConnectionUser(
+                self._server,
+                served,
+                expiry_clock=_wall_clock if options.close_on_authentication_expiration else None,
+                accept=options.on_authentication_refresh,
+            )
         served.closed.add_done_callback(partial(self._retire, connection))
         served.ended.add_done_callback(partial(self._remove, connection))
         return served
@@ -245,3 +261,7 @@ class HttpConnectionDispatcher:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _wall_clock() -> float:
+    return time.time()

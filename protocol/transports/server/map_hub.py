@@ -105,6 +105,7 @@ def map_hub(
     app.router.add_route(
         "*", pattern + "/{negotiate:(?i:negotiate)}{slash:/?}", dispatcher.negotiate
     )
+    app.router.add_route("*", pattern + "/{refresh:(?i:refresh)}{slash:/?}", dispatcher.refresh)
     return server.context
 
 

@@ -134,16 +134,23 @@ async def test_when_negotiation_is_skipped(raw_server: RawServer) -> None:
 async def test_later_requests_have_the_new_token(
     http_hub: HttpHub, transport: HttpTransportType
 ) -> None:
-    """A-5."""
+    """A-5: if the server has accepted it."""
     http_hub.transports = ("ServerSentEvents", "LongPolling")
     connection = builder(
         http_hub.url, transports=transport, access_token_factory=Tokens().plain
     ).build()
     async with connection:
-        await connection.refresh_authentication()
+        http_hub.answer("refresh", 403, None)
+        with pytest.raises(AuthenticationRefreshError):
+            await connection.refresh_authentication()
         await connection.send("X")
         await http_hub.until_posted(1)
-        assert http_hub.of("post")[-1].token == http_hub.of("refresh")[0].token
+        assert http_hub.of("post")[-1].token == "Bearer token-1"
+        await connection.refresh_authentication()
+        await connection.send("X")
+        await http_hub.until_posted(2)
+        tokens = [http_hub.of(kind)[-1].token for kind in ("refresh", "post")]
+        assert tokens == ["Bearer token-3", "Bearer token-3"]
 
 
 def demand() -> web.Response:

@@ -1,0 +1,25 @@
+"""What an application decides about when a client replaces its access token."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .authentication import Principal
+from .http_request import HttpRequestData
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationRefreshContext:
+    """A request that replaces the user of an open connection.
+
+    ``user`` is the present user of the connection, ``new_user`` the one of ``http_request``, which
+    brings a new access token.
+    """
+
+    connection_id: str
+    user: Principal | None
+    new_user: Principal
+    http_request: HttpRequestData
+
+
+AcceptRefresh = Callable[[AuthenticationRefreshContext], bool | Awaitable[bool]]
+"""Returns whether the new user is accepted."""
