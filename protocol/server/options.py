@@ -132,7 +132,7 @@ class HubOptions:
 class EndpointOptions:
     """What one path accepts, and from which clients. Times are in seconds, sizes in bytes."""
 
-    authenticate: Authenticator | Authenticate | None = None
+    authenticate: Authenticator | Authenticate | None = field(default=None, repr=False)
     """Determines the user of each request: an Authenticator, or a function, plain or async, that
     returns the Principal of a request, or None for an anonymous one, or an AuthenticationFailure.
     The user of a connection is that of the request that opens the transport. If it raises an

@@ -4,6 +4,7 @@ The log has the lowest level, and aiohttp's access log is on.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
@@ -14,6 +15,8 @@ import pytest
 from aiohttp import web
 
 from protocol import (
+    AuthenticationFailure,
+    Challenge,
     EndpointOptions,
     HttpRequestData,
     HttpTransportType,
@@ -22,7 +25,8 @@ from protocol import (
     map_hub,
 )
 from protocol.http_transport_type import TRANSPORT_NAMES
-from tests.transports.client.builders import builder
+from protocol.transports.client.options import HttpConnectionOptions
+from tests.transports.client.builders import builder, refused
 from tests.transports.host import BasicHub
 from tests.transports.http_client import request_bytes
 from tests.transports.negotiation import negotiate
@@ -39,13 +43,13 @@ EACH = pytest.mark.parametrize(
 )
 
 
-def authenticate(request: HttpRequestData) -> Principal | None:
+def authenticate(request: HttpRequestData) -> Principal | AuthenticationFailure | None:
     """The user of the one token, in the header or in the query."""
     if request.query("crash") is not None:
         raise ValueError(f"cannot read {request.headers['Authorization']}")
     given = request.headers.get("Authorization", f"Bearer {request.query('access_token')}")
     if given not in (f"Bearer {TOKEN}", f"Bearer {SECRET}-04"):
-        return None
+        return AuthenticationFailure("The token is not known")
     return Principal("ann", claims={"token": TOKEN})
 
 
@@ -54,8 +58,11 @@ async def url(caplog: pytest.LogCaptureFixture) -> AsyncIterator[str]:
     """The URL of a hub whose application logs each request."""
     caplog.set_level(logging.DEBUG)
     app = web.Application()
-    options = EndpointOptions(authenticate=authenticate, close_timeout=0.05)
-    map_hub(app, "/hub", BasicHub, endpoint_options=options)
+    for path, authorize in (("/hub", False), ("/required", True)):
+        options = EndpointOptions(
+            authenticate=authenticate, authorize=authorize, close_timeout=0.05
+        )
+        map_hub(app, path, BasicHub, endpoint_options=options)
     runner = web.AppRunner(app, shutdown_timeout=2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -120,6 +127,28 @@ async def test_refusals(url: str, caplog: pytest.LogCaptureFixture) -> None:
     assert_no_secret(caplog, *answers, tokens=(token,))
 
 
+@EACH
+async def test_a_start_that_is_refused(
+    url: str, caplog: pytest.LogCaptureFixture, transport: HttpTransportType
+) -> None:
+    """A-1: the client's error and the answers have the description of the failure only."""
+    required = url.replace("/hub", "/required")
+    connection = builder(
+        f"{required}?{QUERY}",
+        transports=transport,
+        headers=HEADERS,
+        cookies=COOKIES,
+        access_token_factory=lambda: f"{SECRET}-19",
+    ).build()
+    error = await refused(connection)
+    assert error.status == 401
+    async with aiohttp.ClientSession(cookies=COOKIES) as session:
+        async with session.get(f"{required}?access_token={SECRET}-18") as response:
+            answer = f"{response.headers} {await response.text()}"
+    assert "The token is not known" in answer
+    assert_no_secret(caplog, str(error), repr(error), error.summary, answer)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -138,3 +167,18 @@ async def test_heads_that_cannot_be_read(
     writer.close()
     assert answer.split()[1] == "400"
     assert_no_secret(caplog)
+
+
+def test_what_is_printed_of_options_and_requests_holds_no_secret() -> None:
+    options = HttpConnectionOptions(
+        url=f"http://host/hub?key={SECRET}",
+        headers={"X": SECRET},
+        cookies={"c": SECRET},
+        access_token_factory=functools.partial(str, SECRET),
+    )
+    request = HttpRequestData("GET", "/hub", f"access_token={SECRET}", {"X": SECRET}, None)
+    user = Principal("ada", claims={"token": SECRET})
+    challenge = Challenge(302, {"Location": f"/login?{SECRET}"})
+    endpoint = EndpointOptions(authenticate=functools.partial(print, SECRET))
+    for value in (options, request, user, challenge, endpoint):
+        assert SECRET not in repr(value)
