@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,14 +34,17 @@ def script(servers: list[RawServer], redirects: list[Redirect], *, offers_token:
     for redirect in redirects:
         target = servers[redirect.target]
         if redirect.is_answer:
-            more = {"accessToken": str(redirect.target)} if redirect.gives_token else {}
+            more: dict[str, Any] = (
+                {"accessToken": str(redirect.target)} if redirect.gives_token else {}
+            )
             servers[asked].reply(url=target.url, **more)
             hub = redirect.target
         else:
             location = f"{target.url}/negotiate?negotiateVersion=1"
             servers[asked].reply(307, ("Location", location))
         asked = redirect.target
-    servers[asked].reply(**OFFER, **({"accessToken": str(hub)} if offers_token else {}))
+    token = {"accessToken": str(hub)} if offers_token else {}
+    servers[asked].reply(**{**OFFER, **token})
 
 
 @settings(max_examples=60)
