@@ -46,21 +46,12 @@ ELSEWHERE: Final = {
         "tests/client/test_streams.py"
         "::test_a_slow_stream_holds_up_other_messages_for_a_limited_time"
     ),
-    "HubTable.maximum_item_wait": (
-        "tests/client/test_streams.py"
-        "::test_a_slow_stream_holds_up_other_messages_for_a_limited_time"
-    ),
     "HubTable.busy_timeout": (
         "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"
     ),
     "HubTable.circuit_pause": (
         "tests/gateway/downstream/test_spares.py"
         "::test_a_route_whose_calls_time_out_is_not_called_for_a_while"
-    ),
-    "HubTable.server_timeout": "tests/client/test_time.py::test_server_timeout",
-    "HubTable.keep_alive_interval": "tests/client/test_time.py::test_pings",
-    "HubTable.handshake_timeout": (
-        "tests/transports/client/test_web_socket.py::test_handshake_timeout"
     ),
     "HubTable.invoke_timeout": (
         "tests/gateway/downstream/test_connection.py"

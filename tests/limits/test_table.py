@@ -23,11 +23,11 @@ from . import in_memory, over_sockets, through_the_gateway
 from .elsewhere import ELSEWHERE, NO_LIMITS
 from .table import ROWS
 
+CLIENT_OPTIONS: Final = (HubConnectionOptions, HttpConnectionOptions)
 OPTIONS: Final = (
     HubOptions,
     EndpointOptions,
-    HubConnectionOptions,
-    HttpConnectionOptions,
+    *CLIENT_OPTIONS,
     Limits,
     HubTable,
     HubRouteInfo,
@@ -51,10 +51,14 @@ def is_number(annotation: Any) -> bool:
 
 
 def options() -> Iterator[str]:
-    """Every option that is a number."""
+    """Every option that is a number.
+
+    Options of a hub in a file are left out if they set the client's options of the same names.
+    """
+    client = {field.name for each in CLIENT_OPTIONS for field in fields(each)}
     for table in OPTIONS:
         for name, annotation in get_type_hints(table).items():
-            if is_number(annotation):
+            if is_number(annotation) and not (table is HubTable and name in client):
                 yield f"{table.__name__}.{name}"
 
 
