@@ -12,7 +12,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -87,7 +86,7 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
                 defaults.append(default)
     required = len(types) - len(defaults)
     return MethodSignature(
-        _with_inserted(function, inserted, required, defaults) if inserted else function,
+        _with_inserted(where, function, inserted, required, defaults) if inserted else function,
         types,
         required,
         uploads,
@@ -178,6 +177,7 @@ def _item_type(annotation: Any) -> Any:
 
 
 def _with_inserted(
+    where: str,
     function: Callable[..., Any],
     inserted: Mapping[int, Callable[[], Any] | None],
     required: int,
@@ -186,10 +186,18 @@ def _with_inserted(
     """Wraps ``function`` in a function that adds the services and streams.
 
     The result takes the arguments from the client. Those after the first ``required`` ones may be
-    missing and get their ``defaults``.
+    missing and get their ``defaults``. A filter may pass other numbers of arguments and streams.
+    The result then raises TypeError.
     """
+    maximum = required + len(defaults)
+    expected = sum(make is None for make in inserted.values())
 
-    def call(hub: object, *sent: Any, uploads: Iterable[Any] = ()) -> Any:
+    def call(hub: object, *sent: Any, uploads: Sequence[Any] = ()) -> Any:
+        if not required <= len(sent) <= maximum or len(uploads) != expected:
+            raise TypeError(
+                f"{where} takes {required} to {maximum} arguments and {expected} streams from the "
+                f"client; it got {len(sent)} and {len(uploads)}."
+            )
         arguments = [*sent, *defaults[len(sent) - required :]]
         streams = iter(uploads)
         for position, make in inserted.items():  # ascending: an insertion shifts only later ones

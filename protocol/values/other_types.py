@@ -1,6 +1,6 @@
 """Advice for error texts about types that no payload can be read into or written from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
 from typing import Any, Final, get_origin
 
 _CLASSES: Final = "make the class a dataclass or a msgspec.Struct"
@@ -44,6 +44,13 @@ def writing_advice(value: Any) -> str:
         return "attrs classes are not supported yet: write attrs.asdict(value)"
     if isinstance(value, type):
         return "it is a class: write an instance"
+    if isinstance(value, Awaitable):
+        return "await it"
+    if isinstance(value, AsyncIterable):
+        return (
+            "a stream is an argument of its own, or the result of a method that is declared to "
+            "return AsyncIterator"
+        )
     if isinstance(value, Mapping):
         return "write dict(value)"
     if isinstance(value, Iterable):

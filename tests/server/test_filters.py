@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -61,8 +61,8 @@ class FilteredHub(Hub):
             self.journal.append("counted")
 
     @hub_method
-    async def total(self, start: int, numbers: AsyncIterator[int]) -> int:
-        return start + sum([number async for number in numbers])
+    async def total(self, start: int, numbers: AsyncIterator[int], factor: int = 1) -> int:
+        return start + factor * sum([number async for number in numbers])
 
     @hub_method(cancellable=True)
     async def wait(self) -> None:
@@ -285,6 +285,44 @@ async def test_streams(serve: MakeServer) -> None:
     upload = [item(3, "u"), item(4, "u"), completion("u")]
     assert await client.ask(call("Total", 1, id="2", streamIds=["u"]), *upload) == [result(15, "2")]
     assert filtered.take() == ["+a Total(1,)", "-a"]
+
+
+class Passing(HubFilter):
+    """Passes other arguments and streams than the client has sent."""
+
+    def __init__(self, arguments: Sequence[Any], uploads: Sequence[Any]) -> None:
+        self._changes = {"arguments": arguments, "uploads": uploads}
+
+    async def invoke_method(self, invocation: HubInvocation, call_next: Any) -> Any:
+        return await call_next(dataclasses.replace(invocation, **self._changes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "uploads", "text"),
+    [
+        (
+            (),
+            1,
+            "Total takes 1 to 2 arguments and 1 streams from the client; it got 0 and 1.",
+        ),
+        ((1, 2, 3), 1, "it got 3 and 1."),
+        ((1,), 0, "it got 1 and 0."),
+        ((1,), 2, "it got 1 and 2."),
+    ],
+)
+async def test_a_filter_that_passes_other_numbers(
+    serve: MakeServer, arguments: Sequence[Any], uploads: int, text: str
+) -> None:
+    """S-29: a TypeError, and no argument takes the place of another."""
+    streams = [numbers()] * uploads
+    harness = Filtered(serve, Passing(arguments, streams), enable_detailed_errors=True).harness
+    client = await harness.connect()
+    (answer,) = await client.ask(call("Total", 1, id="1", streamIds=["u"]), completion("u"))
+    assert answer["error"].endswith(text)
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
 
 
 async def test_a_stream_that_is_refused(serve: MakeServer) -> None:

@@ -4,7 +4,7 @@ import io
 import types
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, NotRequired, Required, TypedDict
 
@@ -72,6 +72,19 @@ MAPS: Final[list[Any]] = [
     defaultdict(int, ENTRIES),
     types.MappingProxyType(ENTRIES),
 ]
+
+
+class Later:
+    """An awaitable that leaves nothing behind, unlike a coroutine."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+async def a_stream() -> AsyncIterator[int]:
+    yield 1
+
+
 REFUSED: Final[list[tuple[Any, str]]] = [
     (Model(), r"tests\.values\.test_understood_values\.Model .*pydantic .*write value\.model_dump"),
     (Defined(), r"tests\.values\.test_understood_values\.Defined .*write attrs\.asdict"),
@@ -84,6 +97,8 @@ REFUSED: Final[list[tuple[Any, str]]] = [
     (map(int, "12"), r"type map .*write list\(value\)"),
     (iter([1, 2]), r"type list_iterator .*write list\(value\)"),
     (array("i", [1]), r"array\.array .*write list\(value\)"),
+    (Later(), r"\.Later .*: await it\.$"),
+    (a_stream(), r"type async_generator .*: a stream is an argument of its own, or the result of"),
     (io.StringIO("text"), r"_io\.StringIO .*write list\(value\)"),
 ]
 
