@@ -107,7 +107,7 @@ class DownloadCounts:
 
     def _fail_slow(self, wait: float) -> None:
         slow = {download for download in self._filled if download.is_slow}
-        while sum(download.waiting_size for download in slow) > _HIGH_WATER // 2:
+        while self.is_full and sum(each.waiting_size for each in slow) > _HIGH_WATER // 2:
             fullest = _fullest(slow)
             slow.remove(fullest)
             fullest.overflow(

@@ -338,11 +338,11 @@ byId("invoke-form").addEventListener("submit", async (submit) => {
   try {
     const request = { method: "POST", headers, body: byId("invoke-body").value, signal: aborter.signal };
     const answer = await fetch(address(), request);
-    if (answer.headers.get("Content-Type") === EVENT_STREAM) {
+    const [mediaType] = (answer.headers.get("Content-Type") ?? "").split(";"); // a proxy may add a charset
+    if (mediaType === EVENT_STREAM) {
       await new StreamView(answer, time).read(aborter.signal);
     } else {
-      const text = readable(await answer.text(), answer.headers.get("Content-Type"));
-      showResult(answer, time(), text, answer.ok);
+      showResult(answer, time(), readable(await answer.text(), mediaType), answer.ok);
     }
   } catch {
     const line = aborter.signal.aborted ? "Stopped before the first item." : "The gateway could not be reached.";
@@ -413,8 +413,8 @@ class StreamView {
 }
 
 // A problem comes from the gateway and may be reformatted; a hub's result is shown unchanged.
-function readable(text, contentType) {
-  return contentType === PROBLEM ? JSON.stringify(JSON.parse(text), null, 2) : text;
+function readable(text, mediaType) {
+  return mediaType === PROBLEM ? JSON.stringify(JSON.parse(text), null, 2) : text;
 }
 
 function showResult(answer, line, text, ok, items = "") {
