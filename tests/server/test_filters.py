@@ -291,10 +291,12 @@ class Passing(HubFilter):
     """Passes other arguments and streams than the client has sent."""
 
     def __init__(self, arguments: Sequence[Any], uploads: Sequence[Any]) -> None:
-        self._changes = {"arguments": arguments, "uploads": uploads}
+        self._arguments = arguments
+        self._uploads = uploads
 
     async def invoke_method(self, invocation: HubInvocation, call_next: Any) -> Any:
-        return await call_next(dataclasses.replace(invocation, **self._changes))
+        changed = dataclasses.replace(invocation, arguments=self._arguments, uploads=self._uploads)
+        return await call_next(changed)
 
 
 @pytest.mark.parametrize(
