@@ -8,7 +8,7 @@ start and cancel a stream.
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ class DownloadCounts:
 
     While reading is paused, a stream is slow if one of its items waits for longer than
     ``maximum_item_wait`` seconds. If more than half of the bytes at which reading pauses belong to
-    slow streams, the slow stream with the most waiting bytes fails.
+    slow streams, all slow streams fail. So many of them delay messages no longer than one does.
     """
 
     def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:
@@ -65,7 +65,8 @@ class DownloadCounts:
         self._size += size
         self._filled.add(download)
         if self._size > self._maximum_size and not self.pauses.are_allowed:
-            _fullest(self._filled).overflow(
+            fullest = max(self._filled, key=lambda filled: filled.waiting_size)
+            fullest.overflow(
                 StreamOverflowError(
                     f"More than {self._maximum_size} bytes of stream items wait to be taken while "
                     "a call or another stream waits for the server "
@@ -106,20 +107,15 @@ class DownloadCounts:
             timers[0].cancel()
 
     def _fail_slow(self, wait: float) -> None:
-        slow = {download for download in self._filled if download.is_slow}
-        while self.is_full and sum(each.waiting_size for each in slow) > _HIGH_WATER // 2:
-            fullest = _fullest(slow)
-            slow.remove(fullest)
-            fullest.overflow(
-                StreamOverflowError(
-                    f"Items of the stream have waited to be taken for more than {wait:g} seconds, "
-                    "and delay other messages (with_maximum_item_wait)."
+        slow = [download for download in self._filled if download.is_slow]
+        if self.is_full and sum(download.waiting_size for download in slow) > _HIGH_WATER // 2:
+            for download in slow:
+                download.overflow(
+                    StreamOverflowError(
+                        f"Items of the stream have waited to be taken for more than {wait:g} "
+                        "seconds, and delay other messages (with_maximum_item_wait)."
+                    )
                 )
-            )
-
-
-def _fullest(downloads: "Iterable[Download]") -> "Download":
-    return max(downloads, key=lambda download: download.waiting_size)
 
 
 class Download:

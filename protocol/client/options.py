@@ -41,9 +41,9 @@ class HubConnectionOptions:
     refreshed after half of its lifetime. None: there is no automatic refresh."""  # AR-7
 
     maximum_item_wait: float | None = None
-    """The time that items of streams may wait while they keep reading paused. A stream whose items
-    wait for longer fails, if most of the waiting items belong to such slow streams. So a loop that
-    takes too few items delays other messages for a limited time. None: no limit."""  # C-21
+    """The time that items of streams may wait while they keep reading paused. The streams whose
+    items wait for longer fail, if most of the waiting items belong to such slow streams. So loops
+    that take too few items delay other messages for a limited time. None: no limit."""  # C-21
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -301,7 +301,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
         Seconds,
         option(
             "How long items of streams may wait for their callers while the events of the hub wait"
-            " behind them; then the slowest stream is cancelled."
+            " behind them; then these streams are cancelled."
         ),
     ] = DEFAULT_MAXIMUM_ITEM_WAIT
     receive_key: Annotated[

@@ -642,25 +642,42 @@ async def test_a_loop_that_takes_its_items_in_time_slows_the_hub_down(
     assert heard == [85]  # 1 MiB before the end
 
 
-async def test_of_several_slow_streams_the_fullest_fails(harness: ClientHarness) -> None:
-    """Those that hold little go on, as does one that takes its items in time."""
+async def opened(harness: ClientHarness, *names: str) -> list[HubStream[Any]]:
+    """Streams with ids from 1 on, of which the first items are taken."""
     connection = await harness.started(maximum_item_wait=5)
-    little, quick, much = (
-        connection.stream(name, item_type=list[Any]) for name in ("Little", "Quick", "Much")
-    )
-    for number, stream in enumerate((little, quick, much)):
+    streams = [connection.stream(name, item_type=list[Any]) for name in names]
+    for number, stream in enumerate(streams):
         first = asyncio.create_task(anext(stream))
         await harness.server.take()
         await feed(harness, 1, id=str(number + 1))
         await first
-    await feed(harness, 1, id="1")
-    await feed(harness, 9, id="3")
-    await feed(harness, 40, id="2")
+    return streams
+
+
+async def test_slow_streams_fail_together(harness: ClientHarness) -> None:
+    """They delay other messages no longer than one of them; a stream that is not slow goes on."""
+    quick, *slow = await opened(harness, "Quick", "Slow", "Slow", "Slow")
+    for number in range(len(slow)):
+        await feed(harness, 4, id=str(number + 2))
+    await feed(harness, 40, id="1")
     for _ in range(20):  # more than five seconds
         await anext(quick)
         await harness.clock.advance(0.5)
-    assert await harness.server.take() == [cancel("3")]
-    assert (await anext(little))[0] == 0
+    cancelled = await harness.server.take()
+    assert sorted(each["invocationId"] for each in cancelled) == ["2", "3", "4"]
+    for stream in slow:
+        with pytest.raises(StreamOverflowError):
+            await anext(stream)
     assert (await anext(quick))[0] == 20
-    with pytest.raises(StreamOverflowError):
-        await anext(much)
+
+
+async def test_slow_streams_that_hold_little_go_on(harness: ClientHarness) -> None:
+    """It is not they that keep reading paused."""
+    quick, slow = await opened(harness, "Quick", "Slow")
+    await feed(harness, 4, id="2")
+    await feed(harness, 60, id="1")
+    for _ in range(40):
+        await anext(quick)
+        await harness.clock.advance(0.25)
+    assert await harness.server.take() == []
+    assert (await anext(slow))[0] == 0

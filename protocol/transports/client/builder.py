@@ -172,9 +172,9 @@ class HubConnectionBuilder:
     def with_maximum_item_wait(self, seconds: float | None) -> "HubConnectionBuilder":
         """Limits how long items of a stream may wait while reading is paused because of them.
 
-        Other messages of the connection wait behind these items. After this time, the stream with
-        the most waiting bytes is cancelled and raises StreamOverflowError. A stream whose items are
-        taken in time only slows the hub down. None, the default, means no limit.
+        Other messages of the connection wait behind these items. After this time, the streams whose
+        items wait are cancelled and raise StreamOverflowError. A stream whose items are taken in
+        time only slows the hub down. None, the default, means no limit.
         """
         return self._with(maximum_item_wait=seconds)
 
