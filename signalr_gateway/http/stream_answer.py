@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from enum import Enum
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from protocol.relaying import LogThinning, failure_subject
 
@@ -104,6 +104,8 @@ class StreamAnswer(web.StreamResponse):
 
         A caller that reads nothing for the route's `stream_idle_timeout` is disconnected.
         """
+        if request.version < HttpVersion11:
+            self.force_close()  # without chunks, nothing else shows the caller the end
         try:
             await self.prepare(request)
             async for chunk in self._chunks():

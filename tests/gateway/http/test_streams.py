@@ -35,6 +35,7 @@ from tests.gateway.hand_clock import HandClock
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import connecting_to
 from tests.support.waiting import until
+from tests.transports.http_client import raw_request
 
 PROBLEM = "urn:signalr-gateway:problem:"
 LARGE = "x" * 32 * 1024
@@ -175,6 +176,18 @@ async def test_each_item_arrives_as_it_comes(streaming: Streaming) -> None:
         assert await response.content.readline() == b"2\n"
         streaming.feed(None)
         assert await response.content.readline() == b""
+
+
+async def test_a_caller_of_http_1_0_sees_the_end(streaming: Streaming) -> None:
+    """There are no chunks: the end of the connection ends the answer, even if it was to be kept."""
+    streaming.feed(1, None)
+    head = "POST {target} HTTP/1.0\nConnection: keep-alive\nContent-Type: application/json"
+    url = f"{streaming.gateway.url}/api/Gateway/hub/s/feed"
+    async with raw_request(url, f"{head}\nContent-Length: 2") as (reader, writer):
+        writer.write(b"[]")
+        head_sent, _, items = (await reader.read()).partition(b"\r\n\r\n")
+    assert head_sent.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert items == b"1\n"
 
 
 async def test_a_stream_without_items_is_an_empty_answer(streaming: Streaming) -> None:

@@ -81,10 +81,11 @@ async def test_no_binary_protocol(host: Host, http: aiohttp.ClientSession) -> No
         )
 
 
-async def test_an_old_client(host: Host, http: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("more", ["", "\nConnection: keep-alive"])
+async def test_an_old_client(host: Host, http: aiohttp.ClientSession, more: str) -> None:
     """HTTP/1.0 has no chunks: the events are not framed, and the TCP connection ends."""
     client = await HttpClient.negotiated(http, f"{host.url}/hub")
-    head = "GET {target} HTTP/1.0\nAccept: text/event-stream"
+    head = f"GET {{target}} HTTP/1.0\nAccept: text/event-stream{more}"
     async with raw_request(client.url, head) as (reader, _):
         assert (await reader.readuntil(b"\r\n\r\n:\r\n")).startswith(b"HTTP/1.0 200 OK\r\n")
         await client.post(HANDSHAKE)
