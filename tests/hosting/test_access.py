@@ -317,6 +317,7 @@ async def test_a_function_of_ids_that_fails() -> None:
         "/hub",
         EndpointOptions(authenticate=by_header),
         lambda: 0.0,
+        wall_clock=lambda: 0.0,
         user_id=user_id,
     )
     query = f"id={paths.token()}"
