@@ -1,7 +1,7 @@
-"""Who sends a request to a path, and whether the path and a connection are open to this user.
+"""Decides which users may use a path, and which user may use a connection.
 
-Authentication and authorization of requests (A-1), and the user that a connection belongs to (A-6,
-A-9). What requests do is left to ``hub_endpoint``.
+Authenticates and authorizes requests (A-1), and compares their user with the user of a connection
+(A-6, A-9). ``hub_endpoint`` chooses what a request does.
 """
 
 import logging
@@ -50,7 +50,7 @@ class AccessControl:
         self._next_line_at: dict[str, float] = {}
 
     async def admit(self, request: HttpRequestData) -> Principal | HttpAnswer | None:
-        """The user of a request, None for an anonymous one, or the answer that refuses it.
+        """The user of a request (None if anonymous), or the answer that refuses the request.
 
         An exception of the authenticator or of a policy is logged, and the answer is 500. The host
         does not get it, because its text may quote credentials.
@@ -97,10 +97,11 @@ class AccessControl:
         return HttpAnswer(challenge.status, headers=challenge.headers)
 
     def may_use(self, connection: HttpConnection, user: Principal | None) -> bool:
-        """Whether a connection is open to a user of this path (A-9).
+        """Whether a user of this path may use a connection (A-9).
 
-        It is if it has no user yet, or has the same one. Equal ids of two paths may be different
-        users, and the paths may have different requirements, so the path has to be the same, too.
+        The connection must have no user yet, or the same user of the same path. The path matters,
+        because equal ids of two paths may be different users, and the paths may have different
+        requirements.
         """
         if connection.user_path is None:
             return True

@@ -75,7 +75,7 @@ class Admission(Generic[ConnectionT]):
     def find(self, request: HttpRequestData, user: Principal | None) -> ConnectionT | HttpAnswer:
         """The connection that the request names, or the answer that refuses it (TG-3, TG-4).
 
-        A connection that has a user is refused to others (A-9).
+        If the connection has another user, the request is refused (A-9).
         """
         found = self.find_of_any_user(request)
         if isinstance(found, HttpAnswer) or self._access.may_use(found, user):
@@ -103,7 +103,7 @@ class Admission(Generic[ConnectionT]):
     ) -> HttpAnswer | None:
         """Activates the connection for the transport that a request of ``user`` opens (TG-7).
 
-        Returns the answer that refuses the request (TG-5), without having changed anything.
+        If the request is refused, returns the answer and changes nothing (TG-5).
         """
         if refusal := self._refusal(connection, transport):
             return refusal

@@ -52,10 +52,10 @@ class HttpConnection:
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
     user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)
     open_user: OpenUser | None = None  # set by the host when the transport is open
-    user_path: str | None = None  # where ``user`` was determined; None if it is not yet
+    user_path: str | None = None  # the path that determined ``user``; None before that
 
     def set_user(self, user: Principal | None, path: str) -> None:
-        """Sets the user, and the path whose authentication determined it, if there is none yet.
+        """Sets the user and the path that determined this user, if no user was set before.
 
         None is an anonymous user.
         """

@@ -47,7 +47,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Generic[ConnectionT]):
-    """An admitted request. ``user`` is that of the request, or None for an anonymous one."""
+    """An admitted request. ``user`` is the user of the request, or None for an anonymous user."""
 
     action: Action
     connection: ConnectionT
@@ -75,8 +75,9 @@ class HubEndpoint(Generic[ConnectionT]):
         """``path`` is in lower case. ``clock`` returns seconds of a monotonic clock, and
         ``wall_clock`` seconds since the epoch.
 
-        ``requirements`` are those of the hub class, in addition to ``EndpointOptions.authorize``.
-        ``user_id`` returns the id of a user. The host starts and closes ``authenticator``.
+        ``requirements`` are the requirements of the hub class. They apply in addition to
+        ``EndpointOptions.authorize``. ``user_id`` returns the id of a user. The host starts and
+        closes ``authenticator``.
         """
         self.authenticator = (
             None if options.authenticate is None else authenticator_of(options.authenticate)
@@ -218,7 +219,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(405, "POST requests are not allowed for WebSocket connections.")
         if found.is_disposed:
             return plain_answer(404)
-        # Bytes that arrive before the transport opens must not become those of another user.
+        # Another user must not open the transport and so become the sender of these bytes.
         found.set_user(user, self._path)
         return Admitted(Action.RECEIVE, found, user)
 

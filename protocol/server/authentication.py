@@ -1,6 +1,6 @@
-"""Who sends a request: principals, and the authenticators that determine them (section A).
+"""Principals, and the authenticators that determine the principal of a request (section A).
 
-``authorization`` decides what a principal may do. ``hosting.admission`` asks the authenticator of a
+``authorization`` decides what a principal may do. ``hosting.access`` calls the authenticator of a
 path for every request, and decides which connections the principal may use.
 """
 
@@ -19,8 +19,9 @@ _NAME_IDENTIFIER: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims
 class Principal:
     """An authenticated user. ``clients.user`` matches the user id exactly, with its case.
 
-    ``claims`` is what else the credentials say about the user; its keys are claim types.
-    ``expires_at`` is when the credentials expire, in seconds since the epoch; None: never.
+    ``claims`` are further statements of the credentials about the user, by claim type.
+    ``expires_at`` is the time at which the credentials expire, in seconds since the epoch. None
+    means that they do not expire.
     """  # G-4
 
     user_id: str | None = None
@@ -31,10 +32,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationFailure:
-    """Why the credentials of a request were refused.
+    """The reason why the credentials of a request are refused.
 
-    Clients and the log get both texts, so neither contains credentials. ``error`` is an error code
-    of RFC 6750. An empty ``description`` is not sent.
+    ``error`` is an error code of RFC 6750. ``description`` is a text for clients; an empty one is
+    not sent. Neither may contain credentials.
     """
 
     description: str = ""
@@ -50,7 +51,7 @@ class Challenge:
 
 
 class Authenticator(ABC):
-    """Determines the user of a request, and how a client without credentials is answered.
+    """Determines the user of a request, and the answer to a client without credentials.
 
     One authenticator may serve several paths. The application starts it once, before its first
     request, and closes it once, after its last connection has ended.
@@ -60,7 +61,7 @@ class Authenticator(ABC):
     async def authenticate(
         self, request: HttpRequestData
     ) -> Principal | AuthenticationFailure | None:
-        """Returns the user of a request, or None if it carries no credentials.
+        """Returns the user of a request, None without credentials, or a failure.
 
         A failure says that it carries credentials which are not valid. Where nothing is required,
         such a request is anonymous. If this raises an exception, the request is answered with 500.
@@ -72,16 +73,19 @@ class Authenticator(ABC):
     ) -> Challenge:
         """Returns the answer to a request that needs a user and has none.
 
-        ``failure`` is what ``authenticate`` returned for it, or None. By default the answer is 401
-        with a challenge for bearer tokens.
+        ``failure`` is the result of ``authenticate`` for the request, or None. By default the
+        answer is 401 with a challenge for bearer tokens.
         """  # A-1
         return Challenge(401, {"WWW-Authenticate": bearer_challenge(failure)})
 
     async def start(self) -> None:  # noqa: B027
-        """Prepares for requests, for example loads keys. An exception stops the application."""
+        """Prepares for requests, for example loads keys.
+
+        After an exception the application does not start.
+        """
 
     async def close(self) -> None:  # noqa: B027
-        """Releases what ``start`` has acquired."""
+        """Releases the resources of ``start``."""
 
 
 Authentication = Principal | AuthenticationFailure | None
@@ -103,14 +107,14 @@ class CallableAuthenticator(Authenticator):
 
 
 def authenticator_of(authenticate: Authenticator | Authenticate) -> Authenticator:
-    """The authenticator that an endpoint is configured with, as an object."""
+    """The authenticator of the option ``authenticate``, which may be a function."""
     if isinstance(authenticate, Authenticator):
         return authenticate
     return CallableAuthenticator(authenticate)
 
 
 def bearer_challenge(failure: AuthenticationFailure | None) -> str:
-    """The value of ``WWW-Authenticate`` that asks for a bearer token, and says what was wrong."""
+    """The value of ``WWW-Authenticate`` that asks for a bearer token and describes ``failure``."""
     if failure is None:
         return "Bearer"
     challenge = f'Bearer error="{_quotable(failure.error)}"'
@@ -120,7 +124,7 @@ def bearer_challenge(failure: AuthenticationFailure | None) -> str:
 
 
 def default_user_id(user: Principal) -> str | None:
-    """The user id of a principal: its own, or else the one that its claims name."""  # A-7
+    """The user id of a principal: its ``user_id``, or else the id in its claims."""  # A-7
     if user.user_id is not None:
         return user.user_id
     for claim in (_NAME_IDENTIFIER, "sub"):
@@ -131,5 +135,5 @@ def default_user_id(user: Principal) -> str | None:
 
 
 def _quotable(text: str) -> str:
-    """``text`` with only those characters that RFC 6750 allows in a quoted parameter."""
+    """Replaces the characters of ``text`` that RFC 6750 does not allow in a quoted parameter."""
     return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)

@@ -1,7 +1,7 @@
-"""What a user may do: the requirement ``authorize`` of endpoints, hub classes and hub methods.
+"""Checks users against the requirement ``authorize`` of endpoints, hub classes and hub methods.
 
-``authentication`` determines the user. ``hosting.admission`` and ``call_checks`` refuse what this
-module does not allow.
+``authentication`` determines the user. ``hosting.access`` refuses requests, and ``call_checks``
+refuses calls.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from .http_request import HttpRequestData
 
 
 class AuthorizationContext(Protocol):
-    """What a policy decides about: a HubCallerContext, or a request that has no connection yet.
+    """The argument of a policy: a HubCallerContext, or a request that has no connection yet.
 
     ``user`` is None for an anonymous user.
     """
@@ -26,7 +26,7 @@ class AuthorizationContext(Protocol):
 
     @property
     def http_request(self) -> HttpRequestData:
-        """The request itself, or the one that opened the transport of the connection."""
+        """The request itself, or the request that opened the transport of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,13 @@ class RequestContext:
 
 
 Authorize = bool | Collection[str] | Callable[[Any], bool | Awaitable[bool]]
-"""False: everyone. True: any user. A collection of roles: users in at least one of them. A policy,
-which is a function of the AuthorizationContext, plain or async: those for which it returns True."""
+"""A requirement. False allows everyone. True allows any user. A collection of roles allows users in
+at least one of these roles. A policy, which is a function of the AuthorizationContext, plain or
+async, allows users for which it returns True."""
 
 
 async def is_authorized(authorize: Authorize, context: AuthorizationContext) -> bool:
-    """Whether the user of ``context`` meets the requirement. Raises what a policy raises."""
+    """Whether the user of ``context`` meets the requirement. Raises the exceptions of a policy."""
     if callable(authorize):
         allowed = authorize(context)
         return bool(await allowed if inspect.isawaitable(allowed) else allowed)
@@ -61,9 +62,9 @@ def needs_user(authorize: Authorize) -> bool:
 
 
 def require_authorize(authorize: object, what: str = "authorize") -> None:
-    """Raises TypeError if ``authorize`` is no requirement, or a collection without a role.
+    """Raises TypeError if ``authorize`` is not a requirement, or is a collection without a role.
 
-    The error calls it ``what``.
+    The error calls the requirement ``what``.
     """
     if callable(authorize):
         require_function(authorize, what)

@@ -8,11 +8,11 @@ from ..query_string import query_values
 
 @dataclass(frozen=True, slots=True)
 class HttpRequestData:
-    """An HTTP request, such as the one that opened the transport of a connection.
+    """An HTTP request, such as the request that opened the transport of a connection.
 
-    ``headers`` ignores the case of its keys; the values of a repeated header are joined by commas.
+    ``headers`` ignores the case of its keys. The values of a repeated header are joined by commas.
     ``query_string`` is the query as it was sent: percent-encoded and without the question mark. It
-    may contain tokens: do not log it. ``remote`` is the address of the client, if known.
+    may contain tokens, so do not log it. ``remote`` is the address of the client, if known.
     """  # TG-11, TG-12, TG-13
 
     method: str
@@ -24,7 +24,7 @@ class HttpRequestData:
     def query(self, name: str) -> str | None:
         """Returns the first value of a query key, decoded, or None. Keys ignore case.
 
-        Escapes that are not UTF-8 stay as they were sent.
+        Escapes that are not UTF-8 are unchanged.
         """  # LA-3
         return next(iter(self.query_values(name)), None)
 

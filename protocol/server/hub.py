@@ -55,8 +55,8 @@ class Hub:
     changes group memberships. The server sets all three before a method runs.
 
     ``class AdminHub(Hub, authorize={"admin"})`` restricts the clients that may connect, on every
-    path of the class: see ``EndpointOptions.authorize``. A path and a class may both have a
-    requirement, as may a class and its base class. Clients have to meet all of them.
+    path of the class: see ``EndpointOptions.authorize``. Clients have to meet the requirements of
+    the path, of the class and of its base classes.
     """  # S-28, A-1
 
     context: HubCallerContext
@@ -179,7 +179,7 @@ class BoundHubMethod:
 
 
 def authorizations(hub_class: type[Hub]) -> list[Authorize]:
-    """What clients have to meet to connect to a hub class, its base classes included (A-1)."""
+    """The requirements of a hub class and its base classes for clients that connect (A-1)."""
     found = (vars(each).get("__authorize__", False) for each in hub_class.__mro__)
     return [each for each in found if each is not False]
 

@@ -98,8 +98,9 @@ class HubOptions:
     ``Clock``. Injected parameters of .NET work in the same way."""  # S-2
 
     user_id: Callable[[Principal], str | None] | None = None
-    """Returns the id of a user, which ``clients.user`` matches. None: the ``user_id`` of the
-    principal, or else its claim NameIdentifier, or else its claim ``sub``."""  # A-7
+    """Returns the id of a user, which ``clients.user`` matches. By default the id is the
+    ``user_id`` of the principal, or else its claim NameIdentifier, or else its claim ``sub``."""
+    # A-7
 
     allow_user_identifier_change_on_authentication_refresh: bool = False
     """Whether a refresh may change the user id of a connection. Otherwise such a refresh ends the
@@ -133,16 +134,17 @@ class EndpointOptions:
     """What one path accepts, and from which clients. Times are in seconds, sizes in bytes."""
 
     authenticate: Authenticator | Authenticate | None = field(default=None, repr=False)
-    """Determines the user of each request: an Authenticator, or a function, plain or async, that
-    returns the Principal of a request, or None for an anonymous one, or an AuthenticationFailure.
-    The user of a connection is that of the request that opens the transport. If it raises an
-    exception, the request is answered with 500."""  # A-6
+    """Determines the user of each request. It is an Authenticator, or a function, plain or async,
+    that returns the Principal of a request, None for an anonymous user, or an
+    AuthenticationFailure. The user of a connection is the user of the request that opens the
+    transport. After an exception the request is answered with 500."""  # A-6
 
     authorize: Authorize = False
-    """Who may use the path. False: everyone. True: any user. A collection of roles: users in at
-    least one of them. A policy, which is a function of an object with ``user`` and
-    ``http_request``, plain or async: those for which it returns True. Other requests are answered
-    with the authenticator's challenge if they have no user, and otherwise with 403."""  # A-1
+    """The requirement for users of the path. False allows everyone. True allows any user. A
+    collection of roles allows users in at least one of these roles. A policy is a function of an
+    object with ``user`` and ``http_request``, plain or async. It allows users for which it returns
+    True. A refused request without a user is answered with the authenticator's challenge, any other
+    refused request with 403."""  # A-1
 
     close_on_authentication_expiration: bool = False
     """Whether a connection ends when the authentication of its user expires, as ``expires_at`` of
