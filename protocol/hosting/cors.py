@@ -1,8 +1,8 @@
-"""Which pages of other origins may use a hub (section TC).
+"""Decides which pages of other origins may use a hub (section TC).
 
-One list of origins decides both the headers of answers and which WebSockets may be opened, because
-browsers let a page of any origin open a WebSocket. ``headers`` are the headers of a request, in a
-mapping that ignores case.
+Browsers let a page of any origin open a WebSocket. So one list of origins decides about the headers
+of answers and about WebSockets. ``headers`` are the headers of a request, in a mapping that ignores
+case.
 """
 
 from collections.abc import Collection, Mapping

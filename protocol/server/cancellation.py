@@ -71,10 +71,9 @@ class CancellableCalls:
             call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all calls, also those that are added later (U-8).
+        """Cancels all calls, because the client has disconnected. Later calls are cancelled too."""
 
-        The client has disconnected.
-        """
+        # U-8
         self._client_has_left = True
         for calls in self._calls.values():
             for call in calls:

@@ -200,7 +200,7 @@ class HubDispatcher:
             self._keep_alive.suspend()  # pings of the client wait behind this call (K-3)
 
     def _give_up_slot(self) -> None:
-        """Lets another worker run calls beside one that waits for a client result (P-4)."""
+        """Lets another worker run calls, because a call waits for a client result (P-4)."""
         if self._without_slot >= self._maximum_without_slot:
             raise HubException(
                 f"{self._without_slot} calls of the connection have asked a client for a result "

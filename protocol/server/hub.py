@@ -63,7 +63,7 @@ class Hub:
     clients: HubCallerClients
     groups: GroupManager
     __call_scope__: CallScope  # makes ``clients``
-    __authorize__: ClassVar[Authorize]  # of this class, without those of its base classes
+    __authorize__: ClassVar[Authorize]  # of this class alone, without its base classes
 
     def __init_subclass__(cls, *, authorize: Authorize = False, **others: Any) -> None:
         super().__init_subclass__(**others)

@@ -129,7 +129,7 @@ def _positional_parameters(where: str, function: Callable[..., Any]) -> list[ins
 
 
 def _is_streaming(where: str, function: Callable[..., Any]) -> bool:
-    """Whether a method answers with a stream: it is an async generator, or declared to return one.
+    """Whether a method is an async generator, or is declared to return an async iterable.
 
     Raises TypeError if the return annotation names a stream and cannot be resolved. Any other
     annotation that cannot be resolved is ignored.

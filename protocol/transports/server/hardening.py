@@ -1,6 +1,6 @@
 """Headers of all answers: browsers guess no types, and nothing shows a version (TG-16, GW-31).
 
-aiohttp answers requests that are not HTTP itself. To change these answers, this module uses private
+aiohttp itself answers requests that are not HTTP. To change these answers, this module uses private
 names of aiohttp: ``Request._prepare_hook``, and the argument ``_cls`` of the function that makes
 requests. If these names are missing, such answers stay as aiohttp writes them.
 """

@@ -38,7 +38,7 @@ from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
 _WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
 
 _LEAST_LIMIT: Final = 1024 * 1024
-"""The least limit of a WebSocket message in bytes. It may contain many small hub messages."""
+"""The least limit of a WebSocket message in bytes. A message may contain many hub messages."""
 _LIMIT_OF_UNLIMITED: Final = 64 * 1024 * 1024
 """The limit of a WebSocket message in bytes, for a hub whose messages have no limit."""
 
