@@ -52,8 +52,8 @@ class AccessControl:
     async def admit(self, request: HttpRequestData) -> Principal | HttpAnswer | None:
         """The user of a request (None if anonymous), or the answer that refuses the request.
 
-        An exception of the authenticator or of a policy is logged, and the answer is 500. The host
-        does not get it, because its text may quote credentials.
+        An exception of the authenticator or of a policy is logged, and the answer is 500. The
+        exception is not raised, because its text may quote credentials.
         """
         try:
             return await self._admit(request)

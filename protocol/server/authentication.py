@@ -63,9 +63,9 @@ class Authenticator(ABC):
     ) -> Principal | AuthenticationFailure | None:
         """Returns the user of a request, None without credentials, or a failure.
 
-        A failure says that it carries credentials which are not valid. Where nothing is required,
-        such a request is anonymous. If this raises an exception, the request is answered with 500.
-        The log has the type of the exception and the line that raised it, but not its text.
+        A failure means that the credentials of the request are not valid. If no user is required,
+        such a request is anonymous. After an exception the request is answered with 500. The log
+        contains the type of the exception and the line that raised it, but not its text.
         """
 
     def challenge(

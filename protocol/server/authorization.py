@@ -57,7 +57,7 @@ async def is_authorized(authorize: Authorize, context: AuthorizationContext) -> 
 
 
 def needs_user(authorize: Authorize) -> bool:
-    """Whether no anonymous user can meet the requirement. A policy may let anonymous users pass."""
+    """Whether no anonymous user can meet the requirement. A policy may allow anonymous users."""
     return not callable(authorize) and authorize is not False
 
 

@@ -1,6 +1,6 @@
 """Connects a client to one of several addresses of the same hub.
 
-Which failures lead to the next address is decided here. ``connector`` connects to one address.
+Decides which failures lead to the next address. ``connector`` connects to one address.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from ...client.hub_connection import Connected, Connector
 from ...errors import NegotiationError
 
 _REFUSALS: Final = frozenset({400, 401, 403})
-"""Statuses that refuse the client, and not because the server has a fault."""
+"""Statuses with which a server without a fault refuses the client."""
 
 
 class AlternativeConnector:
-    """Tries ``connectors`` in their order, beginning with the one that has worked last.
+    """A ``Connector`` that tries ``connectors`` in order, beginning with the last that worked.
 
-    A ``Connector``. An address is left out after any failure, except an answer that refuses the
-    client: another server of the hub would refuse it as well.
+    After a failure it tries the next address. If a server refuses the client, it does not, because
+    another server of the hub would refuse the client as well.
     """
 
     def __init__(self, connectors: Sequence[Connector]) -> None:

@@ -65,8 +65,8 @@ class HubConnectionBuilder:
         of seconds that sending the queued bytes may take when the connection ends.
 
         ``alternatives`` are URLs of the same hub at other servers. Each attempt to connect begins
-        with the URL that has worked last, and tries the next one after a failure. A server that
-        answers 400, 401 or 403 ends the attempt, because the others would refuse the client, too.
+        with the URL that has worked last, and tries the next URL after a failure. An answer 400,
+        401 or 403 ends the attempt, because the other servers would refuse the client too.
 
         Raises ValueError for an invalid URL, for headers and cookies that no request can carry, and
         for options that exclude each other. Raises TypeError for a value of a wrong type.
