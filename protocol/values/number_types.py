@@ -68,8 +68,9 @@ class Single(float):
     @property
     def shortest(self) -> float:
         """The number with the fewest digits that rounds to ``self``: 0.1, not 0.10000000149."""
-        # If fewer digits suffice, `g` leaves out the zeros at the end. Small numbers are as far
-        # from both neighbours, so whatever number of digits suffices, all larger ones do too.
+        # If fewer digits suffice, `g` leaves out the zeros at the end. A number below _LEAST_NORMAL
+        # has the same distance to both neighbours. So if some number of digits suffices for it, any
+        # larger number of digits does too.
         low, high = _ALWAYS_KEPT, _ENOUGH_DIGITS
         if abs(self) < _LEAST_NORMAL:
             low = 1

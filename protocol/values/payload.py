@@ -67,10 +67,10 @@ class Payload:
         return form
 
     def steps(self, protocol_name: str) -> Iterator[None]:
-        """Transcodes the payload in steps of a few milliseconds, so that ``form`` then returns it.
+        """Transcodes the payload in steps of a few milliseconds. ``form`` then returns the result.
 
-        For large payloads in an event loop, which can do other work between two steps. Raises
-        nothing for a payload without a form in that hub protocol: ``form`` does that.
+        Between two steps of a large payload an event loop can do other work. If the payload has no
+        form in that hub protocol, ``steps`` does not raise an exception, but ``form`` does.
         """
         if protocol_name in self._forms or protocol_name in self._failures:
             return

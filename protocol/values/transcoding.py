@@ -155,10 +155,10 @@ def messagepack_to_json(payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_
 def messagepack_to_json_in_steps(
     payload: bytes | Raw, maximum_depth: int = MAXIMUM_JSON_DEPTH
 ) -> Generator[None, None, Raw]:
-    """Does the same in steps of a few milliseconds, and returns the JSON at the end.
+    """Converts as ``messagepack_to_json`` does, in steps of a few milliseconds. Returns the JSON.
 
     A MiB of small values takes up to a second. The caller can do other work between two steps. A
-    small payload takes one step, after which nothing is yielded.
+    small payload takes one step, and the generator yields nothing.
     """
     data = bytes(payload)
     pieces: list[bytes] = []
@@ -173,10 +173,10 @@ def messagepack_to_json_in_steps(
 
 
 _STEP: Final = 1024
-"""The cost of a step. A value costs 1, unless a constant below sets the cost of its kind."""
+"""The cost of a step in units. A value costs 1 unit, unless a constant below sets its cost."""
 _SINGLE_COST: Final = 10
 _EXTENSION_COST: Final = 4
-_RUN_SHARE: Final = 16  # so many values of a run cost 1
+_RUN_SHARE: Final = 16  # this many values of a run cost 1 unit
 _EXTENSIONS: Final = (0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9))
 _COSTS: Final = {0xCA: _SINGLE_COST, **dict.fromkeys(_EXTENSIONS, _EXTENSION_COST)}
 _LONGEST_RUN: Final = _STEP * _RUN_SHARE
@@ -188,7 +188,7 @@ _ONE_BYTE: Final = {
 }
 """The JSON of values of one byte."""
 _WITH_EMPTY: Final = {**_ONE_BYTE, 0x80: b"{}", 0x90: b"[]"}
-"""The same with the containers of one byte, which count as a level of nesting."""
+"""The JSON of values of one byte and of empty containers, which count as a level of nesting."""
 
 
 def _run_of(codes: Iterable[int]) -> "re.Pattern[bytes]":
@@ -207,8 +207,10 @@ def _json_pieces(data: bytes, maximum_depth: int) -> Iterator[bytes]:
     size, position, budget = len(data), 0, _STEP
     parts: list[bytes] = []
     append = parts.append
-    outer: list[tuple[int, bytes]] = []  # of each container around the current one
-    pending, closing, before = 1, b"", b""  # entries still to come; what precedes the next one
+    outer: list[tuple[int, bytes]] = []  # ``pending`` and ``closing`` of the enclosing containers
+    # Entries still to come in the current container, its closing bracket, and the text before the
+    # next entry.
+    pending, closing, before = 1, b"", b""
     one_byte, run = _WITH_EMPTY, _RUN_WITH_EMPTY
     while True:
         while not pending:
