@@ -24,4 +24,4 @@ def test_every_claim_has_its_test() -> None:
         assert named is not None, f"{attack}: the last column names a file and a test"
         path, name = named.groups()
         source = (ROOT / Path(path)).read_text(encoding="utf-8")
-        assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), f"{path}: no {name}"
+        assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{path}: no {name}"
