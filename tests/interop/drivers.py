@@ -187,6 +187,10 @@ class DrivenConnection:
     async def stop(self) -> None:
         await self._command("stop")
 
+    async def refresh(self) -> None:
+        """Sends a new access token, as the .NET client from version 11 on can."""
+        await self._command("refresh")
+
     async def state(self) -> str:
         """The client's name for its state, such as `Connected`."""
         return str((await self._command("state"))["state"])

@@ -22,7 +22,7 @@ internal sealed class Connection
         Watch();
     }
 
-    /// <summary>start, stop, state; on (method, types, returns?, result?, throws?); invoke (target, args, types?, upload?, result);
+    /// <summary>start, stop, state; refresh (from version 11 on); on (method, types, returns?, result?, throws?); invoke (target, args, types?, upload?, result);
     /// stream (target, args, upload?, result, take?); send (target, args, types?).</summary>
     public async Task<object?> Run(JsonElement command)
     {
@@ -36,6 +36,11 @@ internal sealed class Connection
                 return State();
             case "state":
                 return State();
+#if SIGNALR11_OR_GREATER
+            case "refresh":
+                await _hub.RefreshAuthenticationAsync();
+                return null;
+#endif
             case "on":
                 AddHandler(command);
                 return null;
@@ -52,7 +57,7 @@ internal sealed class Connection
     }
 
     /// <summary>url; transports (one or more names); protocol (json, newtonsoft, messagepack); reconnect (delays in
-    /// milliseconds); token; headers.</summary>
+    /// milliseconds); token, or tokens, of which each is used once and the last one from then on; headers.</summary>
     private static HubConnection Build(JsonElement command)
     {
         var builder = new HubConnectionBuilder();
@@ -104,6 +109,11 @@ internal sealed class Connection
         {
             options.AccessTokenProvider = () => Task.FromResult<string?>(token);
         }
+        if (command.TryGetProperty("tokens", out var tokens))
+        {
+            var left = new Queue<string?>(tokens.EnumerateArray().Select(each => each.GetString()));
+            options.AccessTokenProvider = () => Task.FromResult(left.Count > 1 ? left.Dequeue() : left.Peek());
+        }
     }
 
     private void Watch()
@@ -112,6 +122,10 @@ internal sealed class Connection
 #if !ASPNETCORE2
         _hub.Reconnecting += error => Event("reconnecting", new { error = Describe.Exception(error) });
         _hub.Reconnected += id => Event("reconnected", new { connectionId = id });
+#endif
+#if SIGNALR11_OR_GREATER
+        _hub.AuthenticationRefreshed += context => Event("refreshed", new { lifetime = context.NewTokenLifetime?.TotalSeconds });
+        _hub.AuthenticationRefreshFailed += context => Event("refreshFailed", new { error = Describe.Exception(context.Exception) });
 #endif
     }
 
