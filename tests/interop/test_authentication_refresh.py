@@ -48,7 +48,7 @@ def token_user(request: HttpRequestData) -> Principal | None:
 
 
 def accept(context: AuthenticationRefreshContext) -> bool:
-    return context.new_user.claims["number"] != "refused"
+    return bool(context.new_user.claims["number"] != "refused")
 
 
 def token(number: str, lifetime: float, name: str = "ann") -> str:

@@ -1,5 +1,6 @@
 """The examples of docs/authentication.md run, and do what the page says."""
 
+import asyncio
 import runpy
 import time
 from functools import partial
@@ -9,7 +10,13 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from protocol import HubConnectionBuilder, HubException, NegotiationError, Principal
+from protocol import (
+    AuthenticationRefreshError,
+    HubConnectionBuilder,
+    HubException,
+    NegotiationError,
+    Principal,
+)
 from protocol.server.authorization import RequestContext, is_authorized
 from signalr_gateway.serving.listener import serving
 from tests.hosting.plain_requests import request
@@ -61,6 +68,27 @@ async def test_policies(tmp_path: Path) -> None:
     for user, is_allowed in ((employee, True), (Principal("bob"), False), (None, False)):
         for policy in (example["options"].authorize, example["PayrollHub"].__authorize__):
             assert await is_authorized(policy, RequestContext(user, request())) is is_allowed
+
+
+async def test_token_refresh(tmp_path: Path) -> None:
+    """AR-2, AR-3, AR-6: the hub is called, and a token with fewer roles is refused."""
+    example = run("token_refresh.py", tmp_path)
+    tokens = [example["issue"]("ann", *roles) for roles in (["a"], ["a"], ["a", "b"], ["b"])]
+    refreshed: asyncio.Queue[None] = asyncio.Queue()
+    async with serving(example["app"], "127.0.0.1", 0) as url:
+        connection = (
+            HubConnectionBuilder()
+            .with_url(f"{url}/rooms", access_token_factory=partial(next, iter(tokens)))
+            .build()
+        )
+        connection.on("Refreshed", lambda: refreshed.put_nowait(None))
+        async with connection:
+            lifetime = await connection.refresh_authentication()
+            assert lifetime is not None
+            assert example["LIFETIME"] - 60 < lifetime <= example["LIFETIME"]
+            await refreshed.get()
+            with pytest.raises(AuthenticationRefreshError, match="403"):
+                await connection.refresh_authentication()
 
 
 async def test_signed_cookies(tmp_path: Path) -> None:
