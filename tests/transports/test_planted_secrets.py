@@ -13,6 +13,8 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.test_utils import make_mocked_request
 
 from protocol import (
     AuthenticationFailure,
@@ -125,6 +127,22 @@ async def test_refusals(url: str, caplog: pytest.LogCaptureFixture) -> None:
             async with session.request(method, f"{url}?{QUERY}&{query}", data=body) as response:
                 answers += [await response.text(), str(response.headers)]
     assert_no_secret(caplog, *answers, tokens=(token,))
+
+
+class UrlLogger(AbstractAccessLogger):
+    """An access log of the application's own."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        self.logger.info("%s %r %d", request.method, request.rel_url, response.status)
+
+
+async def test_another_access_log(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Its lines are formatted by logging, from arguments that need not be text."""
+    logger = UrlLogger(logging.getLogger("aiohttp.access"), "")
+    request = make_mocked_request("GET", f"/hub?{QUERY}&page=2")
+    logger.log(request, web.Response(status=404), 0.0)
+    assert "GET URL('/hub?access_token=…&Access_token=…&page=2') 404" in caplog.text
+    assert_no_secret(caplog)
 
 
 @EACH

@@ -25,6 +25,7 @@ def hide_tokens() -> None:
 
 
 def _hide_in_queries(record: logging.LogRecord) -> bool:
+    record.msg, record.args = record.getMessage(), None
     # aiohttp also puts the parts of a line into attributes of the record.
     for name, value in vars(record).items():
         setattr(record, name, _without_tokens(value))
