@@ -208,7 +208,10 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = False
     redirects: Annotated[
         list[Origin],
-        option("Origins of other servers to which the hub may redirect the gateway."),
+        option(
+            "Origins of other servers to which the hub may redirect the gateway. They get the "
+            "access token and the headers, too."
+        ),
     ] = field(default_factory=list)
     access_token_file: Annotated[
         Path | None,

@@ -69,7 +69,7 @@ class DownstreamHub:
     invoke_timeout: float
     """Seconds that a call waits for the hub's completion (GW-9)."""
     redirects: Sequence[str] = ()
-    """Origins of other servers to which the hub may redirect the gateway."""
+    """Origins of other servers to which the hub may redirect the gateway and its access token."""
     maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE
     """Bytes of the arguments of an event. A larger event is not forwarded (GW-24)."""
     spare_connections: int = DEFAULT_SPARE_CONNECTIONS
