@@ -12,8 +12,10 @@ import pytest_asyncio
 from protocol import HubConnectionBuilder, NegotiationError
 from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
 from tests.interop.drivers import DriverError
+from tests.interop.journal import REPEATEDLY
 from tests.interop.matrix import cells
 from tests.interop.matrix.peers import Peers
+from tests.interop.python_client import Diary
 from tests.interop.servers import HubServer
 
 HUBS = pytest.mark.parametrize("target", [cells.ASPNETCORE, cells.HUB])
@@ -128,3 +130,27 @@ async def test_our_client_when_its_token_is_refused_at_a_reconnect(
     async with connection:
         assert await connection.invoke("Who") == "eve"
     assert next(numbers) == 5  # one for each negotiate, one for the WebSocket
+
+
+@pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)
+async def test_our_client_reconnects_with_new_tokens(own_hub: HubServer) -> None:
+    """N-20, A-5: the hub is killed and comes back; the reconnect begins with a token of its own."""
+    numbers = iter(range(1, 1000))
+    connection = (
+        HubConnectionBuilder()
+        .with_url(own_hub.token_url, access_token_factory=lambda: f"kim.{next(numbers)}")
+        .with_automatic_reconnect([delay / 1000 for delay in REPEATEDLY])
+        .build()
+    )
+    diary = Diary(connection)
+    async with connection:
+        await own_hub.kill()
+        await diary.change("reconnecting")
+        await own_hub.start()
+        await diary.change("reconnected")
+        assert await connection.invoke("Who") == "kim"
+    negotiating = {token for token, _, method in own_hub.tokens() if method == "POST"}
+    connecting = {token for token, _, method in own_hub.tokens() if method == "GET"}
+    assert {"kim.1"} < negotiating
+    assert {"kim.2"} < connecting
+    assert not negotiating & connecting
