@@ -125,6 +125,11 @@ def _positional_parameters(where: str, function: Callable[..., Any]) -> list[ins
             )
     if not parameters:
         raise TypeError(f"{where} has no parameter for the hub itself (self).")
+    if parameters[0].name != "self" and parameters[0].annotation is not parameters[0].empty:
+        raise TypeError(
+            f"{where}: the first parameter is the hub itself, and named self; "
+            f"'{parameters[0].name}' would be given the hub."
+        )
     return parameters[1:]
 
 

@@ -74,7 +74,8 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
     known = {option.name: option for option in options_of(table)}
     for key in values:
         if key not in known:
-            raise place.at(key).error(_unknown(key, known))
+            there = place.at(key)
+            raise there.error(_unknown(key, known, (there.field or "").replace(".", "_")))
     for name, option in known.items():
         if option.default is NODEFAULT and name not in values:
             sentence = option.sentence[0].lower() + option.sentence[1:].rstrip(".")
@@ -84,8 +85,14 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
     )
 
 
-def _unknown(key: str, known: Collection[str]) -> str:
-    """The problem text for a key that is not one of the `known` keys of its table."""
+def _unknown(key: str, known: Collection[str], joined: str) -> str:
+    """The problem text for a key that is not one of the `known` keys of its table.
+
+    `joined` is the key behind the name of its table: `gateway_hub_url` for `url` in
+    `[gateway_hub]`.
+    """
+    if joined != key and any(option.name == joined for option in options_of(File)):
+        return f"unknown in this table; did you mean {joined!r} at the top of the file?"
     others = [
         f"in [{name}]" if name else "at the top of the file"
         for name, table in tables_of(File)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, Union
 from uuid import UUID
 
@@ -53,7 +54,7 @@ class UnknownReceiveType(TypeError):
 
     def __init__(self, declared: object) -> None:
         super().__init__(
-            f"{declared!r} is not a receive parameter type; known are {_known_types()}"
+            f"{declared!r} is not a known type{_nearest(declared)}; known are {_known_types()}"
         )
         self.declared = declared
 
@@ -274,6 +275,13 @@ _BY_NAME: Mapping[str, ReceiveType] = {
 def _by_python_type(declared: object) -> ReceiveType | None:
     # Not a dict, because a value that a user declares by mistake may not be hashable.
     return next((leaf for python_type, leaf in _BY_PYTHON_TYPE if declared is python_type), None)
+
+
+def _nearest(declared: object) -> str:
+    if not isinstance(declared, str):
+        return ""
+    close = get_close_matches(declared.lower().removeprefix("system."), _BY_NAME, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _known_types() -> str:

@@ -6,6 +6,7 @@ Host names other than ``localhost`` are not resolved, so they are never compared
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -28,7 +29,7 @@ def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -
     if not orchestrator.start_gateway_hub or not given.hostname:
         return None
     own = [urlsplit(url) for url in base_urls]
-    if _address(given.hostname) is None:
+    if _address(_name(given)) is None:
         fits = given.port is None or any(given.port == each.port for each in own)
     else:
         fits = any(given.scheme == each.scheme and _reaches(given, each) for each in own)
@@ -65,23 +66,43 @@ def _reaches(url: SplitResult, own: SplitResult) -> bool:
     """Whether a connection to the host and port of `url` reaches the listener at `own`."""
     if not url.hostname or not own.hostname or _port(url) != _port(own):
         return False
-    if url.hostname == own.hostname:
+    if _name(url) == _name(own):
         return True
-    target, listening = _address(url.hostname), _address(own.hostname)
+    target, listening = _address(_name(url)), _address(_name(own))
     if target is None or listening is None:
         return False
+    if target == listening:
+        return True
     if target.is_loopback or target.is_unspecified:
-        is_localhost = _LOCALHOST in (url.hostname, own.hostname)
+        is_localhost = _LOCALHOST in (_name(url), _name(own))
         return listening.is_unspecified or (is_localhost and listening.is_loopback)
-    return target == listening
+    return False
+
+
+def _name(url: SplitResult) -> str:
+    """The host in lower case, without the dot that may end an absolute name.
+
+    Names below ``localhost`` are ``localhost``, too.
+    """
+    host = (url.hostname or "").removesuffix(".")
+    return _LOCALHOST if host.endswith(f".{_LOCALHOST}") else host
 
 
 def _address(host: str) -> _Address | None:
-    """The IP address of a host; None for a name other than ``localhost``."""
+    """The IP address of a host; None for a name other than ``localhost``.
+
+    Resolvers accept short forms such as ``127.1``, and IPv6 addresses that stand for IPv4 ones.
+    """
+    host = "127.0.0.1" if host == _LOCALHOST else host
     try:
-        return ipaddress.ip_address("127.0.0.1" if host == _LOCALHOST else host)
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return None
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _port(url: SplitResult) -> int | None:

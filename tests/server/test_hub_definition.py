@@ -285,6 +285,15 @@ def without_self() -> type[Hub]:
     return SelflessHub
 
 
+def self_forgotten() -> type[Hub]:
+    class ForgetfulHub(Hub):
+        @hub_method
+        def add(left: int, right: int) -> int:  # type: ignore[misc]
+            return left + right
+
+    return ForgetfulHub
+
+
 def nameless() -> type[Hub]:
     class NamelessHub(Hub):
         @hub_method
@@ -326,6 +335,11 @@ def abstract() -> type[Hub]:
         pytest.param(of_the_class, r"^ClassHub\.Send is a classmethod", id="class method"),
         pytest.param(generator, r"^GeneratorHub\.Count is a generator", id="generator"),
         pytest.param(without_self, r"^SelflessHub\.Send has no parameter for", id="no self"),
+        pytest.param(
+            self_forgotten,
+            r"^ForgetfulHub\.Add: the first parameter is the hub itself, .* 'left' would be given",
+            id="self forgotten",
+        ),
         pytest.param(nameless, r"^NamelessHub\.__ needs a name", id="no name"),
         pytest.param(
             needy,

@@ -250,6 +250,10 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ("[listen]\nallowed_hosts = ['a:80']", "listen.allowed_hosts: item 1, 'a:80', has a port"),
         ("gateway_hub_url = ''", "gateway_hub_url: must not be empty"),
         ("port = 1", "port: unknown in this table; it belongs in [listen]"),
+        (
+            "[gateway_hub]\nurl = 'http://h/hub'",
+            "gateway_hub.url: unknown in this table; did you mean 'gateway_hub_url' at the top of",
+        ),
         ("[routes.room]", "routes: unknown in this table; it belongs in [hubs.KEY]"),
         (
             "[listen]\nallowed_origins = []",
@@ -379,7 +383,8 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ),
         (
             ROUTE + "receive_method = 'R'\nreceive_parameter_types = ['strng']",
-            "hub 'chat', route 'room', receive_parameter_types: 'strng' is not a receive parameter",
+            "hub 'chat', route 'room', receive_parameter_types: 'strng' is not a known type (did you"
+            " mean 'string'?)",
         ),
         (ROUTE + "receive_method = 'R'\nspread = 1", IN_ROUTE + "spread: must be true or false"),
         (ROUTE + "invoke_method = 'I'\ninvoke_timeout = 0", IN_ROUTE + "invoke_timeout: must be"),

@@ -104,6 +104,12 @@ def test_what_is_no_type(declared: object) -> None:
         return_type(declared)
 
 
+@pytest.mark.parametrize("declared", ["in", "in[]", "in?", "System.In"])
+def test_the_nearest_name(declared: str) -> None:
+    with pytest.raises(UnknownReturnType, match=r"is not a known type \(did you mean 'int'\?\)"):
+        return_type(declared)
+
+
 def test_an_error_names_hub_and_route() -> None:
     hub = Orchestrator().add_hub("h", lambda builder: builder.build())
     with pytest.raises(OrchestrationError, match=r"^hub 'h', route 'r', returns: 'text' is not"):

@@ -67,6 +67,17 @@ def test_urls_that_lead_elsewhere(url: str, base_urls: list[str], place: str) ->
         ("http://localhost:8080/gatewayhub", EVERYWHERE),
         ("ws://[::1]:8080/gatewayhub", ["http://[::]:8080"]),
         ("http://gateway.example/gatewayhub", ["http://gateway.example:80"]),
+        ("http://gateway.example./gatewayhub", ["http://gateway.example:80"]),
+        ("http://localhost.:8080/gatewayhub", LOOPBACK),
+        ("http://LOCALHOST:8080/gatewayhub", LOOPBACK),
+        ("http://app.localhost:8080/gatewayhub", LOOPBACK),
+        ("http://127.1:8080/gatewayhub", LOOPBACK),
+        ("http://0x7f000001:8080/gatewayhub", LOOPBACK),
+        ("http://2130706433:8080/gatewayhub", LOOPBACK),
+        ("http://[::ffff:127.0.0.1]:8080/gatewayhub", LOOPBACK),
+        ("http://[::ffff:7f00:1]:8080/gatewayhub", LOOPBACK),
+        ("http://[0:0:0:0:0:0:0:1]:8080/gatewayhub", ["http://[::1]:8080"]),
+        ("http://127.0.0.1.:8080/gatewayhub", LOOPBACK),
     ],
 )
 def test_a_hub_that_is_the_gateways_own(url: str, base_urls: list[str]) -> None:
