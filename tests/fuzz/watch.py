@@ -49,7 +49,7 @@ class Watch(logging.Handler):
             self.lines[f"{record.name}: {str(record.msg)[:100]}"] += 1
         if record.levelno >= logging.ERROR or record.name == "py.warnings":
             error = record.exc_info[1] if record.exc_info else None
-            if record.name == "aiohttp.server" and isinstance(error, _REFUSALS):
+            if record.name == "aiohttp.server" and _is_refusal(text, error):
                 return
             self.fault(f"{record.levelname} {record.name}: {text}{_trace(error)}")
 
@@ -78,6 +78,16 @@ class Watch(logging.Handler):
             sys.unraisablehook = hook
             root.setLevel(level)
             root.removeHandler(self)
+
+
+def _is_refusal(text: str, error: BaseException | None) -> bool:
+    """Whether aiohttp has refused a request. The library shows only the name of such an error."""
+    name = text.rpartition(": ")[2]
+    return isinstance(error, _REFUSALS) or name in _names(HttpProcessingError)
+
+
+def _names(kind: type) -> set[str]:
+    return {kind.__name__}.union(*map(_names, kind.__subclasses__()))
 
 
 def _trace(error: BaseException | None) -> str:

@@ -3,9 +3,11 @@
 Decides by their path which requests reach a hub. ``http_dispatcher`` handles these requests.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import aiohttp
 from aiohttp import web
 
 from ...hosting.http_answer import NOT_FOUND
@@ -21,6 +23,9 @@ from .aiohttp_conversion import drop_content_type, mark_response, response_of
 from .aiohttp_logs import hide_tokens
 from .hosted_hubs import Hosting
 from .http_dispatcher import HttpConnectionDispatcher
+from .web_socket_push import CAN_PUSH
+
+logger = logging.getLogger(__name__)
 
 _HOSTING: Final = web.AppKey("signalr_hosting", Hosting)
 
@@ -71,6 +76,12 @@ def map_hub(
         app.on_response_prepare.extend((drop_content_type, mark_response))
         app.middlewares.append(_not_found_middleware(hosting))
         hide_tokens()
+        if not CAN_PUSH:
+            logger.warning(
+                "This version of aiohttp, %s, lets no WebSocket messages be pushed: they have no "
+                "receive_timeout, and some frames against RFC 6455 are accepted.",
+                aiohttp.__version__,
+            )
     if path.lower() in hosting.paths:
         raise ValueError(f"There is a hub at {path!r} already; paths ignore case.")
     server = hosting.servers.get(hub_class)

@@ -1,6 +1,7 @@
 """map_hub: paths, several hubs and paths in one application, errors, and the end (LA-3)."""
 
 import asyncio
+import importlib
 from typing import Any
 
 import aiohttp
@@ -25,6 +26,19 @@ class OtherHub(Hub):
     @hub_method
     async def tell_all(self, text: str) -> None:
         await self.clients.all.send("Other", text)
+
+
+async def test_an_aiohttp_that_lets_no_messages_be_pushed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TW-15: one line says what is missing then."""
+    monkeypatch.setattr(importlib.import_module(map_hub.__module__), "CAN_PUSH", False)
+    app = web.Application()
+    map_hub(app, "/one", BasicHub)
+    map_hub(app, "/two", OtherHub)
+    (line,) = caplog.records
+    assert aiohttp.__version__ in line.getMessage()
+    assert "no receive_timeout" in line.getMessage()
 
 
 DONE = {"type": 3, "invocationId": "1", "result": None}
