@@ -383,8 +383,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ),
         (
             ROUTE + "receive_method = 'R'\nreceive_parameter_types = ['strng']",
-            IN_ROUTE
-            + "receive_parameter_types: 'strng' is not a known type (did you mean 'string'?)",
+            "hub 'chat', route 'room', receive_parameter_types: 'strng' is not a known type (did",
         ),
         (ROUTE + "receive_method = 'R'\nspread = 1", IN_ROUTE + "spread: must be true or false"),
         (ROUTE + "invoke_method = 'I'\ninvoke_timeout = 0", IN_ROUTE + "invoke_timeout: must be"),
