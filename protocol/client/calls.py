@@ -6,7 +6,8 @@ and ``downloads`` turn a completion into a result or an error.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import UnsetType
@@ -16,6 +17,7 @@ from ..aio.transport import Transport
 from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError
 from ..hub_protocol import HubProtocol
 from ..messages import (
+    NO_HEADERS,
     CancelInvocation,
     Completion,
     HubMessage,
@@ -83,12 +85,18 @@ class ClientCalls:
         """See HubConnection.cancelled_calls."""
         return self._ledger.cancelled
 
-    async def invoke(self, target: str, arguments: Sequence[Any], result_type: Any) -> Any:
+    async def invoke(
+        self,
+        target: str,
+        arguments: Sequence[Any],
+        result_type: Any,
+        headers: Mapping[str, str] | None,
+    ) -> Any:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type, self._loop)
         with self._pauses.kept_off():
             await self._wait_for_room()
-            invocation_id, uploads = self._send_call(Invocation, target, arguments)
+            invocation_id, uploads = self._send_call(Invocation, target, arguments, headers)
             self._ledger.open(invocation_id, call)
             try:
                 return await call.answer
@@ -104,9 +112,15 @@ class ClientCalls:
         """See HubConnection.send."""
         with self._pauses.kept_off():
             await self._wait_for_room()
-        self._send_call(None, target, arguments)
+        self._send_call(None, target, arguments, None)
 
-    def stream(self, target: str, arguments: Sequence[Any], item_type: Any) -> HubStream[Any]:
+    def stream(
+        self,
+        target: str,
+        arguments: Sequence[Any],
+        item_type: Any,
+        headers: Mapping[str, str] | None,
+    ) -> HubStream[Any]:
         """See HubConnection.stream."""
         download = Download(
             self._hub_protocol,
@@ -114,14 +128,21 @@ class ClientCalls:
             self._counts,
             lambda download: self._cancel(download.invocation_id),
         )
-        return HubStream(download, lambda: self._open(download, target, arguments), self._loop)
+        call = partial(self._open, download, target, arguments, headers)
+        return HubStream(download, call, self._loop)
 
-    async def _open(self, download: Download, target: str, arguments: Sequence[Any]) -> None:
+    async def _open(
+        self,
+        download: Download,
+        target: str,
+        arguments: Sequence[Any],
+        headers: Mapping[str, str] | None,
+    ) -> None:
         with self._pauses.kept_off():
             await self._wait_for_room()
         if not download.is_closed:  # the stream may have been closed meanwhile
             download.invocation_id, download.uploads = self._send_call(
-                StreamInvocation, target, arguments
+                StreamInvocation, target, arguments, headers
             )
             self._ledger.open_stream(download.invocation_id, download)
 
@@ -136,6 +157,7 @@ class ClientCalls:
         kind: type[Invocation | StreamInvocation] | None,
         target: str,
         arguments: Sequence[Any],
+        headers: Mapping[str, str] | None,
     ) -> tuple[str, Uploads | None]:
         """Sends a call and starts its uploads. If ``kind`` is None, the call asks for no answer."""
         values, sources = split_arguments(arguments)
@@ -148,6 +170,7 @@ class ClientCalls:
                 invocation_id=invocation_id,
                 target=target,
                 arguments=encoded,
+                headers=dict(headers) if headers else NO_HEADERS,
                 stream_ids=stream_ids,
             )
         )

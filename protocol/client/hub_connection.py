@@ -5,23 +5,21 @@ runs one physical connection, and a ``Connector`` opens its transport.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, overload
-
-from msgspec import Raw
+from typing import Any, TypeVar, overload
 
 from ..aio.loop_check import require_loop
 from ..aio.transport import Transport
 from ..errors import LocalProtocolError
 from ..http_transport_type import HttpTransportType
 from ..hub_protocol import HubProtocol
-from ..option_checks import require_function, require_target
+from ..option_checks import require_target
 from .authentication import ConnectionAuthentication, Refresh
-from .callbacks import AnyCallback, CallbackRegistration
+from .callbacks import CallbackRegistration
 from .connection import ClientConnection
 from .event_queue import EventQueue
-from .handlers import Handler, HandlerRegistry
+from .handler_registration import HandlerRegistration
 from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
 from .retry import RetryPolicy
@@ -29,8 +27,7 @@ from .streams import HubStream
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-
-_MISSING: Final[Any] = object()  # not None: None in place of a handler is an error
+Headers = Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ Connector = Callable[[], Awaitable[Connected]]
 """Negotiates and opens a transport. Raises SignalRError."""
 
 
-class HubConnection(CallbackRegistration):
+class HubConnection(CallbackRegistration, HandlerRegistration):
     """A client's connection to a hub. Made by ``HubConnectionBuilder``.
 
     Handlers stay registered when the connection reconnects. Group memberships are lost, and calls
@@ -67,13 +64,13 @@ class HubConnection(CallbackRegistration):
         retry_policy: RetryPolicy | None,
         transports: HttpTransportType = HttpTransportType.ALL,
     ) -> None:
-        super().__init__()
+        CallbackRegistration.__init__(self)
+        HandlerRegistration.__init__(self, hub_protocol)
         self._connector = connector
         self._transports = transports
         self._hub_protocol = hub_protocol
         self._options = options
         self._retry_policy = retry_policy
-        self._handlers = HandlerRegistry(hub_protocol)
         self._keeper: ConnectionKeeper | None = None  # of the last start
         self._events: EventQueue | None = None  # of the event loop of the last start
 
@@ -153,16 +150,28 @@ class HubConnection(CallbackRegistration):
     # ---- calls
 
     @overload
-    async def invoke(self, target: str, *arguments: Any) -> Any: ...
+    async def invoke(self, target: str, *arguments: Any, headers: Headers = ...) -> Any: ...
     @overload
-    async def invoke(self, target: str, *arguments: Any, result_type: type[Result]) -> Result: ...
+    async def invoke(
+        self, target: str, *arguments: Any, result_type: type[Result], headers: Headers = ...
+    ) -> Result: ...
     @overload
-    async def invoke(self, target: str, *arguments: Any, result_type: Any) -> Any: ...
-    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any) -> Any:
+    async def invoke(
+        self, target: str, *arguments: Any, result_type: Any, headers: Headers = ...
+    ) -> Any: ...
+    async def invoke(
+        self,
+        target: str,
+        *arguments: Any,
+        result_type: Any = Any,
+        headers: Headers = None,
+    ) -> Any:
         """Calls a hub method and waits for its result, converted to ``result_type``.
 
         An argument of type ``msgspec.Raw`` is sent unchanged. With ``result_type=msgspec.Raw`` the
         result is its undecoded bytes: empty when the hub completed the call without a result.
+        ``headers`` are those of the message, such as ``traceparent``; hubs of ASP.NET Core 9 and
+        later continue a trace with them.
 
         Raises NotConnectedError when there is no connection; nothing was sent. Raises HubException
         with the error text of the hub when the method failed. Raises ConnectionClosed when the
@@ -172,7 +181,7 @@ class HubConnection(CallbackRegistration):
         for an empty target. Cancelling the wait sends a CancelInvocation, which the hub may ignore.
         """
         require_target(target, 'invoke("SendMessage", value)')
-        return await self._active("invoke").calls.invoke(target, arguments, result_type)
+        return await self._active("invoke").calls.invoke(target, arguments, result_type, headers)
 
     async def send(self, target: str, *arguments: Any) -> None:
         """Calls a hub method without asking for an answer. Returns when the call is queued.
@@ -183,25 +192,31 @@ class HubConnection(CallbackRegistration):
         await self._active("send").calls.send(target, arguments)
 
     @overload
-    def stream(self, target: str, *arguments: Any) -> HubStream[Any]: ...
+    def stream(self, target: str, *arguments: Any, headers: Headers = ...) -> HubStream[Any]: ...
     @overload
-    def stream(self, target: str, *arguments: Any, item_type: type[Item]) -> HubStream[Item]: ...
+    def stream(
+        self, target: str, *arguments: Any, item_type: type[Item], headers: Headers = ...
+    ) -> HubStream[Item]: ...
     @overload
-    def stream(self, target: str, *arguments: Any, item_type: Any) -> HubStream[Any]: ...
-    def stream(self, target: str, *arguments: Any, item_type: Any = Any) -> HubStream[Any]:
+    def stream(
+        self, target: str, *arguments: Any, item_type: Any, headers: Headers = ...
+    ) -> HubStream[Any]: ...
+    def stream(
+        self, target: str, *arguments: Any, item_type: Any = Any, headers: Headers = None
+    ) -> HubStream[Any]:
         """Returns the stream of a hub method, an async iterator of items of ``item_type``.
 
         The hub method is called when the iteration begins. With ``item_type=msgspec.Raw`` the items
         are undecoded bytes. While the program takes no items, the client stops reading from the
         hub, unless another call or stream waits for the hub. ``HubStream`` says when the stream is
-        cancelled, and what the iteration raises.
+        cancelled, and what the iteration raises. ``headers`` are those of ``invoke``.
 
         Raises NotConnectedError when there is no connection. Raises TypeError for a target that is
         not a str, and for an item type that nothing can be read into. Raises ValueError for an
         empty target.
         """
         require_target(target, 'stream("Counter", 10, item_type=int)')
-        return self._active("stream").calls.stream(target, arguments, item_type)
+        return self._active("stream").calls.stream(target, arguments, item_type, headers)
 
     async def refresh_authentication(self) -> float | None:
         """Sends a new access token to the server, which replaces the user of the open connection.
@@ -222,65 +237,6 @@ class HubConnection(CallbackRegistration):
         if self._keeper is None:
             raise inactive_error(name, "it was never started")
         return self._keeper.active_connection(name)
-
-    # ---- handlers
-
-    @overload
-    def on(self, target: str, handler: AnyCallback) -> AnyCallback: ...
-    @overload
-    def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
-    def on(self, target: str, handler: Handler = _MISSING) -> Any:
-        """Registers a handler, plain or async, for ``target``. Without it, returns a decorator.
-
-        Arguments are converted to the handler's annotations. A call whose arguments do not fit in
-        number or type is logged and dropped. Handlers run one after another in order of arrival.
-
-        If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers.
-        The answer is the value, or the exception's text, of the handler that is annotated to return
-        a value. If there is none, a value other than None of an unannotated handler is the answer.
-
-        Raises TypeError for a target that is not a str, a handler that is not a function, and an
-        annotation that no argument can be read into. Raises ValueError for an empty target. Raises
-        LocalProtocolError for a second handler of ``target`` that is annotated to return a value.
-        """  # C-14, CR-3, CR-4, CR-8
-        is_decorator = handler is _MISSING
-        require_target(
-            target, '@on("ReceiveMessage")' if is_decorator else 'on("ReceiveMessage", handler)'
-        )
-        if is_decorator:
-            return lambda function: self.on(target, function)
-        require_function(handler, "A handler")
-        self._handlers.add(target, handler)
-        return handler
-
-    def off(self, target: str, handler: Handler | None = None) -> None:
-        """Removes one handler of ``target``, or all of them if ``handler`` is None.
-
-        A handler that is not registered is ignored. Raises TypeError for a target that is not a
-        str, and ValueError for an empty target.
-        """
-        require_target(target, 'off("ReceiveMessage")')
-        self._handlers.remove(target, handler)
-
-    def set_no_result_error(self, error: str) -> None:
-        """Sets the error of the answer if the hub asks for a result and no handler returns one."""
-        self._handlers.no_result = error
-
-    @overload
-    def on_any(self, handler: AnyCallback) -> AnyCallback: ...
-    @overload
-    def on_any(self, handler: None) -> None: ...
-    def on_any(self, handler: Callable[[str, Raw], Any] | None) -> Any:
-        """Sets the catch-all handler, plain or async; None removes it. Usable as a decorator.
-
-        ``handler(target, arguments)`` is called for every call from the hub, after the handlers of
-        ``target``, even if the arguments do not fit these handlers. ``arguments`` is the undecoded
-        array of arguments: a copy that the handler may keep.
-        """
-        if handler is not None:
-            require_function(handler, "A handler")
-        self._handlers.set_any(handler)
-        return handler
 
     async def _open(self) -> ClientConnection:
         assert self._events is not None

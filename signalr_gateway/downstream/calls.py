@@ -8,7 +8,7 @@ module also detects that the hub does not answer on this connection (GW-34).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -44,10 +44,14 @@ class HubCalls:
         self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by timeout in seconds
 
     async def invoke(
-        self, method: str, arguments: Sequence[Payload], timeout: float
+        self,
+        method: str,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None,
+        timeout: float,
     ) -> Payload | None:
         """See `Downstream.invoke`."""
-        call = self._connection.invoke(method, *arguments, result_type=Raw)
+        call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers)
         try:
             result = await self.within(timeout, call, HubTimeout)
         except HubTimeout:
@@ -59,10 +63,15 @@ class HubCalls:
         return Payload({self._protocol_name: result}) if bytes(result) else None
 
     async def stream(
-        self, method: str, arguments: Sequence[Payload], timeout: float, idle_timeout: float
+        self,
+        method: str,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None,
+        timeout: float,
+        idle_timeout: float,
     ) -> HubItems:
         """See `Downstream.stream`."""
-        stream = self._connection.stream(method, *arguments, item_type=Raw)
+        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
         first = await self.within(timeout, anext(stream, _END), HubTimeout)
         following = partial(self.within, idle_timeout, error=StreamIdle)
         self._open_streams += 1

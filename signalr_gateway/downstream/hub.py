@@ -146,7 +146,12 @@ class Downstream:
         await asyncio.gather(self._supervised.stop(), self._spares.stop())
         self._calls.close()
 
-    async def invoke(self, route: HubRoute, arguments: Sequence[Payload]) -> Payload | None:
+    async def invoke(
+        self,
+        route: HubRoute,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None = None,
+    ) -> Payload | None:
         """Invoke the method of `route` and return its result; None if it returned nothing.
 
         Arguments in another hub protocol than the hub's are transcoded. A call to
@@ -162,7 +167,9 @@ class Downstream:
         admission = await self._enter(route)
         error: BaseException | None = None
         try:
-            return await self._send(timeout, lambda calls: calls.invoke(method, arguments, timeout))
+            return await self._send(
+                timeout, lambda calls: calls.invoke(method, arguments, headers, timeout)
+            )
         except BaseException as exc:
             error = exc
             raise
@@ -170,7 +177,12 @@ class Downstream:
             admission.ended(error)
             admission.leave()
 
-    async def stream(self, route: HubRoute, arguments: Sequence[Payload]) -> HubItems:
+    async def stream(
+        self,
+        route: HubRoute,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None = None,
+    ) -> HubItems:
         """Start the stream of `route`, and return its items when the first of them has arrived.
 
         The first item has the `invoke_timeout` of the route to arrive, each following one its
@@ -181,7 +193,9 @@ class Downstream:
         try:
             items = await self._send(
                 timeout,
-                lambda calls: calls.stream(method, arguments, timeout, route.stream_idle_timeout),
+                lambda calls: calls.stream(
+                    method, arguments, headers, timeout, route.stream_idle_timeout
+                ),
             )
         except BaseException as exc:
             admission.ended(exc)

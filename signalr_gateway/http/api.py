@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from protocol import Payload
 from protocol.relaying import LogThinning, failure_subject
 
 from ..downstream.failures import call_failure, require_form
 from ..downstream.hub import Downstreams
-from ..logs.redaction import no_such_route, shortened
+from ..logs.redaction import no_such_route
 from ..orchestration.limits import Limits
 from ..orchestration.listing import list_orchestration
 from ..orchestration.route import HubRoute
@@ -29,28 +28,25 @@ from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, require_invoke_method
 from . import addresses
 from .health import health
-from .media_type import is_json
+from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
 from .mount import Mount
 from .problem import CONTENT_TYPE, Problem
+from .request_checks import (
+    Refusal,
+    awaits_continue,
+    body_too_large,
+    expect_later,
+    read_body,
+    require_json,
+    require_method,
+    too_large_for_hub,
+)
 from .stream_answer import StreamAnswer, stream_form
+from .tracing import REQUEST_ID, invocation_headers, request_id_of
 
 log = logging.getLogger(__name__)
 
-REQUEST_ID = "X-Request-Id"
-
-_random = random.Random()  # request ids need not be secret
 _JSON = "application/json; charset=utf-8"
-_ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
-
-
-class Refusal(Exception):
-    """Ends the handling of a request with a problem answer."""
-
-    def __init__(
-        self, code: ProblemCode, detail: str, *headers: tuple[str, str], hint: str | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.problem = Problem(code, detail, headers, hint)
 
 
 class HttpApi:
@@ -69,7 +65,8 @@ class HttpApi:
         self._downstreams = downstreams
         self._limits = limits
         self._thinning = LogThinning()
-        mount.api.add_route("*", self._handle, expect_handler=_expect_later)
+        self._idempotent: IdempotentCalls | None = None  # of the running event loop
+        mount.api.add_route("*", self._handle, expect_handler=expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
@@ -85,7 +82,7 @@ class HttpApi:
             problem = Problem(ProblemCode.INTERNAL_ERROR, detail)
             response = problem_response(problem, request_id)
         response.headers[REQUEST_ID] = request_id
-        if _awaits_continue(request):
+        if awaits_continue(request):
             response.force_close()  # the gateway cannot know whether a body or a request follows
         if isinstance(response, StreamAnswer):
             await response.send(request)
@@ -104,10 +101,10 @@ class HttpApi:
             case addresses.Call(api, key):
                 return await self._call(request, api, key, request_id)
             case addresses.Endpoint.ORCHESTRATION:
-                _require_method(request, "GET")
+                require_method(request, "GET")
                 return self._list_orchestration(request)
             case addresses.Endpoint.HEALTH:
-                _require_method(request, "GET", "HEAD")
+                require_method(request, "GET", "HEAD")
                 return self._health()
             case None:
                 raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
@@ -125,33 +122,65 @@ class HttpApi:
         except Refusal:
             raise
         except Exception as exc:
-            failure = call_failure(exc, route.api)
-            if failure is None:
-                raise
-            headers = []
-            if failure.retry_after is not None:
-                headers.append(("Retry-After", str(failure.retry_after)))
-            raise Refusal(failure.code, failure.text, *headers, hint=failure.hint) from exc
+            raise _refusal(exc, route) from exc
 
     async def _call_route(
         self, request: web.Request, route: HubRoute, request_id: str
     ) -> web.StreamResponse:
         require_invoke_method(route)
-        _require_method(request, "POST")
-        _require_json(request)
+        require_method(request, "POST")
+        require_json(request)
+        key = idempotency_key(request)
         downstream = self._downstreams[route.api]
         limit = route.maximum_body_size or self._limits.maximum_body_size
-        too_large = _too_large(limit)
+        too_large = body_too_large(limit)
         hub_limit = downstream.maximum_body_size
         if hub_limit is not None and hub_limit < limit:
-            limit, too_large = hub_limit, _too_large_for_hub(hub_limit, route.api)
-        body = await _read_body(request, limit, too_large, self._limits.body_timeout)
+            limit, too_large = hub_limit, too_large_for_hub(hub_limit, route.api)
+        body = await read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
+        headers = invocation_headers(request, request_id)
         if route.streams:
-            items = await downstream.stream(route, arguments)
+            if key is not None:
+                detail = f"The route '{route.api}/{route.key}' streams and takes no key."
+                raise Refusal(ProblemCode.INVALID_IDEMPOTENCY_KEY, detail)
+            items = await downstream.stream(route, arguments, headers)
             form = stream_form(request.headers.getall("Accept", []))
             return StreamAnswer(items, route, form, request_id, self._thinning)
-        return await _result_response(await downstream.invoke(route, arguments))
+        if key is None:
+            return await _result_response(await downstream.invoke(route, arguments, headers))
+        return await self._call_once(request, route, key, body, arguments, headers, request_id)
+
+    async def _call_once(
+        self,
+        request: web.Request,
+        route: HubRoute,
+        key: str,
+        body: bytes,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str],
+        request_id: str,
+    ) -> web.Response:
+        """Make the call of a request with an `Idempotency-Key`, unless it was made before."""
+
+        async def call() -> KeptAnswer:
+            try:
+                result = await self._downstreams[route.api].invoke(route, arguments, headers)
+                return _kept(await _result_response(result), is_final=True)
+            except Exception as exc:
+                refusal = _refusal(exc, route)
+                self._log_refusal(request, refusal.problem, request_id)
+                is_final = refusal.problem.code.status in _STATUS_AFTER_SENDING
+                return _kept(problem_response(refusal.problem, request_id), is_final=is_final)
+
+        if self._idempotent is None:
+            self._idempotent = IdempotentCalls(
+                asyncio.get_running_loop(),
+                self._limits.maximum_kept_answers,
+                self._limits.maximum_kept_answers_size,
+            )
+        call_key = CallKey("", f"{route.api}/{route.key}", key)
+        return (await self._idempotent.answer(call_key, body, call)).response()
 
     # --- the GETs --------------------------------------------------------------------------
 
@@ -179,95 +208,21 @@ async def _result_response(result: Payload | None) -> web.Response:
     return web.Response(body=text, content_type="application/json")
 
 
-# --- requests ------------------------------------------------------------------------------
+def _refusal(error: Exception, route: HubRoute) -> Refusal:
+    """The refusal of a call that failed with `error`. Raises `error` itself if none fits."""
+    failure = call_failure(error, route.api)
+    if failure is None:
+        raise error
+    headers = []
+    if failure.retry_after is not None:
+        headers.append(("Retry-After", str(failure.retry_after)))
+    return Refusal(failure.code, failure.text, *headers, hint=failure.hint)
 
 
-def request_id_of(request: web.Request) -> str:
-    """The caller's request id if it is safe to log and to send back, else a new one."""
-    given = request.headers.get(REQUEST_ID, "")
-    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else f"{_random.getrandbits(128):032x}"
-
-
-def _require_method(request: web.Request, *allowed: str) -> None:
-    if request.method not in allowed:
-        raise Refusal(
-            ProblemCode.METHOD_NOT_ALLOWED,
-            f"{shortened(request.method)} is not allowed here; allowed is {' or '.join(allowed)}.",
-            ("Allow", ", ".join(allowed)),
-        )
-
-
-def _require_json(request: web.Request) -> None:
-    content_types = request.headers.getall("Content-Type", [])
-    if len(content_types) > 1 or (content_types and not is_json(content_types[0])):
-        raise Refusal(
-            ProblemCode.UNSUPPORTED_MEDIA_TYPE,
-            "The body must be JSON in UTF-8; send it as application/json.",
-        )
-    encodings = request.headers.getall("Content-Encoding", [])
-    if encodings and not _are_identity(encodings):
-        raise Refusal(
-            ProblemCode.UNSUPPORTED_CONTENT_ENCODING,
-            "The body must be sent without a content encoding.",
-            ("Accept-Encoding", "identity"),
-        )
-
-
-def _are_identity(encodings: Iterable[str]) -> bool:
-    names = ",".join(encodings).lower().split(",")
-    return all(name.strip() in ("", "identity") for name in names)
-
-
-async def _expect_later(_request: web.Request) -> None:
-    """Send no 100 Continue yet; `_read_body` sends it when all other checks have succeeded."""
-
-
-def _awaits_continue(request: web.Request) -> bool:
-    expect = request.headers.get("Expect", "")
-    return expect.lower() == "100-continue" and not request.content.is_eof()
-
-
-async def _read_body(request: web.Request, limit: int, too_large: Refusal, seconds: float) -> bytes:
-    """Read the whole body, which must arrive within `seconds`.
-
-    Raises `too_large` if the body has more than `limit` bytes, and another `Refusal` if the time is
-    over. There is one time limit for the whole body, because a caller may send one byte at a time.
-    It also ends a request with a malformed chunk, whose end aiohttp's parser does not report.
-    """
-    content, size = request.content, request.content_length
-    if size is not None and size > limit:
-        raise too_large
-    if content.is_eof():  # the body has arrived with the head
-        whole = content.read_nowait()
-        if len(whole) > limit:
-            raise too_large
-        return whole
-    if _awaits_continue(request) and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # so that aiohttp does not count this as the answer
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            while chunk := await content.readany():
-                body += chunk
-                if len(body) > limit:
-                    raise too_large
-    except TimeoutError as exc:
-        detail = f"The body did not arrive within {seconds:g} seconds."
-        raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
-    return bytes(body)
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal(ProblemCode.BODY_TOO_LARGE, f"The body has more than the {limit} bytes allowed.")
-
-
-def _too_large_for_hub(limit: int, api: str) -> Refusal:
-    return Refusal(
-        ProblemCode.INVOCATION_TOO_LARGE,
-        f"The body has more than {limit} bytes, which is too large for hub '{api}'; the option"
-        " maximum_message_size of the hub sets this.",
-    )
+def _kept(response: web.Response, *, is_final: bool) -> KeptAnswer:
+    body = response.body
+    assert isinstance(body, bytes | None)
+    return KeptAnswer(response.status, body or b"", dict(response.headers), is_final)
 
 
 def _first_of(query: Iterable[tuple[str, str]], *names: str) -> str:
@@ -303,6 +258,9 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         response.force_close()  # the end of the body, and so the next request, cannot be found
     return response
 
+
+_STATUS_AFTER_SENDING = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
+"""Statuses of failed calls that the hub may have run; no other call is made in their place."""
 
 _LOG_LEVELS: Mapping[ProblemCode, int] = {
     # HUB_UNAVAILABLE is not here: `downstream.connection` logs once why the hub is down.

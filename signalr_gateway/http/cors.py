@@ -19,8 +19,9 @@ from protocol.relaying import CorsPolicy, LogThinning, mark_origin, response_of
 
 from ..logs.redaction import shortened
 from ..routing.problem_code import ProblemCode
-from .api import REQUEST_ID, problem_response, request_id_of
+from .api import problem_response
 from .problem import Problem
+from .tracing import REQUEST_ID, request_id_of
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from protocol.relaying import HostPolicy, LogThinning
 
 from ..logs.redaction import shortened
 from ..routing.problem_code import ProblemCode
-from .api import problem_response, request_id_of
+from .api import problem_response
 from .problem import Problem
+from .tracing import request_id_of
 
 log = logging.getLogger(__name__)
 

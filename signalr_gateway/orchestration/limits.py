@@ -56,6 +56,12 @@ class Limits(Struct, frozen=True, kw_only=True):
             " not set: 80 % of the memory that the container or the machine has."
         ),
     ] = None
+    maximum_kept_answers: Annotated[
+        Count, option("How many answers of calls with an `Idempotency-Key` are kept.")
+    ] = 10_000
+    maximum_kept_answers_size: Annotated[
+        Bytes, option("Size of all these answers together; the oldest go first.")
+    ] = 64 * 1024 * 1024
     maximum_connections: Annotated[
         Count,
         option("Clients of the gateway hub at a time; further ones are answered with 503."),

@@ -19,12 +19,14 @@ class ProblemCode(Enum):
     NOT_AN_ARRAY = ("not-an-array", 400, "The body is not a JSON array")
     TOO_MANY_ARGUMENTS = ("too-many-arguments", 400, "Too many arguments")
     TOO_DEEP = ("too-deep", 400, "The body is nested too deeply")
+    INVALID_IDEMPOTENCY_KEY = ("invalid-idempotency-key", 400, "The Idempotency-Key is not valid")
     ORIGIN_NOT_ALLOWED = ("origin-not-allowed", 403, "The origin is not allowed")
     NOT_FOUND = ("not-found", 404, "There is nothing at this address")
     ROUTE_NOT_FOUND = ("route-not-found", 404, "No such hub or route")
     ROUTE_ONLY_RECEIVES = ("route-only-receives", 404, "The route takes no calls")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method not allowed")
     BODY_TIMEOUT = ("body-timeout", 408, "The body did not arrive in time")
+    CALL_UNDER_WAY = ("call-under-way", 409, "The call is under way")
     BODY_TOO_LARGE = ("body-too-large", 413, "The body is too large")
     INVOCATION_TOO_LARGE = ("invocation-too-large", 413, "The invocation is too large for the hub")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "Unsupported media type")
@@ -32,6 +34,11 @@ class ProblemCode(Enum):
         "unsupported-content-encoding",
         415,
         "Unsupported content encoding",
+    )
+    IDEMPOTENCY_KEY_REUSED = (
+        "idempotency-key-reused",
+        422,
+        "The Idempotency-Key was used with another body",
     )
     HOST_NOT_ALLOWED = ("host-not-allowed", 421, "The host name is not allowed")
     INTERNAL_ERROR = ("internal-error", 500, "The gateway failed")

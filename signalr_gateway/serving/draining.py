@@ -16,9 +16,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from ..downstream.call_errors import DRAINING, OVERLOADED
 from ..http.addresses import HEALTH
-from ..http.api import problem_response, request_id_of
+from ..http.api import problem_response
 from ..http.mount import Mount
 from ..http.problem import Problem
+from ..http.tracing import request_id_of
 from ..routing.problem_code import ProblemCode
 from .memory import MemoryMark
 

@@ -38,6 +38,23 @@ async def test_invoke(harness: ClientHarness) -> None:
     assert await asyncio.gather(*calls) == [0, 1, 2]
 
 
+async def test_headers(harness: ClientHarness) -> None:
+    """C-7: they are written only if there are any."""
+    connection = await harness.started()
+    calls = [asyncio.create_task(connection.invoke("X", headers={"traceparent": "00"}))]
+
+    async def iterate() -> None:
+        async for _ in connection.stream("Y", headers={"a": "b"}):
+            pass
+
+    await asyncio.sleep(0)
+    calls.append(asyncio.create_task(iterate()))
+    sent = await harness.server.take()
+    assert [message["headers"] for message in sent] == [{"traceparent": "00"}, {"a": "b"}]
+    harness.server.send(completion("1", result=None), completion("2"))
+    await asyncio.gather(*calls)
+
+
 async def test_send(harness: ClientHarness) -> None:
     """C-7: type 1 without an id; does not wait for anything, uses up no id."""
     connection = await harness.started()

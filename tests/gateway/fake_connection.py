@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ class FakeConnection(HubConnection):
         self.started_at: list[float] = []
         self.stopped = False
         self.calls: list[tuple[str, list[bytes]]] = []
+        self.headers: list[Mapping[str, str]] = []  # of each call
         self.unanswered = 0  # cancelled calls that a test answers by setting it to 0
         self.answer: Callable[[], Any] = lambda: msgspec.Raw(b"")
         self.any_handler: Callable[[str, msgspec.Raw], Any] | None = None
@@ -74,11 +75,18 @@ class FakeConnection(HubConnection):
         self.stopped = True
         self.current = HubConnectionState.DISCONNECTED
 
-    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any) -> Any:
+    async def invoke(
+        self,
+        target: str,
+        *arguments: Any,
+        result_type: Any = Any,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         if self.current is not HubConnectionState.CONNECTED:
             raise NotConnectedError("not connected")
         assert result_type is msgspec.Raw
         self.calls.append((target, [json_text(argument) for argument in arguments]))
+        self.headers.append(headers or {})
         answer = self.answer()
         try:
             return await answer if isinstance(answer, asyncio.Future) else answer

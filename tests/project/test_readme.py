@@ -38,7 +38,7 @@ PROGRAM: Final = ".venv/bin/signalr-gateway "
 async def test_the_demo(tmp_path: Path) -> None:
     """It prints the README's curl line, which works, and serves the page it names.
 
-    The other curl line of the API page streams.
+    The other curl lines of the API page stream, and repeat a call.
     """
     at = Addresses()
     arguments = DEMO.strip().partition(PROGRAM)[2].split()
@@ -46,8 +46,10 @@ async def test_the_demo(tmp_path: Path) -> None:
     async with started(*demo, ready="^curl ", cwd=tmp_path) as process:
         assert at.moved(CURL).strip() in process.lines.entries
         await run_curl(at, CURL, tmp_path)
-        [_, streaming], [items] = code_blocks(API, "sh"), code_blocks(API, "text")
+        [_, streaming, keyed], [items] = code_blocks(API, "sh"), code_blocks(API, "text")
         await run_curl(at, streaming, tmp_path, prints=items.split())
+        for _ in range(2):
+            await run_curl(at, keyed, tmp_path)
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{at.gateway}/") as page:
                 assert page.content_type == "text/html"
