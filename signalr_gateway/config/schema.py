@@ -172,6 +172,15 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     minimum_protocol_version: Annotated[
         Annotated[int, Meta(ge=0)], option("Lowest version of negotiate that a client may use.")
     ] = _ENDPOINT.minimum_protocol_version
+    close_on_authentication_expiration: Annotated[
+        bool, option("Whether a connection ends when the authentication of its user expires.")
+    ] = _ENDPOINT.close_on_authentication_expiration
+    enable_authentication_refresh: Annotated[
+        bool, option("Whether clients may replace their access token while they are connected.")
+    ] = _ENDPOINT.enable_authentication_refresh
+    allow_user_identifier_change_on_authentication_refresh: Annotated[
+        bool, option("Whether a new access token may be that of another user.")
+    ] = _HUB.allow_user_identifier_change_on_authentication_refresh
     enable_detailed_errors: Annotated[
         bool, option("Whether clients see the texts of the gateway's unexpected errors.")
     ] = _HUB.enable_detailed_errors

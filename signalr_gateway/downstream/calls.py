@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from msgspec import Raw
 
-from protocol import HubConnection, HubStream, Payload
+from protocol import HubConnection, HubStream, MessageTooLargeError, Payload
 
 from .call_errors import CallCutOff, HubTimeout, StreamIdle
 from .clock import Clock
@@ -50,7 +50,21 @@ class HubCalls:
         headers: Mapping[str, str] | None,
         timeout: float,
     ) -> Payload | None:
-        """See `Downstream.invoke`."""
+        """See `Downstream.invoke`. Headers are left out if the call is too large with them."""
+        try:
+            return await self._invoke(method, arguments, headers, timeout)
+        except MessageTooLargeError:
+            if headers is None:
+                raise
+            return await self._invoke(method, arguments, None, timeout)
+
+    async def _invoke(
+        self,
+        method: str,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None,
+        timeout: float,
+    ) -> Payload | None:
         call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers)
         try:
             result = await self.within(timeout, call, HubTimeout)
@@ -70,14 +84,28 @@ class HubCalls:
         timeout: float,
         idle_timeout: float,
     ) -> HubItems:
-        """See `Downstream.stream`."""
-        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
-        first = await self.within(timeout, anext(stream, _END), HubTimeout)
+        """See `Downstream.stream`. Headers are left out if the call is too large with them."""
+        try:
+            stream, first = await self._begin_stream(method, arguments, headers, timeout)
+        except MessageTooLargeError:
+            if headers is None:
+                raise
+            stream, first = await self._begin_stream(method, arguments, None, timeout)
         following = partial(self.within, idle_timeout, error=StreamIdle)
         self._open_streams += 1
         items = HubItems(stream, first, self._protocol_name, following)
         items.on_close(self._stream_ended)
         return items
+
+    async def _begin_stream(
+        self,
+        method: str,
+        arguments: Sequence[Payload],
+        headers: Mapping[str, str] | None,
+        timeout: float,
+    ) -> tuple[HubStream[Raw], Raw]:
+        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
+        return stream, await self.within(timeout, anext(stream, _END), HubTimeout)
 
     async def within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]

@@ -63,6 +63,16 @@ ELSEWHERE: Final = {
     "HubRouteInfo.stream_idle_timeout": (
         "tests/gateway/http/test_streams.py::test_each_further_item_has_the_idle_timeout"
     ),
+    # Calls with a key
+    "Limits.maximum_kept_answers": (
+        "tests/gateway/http/test_idempotency.py::test_the_oldest_answers_make_room"
+    ),
+    "Limits.maximum_kept_answers_size": (
+        "tests/gateway/http/test_idempotency.py::test_the_oldest_answers_make_room"
+    ),
+    "signalr_gateway.http.idempotency.MAXIMUM_KEY_LENGTH": (
+        "tests/gateway/http/test_idempotency.py::test_a_key_that_is_not_valid"
+    ),
     # Calls of a hub
     "HubTable.maximum_calls": (
         "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"

@@ -166,6 +166,7 @@ SET_ELSEWHERE = {
     "allowed_origins",  # at the top of the file, for the whole gateway
     "authenticate",  # a function
     "authorize",  # needs authenticate
+    "on_authentication_refresh",  # a function
     "services",  # functions
     "user_id",  # a function
     "filters",  # objects
@@ -200,6 +201,9 @@ maximum_streams_per_connection = 14
 maximum_negotiated_connections = 13
 minimum_protocol_version = 1
 enable_detailed_errors = true
+close_on_authentication_expiration = true
+enable_authentication_refresh = true
+allow_user_identifier_change_on_authentication_refresh = true
 """
 
 

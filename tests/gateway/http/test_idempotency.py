@@ -47,6 +47,7 @@ class Calls:
 
 
 async def test_the_same_answer_again() -> None:
+    """GW-37."""
     calls = Calls()
     assert await calls.post() == await calls.post()
     assert calls.made == 1
@@ -150,6 +151,7 @@ async def post(gateway: RunningGateway, route: str, body: bytes, key: str = "k")
 
 
 async def test_a_result_is_answered_again(gateway: RunningGateway, hub: RunningHub) -> None:
+    """GW-37."""
     assert await post(gateway, "sample/echo", b"[5]") == (200, "5")
     assert await post(gateway, "sample/echo", b"[5]") == (200, "5")
     assert len(hub.calls) == 1

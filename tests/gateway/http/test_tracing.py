@@ -46,7 +46,7 @@ async def sent(
 async def test_the_trace_of_the_caller_goes_on(
     gateway: RunningGateway, connection: FakeConnection
 ) -> None:
-    """With a span of the gateway's own, the flags of the caller, and its state."""
+    """GW-38: with a span of the gateway's own, the flags of the caller, and its state."""
     received = await sent(
         gateway,
         connection,
