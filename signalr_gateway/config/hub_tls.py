@@ -1,4 +1,4 @@
-"""TLS towards a hub: which servers the gateway trusts, and the certificate that it shows them."""
+"""TLS of connections to a hub: the trusted authorities, and the gateway's client certificate."""
 
 from __future__ import annotations
 

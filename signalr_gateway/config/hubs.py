@@ -28,7 +28,7 @@ _DIRECT_OPTIONS = (
     "authentication_refresh",
     "maximum_waiting_events_size",
 )
-"""Options that are arguments of the builder's ``with_…`` methods of the same name."""
+"""Options that have a method ``with_…`` of the same name on `HubConnectionBuilder`."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

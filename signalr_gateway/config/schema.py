@@ -199,7 +199,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
         list[Text],
         option(
             "URLs of the same hub at several servers, in place of `url`. Each attempt to connect"
-            " begins with the URL that has worked last, and tries the next one after a failure."
+            " begins with the last URL that worked, and tries the next one after a failure."
         ),
     ] = field(default_factory=list)
     protocol: Annotated[HubProtocolName, option("Hub protocol to use with the hub.")] = "json"
@@ -238,7 +238,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = None
     client_certificate: Annotated[
         PemFile | None,
-        option("PEM file with the certificate that the hub demands; needs `client_key` as well."),
+        option("PEM file with the gateway's certificate for the hub; needs `client_key` as well."),
     ] = None
     client_key: Annotated[
         PemFile | None, option("PEM file with the private key of `client_certificate`.")
@@ -256,7 +256,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
     ] = None
     close_timeout: Annotated[
         Seconds | None,
-        option("How long sending the queued bytes may take when the connection ends."),
+        option("How long it may take to send the queued bytes when the connection ends."),
     ] = None
     authentication_refresh: Annotated[
         Seconds | None,
@@ -265,13 +265,13 @@ class HubTable(Struct, frozen=True, kw_only=True):
     reconnect_delays: Annotated[
         list[Seconds],
         option(
-            "Delays of the attempts to reconnect at once after a loss. The gateway reconnects by"
-            " itself, with growing delays, when they are used up."
+            "Delays before the first attempts to reconnect after a loss. After these attempts, the"
+            " gateway tries again with its own growing delays."
         ),
     ] = field(default_factory=list)
     maximum_receive_message_size: Annotated[
         Bytes | Unlimited | None,
-        option("Size of a message of the hub above which the connection is closed."),
+        option("Largest message of the hub; a larger message closes the connection."),
     ] = None
     maximum_waiting_events_size: Annotated[
         Bytes | None,

@@ -20,7 +20,7 @@ def build_connections(
     """Call the `build_hub_connection` function of each hub, and return the connections by api.
 
     The connections are not started. `urls`, if given, receives one entry for each api: the URLs of
-    the hub, none if the function has not set any. Raises `OrchestrationError` if a function
+    the hub, which are empty if the function sets none. Raises `OrchestrationError` if a function
     fails, or if two functions return the same connection. The gateway could then not know which hub
     has sent an event.
     """
