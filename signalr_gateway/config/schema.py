@@ -312,8 +312,8 @@ class HubTable(Struct, frozen=True, kw_only=True):
     maximum_item_wait: Annotated[
         Seconds,
         option(
-            "How long items of streams may wait for their callers while the events of the hub wait"
-            " behind them; then these streams are cancelled."
+            "How long stream items that their callers do not read may delay events of the hub; then"
+            " these streams are cancelled."
         ),
     ] = DEFAULT_MAXIMUM_ITEM_WAIT
     receive_key: Annotated[

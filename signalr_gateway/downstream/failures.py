@@ -51,9 +51,9 @@ _DOES_NOT_STREAM = re.compile("attempted to invoke the non-streaming '.*' method
 
 
 async def transcode(payload: Payload, protocol_name: str) -> None:
-    """Make the form of `payload` in that hub protocol, in turns of the event loop.
+    """Transcode `payload` to a hub protocol, over several turns of the event loop if it is large.
 
-    Raises nothing if there is no such form; then `Payload.form` does.
+    If this is impossible, no exception is raised here; `Payload.form` raises it later.
     """
     for _ in payload.steps(protocol_name):
         await asyncio.sleep(0)

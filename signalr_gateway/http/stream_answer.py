@@ -140,7 +140,7 @@ class StreamAnswer(web.StreamResponse):
         return Problem(failure.code, failure.text, hint=failure.hint)
 
     def _log(self, text: str, subject: object) -> None:
-        """Log a line that callers can cause at will once a minute for each route, else at DEBUG."""
+        """Log a line that callers can cause at will: once a minute per route, else at DEBUG."""
         names = (self._route.api, self._route.key, subject)
         log.log(self._thinning.level(names, level=logging.INFO), text, self._request_id)
 
