@@ -16,7 +16,7 @@ def lowest_versions() -> list[str]:
     requirements = [
         *document["build-system"]["requires"],
         *project["dependencies"],
-        *(each for extra in ("swagger", "uvloop", "test") for each in extras[extra]),
+        *(each for extra in ("jwt", "swagger", "uvloop", "test") for each in extras[extra]),
     ]
     ranges = (re.match(r"([\w.-]+)>=([\d.]+)", requirement) for requirement in requirements)
     return [f"{found[1]}=={found[2]}" for found in ranges if found]

@@ -15,11 +15,12 @@ import pytest
 from tests.interop.builds import BUILDS_AT_ONCE, dotnet_program, node_program
 from tests.interop.drivers import dotnet_driver_argv
 from tests.interop.original_recording import RECORDINGS
-from tests.interop.servers import aspnetcore_hub
+from tests.interop.servers import aspnetcore_hub, token_hub
 from tests.interop.versions import CLIENTS, CURRENT, RELEASES, build_properties
 
 BUILDS: dict[str, Callable[[], object]] = {
     "the hub on ASP.NET Core": aspnetcore_hub,
+    "the hub that requires tokens": token_hub,
     "the hub behind the original gateway": partial(dotnet_program, RECORDINGS / "hub"),
     "the client of the original gateway": partial(
         dotnet_program, RECORDINGS / "client", **build_properties(CURRENT)

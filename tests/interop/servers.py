@@ -49,6 +49,12 @@ def aspnetcore_hub(**environment: str) -> HubProgram:
     return HubProgram((require("dotnet"), str(assembly)), environment=environment)
 
 
+def token_hub(**environment: str) -> HubProgram:
+    """A hub that requires tokens; `dotnet/token-hub/Program.cs` lists its environment."""
+    assembly = dotnet_program("token-hub", JwtBearerVersion=CURRENT)
+    return HubProgram((require("dotnet"), str(assembly)), environment=environment)
+
+
 def python_hub() -> HubProgram:
     """The same hub on this library's server."""
     return HubProgram((sys.executable, "-m", "tests.interop.chat_hub"))

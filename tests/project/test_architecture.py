@@ -35,6 +35,7 @@ LIBRARY_LAYERS: Final[Mapping[str, frozenset[str]]] = {
     "protocol/client": CORE | {"protocol/aio"},
     "protocol/server": CORE | {"protocol/aio"},
     "protocol/hosting": CORE | {"protocol/server"},
+    "protocol/jwt_bearer": CORE | {"protocol/aio", "protocol/server"},
     "protocol/transports": CORE | {"protocol/aio"},
     "protocol/transports/client": CORE | {"protocol/aio", "protocol/client", "protocol/transports"},
     "protocol/transports/server": CORE
@@ -81,6 +82,10 @@ OUTSIDE_OF_LIBRARY: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] =
         for folder in ("protocol/aio", "protocol/client", "protocol/server", "protocol/testing")
     },
     "protocol/hosting": (frozenset(), IMPURE - {"logging"}),
+    "protocol/jwt_bearer": (
+        frozenset({"msgspec", "aiohttp", "yarl", "jwt", "cryptography"}),
+        frozenset(),
+    ),
     **{
         # aiohttp takes URLs of yarl, which it does not quote again.
         folder: (frozenset({"msgspec", "aiohttp", "yarl"}), frozenset())

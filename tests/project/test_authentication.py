@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import jwt
 import pytest
 
 from protocol import (
@@ -59,6 +60,26 @@ async def test_tokens(tmp_path: Path) -> None:
                 else:
                     with pytest.raises(HubException, match="'CloseAll' because user is unauthor"):
                         await connection.invoke("CloseAll")
+
+
+async def test_json_web_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A-1, A-7: a token of the issuer of the page has a user and roles."""
+    secret = "a secret of the page's issuer, for tests"
+    monkeypatch.setenv("TOKEN_SECRET", secret)
+    claims = {"sub": "ann", "aud": "orders", "iss": "https://login.example/", "role": "admin"}
+    async with serving(run("jwt_hub.py", tmp_path)["create_app"](), "127.0.0.1", 0) as url:
+        for lifetime in (60, -301):
+            token = jwt.encode({**claims, "exp": time.time() + lifetime}, secret)
+            builder = HubConnectionBuilder().with_url(
+                f"{url}/orders", access_token_factory=partial(str, token)
+            )
+            if lifetime < 0:
+                with pytest.raises(NegotiationError, match="401"):
+                    await builder.build().start()
+                continue
+            async with builder.build() as connection:
+                assert await connection.invoke("WhoAmI") == "ann"
+                assert await connection.invoke("CancelAll") == "cancelled"
 
 
 async def test_policies(tmp_path: Path) -> None:
