@@ -94,7 +94,7 @@ class ClientCalls:
     ) -> Any:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type, self._loop)
-        with self._pauses.kept_off():
+        with self._pauses.kept_off:
             await self._wait_for_room()
             invocation_id, uploads = self._send_call(Invocation, target, arguments, headers)
             self._ledger.open(invocation_id, call)
@@ -110,7 +110,7 @@ class ClientCalls:
 
     async def send(self, target: str, arguments: Sequence[Any]) -> None:
         """See HubConnection.send."""
-        with self._pauses.kept_off():
+        with self._pauses.kept_off:
             await self._wait_for_room()
         self._send_call(None, target, arguments, None)
 
@@ -138,7 +138,7 @@ class ClientCalls:
         arguments: Sequence[Any],
         headers: Mapping[str, str] | None,
     ) -> None:
-        with self._pauses.kept_off():
+        with self._pauses.kept_off:
             await self._wait_for_room()
         if not download.is_closed:  # the stream may have been closed meanwhile
             download.invocation_id, download.uploads = self._send_call(

@@ -207,7 +207,7 @@ class Download:
             if self.waiting_size or self._items.has_ended:
                 item = await anext(self._items)
             else:
-                with self._counts.pauses.kept_off():
+                with self._counts.pauses.kept_off:
                     item = await anext(self._items)
         except StopAsyncIteration:
             overflow, self._overflow = self._overflow, None

@@ -7,31 +7,37 @@ message before the answer. ``event_queue`` and ``downloads`` count and limit the
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Final
+
+
+class _KeptOff:
+    """See ``ReadPauses.kept_off``."""
+
+    def __init__(self, pauses: "ReadPauses") -> None:
+        self._pauses = pauses
+
+    def __enter__(self) -> None:
+        self._pauses.callers += 1
+        self._pauses.note_room()
+
+    def __exit__(self, *_: object) -> None:
+        self._pauses.callers -= 1
 
 
 class ReadPauses:
     """Counts the parts of a program that wait for the server. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._callers = 0
+        self.callers = 0
         self._progress = asyncio.Event()
+        self.kept_off: Final = _KeptOff(self)
+        """A context in which a caller waits for the server, so that reading does not pause."""
 
     @property
     def are_allowed(self) -> bool:
         """Whether reading may pause, because no part of the program waits for the server."""
-        return not self._callers
-
-    @contextmanager
-    def kept_off(self) -> Iterator[None]:
-        """Keeps reading active inside this context, in which a caller waits for the server."""
-        self._callers += 1
-        self._progress.set()
-        try:
-            yield
-        finally:
-            self._callers -= 1
+        return not self.callers
 
     def note_room(self) -> None:
         """Lets ``wait_while`` check again, because a waiting message was taken."""

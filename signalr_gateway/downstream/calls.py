@@ -51,23 +51,13 @@ class HubCalls:
         timeout: float,
     ) -> Payload | None:
         """See `Downstream.invoke`. Headers are left out if the call is too large with them."""
-        try:
-            return await self._invoke(method, arguments, headers, timeout)
-        except MessageTooLargeError:
-            if headers is None:
-                raise
-            return await self._invoke(method, arguments, None, timeout)
-
-    async def _invoke(
-        self,
-        method: str,
-        arguments: Sequence[Payload],
-        headers: Mapping[str, str] | None,
-        timeout: float,
-    ) -> Payload | None:
         call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers)
         try:
             result = await self.within(timeout, call, HubTimeout)
+        except MessageTooLargeError:
+            if headers is None:
+                raise
+            return await self.invoke(method, arguments, None, timeout)
         except HubTimeout:
             self._note_cancelled(0.0)
             raise
@@ -85,27 +75,18 @@ class HubCalls:
         idle_timeout: float,
     ) -> HubItems:
         """See `Downstream.stream`. Headers are left out if the call is too large with them."""
+        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
         try:
-            stream, first = await self._begin_stream(method, arguments, headers, timeout)
+            first = await self.within(timeout, anext(stream, _END), HubTimeout)
         except MessageTooLargeError:
             if headers is None:
                 raise
-            stream, first = await self._begin_stream(method, arguments, None, timeout)
+            return await self.stream(method, arguments, None, timeout, idle_timeout)
         following = partial(self.within, idle_timeout, error=StreamIdle)
         self._open_streams += 1
         items = HubItems(stream, first, self._protocol_name, following)
         items.on_close(self._stream_ended)
         return items
-
-    async def _begin_stream(
-        self,
-        method: str,
-        arguments: Sequence[Payload],
-        headers: Mapping[str, str] | None,
-        timeout: float,
-    ) -> tuple[HubStream[Raw], Raw]:
-        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
-        return stream, await self.within(timeout, anext(stream, _END), HubTimeout)
 
     async def within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]

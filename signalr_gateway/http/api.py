@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -133,10 +134,10 @@ class HttpApi:
         key = idempotency_key(request)
         downstream = self._downstreams[route.api]
         limit = route.maximum_body_size or self._limits.maximum_body_size
-        too_large = body_too_large(limit)
+        too_large = partial(body_too_large, limit)
         hub_limit = downstream.maximum_body_size
         if hub_limit is not None and hub_limit < limit:
-            limit, too_large = hub_limit, too_large_for_hub(hub_limit, route.api)
+            limit, too_large = hub_limit, partial(too_large_for_hub, hub_limit, route.api)
         body = await read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
         headers = invocation_headers(request, request_id)

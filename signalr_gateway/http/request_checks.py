@@ -6,7 +6,7 @@ A check that fails raises `Refusal`, which `http.api` answers with a problem.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import HttpVersion11, web
 
@@ -65,20 +65,23 @@ def awaits_continue(request: web.Request) -> bool:
     return expect.lower() == "100-continue" and not request.content.is_eof()
 
 
-async def read_body(request: web.Request, limit: int, too_large: Refusal, seconds: float) -> bytes:
+async def read_body(
+    request: web.Request, limit: int, too_large: Callable[[], Refusal], seconds: float
+) -> bytes:
     """Read the whole body, which must arrive within `seconds`.
 
-    Raises `too_large` if the body has more than `limit` bytes, and another `Refusal` if the time is
-    over. There is one time limit for the whole body, because a caller may send one byte at a time.
-    It also ends a request with a malformed chunk, whose end aiohttp's parser does not report.
+    Raises what `too_large` returns if the body has more than `limit` bytes, and another `Refusal`
+    if the time is over. There is one time limit for the whole body, because a caller may send one
+    byte at a time. It also ends a request with a malformed chunk, whose end aiohttp's parser does
+    not report.
     """
     content, size = request.content, request.content_length
     if size is not None and size > limit:
-        raise too_large
+        raise too_large()
     if content.is_eof():  # the body has arrived with the head
         whole = content.read_nowait()
         if len(whole) > limit:
-            raise too_large
+            raise too_large()
         return whole
     if awaits_continue(request) and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -89,7 +92,7 @@ async def read_body(request: web.Request, limit: int, too_large: Refusal, second
             while chunk := await content.readany():
                 body += chunk
                 if len(body) > limit:
-                    raise too_large
+                    raise too_large()
     except TimeoutError as exc:
         detail = f"The body did not arrive within {seconds:g} seconds."
         raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc

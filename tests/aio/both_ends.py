@@ -350,7 +350,7 @@ class World:
         if events is not None:
             counts["event bytes"] = events._size
             counts["results"] = len(events._results) + len(events._cancelled_results)
-            counts["waiting callers"] = events.pauses._callers
+            counts["waiting callers"] = events.pauses.callers
         if keeper is not None and keeper._connection is not None:
             connection = keeper._connection
             counts["client calls"] = len(connection._peer.calls)
