@@ -84,9 +84,14 @@ class GatewayServices:
         downstreams: Mapping[str, Downstream],
         limits: Limits = DEFAULT_LIMITS,
         *,
+        maximum_call_size: int | None = None,
         is_overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
-        """While `is_overloaded()` is true, calls that need memory are refused."""
+        """`maximum_call_size` is the most bytes of the arguments of a downstream call.
+
+        While `is_overloaded()` is true, calls that need memory are refused.
+        """
+        self.maximum_call_size = maximum_call_size
         self._is_overloaded = is_overloaded
         self.relay = relay
         self.downstreams = downstreams
@@ -215,6 +220,7 @@ class GatewayHub(Hub):
 
     def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
         require_invoke_method(route)
+        _require_size(call, self._services.maximum_call_size)
         protocol_name = self.context.hub_protocol.name
         written = _written_arguments(call, protocol_name, route.maximum_body_size)
         maximum_depth = self._services.limits.maximum_depth
@@ -325,6 +331,13 @@ def _same_key(given: str | None, expected: str) -> bool:
         return False
     encoding = ("utf-8", "surrogatepass")  # so that any text can be encoded
     return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
+
+
+def _require_size(call: DownstreamCall, maximum: int | None) -> None:
+    """Raise HubException if the members with arguments have more than `maximum` bytes (GW-50)."""
+    size = sum(len(bytes(value)) for value in (call.data, call.data_array) if value is not None)
+    if maximum is not None and size > maximum:
+        raise HubException(f"The arguments have more than the {maximum} bytes of one message.")
 
 
 _NULL = {"json": b"null", "messagepack": b"\xc0"}

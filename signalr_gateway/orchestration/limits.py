@@ -66,6 +66,13 @@ class Limits(Struct, frozen=True, kw_only=True):
         Count,
         option("Clients of the gateway hub at a time; further ones are answered with 503."),
     ] = 20_000
+    maximum_refused_call_size: Annotated[
+        Bytes,
+        option(
+            "Size up to which a call of a client that is larger than `maximum_receive_message_size`"
+            " is answered with an error; a larger message ends the connection."
+        ),
+    ] = 1024 * 1024
     maximum_outbound_buffer_size: Annotated[
         Bytes, option("Size of the send queue of one client of the gateway hub.")
     ] = _HUB.maximum_outbound_buffer_size

@@ -88,15 +88,20 @@ def create_app(
     HttpApi(mount, relay, downstreams, limits)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
+        of_clients = _limited(hub_options or HubOptions(), limits)
         services = GatewayServices(
-            relay, downstreams, limits, is_overloaded=lambda: memory.is_exceeded
+            relay,
+            downstreams,
+            limits,
+            maximum_call_size=of_clients.maximum_receive_message_size,
+            is_overloaded=lambda: memory.is_exceeded,
         )
         hub = _map_gateway_hub(
             app,
             orchestrator.gateway_hub_path,
             services,
             hubs,
-            _limited(hub_options or HubOptions(), limits),
+            _answering_large_calls(of_clients, limits.maximum_refused_call_size),
             _limited(endpoint_options or EndpointOptions(), limits),
         )
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
@@ -156,6 +161,14 @@ def _map_gateway_hub(
     )
     return GatewayHubParts(
         path, context, Broadcaster(services.relay, hubs, context, services.spoken)
+    )
+
+
+def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:
+    """Copy `options`, so that the gateway hub receives a large call and can refuse it (GW-50)."""
+    limit = options.maximum_receive_message_size
+    return replace(
+        options, maximum_receive_message_size=None if limit is None else max(limit, size)
     )
 
 

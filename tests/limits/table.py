@@ -457,6 +457,15 @@ ROWS: Final = (
         rule="GW-24",
         real="no limit",
     ),
+    Row(
+        "Limits.maximum_refused_call_size",
+        "byte",
+        1000,
+        at="error: The arguments have more than the 100 bytes of one message.",
+        over="the connection ends",
+        rule="GW-50",
+        real="ends the connection over 32 KiB",
+    ),
     Row("Limits.maximum_memory", "byte", 1000, at="200", over="503", rule="", real="no limit"),
     Row(
         "signalr_gateway.routing.subscriptions.MAXIMUM_SUBSCRIPTIONS",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from protocol import HubException, NegotiationError
+from protocol import ConnectionClosed, HubException, HubOptions, NegotiationError
 from signalr_gateway.clients.key_failures import KeyFailures
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
@@ -105,6 +105,29 @@ async def _(limit: int, count: int) -> str:
             for client in clients:
                 await client.stop()
             return answer
+
+
+@plays("Limits.maximum_refused_call_size")
+async def _(limit: int, count: int) -> str:
+    limits = Limits(maximum_refused_call_size=limit)
+    options = HubOptions(maximum_receive_message_size=100)
+    async with running_hub() as hub:
+        async with running_gateway(
+            lambda it: sample_routes(it, hub.url), limits=limits, hub_options=options
+        ) as gateway:
+            async with gateway.client() as client:
+                call = {"Api": "Sample", "Key": "echo", "Data": ""}
+                envelope = len('{"type":1,"invocationId":"1","target":"InvokeDownstreamHub",')
+                envelope += len('"arguments":[{"Api":"Sample","Key":"echo","Data":""}]}\x1e')
+                try:
+                    await client.invoke(
+                        "InvokeDownstreamHub", call | {"Data": "x" * (count - envelope)}
+                    )
+                except HubException as error:
+                    return f"error: {error.message}"
+                except ConnectionClosed:
+                    return "the connection ends"
+                return "called"
 
 
 @plays("Limits.maximum_memory")
