@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
     from .hosts import HostPolicy as HostPolicy
     from .hosts import normal_hosts as normal_hosts
+    from .server.waiting_messages import MessageQueue as MessageQueue
+    from .server.waiting_messages import QueuePolicy as QueuePolicy
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
     from .transports.server.aiohttp_conversion import response_of as response_of
     from .transports.server.hardening import harden as harden
@@ -39,6 +41,8 @@ _HOMES: Final = {
     "CorsPolicy": ".hosting.cors",
     "LOOPBACK_HOSTS": ".hosts",
     "HostPolicy": ".hosts",
+    "MessageQueue": ".server.waiting_messages",
+    "QueuePolicy": ".server.waiting_messages",
     "LogThinning": ".aio.log_thinning",
     "address_owner": ".hosting.client_address",
     "failure_subject": ".aio.log_thinning",
@@ -59,6 +63,8 @@ __all__ = [
     "CorsPolicy",
     "HostPolicy",
     "LogThinning",
+    "MessageQueue",
+    "QueuePolicy",
     "address_owner",
     "failure_subject",
     "harden",

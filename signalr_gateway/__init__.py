@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .orchestration.checks import OrchestrationError
     from .orchestration.limits import Limits
     from .orchestration.orchestrator import Orchestrator
-    from .orchestration.route import BroadcastType, HubRouteInfo
+    from .orchestration.route import BroadcastType, HubRouteInfo, QueuePolicy
     from .serving.app import create_app
     from .serving.runner import GatewayRunner
     from .version import __version__
@@ -28,6 +28,7 @@ __all__ = [
     "Limits",
     "OrchestrationError",
     "Orchestrator",
+    "QueuePolicy",
     "__version__",
     "create_app",
 ]
@@ -39,6 +40,7 @@ _MODULES = {
     "Limits": ".orchestration.limits",
     "OrchestrationError": ".orchestration.checks",
     "Orchestrator": ".orchestration.orchestrator",
+    "QueuePolicy": ".orchestration.route",
     "__version__": ".version",
     "create_app": ".serving.app",
 }

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ..aio.transport import Transport, TransportLimits
 from ..errors import RemoteProtocolError, SignalRError
@@ -18,8 +19,12 @@ from .context import HubCallerContext
 from .http_request import HttpRequestData
 from .options import HubOptions, SlowClientPolicy
 from .refusal_log import RefusalLog
+from .waiting_messages import CLOSING, MessageQueue, WaitingMessages
 
 logger = logging.getLogger(__name__)
+
+_PAUSE: Final = 0.1
+"""Seconds before another look at a transport that has no room after ``drain``: it may be dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class HubConnectionContext(HubCallerContext):
         self._flush_mark = min(self._high_water, self._maximum_buffered)
         self._may_drop = options.slow_client_policy is SlowClientPolicy.DROP
         self._dropped = 0  # messages dropped since the buffer last had room
+        self._waiting: WaitingMessages | None = None  # None: no message waits
+        self._moving: asyncio.Task[None] | None = None  # moves the waiting messages
 
     @property
     def hub_protocol(self) -> HubProtocol:
@@ -80,17 +87,54 @@ class HubConnectionContext(HubCallerContext):
         """Queues a message to this connection alone."""
         self.write(self.hub_protocol.encode(message))
 
-    def send_serialized(self, message: SerializedHubMessage) -> bool:
+    def send_serialized(
+        self, message: SerializedHubMessage, queue: MessageQueue | None = None
+    ) -> bool:
         """Queues a message that goes to many connections, or drops it for this connection.
 
-        The message is dropped if the hub's SlowClientPolicy is DROP and the send buffer has no
-        room. Returns True if the message was dropped, otherwise the result of ``write``.
+        A message with a ``queue`` whose policy is not CLOSE waits outside of the transport while
+        the buffer is above its high-water mark. Later messages wait behind it. Any other message is
+        dropped if the hub's SlowClientPolicy is DROP and the send buffer has no room. Returns True
+        if the message waits or was dropped, otherwise the result of ``write``.
         """
         assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
+        if queue is not None or self._waiting is not None:
+            return self._send_in_order(frame, queue or CLOSING)
         if self._may_drop and self._may_lack_room(len(frame)) and self._must_drop(len(frame)):
             return True
         return self.write(frame)
+
+    def _send_in_order(self, frame: bytes, queue: MessageQueue) -> bool:
+        """Writes a frame, or lets it wait if the transport has no room or other frames wait."""
+        if self.ending is not None:
+            return False
+        if self._waiting is None:
+            if self._transport.buffered > self._high_water:
+                self._transport.flush()
+            if self._transport.buffered <= self._high_water:
+                return self.write(frame)
+            self._waiting = WaitingMessages(self._maximum_buffered)
+            self._moving = asyncio.get_running_loop().create_task(self._move(self._waiting))
+        waiting, buffered = self._waiting, self._transport.buffered
+        had_missed = waiting.missed > 0
+        if not waiting.put(frame, queue, buffered):
+            self._cut_off(buffered)
+        elif waiting.missed and not had_missed:
+            self._log_missing(buffered)
+        return True
+
+    async def _move(self, waiting: WaitingMessages) -> None:
+        """Moves the waiting frames to the transport as the client reads."""
+        while waiting:
+            await self._transport.drain()
+            if self._transport.buffered > self._high_water:
+                await asyncio.sleep(_PAUSE)
+            while waiting and self._transport.buffered <= self._high_water:
+                self.write(waiting.take())
+        self._waiting = None
+        if waiting.missed:
+            self._log_reading_again(waiting.missed)
 
     def _may_lack_room(self, size: int) -> bool:
         """Whether the buffer has no room before a flush, or had no room for the last message."""
@@ -103,23 +147,29 @@ class HubConnectionContext(HubCallerContext):
         has_room = not buffered or buffered + size <= self._maximum_buffered
         if has_room:
             if self._dropped:
-                logger.log(
-                    self.log.thinning.level("reads again", level=logging.INFO),
-                    "Connection %s reads again; it has missed %d messages.",
-                    self.connection_id,
-                    self._dropped,
-                )
+                self._log_reading_again(self._dropped)
                 self._dropped = 0
             return False
         if not self._dropped:
-            logger.log(
-                self.log.thinning.level("misses messages"),
-                "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
-                self.connection_id,
-                buffered,
-            )
+            self._log_missing(buffered)
         self._dropped += 1
         return True
+
+    def _log_missing(self, buffered: int) -> None:
+        logger.log(
+            self.log.thinning.level("misses messages"),
+            "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
+            self.connection_id,
+            buffered,
+        )
+
+    def _log_reading_again(self, missed: int) -> None:
+        logger.log(
+            self.log.thinning.level("reads again", level=logging.INFO),
+            "Connection %s reads again; it has missed %d messages.",
+            self.connection_id,
+            missed,
+        )
 
     def write(self, frame: bytes) -> bool:
         """Queues an encoded message. Does nothing if the connection has ended.
@@ -147,13 +197,16 @@ class HubConnectionContext(HubCallerContext):
         self.is_congested = buffered > self._high_water
         waiting = buffered - last_frame
         if waiting > 0 and waiting + last_frame > self._maximum_buffered:
-            logger.log(
-                self.log.thinning.level("cut off"),
-                "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
-                self.connection_id,
-                waiting,
-            )
-            self.cut(SlowClientError("The client does not read what is sent to it."))
+            self._cut_off(waiting)
+
+    def _cut_off(self, waiting: int) -> None:
+        logger.log(
+            self.log.thinning.level("cut off"),
+            "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
+            self.connection_id,
+            waiting,
+        )
+        self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
         """Waits while the connection ``is_congested``. If the wait is too long, cuts it."""  # TG-9
@@ -197,6 +250,9 @@ class HubConnectionContext(HubCallerContext):
         """Ends the connection. Only the first ``ending`` counts."""
         if self.ending is None:
             self.ending = ending
+            if self._moving is not None:
+                self._moving.cancel()
+            self._waiting = None
             self.on_end()
             self.fail_results()
 

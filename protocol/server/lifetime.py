@@ -16,6 +16,7 @@ from ..messages import Completion
 from .client_results import ClientResults
 from .connection_context import HubConnectionContext
 from .options import HubOptions
+from .waiting_messages import MessageQueue
 
 NONE_EXCLUDED: Final[Collection[str]] = ()
 
@@ -213,6 +214,17 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         connections = [self._users.get(user_id, {}) for user_id in dict.fromkeys(user_ids)]
         await _send(connections, SerializedHubMessage(target, arguments))
 
+    async def send_queued(
+        self, target: str, arguments: Sequence[Any], queue: MessageQueue, group: str | None = None
+    ) -> None:
+        """Sends to every connection, or to the members of ``group``, with a policy of its own.
+
+        For clients that read slowly, the policy of ``queue`` decides which messages of its source
+        are dropped, in place of the ``slow_client_policy`` of the hub.
+        """
+        members = self._connections if group is None else self._groups.get(group, {})
+        await _send([members], SerializedHubMessage(target, arguments), queue=queue)
+
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """See HubLifetimeManager."""
         connection = self._connections.get(connection_id)
@@ -248,6 +260,7 @@ async def _send(
     tables: Iterable[Mapping[str, HubConnectionContext]],
     message: SerializedHubMessage,
     excluded: Collection[str] = NONE_EXCLUDED,
+    queue: MessageQueue | None = None,
 ) -> None:
     failure: LocalProtocolError | None = None
     for connections in tables:
@@ -257,7 +270,7 @@ async def _send(
             if connection is None or connection_id in excluded:
                 continue
             try:
-                if connection.send_serialized(message):
+                if connection.send_serialized(message, queue):
                     written += 1
                     if written % CONNECTIONS_PER_TURN == 0:
                         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from protocol import HubConnection
-from protocol.relaying import TRANSPORT_NAMES
+from protocol.relaying import TRANSPORT_NAMES, QueuePolicy
 
 from ..config.file import GatewayConfig
 from ..config.options import as_toml, options_of
@@ -103,6 +103,8 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> 
         options.append("receive key")
     if route.spread:
         options.append("spread")
+    if route.queue_policy is not QueuePolicy.CLOSE:
+        options.append(f"queue {route.queue_policy.value}")
     if route.streams:
         options.append("streams")
     if route.invoke_method is not None:

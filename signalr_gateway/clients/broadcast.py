@@ -2,7 +2,7 @@
 
 `routing.relay` decides whether an event is forwarded, and to which clients. The events of each hub
 stay in order. A send does not wait for slow clients: the hub server bounds their queues, and
-`Limits.slow_client_policy` decides what happens when a queue is full.
+the `queue_policy` of the route decides what happens when a queue is full.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from protocol import HubContext, LocalProtocolError, Payload
+from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 from protocol.relaying import LogThinning
 
 from ..downstream.failures import transcode
@@ -43,11 +43,16 @@ class Broadcaster:
         apis: Iterable[str],
         hub_context: HubContext,
         spoken: Mapping[str, int],
+        lifetime: DefaultHubLifetimeManager,
     ) -> None:
-        """`spoken` is the number of connected clients by hub protocol."""
+        """`lifetime` manages the connections of `hub_context`.
+
+        `spoken` is the number of connected clients by hub protocol.
+        """
         self._relay = relay
         self._spoken = spoken
         self._clients = hub_context.clients
+        self._lifetime = lifetime
         self._counts = {api: EventCounts() for api in apis}
         self._thinning = LogThinning()
 
@@ -85,6 +90,11 @@ class Broadcaster:
 
     async def _send(self, delivery: Delivery) -> None:
         everyone = delivery.audience.everyone
+        if delivery.queue is not None:
+            group = None if everyone else delivery.channel
+            target, arguments, queue = delivery.target, delivery.arguments, delivery.queue
+            await self._lifetime.send_queued(target, arguments, queue, group)
+            return
         proxy = self._clients.all if everyone else self._clients.group(delivery.channel)
         await proxy.send(delivery.target, *delivery.arguments)
 

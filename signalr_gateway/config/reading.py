@@ -39,6 +39,10 @@ _EXPECTED_TYPES: Mapping[type[inspect.Type], tuple[type, ...]] = {
     inspect.DictType: (dict,),
     inspect.StructType: (dict,),
 }
+_REPLACED: Mapping[tuple[str, str], str] = {
+    ("limits", "slow_client_policy"): "replaced by queue_policy in [hubs.KEY.routes.KEY]",
+}
+"""Keys of earlier versions, by table, and what has replaced them."""
 _TEXT = (str,)  # all other kinds: words and paths are written as text
 
 
@@ -75,7 +79,9 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
     for key in values:
         if key not in known:
             there = place.at(key)
-            raise there.error(_unknown(key, known, (there.field or "").replace(".", "_")))
+            replaced = _REPLACED.get((place.field, key))
+            problem = replaced or _unknown(key, known, (there.field or "").replace(".", "_"))
+            raise there.error(problem)
     for name, option in known.items():
         if option.default is NODEFAULT and name not in values:
             sentence = option.sentence[0].lower() + option.sentence[1:].rstrip(".")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from protocol.relaying import DECODING_FAILURES
+from protocol.relaying import DECODING_FAILURES, QueuePolicy
 
 from .checks import OrchestrationError, is_list, is_name, is_positive
 from .limits import MAXIMUM_ARGUMENTS
@@ -81,6 +81,14 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
             " object."
         ),
     ] = False
+    queue_policy: Annotated[
+        QueuePolicy,
+        option(
+            "What happens when the send queue of a client is full: `close` disconnects the client,"
+            " `drop_oldest` drops the oldest waiting events of this route. With `latest` only the"
+            " newest event of this route waits."
+        ),
+    ] = QueuePolicy.CLOSE
     invoke_timeout: Annotated[
         Seconds | None,
         option("How long a call waits for the hub; `invoke_timeout` of the hub if not set."),
@@ -133,6 +141,7 @@ class HubRoute:
     broadcast_type: BroadcastType
     receive_group: str | None
     spread: bool
+    queue_policy: QueuePolicy
     invoke_timeout: float
     """Seconds; the hub's timeout if the route has none of its own."""
     streams: bool
@@ -180,6 +189,7 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         broadcast_type=info.broadcast_type,
         receive_group=info.receive_group,
         spread=info.spread,
+        queue_policy=info.queue_policy,
         invoke_timeout=invoke_timeout if info.invoke_timeout is None else info.invoke_timeout,
         streams=info.streams,
         stream_idle_timeout=DEFAULT_STREAM_IDLE_TIMEOUT
@@ -202,6 +212,7 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
     for name, expected in (
         ("broadcast_type", BroadcastType),
         ("spread", bool),
+        ("queue_policy", QueuePolicy),
         ("streams", bool),
     ):
         if not isinstance(getattr(info, name), expected):
@@ -217,6 +228,7 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
             ("receive_parameter_types", info.receive_parameter_types is None),
             ("broadcast_type", info.broadcast_type is BroadcastType.ALL),
             ("spread", not info.spread),
+            ("queue_policy", info.queue_policy is QueuePolicy.CLOSE),
         ):
             if not unset:
                 yield name, "has no meaning without a receive_method"
@@ -299,6 +311,7 @@ def check_shared_receive_method(route: HubRoute, other: HubRoute) -> None:
     for field_name, agree in (
         ("receive_parameter_types", route.receive_parameters == other.receive_parameters),
         ("spread", route.spread == other.spread),
+        ("queue_policy", route.queue_policy is other.queue_policy),
     ):
         if not agree:
             raise OrchestrationError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from protocol import Payload
-from protocol.relaying import MAXIMUM_JSON_DEPTH, is_json_deeper
+from protocol.relaying import MAXIMUM_JSON_DEPTH, MessageQueue, QueuePolicy, is_json_deeper
 
 from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
@@ -54,6 +54,8 @@ class Delivery:
     """The name of a group of the gateway hub, which all connections with a subscription to this
     event have joined. The group is not used if the audience is everyone."""
     arguments: tuple[Payload, ...]
+    queue: MessageQueue | None = None
+    """The policy for events that wait for slow clients (GW-51). None: such a client is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,12 @@ class _EventRule:
     def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
         self.channel = f"{api}\n{method}"
         self.audience = _audience(routes)
-        # The orchestration has checked that these two are the same in all routes (GW-2).
+        # The orchestration has checked that these three are the same in all routes (GW-2).
         self.parameters: tuple[ReceiveType, ...] | None = routes[0].receive_parameters
         self.spread = routes[0].spread
+        policy = routes[0].queue_policy
+        is_closing = policy is QueuePolicy.CLOSE
+        self.queue = None if is_closing else MessageQueue(self.channel, policy)
 
 
 class Relay:
@@ -141,7 +146,7 @@ class Relay:
         if arguments.origin == "json" and _is_too_deep(arguments):
             return Misfit(target, f"nests deeper than {MAXIMUM_JSON_DEPTH} levels")
         outgoing = tuple(arguments.elements()) if rule.spread else (arguments, HANDLER_STATE)
-        return Delivery(target, rule.audience, rule.channel, outgoing)
+        return Delivery(target, rule.audience, rule.channel, outgoing, rule.queue)
 
     def reads_json(self, api: str, target: str, arguments: Payload) -> bool:
         """Whether `route_event` reads the JSON form of `arguments`."""

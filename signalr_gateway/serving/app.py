@@ -16,7 +16,13 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from protocol import EndpointOptions, HubOptions, map_hub
+from protocol import (
+    DefaultHubLifetimeManager,
+    EndpointOptions,
+    HubOptions,
+    SlowClientPolicy,
+    map_hub,
+)
 from protocol.relaying import harden
 
 from ..clients.broadcast import Broadcaster
@@ -67,6 +73,8 @@ def create_app(
     application raises `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
     _check_types(limits, hub_options, endpoint_options)
+    if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
+        raise ValueError("slow_client_policy is the queue_policy of a route, not of HubOptions")
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
@@ -151,17 +159,18 @@ def _map_gateway_hub(
     hub_options: HubOptions,
     endpoint_options: EndpointOptions,
 ) -> GatewayHubParts:
+    lifetime = DefaultHubLifetimeManager()
     context = map_hub(
         app,
         path,
         GatewayHub,
+        lifetime=lifetime,
         hub_options=_gateway_hub_options(services.relay.all_channels, hub_options),
         endpoint_options=endpoint_options,
         hub_factory=lambda: GatewayHub(services),
     )
-    return GatewayHubParts(
-        path, context, Broadcaster(services.relay, hubs, context, services.spoken)
-    )
+    broadcaster = Broadcaster(services.relay, hubs, context, services.spoken, lifetime)
+    return GatewayHubParts(path, context, broadcaster)
 
 
 def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:

@@ -33,7 +33,7 @@ from protocol import (
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
 from protocol.testing import LoopClock
-from signalr_gateway import BroadcastType, Limits, Orchestrator, create_app
+from signalr_gateway import BroadcastType, Limits, Orchestrator, QueuePolicy, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
@@ -84,7 +84,7 @@ def value_of(text: str) -> object:
         return Limits()
     if "HubProtocol()" in text or text.startswith("HttpTransportType."):
         return text
-    for kind in (BroadcastType, SlowClientPolicy):
+    for kind in (BroadcastType, QueuePolicy, SlowClientPolicy):
         if member := re.fullmatch(rf"{kind.__name__}\.(\w+)", text):
             return kind[member[1]]
     return ast.literal_eval(text)

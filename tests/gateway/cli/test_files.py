@@ -219,7 +219,6 @@ host = "127.0.0.1"
 port = 8443
 [limits]
 body_timeout = 2.5
-slow_client_policy = "drop"
 [gateway_hub]
 supported_protocols = ["json"]
 maximum_receive_message_size = "unlimited"
@@ -240,7 +239,6 @@ receive_key = "hush-hush"
 allowed origins: https://app.example
 listen.port = 8443
 limits.body_timeout = 2.5
-limits.slow_client_policy = "drop"
 gateway_hub.supported_protocols = ["json"]
 gateway_hub.maximum_receive_message_size = "unlimited"
 gateway_hub.enable_detailed_errors = true

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol import Payload
+from protocol import DefaultHubLifetimeManager, Payload
 from signalr_gateway.clients.broadcast import Broadcaster
 from signalr_gateway.downstream.failures import require_form
 from signalr_gateway.orchestration.orchestrator import Orchestrator
@@ -48,7 +48,9 @@ def broadcaster(clients: Any, spoken: dict[str, int], **route: Any) -> Broadcast
     build = connecting_to("http://host/hub")
     info = HubRouteInfo(receive_method="News", **route)
     orchestrator.add_hub("h", build, maximum_event_size=2_000_000).add_route("r", info)
-    return Broadcaster(Relay(orchestrator.hubs), ["h"], clients, spoken)
+    return Broadcaster(
+        Relay(orchestrator.hubs), ["h"], clients, spoken, DefaultHubLifetimeManager()
+    )
 
 
 @pytest.mark.parametrize("spread", [False, True])

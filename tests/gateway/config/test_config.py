@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol import HttpTransportType, HubConnection, HubConnectionBuilder, SlowClientPolicy
+from protocol import HttpTransportType, HubConnection, HubConnectionBuilder
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
 from signalr_gateway.config.gateway_hub import HUB_PROTOCOLS
 from signalr_gateway.config.schema import HubTable, Listen
@@ -42,7 +42,6 @@ send_timeout = 4.5
 maximum_memory = 1000000
 maximum_connections = 100
 maximum_outbound_buffer_size = 5000
-slow_client_policy = "DROP"
 
 [hubs.ChatService]
 url = "http://localhost:53353/ChatHub"
@@ -167,7 +166,6 @@ def test_a_file_gives_the_same_orchestration_as_python(tmp_path: Path) -> None:
         maximum_memory=1000000,
         maximum_connections=100,
         maximum_outbound_buffer_size=5000,
-        slow_client_policy=SlowClientPolicy.DROP,
     )
 
 
@@ -189,7 +187,6 @@ def test_defaults(tmp_path: Path) -> None:
         send_timeout=30,
         maximum_connections=20000,
         maximum_outbound_buffer_size=1048576,
-        slow_client_policy=SlowClientPolicy.CLOSE,
     )
     assert config.orchestrator.start_gateway_hub is True
     assert config.orchestrator.gateway_hub_path == "/gatewayhub"

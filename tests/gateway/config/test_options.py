@@ -26,7 +26,6 @@ from protocol import (
     HubConnectionBuilder,
     HubOptions,
     MessagePackHubProtocol,
-    SlowClientPolicy,
 )
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import add_command_flags
@@ -180,7 +179,6 @@ GATEWAY_HUB = """
 [limits]
 maximum_connections = 1
 maximum_outbound_buffer_size = 2
-slow_client_policy = "drop"
 
 [gateway_hub]
 supported_protocols = ["MessagePack"]
@@ -221,7 +219,6 @@ def test_all_options_of_the_library_can_be_set(tmp_path: Path) -> None:
     assert config.limits == Limits(
         maximum_connections=1,
         maximum_outbound_buffer_size=2,
-        slow_client_policy=SlowClientPolicy.DROP,
     )
     assert [each.name for each in hub.supported_protocols] == ["messagepack"]
     assert hub.maximum_receive_message_size is None

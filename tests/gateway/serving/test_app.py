@@ -208,7 +208,6 @@ async def test_an_address_that_is_none(host: str, port: int) -> None:
         ("maximum_body_size", [0, -1, 1.5, True, "1"], "a whole number above 0"),
         ("maximum_depth", [0, -1, None], "a whole number above 0"),
         ("maximum_connections", [0, 1.5, None], "a whole number above 0"),
-        ("slow_client_policy", ["close", None], "a SlowClientPolicy"),
         (
             "body_timeout",
             [0, -1, math.nan, math.inf, 10**309, "1", None],
