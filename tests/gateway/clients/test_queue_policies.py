@@ -65,7 +65,7 @@ def test_routes_with_one_receive_method_have_one_policy() -> None:
     """GW-2, GW-51: each event is sent once."""
     routes = Orchestrator().add_hub("h", connecting_to("http://h/hub"))
     routes.add_route("a", HubRouteInfo(receive_method="News"))
-    with pytest.raises(OrchestrationError, match="queue_policy must be the same"):
+    with pytest.raises(OrchestrationError, match="queue_policy: must be the same"):
         routes.add_route("b", HubRouteInfo(receive_method="News", queue_policy=QueuePolicy.LATEST))
 
 

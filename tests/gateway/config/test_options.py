@@ -169,6 +169,7 @@ SET_ELSEWHERE = {
     "services",  # functions
     "user_id",  # a function
     "filters",  # objects
+    "slow_client_policy",  # the routes have policies
     "maximum_groups_per_connection",  # the orchestration determines the number of groups,
     "maximum_group_name_length",  # and their names
     "maximum_client_results_per_connection",  # the gateway hub asks clients for no results,
