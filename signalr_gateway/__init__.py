@@ -13,10 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from protocol.relaying import QueuePolicy
+
     from .orchestration.checks import OrchestrationError
     from .orchestration.limits import Limits
     from .orchestration.orchestrator import Orchestrator
-    from .orchestration.route import BroadcastType, HubRouteInfo, QueuePolicy
+    from .orchestration.route import BroadcastType, HubRouteInfo
     from .serving.app import create_app
     from .serving.runner import GatewayRunner
     from .version import __version__
@@ -40,7 +42,7 @@ _MODULES = {
     "Limits": ".orchestration.limits",
     "OrchestrationError": ".orchestration.checks",
     "Orchestrator": ".orchestration.orchestrator",
-    "QueuePolicy": ".orchestration.route",
+    "QueuePolicy": "protocol.relaying",
     "__version__": ".version",
     "create_app": ".serving.app",
 }
