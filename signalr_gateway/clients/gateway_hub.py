@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
@@ -31,6 +32,7 @@ from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
+from .client_limits import ClientLimits
 from .key_failures import KeyFailures
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class GatewayServices:
         downstreams: Mapping[str, Downstream],
         limits: Limits = DEFAULT_LIMITS,
         *,
+        client_limits: ClientLimits | None = None,
         maximum_call_size: int | None = None,
         is_overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -92,6 +95,7 @@ class GatewayServices:
         While `is_overloaded()` is true, calls that need memory are refused.
         """
         self.maximum_call_size = maximum_call_size
+        self.client_limits = client_limits or ClientLimits(limits, monotonic)
         self._is_overloaded = is_overloaded
         self.relay = relay
         self.downstreams = downstreams
@@ -141,11 +145,17 @@ class GatewayHub(Hub):
         self._services = services
 
     async def on_connected(self) -> None:
-        """Count the hub protocol of the client."""
+        """Count the client. Raises HubException if its address has too many connections."""
+        request = self.context.http_request
+        address = self._services.client_limits.enter_connection(request.remote, request.headers)
+        if address is None:
+            raise HubException("This address has too many connections.")
+        self.context.items[ClientLimits] = address
         self._services.spoken[self.context.hub_protocol.name] += 1
 
     async def on_disconnected(self, error: Exception | None) -> None:
         """Count it no more."""
+        self._services.client_limits.leave_connection(self.context.items[ClientLimits])
         self._services.spoken[self.context.hub_protocol.name] -= 1
 
     @hub_method
@@ -185,7 +195,7 @@ class GatewayHub(Hub):
     @hub_method
     async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
-        self._services.require_memory()
+        self._require_room_for_call()
         call = call or DownstreamCall()
         route = await self._authorized_route(call)
         if route.streams:
@@ -202,7 +212,7 @@ class GatewayHub(Hub):
     @hub_method
     async def stream_downstream_hub(self, call: DownstreamCall | None) -> AsyncIterator[Payload]:
         """Stream the items of a route with `streams` as the downstream hub sends them (GW-32)."""
-        self._services.require_memory()
+        self._require_room_for_call()
         call = call or DownstreamCall()
         route = await self._authorized_route(call)
         if not route.streams:
@@ -217,6 +227,14 @@ class GatewayHub(Hub):
                 async for item in items:
                     await self._require_form(item)
                     yield item
+
+    def _require_room_for_call(self) -> None:
+        """Raise HubException if memory is short, or the client calls too often (GW-19, GW-52)."""
+        self._services.require_memory()
+        request = self.context.http_request
+        limits = self._services.client_limits
+        if wait := limits.wait_of_call(request.remote, request.headers):
+            raise HubException(f"This address calls too often; try again in {wait} s.")
 
     def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
         require_invoke_method(route)

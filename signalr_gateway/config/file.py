@@ -32,6 +32,7 @@ from pathlib import Path
 from ..orchestration.checks import OrchestrationError, shown
 from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
+from ..routing.client_address import parse_networks
 from .gateway_hub import check_transports
 from .hosts import allowed_hosts
 from .hubs import hub_arguments
@@ -99,6 +100,7 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
     file = read_table(File, document, place)
     _check_pair(file.listen, place.at("listen"))
     _check_hosts(file.listen, place.at("listen").at("allowed_hosts"))
+    _check_proxies(file.limits, place.at("limits").at("trusted_proxies"))
     check_transports(
         file.gateway_hub.transports,
         file.gateway_hub.supported_protocols,
@@ -122,6 +124,13 @@ def _check_pair(listen: Listen, place: Place) -> None:
 def _check_hosts(listen: Listen, place: Place) -> None:
     try:
         allowed_hosts(listen)
+    except ValueError as exc:
+        raise place.error(str(exc)) from exc
+
+
+def _check_proxies(limits: Limits, place: Place) -> None:
+    try:
+        parse_networks(limits.trusted_proxies)
     except ValueError as exc:
         raise place.error(str(exc)) from exc
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import Struct, structs
+from msgspec import NODEFAULT, Struct, field, structs
 
 from protocol import HubOptions
 
-from .checks import is_positive
-from .option_types import Bytes, Count, Seconds, option
+from .checks import is_list, is_positive
+from .option_types import Bytes, Count, Seconds, Text, option
 
 MAXIMUM_ARGUMENTS: Final = 10
 """The most arguments that one call may have (GW-7)."""
@@ -66,6 +66,34 @@ class Limits(Struct, frozen=True, kw_only=True):
         Count,
         option("Clients of the gateway hub at a time; further ones are answered with 503."),
     ] = 20_000
+    maximum_connections_per_address: Annotated[
+        Count | None,
+        option("Clients of the gateway hub at a time from one address; further ones are closed."),
+    ] = None
+    connects_per_second: Annotated[
+        Count | None,
+        option("How often one address may connect to the gateway hub, per second."),
+    ] = None
+    calls_per_second: Annotated[
+        Count | None,
+        option("How many calls one address may make per second, by POST and over the hub."),
+    ] = None
+    maximum_posts: Annotated[
+        Count | None, option("POSTs under way at a time; further ones are answered with 503.")
+    ] = None
+    dry_run: Annotated[
+        bool,
+        option(
+            "`true`: the limits of addresses and `maximum_posts` only log what they would refuse."
+        ),
+    ] = False
+    trusted_proxies: Annotated[
+        list[Text],
+        option(
+            "Addresses or networks of proxies whose `X-Forwarded-For` or `Forwarded` header says"
+            " which address has sent a request."
+        ),
+    ] = field(default_factory=list)
     maximum_refused_call_size: Annotated[
         Bytes,
         option(
@@ -80,7 +108,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for each in structs.fields(self):
             value = getattr(self, each.name)
-            if each.default is None:
+            if each.default is NODEFAULT:
+                is_valid = is_list(value) and all(isinstance(item, str) for item in value)
+                expected = "a list of texts"
+            elif isinstance(each.default, bool):
+                is_valid, expected = isinstance(value, bool), "True or False"
+            elif each.default is None:
                 is_valid = value is None or is_positive(value, int)
                 expected = "a whole number above 0, or None"
             elif isinstance(each.default, float):

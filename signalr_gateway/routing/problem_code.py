@@ -41,6 +41,7 @@ class ProblemCode(Enum):
         "The Idempotency-Key was used with another body",
     )
     HOST_NOT_ALLOWED = ("host-not-allowed", 421, "The host name is not allowed")
+    TOO_MANY_REQUESTS = ("too-many-requests", 429, "The address sends too many requests")
     INTERNAL_ERROR = ("internal-error", 500, "The gateway failed")
     HUB_ERROR = ("hub-error", 502, "The hub answered with an error")
     HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")
@@ -49,6 +50,7 @@ class ProblemCode(Enum):
     HUB_BUSY = ("hub-busy", 503, "The hub has too many calls under way")
     HUB_CIRCUIT_OPEN = ("hub-circuit-open", 503, "The route is not called after timeouts")
     STREAM_OVERFLOW = ("stream-overflow", 503, "The items of a stream were not taken in time")
+    GATEWAY_BUSY = ("gateway-busy", 503, "The gateway has too many POSTs under way")
     GATEWAY_DRAINING = ("gateway-draining", 503, "The gateway is shutting down")
     GATEWAY_OVERLOADED = ("gateway-overloaded", 503, "The gateway is short of memory")
     HUB_TIMEOUT = ("hub-timeout", 504, "The hub did not answer in time")

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import fields, replace
+from time import monotonic
 from typing import TypeVar
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from protocol import (
 from protocol.relaying import harden
 
 from ..clients.broadcast import Broadcaster
+from ..clients.client_limits import ClientLimits
 from ..clients.gateway_hub import GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstream, Downstreams, MakeDownstream
@@ -33,6 +35,7 @@ from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
 from ..http.hosts import HostGuard
+from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
 from ..http.swagger_page import add_swagger
@@ -88,6 +91,8 @@ def create_app(
     gate.guard(app)
     HostGuard(allowed_hosts).guard(app)
     OriginGuard(orchestrator.allowed_origins).guard(app)
+    client_limits = ClientLimits(limits, monotonic)
+    LimitGuard(mount, hub_path, client_limits).guard(app)
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
@@ -101,6 +106,7 @@ def create_app(
             relay,
             downstreams,
             limits,
+            client_limits=client_limits,
             maximum_call_size=of_clients.maximum_receive_message_size,
             is_overloaded=lambda: memory.is_exceeded,
         )

@@ -73,6 +73,18 @@ ELSEWHERE: Final = {
     "signalr_gateway.http.idempotency.MAXIMUM_KEY_LENGTH": (
         "tests/gateway/http/test_idempotency.py::test_a_key_that_is_not_valid"
     ),
+    # Clients and their addresses
+    "Limits.maximum_connections_per_address": (
+        "tests/gateway/http/test_client_limits.py::test_connections_of_an_address"
+    ),
+    "Limits.connects_per_second": (
+        "tests/gateway/http/test_client_limits.py::test_connects_of_an_address"
+    ),
+    "Limits.calls_per_second": "tests/gateway/http/test_client_limits.py::test_calls_of_an_address",
+    "Limits.maximum_posts": "tests/gateway/http/test_client_limits.py::test_posts_under_way",
+    "signalr_gateway.routing.token_buckets.MAXIMUM_KEYS": (
+        "tests/gateway/http/test_client_limits.py::test_a_flood_of_addresses"
+    ),
     # Calls of a hub
     "HubTable.maximum_calls": (
         "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"

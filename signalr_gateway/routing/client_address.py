@@ -1,0 +1,78 @@
+"""Finds the address of a client behind trusted proxies (GW-53).
+
+A proxy appends the address of its own client to `X-Forwarded-For` or `Forwarded`. A client can
+write these headers as well, so only addresses that a trusted proxy has appended count.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+
+from protocol.relaying import address_owner
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_FOR = re.compile(r"for=(\"[^\"]*\"|[^;,\s]*)", re.IGNORECASE)
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[_Network, ...]:
+    """The networks or addresses with these texts. Raises ValueError for any other text."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except (TypeError, ValueError) as exc:
+        raise ValueError("must be addresses or networks, such as 10.0.0.0/8") from exc
+
+
+class ClientAddresses:
+    """Decides which client has sent a request. `trusted` are the networks of the proxies."""
+
+    def __init__(self, trusted: Iterable[str] = ()) -> None:
+        self._trusted = parse_networks(trusted)
+
+    def find(self, remote: str | None, headers: Mapping[str, str]) -> str:
+        """The address that limits count: the prefix of an IPv6 address, else the whole address.
+
+        `remote` is the other end of the connection. If it is a trusted proxy, the last address in
+        the headers that is not a trusted proxy counts.
+        """
+        if not self._trusted or not self._is_trusted(remote):
+            return address_owner(remote)
+        client = remote
+        for each in reversed(_forwarded(headers)):
+            if _parsed(each) is None:
+                break  # not an address: what stands before it cannot be trusted
+            client = each
+            if not self._is_trusted(each):
+                break
+        return address_owner(client)
+
+    def _is_trusted(self, text: str | None) -> bool:
+        address = None if text is None else _parsed(text)
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _forwarded(headers: Mapping[str, str]) -> list[str]:
+    """The addresses in the headers, without ports. `X-Forwarded-For` counts if both are there."""
+    listed = headers.get("X-Forwarded-For")
+    if listed is not None:
+        return [_without_port(each.strip()) for each in listed.split(",")]
+    return [
+        _without_port(match[1].strip('"')) for match in _FOR.finditer(headers.get("Forwarded", ""))
+    ]
+
+
+def _without_port(text: str) -> str:
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

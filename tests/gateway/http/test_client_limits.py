@@ -1,0 +1,213 @@
+"""GW-52, GW-53: limits of client addresses and of POSTs, and the address behind proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import ConnectionClosed, HubException, NegotiationError
+from signalr_gateway import Limits
+from signalr_gateway.clients.client_limits import ClientLimits
+from signalr_gateway.config.file import ConfigError, load_config
+from signalr_gateway.routing.client_address import ClientAddresses
+from signalr_gateway.routing.token_buckets import MAXIMUM_KEYS, TokenBuckets
+from tests.gateway.running_gateway import running_gateway
+from tests.gateway.sample_hub import RunningHub, sample_routes
+from tests.support.waiting import until
+
+CALL = {"Api": "Sample", "Key": "echo", "Data": 1}
+
+
+@pytest.fixture(autouse=True)
+def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token comes back during a test, however long it takes."""
+    monkeypatch.setattr("signalr_gateway.serving.app.monotonic", lambda: 1000.0)
+
+
+def limited(hub: RunningHub, **limits: Any) -> Any:
+    return running_gateway(lambda it: sample_routes(it, hub.url), limits=Limits(**limits))
+
+
+# --- rates ---------------------------------------------------------------------------------------
+
+
+def test_tokens_come_back() -> None:
+    """GW-52: five seconds' worth at once, then at the rate, and never more than the burst."""
+    buckets = TokenBuckets(2)
+    assert [buckets.take("a", 100.0) for _ in range(11)] == [0.0] * 10 + [0.5]
+    assert buckets.take("a", 100.25) == 0.25
+    assert buckets.take("a", 100.5) == 0.0
+    assert buckets.take("b", 100.5) == 0.0
+    assert [buckets.take("a", 10_000.0) for _ in range(11)].count(0.0) == 10
+
+
+def test_a_flood_of_addresses() -> None:
+    """GW-52: the memory of the table stays flat; an address in use is not forgotten."""
+    buckets = TokenBuckets(1)
+    for number in range(MAXIMUM_KEYS):
+        buckets.take(f"address {number}", 0.0)
+    for _ in range(5):
+        buckets.take("in use", 0.0)
+    tracemalloc.start()
+    try:
+        for number in range(3 * MAXIMUM_KEYS):
+            buckets.take(f"further address {number}", 0.0)
+            if number % 1000 == 0:
+                assert buckets.take("in use", 0.0) > 0
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 4_000_000
+
+
+async def test_calls_of_an_address(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
+    """GW-52: POSTs and calls over the hub count together; other requests do not count."""
+    async with limited(hub, calls_per_second=1) as gateway, gateway.client() as client:
+        for _ in range(3):
+            assert (await gateway.post("sample/echo", b"[1]")).status == 200
+            await gateway.request("GET", "/healthz")
+        for _ in range(2):
+            assert await client.invoke("InvokeDownstreamHub", CALL) == 1
+        answer = await gateway.post("sample/echo", b"[1]")
+        assert (answer.status, answer.problem["code"]) == (429, "too-many-requests")
+        assert answer.headers["Retry-After"] == "1"
+        with pytest.raises(HubException, match="calls too often; try again in 1 s"):
+            await client.invoke("InvokeDownstreamHub", CALL)
+    (record, *_others) = [each for each in caplog.records if "calls_per_second" in each.message]
+    assert record.levelno == logging.WARNING
+    assert "127.0.0.1" not in record.message
+
+
+async def test_connects_of_an_address(hub: RunningHub) -> None:
+    """GW-52: a connection counts once, whatever its requests."""
+    async with limited(hub, connects_per_second=1) as gateway:
+        for _ in range(5):
+            async with gateway.client():
+                pass
+        with pytest.raises(NegotiationError) as caught:
+            await gateway.client().start()
+        assert caught.value.status == 429
+
+
+async def test_a_dry_run(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
+    """GW-52: only the log says what would be refused."""
+    limits = {"calls_per_second": 1, "maximum_connections_per_address": 1}
+    async with limited(hub, dry_run=True, **limits) as gateway:
+        async with gateway.client(), gateway.client() as second:
+            for _ in range(7):
+                assert await second.invoke("InvokeDownstreamHub", CALL) == 1
+    assert "maximum_connections_per_address is exceeded: a client would be refused" in caplog.text
+    assert "calls_per_second is exceeded: a client would be refused" in caplog.text
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+async def test_connections_of_an_address(hub: RunningHub) -> None:
+    """GW-52: a further connection is closed; when one has ended, another may connect."""
+    async with limited(hub, maximum_connections_per_address=1) as gateway:
+        async with gateway.client():
+            await until(lambda: gateway.clients == 1)
+            further = gateway.client()
+            await further.start()
+            with pytest.raises(ConnectionClosed):
+                await further.invoke("InvokeDownstreamHub", CALL)
+        await until(lambda: gateway.clients == 0)
+        async with gateway.client() as client:
+            assert await client.invoke("InvokeDownstreamHub", CALL) == 1
+
+
+async def test_posts_under_way(hub: RunningHub) -> None:
+    """GW-52: a further POST is refused, and nothing is sent; then there is room again."""
+    async with limited(hub, maximum_posts=1) as gateway:
+        held = asyncio.create_task(gateway.post("sample/hold", b"[]"))
+        await hub.held.wait()
+        answer = await gateway.post("sample/echo", b"[1]")
+        assert (answer.status, answer.problem["code"]) == (503, "gateway-busy")
+        assert answer.headers["Retry-After"] == "1"
+        assert hub.calls == []
+        hub.release.set()
+        assert (await held).status == 200
+        assert (await gateway.post("sample/echo", b"[1]")).status == 200
+
+
+def test_counts_of_connections_end() -> None:
+    """GW-52: no address stays in the table when its connections have ended."""
+    limits = ClientLimits(Limits(maximum_connections_per_address=2), lambda: 0.0)
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            address = limits.enter_connection(f"10.1.{number // 250}.{number % 250}", {})
+            assert address is not None
+            limits.leave_connection(address)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 100_000
+
+
+def test_limits_that_are_not_set() -> None:
+    """GW-52: no request is checked then."""
+    assert not ClientLimits(Limits(), lambda: 0.0).apply_to_requests
+    for name in ("calls_per_second", "connects_per_second", "maximum_posts"):
+        assert ClientLimits(Limits(**{name: 1}), lambda: 0.0).apply_to_requests
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+PROXIES = ["10.0.0.0/8", "fd00::1"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "expected"),
+    [
+        ("192.0.2.1", {"X-Forwarded-For": "198.51.100.7"}, "192.0.2.1"),
+        ("10.0.0.1", {}, "10.0.0.1"),
+        ("10.0.0.1", {"X-Forwarded-For": "198.51.100.7"}, "198.51.100.7"),
+        ("10.0.0.1", {"X-Forwarded-For": "1.1.1.1, 198.51.100.7, 10.2.3.4"}, "198.51.100.7"),
+        ("10.0.0.1", {"X-Forwarded-For": "1.1.1.1, unknown"}, "10.0.0.1"),
+        ("10.0.0.1", {"X-Forwarded-For": "10.9.9.9"}, "10.9.9.9"),
+        ("10.0.0.1", {"X-Forwarded-For": "198.51.100.7:4711"}, "198.51.100.7"),
+        ("fd00::1", {"X-Forwarded-For": "2001:db8:1:2:3::4"}, "2001:db8:1:2::/64"),
+        ("::ffff:10.0.0.1", {"X-Forwarded-For": "198.51.100.7"}, "198.51.100.7"),
+        ("10.0.0.1", {"Forwarded": 'for=198.51.100.7;proto=https, For="[fd00::1]:99"'},
+         "198.51.100.7"),
+        ("10.0.0.1", {"Forwarded": 'for="[2001:db8:1:2:3::4]:4711"'}, "2001:db8:1:2::/64"),
+        ("10.0.0.1", {"Forwarded": "for=_hidden"}, "10.0.0.1"),
+        (None, {"X-Forwarded-For": "198.51.100.7"}, ""),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_client(
+    remote: str | None, headers: dict[str, str], expected: str
+) -> None:
+    """GW-53."""
+    assert ClientAddresses(PROXIES).find(remote, headers) == expected
+
+
+async def test_clients_behind_a_proxy(hub: RunningHub) -> None:
+    """GW-53: each has its own rate; a header line that a client adds has no effect."""
+    async with limited(hub, calls_per_second=1, trusted_proxies=["127.0.0.1"]) as gateway:
+
+        async def status(*addresses: str) -> int:
+            url = f"{gateway.url}/api/Gateway/hub/sample/echo"
+            headers = [("X-Forwarded-For", each) for each in addresses]
+            async with gateway.session.post(url, json=[1], headers=headers) as answer:
+                return answer.status
+
+        got = [await status(f"203.0.113.{number}", "198.51.100.7") for number in range(6)]
+        assert got == [200] * 5 + [429]
+        assert await status("198.51.100.8") == 200
+
+
+def test_a_proxy_that_is_none(tmp_path: Path) -> None:
+    """GW-53."""
+    file = tmp_path / "gateway.toml"
+    text = '[limits]\ntrusted_proxies = ["proxy"]\n[hubs.h]\nurl = "http://h/hub"\n'
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"limits.trusted_proxies: must be addresses or networks"):
+        load_config(file)
