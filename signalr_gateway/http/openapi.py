@@ -272,6 +272,7 @@ def _response_name(status: HTTPStatus) -> str:
 
 _HEADERS_OF = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
 

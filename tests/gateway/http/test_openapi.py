@@ -197,6 +197,7 @@ def test_problems_are_shown_as_they_are_sent(document: Document, code: ProblemCo
     ("status", "headers"),
     [
         (405, {"X-Request-Id", "Allow"}),
+        (429, {"X-Request-Id", "Retry-After"}),
         (502, {"X-Request-Id"}),
         (503, {"X-Request-Id", "Retry-After"}),
     ],

@@ -208,6 +208,8 @@ async def test_an_address_that_is_none(host: str, port: int) -> None:
         ("maximum_body_size", [0, -1, 1.5, True, "1"], "a whole number above 0"),
         ("maximum_depth", [0, -1, None], "a whole number above 0"),
         ("maximum_connections", [0, 1.5, None], "a whole number above 0"),
+        ("dry_run", [1, None], "True or False"),
+        ("trusted_proxies", ["10.0.0.1", [1], None], "a list of texts"),
         (
             "body_timeout",
             [0, -1, math.nan, math.inf, 10**309, "1", None],
