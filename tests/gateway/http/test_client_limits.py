@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tracemalloc
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from signalr_gateway.clients.client_limits import ClientLimits
 from signalr_gateway.config.file import ConfigError, load_config
 from signalr_gateway.routing.client_address import ClientAddresses
 from signalr_gateway.routing.token_buckets import MAXIMUM_KEYS, TokenBuckets
-from tests.gateway.running_gateway import running_gateway
+from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, sample_routes
 from tests.support.waiting import until
 
@@ -29,7 +30,7 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalr_gateway.serving.app.monotonic", lambda: 1000.0)
 
 
-def limited(hub: RunningHub, **limits: Any) -> Any:
+def limited(hub: RunningHub, **limits: Any) -> AbstractAsyncContextManager[RunningGateway]:
     return running_gateway(lambda it: sample_routes(it, hub.url), limits=Limits(**limits))
 
 
@@ -154,8 +155,12 @@ def test_counts_of_connections_end() -> None:
 def test_limits_that_are_not_set() -> None:
     """GW-52: no request is checked then."""
     assert not ClientLimits(Limits(), lambda: 0.0).apply_to_requests
-    for name in ("calls_per_second", "connects_per_second", "maximum_posts"):
-        assert ClientLimits(Limits(**{name: 1}), lambda: 0.0).apply_to_requests
+    for limits in (
+        Limits(calls_per_second=1),
+        Limits(connects_per_second=1),
+        Limits(maximum_posts=1),
+    ):
+        assert ClientLimits(limits, lambda: 0.0).apply_to_requests
 
 
 # --- addresses -----------------------------------------------------------------------------------
