@@ -12,10 +12,9 @@ from typing import Final, Generic
 from .. import negotiate
 from ..errors import NegotiationError
 from ..http_transport_type import TRANSPORT_NAMES, HttpTransportType
-from ..server.authentication import Principal
 from ..server.http_request import HttpRequestData
 from ..server.options import EndpointOptions
-from .access import AccessControl
+from .access import AccessControl, Caller
 from .http_answer import HttpAnswer, json_answer, plain_answer
 from .http_connections import ConnectionT, HttpConnectionManager
 
@@ -72,15 +71,15 @@ class Admission(Generic[ConnectionT]):
             )
         )
 
-    def find(self, request: HttpRequestData, user: Principal | None) -> ConnectionT | HttpAnswer:
+    def find(self, request: HttpRequestData, caller: Caller) -> ConnectionT | HttpAnswer:
         """The connection that the request names, or the answer that refuses it (TG-3, TG-4).
 
         If the connection has another user, the request is refused (A-9).
         """
         found = self.find_of_any_user(request)
-        if isinstance(found, HttpAnswer) or self._access.may_use(found, user):
+        if isinstance(found, HttpAnswer):
             return found
-        return plain_answer(403)
+        return self._access.refusal(found, caller, request) or found
 
     def find_of_any_user(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
         """Like ``find``, but does not look at the user of the connection."""
@@ -90,18 +89,16 @@ class Admission(Generic[ConnectionT]):
         found = self._connections.find(ids[0], self._clock()) if len(ids) == 1 else None
         return found or plain_answer(404, "No Connection with that ID")
 
-    def find_or_create(
-        self, request: HttpRequestData, user: Principal | None
-    ) -> ConnectionT | HttpAnswer:
+    def find_or_create(self, request: HttpRequestData, caller: Caller) -> ConnectionT | HttpAnswer:
         """Like ``find``, but creates a connection for a request that names none (TG-3)."""
         if any(request.query_values("id")):
-            return self.find(request, user)
+            return self.find(request, caller)
         return self._connections.create_unnegotiated(self._path, self._clock())
 
     def activate(
-        self, connection: ConnectionT, transport: HttpTransportType, user: Principal | None
+        self, connection: ConnectionT, transport: HttpTransportType, caller: Caller
     ) -> HttpAnswer | None:
-        """Activates the connection for the transport that a request of ``user`` opens (TG-7).
+        """Activates the connection for the transport that a request of ``caller`` opens (TG-7).
 
         If the request is refused, returns the answer and changes nothing (TG-5).
         """
@@ -111,7 +108,7 @@ class Admission(Generic[ConnectionT]):
             connection, transport, self._path, self._options.maximum_connections
         ):
             return self._full("maximum_connections")
-        connection.set_user(user, self._path)
+        connection.set_user(caller.user, caller.user_id, self._path)
         return None
 
     def _refusal(self, connection: ConnectionT, transport: HttpTransportType) -> HttpAnswer | None:

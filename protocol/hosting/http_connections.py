@@ -26,6 +26,10 @@ class OpenUser(Protocol):
     def user(self) -> Principal | None:
         """The present user."""
 
+    @property
+    def user_id(self) -> str | None:
+        """The id of the present user."""
+
     def set_expiry(self, user: Principal | None) -> None:
         """Lets the connection end when the authentication of ``user`` expires."""
 
@@ -51,16 +55,18 @@ class HttpConnection:
     is_counted: bool = False  # for ``maximum_connections`` of its path
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
     user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)
+    user_id: str | None = field(default=None, repr=False)  # of ``user``
     open_user: OpenUser | None = None  # set by the host when the transport is open
     user_path: str | None = None  # the path that determined ``user``; None before that
 
-    def set_user(self, user: Principal | None, path: str) -> None:
-        """Sets the user and the path that determined this user, if no user was set before.
+    def set_user(self, user: Principal | None, user_id: str | None, path: str) -> None:
+        """Sets the user, its id and the path that determined it, if no user was set before.
 
         None is an anonymous user.
         """
         if self.user_path is None:
             self.user = user
+            self.user_id = user_id
             self.user_path = path
 
     @property

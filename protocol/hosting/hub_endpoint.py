@@ -17,7 +17,7 @@ from ..server.authentication import Principal, authenticator_of, default_user_id
 from ..server.authorization import Authorize
 from ..server.http_request import HttpRequestData
 from ..server.options import EndpointOptions
-from .access import AccessControl
+from .access import AccessControl, Caller
 from .admission import Admission
 from .cors import CorsPolicy
 from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
@@ -47,11 +47,15 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Generic[ConnectionT]):
-    """An admitted request. ``user`` is the user of the request, or None for an anonymous user."""
+    """An admitted request. ``user`` is the user of the request, or None for an anonymous user.
+
+    ``user_id`` is the id of the user.
+    """
 
     action: Action
     connection: ConnectionT
     user: Principal | None
+    user_id: str | None = None
 
 
 class HubEndpoint(Generic[ConnectionT]):
@@ -102,17 +106,13 @@ class HubEndpoint(Generic[ConnectionT]):
         """The answer to a request of ``{path}/negotiate``, of any method (N-1…N-12)."""
         if answer := self._early_answer(request):
             return answer
-        user = await self._access.admit(request)
-        if isinstance(user, HttpAnswer):
-            return user
-        return self._admission.negotiate(request, self._refresh.lifetime(user))
+        caller = await self._access.admit(request)
+        if isinstance(caller, HttpAnswer):
+            return caller
+        return self._admission.negotiate(request, self._refresh.lifetime(caller.user))
 
     async def refresh(self, request: HttpRequestData) -> HttpAnswer:
-        """A request of ``{path}/refresh``, whatever its method (AR-1…AR-6).
-
-        Raises what ``EndpointOptions.authenticate``, policies and
-        ``EndpointOptions.on_authentication_refresh`` raise.
-        """
+        """The answer to a request of ``{path}/refresh``, whatever its method (AR-1…AR-6)."""
         return self._early_answer(request) or await self._refresh.answer(request)
 
     async def dispatch(
@@ -129,18 +129,18 @@ class HubEndpoint(Generic[ConnectionT]):
         """
         if answer := self._early_answer(request):
             return answer
-        user = await self._access.admit(request)  # before every other check (A-1)
-        if isinstance(user, HttpAnswer):
-            return user
+        caller = await self._access.admit(request)  # before every other check (A-1)
+        if isinstance(caller, HttpAnswer):
+            return caller
         match request.method:
             case "GET":
                 return await self._get(
-                    request, user, requested_transport(accept, is_upgrade=is_upgrade)
+                    request, caller, requested_transport(accept, is_upgrade=is_upgrade)
                 )
             case "POST":
-                return self._post(request, user)
+                return self._post(request, caller)
             case "DELETE":
-                return self._delete(request, user)
+                return self._delete(request, caller)
             case _:
                 return plain_answer(405)
 
@@ -151,68 +151,68 @@ class HubEndpoint(Generic[ConnectionT]):
         return self.cors.preflight(request.method, request.headers)
 
     async def _get(
-        self, request: HttpRequestData, user: Principal | None, transport: HttpTransportType
+        self, request: HttpRequestData, caller: Caller, transport: HttpTransportType
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if transport is _WEB_SOCKETS:
-            return self._open_web_socket(request, user)
+            return self._open_web_socket(request, caller)
         if transport is _SERVER_SENT_EVENTS:
-            return self._open_event_stream(request, user)
-        decision = await self._poll(request, user)
+            return self._open_event_stream(request, caller)
+        decision = await self._poll(request, caller)
         return (
-            replace(decision, headers=POLL_HEADERS)
+            replace(decision, headers={**decision.headers, **POLL_HEADERS})
             if isinstance(decision, HttpAnswer)
             else decision
         )
 
     def _open_web_socket(
-        self, request: HttpRequestData, user: Principal | None
+        self, request: HttpRequestData, caller: Caller
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if not self.cors.admits_web_socket(request.headers):
             return plain_answer(403)
-        found = self._admission.find_or_create(request, user)
+        found = self._admission.find_or_create(request, caller)
         if isinstance(found, HttpAnswer):
             return replace(found, content_type=None)  # the answer to a poll has a type (TG-4)
-        return self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, user)
+        return self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, caller)
 
     def _open_event_stream(
-        self, request: HttpRequestData, user: Principal | None
+        self, request: HttpRequestData, caller: Caller
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        found = self._admission.find(request, user)
+        found = self._admission.find(request, caller)
         if isinstance(found, HttpAnswer):
             return found
-        return self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, user)
+        return self._open(Action.OPEN_EVENT_STREAM, found, _SERVER_SENT_EVENTS, caller)
 
     async def _poll(
-        self, request: HttpRequestData, user: Principal | None
+        self, request: HttpRequestData, caller: Caller
     ) -> Admitted[ConnectionT] | HttpAnswer:
         found = self._admission.find_of_any_user(request)
         if isinstance(found, HttpAnswer):
             return found
-        if not self._refresh.decides_about(found, user) and not self._access.may_use(found, user):
-            return plain_answer(403)
+        if not self._refresh.decides_about(found, caller.user) and (
+            refusal := self._access.refusal(found, caller, request)
+        ):
+            return refusal
         if not _is_polled(found):
-            return self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, user)
-        if refusal := await self._refresh.renew_by_poll(found, user, request):
+            return self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, caller)
+        if refusal := await self._refresh.renew_by_poll(found, caller.user, request):
             return refusal
         if found.is_disposed:
             return plain_answer(404)
-        return Admitted(Action.POLL, found, user)
+        return Admitted(Action.POLL, found, caller.user, caller.user_id)
 
     def _open(
         self,
         action: Action,
         connection: ConnectionT,
         transport: HttpTransportType,
-        user: Principal | None,
+        caller: Caller,
     ) -> Admitted[ConnectionT] | HttpAnswer:
-        refusal = self._admission.activate(connection, transport, user)
-        return refusal or Admitted(action, connection, user)
+        refusal = self._admission.activate(connection, transport, caller)
+        return refusal or Admitted(action, connection, caller.user, caller.user_id)
 
-    def _post(
-        self, request: HttpRequestData, user: Principal | None
-    ) -> Admitted[ConnectionT] | HttpAnswer:
+    def _post(self, request: HttpRequestData, caller: Caller) -> Admitted[ConnectionT] | HttpAnswer:
         """Hub bytes of a client of long polling or Server-Sent Events (TG-6)."""
-        found = self._admission.find(request, user)
+        found = self._admission.find(request, caller)
         if isinstance(found, HttpAnswer):
             return found
         if found.transport_type is _WEB_SOCKETS:
@@ -220,20 +220,20 @@ class HubEndpoint(Generic[ConnectionT]):
         if found.is_disposed:
             return plain_answer(404)
         # Another user must not open the transport and so become the sender of these bytes.
-        found.set_user(user, self._path)
-        return Admitted(Action.RECEIVE, found, user)
+        found.set_user(caller.user, caller.user_id, self._path)
+        return Admitted(Action.RECEIVE, found, caller.user, caller.user_id)
 
     def _delete(
-        self, request: HttpRequestData, user: Principal | None
+        self, request: HttpRequestData, caller: Caller
     ) -> Admitted[ConnectionT] | HttpAnswer:
         """The end of long polling (TL-9)."""
-        found = self._admission.find(request, user)
+        found = self._admission.find(request, caller)
         if isinstance(found, HttpAnswer):
             return found
         if not _is_polled(found):
             return plain_answer(400, "Cannot terminate this connection using the DELETE endpoint.")
         found.is_disposed = True
-        return Admitted(Action.TERMINATE, found, user)
+        return Admitted(Action.TERMINATE, found, caller.user, caller.user_id)
 
 
 def _is_polled(connection: HttpConnection) -> bool:

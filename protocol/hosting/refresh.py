@@ -53,21 +53,21 @@ class AuthenticationRefresh(Generic[ConnectionT]):
 
     async def answer(self, request: HttpRequestData) -> HttpAnswer:
         """The answer to a request of ``{path}/refresh`` (AR-2, AR-3)."""
-        user = await self._access.admit(request)
-        if isinstance(user, HttpAnswer):
-            return user
+        caller = await self._access.admit(request)
+        if isinstance(caller, HttpAnswer):
+            return caller
         if request.method != "POST":
             return plain_answer(405)
         if not self.is_enabled:
             return _refused(404, "refresh_disabled")
-        if user is None:
+        if caller.user is None:
             return _refused(401, "invalid_token")
         found = self._find(request)
         if isinstance(found, HttpAnswer):
             return found
         assert found.open_user is not None
-        if not await self._replace(found, user, request):
-            return _refused(403, "permission_change_rejected")
+        if refusal := await self._replace(found, caller.user, request):
+            return refusal
         return json_answer(write_refreshed(self.lifetime(found.open_user.user)))
 
     def _find(self, request: HttpRequestData) -> ConnectionT | HttpAnswer:
@@ -104,18 +104,23 @@ class AuthenticationRefresh(Generic[ConnectionT]):
             return None
         if not self.is_enabled:
             open_user.set_expiry(user)
-        elif not await self._replace(connection, user, request):
+        elif refusal := await self._replace(connection, user, request):
             open_user.abort()
-            return _refused(403, "permission_change_rejected")
+            return refusal
         return None
 
     async def _replace(
         self, connection: ConnectionT, user: Principal, request: HttpRequestData
-    ) -> bool:
-        assert connection.open_user is not None
-        is_accepted = await connection.open_user.refresh(user, request)
-        connection.user = connection.open_user.user
-        return is_accepted
+    ) -> HttpAnswer | None:
+        """Returns None, or the answer to a refresh that is not accepted or fails."""
+        open_user = connection.open_user
+        assert open_user is not None
+        try:
+            is_accepted = await open_user.refresh(user, request)
+        except Exception as error:  # its text may quote credentials
+            return self._access.failed(error)
+        connection.user, connection.user_id = open_user.user, open_user.user_id
+        return None if is_accepted else _refused(403, "permission_change_rejected")
 
 
 def _refused(status: int, code: str) -> HttpAnswer:

@@ -49,6 +49,23 @@ class Challenge:
     status: int = 401
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        status: object = self.status
+        if not isinstance(status, int) or isinstance(status, bool):
+            raise TypeError(f"Challenge.status is a whole number, not {type(status).__name__}.")
+        if not 300 <= status <= 599:
+            raise ValueError(f"Challenge.status is {status}, not from 300 to 599.")
+        headers: object = self.headers
+        if not isinstance(headers, Mapping):
+            raise TypeError(f"Challenge.headers are a dict, not {type(headers).__name__}.")
+        for text in (*headers, *headers.values()):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"Challenge.headers contain an item of the type {type(text).__name__}, not str."
+                )
+            if not text.isprintable():
+                raise ValueError("Challenge.headers contain a character that HTTP forbids.")
+
 
 class Authenticator(ABC):
     """Determines the user of a request, and the answer to a client without credentials.

@@ -47,8 +47,10 @@ class HubConnectionContext(HubCallerContext):
         options: HubOptions,
         limits: TransportLimits | None = None,
         log: RefusalLog | None = None,
+        user_id: Callable[[Principal], str | None] | None = None,
     ) -> None:
-        super().__init__(connection_id, http_request, user, options.user_id or default_user_id)
+        id_of = user_id or options.user_id or default_user_id
+        super().__init__(connection_id, http_request, user, id_of)
         self.ending: Ending | None = None
         self.on_end: Callable[[], None] = lambda: None
         """Called once, when ``ending`` has been set."""

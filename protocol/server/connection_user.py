@@ -48,6 +48,11 @@ class ConnectionUser:
         """The present user."""
         return self._connection.connection.user
 
+    @property
+    def user_id(self) -> str | None:
+        """The id of the present user."""
+        return self._connection.connection.user_identifier
+
     def set_expiry(self, user: Principal | None) -> None:
         """Lets the connection end when the authentication of ``user`` expires (A-8)."""
         if self._expiry is not None and self._connection.connection.ending is None:

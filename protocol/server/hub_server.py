@@ -93,15 +93,26 @@ class HubServer:
         connection_id: str,
         http_request: HttpRequestData,
         user: Principal | None,
+        user_id: Callable[[Principal], str | None] | None = None,
     ) -> ServerConnection:
         """Starts to serve a connection, which runs in tasks of its own until it ends.
+
+        ``user_id`` returns the id of ``user``, for a host that has determined it already. By
+        default it is ``HubOptions.user_id``.
 
         Raises RuntimeError if the server is not started.
         """
         if not self._is_started and not self._is_closing:
             raise RuntimeError("The server is not started: await start() first.")
         context = HubConnectionContext(
-            connection_id, http_request, user, transport, self.options, transport.limits, self.log
+            connection_id,
+            http_request,
+            user,
+            transport,
+            self.options,
+            transport.limits,
+            self.log,
+            user_id,
         )
         connection = ServerConnection(
             context,

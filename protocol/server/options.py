@@ -99,7 +99,8 @@ class HubOptions:
 
     user_id: Callable[[Principal], str | None] | None = None
     """Returns the id of a user, which ``clients.user`` matches. By default the id is the
-    ``user_id`` of the principal, or else its claim NameIdentifier, or else its claim ``sub``."""
+    ``user_id`` of the principal, or else its claim NameIdentifier, or else its claim ``sub``. After
+    an exception, and for a result that is not a str or None, the request is answered with 500."""
     # A-7
 
     allow_user_identifier_change_on_authentication_refresh: bool = False
@@ -137,7 +138,8 @@ class EndpointOptions:
     """Determines the user of each request. It is an Authenticator, or a function, plain or async,
     that returns the Principal of a request, None for an anonymous user, or an
     AuthenticationFailure. The user of a connection is the user of the request that opens the
-    transport. After an exception the request is answered with 500."""  # A-6
+    transport. A request for the connection of a user with credentials that are not valid is
+    answered with the authenticator's challenge. After an exception the request is answered with 500."""  # A-6
 
     authorize: Authorize = False
     """The requirement for users of the path. False allows everyone. True allows any user. A

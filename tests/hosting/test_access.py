@@ -1,6 +1,8 @@
 """Who may use a path and a connection, decided for plain requests (A-1, A-6, A-9)."""
 
 import logging
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -217,12 +219,20 @@ ALL_FORBIDDEN = [
     replace(FORBIDDEN, content_type=None),
     *[FORBIDDEN] * 3,
 ]
+CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="not valid"'}
+ALL_CHALLENGED = [
+    HttpAnswer(401, headers={**CHALLENGE, **POLL_HEADERS}),
+    *[HttpAnswer(401, headers=CHALLENGE)] * 4,
+]
 
 
 @pytest.mark.parametrize("owner", ["ann", "no-id", None])
 @pytest.mark.parametrize("transport", ["LongPolling", "WebSockets", "ServerSentEvents"])
 async def test_requests_of_another_user(owner: str | None, transport: str) -> None:
-    """A-9: poll, takeover, POST and DELETE are refused, and change nothing."""
+    """A-9: poll, takeover, POST and DELETE are refused, and change nothing.
+
+    A client whose token has expired learns it, and repeats the request with a new one (A-5).
+    """
     paths = Paths()
     endpoint, query = paths.add(), f"id={paths.token()}"
     accept = "text/event-stream" if transport == "ServerSentEvents" else "*/*"
@@ -232,7 +242,8 @@ async def test_requests_of_another_user(owner: str | None, transport: str) -> No
     for other in {"ann", "root", "stranger", None} - {owner}:
         if owner is None and other == "stranger":  # as anonymous as the owner
             continue
-        assert await attempts(endpoint, query, other) == ALL_FORBIDDEN
+        expected = ALL_CHALLENGED if other == "stranger" else ALL_FORBIDDEN
+        assert await attempts(endpoint, query, other) == expected
     assert opened.connection == before
     if transport == "LongPolling":
         assert (await ask(endpoint, "GET", query, owner)).action is Action.POLL
@@ -244,7 +255,7 @@ async def test_the_same_user_with_other_credentials() -> None:
     endpoint, query = paths.add(), f"id={paths.token()}"
     opened = await ask(endpoint, "GET", query, "ann")
     polled = await ask(endpoint, "GET", query, "ann2")
-    assert polled == Admitted(Action.POLL, opened.connection, USERS["ann2"])
+    assert polled == Admitted(Action.POLL, opened.connection, USERS["ann2"], "ann")
     assert opened.connection.user is ANN
 
 
@@ -284,7 +295,7 @@ async def test_a_connection_of_another_path() -> None:
     one, two = paths.add("/one", authorize=True), paths.add("/two")
     query = f"id={paths.token('/one')}"
     assert (await ask(one, "GET", query, "ann")).action is Action.START_LONG_POLLING
-    for user in ("ann", "root", None):
+    for user in ("ann", "root", "stranger", None):
         assert await attempts(two, query, user) == ALL_FORBIDDEN
 
 
@@ -323,6 +334,98 @@ async def test_a_function_of_ids_that_fails() -> None:
     query = f"id={paths.token()}"
     assert await attempts(endpoint, query, "ann") == [HttpAnswer(500)] * 5
     assert (await ask(endpoint, "GET", query)).action is Action.START_LONG_POLLING
+
+
+async def test_the_id_of_a_user_is_determined_once() -> None:
+    """A-7: a function that fails later does not affect the connection."""
+    ids = iter(["ann", "ann"])
+    paths = Paths()
+    endpoint = HubEndpoint(
+        paths.connections,
+        "/hub",
+        EndpointOptions(authenticate=by_header),
+        lambda: 0.0,
+        wall_clock=lambda: 0.0,
+        user_id=lambda _: next(ids),
+    )
+    query = f"id={paths.token()}"
+    opened = await ask(endpoint, "GET", query, "ann")
+    assert (opened.action, opened.user_id) == (Action.START_LONG_POLLING, "ann")
+    assert (await ask(endpoint, "POST", query, "ann")).action is Action.RECEIVE
+    assert await ask(endpoint, "POST", query, "ann") == HttpAnswer(500)
+
+
+UNFIT: Any = [
+    ({"user_id": 5}, "a user id has the type int, not str"),
+    ({"user_id": ["ann"]}, "a user id has the type list, not str"),
+    ({"roles": ["admin"]}, "authenticate returned a Principal whose roles have the type list"),
+    ({"roles": "admin"}, "authenticate returned a Principal whose roles have the type str"),
+    ({"claims": None}, "authenticate returned a Principal whose claims have the type NoneType"),
+    ({"expires_at": "9"}, "authenticate returned a Principal whose expires_at has the type str"),
+    ({"expires_at": True}, "authenticate returned a Principal whose expires_at has the type bool"),
+    ({"expires_at": math.nan}, "authenticate returned a Principal whose expires_at is not a time"),
+    ({"expires_at": 10**400}, "authenticate returned a Principal whose expires_at is not a time"),
+]
+
+
+@pytest.mark.parametrize(("fields", "line"), UNFIT)
+async def test_a_principal_with_fields_of_another_type(
+    fields: dict[str, Any], line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A-1: it would fail later, in an open connection. The log says what is wrong."""
+    endpoint = endpoint_with(
+        authenticate=lambda _: Principal(**fields), enable_authentication_refresh=True
+    )
+    assert await ask(endpoint, "GET", is_upgrade=True) == HttpAnswer(500)
+    assert await endpoint.negotiate(request("POST")) == HttpAnswer(500)
+    assert f"/hub: a request was not admitted: {line}" in caplog.text
+
+
+async def test_a_challenge_of_another_type(caplog: pytest.LogCaptureFixture) -> None:
+    """A-1: also in answer to a request for the connection of a user."""
+
+    class Silent(Authenticator):
+        async def authenticate(
+            self, request: HttpRequestData
+        ) -> Principal | AuthenticationFailure | None:
+            return by_header(request)
+
+        def challenge(self, request: HttpRequestData, failure: Any) -> Any:
+            return Challenge(5) if failure is None else None
+
+    paths = Paths()
+    endpoint = paths.add(authenticate=Silent())
+    query = f"id={paths.token()}"
+    await ask(endpoint, "GET", query, "ann")
+    assert await ask(endpoint, "POST", query, "stranger") == HttpAnswer(500)
+    assert "challenge returned NoneType, not a Challenge" in caplog.text
+    strict = paths.add("/strict", authenticate=Silent(), authorize=True)
+    assert await ask(strict, "POST") == HttpAnswer(500)
+
+
+UNSENDABLE: Any = [
+    ("401", {}, TypeError, "Challenge.status is a whole number, not str."),
+    (True, {}, TypeError, "Challenge.status is a whole number, not bool."),
+    (200, {}, ValueError, "Challenge.status is 200, not from 300 to 599."),
+    (600, {}, ValueError, "Challenge.status is 600, not from 300 to 599."),
+    (401, None, TypeError, "Challenge.headers are a dict, not NoneType."),
+    (
+        401,
+        {"Location": 5},
+        TypeError,
+        "Challenge.headers contain an item of the type int, not str.",
+    ),
+    (401, {"Location": "/\r\nA: b"}, ValueError, "contain a character that HTTP forbids."),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "error", "text"), UNSENDABLE)
+def test_challenges_that_cannot_be_sent(
+    status: Any, headers: Any, error: type[Exception], text: str
+) -> None:
+    """A-1: a success would let the refused client go on."""
+    with pytest.raises(error, match=re.escape(text)):
+        Challenge(status, headers)
 
 
 # ---- the log

@@ -26,14 +26,20 @@ class FakeUser:
 
     def __init__(self, user: Principal | None) -> None:
         self.user = user
-        self.is_accepted = True
+        self.is_accepted: bool | Exception = True
         self.log: list[Any] = []
+
+    @property
+    def user_id(self) -> str | None:
+        return None if self.user is None else self.user.user_id
 
     def set_expiry(self, user: Principal | None) -> None:
         self.log.append(("expiry", user))
 
     async def refresh(self, user: Principal, _: HttpRequestData) -> bool:
         self.log.append(("refresh", user))
+        if isinstance(self.is_accepted, Exception):
+            raise self.is_accepted
         if self.is_accepted:
             self.user = user
         return self.is_accepted
@@ -145,6 +151,21 @@ async def test_a_refresh_that_is_not_accepted() -> None:
     assert fake(connection).log == [("refresh", LATER_ANN)]
 
 
+async def test_a_refresh_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """AR-3: the answer is 500, and the log has no text that may quote credentials."""
+    endpoint = Endpoint()
+    connection = await endpoint.open("ann")
+    fake(connection).is_accepted = LookupError("5f2c")
+    assert await endpoint.refresh(connection.token, "later") == HttpAnswer(500)
+    assert fake(connection).log == [("refresh", LATER_ANN)]
+    polled = await endpoint.poll(connection.token, "later")
+    assert polled == HttpAnswer(500, headers=POLL_HEADERS)
+    assert fake(connection).log[1:] == [("refresh", LATER_ANN), "abort"]
+    assert connection.user == ANN
+    assert "LookupError in test_refresh.py" in caplog.text
+    assert "5f2c" not in caplog.text
+
+
 async def test_refusals() -> None:
     """AR-3."""
     endpoint = Endpoint()
@@ -215,7 +236,7 @@ async def test_a_poll_with_a_new_token() -> None:
     endpoint = Endpoint()
     connection = await endpoint.open("ann")
     decision = await endpoint.poll(connection.token, "later")
-    assert decision == Admitted(Action.POLL, connection, LATER_ANN)
+    assert decision == Admitted(Action.POLL, connection, LATER_ANN, "ann")
     assert fake(connection).log == [("refresh", LATER_ANN)]
     assert connection.user == LATER_ANN
 

@@ -199,7 +199,13 @@ class HttpConnectionDispatcher:
     ) -> ServerConnection:
         """Serves the connection, and updates the table of connections when it ends."""
         connection = admitted.connection
-        served = self._server.open(transport, connection.connection_id, data, admitted.user)
+        served = self._server.open(
+            transport,
+            connection.connection_id,
+            data,
+            admitted.user,
+            lambda _: admitted.user_id,  # determined once (A-7)
+        )
         options = self._options
         if options.close_on_authentication_expiration or options.enable_authentication_refresh:
             connection.open_user = ConnectionUser(

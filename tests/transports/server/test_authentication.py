@@ -190,3 +190,26 @@ async def test_ids_of_users(
         if expected is not None:
             assert (await client.record())["target"] == "Yours"
         assert (await client.record())["result"] == expected
+
+
+async def test_the_id_of_a_user_is_determined_once(connect: Connect) -> None:
+    """A-7: the request that opens the transport determines it, and hub methods see this id."""
+    ids = iter(["ann"])
+
+    class UserHub(Hub):
+        @hub_method
+        def ask(self) -> str | None:
+            return self.context.user_identifier
+
+    host = Host()
+    host.map(
+        hub_class=UserHub,
+        hub_options=HubOptions(user_id=lambda _: next(ids)),
+        endpoint_options=EndpointOptions(
+            authenticate=lambda _: Principal(), close_timeout=CLOSE_TIMEOUT
+        ),
+    )
+    async with host.run():
+        client = await connect(f"{host.url}/hub")
+        client.send_records(call("Ask"))
+        assert (await client.record())["result"] == "ann"
