@@ -139,7 +139,8 @@ class EndpointOptions:
     that returns the Principal of a request, None for an anonymous user, or an
     AuthenticationFailure. The user of a connection is the user of the request that opens the
     transport. A request for the connection of a user with credentials that are not valid is
-    answered with the authenticator's challenge. After an exception the request is answered with 500."""  # A-6
+    answered with the authenticator's challenge. After an exception the request is answered with
+    500."""  # A-6
 
     authorize: Authorize = False
     """The requirement for users of the path. False allows everyone. True allows any user. A
