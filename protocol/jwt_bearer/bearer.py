@@ -17,6 +17,8 @@ from .keys import ALGORITHMS, PemKey, SecretKey, VerificationKey, candidates
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_SKEW: Final = 24 * 3600.0  # seconds
+
 Key = SecretKey | PemKey | JwksFile | JwksUrl
 
 _NAME_IDENTIFIER: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
@@ -60,10 +62,9 @@ class JwtBearer(Authenticator):
         clock: Callable[[], float] = time.time,
     ) -> None:
         require_function(clock, "clock")
-        if clock_skew < 0:
-            raise ValueError("clock_skew is negative.")
-        if maximum_token_size <= 0:
-            raise ValueError("maximum_token_size is not above 0.")
+        _check_numbers(clock_skew, maximum_token_size)
+        if not isinstance(token_from_query, bool):
+            raise TypeError(f"token_from_query is a bool, not {described(token_from_query)}.")
         self._rules: Final = ClaimRules(
             audience=_accepted(audience, "audience"),
             issuer=_accepted(issuer, "issuer"),
@@ -140,6 +141,22 @@ class JwtBearer(Authenticator):
                 "the key that it names has not signed it", "The signature is invalid"
             )
         return False
+
+
+def _check_numbers(clock_skew: object, maximum_token_size: object) -> None:
+    """Raises TypeError or ValueError. With a skew that is not finite, no token would expire."""
+    if not isinstance(clock_skew, int | float) or isinstance(clock_skew, bool):
+        raise TypeError(f"clock_skew is a number of seconds, not {described(clock_skew)}.")
+    if clock_skew < 0:
+        raise ValueError("clock_skew is negative.")
+    if not clock_skew <= _LONGEST_SKEW:
+        raise ValueError("clock_skew is a day at most: it extends the lifetime of all tokens.")
+    if not isinstance(maximum_token_size, int) or isinstance(maximum_token_size, bool):
+        raise TypeError(
+            f"maximum_token_size is a whole number, not {described(maximum_token_size)}."
+        )
+    if maximum_token_size <= 0:
+        raise ValueError("maximum_token_size is not above 0.")
 
 
 def _accepted(values: str | Collection[str] | None, what: str) -> frozenset[str] | None:

@@ -72,9 +72,10 @@ class CachedKeySet:
         try:
             document = await self._source.read()
             self._keys = read_key_set(document, with_secrets=self._source.with_secrets)
-        except KeySetError as error:
+        except Exception as error:
             self._next_read_at = loop.time() + AFTER_FAILURE
-            reason = str(error)
+            # The text of another error, such as that of a codec for host names, may have values.
+            reason = str(error) if isinstance(error, KeySetError) else type(error).__name__
             logger.log(
                 self._thinning.level(reason),
                 "%s cannot be read: %s. The keys that are known stay in use: %d.",

@@ -3,7 +3,6 @@
 The texts of refusals are those of ASP.NET Core, without the values of claims other than times.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,11 +75,14 @@ def _is_accepted(values: Iterable[object], accepted: frozenset[str] | None) -> b
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    """A time in seconds since the epoch, from the epoch to the year 9999; None if missing."""
+    """A time in seconds since the epoch, from the epoch to the year 9999; None if missing.
+
+    ``compact_token`` refuses NaN. The number may be too large for a float.
+    """
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise TokenRefused("a claim that is a time is not a number")
     return float(min(max(value, 0.0), _LATEST))
 

@@ -43,6 +43,8 @@ class JwksFile(KeySetSource):
     with_secrets = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path is a str or a Path, not {described(path)}.")
         self._path = Path(path)
 
     async def read(self) -> bytes:

@@ -77,7 +77,7 @@ class SecretKey:
     def __init__(self, secret: bytes | str, *, kid: str | None = None) -> None:
         if not isinstance(secret, bytes | str):
             raise TypeError(f"secret are bytes or a str, not {described(secret)}.")
-        material = secret.encode() if isinstance(secret, str) else secret
+        material = _bytes_of(secret, "secret")
         try:
             _IMPLEMENTATIONS["HS256"].prepare_key(material)
         except InvalidKeyError:
@@ -100,8 +100,8 @@ class PemKey:
     def __init__(self, pem: bytes | str, *, kid: str | None = None) -> None:
         if not isinstance(pem, bytes | str):
             raise TypeError(f"pem are bytes or a str, not {described(pem)}.")
-        data = pem.encode() if isinstance(pem, str) else pem
-        self.verification_key: Final = VerificationKey(_public_key(data), _checked_key_id(kid))
+        key = _public_key(_bytes_of(pem, "pem"))
+        self.verification_key: Final = VerificationKey(key, _checked_key_id(kid))
 
 
 def candidates(
@@ -152,6 +152,14 @@ def _public_key(pem: bytes) -> Any:
         return load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("The PEM text is not a public key or certificate.") from None
+
+
+def _bytes_of(text: bytes | str, what: str) -> bytes:
+    """``text`` as bytes. The error of the codec would contain the text."""
+    try:
+        return text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} is not valid Unicode.") from None
 
 
 def _checked_key_id(kid: str | None) -> str | None:

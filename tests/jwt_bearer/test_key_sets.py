@@ -232,6 +232,24 @@ class TestTimes:
         await user_of(ES256, authenticator)
         assert len(caplog.records) == 1
 
+    @pytest.mark.parametrize(
+        ("source", "line"),
+        [
+            (JwksFile("a\0b"), "JwksFile cannot be read: ValueError."),
+            (JwksUrl(f"https://{'a' * 70}.example/"), "JwksUrl cannot be read: UnicodeError."),
+        ],
+    )
+    async def test_an_address_that_no_system_accepts(
+        self, source: Any, line: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is a failure like others: logged without a traceback, and tried again later."""
+        authenticator = bearer(source)
+        for _ in range(3):
+            assert await refusal_of(ES256, authenticator) == NOT_FOUND
+        [record] = [each for each in caplog.records if each.levelname == "WARNING"]
+        assert record.getMessage().startswith(line)
+        assert record.exc_info is None
+
     async def test_start_reads_the_set(self, file: KeyFile) -> None:
         authenticator = bearer(file.source)
         await authenticator.start()

@@ -124,3 +124,13 @@ def test_no_secret_is_shown() -> None:
     secret = SecretKey(b"planted-secret-planted-secret-planted")
     for shown in (secret, secret.verification_key, bearer(secret)):
         assert "planted" not in repr(shown)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(SecretKey, "secret"), (PemKey, "pem")])
+def test_a_text_that_is_not_valid_unicode(kind: Any, name: str) -> None:
+    """The error of a codec would contain the whole text."""
+    with pytest.raises(ValueError, match=f"{name} is not valid Unicode") as caught:
+        kind("5f2c\udc00" * 10)
+    assert not isinstance(caught.value, UnicodeError)
+    assert caught.value.__cause__ is None
+    assert "5f2c" not in repr(caught.value)

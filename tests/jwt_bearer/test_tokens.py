@@ -1,6 +1,7 @@
 """Which tokens ``JwtBearer`` accepts, where it finds them, which user they describe (A-1, A-4)."""
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -175,6 +176,10 @@ class TestLifetime:
 
     async def test_times_out_of_range(self) -> None:
         assert (await user_of(signed(exp=10**30))).expires_at == 253_402_300_799
+        assert (await user_of(signed(exp=10**400))).expires_at == 253_402_300_799
+        assert await refusal_of(signed(nbf=10**400, exp=10**400)) == (
+            "The token is not valid before '12/31/9999 23:59:59'"
+        )
         assert (await user_of(signed(exp=1e308))).expires_at == 253_402_300_799
         assert await refusal_of(signed(exp=-(10**30))) == (
             "The token expired at '01/01/1970 00:00:00'"
@@ -258,6 +263,9 @@ class TestOptions:
             ({"algorithms": ["none"]}, "algorithms are one or more of ES256, "),
             ({"algorithms": []}, "algorithms are one or more of"),
             ({"clock_skew": -1}, "clock_skew is negative"),
+            ({"clock_skew": math.nan}, "clock_skew is a day at most"),
+            ({"clock_skew": math.inf}, "clock_skew is a day at most"),
+            ({"clock_skew": 10**400}, "clock_skew is a day at most"),
             ({"maximum_token_size": 0}, "maximum_token_size is not above 0"),
         ],
     )
@@ -276,6 +284,11 @@ class TestOptions:
             ({"algorithms": "HS256"}, "algorithms are a list"),
             ({"role_claims": "role"}, "role_claims are a list"),
             ({"clock": 5}, "clock is a function"),
+            ({"clock_skew": "5"}, "clock_skew is a number of seconds, not str"),
+            ({"clock_skew": True}, "clock_skew is a number of seconds, not bool"),
+            ({"maximum_token_size": math.nan}, "maximum_token_size is a whole number, not float"),
+            ({"maximum_token_size": True}, "maximum_token_size is a whole number, not bool"),
+            ({"token_from_query": "no"}, "token_from_query is a bool, not str"),
         ],
     )
     def test_wrong_types(self, options: dict[str, Any], text: str) -> None:
