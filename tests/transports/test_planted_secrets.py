@@ -28,6 +28,7 @@ from protocol import (
 )
 from protocol.http_transport_type import TRANSPORT_NAMES
 from protocol.transports.client.options import HttpConnectionOptions
+from protocol.transports.server.aiohttp_logs import hide_tokens
 from tests.transports.client.builders import builder, refused
 from tests.transports.host import BasicHub
 from tests.transports.http_client import request_bytes
@@ -143,6 +144,17 @@ async def test_another_access_log(url: str, caplog: pytest.LogCaptureFixture) ->
     logger.log(request, web.Response(status=404), 0.0)
     assert "GET URL('/hub?access_token=…&Access_token=…&page=2') 404" in caplog.text
     assert_no_secret(caplog)
+
+
+@pytest.mark.parametrize("name", ["amp;access_token", "?access_token", "x;access_token"])
+async def test_a_query_that_is_put_together_wrongly(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server finds no token in it, but it has one."""
+    caplog.set_level(logging.INFO)
+    hide_tokens()
+    logging.getLogger("aiohttp.access").info("GET /hub?%s=%s&page=2", name, SECRET)
+    assert caplog.messages == [f"GET /hub?{name}=…&page=2"]
 
 
 @EACH

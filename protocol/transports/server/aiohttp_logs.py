@@ -51,7 +51,8 @@ def _without_tokens(value: Any) -> Any:
 def _shown(parameter: re.Match[str]) -> str:
     start, key, value = parameter.groups()
     name = unquote(key).lower()
-    is_token = name == "access_token" or (
+    # A client with a mistake sends ``amp;access_token`` or ``?access_token``.
+    is_token = "access_token" in name or (
         # An ``id`` of another form belongs to another route of the application.
         name == "id" and _CONNECTION_TOKEN.fullmatch(unquote(value)) is not None
     )
