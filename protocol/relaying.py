@@ -25,19 +25,29 @@ if TYPE_CHECKING:
     from .aio.log_thinning import LogThinning as LogThinning
     from .aio.log_thinning import failure_subject as failure_subject
     from .aio.system_errors import system_reason as system_reason
+    from .hosting.access import AccessControl as AccessControl
     from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
     from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
     from .hosts import HostPolicy as HostPolicy
     from .hosts import normal_hosts as normal_hosts
+    from .server.authentication import Authenticate as Authenticate
+    from .server.authentication import authenticator_of as authenticator_of
+    from .server.authentication import default_user_id as default_user_id
+    from .server.authorization import Authorize as Authorize
+    from .server.authorization import require_authorize as require_authorize
     from .server.waiting_messages import MessageQueue as MessageQueue
     from .server.waiting_messages import QueuePolicy as QueuePolicy
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
+    from .transports.server.aiohttp_conversion import request_data as request_data
     from .transports.server.aiohttp_conversion import response_of as response_of
     from .transports.server.hardening import harden as harden
     from .transports.server.hardening import harden_server as harden_server
 
 _HOMES: Final = {
+    "AccessControl": ".hosting.access",
+    "Authenticate": ".server.authentication",
+    "Authorize": ".server.authorization",
     "CorsPolicy": ".hosting.cors",
     "LOOPBACK_HOSTS": ".hosts",
     "HostPolicy": ".hosts",
@@ -45,11 +55,15 @@ _HOMES: Final = {
     "QueuePolicy": ".server.waiting_messages",
     "LogThinning": ".aio.log_thinning",
     "address_owner": ".hosting.client_address",
+    "authenticator_of": ".server.authentication",
+    "default_user_id": ".server.authentication",
     "failure_subject": ".aio.log_thinning",
     "harden": ".transports.server.hardening",
     "harden_server": ".transports.server.hardening",
     "mark_origin": ".transports.server.aiohttp_conversion",
     "normal_hosts": ".hosts",
+    "request_data": ".transports.server.aiohttp_conversion",
+    "require_authorize": ".server.authorization",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
 }
@@ -60,12 +74,17 @@ __all__ = [
     "MAXIMUM_JSON_DEPTH",
     "TRANSFER_FORMATS",
     "TRANSPORT_NAMES",
+    "AccessControl",
+    "Authenticate",
+    "Authorize",
     "CorsPolicy",
     "HostPolicy",
     "LogThinning",
     "MessageQueue",
     "QueuePolicy",
     "address_owner",
+    "authenticator_of",
+    "default_user_id",
     "failure_subject",
     "harden",
     "harden_server",
@@ -78,6 +97,8 @@ __all__ = [
     "normal_hosts",
     "normal_origins",
     "normal_servers",
+    "request_data",
+    "require_authorize",
     "response_of",
     "split_json_array",
     "system_reason",

@@ -24,7 +24,7 @@ from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
 from ..serving.own_urls import require_other_hubs
 from ..serving.tls import server_context
-from .running import base_urls, pair_of
+from .running import base_urls, pair_of, require_access_rules
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which each hub must accept a connection."""
@@ -142,7 +142,7 @@ def changed_options(config: GatewayConfig) -> Iterator[str]:
     for table in options_of(File):
         for option in table.options:
             value = getattr(getattr(config, table.name), option.name)
-            if value != option.default:
+            if value != option.default and not isinstance(value, dict):
                 yield f"{table.name}.{option.name} = {as_toml(value)}"
 
 
@@ -170,6 +170,7 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
 async def check(arguments: argparse.Namespace) -> int:
     """Print routes and changed options, connect to the hubs if asked to; return the exit code."""
     config = await load_orchestration(arguments.orchestration)
+    require_access_rules(config)
     hubs = config.orchestrator.hubs
     pair = pair_of(config.listen)
     if pair is not None:

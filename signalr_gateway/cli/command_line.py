@@ -1,4 +1,4 @@
-"""The command line: ``signalr-gateway`` ``demo``, ``run`` and ``check``.
+"""The command line: ``signalr-gateway`` ``demo``, ``run``, ``check`` and ``key``.
 
 Exit codes: 0 after Ctrl-C or SIGTERM, or when ``check`` finds no error; 1 when an address cannot be
 bound or ``check --connect`` does not reach a hub; 2 when the command, the orchestration or a
@@ -27,6 +27,7 @@ from ..serving.tls import UnusableCertificate
 from .check import check
 from .demo import demo
 from .flags import add_command_flags, add_file_flags
+from .key import new_api_key
 from .running import run
 
 PROGRAM = "signalr-gateway"
@@ -96,7 +97,22 @@ def _parser() -> argparse.ArgumentParser:
                 "orchestration", metavar="FILE.toml|module:function", help="hubs and routes"
             )
         command_parser.set_defaults(command=command)
+    _add_key_command(commands)
     return parser
+
+
+def _add_key_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    key = commands.add_parser("key", help="make an API key")
+    actions = key.add_subparsers(required=True, metavar="ACTION")
+    new = actions.add_parser(
+        "new",
+        help="make a key and print what to store of it",
+        description="Makes an API key. Prints the key, which is stored nowhere, and the table that"
+        " the file of the gateway needs.",
+    )
+    new.add_argument("name", metavar="NAME", help="name of the key, such as that of its owner")
+    add_command_flags(new, EveryCommand)
+    new.set_defaults(command=new_api_key)
 
 
 def _loop_factory(

@@ -34,7 +34,7 @@ from ..serving.listener import stop_signals, taken
 from ..serving.open_files import raise_limit
 from ..serving.tls import CertificatePair, self_signed_pair, server_context
 from .flags import with_flags
-from .running import app_of, pair_of
+from .running import app_of, pair_of, require_access_rules
 
 CHAT_HUB_PATH = "/chathub"
 _SHOWN_CHARACTERS = 200
@@ -127,6 +127,7 @@ async def demo(arguments: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # events may have any characters
     raise_limit()
     config = with_flags(GatewayConfig(orchestrator=orchestrator), arguments)
+    require_access_rules(config)
     with _pair(config.listen, https=arguments.https) as pair, stop_signals() as stopped:
         ssl_context = None if pair is None else server_context(pair)
         listen = config.listen

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 
 from aiohttp import web
 
+from ..config.authentication import authenticator
 from ..config.file import GatewayConfig
 from ..config.gateway_hub import endpoint_options, hub_options
-from ..config.hosts import allowed_hosts
+from ..config.hosts import allowed_hosts, is_exposed
+from ..config.reading import Place
 from ..config.schema import Listen
-from ..config.sources import load_orchestration
+from ..config.sources import UsageError, load_orchestration
 from ..http.addresses import CONSOLE_PAGE, SWAGGER
 from ..serving.app import GATEWAY, create_app
 from ..serving.listener import stop_signals, taken
@@ -28,6 +31,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """Serve the gateway until a signal stops it, and return the exit code."""
     config = with_flags(await load_orchestration(arguments.orchestration), arguments)
     orchestrator, listen = config.orchestrator, config.listen
+    require_access_rules(config)
     descriptors = raise_limit()
     pair = pair_of(listen)
     ssl_context = None if pair is None else server_context(pair)
@@ -62,10 +66,23 @@ def pair_of(listen: Listen) -> CertificatePair | None:
     return CertificatePair(listen.certificate, listen.key)
 
 
+def require_access_rules(config: GatewayConfig) -> None:
+    """Raise `UsageError` if other machines could use the gateway only by an oversight (GW-41)."""
+    if is_exposed(config.listen, config.authentication):
+        raise UsageError(
+            f"will not listen on {', '.join(config.listen.hosts)} without authentication: configure"
+            " [authentication], or allow everyone with --allow-anonymous"
+        )
+
+
 def app_of(config: GatewayConfig) -> web.Application:
     """The application of a configuration."""
+    finds_user = authenticator(config.authentication, Place(Path(), field="authentication"))
+    is_open = finds_user is None or config.authentication.allow_anonymous
     return create_app(
         config.orchestrator,
+        authenticate=finds_user,
+        authorize=not is_open,
         allowed_hosts=allowed_hosts(config.listen),
         limits=config.limits,
         hub_options=hub_options(config.gateway_hub),

@@ -33,11 +33,12 @@ from ..orchestration.checks import OrchestrationError, shown
 from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
 from ..routing.client_address import parse_networks
+from .authentication import authenticator
 from .gateway_hub import check_transports
 from .hosts import allowed_hosts
 from .hubs import hub_arguments
 from .reading import Place, read_table
-from .schema import File, GatewayHubTable, Listen
+from .schema import AuthenticationTable, File, GatewayHubTable, Listen
 
 
 class ConfigError(Exception):
@@ -58,6 +59,7 @@ class GatewayConfig:
     listen: Listen = field(default_factory=Listen)
     limits: Limits = field(default_factory=Limits)
     gateway_hub: GatewayHubTable = field(default_factory=GatewayHubTable)
+    authentication: AuthenticationTable = field(default_factory=AuthenticationTable)
 
 
 def load_config(path: str | Path) -> GatewayConfig:
@@ -106,11 +108,13 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
         file.gateway_hub.supported_protocols,
         place.at("gateway_hub").at("transports"),
     )
+    authenticator(file.authentication, place.at("authentication"))  # checks it
     return GatewayConfig(
         orchestrator=_orchestrator(file, place),
         listen=file.listen,
         limits=file.limits,
         gateway_hub=file.gateway_hub,
+        authentication=file.authentication,
     )
 
 
@@ -144,7 +148,7 @@ def _orchestrator(file: File, place: Place) -> Orchestrator:
         problem = "no hub; add a table such as [hubs.chatservice]"
         raise place.at("hubs").error(problem)
     for api, table in file.hubs.items():
-        builder = orchestrator.add_hub(api, **hub_arguments(table, place.entry(api)))
+        builder = orchestrator.add_hub(api, **hub_arguments(table, place.at("hubs").entry(api)))
         for key, route in table.routes.items():
             builder.add_route(key, route)
     return orchestrator

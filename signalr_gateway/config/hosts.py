@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from protocol.relaying import LOOPBACK_HOSTS, normal_hosts
 
-from .schema import Listen
+from .schema import AuthenticationTable, Listen
 
 
 def allowed_hosts(listen: Listen) -> Sequence[str] | None:
@@ -18,6 +18,13 @@ def allowed_hosts(listen: Listen) -> Sequence[str] | None:
     if not listen.allowed_hosts and len(own) < len(listen.hosts):
         return None
     return normal_hosts([*listen.allowed_hosts, *LOOPBACK_HOSTS, *own])
+
+
+def is_exposed(listen: Listen, authentication: AuthenticationTable) -> bool:
+    """Whether other machines may reach a gateway without credentials, which nobody has allowed."""
+    if authentication.allow_anonymous or authentication.api_keys:
+        return False
+    return not all(map(_is_loopback, listen.hosts))
 
 
 def _is_loopback(host: str) -> bool:

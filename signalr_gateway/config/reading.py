@@ -63,7 +63,9 @@ class Place:
         return replace(self, field=f"{self.field}.{key}" if self.field else key)
 
     def entry(self, key: str) -> Place:
-        """The place of the route `key` if this place is within a hub, else of the hub `key`."""
+        """The place of an entry of a table of tables: a hub, a route of a hub, or an API key."""
+        if self.hub is None and self.field != "hubs":
+            return self.at(key)
         if self.hub is None:
             return Place(self.folder, hub=key)
         return Place(self.folder, hub=self.hub, route=key)

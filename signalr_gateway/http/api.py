@@ -28,6 +28,7 @@ from ..routing.arguments import split_arguments
 from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, require_invoke_method
 from . import addresses
+from .access import Access
 from .health import health
 from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
 from .mount import Mount
@@ -59,9 +60,14 @@ class HttpApi:
         relay: Relay,
         downstreams: Downstreams,
         limits: Limits,
+        access: Access | None = None,
     ) -> None:
-        """Handle requests to the paths of the API and of health, and to all paths below."""
+        """Handle requests to the paths of the API and of health, and to all paths below.
+
+        `access` decides about callers; None admits all.
+        """
         self._mount = mount
+        self._access = access
         self._relay = relay
         self._downstreams = downstreams
         self._limits = limits
@@ -98,7 +104,14 @@ class HttpApi:
         log.log(level, text, request.method, path, problem.code.code, request_id)
 
     async def _dispatch(self, request: web.Request, request_id: str) -> web.StreamResponse:
-        match addresses.find_endpoint(self._mount.raw_path(request)):
+        endpoint = addresses.find_endpoint(self._mount.raw_path(request))
+        is_admitted = True
+        if self._access is not None:
+            admitted = await self._access.admit(request)
+            is_admitted = not isinstance(admitted, Problem)
+            if isinstance(admitted, Problem) and endpoint is not addresses.Endpoint.HEALTH:
+                return problem_response(admitted, request_id)
+        match endpoint:
             case addresses.Call(api, key):
                 return await self._call(request, api, key, request_id)
             case addresses.Endpoint.ORCHESTRATION:
@@ -106,7 +119,7 @@ class HttpApi:
                 return self._list_orchestration(request)
             case addresses.Endpoint.HEALTH:
                 require_method(request, "GET", "HEAD")
-                return self._health()
+                return self._health(with_hubs=is_admitted)
             case None:
                 raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
 
@@ -180,7 +193,8 @@ class HttpApi:
                 self._limits.maximum_kept_answers,
                 self._limits.maximum_kept_answers_size,
             )
-        call_key = CallKey("", f"{route.api}/{route.key}", key)
+        caller = "" if self._access is None else self._access.caller(request)
+        call_key = CallKey(caller, f"{route.api}/{route.key}", key)
         return (await self._idempotent.answer(call_key, body, call)).response()
 
     # --- the GETs --------------------------------------------------------------------------
@@ -194,9 +208,9 @@ class HttpApi:
         )
         return web.Response(body=body, headers={"Content-Type": _JSON})
 
-    def _health(self) -> web.Response:
+    def _health(self, *, with_hubs: bool) -> web.Response:
         return web.Response(
-            body=health(self._downstreams),
+            body=health(self._downstreams, with_hubs=with_hubs),
             headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
         )
 

@@ -6,7 +6,6 @@ add a prefix. The Content-Security-Policy allows only this origin, and no inline
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib import resources
 
@@ -19,6 +18,7 @@ from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstream, Downstreams
 from ..orchestration.route import HubRoute
 from .addresses import CONSOLE, CONSOLE_PAGE, CONSOLE_STATUS
+from .guarded_pages import GuardPage, PageHandler
 from .health import hub_health, overall_status
 
 _SECURITY_HEADERS = {
@@ -76,22 +76,29 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 def add_console(
-    app: web.Application, downstreams: Downstreams, hub: GatewayHubParts | None
+    app: web.Application,
+    downstreams: Downstreams,
+    hub: GatewayHubParts | None,
+    guarded: GuardPage,
 ) -> None:
-    """Serve the page, its files and its status. `hub` is None if the gateway hub is off."""
+    """Serve the page, its files and its status. `hub` is None if the gateway hub is off.
+
+    `guarded` wraps each handler.
+    """
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
-        app.router.add_get(path, _file((directory / name).read_bytes(), content_type))
+        handler = _file((directory / name).read_bytes(), content_type)
+        app.router.add_get(path, guarded(handler))
 
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
         return web.Response(body=msgspec.json.encode(_status(downstreams, hub)), headers=headers)
 
-    app.router.add_get(CONSOLE_STATUS, status)
+    app.router.add_get(CONSOLE_STATUS, guarded(status))
 
 
-def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handler(request: web.Request) -> web.Response:
+def _file(body: bytes, content_type: str) -> PageHandler:
+    async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(body=body, headers={**_SECURITY_HEADERS, "Content-Type": content_type})
 
     return handler

@@ -52,9 +52,10 @@ def overall_status(downstreams: Downstreams) -> str:
     return "ok" if all(map(_is_well, downstreams.values())) else "degraded"
 
 
-def health(downstreams: Downstreams) -> bytes:
-    """The JSON text of the answer."""
-    hubs = {api: hub_health(downstream) for api, downstream in downstreams.items()}
+def health(downstreams: Downstreams, *, with_hubs: bool = True) -> bytes:
+    """The JSON text of the answer. Without hubs it shows the overall status only."""
+    shown = downstreams.items() if with_hubs else ()
+    hubs = {api: hub_health(downstream) for api, downstream in shown}
     return msgspec.json.encode(Health(overall_status(downstreams), hubs))
 
 

@@ -271,6 +271,7 @@ def _response_name(status: HTTPStatus) -> str:
 
 
 _HEADERS_OF = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
@@ -288,6 +289,7 @@ def _headers() -> Node:
 
     return {
         "X-Request-Id": header("The id of the request: the caller's, or a new one.", "string"),
+        "WWW-Authenticate": header("The credentials that are accepted.", "string"),
         "Allow": header("The methods that are allowed.", "string"),
         "Retry-After": header("Seconds after which to try again.", "integer"),
     }

@@ -8,7 +8,6 @@ proxy may add a prefix.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from importlib import resources, util
 from pathlib import Path
@@ -16,8 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from .addresses import OPENAPI_DOCUMENT, SWAGGER, SWAGGER_PAGE, at
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from .guarded_pages import GuardPage, PageHandler
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -37,8 +35,8 @@ _ASSETS = {
 }
 
 
-def add_swagger(app: web.Application, document: bytes) -> None:
-    """Serve `document`, and the page that shows it."""
+def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> None:
+    """Serve `document`, and the page that shows it. `guarded` wraps each handler."""
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
@@ -55,7 +53,7 @@ def add_swagger(app: web.Application, document: bytes) -> None:
         for name, content_type in _ASSETS.items():
             handlers[f"{SWAGGER}/{name}"] = _file(assets / name, content_type)
     for path, handler in handlers.items():
-        app.router.add_get(at(path), handler)
+        app.router.add_get(at(path), guarded(handler))
 
 
 def _assets() -> Path | None:
@@ -72,7 +70,7 @@ def _own(name: str) -> bytes:
     return (resources.files(__package__) / "swagger" / name).read_bytes()
 
 
-def _text(body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> _Handler:
+def _text(body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> PageHandler:
     headers = {**_HEADERS, "Content-Type": content_type}
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -81,7 +79,7 @@ def _text(body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) ->
     return handler
 
 
-def _file(path: Path, content_type: str) -> _Handler:
+def _file(path: Path, content_type: str) -> PageHandler:
     """Serve a file with validators, so that browsers load it again only after a change."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -90,7 +88,7 @@ def _file(path: Path, content_type: str) -> _Handler:
     return handler
 
 
-def _redirect(target: str) -> _Handler:
+def _redirect(target: str) -> PageHandler:
     """Redirect to a relative address, which keeps the prefix of a proxy."""
 
     async def handler(request: web.Request) -> web.StreamResponse:

@@ -20,6 +20,8 @@ class ProblemCode(Enum):
     TOO_MANY_ARGUMENTS = ("too-many-arguments", 400, "Too many arguments")
     TOO_DEEP = ("too-deep", 400, "The body is nested too deeply")
     INVALID_IDEMPOTENCY_KEY = ("invalid-idempotency-key", 400, "The Idempotency-Key is not valid")
+    NOT_AUTHENTICATED = ("not-authenticated", 401, "Credentials are missing or not valid")
+    NOT_AUTHORIZED = ("not-authorized", 403, "The caller may not do this")
     ORIGIN_NOT_ALLOWED = ("origin-not-allowed", 403, "The origin is not allowed")
     NOT_FOUND = ("not-found", 404, "There is nothing at this address")
     ROUTE_NOT_FOUND = ("route-not-found", 404, "No such hub or route")

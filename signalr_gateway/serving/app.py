@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import fields, replace
 from time import monotonic
 from typing import TypeVar
@@ -18,22 +18,25 @@ from typing import TypeVar
 from aiohttp import web
 
 from protocol import (
+    Authenticator,
     DefaultHubLifetimeManager,
     EndpointOptions,
     HubOptions,
     SlowClientPolicy,
     map_hub,
 )
-from protocol.relaying import harden
+from protocol.relaying import Authenticate, Authorize, authenticator_of, harden, require_authorize
 
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
 from ..clients.gateway_hub import GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstream, Downstreams, MakeDownstream
+from ..http.access import Access
 from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
+from ..http.guarded_pages import page_guard
 from ..http.hosts import HostGuard
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
@@ -62,6 +65,8 @@ def create_app(
     hub_options: HubOptions | None = None,
     endpoint_options: EndpointOptions | None = None,
     allowed_hosts: Collection[str] | None = None,
+    authenticate: Authenticator | Authenticate | None = None,
+    authorize: Authorize | None = None,
     console: bool = True,
     swagger: bool = True,
     make_downstream: MakeDownstream = Downstream,
@@ -71,9 +76,17 @@ def create_app(
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
     `endpoint_options` are the other options of the gateway hub and of its path; TypeError is raised
     if one of these three has another type. `allowed_hosts` are the host names that requests may
-    use, such as `app.example`; None means all. Raises ValueError if `hub_options` or
-    `endpoint_options` sets an option that belongs in `limits` or in the orchestrator. Starting the
-    application raises `OrchestrationError` if a hub's `build_hub_connection` fails.
+    use, such as `app.example`; None means all.
+
+    `authenticate` finds the user of a request, and `authorize` is what each caller has to meet, for
+    the API, the pages and the gateway hub. Both have the types of the same options of
+    `EndpointOptions`. With `authenticate`, callers must have a user unless `authorize` says
+    otherwise. `/healthz` answers to all callers, but names hubs only to those who may use the
+    gateway.
+
+    Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
+    `limits`, in the orchestrator or in an argument. Starting the application raises
+    `OrchestrationError` if a hub's `build_hub_connection` fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
@@ -82,6 +95,15 @@ def create_app(
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
         raise ValueError("allowed_hosts is an argument of create_app, not of EndpointOptions")
+    if endpoint_options is not None and (
+        endpoint_options.authenticate is not None or endpoint_options.authorize is not False
+    ):
+        raise ValueError("authenticate and authorize are arguments of create_app")
+    authenticator = None if authenticate is None else authenticator_of(authenticate)
+    requirement: Authorize = authenticator is not None if authorize is None else authorize
+    require_authorize(requirement)
+    is_open = authenticator is None and requirement is False
+    access = None if is_open else Access(authenticator, requirement)
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
@@ -98,7 +120,7 @@ def create_app(
     hubs = dict(orchestrator.hubs)
     relay = Relay(hubs)
     downstreams = Downstreams(hubs, make_downstream)
-    HttpApi(mount, relay, downstreams, limits)
+    HttpApi(mount, relay, downstreams, limits, access)
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
         of_clients = _limited(hub_options or HubOptions(), limits)
@@ -116,14 +138,20 @@ def create_app(
             services,
             hubs,
             _answering_large_calls(of_clients, limits.maximum_refused_call_size),
-            _limited(endpoint_options or EndpointOptions(), limits),
+            replace(
+                _limited(endpoint_options or EndpointOptions(), limits),
+                authenticate=authenticator,
+                authorize=requirement,
+            ),
         )
+    elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
+        app.cleanup_ctx.append(_started(authenticator))
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
     app[GATEWAY] = gateway
     if console:
-        add_console(app, downstreams, hub)
+        add_console(app, downstreams, hub, page_guard(access))
     if swagger:
-        add_swagger(app, openapi_document(orchestrator))
+        add_swagger(app, openapi_document(orchestrator), page_guard(access))
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app
@@ -196,6 +224,19 @@ def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubO
             options.maximum_group_name_length, *(len(channel) for channel in channels), 1
         ),
     )
+
+
+def _started(
+    authenticator: Authenticator,
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def start(_app: web.Application) -> AsyncIterator[None]:
+        try:
+            await authenticator.start()
+            yield
+        finally:
+            await authenticator.close()
+
+    return start
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:

@@ -18,6 +18,8 @@ from signalr_gateway.cli.flags import file_flags
 from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
 from signalr_gateway.config.schema import (
+    ApiKeyTable,
+    AuthenticationTable,
     File,
     GatewayHubTable,
     HubTable,
@@ -130,6 +132,8 @@ TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "[listen]": _file_table("[listen]", Listen),
     "[limits]": _file_table("[limits]", Limits),
     "[gateway_hub]": _file_table("[gateway_hub]", GatewayHubTable),
+    "[authentication]": _file_table("[authentication]", AuthenticationTable),
+    "[authentication.api_keys.KEY]": _file_table("[authentication.api_keys.KEY]", ApiKeyTable),
     "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),
 }
 

@@ -47,6 +47,7 @@ LIBRARY_LAYERS: Final[Mapping[str, frozenset[str]]] = {
 _GATEWAY_ORDER: Final = (
     "logs",
     "orchestration",
+    "access",
     "routing",
     "downstream",
     "clients",
@@ -98,7 +99,7 @@ OUTSIDE_OF_LIBRARY: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] =
 }
 """By folder: allowed packages besides the standard library, and forbidden modules of it."""
 
-WITHOUT_AIOHTTP: Final = ("logs", "orchestration", "routing", "downstream", "clients")
+WITHOUT_AIOHTTP: Final = ("logs", "orchestration", "access", "routing", "downstream", "clients")
 """Folders of the gateway that must not import HTTP libraries."""
 
 WITHOUT_TASKS: Final = ("orchestration", "routing")

@@ -163,8 +163,8 @@ def test_a_table_of_a_hub_shows_no_secrets() -> None:
 SET_ELSEWHERE = {
     "allowed_hosts",  # in [listen], for the whole gateway
     "allowed_origins",  # at the top of the file, for the whole gateway
-    "authenticate",  # a function
-    "authorize",  # needs authenticate
+    "authenticate",  # in [authentication], for the whole gateway
+    "authorize",  # the same
     "on_authentication_refresh",  # a function
     "services",  # functions
     "user_id",  # a function

@@ -38,6 +38,8 @@ def test_codes_are_distinct_and_stable() -> None:
         "not-an-array": 400,
         "too-many-arguments": 400,
         "too-deep": 400,
+        "not-authenticated": 401,
+        "not-authorized": 403,
         "origin-not-allowed": 403,
         "host-not-allowed": 421,
         "not-found": 404,

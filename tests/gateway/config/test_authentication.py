@@ -1,0 +1,112 @@
+"""GW-39, GW-41: authentication as a TOML file configures it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from protocol import HttpRequestData, Principal
+from signalr_gateway.access.api_keys import key_hash, new_key
+from signalr_gateway.cli import main
+from signalr_gateway.config.authentication import authenticator
+from signalr_gateway.config.file import ConfigError, load_config
+from signalr_gateway.config.hosts import is_exposed
+from signalr_gateway.config.reading import Place
+from signalr_gateway.config.schema import ApiKeyTable, AuthenticationTable, Listen
+
+HUB = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
+KEY = new_key()
+HASH = key_hash(KEY)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "gateway.toml"
+    path.write_text(text + HUB, encoding="utf-8")
+    return path
+
+
+async def test_keys_of_a_file(tmp_path: Path) -> None:
+    text = (
+        f'[authentication.api_keys.old]\nhash = "{HASH}"\nuser = "orders"\nscopes = ["call"]\n'
+        'roles = ["service"]\nexpires = "2100-01-01T02:00:00+02:00"\n'
+    )
+    table = load_config(written(tmp_path, text)).authentication
+    found = authenticator(table, Place(tmp_path))
+    assert found is not None
+    user = await found.authenticate(HttpRequestData("GET", "/", "", {"X-Api-Key": KEY}, None))
+    assert user == Principal(
+        "orders", frozenset({"service"}), {"key": "old", "scope": "call"}, 4102444800.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ("", "authentication.api_keys.k.hash: missing; expected what is stored"),
+        ('hash = "hush"', "authentication.api_keys.k.hash: must be 'sha256:' and 64"),
+        (f'hash = "{HASH}"\nexpires = "2100-01-01"', "k.expires: must be a date with its time"),
+        (f'hash = "{HASH}"\nexpires = "hush"', "k.expires: must be a date with its time"),
+        (f'hash = "{HASH}"\nscope = ["hush"]', "k.scope: unknown; did you mean 'scopes'?"),
+        (
+            f'hash = "{HASH}"\n[authentication.api_keys.l]\nhash = "{HASH}"',
+            "authentication.api_keys.l.hash: is that of another key, too",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, lines: str, error: str) -> None:
+    path = written(tmp_path, f"[authentication.api_keys.k]\n{lines}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert error in str(caught.value)
+    assert "hush" not in str(caught.value).removeprefix(str(path))
+
+
+KEYS = AuthenticationTable(api_keys={"k": ApiKeyTable(hash=HASH)})
+
+
+@pytest.mark.parametrize(
+    ("listen", "authentication", "expected"),
+    [
+        (Listen(), AuthenticationTable(), False),
+        (Listen(host=["127.0.0.1", "::1", "localhost"]), AuthenticationTable(), False),
+        (Listen(host="0.0.0.0"), AuthenticationTable(), True),
+        (Listen(host=["127.0.0.1", "192.0.2.1"]), AuthenticationTable(), True),
+        (Listen(host="gateway.example"), AuthenticationTable(), True),
+        (Listen(host="::"), AuthenticationTable(allow_anonymous=True), False),
+        (Listen(host="::"), KEYS, False),
+    ],
+)
+def test_an_exposed_gateway(
+    listen: Listen, authentication: AuthenticationTable, expected: bool
+) -> None:
+    """GW-41."""
+    assert is_exposed(listen, authentication) is expected
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "check"])
+def test_an_exposed_gateway_does_not_start(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GW-41: the error says what to do."""
+    path = written(tmp_path, '[listen]\nhost = "0.0.0.0"\n')
+    arguments = ["--host", "0.0.0.0"] if command == "demo" else [str(path)]
+    assert main([command, *arguments]) == 2
+    assert "will not listen on 0.0.0.0 without authentication" in capsys.readouterr().err
+
+
+def test_check_accepts_an_open_gateway_if_the_file_says_so(tmp_path: Path) -> None:
+    text = '[listen]\nhost = "0.0.0.0"\n[authentication]\nallow_anonymous = true\n'
+    assert main(["check", str(written(tmp_path, text))]) == 0
+
+
+def test_a_new_key_fits_what_is_stored_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GW-39: the printed table is valid TOML, also with a name that needs quotes."""
+    assert main(["key", "new", "a b"]) == 0
+    printed = capsys.readouterr().out
+    [key] = [line.strip() for line in printed.splitlines() if line.startswith("    ")]
+    table = printed[printed.index("[authentication") :]
+    stored = load_config(written(tmp_path, table)).authentication.api_keys["a b"]
+    assert stored.hash == key_hash(key)
