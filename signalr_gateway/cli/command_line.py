@@ -97,12 +97,11 @@ def _parser() -> argparse.ArgumentParser:
                 "orchestration", metavar="FILE.toml|module:function", help="hubs and routes"
             )
         command_parser.set_defaults(command=command)
-    _add_key_command(commands)
+    _add_key_actions(commands.add_parser("key", help="make an API key"))
     return parser
 
 
-def _add_key_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    key = commands.add_parser("key", help="make an API key")
+def _add_key_actions(key: argparse.ArgumentParser) -> None:
     actions = key.add_subparsers(required=True, metavar="ACTION")
     new = actions.add_parser(
         "new",

@@ -7,8 +7,8 @@ from datetime import datetime
 from protocol import Authenticator
 
 from ..access.api_keys import ApiKey, ApiKeys, is_key_hash
+from .authentication_tables import ApiKeyTable, AuthenticationTable
 from .reading import Place
-from .schema import ApiKeyTable, AuthenticationTable
 
 
 def authenticator(table: AuthenticationTable, place: Place) -> Authenticator | None:

@@ -34,11 +34,12 @@ from ..orchestration.limits import Limits
 from ..orchestration.orchestrator import Orchestrator
 from ..routing.client_address import parse_networks
 from .authentication import authenticator
+from .authentication_tables import AuthenticationTable
 from .gateway_hub import check_transports
 from .hosts import allowed_hosts
 from .hubs import hub_arguments
 from .reading import Place, read_table
-from .schema import AuthenticationTable, File, GatewayHubTable, Listen
+from .schema import File, GatewayHubTable, Listen
 
 
 class ConfigError(Exception):

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 
 from protocol.relaying import LOOPBACK_HOSTS, normal_hosts
 
-from .schema import AuthenticationTable, Listen
+from .authentication_tables import AuthenticationTable
+from .schema import Listen
 
 
 def allowed_hosts(listen: Listen) -> Sequence[str] | None:

@@ -15,11 +15,10 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import file_flags
+from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable
 from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
 from signalr_gateway.config.schema import (
-    ApiKeyTable,
-    AuthenticationTable,
     File,
     GatewayHubTable,
     HubTable,

@@ -19,6 +19,7 @@ from protocol import (
     Principal,
 )
 from protocol.server.authorization import RequestContext, is_authorized
+from signalr_gateway import Orchestrator
 from signalr_gateway.serving.listener import serving
 from tests.hosting.plain_requests import request
 from tests.support.checkout import ROOT
@@ -165,3 +166,17 @@ async def test_a_session_that_has_expired(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(time, "time", lambda: user.expires_at)
     failure = await example["cookies"].authenticate(asked)
     assert failure.description == "The session has expired."
+
+
+async def test_the_gateway(tmp_path: Path) -> None:
+    """GW-23: the hooks of the example decide about the API and the gateway hub."""
+    app = run("guarded_gateway.py", tmp_path)["gateway"](Orchestrator())
+    async with serving(app, "127.0.0.1", 0) as url, aiohttp.ClientSession() as http:
+        for session, status in ((None, 401), ("0000", 401), ("83aa", 403), ("5f2c", 200)):
+            headers = {} if session is None else {"X-Session": session}
+            for method, path in (
+                ("GET", "/api/Gateway/orchestration"),
+                ("POST", "/gatewayhub/negotiate"),
+            ):
+                async with http.request(method, url + path, headers=headers) as response:
+                    assert response.status == status

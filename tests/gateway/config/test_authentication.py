@@ -10,10 +10,11 @@ from protocol import HttpRequestData, Principal
 from signalr_gateway.access.api_keys import key_hash, new_key
 from signalr_gateway.cli import main
 from signalr_gateway.config.authentication import authenticator
+from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable
 from signalr_gateway.config.file import ConfigError, load_config
 from signalr_gateway.config.hosts import is_exposed
 from signalr_gateway.config.reading import Place
-from signalr_gateway.config.schema import ApiKeyTable, AuthenticationTable, Listen
+from signalr_gateway.config.schema import Listen
 
 HUB = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
 KEY = new_key()
