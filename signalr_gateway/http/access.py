@@ -17,7 +17,7 @@ from protocol.relaying import AccessControl, Authorize, default_user_id, request
 from ..routing.problem_code import ProblemCode
 from .problem import Problem
 
-_USER = "signalr_gateway.user"
+_USER: web.RequestKey[Principal | None] = web.RequestKey("user", object)
 _TEXTS = {
     ProblemCode.NOT_AUTHENTICATED: "This gateway needs credentials that are valid.",
     ProblemCode.NOT_AUTHORIZED: "The caller may not use this gateway.",
@@ -42,7 +42,7 @@ class Access:
 
         Users without an id count as one user. The request was admitted.
         """
-        user: Principal | None = request[_USER]
+        user = request[_USER]
         return "" if user is None else f"user {default_user_id(user) or ''}"
 
     async def admit(self, request: web.Request) -> Principal | Problem | None:
