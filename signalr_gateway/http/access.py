@@ -17,7 +17,7 @@ from protocol.relaying import AccessControl, Authorize, default_user_id, request
 from ..routing.problem_code import ProblemCode
 from .problem import Problem
 
-_USER: web.RequestKey[Principal | None] = web.RequestKey("user", object)
+_USER: web.RequestKey[Principal | None] = web.RequestKey("user")
 _TEXTS = {
     ProblemCode.NOT_AUTHENTICATED: "This gateway needs credentials that are valid.",
     ProblemCode.NOT_AUTHORIZED: "The caller may not use this gateway.",
