@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .aio.log_thinning import failure_subject as failure_subject
     from .aio.system_errors import system_reason as system_reason
     from .hosting.access import AccessControl as AccessControl
+    from .hosting.access import Caller as Caller
     from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
     from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "AccessControl": ".hosting.access",
+    "Caller": ".hosting.access",
     "Authenticate": ".server.authentication",
     "Authorize": ".server.authorization",
     "CorsPolicy": ".hosting.cors",
@@ -75,6 +77,7 @@ __all__ = [
     "TRANSFER_FORMATS",
     "TRANSPORT_NAMES",
     "AccessControl",
+    "Caller",
     "Authenticate",
     "Authorize",
     "CorsPolicy",

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from protocol import Authenticator, Principal
-from protocol.relaying import AccessControl, Authorize, default_user_id, request_data
+from protocol.relaying import AccessControl, Authorize, Caller, default_user_id, request_data
 
 from ..routing.problem_code import ProblemCode
 from .problem import Problem
@@ -53,9 +53,9 @@ class Access:
                 "the API", clock, self._authenticator, [self._requirement]
             )
         admitted = await self._control.admit(request_data(request))
-        if admitted is None or isinstance(admitted, Principal):
-            request[_USER] = admitted
-            return admitted
+        if isinstance(admitted, Caller):
+            request[_USER] = admitted.user
+            return admitted.user
         match admitted.status:
             case HTTPStatus.INTERNAL_SERVER_ERROR:
                 code = ProblemCode.INTERNAL_ERROR
