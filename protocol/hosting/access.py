@@ -143,7 +143,10 @@ class AccessControl:
             or self._authenticator is None
             or connection.user_path != self._path
         ):
+            text = "a request was refused: the connection is that of another user"
+            self._log(logging.WARNING, text)
             return plain_answer(403)
+        self._log(logging.INFO, "a request was refused: its credentials are not valid")
         try:
             return self._challenge(self._authenticator, request, caller.failure)
         except Exception as error:
@@ -159,10 +162,8 @@ class AccessControl:
         if connection.user_path is None:
             return True
         is_same = (connection.user is None) == (caller.user is None)
-        if is_same and connection.user_path == self._path and connection.user_id == caller.user_id:
-            return True
-        self._log(logging.WARNING, "a request was refused: the connection is that of another user")
-        return False
+        is_here = connection.user_path == self._path
+        return is_same and is_here and connection.user_id == caller.user_id
 
     def _not_admitted(self, reason: str) -> HttpAnswer:
         self._log(logging.ERROR, f"a request was not admitted: {reason}")

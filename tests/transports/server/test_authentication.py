@@ -10,7 +10,9 @@ from protocol import (
     Authenticator,
     EndpointOptions,
     HttpRequestData,
+    HttpTransportType,
     Hub,
+    HubConnectionBuilder,
     HubOptions,
     Principal,
     hub_method,
@@ -213,3 +215,36 @@ async def test_the_id_of_a_user_is_determined_once(connect: Connect) -> None:
         client = await connect(f"{host.url}/hub")
         client.send_records(call("Ask"))
         assert (await client.record())["result"] == "ann"
+
+
+async def test_a_client_whose_token_expires(caplog: pytest.LogCaptureFixture) -> None:
+    """A-5, A-9: it gets 401 and goes on with a new token, also where no user is required."""
+    valid = ["first"]
+
+    def authenticate(request: HttpRequestData) -> Principal | AuthenticationFailure:
+        is_valid = request.headers.get("Authorization") == f"Bearer {valid[-1]}"
+        return Principal("ann") if is_valid else AuthenticationFailure()
+
+    class UserHub(Hub):
+        @hub_method
+        def ask(self) -> str | None:
+            return self.context.user_identifier
+
+    host = Host()
+    options = EndpointOptions(authenticate=authenticate, close_timeout=CLOSE_TIMEOUT)
+    host.map(hub_class=UserHub, endpoint_options=options)
+    async with host.run():
+        client = (
+            HubConnectionBuilder()
+            .with_url(
+                f"{host.url}/hub",
+                access_token_factory=lambda: valid[-1],
+                transports=HttpTransportType.LONG_POLLING,
+            )
+            .build()
+        )
+        async with client:
+            assert await client.invoke("Ask") == "ann"
+            valid.append("second")
+            assert await client.invoke("Ask") == "ann"
+    assert "another user" not in caplog.text
