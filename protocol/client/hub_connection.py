@@ -36,13 +36,14 @@ class Connected:
 
     ``refresh`` sends a new token to the server. It is None if negotiate was skipped.
     ``token_lifetime`` is the number of seconds until the present token expires, if the server has
-    sent it.
+    sent it. ``on_accepted``, if given, is called when the hub has accepted the handshake.
     """
 
     transport: Transport
     connection_id: str | None
     refresh: Refresh | None = None
     token_lifetime: float | None = None
+    on_accepted: Callable[[], None] | None = None
 
 
 Connector = Callable[[], Awaitable[Connected]]
@@ -257,4 +258,6 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
             ),
         )
         await connection.start()
+        if connected.on_accepted is not None:
+            connected.on_accepted()
         return connection

@@ -54,6 +54,7 @@ class SpareConnections:
         self._clock = clock
         self._spares: list[_Spare] = []
         self._attempt: asyncio.Task[None] | None = None
+        self._unopened: HubConnection | None = None
         self._attempts = timeouts(ATTEMPT_TIMEOUT, clock)
         self._next_attempt_at = 0.0
         self._stops: set[asyncio.Task[None]] = set()
@@ -127,8 +128,7 @@ class SpareConnections:
 
     async def _open(self) -> None:
         try:
-            connection = self._build()
-            connection.on_any(self._count_event)
+            connection = self._unopened or self._built()
             async with asyncio.timeout(None) as limit:
                 self._attempts.start(limit)
                 try:
@@ -143,6 +143,7 @@ class SpareConnections:
             text = "hub %r: cannot open a spare connection: %s"
             log.log(level, text, self._api, describe_error(exc))
             return
+        self._unopened = None
         calls = HubCalls(self._api, connection, self._clock)
         spare = _Spare(connection, calls, self._clock.time())
         connection.on_closed(lambda _error: self._forget(spare))
@@ -151,6 +152,12 @@ class SpareConnections:
         text = "hub %r does not answer; calls go to a spare connection until it does"
         log.log(level, text, self._api)
         self._clean_later()
+
+    def _built(self) -> HubConnection:
+        """A new connection. After a failed attempt it is kept, as it tries other addresses next."""
+        self._unopened = self._build()
+        self._unopened.on_any(self._count_event)
+        return self._unopened
 
     def _attempt_ended(self, attempt: asyncio.Task[None]) -> None:
         self._attempt = None

@@ -3,7 +3,10 @@
 Decides which failures lead to the next address. ``connector`` connects to one address.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from ...client.hub_connection import Connected, Connector
@@ -17,7 +20,9 @@ class AlternativeConnector:
     """A ``Connector`` that tries ``connectors`` in order, beginning with the last that worked.
 
     After a failure it tries the next address. If a server refuses the client, it does not, because
-    another server of the hub would refuse the client as well.
+    another server of the hub would refuse the client as well. An address has worked when its hub
+    has accepted the handshake. If the handshake fails, or if the caller gives up because a server
+    does not answer, the next attempt begins with the next address.
     """
 
     def __init__(self, connectors: Sequence[Connector]) -> None:
@@ -31,16 +36,23 @@ class AlternativeConnector:
             index = (self._first + step) % len(self._connectors)
             try:
                 connected = await self._connectors[index]()
+            except asyncio.CancelledError:
+                self._begin_with(index + 1)
+                raise
             except NegotiationError as error:
                 if error.status in _REFUSALS:
                     raise
                 failures.append(error)
             else:
-                self._first = index
-                return connected
+                self._begin_with(index + 1)  # unless the hub accepts the handshake
+                return replace(connected, on_accepted=partial(self._begin_with, index))
         text = f"None of the {len(failures)} addresses of the hub can be used:"
         raise NegotiationError(
             f"{text} {'; '.join(map(str, failures))}",
             failures[-1].status,
             summary=f"{text} {'; '.join(error.summary for error in failures)}",
         ) from failures[-1]
+
+    def _begin_with(self, index: int) -> None:
+        """Lets the next attempt begin with this address."""
+        self._first = index % len(self._connectors)

@@ -65,7 +65,8 @@ class HubConnectionBuilder:
         of seconds that sending the queued bytes may take when the connection ends.
 
         ``alternatives`` are URLs of the same hub at other servers. Each attempt to connect begins
-        with the URL that has worked last, and tries the next URL after a failure. An answer 400,
+        with the URL that has worked last, and tries the next URL after a failure. If a handshake
+        fails, or an attempt is cancelled, the next attempt begins with the next URL. An answer 400,
         401 or 403 ends the attempt, because the other servers would refuse the client too.
 
         Raises ValueError for an invalid URL, for headers and cookies that no request can carry, and

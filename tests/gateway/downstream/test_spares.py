@@ -235,6 +235,20 @@ async def test_a_spare_connection_that_does_not_open_in_time(start: Start) -> No
     assert bench.targets() == [["Hang", "Echo"], []]
 
 
+async def test_the_next_attempt_uses_the_same_connection(start: Start) -> None:
+    """A hub with several addresses then tries the next one, because the connection knows it."""
+    bench = await start()
+    await bench.hang()
+    call = bench.call(ECHO)
+    await bench.clock.advance(5)
+    await call
+    await bench.clock.advance(0.5)
+    await bench.answer_of(ECHO)
+    assert bench.targets() == [["Hang", "Echo"], ["Echo"]]
+    bench.connections[1].any_handler("Event", msgspec.Raw(b"[]"))
+    assert bench.downstream.spare_events == 1, "its handler is registered once"
+
+
 async def test_events_of_a_spare_connection_are_counted_only(start: Start) -> None:
     """The first connection receives events for all clients as well."""
     bench = await start()

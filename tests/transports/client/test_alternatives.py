@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import asyncio
+from typing import Any
 
 import pytest
 
-from protocol import HubConnectionBuilder, NegotiationError
+from protocol import HandshakeError, HubConnectionBuilder, NegotiationError
 from protocol.client.hub_connection import Connected
+from protocol.testing import memory_pair
 from protocol.transports.client.alternatives import AlternativeConnector
 from tests.transports.raw_server import RawServer
 
 from .builders import builder, refused
-
-CONNECTED = cast("Connected", object())
 
 
 class Addresses:
@@ -29,15 +29,23 @@ class Addresses:
             self.tried.append(index)
             if index in self.failures:
                 raise self.failures[index]
-            return CONNECTED
+            return Connected(memory_pair()[0], str(index))
 
         return connect
+
+    async def attempt(self, *, accepted: bool = True) -> str | None:
+        """The address that was connected to; ``accepted``: the hub accepts the handshake."""
+        connected = await self.connect()
+        assert connected.on_accepted is not None
+        if accepted:
+            connected.on_accepted()
+        return connected.connection_id
 
 
 async def test_the_first_address_is_used_while_it_works() -> None:
     addresses = Addresses(2)
     for _ in range(2):
-        assert await addresses.connect() is CONNECTED
+        assert await addresses.attempt() == "0"
     assert addresses.tried == [0, 0]
 
 
@@ -45,12 +53,12 @@ async def test_the_first_address_is_used_while_it_works() -> None:
 async def test_after_a_failure_the_next_address_is_used_and_kept(status: int | None) -> None:
     addresses = Addresses(3)
     addresses.failures[0] = NegotiationError("away", status)
-    assert await addresses.connect() is CONNECTED
+    assert await addresses.attempt() == "1"
     addresses.failures.clear()
-    assert await addresses.connect() is CONNECTED
+    assert await addresses.attempt() == "1"
     assert addresses.tried == [0, 1, 1]
     addresses.failures[1] = addresses.failures[2] = NegotiationError("away")
-    assert await addresses.connect() is CONNECTED
+    assert await addresses.attempt() == "0"
     assert addresses.tried[3:] == [1, 2, 0]
 
 
@@ -61,6 +69,24 @@ async def test_a_refusal_of_the_client_ends_the_attempt(status: int) -> None:
     with pytest.raises(NegotiationError, match="refused"):
         await addresses.connect()
     assert addresses.tried == [0]
+
+
+async def test_after_a_failed_handshake_the_next_attempt_begins_with_the_next_address() -> None:
+    addresses = Addresses(2)
+    assert await addresses.attempt(accepted=False) == "0"
+    assert await addresses.attempt(accepted=False) == "1"
+    assert await addresses.attempt() == "0"
+    assert await addresses.attempt() == "0"
+
+
+async def test_after_an_attempt_without_answer_the_next_one_begins_with_the_next_address() -> None:
+    """Such as one that the gateway cancels because a server accepts and does not answer."""
+    addresses = Addresses(2)
+    addresses.failures[0] = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await addresses.connect()
+    assert await addresses.attempt() == "1"
+    assert addresses.tried == [0, 1]
 
 
 async def test_an_error_of_the_token_factory_ends_the_attempt() -> None:
@@ -89,6 +115,18 @@ async def test_a_server_that_is_away(raw_server: RawServer, unused_tcp_port: int
         pass
     error = await refused(builder(dead, alternatives=[dead]).build())
     assert str(error).count("Connection refused") == 2
+
+
+async def test_a_server_whose_hub_does_not_answer(raw_server: RawServer) -> None:
+    """Its handshake fails; the next start uses the other server."""
+    raw_server.shakes_hands = False
+    async with RawServer() as other:
+        to_both = builder(raw_server.url, alternatives=[other.url])
+        connection = to_both.with_handshake_timeout(0.01).build()
+        with pytest.raises(HandshakeError):
+            await connection.start()
+        async with connection:
+            pass
 
 
 @pytest.mark.parametrize("wrong", ["http://h/hub", ["h/hub"], [5]])
