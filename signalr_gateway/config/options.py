@@ -71,7 +71,7 @@ class Kind:
             case inspect.FloatType():
                 return f"a number{of_unit}"
             case inspect.ListType():
-                return "a list of lists" if self.item and self.item.item else "a list of texts"
+                return f"a list of {self._items}"
             case inspect.DictType() | inspect.StructType():
                 return "a table"
             case inspect.LiteralType(values=[word]):
@@ -80,6 +80,16 @@ class Kind:
                 return "a path"
             case _:
                 return "text"
+
+    @property
+    def _items(self) -> str:
+        """What a list contains, in the plural."""
+        item = self.item
+        if item is None or item.item is not None:
+            return "lists"
+        if isinstance(item.type, inspect.FloatType):
+            return item.noun.removeprefix("a ").replace("number", "numbers")
+        return "texts"
 
     @property
     def expected(self) -> str:
@@ -91,6 +101,8 @@ class Kind:
                 return f"{self.noun} from {lowest} on"
             case inspect.FloatType(gt=(int() | float()) as limit):
                 return f"{self.noun} above {limit:g}"
+            case inspect.FloatType(ge=(int() | float()) as limit):
+                return f"{self.noun} from {limit:g} on"
             case _:
                 return alternatives(map(repr, self.words)) if self.words else self.noun
 

@@ -141,8 +141,9 @@ def _read(kind: Kind, value: Any, place: Place) -> object:
             return value
         case inspect.IntType(ge=lowest, le=highest):
             return _whole_number(value, lowest, _HIGHEST if highest is None else highest, place)
-        case inspect.FloatType(gt=limit):
-            if limit is not None and not limit < value <= sys.float_info.max:
+        case inspect.FloatType(gt=above, ge=lowest):
+            is_in_range = (above is None or value > above) and (lowest is None or value >= lowest)
+            if not is_in_range or not value <= sys.float_info.max:
                 raise place.error(f"must be {kind.expected}")
             return value
         case inspect.ListType(item_type=item, min_length=min_length):

@@ -23,6 +23,7 @@ from ..orchestration.option_types import (
     UNLIMITED,
     Bytes,
     Count,
+    Delay,
     Origin,
     PemFile,
     Port,
@@ -265,7 +266,7 @@ class HubTable(Struct, frozen=True, kw_only=True):
         option("How long before the expiry of its access token the gateway sends a new one."),
     ] = None
     reconnect_delays: Annotated[
-        list[Seconds],
+        list[Delay],
         option(
             "Delays before the first attempts to reconnect after a loss. After these attempts, the"
             " gateway tries again with its own growing delays."

@@ -22,6 +22,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1, extra={"unit": "bytes"})]
 Seconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"})]
+Delay = Annotated[float, Meta(ge=0, extra={"unit": "seconds"})]
 Origin = Annotated[str, Meta(extra={"metavar": "ORIGIN"})]
 PemFile = Annotated[Path, Meta(extra={"metavar": "PEM"})]
 

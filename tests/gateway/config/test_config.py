@@ -309,6 +309,18 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "protocol = 'msgpack'", IN_HUB + "protocol: unknown; did you mean 'messagepack'?"),
         (HUB + "protocol = 'xml'", IN_HUB + "protocol: unknown; known are json, messagepack"),
         (HUB + "protocol = 1", IN_HUB + "protocol: must be text, not a whole number"),
+        (
+            HUB + "reconnect_delays = ['1']",
+            IN_HUB + "reconnect_delays: must be a list of numbers of seconds, but contains text",
+        ),
+        (
+            HUB + "reconnect_delays = [-1]",
+            IN_HUB + "reconnect_delays: must be a number of seconds from 0 on",
+        ),
+        (
+            HUB + "reconnect_delays = [nan]",
+            IN_HUB + "reconnect_delays: must be a number of seconds from 0 on",
+        ),
         (HUB + "transports = 'WebSockets'", IN_HUB + "transports: must be a list of texts, not t"),
         (
             HUB + "transports = ['WebSocket']",
@@ -567,7 +579,7 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
         maximum_receive_message_size = "unlimited"
         maximum_waiting_events_size = 1000
         authentication_refresh = 30
-        reconnect_delays = [0.5, 2]
+        reconnect_delays = [0, 0.5, 2]
         redirects = ["https://other.example"]
         cookies = {{ a = "1" }}
         verify_tls = false
@@ -585,7 +597,7 @@ def test_the_connection_has_the_options_of_the_hub(tmp_path: Path) -> None:
         "maximum_receive_message_size": None,
         "maximum_waiting_events_size": 1000,
         "authentication_refresh": 30,
-        "automatic_reconnect": [0.5, 2],
+        "automatic_reconnect": [0, 0.5, 2],
         "transports": HttpTransportType.WEB_SOCKETS | HttpTransportType.LONG_POLLING,
         "headers": {"X-Tenant": HUSH, "Accept-Language": "de"},
         "access_token_factory": None,

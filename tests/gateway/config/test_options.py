@@ -85,7 +85,7 @@ def test_each_option_has_one_sentence() -> None:
 def test_no_option_has_a_bound_that_the_reader_does_not_check() -> None:
     checked = {
         inspect.IntType: {"ge", "le"},
-        inspect.FloatType: {"gt"},
+        inspect.FloatType: {"gt", "ge"},
         inspect.StrType: {"min_length"},
         inspect.ListType: {"min_length", "item_type"},
         inspect.DictType: {"key_type", "value_type"},

@@ -20,7 +20,7 @@ class Addresses:
     """Connectors that fail as long as `failures` has an error for them."""
 
     def __init__(self, number: int) -> None:
-        self.failures: dict[int, Exception] = {}
+        self.failures: dict[int, BaseException] = {}
         self.tried: list[int] = []
         self.connect = AlternativeConnector([self._connector(each) for each in range(number)])
 
