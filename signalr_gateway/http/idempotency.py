@@ -56,7 +56,7 @@ class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes. The oldest go
-    first. `clock` has the time and no timers.
+    first. A larger answer is not kept. `clock` has the time and no timers.
     """
 
     def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
@@ -102,7 +102,7 @@ class IdempotentCalls:
         except BaseException:
             del self._entries[key]
             raise
-        if answer.is_final:
+        if answer.is_final and len(answer.body) <= self._maximum_size:
             self._keep(key, entry, answer)
         else:
             del self._entries[key]

@@ -24,6 +24,7 @@ from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
 from . import addresses
 from .health import Health
+from .idempotency import KEY_HEADER, MAXIMUM_KEY_LENGTH
 from .problem import CONTENT_TYPE, Problem, ProblemBody
 from .stream_answer import StreamForm
 
@@ -97,6 +98,7 @@ def _call(route: HubRoute, operation_id: str) -> Node:
             f" {route.invoke_timeout:g} seconds to {answer}."
         ),
         "operationId": operation_id,
+        **({} if route.streams else {"parameters": [_IDEMPOTENCY_KEY]}),
         "requestBody": {
             "required": True,
             "description": "The arguments in order. They reach the hub unchanged.",
@@ -112,6 +114,14 @@ def _call(route: HubRoute, operation_id: str) -> Node:
             **_problems(ProblemCode),
         },
     }
+
+
+_IDEMPOTENCY_KEY: Node = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "description": "A new value for each call. A call that is repeated with its key is made once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAXIMUM_KEY_LENGTH},
+}
 
 
 def _result(returns: ReturnType) -> Node:

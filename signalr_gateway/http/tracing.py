@@ -16,7 +16,7 @@ REQUEST_ID = "X-Request-Id"
 _random = random.Random()  # ids of requests and traces need not be secret
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
     r"-(?P<flags>[0-9a-f]{2})(?:-.{0,200})?"
 )
 _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
@@ -35,12 +35,13 @@ def invocation_headers(request: web.Request, request_id: str) -> Mapping[str, st
     hub has the gateway's id as its parent.
     """
     span = f"{_random.getrandbits(64) or 1:016x}"
-    given = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    [parent, *others] = request.headers.getall("traceparent", [""])
+    given = None if others else _TRACEPARENT.fullmatch(parent)
     if given is None:
         trace = f"{_random.getrandbits(128) or 1:032x}"
         return {"traceparent": f"00-{trace}-{span}-00", REQUEST_ID: request_id}
     headers = {"traceparent": f"00-{given['trace']}-{span}-{given['flags']}"}
-    state = request.headers.get("tracestate", "")
+    state = ",".join(request.headers.getall("tracestate", []))  # one list, in several fields
     if _TRACESTATE.fullmatch(state):
         headers["tracestate"] = state
     headers[REQUEST_ID] = request_id

@@ -60,7 +60,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         Count, option("How many answers of calls with an `Idempotency-Key` are kept.")
     ] = 10_000
     maximum_kept_answers_size: Annotated[
-        Bytes, option("Size of all these answers together; the oldest go first.")
+        Bytes,
+        option(
+            "Size of all these answers together; the oldest go first. A larger answer is not kept."
+        ),
     ] = 64 * 1024 * 1024
     maximum_connections: Annotated[
         Count,

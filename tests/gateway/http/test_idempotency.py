@@ -142,6 +142,16 @@ async def test_the_oldest_answers_make_room(maximum_answers: int, maximum_size: 
     assert calls.made == 1001
 
 
+async def test_an_answer_that_is_too_large_makes_no_room() -> None:
+    """It would push out all others, and then itself."""
+    calls = Calls(100, 3)
+    await calls.post(KEY)
+    calls.body = b"1234"
+    answer = await calls.post(CallKey("", "api/route", "large"))
+    assert answer.body == b"1234"
+    assert calls.kept == 1
+
+
 # --- over HTTP -----------------------------------------------------------------------------------
 
 

@@ -142,6 +142,18 @@ def test_the_body_is_a_list_of_at_most_ten_values(document: Document) -> None:
     assert schema == {"type": "array", "maxItems": 10, "items": {}}
 
 
+def test_a_call_takes_an_idempotency_key(document: Document) -> None:
+    """GW-37: not on a route that streams."""
+    [parameter] = document["paths"][ROOM]["post"]["parameters"]
+    assert (parameter["name"], parameter["in"]) == ("Idempotency-Key", "header")
+    assert "required" not in parameter
+    orchestrator = Orchestrator()
+    route = HubRouteInfo(invoke_method="Count", streams=True)
+    orchestrator.add_hub("hub", never_built).add_route("count", route)
+    stream = document_of(orchestrator)["paths"]["/api/Gateway/hub/hub/count"]["post"]
+    assert "parameters" not in stream
+
+
 def test_the_demos_route_shows_the_documentations_call() -> None:
     orchestrator = Orchestrator()
     demo_module.orchestrate(orchestrator, "http://127.0.0.1:9/chathub")

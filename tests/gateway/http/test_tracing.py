@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from multidict import CIMultiDict
 
 from signalr_gateway import HubRouteInfo, Orchestrator
 from tests.gateway.fake_connection import FakeConnection
@@ -43,6 +44,14 @@ async def sent(
     return received
 
 
+async def received_for(
+    gateway: RunningGateway, connection: FakeConnection, *fields: tuple[str, str]
+) -> Mapping[str, str]:
+    headers = CIMultiDict([("Content-Type", "application/json"), *fields])
+    await gateway.request("POST", "/api/Gateway/hub/hub/route", b"[]", headers)
+    return connection.headers[-1]
+
+
 async def test_the_trace_of_the_caller_goes_on(
     gateway: RunningGateway, connection: FakeConnection
 ) -> None:
@@ -72,7 +81,8 @@ async def test_the_trace_of_the_caller_goes_on(
         f"00-{'0' * 32}-{SPAN}-01",
         f"00-{TRACE}-{'0' * 16}-01",
         f"ff-{TRACE}-{SPAN}-01",
-        f"00-{TRACE}-{SPAN}-01-" + "x" * 1000,
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"01-{TRACE}-{SPAN}-01-" + "x" * 1000,
     ],
 )
 async def test_a_new_trace_begins_without_a_valid_one(
@@ -89,3 +99,19 @@ async def test_a_later_version_is_continued_as_version_0(
 ) -> None:
     received = await sent(gateway, connection, traceparent=f"01-{TRACE}-{SPAN}-01-more")
     assert received["traceparent"].startswith(f"00-{TRACE}-")
+
+
+async def test_a_state_in_several_fields_is_one_list(
+    gateway: RunningGateway, connection: FakeConnection
+) -> None:
+    parent = ("traceparent", f"00-{TRACE}-{SPAN}-01")
+    received = await received_for(
+        gateway, connection, parent, ("tracestate", "a=1"), ("tracestate", "b=2")
+    )
+    assert received["tracestate"] == "a=1,b=2"
+
+
+async def test_two_parents_are_none(gateway: RunningGateway, connection: FakeConnection) -> None:
+    parent = ("traceparent", f"00-{TRACE}-{SPAN}-01")
+    received = await received_for(gateway, connection, parent, parent)
+    assert TRACE not in received["traceparent"]
