@@ -53,6 +53,8 @@ class JwksFile(KeySetSource):
             return await asyncio.to_thread(self._read)
         except OSError as error:
             raise KeySetError(system_reason(error)) from None
+        except ValueError:  # a null character
+            raise KeySetError("its path is not valid") from None
 
     def _read(self) -> bytes:
         with self._path.open("rb") as file:
@@ -106,6 +108,8 @@ class JwksUrl(KeySetSource):
             raise KeySetError(system_reason(_cause(error))) from None
         except aiohttp.ClientError as error:
             raise KeySetError(type(error).__name__) from None
+        except ValueError:  # UnicodeError of the codec for domain names
+            raise KeySetError("the host of its URL is not valid") from None
 
 
 async def _read_body(content: aiohttp.StreamReader) -> bytes:

@@ -293,6 +293,25 @@ async def server() -> AsyncIterator[tuple[KeyServer, str]]:
         yield served, str(running.make_url("/keys"))
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (JwksUrl(f"https://{'a' * 64}.example/planted"), "the host of its URL is not valid"),
+        (JwksFile("planted\0"), "its path is not valid"),
+    ],
+)
+async def test_a_place_that_does_not_exist(
+    source: JwksUrl | JwksFile, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next token does not cause another read."""
+    authenticator = bearer(source)
+    assert await refusal_of(ES256, authenticator) == NOT_FOUND
+    assert await refusal_of(ES256, authenticator) == NOT_FOUND
+    [line] = caplog.messages
+    assert f"cannot be read: {reason}." in line
+    assert "planted" not in line
+
+
 class TestUrl:
     async def test_its_keys(self, server: tuple[KeyServer, str]) -> None:
         served, url = server
