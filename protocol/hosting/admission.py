@@ -39,7 +39,7 @@ class Admission(Generic[ConnectionT]):
         self._options = options
         self._clock = clock
         self._access = access
-        self._next_warning_at = 0.0
+        self._next_warning_at: dict[str, float] = {}  # by limit
 
     def negotiate(self, request: HttpRequestData, lifetime: int | None = None) -> HttpAnswer:
         """Offers a new connection, or refuses it (N-1…N-12).
@@ -127,8 +127,8 @@ class Admission(Generic[ConnectionT]):
         return plain_answer(503)
 
     def _warn(self, what: str, limit: str) -> None:
-        """Logs a warning once a minute at most, because any client can cause it."""
+        """Logs each warning once a minute at most, because any client can cause it."""
         now = self._clock()
-        if now >= self._next_warning_at:
-            self._next_warning_at = now + _BETWEEN_WARNINGS
+        if now >= self._next_warning_at.get(limit, now):
+            self._next_warning_at[limit] = now + _BETWEEN_WARNINGS
             logger.warning("%s: %s is reached.", what, limit)

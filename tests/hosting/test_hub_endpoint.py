@@ -131,8 +131,10 @@ async def test_negotiate_by_another_method(method: str) -> None:
 
 
 async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    """N-27: a new offer takes the place of the last, further connections get 503; both are logged
+    """N-27: a new offer takes the place of the last, further connections get 503; each is logged
     at most once a minute."""
+    dropped = "Negotiated connections are dropped: maximum_negotiated_connections is reached."
+    refused = "Connections are refused with 503: maximum_connections is reached."
     endpoint = Endpoint(maximum_connections=1, maximum_negotiated_connections=1)
     first, token = await endpoint.token(), await endpoint.token()
     assert await endpoint.poll(f"id={first}") == replace(UNKNOWN, headers=POLL_HEADERS)
@@ -141,13 +143,13 @@ async def test_a_full_endpoint(caplog: pytest.LogCaptureFixture) -> None:
     assert await endpoint.web_socket(f"id={token}") == plain_answer(503)
     assert await endpoint.event_stream(f"id={token}") == plain_answer(503)
     assert await endpoint.poll(f"id={token}") == poll_refusal(503)
-    assert len(caplog.records) == 1
+    assert caplog.messages == [dropped, refused]
     endpoint.now += 59.9
     await endpoint.endpoint.negotiate(request("POST"))
-    assert len(caplog.records) == 1
+    assert caplog.messages == [dropped, refused]
     endpoint.now += 0.1
     await endpoint.endpoint.negotiate(request("POST"))
-    assert len(caplog.records) == 2
+    assert caplog.messages == [dropped, refused, refused]
 
 
 async def test_a_token_expires() -> None:
