@@ -36,11 +36,11 @@ class KeptAnswer:
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
 
-@dataclass(slots=True)
-class _Entry:
+@dataclass(frozen=True, slots=True)
+class _Kept:
     digest: bytes  # of the body
-    expires_at: float | None = None  # None: the call is under way
-    answer: KeptAnswer | None = None
+    answer: KeptAnswer
+    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,17 @@ class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes. The oldest go
-    first. A larger answer is not kept. `clock` has the time and no timers.
+    first. A larger answer is not kept. At most `maximum_answers` calls are under way, because a call does not end when its
+    caller leaves. `clock` has the time and no timers.
     """
 
     def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
         self._clock = clock
         self._maximum_answers = maximum_answers
         self._maximum_size = maximum_size
-        self._entries: dict[CallKey, _Entry] = {}
-        self._kept: dict[CallKey, int] = {}  # the size of each kept answer, the oldest first
-        self._size = 0
+        self._under_way: dict[CallKey, bytes] = {}  # the digests of the bodies
+        self._kept: dict[CallKey, _Kept] = {}  # the oldest first
+        self._size = 0  # of the bodies of all kept answers
         self._tasks: set[asyncio.Task[KeptAnswer]] = set()
 
     async def answer(
@@ -74,60 +75,56 @@ class IdempotentCalls:
         """The answer of `call`, or the one that is kept for `key`.
 
         `call` goes on if this coroutine is cancelled, because a caller that repeats its request
-        wants to know how the call has ended. Raises `Refusal` if the call is under way, or if the
-        key was used with another `body`, and what `call` raises.
+        wants to know how the call has ended. Raises `Refusal` if the call is under way, if the key
+        was used with another `body`, or if too many calls are under way. Raises what `call` raises.
         """
         self._expire()
         digest = hashlib.sha256(body).digest()
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = _Entry(digest)
-            task = asyncio.create_task(self._run(key, entry, call))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
-            return await asyncio.shield(task)
-        if entry.digest != digest:
+        kept = self._kept.get(key)
+        known = self._under_way.get(key) if kept is None else kept.digest
+        if known not in (None, digest):
             detail = f"This {KEY_HEADER} was used with another body; use a new key."
             raise Refusal(ProblemCode.IDEMPOTENCY_KEY_REUSED, detail)
-        if entry.answer is None:
+        if kept is not None:
+            return kept.answer
+        if known is not None:
             detail = f"The call with this {KEY_HEADER} is under way."
             raise Refusal(ProblemCode.CALL_UNDER_WAY, detail)
-        return entry.answer
+        if len(self._under_way) >= self._maximum_answers:
+            count = f"{self._maximum_answers} calls with an {KEY_HEADER}"
+            detail = f"The gateway has {count} under way, and may have no more."
+            raise Refusal(ProblemCode.HUB_BUSY, detail)
+        self._under_way[key] = digest
+        task = asyncio.create_task(self._run(key, digest, call))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
 
     async def _run(
-        self, key: CallKey, entry: _Entry, call: Callable[[], Awaitable[KeptAnswer]]
+        self, key: CallKey, digest: bytes, call: Callable[[], Awaitable[KeptAnswer]]
     ) -> KeptAnswer:
         try:
             answer = await call()
-        except BaseException:
-            del self._entries[key]
-            raise
+        finally:
+            del self._under_way[key]
         if answer.is_final and len(answer.body) <= self._maximum_size:
-            self._keep(key, entry, answer)
-        else:
-            del self._entries[key]
+            self._keep(key, _Kept(digest, answer, self._clock.time() + ANSWER_TIME))
         return answer
 
-    def _keep(self, key: CallKey, entry: _Entry, answer: KeptAnswer) -> None:
-        entry.answer = answer
-        entry.expires_at = self._clock.time() + ANSWER_TIME
-        self._kept[key] = len(answer.body)
-        self._size += len(answer.body)
+    def _keep(self, key: CallKey, kept: _Kept) -> None:
+        self._kept[key] = kept
+        self._size += len(kept.answer.body)
         while len(self._kept) > self._maximum_answers or self._size > self._maximum_size:
             self._drop_oldest()
 
     def _expire(self) -> None:
         now = self._clock.time()
-        while self._kept:
-            expires_at = self._entries[next(iter(self._kept))].expires_at
-            if expires_at is None or expires_at > now:
-                break
+        while self._kept and next(iter(self._kept.values())).expires_at <= now:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        key = next(iter(self._kept))
-        self._size -= self._kept.pop(key)
-        del self._entries[key]
+        kept = self._kept.pop(next(iter(self._kept)))
+        self._size -= len(kept.answer.body)
 
     def _ended(self, task: asyncio.Task[KeptAnswer]) -> None:
         self._tasks.discard(task)

@@ -57,7 +57,11 @@ class Limits(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     maximum_kept_answers: Annotated[
-        Count, option("How many answers of calls with an `Idempotency-Key` are kept.")
+        Count,
+        option(
+            "How many answers of calls with an `Idempotency-Key` are kept, and how many of these"
+            " calls may be under way."
+        ),
     ] = 10_000
     maximum_kept_answers_size: Annotated[
         Bytes,

@@ -10,6 +10,7 @@ from signalr_gateway.http.idempotency import CallKey, IdempotentCalls, KeptAnswe
 from signalr_gateway.http.request_checks import Refusal
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.routing.problem_code import ProblemCode
 from tests.gateway.hand_clock import HandClock, settle
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, sample_routes
@@ -40,7 +41,7 @@ class Calls:
 
     @property
     def kept(self) -> int:
-        return len(self.store._entries)
+        return len(self.store._kept)
 
 
 # --- the store -----------------------------------------------------------------------------------
@@ -126,7 +127,26 @@ async def test_a_call_that_fails_is_forgotten() -> None:
 
     with pytest.raises(LookupError):
         await calls.store.answer(KEY, b"[]", fail)
-    assert calls.kept == 0
+    await calls.post()
+    assert calls.made == 1
+
+
+async def test_calls_whose_callers_have_left_are_limited() -> None:
+    calls = Calls(maximum_answers=2)
+    calls.release.clear()
+    keys = [CallKey("", "api/route", str(number)) for number in range(3)]
+    callers = [asyncio.create_task(calls.post(key)) for key in keys[:2]]
+    await settle()
+    for caller in callers:
+        caller.cancel()
+    await settle()
+    with pytest.raises(Refusal, match="2 calls with an Idempotency-Key under way") as caught:
+        await calls.post(keys[2])
+    assert caught.value.problem.code is ProblemCode.HUB_BUSY
+    calls.release.set()
+    await settle()
+    await calls.post(keys[2])
+    assert calls.made == 3
 
 
 @pytest.mark.parametrize(("maximum_answers", "maximum_size"), [(3, 10_000), (100, 3)])
@@ -142,14 +162,13 @@ async def test_the_oldest_answers_make_room(maximum_answers: int, maximum_size: 
     assert calls.made == 1001
 
 
-async def test_an_answer_that_is_too_large_makes_no_room() -> None:
-    """It would push out all others, and then itself."""
-    calls = Calls(100, 3)
-    await calls.post(KEY)
+async def test_an_answer_that_is_too_large_leaves_the_others_in_place() -> None:
+    calls = Calls(maximum_size=3)
+    await calls.post()
     calls.body = b"1234"
-    answer = await calls.post(CallKey("", "api/route", "large"))
-    assert answer.body == b"1234"
-    assert calls.kept == 1
+    await calls.post(CallKey("", "api/route", "large"))
+    await calls.post()
+    assert (calls.made, calls.kept) == (2, 1)
 
 
 # --- over HTTP -----------------------------------------------------------------------------------
