@@ -7,7 +7,12 @@ from typing import Final
 
 from ..aio.log_thinning import LogThinning
 from ..option_checks import described, names_of, require_function
-from ..server.authentication import AuthenticationFailure, Authenticator, Principal
+from ..server.authentication import (
+    NAME_IDENTIFIER,
+    AuthenticationFailure,
+    Authenticator,
+    Principal,
+)
 from ..server.http_request import HttpRequestData
 from .cached_key_set import CachedKeySet
 from .claims import ClaimRules
@@ -21,7 +26,6 @@ _LONGEST_SKEW: Final = 24 * 3600.0  # seconds
 
 Key = SecretKey | PemKey | JwksFile | JwksUrl
 
-_NAME_IDENTIFIER: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
 _ROLE: Final = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
 
 
@@ -54,7 +58,7 @@ class JwtBearer(Authenticator):
         algorithms: Collection[str] | None = None,
         clock_skew: float = 300.0,
         required_claims: Collection[str] = (),
-        user_id_claims: Collection[str] = (_NAME_IDENTIFIER, "nameid", "sub"),
+        user_id_claims: Collection[str] = (NAME_IDENTIFIER, "nameid", "sub"),
         role_claims: Collection[str] = (_ROLE, "role", "roles"),
         types: Collection[str] = ("JWT", "at+jwt"),
         token_from_query: bool = True,

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from .http_request import HttpRequestData
 
-_NAME_IDENTIFIER: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
+NAME_IDENTIFIER: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
+"""The type of the claim that has the user id in .NET."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def default_user_id(user: Principal) -> str | None:
     """The user id of a principal: its ``user_id``, or else the id in its claims."""  # A-7
     if user.user_id is not None:
         return user.user_id
-    for claim in (_NAME_IDENTIFIER, "sub"):
+    for claim in (NAME_IDENTIFIER, "sub"):
         value = user.claims.get(claim)
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)
