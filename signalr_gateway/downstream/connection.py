@@ -20,7 +20,7 @@ from ..logs.redaction import describe_error
 from .backoff import AttemptSchedule, Backoff
 from .call_errors import HubUnavailable
 from .clock import Clock
-from .deadlines import timeouts
+from .deadlines import timeouts, within
 from .state_log import StateLog
 
 ATTEMPT_TIMEOUT = 30.0
@@ -140,7 +140,7 @@ class SupervisedConnection:
         self._schedule.started(self._clock.time())
         self._closed.clear()
         try:
-            await self._start_connection()
+            await within(self._attempts, self._connection.start())
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as exc:  # a token factory may raise anything (GW-27)
@@ -150,14 +150,6 @@ class SupervisedConnection:
         self._schedule.connected(self._clock.time())
         self._entered_connected()
         return True
-
-    async def _start_connection(self) -> None:
-        async with asyncio.timeout(None) as limit:
-            self._attempts.start(limit)
-            try:
-                await self._connection.start()
-            finally:
-                self._attempts.stop(limit)
 
     def _attempt_failed(self, error: BaseException) -> None:
         reason = describe_error(error)

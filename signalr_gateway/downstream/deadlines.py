@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from .clock import Clock, Timer
 
 Key = TypeVar("Key")
+T = TypeVar("T")
 
 
 class Deadlines(Generic[Key]):
@@ -76,3 +77,13 @@ def timeouts(seconds: float, clock: Clock) -> Deadlines[asyncio.Timeout]:
     """
     now = asyncio.get_running_loop().time
     return Deadlines(seconds, lambda limit: limit.reschedule(now()), clock)
+
+
+async def within(limits: Deadlines[asyncio.Timeout], waiting: Awaitable[T]) -> T:
+    """Return the result of `waiting`. At the deadline, cancel `waiting` and raise TimeoutError."""
+    async with asyncio.timeout(None) as limit:
+        limits.start(limit)
+        try:
+            return await waiting
+        finally:
+            limits.stop(limit)

@@ -20,7 +20,7 @@ from protocol.relaying import LogThinning
 from ..logs.redaction import describe_error
 from .calls import HubCalls
 from .clock import Clock, Timer
-from .deadlines import timeouts
+from .deadlines import timeouts, within
 
 log = logging.getLogger(__name__)
 
@@ -129,12 +129,7 @@ class SpareConnections:
     async def _open(self) -> None:
         try:
             connection = self._unopened or self._built()
-            async with asyncio.timeout(None) as limit:
-                self._attempts.start(limit)
-                try:
-                    await connection.start()
-                finally:
-                    self._attempts.stop(limit)
+            await within(self._attempts, connection.start())
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as exc:  # a token factory may raise anything (GW-27)
