@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 from protocol.relaying import LogThinning
 
-from ..downstream.failures import transcode
+from ..downstream.forms import transcode
 from ..logs.redaction import shortened
 from ..routing.relay import Delivery, Misfit, Relay, Unrouted
 

@@ -23,7 +23,8 @@ from protocol import Hub, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
 from ..downstream.call_errors import OVERLOADED
-from ..downstream.failures import call_failure, require_form
+from ..downstream.failures import call_failure
+from ..downstream.forms import require_form
 from ..downstream.hub import Downstream
 from ..logs.redaction import no_such_route
 from ..orchestration.checks import fold

@@ -5,18 +5,14 @@ An answer of `http.api` has both, an error of `clients.gateway_hub` has the text
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 from dataclasses import dataclass
-
-from msgspec import Raw
 
 from protocol import (
     ConnectionClosed,
     HubException,
     MessageTooLargeError,
-    Payload,
     StreamOverflowError,
     TranscodingError,
 )
@@ -30,8 +26,7 @@ from .call_errors import (
     HubTimeout,
     HubUnavailable,
 )
-
-_FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
+from .forms import UnwritableResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +43,6 @@ class CallFailure:
 
 _STREAMS = re.compile("attempted to invoke the streaming '.*' method with a non-streaming")
 _DOES_NOT_STREAM = re.compile("attempted to invoke the non-streaming '.*' method with a streaming")
-
-
-async def transcode(payload: Payload, protocol_name: str) -> None:
-    """Transcode `payload` to a hub protocol, over several turns of the event loop if it is large.
-
-    If this is impossible, no exception is raised here; `Payload.form` raises it later.
-    """
-    for _ in payload.steps(protocol_name):
-        await asyncio.sleep(0)
-
-
-class UnwritableResult(Exception):
-    """The hub ran the call, but its result has no form in the caller's hub protocol."""
-
-
-async def require_form(result: Payload, protocol_name: str) -> Raw:
-    """The result in the caller's hub protocol. Raises `UnwritableResult`.
-
-    A large result is transcoded in several turns of the event loop.
-    """
-    await transcode(result, protocol_name)
-    try:
-        return result.form(protocol_name)
-    except TranscodingError as exc:
-        written = f"its result cannot be written as {_FORMATS[protocol_name]}"
-        raise UnwritableResult(f"The hub ran the call, but {written}: {exc}") from exc
 
 
 def call_failure(error: Exception, api: str) -> CallFailure | None:

@@ -18,7 +18,8 @@ from aiohttp import web
 from protocol import Payload
 from protocol.relaying import LogThinning, failure_subject
 
-from ..downstream.failures import call_failure, require_form
+from ..downstream.failures import call_failure
+from ..downstream.forms import require_form
 from ..downstream.hub import Downstreams
 from ..logs.redaction import no_such_route
 from ..orchestration.limits import Limits

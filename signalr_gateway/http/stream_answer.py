@@ -17,7 +17,8 @@ from aiohttp import HttpVersion11, web
 from protocol.relaying import LogThinning, failure_subject
 
 from ..downstream.calls import HubItems
-from ..downstream.failures import call_failure, require_form
+from ..downstream.failures import call_failure
+from ..downstream.forms import require_form
 from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
 from .media_type import MediaType

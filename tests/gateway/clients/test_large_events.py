@@ -11,7 +11,7 @@ import pytest
 
 from protocol import DefaultHubLifetimeManager, Payload
 from signalr_gateway.clients.broadcast import Broadcaster
-from signalr_gateway.downstream.failures import require_form
+from signalr_gateway.downstream.forms import require_form
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 from signalr_gateway.routing.relay import Relay

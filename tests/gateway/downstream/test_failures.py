@@ -21,12 +21,8 @@ from signalr_gateway.downstream.call_errors import (
     HubTimeout,
     HubUnavailable,
 )
-from signalr_gateway.downstream.failures import (
-    CallFailure,
-    UnwritableResult,
-    call_failure,
-    require_form,
-)
+from signalr_gateway.downstream.failures import CallFailure, call_failure
+from signalr_gateway.downstream.forms import UnwritableResult, require_form
 from signalr_gateway.routing.arguments import InvalidArguments
 from signalr_gateway.routing.problem_code import ProblemCode, RefusedCall
 

@@ -1,0 +1,41 @@
+"""Converts events and results to the hub protocol of their receiver (GW-8).
+
+Large values are converted over several turns of the event loop, so that other connections do not
+wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import Raw
+
+from protocol import Payload, TranscodingError
+
+_FORMATS = {"json": "JSON", "messagepack": "MessagePack"}
+
+
+async def transcode(payload: Payload, protocol_name: str) -> None:
+    """Transcode `payload` to a hub protocol, over several turns of the event loop if it is large.
+
+    If this is impossible, no exception is raised here; `Payload.form` raises it later.
+    """
+    for _ in payload.steps(protocol_name):
+        await asyncio.sleep(0)
+
+
+class UnwritableResult(Exception):
+    """The hub ran the call, but its result has no form in the caller's hub protocol."""
+
+
+async def require_form(result: Payload, protocol_name: str) -> Raw:
+    """The result in the caller's hub protocol. Raises `UnwritableResult`.
+
+    A large result is transcoded in several turns of the event loop.
+    """
+    await transcode(result, protocol_name)
+    try:
+        return result.form(protocol_name)
+    except TranscodingError as exc:
+        written = f"its result cannot be written as {_FORMATS[protocol_name]}"
+        raise UnwritableResult(f"The hub ran the call, but {written}: {exc}") from exc
