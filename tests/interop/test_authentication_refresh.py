@@ -12,39 +12,16 @@ from aiohttp import web
 from protocol import (
     AuthenticationRefreshContext,
     EndpointOptions,
-    HttpRequestData,
-    Hub,
-    Principal,
-    hub_method,
     map_hub,
 )
 from tests.interop.drivers import ClientDriver, DriverError, ProcessDriver, dotnet_driver_argv
 from tests.interop.matrix import cells
+from tests.support.number_hub import NumberHub, token_user
 from tests.transports.host import running
 
 VERSION: Final = "11.0.0"
 SHORT, LONG, UNUSED = 6.0, 10.0, 1000.0
 """Seconds until tokens expire. The client refreshes at half of what is left."""
-
-
-class NumberHub(Hub):
-    @hub_method
-    def number(self) -> str:
-        assert self.context.user is not None
-        number: str = self.context.user.claims["number"]
-        return number
-
-    async def on_authentication_refreshed(self) -> None:
-        await self.clients.caller.send("Refreshed", self.number())
-
-
-def token_user(request: HttpRequestData) -> Principal | None:
-    """The user of ``Bearer name:number:expiry``."""
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not token:
-        return None
-    name, number, expires_at = token.split(":")
-    return Principal(name, claims={"number": number}, expires_at=float(expires_at))
 
 
 def accept(context: AuthenticationRefreshContext) -> bool:

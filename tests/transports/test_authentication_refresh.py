@@ -11,16 +11,13 @@ from protocol import (
     AuthenticationRefreshError,
     ConnectionClosed,
     EndpointOptions,
-    HttpRequestData,
     HttpTransportType,
-    Hub,
     HubConnection,
     HubConnectionState,
-    Principal,
-    hub_method,
 )
 from protocol.transports.server import http_dispatcher
 from tests.support.loop_time import LoopTime
+from tests.support.number_hub import NumberHub, token_user
 from tests.support.waiting import until
 from tests.transports.client.builders import builder
 
@@ -32,26 +29,6 @@ TRANSPORTS: Final = (
     HttpTransportType.SERVER_SENT_EVENTS,
     HttpTransportType.LONG_POLLING,
 )
-
-
-class NumberHub(Hub):
-    @hub_method
-    def number(self) -> str:
-        assert self.context.user is not None
-        number: str = self.context.user.claims["number"]
-        return number
-
-    async def on_authentication_refreshed(self) -> None:
-        await self.clients.caller.send("Refreshed", self.number())
-
-
-def token_user(request: HttpRequestData) -> Principal | None:
-    """The user of ``Bearer name:number:expiry``."""
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not token:
-        return None
-    name, number, expires_at = token.split(":")
-    return Principal(name, claims={"number": number}, expires_at=float(expires_at))
 
 
 class Tokens:
