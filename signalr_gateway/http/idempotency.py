@@ -56,8 +56,8 @@ class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes. The oldest go
-    first. A larger answer is not kept. At most `maximum_answers` calls are under way, because a call does not end when its
-    caller leaves. `clock` has the time and no timers.
+    first. A larger answer is not kept. At most `maximum_answers` calls are under way, because a
+    call does not end when its caller leaves. `clock` has the time and no timers.
     """
 
     def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
