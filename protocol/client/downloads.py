@@ -1,9 +1,10 @@
-"""The streams that a client receives: queues of items that wait for the loops of the program.
+"""The streams that a client receives, each a queue of items.
 
-Counts the bytes of the items that wait. Decides when reading pauses, how a completion ends a stream
-(C-9, C-11), and which stream fails when too many items wait, or wait too long while reading is
-paused. ``streams`` has the object that a program iterates over. ``calls`` sends the messages that
-start and cancel a stream.
+The program takes the items in a loop such as ``async for``. This module counts the bytes of the
+items that wait in the queues, and decides when reading pauses. It decides how a completion ends a
+stream (C-9, C-11). It also decides which stream fails if too many items wait, or if items wait too
+long while reading is paused. ``streams`` has the object that a program iterates over. ``calls``
+sends the messages that start and cancel a stream.
 """
 
 import asyncio
@@ -43,8 +44,9 @@ class DownloadCounts:
     waiting bytes fails. The others go on.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
-    ``maximum_item_wait`` seconds. If more than half of the bytes at which reading pauses belong to
-    slow streams, all slow streams fail. So many of them delay messages no longer than one does.
+    ``maximum_item_wait`` seconds. Reading pauses above 1 MiB of waiting items. If more than half of
+    this size waits in slow streams, all slow streams fail at the same time. Failing them one by one
+    would delay other messages once for each stream.
     """
 
     def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:
@@ -119,10 +121,10 @@ class DownloadCounts:
 
 
 class Download:
-    """A ``PendingStream`` whose items one loop takes.
+    """A ``PendingStream`` whose items are taken by one loop of the program.
 
     If the client ends the stream before the server does, ``cancel`` is called. Raises TypeError if
-    no item can be read into ``item_type``.
+    ``item_type`` is a type that cannot be read.
     """
 
     def __init__(
@@ -154,7 +156,7 @@ class Download:
         return self._items.has_ended and not self.waiting_size
 
     def expect_progress(self) -> None:
-        """Makes the stream slow until all items that wait now are taken."""
+        """Records the items that wait now. The stream is slow until all of them are taken."""
         self._expected_size = self._taken_size + self.waiting_size
 
     @property
@@ -170,7 +172,7 @@ class Download:
             self._finish(self._misfit(message.error))
             self._cancel(self)
             return
-        # A copy, because the payload is a view of all bytes that were received with it.
+        # The payload is a view: without a copy it keeps the whole receive buffer in memory.
         item = message.item.copy()
         self._items.feed(item)
         size = _size(item)
@@ -240,7 +242,7 @@ class Download:
                 self.uploads.cancel()
 
     async def wait_for_uploads(self) -> None:
-        """Waits until its uploads, which were cancelled, have ended, for a limited time."""
+        """Waits for its cancelled uploads to end, for a limited time."""
         if self.uploads is not None:
             await wait_for_uploads(self.uploads.tasks)
 

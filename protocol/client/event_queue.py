@@ -1,9 +1,9 @@
 """The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
-The handlers run one after another, in order of arrival, in the queue's worker task. A handler that
-cancels this task ends only itself. Each invocation that asks for a result runs in a task of its
-own, beside the worker, because a handler may wait for a hub method that asks this client for a
-result.
+The handlers run one after another, in order of arrival, in the queue's worker task. If a handler
+cancels this task, a new worker runs the handlers that follow. Each invocation that asks for a
+result runs in a task of its own, beside the worker, because a handler may wait for a hub method
+that asks this client for a result.
 
 The queue counts the bytes of the events that wait and of the results that are not sent, and decides
 when reading pauses. ``handlers`` chooses the handlers of an event.
@@ -63,7 +63,7 @@ class EventQueue:
         Raises ConnectionClosed when more than ``maximum_size`` bytes are queued while a caller
         waits for the server.
         """
-        # A copy, because the payload is a view of all bytes that were received with it.
+        # The payload is a view: without a copy it keeps the whole receive buffer in memory.
         arguments = invocation.arguments.copy()
         weight = _weight(invocation)
         self._waiting.append((invocation.target, arguments, weight))

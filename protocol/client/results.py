@@ -18,15 +18,21 @@ logger = logging.getLogger(__name__)
 
 _MULTIPLE_RESULTS: Final = "Client provided multiple results."
 LONGEST_ERROR_TEXT: Final = 4096
-"""Characters of an exception's text that the server gets; more may exceed its message limit."""
+"""Characters of an exception's text that the server gets.
+
+A longer text may exceed the message limit of the server.
+"""
 
 
 async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThinning) -> Any:
     """Calls the handlers one after another, and returns the value that counts.
 
     If a handler is declared to return a value, only its value counts. Otherwise the value of a
-    handler without a declared return type counts, unless it is None. If no value or several values
-    count, raises HubException with the error for the server. Failures of handlers are logged.
+    handler without a declared return type counts, unless it is None. Failures of handlers are
+    logged.
+
+    Raises HubException if no value or several values count. Its text is the error for the server.
+    If no value counts because a handler has failed, it is the text of the first failure.
     """
     is_declared = any(returns for _, _, returns in calls)
     values: list[Any] = []
@@ -57,7 +63,10 @@ async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThin
 
 
 def outcome_of(task: "asyncio.Task[Any]") -> tuple[Any, str | None]:
-    """Returns the result and the error text of a finished task of ``result_of``; one is None."""
+    """Returns the result and the error text of a finished task of ``result_of``.
+
+    The error text is None if the task has returned a result, which may be None.
+    """
     if task.cancelled():
         return None, error_text(asyncio.CancelledError())
     error = task.exception()

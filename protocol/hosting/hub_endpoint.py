@@ -112,7 +112,7 @@ class HubEndpoint(Generic[ConnectionT]):
         return self._admission.negotiate(request, self._refresh.lifetime(caller.user))
 
     async def refresh(self, request: HttpRequestData) -> HttpAnswer:
-        """The answer to a request of ``{path}/refresh``, whatever its method (AR-1…AR-6)."""
+        """The answer to a request of ``{path}/refresh``, of any method (AR-1…AR-6)."""
         return self._early_answer(request) or await self._refresh.answer(request)
 
     async def dispatch(
@@ -124,8 +124,8 @@ class HubEndpoint(Generic[ConnectionT]):
         for a complete WebSocket upgrade.
 
         If the action opens a transport, the connection is active when this method returns. The host
-        opens the transport before it awaits anything. It removes the connection from the table
-        when the connection has ended.
+        must then open the transport before its next ``await``, and must remove the connection from
+        the table when the connection has ended.
         """
         if answer := self._early_answer(request):
             return answer
@@ -171,7 +171,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(403)
         found = self._admission.find_or_create(request, caller)
         if isinstance(found, HttpAnswer):
-            return replace(found, content_type=None)  # the answer to a poll has a type (TG-4)
+            return replace(found, content_type=None)  # TG-4: unlike the answers to other requests
         return self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, caller)
 
     def _open_event_stream(
@@ -219,7 +219,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return plain_answer(405, "POST requests are not allowed for WebSocket connections.")
         if found.is_disposed:
             return plain_answer(404)
-        # Another user must not open the transport and so become the sender of these bytes.
+        # From now on the connection belongs to the sender: no other user can open its transport.
         found.set_user(caller.user, caller.user_id, self._path)
         return Admitted(Action.RECEIVE, found, caller.user, caller.user_id)
 

@@ -59,11 +59,11 @@ class ConnectionUser:
             self._expiry.set(None if user is None else user.expires_at)
 
     async def refresh(self, user: Principal, request: HttpRequestData) -> bool:
-        """Replaces the user by the one of ``request``. Returns False if this is not accepted.
+        """Replaces the user by ``user``, the user of ``request``. Returns whether it is accepted.
 
-        An authentication that is unchanged, or expires earlier than the present one, changes
-        nothing. If the user id must not change and would, the connection ends. Requests wait for
-        each other. Raises what ``accept`` raises.
+        If ``user`` equals the present user, or has an earlier expiry, returns True and changes
+        nothing. If the user id changes and the hub does not allow this, the connection ends, and
+        the result is False. Refreshes run one after another. Raises what ``accept`` raises.
         """  # AR-2, AR-4…AR-6
         async with self._lock:
             if user == self.user or _is_older(user, self.user):
@@ -76,7 +76,7 @@ class ConnectionUser:
             return True
 
     def abort(self) -> None:
-        """Ends the connection; the client may not reconnect."""
+        """Ends the connection with a Close message that does not allow a reconnect."""
         self._connection.connection.abort()
 
     async def _is_accepted(self, user: Principal, request: HttpRequestData) -> bool:

@@ -51,12 +51,13 @@ class MethodSignature:
 def read_signature(where: str, function: Callable[..., Any], services: Services) -> MethodSignature:
     """Reads the signature of ``function``, which ``where`` names in error texts.
 
-    ``services`` maps types to functions. Clients send no argument for a parameter of such a type:
-    its value is the result of the function (S-2). A parameter without an annotation takes any
-    value.
+    ``services`` maps types to factories. Clients send no argument for a parameter of such a type.
+    The factory returns the value of the parameter (S-2). A parameter without an annotation takes
+    any value.
 
     Raises TypeError for parameters that are not positional, for annotations that cannot be
-    resolved, for generators that are not async, and for a stream with a default value.
+    resolved, and for generators that are not async. Raises TypeError for a stream that has a
+    default value or whose annotation also names another type, and for a method without ``self``.
     """
     if inspect.isgeneratorfunction(function):
         raise TypeError(f"{where} is a generator; a method that streams is an async generator.")
@@ -76,7 +77,7 @@ def read_signature(where: str, function: Callable[..., Any], services: Services)
             if default is not parameter.empty or _origin(annotation) not in _UPLOADS:
                 raise TypeError(
                     f"{where}: parameter '{parameter.name}' is a stream from the client, which is "
-                    "always sent: it has no default value, and its annotation names no other type."
+                    "always sent: remove its default value, and any other type from its annotation."
                 )
             inserted[position] = None
             uploads[parameter.name] = _item_type(annotation)
@@ -105,7 +106,10 @@ def parameter_advice(annotation: Any) -> str:
 
 
 def _service_type(annotation: Any) -> type[Any] | None:
-    """The class in an annotation, such as ``Clock`` in ``Clock | None``, or None (S-2)."""
+    """The class in an annotation (S-2), for example ``Clock`` in ``Clock | None``.
+
+    None if the annotation contains no class, or several.
+    """
     if get_origin(annotation) is Annotated:
         return _service_type(get_args(annotation)[0])
     if get_origin(annotation) in _UNIONS:

@@ -82,7 +82,7 @@ class Uploads:
             self._hold(stream.wait_for_room())
 
     def receive_failure(self, failure: StreamBindingFailure) -> None:
-        """Ends a stream with an item that cannot be read."""
+        """Ends a stream because one of its items cannot be read."""
         self._fail_binding(failure.invocation_id, failure.error)
 
     def _fail_binding(self, stream_id: str, details: str) -> None:

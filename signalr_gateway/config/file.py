@@ -17,8 +17,8 @@
     receive_parameter_types = ["string", "string"]
 
 `schema` defines the tables and options of a file, and `reading` refuses everything else. `hubs`
-makes a connection from the table of a hub. The hubs and routes then go through the same checks as
-hubs and routes that are added in Python.
+converts the table of a hub to the arguments of `Orchestrator.add_hub`. Hubs and routes of a file
+and hubs and routes that are added in Python go through the same checks.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class GatewayConfig:
 def load_config(path: str | Path) -> GatewayConfig:
     """Read and check the file. Raises `ConfigError`.
 
-    Paths in the TOML file are relative to its folder. Files and environment variables that contain
-    the secrets must exist. The hubs need not be reachable.
+    Paths in the TOML file are relative to its folder. The secret files and environment variables
+    that the TOML file names must exist. The hubs need not be reachable.
     """
     file = Path(path)
     try:

@@ -28,9 +28,9 @@ _END: Final = Raw(b"")  # no item is empty
 class HubCalls:
     """The calls of the hub `api` that are under way on `connection`.
 
-    A connection is stuck while a call has no answer after its timeout. The caller of this call has
-    its error by then, or has disconnected. But a hub that runs one call of a connection at a time
-    answers no other call until the method ends.
+    A connection is stuck while a call has no answer after its timeout. At the timeout, the caller
+    gets an error and the call is cancelled, but the hub method may continue. A hub that runs one
+    call of a connection at a time answers no other call until this method ends.
     """
 
     def __init__(self, api: str, connection: HubConnection, clock: Clock) -> None:

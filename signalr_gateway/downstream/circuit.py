@@ -1,4 +1,4 @@
-"""Decides whether calls of a route are made after calls of this route have timed out (GW-36).
+"""Decides whether a route is still called after several of its calls have timed out (GW-36).
 
 This module reads no clock and does not wait: `downstream.admission` passes the time as an argument.
 """

@@ -25,7 +25,7 @@ from .deadlines import timeouts, within
 log = logging.getLogger(__name__)
 
 ATTEMPT_TIMEOUT = 5.0
-"""Seconds that calls wait for a spare connection before they use the first one."""
+"""Seconds that calls wait for a spare connection before they use the hub's first connection."""
 BETWEEN_ATTEMPTS = 0.5
 """Seconds between a failed attempt and the next attempt."""
 UNUSED_TIME = 60.0
@@ -70,9 +70,9 @@ class SpareConnections:
     async def free(self, stuck_limit: float) -> HubCalls | None:
         """Return the `HubCalls` of a connection that is not stuck, or None.
 
-        If there is no such connection, wait for a new one. At the maximum, the new connection
-        replaces one that has been stuck for longer than `stuck_limit` seconds. Returns None if no
-        connection can be opened now.
+        If there is no such connection, open one and wait for it. If there are already `maximum`
+        connections, close one that has been stuck for at least `stuck_limit` seconds first. Return
+        None if no connection can be opened now.
         """
         if found := self._find():
             return found

@@ -1,7 +1,7 @@
 """Calls with an `Idempotency-Key`: each is made once, however often it is posted (GW-37).
 
-The first request with a key makes the call, whose answer is kept for a while. `http.api` decides
-which answers these are.
+The first request with a key makes the call. `http.api` decides which answers are kept. A kept
+answer is sent to later requests with the same key for `ANSWER_TIME`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class CallKey:
-    """What makes a call the same as another: caller, route and key."""
+    """Identifies a call. Requests whose caller, route and key are equal make one call."""
 
     caller: str
     route: str
@@ -55,9 +55,9 @@ class CallKey:
 class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
-    At most `maximum_answers` answers are kept, with at most `maximum_size` bytes. The oldest go
-    first. A larger answer is not kept. At most `maximum_answers` calls are under way, because a
-    call does not end when its caller leaves. `clock` has the time and no timers.
+    At most `maximum_answers` answers are kept, with at most `maximum_size` bytes in total. Above a
+    limit, the oldest answers are dropped. A larger answer is not kept. At most `maximum_answers` calls are
+    under way. Only the time of `clock` is used, and no timers.
     """
 
     def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
@@ -74,9 +74,9 @@ class IdempotentCalls:
     ) -> KeptAnswer:
         """The answer of `call`, or the one that is kept for `key`.
 
-        `call` goes on if this coroutine is cancelled, because a caller that repeats its request
-        wants to know how the call has ended. Raises `Refusal` if the call is under way, if the key
-        was used with another `body`, or if too many calls are under way. Raises what `call` raises.
+        `call` continues if this coroutine is cancelled, so that a repeated request gets its answer.
+        Raises `Refusal` if the call is under way, if the key was used with another `body`, or if
+        too many calls are under way. Raises what `call` raises.
         """
         self._expire()
         digest = hashlib.sha256(body).digest()
@@ -129,7 +129,7 @@ class IdempotentCalls:
     def _ended(self, task: asyncio.Task[KeptAnswer]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may have left
+            task.exception()  # marks it as retrieved: its caller may have disconnected
 
 
 def idempotency_key(request: web.Request) -> str | None:

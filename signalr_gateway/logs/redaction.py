@@ -34,7 +34,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_failure(error: BaseException) -> str:
-    """The type and text of an exception that foreign code raised, and its file and line."""
+    """The type, the text, the file and the line of an exception that a user's function raised."""
     place = _place(error)
     text = _own_text(error)
     name = type(error).__name__

@@ -67,8 +67,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     broadcast_type: Annotated[
         BroadcastType,
         option(
-            "Connections that receive the events: `all`, those that subscribed to the route's"
-            " `group`, or those that subscribed to this route (`individual`)."
+            "Connections that receive the events. `all`: every connection. `group`: those that"
+            " subscribed to `receive_group`. `individual`: those that subscribed to this route."
         ),
     ] = BroadcastType.ALL
     receive_group: Annotated[
@@ -77,8 +77,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     spread: Annotated[
         bool,
         option(
-            "Forward the arguments of an event as the hub sent them, not as one array and an empty"
-            " object."
+            "Forward the arguments of an event unchanged. If not set, clients get two arguments: an"
+            " array of the hub's arguments, and an empty object."
         ),
     ] = False
     queue_policy: Annotated[
@@ -106,11 +106,11 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     maximum_body_size: Annotated[
         Bytes | None,
-        option("Largest arguments of a call; `limits.maximum_body_size` limits a POST if not set."),
+        option("Largest size of arguments; if not set, `limits.maximum_body_size` limits a POST."),
     ] = None
     maximum_calls: Annotated[
         Count | None,
-        option("Calls of the route that may be under way at a time; the hub limits them as well."),
+        option("Calls of the route that may be under way at a time; see `maximum_calls` of hubs."),
     ] = None
     summary: Annotated[
         Text | None, option("One line about the call, for the OpenAPI document.")

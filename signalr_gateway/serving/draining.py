@@ -3,7 +3,7 @@
 Once a stop has begun, a new request gets a problem answer, and its connection is closed.
 Requests under way continue until they are cut off. The listener stays open meanwhile, so that
 clients receive an answer rather than a connection error. `serving.stopping` decides how long to
-wait, and `serving.memory` when memory is short.
+wait. `serving.memory` decides when memory is short.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .memory import MemoryMark
 
 
 class Gate:
-    """Passes requests to their handlers until the gate is closed, and knows which are under way."""
+    """Passes requests to handlers until the gate is closed. Tracks the requests under way."""
 
     def __init__(self, mount: Mount, hub_path: str | None, memory: MemoryMark) -> None:
         """`hub_path` is the path of the gateway hub, None if it is off.

@@ -174,8 +174,9 @@ class HubConnectionBuilder:
         """Limits how long items of a stream may wait while reading is paused because of them.
 
         Other messages of the connection wait behind these items. After this time, the streams whose
-        items wait are cancelled and raise StreamOverflowError. A stream whose items are taken in
-        time only slows the hub down. None, the default, means no limit.
+        items wait are cancelled and raise StreamOverflowError, if more than 512 KiB wait in these
+        streams. A stream whose items are taken in time only slows the hub down. None, the default,
+        means no limit.
         """
         return self._with(maximum_item_wait=seconds)
 

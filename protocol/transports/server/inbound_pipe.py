@@ -76,7 +76,7 @@ class InboundPipe:
             self._report_end()
 
     def pause_reading(self) -> None:
-        """See Transport. Bytes that are written are still pushed, but then the writer waits."""
+        """See Transport. ``write`` still passes its bytes to the receiver, and then waits."""
         self._is_paused = True
 
     def resume_reading(self) -> None:
