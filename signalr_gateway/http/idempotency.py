@@ -56,8 +56,8 @@ class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes in total. Above a
-    limit, the oldest answers are dropped. A larger answer is not kept. At most `maximum_answers` calls are
-    under way. Only the time of `clock` is used, and no timers.
+    limit, the oldest answers are dropped. A larger answer is not kept. At most `maximum_answers`
+    calls are under way. Only the time of `clock` is used, and no timers.
     """
 
     def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
