@@ -63,6 +63,19 @@ ELSEWHERE: Final = {
     "HubRouteInfo.stream_idle_timeout": (
         "tests/gateway/http/test_streams.py::test_each_further_item_has_the_idle_timeout"
     ),
+    # JSON Web Tokens
+    "protocol.jwt_bearer.bearer._LONGEST_SKEW": (
+        "tests/jwt_bearer/test_tokens.py::test_wrong_values"
+    ),
+    "protocol.jwt_bearer.cached_key_set.MAXIMUM_AGE": (
+        "tests/jwt_bearer/test_key_sets.py::test_a_key_that_is_removed"
+    ),
+    "protocol.jwt_bearer.key_set.MAXIMUM_SIZE": (
+        "tests/jwt_bearer/test_key_sets.py::test_a_file_that_cannot_be_used"
+    ),
+    "protocol.jwt_bearer.key_set._MAXIMUM_KEYS": (
+        "tests/jwt_bearer/test_key_sets.py::test_a_file_that_cannot_be_used"
+    ),
     # Calls with a key
     "Limits.maximum_kept_answers": (
         "tests/gateway/http/test_idempotency.py::test_the_oldest_answers_make_room"
