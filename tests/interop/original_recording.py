@@ -144,14 +144,20 @@ def shortened(record: str) -> str:
     return f"{record[:300]}…({len(record) + 1} chars)"
 
 
+_CALL_HEADERS = re.compile(
+    r'"headers":\{"traceparent":"00-[0-9a-f]{32}-[0-9a-f]{16}-00","X-Request-Id":"[^"]+"\},'
+)
+
+
 def hub_record(record: str, leg: str | None) -> str:
-    """A record to the hub without its number.
+    """A record to the hub without its number, and without the headers of a POST's call (GW-38).
 
     A long record is given by its beginning and its length.
     """
     cut = re.search(r"…\((\d+) chars\)$", record)  # as the recording has it, with its separator
     length = len(record) if cut is None else int(cut[1]) - 1
     bare = re.sub(r',"invocationId":"\d+"', "", record, count=1)
+    bare = _CALL_HEADERS.sub("", bare, count=1)
     length -= len(record) - len(bare)
     if length > LONGEST_TO_HUB:
         bare = f"{bare[:LONGEST_TO_HUB]}…({length} chars)"
