@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .server.options import EndpointOptions as EndpointOptions
     from .server.options import HubOptions as HubOptions
     from .server.options import SlowClientPolicy as SlowClientPolicy
+    from .server.presence import Presence as Presence
     from .server.refresh_context import (
         AuthenticationRefreshContext as AuthenticationRefreshContext,
     )
@@ -146,6 +147,7 @@ _HOMES = {
     ".server.http_request": ("HttpRequestData",),
     ".server.lifetime": ("DefaultHubLifetimeManager", "HubLifetimeManager"),
     ".server.options": ("EndpointOptions", "HubOptions", "SlowClientPolicy"),
+    ".server.presence": ("Presence",),
     ".server.refresh_context": ("AuthenticationRefreshContext",),
     ".transports.client.builder": ("HubConnectionBuilder",),
     ".transports.server.map_hub": ("map_hub",),

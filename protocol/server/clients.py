@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 from ..errors import HubException, LocalProtocolError
 from ..option_checks import names_of, require_name, require_target
 from .lifetime import HubLifetimeManager
+from .presence import Presence
 
 Result = TypeVar("Result")
 Check: TypeAlias = Callable[[], None]
@@ -289,15 +290,34 @@ class GroupManager:
 class HubContext:
     """Sends to the clients of a hub class from outside of hub methods.
 
-    All sends and changes of groups are made in the event loop of the server. In any other event
-    loop, for example in another thread, they raise RuntimeError.
+    All sends and changes of groups are made in the event loop of the server, and connections are
+    closed there. In any other event loop, for example in another thread, this raises RuntimeError.
     """
 
     def __init__(self, lifetime: HubLifetimeManager, check: Check | None = None) -> None:
-        """``check`` is called before each send and each change of a group."""
+        """``check`` is called before each send, each change of a group and each close."""
         self.clients = ContextClients(lifetime, check)
         self.groups = GroupManager(lifetime, check)
+        self.presence = Presence(lifetime)
         self._lifetime = lifetime
+        self._check = check
+
+    async def close_connection(self, connection_id: str, reason: str | None = None) -> bool:
+        """Ends a connection. The client gets a Close message with ``reason`` as its error.
+
+        Messages that were sent to the client before arrive first. The client does not reconnect.
+        Without a reason, or with an empty one, the Close message has no error.
+
+        Returns whether the connection existed and had not ended. Raises TypeError for an id or a
+        reason that is not a str, and NotImplementedError if the lifetime manager does not support
+        it.
+        """  # G-9
+        require_name(connection_id, "A connection id")
+        if reason is not None:
+            require_name(reason, "A reason")
+        if self._check is not None:
+            self._check()
+        return await self._lifetime.close_connection(connection_id, reason)
 
     @property
     def connection_count(self) -> int:

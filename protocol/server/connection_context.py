@@ -263,6 +263,16 @@ class HubConnectionContext(HubCallerContext):
         self.end(Ending(None, error))
         self._transport.abort()
 
+    def close(self, reason: str | None = None) -> bool:
+        """Ends the connection with a Close whose error is ``reason``.
+
+        Returns False if the connection has ended already.
+        """
+        if self.ending is not None:
+            return False
+        self.end(Ending(Close(error=reason) if reason else Close()))
+        return True
+
     def abort(self) -> None:
         """See HubCallerContext."""
         self.end(Ending(Close()))

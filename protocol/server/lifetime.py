@@ -113,6 +113,36 @@ class HubLifetimeManager(ABC):
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """Removes a connection from a group. Unknown connections and groups are ignored."""  # G-3
 
+    async def close_connection(self, connection_id: str, reason: str | None = None) -> bool:
+        """Ends a connection with a Close message whose error text is ``reason``.
+
+        The client does not reconnect. Returns whether the connection existed and had not ended. A
+        manager that does not override this method does not support it: NotImplementedError.
+        """  # G-9
+        raise NotImplementedError(f"{type(self).__name__} does not close connections.")
+
+    async def count_connections(self) -> int:
+        """The number of connections. NotImplementedError if the manager does not count.
+
+        This also holds for the other methods that count, and for ``has_connection``.
+        """  # G-10
+        raise self._does_not_count()
+
+    async def count_group(self, group: str) -> int:
+        """The number of members of a group; 0 for an unknown group."""
+        raise self._does_not_count()
+
+    async def count_user(self, user_id: str) -> int:
+        """The number of connections of a user; 0 for an unknown user."""
+        raise self._does_not_count()
+
+    async def has_connection(self, connection_id: str) -> bool:
+        """Whether there is a connection with this id."""
+        raise self._does_not_count()
+
+    def _does_not_count(self) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__} does not count connections.")
+
     async def invoke_connection(
         self, connection_id: str, target: str, arguments: Sequence[Any], result_type: Any
     ) -> Any:
@@ -239,6 +269,27 @@ class DefaultHubLifetimeManager(HubLifetimeManager):
         """See HubLifetimeManager."""
         _remove(self._groups, group, connection_id)
         self._memberships.get(connection_id, set()).discard(group)
+
+    async def close_connection(self, connection_id: str, reason: str | None = None) -> bool:
+        """See HubLifetimeManager."""
+        connection = self._connections.get(connection_id)
+        return connection is not None and connection.close(reason)
+
+    async def count_connections(self) -> int:
+        """See HubLifetimeManager."""
+        return len(self._connections)
+
+    async def count_group(self, group: str) -> int:
+        """See HubLifetimeManager."""
+        return len(self._groups.get(group, ()))
+
+    async def count_user(self, user_id: str) -> int:
+        """See HubLifetimeManager."""
+        return len(self._users.get(user_id, ()))
+
+    async def has_connection(self, connection_id: str) -> bool:
+        """See HubLifetimeManager."""
+        return connection_id in self._connections
 
     async def invoke_connection(
         self, connection_id: str, target: str, arguments: Sequence[Any], result_type: Any

@@ -9,6 +9,8 @@ import pytest
 
 from ..errors import GroupLimitError, LocalProtocolError, TranscodingError
 from ..messagepack.protocol import MessagePackHubProtocol
+from ..messages import Close
+from ..server.connection_context import Ending
 from ..server.lifetime import HubLifetimeManager
 from ..values.payload import Payload
 from .lifetime_scene import LifetimeSuite, Receiver, Scene, with_scene
@@ -152,6 +154,50 @@ class HubLifetimeContract(LifetimeSuite):
         scene.receivers["a"].transport.abort()
         await scene.manager.send_all("X", [])
         assert await scene.targets("d") == ["X"]
+
+    @with_scene
+    async def test_closing(self, scene: Scene) -> None:
+        """Only the named connection ends, with the reason as the error of its Close.
+
+        A manager without support raises NotImplementedError.
+        """  # G-9
+        close = scene.manager.close_connection
+        try:
+            assert not await close("z", "unknown")
+        except NotImplementedError:
+            return
+        assert await close("a", "No more.")
+        assert await close("b")
+        assert not await close("A")  # ids are ordinal
+        assert not await close("a", "again")
+        await scene.settle()
+        endings = [it.connection.ending for it in scene.receivers.values()]
+        assert endings == [Ending(Close(error="No more.")), Ending(Close()), None, None]
+
+    @with_scene
+    async def test_presence(self, scene: Scene) -> None:
+        """Names and ids are ordinal. A connection counts until ``on_disconnected``.
+
+        A manager without support raises NotImplementedError.
+        """  # G-10
+        manager = scene.manager
+        try:
+            assert await manager.count_connections() == 4
+        except NotImplementedError:
+            return
+        assert [await manager.count_group(name) for name in ("g", "h", "G", "", "n")] == [
+            2, 1, 1, 1, 0
+        ]  # fmt: skip
+        assert [await manager.count_user(name) for name in ("U", "u", "")] == [2, 1, 0]
+        assert [await manager.has_connection(name) for name in ("a", "A", "z")] == [
+            True, False, False
+        ]  # fmt: skip
+        await manager.remove_from_group("a", "g")
+        await manager.on_disconnected(scene.receivers["b"].connection)
+        assert await manager.count_connections() == 3
+        assert [await manager.count_group(name) for name in "gh"] == [0, 0]
+        assert await manager.count_user("U") == 1
+        assert not await manager.has_connection("b")
 
     @pytest.mark.parametrize("value", [object(), float("nan"), msgspec.Raw(b'"\x1e"')])
     @with_scene

@@ -151,6 +151,7 @@ PUBLIC_NAMES: Final = frozenset(
         "HubLifetimeManager",
         "HubOptions",
         "SlowClientPolicy",
+        "Presence",
         "Principal",
         "hub_method",
         "is_own_origin",

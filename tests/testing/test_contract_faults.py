@@ -71,6 +71,24 @@ class Unforgetting(DefaultHubLifetimeManager):
         self._connections.pop(connection.connection_id, None)
 
 
+class Impatient(DefaultHubLifetimeManager):
+    """Closes a connection without the reason."""
+
+    async def close_connection(self, connection_id: str, reason: str | None = None) -> bool:
+        connection = self._connections.get(connection_id)
+        if connection is None or connection.ending is not None:
+            return False
+        connection.abort()
+        return True
+
+
+class Inflating(DefaultHubLifetimeManager):
+    """Counts a group that has no members."""
+
+    async def count_group(self, group: str) -> int:
+        return max(await super().count_group(group), 1)
+
+
 class Trusting(DefaultHubLifetimeManager):
     """Accepts answers of connections that were not asked."""
 
@@ -130,6 +148,8 @@ TWICE: Send = to_twice
         (Silent, lambda contract: contract.test_arguments_that_cannot_be_written(object())),
         (Late, lambda contract: contract.test_order()),
         (Unforgetting, lambda contract: contract.test_everything_ends_with_the_connection()),
+        (Impatient, lambda contract: contract.test_closing()),
+        (Inflating, lambda contract: contract.test_presence()),
     ],
 )
 def test_lifetime_managers(
