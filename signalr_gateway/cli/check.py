@@ -138,7 +138,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def changed_options(config: GatewayConfig) -> Iterator[str]:
-    """The options in `listen`, `limits` and `gateway_hub` that are not the defaults, as TOML."""
+    """The options in tables, such as `listen`, that are not the defaults, as TOML."""
     for table in options_of(File):
         for option in table.options:
             value = getattr(getattr(config, table.name), option.name)

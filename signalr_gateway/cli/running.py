@@ -11,7 +11,7 @@ from aiohttp import web
 from ..config.authentication import authenticator
 from ..config.file import GatewayConfig
 from ..config.gateway_hub import endpoint_options, hub_options
-from ..config.hosts import allowed_hosts, is_exposed
+from ..config.hosts import allowed_hosts, are_loopback, is_exposed
 from ..config.reading import Place
 from ..config.schema import Listen
 from ..config.sources import UsageError, load_orchestration
@@ -76,9 +76,14 @@ def require_access_rules(config: GatewayConfig) -> None:
 
 
 def app_of(config: GatewayConfig) -> web.Application:
-    """The application of a configuration."""
+    """The application of a configuration. Raises `UsageError`."""
     finds_user = authenticator(config.authentication, Place(Path(), field="authentication"))
     is_open = finds_user is None or config.authentication.allow_anonymous
+    if config.send.enabled and is_open and not are_loopback(config.listen):  # GW-61
+        raise UsageError(
+            "[send] enabled needs authentication or loopback addresses; the gateway would listen on"
+            f" {', '.join(config.listen.hosts)}"
+        )
     return create_app(
         config.orchestrator,
         authenticate=finds_user,
@@ -87,6 +92,7 @@ def app_of(config: GatewayConfig) -> web.Application:
         limits=config.limits,
         hub_options=hub_options(config.gateway_hub),
         endpoint_options=endpoint_options(config.gateway_hub),
+        send=config.send.enabled,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from protocol import HubContext
 
 from .broadcast import Broadcaster
+from .sender import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class GatewayHubParts:
     path: str
     context: HubContext
     broadcaster: Broadcaster
+    sender: Sender

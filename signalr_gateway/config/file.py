@@ -39,7 +39,7 @@ from .gateway_hub import check_transports
 from .hosts import allowed_hosts
 from .hubs import hub_arguments
 from .reading import Place, read_table
-from .schema import File, GatewayHubTable, Listen
+from .schema import File, GatewayHubTable, Listen, SendTable
 
 
 class ConfigError(Exception):
@@ -61,6 +61,7 @@ class GatewayConfig:
     limits: Limits = field(default_factory=Limits)
     gateway_hub: GatewayHubTable = field(default_factory=GatewayHubTable)
     authentication: AuthenticationTable = field(default_factory=AuthenticationTable)
+    send: SendTable = field(default_factory=SendTable)
 
 
 def load_config(path: str | Path) -> GatewayConfig:
@@ -104,6 +105,8 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
     _check_pair(file.listen, place.at("listen"))
     _check_hosts(file.listen, place.at("listen").at("allowed_hosts"))
     _check_proxies(file.limits, place.at("limits").at("trusted_proxies"))
+    if file.send.enabled and not file.start_gateway_hub:
+        raise place.at("send").at("enabled").error("needs the gateway hub: start_gateway_hub")
     check_transports(
         file.gateway_hub.transports,
         file.gateway_hub.supported_protocols,
@@ -116,6 +119,7 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
         limits=file.limits,
         gateway_hub=file.gateway_hub,
         authentication=file.authentication,
+        send=file.send,
     )
 
 

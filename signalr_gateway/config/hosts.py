@@ -21,11 +21,16 @@ def allowed_hosts(listen: Listen) -> Sequence[str] | None:
     return normal_hosts([*listen.allowed_hosts, *LOOPBACK_HOSTS, *own])
 
 
+def are_loopback(listen: Listen) -> bool:
+    """Whether the gateway listens on loopback addresses only."""
+    return all(_is_loopback(host) for host in listen.hosts)
+
+
 def is_exposed(listen: Listen, authentication: AuthenticationTable) -> bool:
     """Whether other machines may reach a gateway without credentials, which nobody has allowed."""
     if authentication.allow_anonymous or authentication.api_keys:
         return False
-    return not all(map(_is_loopback, listen.hosts))
+    return not are_loopback(listen)
 
 
 def _is_loopback(host: str) -> bool:

@@ -189,6 +189,18 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
     ] = _HUB.enable_detailed_errors
 
 
+class SendTable(Struct, frozen=True, kw_only=True):
+    """[send]: the API that sends to clients without a downstream hub."""
+
+    enabled: Annotated[
+        bool,
+        option(
+            "Whether callers of the API may send messages to clients of the gateway hub, count the"
+            " clients and disconnect them. Only on loopback addresses."
+        ),
+    ] = False
+
+
 # --- hubs behind it ------------------------------------------------------------------------
 
 
@@ -365,6 +377,7 @@ class File(Struct, frozen=True, kw_only=True):
     authentication: Annotated[
         AuthenticationTable, option("Which credentials callers and clients need.")
     ] = AuthenticationTable()
+    send: Annotated[SendTable, option("Sending to clients without a hub.")] = SendTable()
     hubs: Annotated[dict[str, HubTable], option("The hubs behind the gateway, by key.")] = field(
         default_factory=dict
     )

@@ -7,6 +7,7 @@ of the gateway hub. The paths of the console are case-sensitive, all other paths
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
@@ -15,6 +16,8 @@ from urllib.parse import quote, unquote, urlsplit
 API = "/api/Gateway"
 """The paths of calls, and of the list of hubs and routes, are below this path."""
 _CALLS = f"{API}/hub"
+SEND = f"{API}/send"
+"""The paths of sends to clients are below this path."""
 ORCHESTRATION = f"{API}/orchestration"
 HEALTH = "/healthz"
 DEFAULT_GATEWAY_HUB_PATH = "/gatewayhub"
@@ -58,14 +61,40 @@ class Call:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Clients of the gateway hub: all, a group, a user, a connection, or a label of a route.
+
+    `names` are the segments of the path after the kind, decoded, in their letter case: none for
+    all, three for a route (api, key and user id), and one for the other kinds.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+    are_counted: bool = False
+    """Whether the address is that of their number."""
+
+
 @lru_cache(maxsize=256)
-def find_endpoint(raw_path: str) -> Call | Endpoint | None:
-    """The call or the endpoint at the raw path of a request; None if `http.api` has neither."""
+def find_endpoint(raw_path: str) -> Call | Endpoint | Receivers | None:
+    """The endpoint at the raw path of a request; None if `http.api` has none there."""
     segments = path_segments(raw_path)
     lowered = tuple(segment.lower() for segment in segments)
     if lowered[:-2] == _CALL_SEGMENTS:
         return Call(*segments[-2:])
+    if lowered[: len(_SEND_SEGMENTS)] == _SEND_SEGMENTS:
+        return _receivers(*segments[len(_SEND_SEGMENTS) :])
     return _ENDPOINTS.get(lowered)
+
+
+def _receivers(kind: str = "", *names: str) -> Receivers | None:
+    kind = kind.lower()
+    if kind not in NAMES_OF_RECEIVERS:
+        return None
+    expected = len(NAMES_OF_RECEIVERS[kind])
+    if len(names) == expected + 1 and names[-1].lower() == "count":
+        return Receivers(kind, names[:-1], are_counted=True)
+    return Receivers(kind, names) if len(names) == expected else None
 
 
 def path_segments(raw_path: str) -> list[str]:
@@ -84,6 +113,15 @@ def path_segments(raw_path: str) -> list[str]:
 
 
 _CALL_SEGMENTS = tuple(path_segments(_CALLS.lower()))
+_SEND_SEGMENTS = tuple(path_segments(SEND.lower()))
+NAMES_OF_RECEIVERS: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "group": ("name",),
+    "user": ("id",),
+    "connection": ("id",),
+    "route": ("api", "key", "userId"),
+}
+"""The names that follow each kind of receivers in a path."""
 _ENDPOINTS = {
     tuple(path_segments(path.lower())): endpoint
     for path, endpoint in (

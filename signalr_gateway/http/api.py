@@ -44,6 +44,7 @@ from .request_checks import (
     require_method,
     too_large_for_hub,
 )
+from .send_api import SendApi
 from .stream_answer import StreamAnswer, stream_form
 from .tracing import REQUEST_ID, invocation_headers, request_id_of
 
@@ -62,16 +63,19 @@ class HttpApi:
         downstreams: Downstreams,
         limits: Limits,
         access: Access | None = None,
+        send_api: SendApi | None = None,
     ) -> None:
         """Handle requests to the paths of the API and of health, and to all paths below.
 
-        `access` decides about callers; None admits all.
+        `access` decides about callers; None admits all. `send_api` handles requests to the paths of
+        sends; None if these do not exist.
         """
         self._mount = mount
         self._access = access
         self._relay = relay
         self._downstreams = downstreams
         self._limits = limits
+        self._send_api = send_api
         self._thinning = LogThinning()
         self._idempotent: IdempotentCalls | None = None  # of the running event loop
         mount.api.add_route("*", self._handle, expect_handler=expect_later)
@@ -121,7 +125,9 @@ class HttpApi:
             case addresses.Endpoint.HEALTH:
                 require_method(request, "GET", "HEAD")
                 return self._health(with_hubs=is_admitted)
-            case None:
+            case addresses.Receivers() as receivers if self._send_api is not None:
+                return await self._send_api.handle(request, receivers)
+            case _:
                 raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
 
     # --- calls -----------------------------------------------------------------------------

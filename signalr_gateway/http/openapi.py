@@ -26,22 +26,37 @@ from . import addresses
 from .health import Health
 from .idempotency import KEY_HEADER, MAXIMUM_KEY_LENGTH
 from .problem import CONTENT_TYPE, Problem, ProblemBody
+from .send_api import ClientCount, Message
 from .stream_answer import StreamForm
 
 Node = dict[str, Any]
 """A JSON object of the document."""
 
 _GATEWAY_TAG = "gateway"
+_CLIENTS_TAG = "clients"
 _EXAMPLE_REQUEST_ID = "6f3c1a52e0b94d7c8a1f0b2d3e4c5a69"
 _DEFAULT_EXAMPLES = (b"[]", b'["text",1]')
 """The bodies for a route without `examples`. They show the form of a body only, since the
 parameters of the hub method are unknown."""
 
 _ANY_OPERATION = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
+_SEND_PROBLEMS = (
+    ProblemCode.INVALID_MESSAGE,
+    ProblemCode.SEND_NOT_ALLOWED,
+    ProblemCode.CLIENT_NOT_FOUND,
+    ProblemCode.BODY_TIMEOUT,
+    ProblemCode.BODY_TOO_LARGE,
+    ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+    ProblemCode.GATEWAY_DRAINING,
+    *_ANY_OPERATION,
+)
 
 
-def openapi_document(orchestrator: Orchestrator) -> bytes:
-    """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`."""
+def openapi_document(orchestrator: Orchestrator, *, sends: bool = False) -> bytes:
+    """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`.
+
+    `sends`: the API also sends to clients (`http.send_api`).
+    """
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -51,7 +66,7 @@ def openapi_document(orchestrator: Orchestrator) -> bytes:
                 "description": _description(orchestrator),
             },
             "servers": [{"url": addresses.ROOT_FROM_DOCUMENT, "description": "this gateway"}],
-            "paths": dict(_paths(orchestrator)),
+            "paths": dict(_paths(orchestrator, sends=sends)),
             "components": {
                 "headers": _headers(),
                 "responses": {_response_name(status): _problem(status) for status in _statuses()},
@@ -73,13 +88,15 @@ def _description(orchestrator: Orchestrator) -> str:
     return text
 
 
-def _paths(orchestrator: Orchestrator) -> Iterator[tuple[str, Node]]:
+def _paths(orchestrator: Orchestrator, *, sends: bool) -> Iterator[tuple[str, Node]]:
     ids = _OperationIds()
     for hub in orchestrator.hubs.values():
         for route in hub.routes.values():
             if route.invoke_method is not None:
                 operation = _call(route, ids.of_call(route))
                 yield addresses.call_path(route.api, route.key), {"post": operation}
+    if sends:
+        yield from _sends()
     yield addresses.ORCHESTRATION, {"get": _listing()}
     yield addresses.HEALTH, {"get": _health()}
 
@@ -227,6 +244,40 @@ def _health() -> Node:
     }
 
 
+def _sends() -> Iterator[tuple[str, Node]]:
+    """The paths that send to clients, count them and disconnect one (GW-60, GW-61)."""
+    message = {"application/json": {"schema": _schema_of(Message)}}
+    counted = _answer("The number.", {"schema": _schema_of(ClientCount)})
+    for kind, names in addresses.NAMES_OF_RECEIVERS.items():
+        path = "/".join((addresses.SEND, kind, *(f"{{{name}}}" for name in names)))
+        parameters = [_path_parameter(name) for name in names]
+        sent = _operation(f"send_{kind}", f"Sends a message: {kind}", "202", "Sent.")
+        sent["requestBody"] = {"required": True, "content": message}
+        found = _operation(f"exists_{kind}", f"Checks for clients: {kind}", "200", "It exists.")
+        operations = {"post": sent, "head": found}
+        if kind == "connection":
+            closed = _operation("close_connection", "Disconnects a client", "204", "Disconnected.")
+            closed["parameters"] = [{"name": "reason", "in": "query", "schema": {"type": "string"}}]
+            operations["delete"] = closed
+        yield path, {"parameters": parameters, **operations}
+        count = _operation(f"count_{kind}", f"Counts clients: {kind}", "200", "The number.")
+        count["responses"]["200"] = counted
+        yield f"{path}/count", {"parameters": parameters, "get": count}
+
+
+def _path_parameter(name: str) -> Node:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _operation(operation_id: str, summary: str, status: str, description: str) -> Node:
+    return {
+        "tags": [_CLIENTS_TAG],
+        "summary": summary,
+        "operationId": operation_id,
+        "responses": {status: _answer(description), **_problems(_SEND_PROBLEMS)},
+    }
+
+
 # --- answers -------------------------------------------------------------------------------
 
 
@@ -316,6 +367,6 @@ def _schema_of(kind: Any) -> Node:
 
 
 def _schemas() -> Node:
-    kinds = (list[ListedHub], Health, ProblemBody)
+    kinds = (list[ListedHub], Health, ProblemBody, Message, ClientCount)
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     return schemas

@@ -109,8 +109,10 @@ class _EventRule:
 class Relay:
     """The routing tables of one orchestration. They do not change once the gateway has started."""
 
-    def __init__(self, hubs: Mapping[str, DownstreamHub]) -> None:
+    def __init__(self, hubs: Mapping[str, DownstreamHub], *, sends: bool = False) -> None:
+        """`sends`: connections also join the channels of messages that no hub sends (GW-60)."""
         self._hubs = hubs
+        self._sends = sends
         self._rules = {api: _event_rules(hub) for api, hub in hubs.items()}
 
     @property
@@ -158,12 +160,25 @@ class Relay:
 
     def channels(self, subscription: Subscription) -> frozenset[str]:
         """The channels that a connection with this subscription joins."""
-        return frozenset(
+        events = frozenset(
             rule.channel
             for rule in self._rules[subscription.api].values()
             if subscription.group in rule.audience.groups
             or subscription.route in rule.audience.routes
         )
+        return events | {send_channel(subscription)} if self._sends else events
+
+
+def send_channel(subscription: Subscription) -> str:
+    """The channel of messages that no hub sends, to the clients with this subscription.
+
+    A group is the same one at all hubs. It is JSON, so that it has no line end, which each channel
+    of an event has.
+    """
+    if subscription.group is not None:
+        return msgspec.json.encode([subscription.group]).decode()
+    label = [subscription.api, subscription.route, subscription.user]
+    return msgspec.json.encode(label).decode()
 
 
 def require_invoke_method(route: HubRoute) -> str:

@@ -29,8 +29,9 @@ from protocol.relaying import Authenticate, Authorize, authenticator_of, harden,
 
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
-from ..clients.gateway_hub import GatewayHub, GatewayServices
+from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
+from ..clients.sender import Sender
 from ..downstream.hub import Downstream, Downstreams, MakeDownstream
 from ..http.access import Access
 from ..http.api import HttpApi
@@ -41,10 +42,13 @@ from ..http.hosts import HostGuard
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
+from ..http.send_api import SendApi, SendPolicy, allow_all
 from ..http.swagger_page import add_swagger
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
-from ..routing.relay import Relay
+from ..orchestration.route import BroadcastType
+from ..routing.relay import Relay, Subscription, send_channel
+from ..routing.subscriptions import MAXIMUM_SUBSCRIPTIONS
 from .draining import Gate
 from .gateway import Gateway
 from .memory import MemoryMark
@@ -69,6 +73,7 @@ def create_app(
     authorize: Authorize | None = None,
     console: bool = True,
     swagger: bool = True,
+    send: bool | SendPolicy = False,
     make_downstream: MakeDownstream = Downstream,
 ) -> web.Application:
     """The gateway of a complete orchestration as an aiohttp application.
@@ -84,6 +89,10 @@ def create_app(
     otherwise. `/healthz` answers to all callers, but names hubs only to those who may use the
     gateway.
 
+    With `send`, the API also sends messages to clients of the gateway hub, counts them and
+    disconnects them. `send` is true if all callers may do this, or an async function that decides
+    for each request.
+
     Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
     `limits`, in the orchestrator or in an argument. Starting the application raises
     `OrchestrationError` if a hub's `build_hub_connection` fails.
@@ -91,6 +100,8 @@ def create_app(
     _check_types(limits, hub_options, endpoint_options)
     if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
         raise ValueError("slow_client_policy is the queue_policy of a route, not of HubOptions")
+    if send and not orchestrator.start_gateway_hub:
+        raise ValueError("send needs the gateway hub, which start_gateway_hub has switched off")
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
@@ -118,9 +129,9 @@ def create_app(
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
-    relay = Relay(hubs)
+    relay = Relay(hubs, sends=bool(send))
     downstreams = Downstreams(hubs, make_downstream)
-    HttpApi(mount, relay, downstreams, limits, access)
+    send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
     if orchestrator.start_gateway_hub:
         of_clients = _limited(hub_options or HubOptions(), limits)
@@ -137,6 +148,7 @@ def create_app(
             orchestrator.gateway_hub_path,
             services,
             hubs,
+            _longest_labels(hubs) if send else (),
             _answering_large_calls(of_clients, limits.maximum_refused_call_size),
             replace(
                 _limited(endpoint_options or EndpointOptions(), limits),
@@ -144,14 +156,19 @@ def create_app(
                 authorize=requirement,
             ),
         )
+        if send:
+            policy = send if callable(send) else allow_all
+            send_api = SendApi(hub.sender, relay, limits, policy)
     elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
         app.cleanup_ctx.append(_started(authenticator))
+    HttpApi(mount, relay, downstreams, limits, access, send_api)
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
     app[GATEWAY] = gateway
     if console:
         add_console(app, downstreams, hub, page_guard(access))
     if swagger:
-        add_swagger(app, openapi_document(orchestrator), page_guard(access))
+        document = openapi_document(orchestrator, sends=bool(send))
+        add_swagger(app, document, page_guard(access))
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app
@@ -190,6 +207,7 @@ def _map_gateway_hub(
     path: str,
     services: GatewayServices,
     hubs: Mapping[str, DownstreamHub],
+    labels: Collection[str],
     hub_options: HubOptions,
     endpoint_options: EndpointOptions,
 ) -> GatewayHubParts:
@@ -199,12 +217,12 @@ def _map_gateway_hub(
         path,
         GatewayHub,
         lifetime=lifetime,
-        hub_options=_gateway_hub_options(services.relay.all_channels, hub_options),
+        hub_options=_gateway_hub_options(services.relay.all_channels, labels, hub_options),
         endpoint_options=endpoint_options,
         hub_factory=lambda: GatewayHub(services),
     )
     broadcaster = Broadcaster(services.relay, hubs, context, services.spoken, lifetime)
-    return GatewayHubParts(path, context, broadcaster)
+    return GatewayHubParts(path, context, broadcaster, Sender(context, services.spoken))
 
 
 def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:
@@ -215,13 +233,20 @@ def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:
     )
 
 
-def _gateway_hub_options(channels: Collection[str], options: HubOptions) -> HubOptions:
-    """Copy `options`, with limits of groups that allow all channels: each channel is a group."""
+def _gateway_hub_options(
+    channels: Collection[str], labels: Collection[str], options: HubOptions
+) -> HubOptions:
+    """Copy `options`, with limits of groups that allow all channels: each channel is a group.
+
+    If there are `labels`, each subscription joins one more channel, which is as long as these.
+    """
+    groups = len(channels) + (MAXIMUM_SUBSCRIPTIONS if labels else 0)
+    names = (*channels, *labels)
     return replace(
         options,
-        maximum_groups_per_connection=max(options.maximum_groups_per_connection, len(channels)),
+        maximum_groups_per_connection=max(options.maximum_groups_per_connection, groups),
         maximum_group_name_length=max(
-            options.maximum_group_name_length, *(len(channel) for channel in channels), 1
+            options.maximum_group_name_length, *(len(name) for name in names), 1
         ),
     )
 
@@ -237,6 +262,17 @@ def _started(
             await authenticator.close()
 
     return start
+
+
+def _longest_labels(hubs: Mapping[str, DownstreamHub]) -> list[str]:
+    """For each group and individual route, the longest channel of its subscriptions."""
+    user = "\0" * MAXIMUM_USER_ID_LENGTH  # no other character takes more bytes in JSON
+    return [
+        send_channel(Subscription(hub.api, group=route.receive_group, route=route.key, user=user))
+        for hub in hubs.values()
+        for route in hub.routes.values()
+        if route.broadcast_type is not BroadcastType.ALL
+    ]
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:

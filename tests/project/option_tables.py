@@ -23,6 +23,7 @@ from signalr_gateway.config.schema import (
     GatewayHubTable,
     HubTable,
     Listen,
+    SendTable,
 )
 from signalr_gateway.orchestration.limits import Limits
 from tests.support.documents import DOCUMENTS
@@ -133,6 +134,7 @@ TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "[gateway_hub]": _file_table("[gateway_hub]", GatewayHubTable),
     "[authentication]": _file_table("[authentication]", AuthenticationTable),
     "[authentication.api_keys.KEY]": _file_table("[authentication.api_keys.KEY]", ApiKeyTable),
+    "[send]": _file_table("[send]", SendTable),
     "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),
 }
 

@@ -46,7 +46,7 @@ async def test_the_demo(tmp_path: Path) -> None:
     async with started(*demo, ready="^curl ", cwd=tmp_path) as process:
         assert at.moved(CURL).strip() in process.lines.entries
         await run_curl(at, CURL, tmp_path)
-        [_, streaming, keyed], [items] = code_blocks(API, "sh"), code_blocks(API, "text")
+        [_, streaming, keyed, _], [items] = code_blocks(API, "sh"), code_blocks(API, "text")
         await run_curl(at, streaming, tmp_path, prints=items.split())
         for _ in range(2):
             await run_curl(at, keyed, tmp_path)
@@ -83,6 +83,24 @@ async def test_gateway_hub_and_client(tmp_path: Path, run: str) -> None:
         assert await client.end_input() == 0
         assert client.lines.entries == ["3", "Ada: Hi"]
         assert await events.get() == (["Ada", "Hi"], {})
+
+
+async def test_sending_without_a_hub(tmp_path: Path) -> None:
+    """The option of the API page switches on the addresses, and its curl line sends."""
+    at = Addresses()
+    [sending] = [line for line in code_blocks(API, "sh") if "/send/" in line]
+    [option] = [block for block in code_blocks(API, "toml") if "[send]" in block]
+    for name, source in FILES.items():
+        (tmp_path / name).write_text(at.moved(source), encoding="utf-8")
+    with (tmp_path / "gateway.toml").open("a", encoding="utf-8") as file:
+        file.write(option)
+    events: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
+    listener = HubConnectionBuilder().with_url(f"http://127.0.0.1:{at.gateway}/gatewayhub").build()
+    listener.on("ReceiveMessage", lambda name, message: events.put_nowait((name, message)))
+    run = ("run", "gateway.toml", "--port", str(at.gateway))
+    async with chat_chain(at, tmp_path, *run), listener:
+        await run_curl(at, sending, tmp_path)
+        assert await events.get() == ("Ann", "Hello!")
 
 
 def test_the_first_screen_has_the_two_commands() -> None:

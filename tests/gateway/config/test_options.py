@@ -40,12 +40,21 @@ from signalr_gateway.config.schema import (
     GatewayHubTable,
     HubTable,
     Listen,
+    SendTable,
 )
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.option_types import Bytes, Seconds, Unlimited, option
 
-TABLES: tuple[type[Struct], ...] = (File, Listen, Limits, GatewayHubTable, HubTable, HubRouteInfo)
+TABLES: tuple[type[Struct], ...] = (
+    File,
+    Listen,
+    Limits,
+    GatewayHubTable,
+    SendTable,
+    HubTable,
+    HubRouteInfo,
+)
 COMMANDS: tuple[type[Struct], ...] = (EveryCommand, DemoCommand, CheckCommand)
 HUB = '[hubs.h]\nurl = "http://h/hub"\n'
 
@@ -124,6 +133,7 @@ def test_a_file_with_all_defaults_is_an_empty_file(tmp_path: Path) -> None:
             *lines(Listen, "[listen]"),
             *lines(Limits, "[limits]"),
             *lines(GatewayHubTable, "[gateway_hub]"),
+            *lines(SendTable, "[send]"),
             *lines(HubTable, HUB),
             *lines(HubRouteInfo, '[hubs.h.routes.r]\nreceive_method = "R"\ninvoke_method = "I"'),
         ]
@@ -133,6 +143,7 @@ def test_a_file_with_all_defaults_is_an_empty_file(tmp_path: Path) -> None:
     assert complete.listen == empty.listen == Listen()
     assert complete.limits == empty.limits == Limits()
     assert complete.gateway_hub == empty.gateway_hub == GatewayHubTable()
+    assert complete.send == empty.send == SendTable()
     assert complete.orchestrator.hubs["h"].routes == empty.orchestrator.hubs["h"].routes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signalr_gateway.http import addresses
-from signalr_gateway.http.addresses import Call, Endpoint, call_path, find_endpoint
+from signalr_gateway.http.addresses import Call, Endpoint, Receivers, call_path, find_endpoint
 
 SOURCES = sorted((Path(__file__).parents[2] / "signalr_gateway").rglob("*.py"))
 OWN_PATH = re.compile(
@@ -25,6 +25,18 @@ OWN_PATH = re.compile(
         ("/api/Gateway/hub/a%2Fb/%25", Call("a/b", "%")),
         ("/api/Gateway/orchestration", Endpoint.ORCHESTRATION),
         ("/api/gateway/ORCHESTRATION/", Endpoint.ORCHESTRATION),
+        ("/api/Gateway/send/all", Receivers("all")),
+        ("/API/gateway/SEND/All/Count/", Receivers("all", are_counted=True)),
+        ("/api/Gateway/send/group/a%2FB", Receivers("group", ("a/B",))),
+        ("/api/Gateway/send/group/count", Receivers("group", ("count",))),
+        ("/api/Gateway/send/group/count/count", Receivers("group", ("count",), True)),
+        ("/api/Gateway/send/user/ann", Receivers("user", ("ann",))),
+        ("/api/Gateway/send/connection/x", Receivers("connection", ("x",))),
+        ("/api/Gateway/send/route/a/k/u", Receivers("route", ("a", "k", "u"))),
+        ("/api/Gateway/send/route/a/k", None),
+        ("/api/Gateway/send/group/a/b", None),
+        ("/api/Gateway/send/others", None),
+        ("/api/Gateway/send", None),
         ("/healthz", Endpoint.HEALTH),
         ("/Healthz/", Endpoint.HEALTH),
         ("/api%2FGateway/orchestration", None),
@@ -37,7 +49,7 @@ OWN_PATH = re.compile(
         ("", None),
     ],
 )
-def test_endpoints(path: str, found: Call | Endpoint | None) -> None:
+def test_endpoints(path: str, found: Call | Endpoint | Receivers | None) -> None:
     assert find_endpoint(path) == found
 
 

@@ -1,0 +1,136 @@
+"""Requests that send to clients of the gateway hub, count and disconnect them (GW-60, GW-61).
+
+`http.addresses` finds the receivers in the path, and `clients.sender` sends. The function
+`SendPolicy` decides for each request whether its caller may do this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from protocol.relaying import DECODING_FAILURES
+
+from ..clients.sender import All, Audience, Channel, Connection, Sender, User
+from ..logs.redaction import no_such_route
+from ..orchestration.checks import fold
+from ..orchestration.limits import Limits
+from ..routing.arguments import InvalidArguments, split_arguments
+from ..routing.problem_code import ProblemCode
+from ..routing.relay import Relay, Subscription, send_channel
+from .addresses import Receivers
+from .request_checks import Refusal, body_too_large, read_body, require_json, require_method
+
+SendPolicy = Callable[[web.Request], Awaitable[bool]]
+"""Whether the caller of a request may send to clients, count them and disconnect them."""
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a send."""
+
+    target: str
+    arguments: msgspec.Raw
+
+
+class ClientCount(msgspec.Struct):
+    """The answer to a GET of the number of clients."""
+
+    count: int
+
+
+async def allow_all(_request: web.Request) -> bool:
+    """Allow each caller that has come so far."""
+    return True
+
+
+class SendApi:
+    """The request handlers of the paths below `addresses.SEND`."""
+
+    def __init__(self, sender: Sender, relay: Relay, limits: Limits, policy: SendPolicy) -> None:
+        """`policy` decides about each request, before anything else about it is looked at."""
+        self._sender = sender
+        self._relay = relay
+        self._limits = limits
+        self._policy = policy
+
+    async def handle(self, request: web.Request, receivers: Receivers) -> web.Response:
+        """Answer a request for these receivers. Raises `Refusal`."""
+        if not await self._policy(request):
+            raise Refusal(ProblemCode.SEND_NOT_ALLOWED, "This caller may not send to clients.")
+        audience = self._audience(receivers)
+        if receivers.are_counted:
+            require_method(request, "GET", "HEAD")
+            return await self._count(audience)
+        closable = ("DELETE",) if isinstance(audience, Connection) else ()
+        require_method(request, "POST", "HEAD", *closable)
+        if isinstance(audience, Connection) and request.method == "DELETE":
+            return await self._close(request, audience)
+        if request.method == "HEAD":
+            if not await self._sender.count(audience):
+                raise _not_found()
+            return web.Response()
+        return await self._send(request, audience)
+
+    def _audience(self, receivers: Receivers) -> Audience:
+        match receivers.kind, receivers.names:
+            case "group", (name,):
+                return Channel(send_channel(Subscription("", group=name)))
+            case "user", (user_id,):
+                return User(user_id)
+            case "connection", (connection_id,):
+                return Connection(connection_id)
+            case "route", (api, key, user_id):
+                route = self._relay.find_route(api, key)
+                if route is None:
+                    raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+                label = Subscription(route.api, route=route.key, user=fold(user_id))
+                return Channel(send_channel(label))
+            case _:
+                return All()
+
+    async def _send(self, request: web.Request, audience: Audience) -> web.Response:
+        require_json(request)
+        limit = self._limits.maximum_body_size
+        too_large = body_too_large(limit)
+        body = await read_body(request, limit, too_large, self._limits.body_timeout)
+        message = _message(body)
+        try:
+            arguments = split_arguments(bytes(message.arguments), self._limits.maximum_depth)
+        except InvalidArguments as exc:
+            raise Refusal(exc.code, str(exc)) from exc
+        await self._sender.send(audience, message.target, arguments)
+        return web.Response(status=202)
+
+    async def _count(self, audience: Audience) -> web.Response:
+        body = msgspec.json.encode(ClientCount(await self._sender.count(audience)))
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _close(self, request: web.Request, connection: Connection) -> web.Response:
+        reason = request.rel_url.query.get("reason", "")
+        text = reason.encode(errors="replace").decode()  # without halves of surrogate pairs
+        if not await self._sender.close(connection.connection_id, text):
+            raise _not_found()
+        return web.Response(status=204)
+
+
+def _not_found() -> Refusal:
+    return Refusal(ProblemCode.CLIENT_NOT_FOUND, "No connected client has this address.")
+
+
+def _message(body: bytes) -> Message:
+    if not body:
+        text = "The body is empty; it must be an object with target and arguments."
+        raise Refusal(ProblemCode.EMPTY_BODY, text)
+    try:
+        message = msgspec.json.decode(body, type=Message)
+    except msgspec.ValidationError as exc:
+        text = f"The body must be an object with target and arguments: {exc}."
+        raise Refusal(ProblemCode.INVALID_MESSAGE, text) from exc
+    except DECODING_FAILURES as exc:
+        raise Refusal(ProblemCode.INVALID_JSON, f"The body is not JSON: {exc}.") from exc
+    if not message.target:
+        raise Refusal(ProblemCode.INVALID_MESSAGE, "The target must not be empty.")
+    return message
