@@ -86,6 +86,7 @@ async def count(gateway: RunningGateway, receivers: str) -> int:
 async def test_each_kind_of_receivers(
     gateway: RunningGateway, transport: HttpTransportType, hub_protocol: HubProtocol
 ) -> None:
+    """GW-60, GW-61: the named clients get the message, and are counted."""
     client = client_of(gateway, "Ann", transport, hub_protocol)
     other = client_of(gateway, "ann")
     inbox, others = Inbox(client), Inbox(other)
@@ -133,6 +134,7 @@ async def test_each_kind_of_receivers(
 
 
 async def test_arguments_arrive_as_written(gateway: RunningGateway) -> None:
+    """GW-60."""
     client = client_of(gateway)
     inbox = Inbox(client)
     async with client:
@@ -144,6 +146,7 @@ async def test_arguments_arrive_as_written(gateway: RunningGateway) -> None:
 
 
 async def test_a_disconnected_client_gets_the_reason(gateway: RunningGateway) -> None:
+    """GW-61."""
     client, other = client_of(gateway), client_of(gateway)
     closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
     client.on_closed(closed.set_result)
