@@ -57,7 +57,7 @@ class SendApi:
 
     async def handle(self, request: web.Request, receivers: Receivers) -> web.Response:
         """Answer a request for these receivers. Raises `Refusal`."""
-        if not await self._policy(request):
+        if await self._policy(request) is not True:  # another truthy value is a mistake
             raise Refusal(ProblemCode.SEND_NOT_ALLOWED, "This caller may not send to clients.")
         audience = self._audience(receivers)
         if receivers.are_counted:

@@ -250,10 +250,11 @@ async def test_off_by_default(hub: RunningHub) -> None:
 async def test_a_function_decides_who_may(hub: RunningHub) -> None:
     """Before anything about the receivers shows; an exception is a 500, and nothing is sent."""
 
-    async def policy(request: web.Request) -> bool:
+    async def policy(request: web.Request) -> Any:
         if "fail" in request.query:
             raise LookupError("hush")
-        return request.headers.get("X-Key") == "right"
+        key = request.headers.get("X-Key")
+        return True if key == "right" else key
 
     async with running_gateway(
         lambda orchestrator: sample_routes(orchestrator, hub.url), send=policy
@@ -262,6 +263,8 @@ async def test_a_function_decides_who_may(hub: RunningHub) -> None:
             answer = await gateway.request(method, f"{SEND}/{receivers}", MESSAGE, JSON)
             assert answer.status == 403
         assert (await send(gateway, "all")).problem["code"] == "send-not-allowed"
+        truthy = await gateway.request("POST", f"{SEND}/all", MESSAGE, {**JSON, "X-Key": "wrong"})
+        assert truthy.status == 403
         failed = await send(gateway, "all?fail")
         assert (failed.status, failed.problem["code"]) == (500, "internal-error")
         right = await gateway.request("POST", f"{SEND}/all", MESSAGE, {**JSON, "X-Key": "right"})
