@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from protocol import ClientProxy, HubContext, Payload
 
-from ..downstream.failures import transcode
+from ..downstream.forms import transcode
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,32 @@ from datetime import datetime
 from protocol import Authenticator
 
 from ..access.api_keys import ApiKey, ApiKeys, is_key_hash
-from .authentication_tables import ApiKeyTable, AuthenticationTable
+from ..access.authenticators import FirstOf
+from .authentication_tables import ApiKeyTable, AuthenticationTable, JwtTable
 from .reading import Place
 
 
 def authenticator(table: AuthenticationTable, place: Place) -> Authenticator | None:
     """The authenticator, or None if no credentials are configured. Raises `OrchestrationError`."""
-    if not table.api_keys:
+    found: list[Authenticator] = []
+    if table.api_keys:
+        found.append(_api_keys(table, place))
+    if table.jwt != JwtTable():
+        found.append(_jwt_bearer(table.jwt, place.at("jwt")))
+    if not found:
         return None
+    return found[0] if len(found) == 1 else FirstOf(found)
+
+
+def _jwt_bearer(table: JwtTable, place: Place) -> Authenticator:
+    try:
+        from .json_web_tokens import jwt_bearer  # needs the extra jwt
+    except ImportError as exc:
+        raise place.error(str(exc)) from exc
+    return jwt_bearer(table, place)
+
+
+def _api_keys(table: AuthenticationTable, place: Place) -> ApiKeys:
     keys_place = place.at("api_keys")
     keys = [_api_key(name, key, keys_place.at(name)) for name, key in table.api_keys.items()]
     stored = [key.hash for key in keys]

@@ -28,7 +28,7 @@ def are_loopback(listen: Listen) -> bool:
 
 def is_exposed(listen: Listen, authentication: AuthenticationTable) -> bool:
     """Whether other machines may reach a gateway without credentials, which nobody has allowed."""
-    if authentication.allow_anonymous or authentication.api_keys:
+    if authentication.allow_anonymous or authentication.has_credentials:
         return False
     return not are_loopback(listen)
 

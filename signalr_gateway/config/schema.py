@@ -196,7 +196,7 @@ class SendTable(Struct, frozen=True, kw_only=True):
         bool,
         option(
             "Whether callers of the API may send messages to clients of the gateway hub, count the"
-            " clients and disconnect them. Only on loopback addresses."
+            " clients and disconnect them. With authentication, callers need the scope `send`."
         ),
     ] = False
 

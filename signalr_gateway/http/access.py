@@ -37,6 +37,11 @@ class Access:
         self._control: AccessControl | None = None
 
     @staticmethod
+    def user(request: web.Request) -> Principal | None:
+        """The user of a request that was admitted; None for anonymous callers."""
+        return request[_USER]
+
+    @staticmethod
     def caller(request: web.Request) -> str:
         """A text that is the same for all requests of one user; empty for anonymous callers.
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -20,6 +21,7 @@ from ..orchestration.limits import Limits
 from ..routing.arguments import InvalidArguments, split_arguments
 from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, Subscription, send_channel
+from .access import Access
 from .addresses import Receivers
 from .request_checks import Refusal, body_too_large, read_body, require_json, require_method
 
@@ -40,9 +42,18 @@ class ClientCount(msgspec.Struct):
     count: int
 
 
+SEND_SCOPE = "send"
+
+
 async def allow_all(_request: web.Request) -> bool:
-    """Allow each caller that has come so far."""
+    """Allow every caller that may use the gateway."""
     return True
+
+
+async def allow_scope(request: web.Request) -> bool:
+    """Allow callers whose claim ``scope`` contains `SEND_SCOPE`."""
+    user = Access.user(request)
+    return user is not None and SEND_SCOPE in str(user.claims.get("scope", "")).split()
 
 
 class SendApi:
@@ -93,7 +104,7 @@ class SendApi:
     async def _send(self, request: web.Request, audience: Audience) -> web.Response:
         require_json(request)
         limit = self._limits.maximum_body_size
-        too_large = body_too_large(limit)
+        too_large = partial(body_too_large, limit)
         body = await read_body(request, limit, too_large, self._limits.body_timeout)
         message = _message(body)
         try:

@@ -42,7 +42,7 @@ from ..http.hosts import HostGuard
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
-from ..http.send_api import SendApi, SendPolicy, allow_all
+from ..http.send_api import SendApi, SendPolicy, allow_all, allow_scope
 from ..http.swagger_page import add_swagger
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
@@ -90,8 +90,8 @@ def create_app(
     gateway.
 
     With `send`, the API also sends messages to clients of the gateway hub, counts them and
-    disconnects them. `send` is true if all callers may do this, or an async function that decides
-    for each request.
+    disconnects them. `send` is true or an async function that decides for each request. If it is
+    true and there is `authenticate`, callers need the scope ``send``.
 
     Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
     `limits`, in the orchestrator or in an argument. Starting the application raises
@@ -157,7 +157,9 @@ def create_app(
             ),
         )
         if send:
-            policy = send if callable(send) else allow_all
+            policy: SendPolicy = allow_all if authenticator is None else allow_scope
+            if callable(send):
+                policy = send
             send_api = SendApi(hub.sender, relay, limits, policy)
     elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
         app.cleanup_ctx.append(_started(authenticator))

@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from signalr_gateway import HubRouteInfo
 from signalr_gateway.cli.flags import file_flags
-from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable
+from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable, JwtTable
 from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
 from signalr_gateway.config.schema import (
@@ -133,6 +133,7 @@ TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "[limits]": _file_table("[limits]", Limits),
     "[gateway_hub]": _file_table("[gateway_hub]", GatewayHubTable),
     "[authentication]": _file_table("[authentication]", AuthenticationTable),
+    "[authentication.jwt]": _file_table("[authentication.jwt]", JwtTable),
     "[authentication.api_keys.KEY]": _file_table("[authentication.api_keys.KEY]", ApiKeyTable),
     "[send]": _file_table("[send]", SendTable),
     "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),

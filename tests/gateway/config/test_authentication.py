@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,72 @@ def test_a_new_key_fits_what_is_stored_of_it(
     table = printed[printed.index("[authentication") :]
     stored = load_config(written(tmp_path, table)).authentication.api_keys["a b"]
     assert stored.hash == key_hash(key)
+
+
+# --- JSON Web Tokens -----------------------------------------------------------------------------
+
+
+def token(**claims: object) -> str:
+    jwt = pytest.importorskip("jwt", reason="needs the extra jwt")
+    now = int(time.time())
+    given = {"iss": "https://login.example/", "aud": "gateway", "exp": now + 600, "sub": "ann"}
+    text: str = jwt.encode({**given, **claims}, SECRET, "HS256")
+    return text
+
+
+SECRET = "a secret of thirty-two bytes or more"
+JWT = """
+[authentication.jwt]
+issuer = "https://login.example/"
+audience = ["gateway", "other"]
+secret_file = "secret.txt"
+"""
+
+
+async def test_tokens_and_keys_of_a_file(tmp_path: Path) -> None:
+    """GW-39: a token and a key of the same file are both accepted."""
+    (tmp_path / "secret.txt").write_text(SECRET + "\n", encoding="utf-8")
+    text = f'{JWT}[authentication.api_keys.k]\nhash = "{HASH}"\n'
+    table = load_config(written(tmp_path, text)).authentication
+    found = authenticator(table, Place(tmp_path))
+    assert found is not None
+
+    async def user_of(credentials: str) -> str | None:
+        headers = {"Authorization": f"Bearer {credentials}"}
+        user = await found.authenticate(HttpRequestData("GET", "/", "", headers, None))
+        return user.user_id if isinstance(user, Principal) else None
+
+    assert await user_of(token()) == "ann"
+    assert await user_of(token(aud="else")) is None
+    assert await user_of(KEY) == "k"
+    assert not is_exposed(Listen(host="0.0.0.0"), table)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ('audience = "a"', "authentication.jwt.issuer: missing; expected the accepted values"),
+        ('issuer = "i"', "authentication.jwt.audience: missing; expected the accepted values"),
+        ('issuer = "i"\naudience = "a"', "authentication.jwt: has no keys; set jwks_url"),
+        (
+            'issuer = "i"\naudience = "a"\njwks_url = "http://login.example/keys"',
+            "authentication.jwt.jwks_url: ",
+        ),
+        (
+            'issuer = "i"\naudience = "a"\npublic_keys = ["no.pem"]',
+            "authentication.jwt.public_keys: cannot be read: No such file",
+        ),
+        (
+            'issuer = "i"\naudience = "a"\nsecret_file = "no.txt"',
+            "authentication.jwt.secret_file: ",
+        ),
+        (
+            'issuer = "i"\naudience = "a"\njwks_file = "k.json"\nalgorithms = ["none"]',
+            "authentication.jwt: ",
+        ),
+    ],
+)
+def test_mistakes_about_tokens(tmp_path: Path, lines: str, error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, f"[authentication.jwt]\n{lines}\n"))
+    assert error in str(caught.value)

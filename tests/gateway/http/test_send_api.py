@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from protocol import (
-    EndpointOptions,
     HttpRequestData,
     HttpTransportType,
     HubConnection,
@@ -20,10 +19,12 @@ from protocol import (
     Principal,
 )
 from protocol.hub_protocol import HubProtocol
+from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
 from signalr_gateway.cli.running import app_of
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
 from signalr_gateway.config.schema import Listen, SendTable
 from signalr_gateway.config.sources import UsageError
+from signalr_gateway.http.send_api import allow_all
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.app import create_app
@@ -46,8 +47,9 @@ def authenticate(request: HttpRequestData) -> Principal | None:
 async def gateway(hub: RunningHub) -> AsyncIterator[RunningGateway]:
     async with running_gateway(
         lambda orchestrator: sample_routes(orchestrator, hub.url),
-        send=True,
-        endpoint_options=EndpointOptions(authenticate=authenticate, authorize=False),
+        send=allow_all,
+        authenticate=authenticate,
+        authorize=False,
     ) as gateway:
         yield gateway
 
@@ -305,6 +307,24 @@ async def test_the_document_has_the_addresses(gateway: RunningGateway) -> None:
     }
 
 
+async def test_callers_need_the_scope(hub: RunningHub) -> None:
+    """GW-61: if the gateway has authentication."""
+    names = {"may": ["other", "send"], "may-not": ["sender"], "none": []}
+    texts = {name: new_key() for name in names}
+    keys = ApiKeys(
+        ApiKey(name=name, user_id=name, hash=key_hash(texts[name]), scopes=scopes)
+        for name, scopes in names.items()
+    )
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url), send=True, authenticate=keys
+    ) as gateway:
+        for name, status in (("may", 202), ("may-not", 403), ("none", 403)):
+            headers = {**JSON, "X-Api-Key": texts[name]}
+            answer = await gateway.request("POST", f"{SEND}/all", MESSAGE, headers)
+            assert answer.status == status, name
+        assert (await gateway.request("POST", f"{SEND}/all", MESSAGE, JSON)).status == 401
+
+
 def test_without_the_gateway_hub() -> None:
     orchestrator = Orchestrator()
     orchestrator.start_gateway_hub = False
@@ -322,7 +342,7 @@ def test_only_on_loopback_addresses(host: str, is_refused: bool) -> None:
         orchestrator=Orchestrator(), listen=Listen(host=host), send=SendTable(enabled=True)
     )
     if is_refused:
-        with pytest.raises(UsageError, match=r"\[send\] enabled needs loopback addresses"):
+        with pytest.raises(UsageError, match=r"\[send\] enabled needs authentication or loopback"):
             app_of(config)
     else:
         app_of(config)
