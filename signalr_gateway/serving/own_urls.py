@@ -54,12 +54,13 @@ def require_other_hubs(
         return
     own_path = orchestrator.gateway_hub_path.lower()
     own = [urlsplit(url) for url in base_urls]
-    for api, url in ((api, url) for api, urls in hub_urls.items() for url in urls):
-        hub = urlsplit(url)
-        is_own_path = unquote(hub.path).rstrip("/").lower() == own_path
-        if is_own_path and any(_reaches(hub, each) for each in own):
-            problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
-            raise OrchestrationError(problem, hub=api, field="url")
+    for api, urls in hub_urls.items():
+        for hub in map(urlsplit, urls):
+            is_own_path = unquote(hub.path).rstrip("/").lower() == own_path
+            if is_own_path and any(_reaches(hub, each) for each in own):
+                problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
+                field = "url" if len(urls) == 1 else "urls"
+                raise OrchestrationError(problem, hub=api, field=field)
 
 
 def _reaches(url: SplitResult, own: SplitResult) -> bool:

@@ -83,12 +83,12 @@ def test_urls_that_lead_elsewhere(url: str, base_urls: list[str], place: str) ->
 def test_a_hub_that_is_the_gateways_own(url: str, base_urls: list[str]) -> None:
     orchestrator = orchestrated()
     with pytest.raises(OrchestrationError) as caught:
-        require_other_hubs(
-            orchestrator, {"other": (), "chat": ("http://127.0.0.2:1/hub", url)}, base_urls
-        )
-    assert str(caught.value) == (
-        "hub 'chat', url: is the gateway's own hub; expected the URL of the hub behind the gateway"
-    )
+        require_other_hubs(orchestrator, {"other": (), "chat": (url,)}, base_urls)
+    problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
+    assert str(caught.value) == f"hub 'chat', url: {problem}"
+    with pytest.raises(OrchestrationError) as caught:
+        require_other_hubs(orchestrator, {"chat": ("http://127.0.0.2:1/hub", url)}, base_urls)
+    assert str(caught.value) == f"hub 'chat', urls: {problem}"
     orchestrator.start_gateway_hub = False
     require_other_hubs(orchestrator, {"chat": (url,)}, base_urls)
 
