@@ -17,7 +17,7 @@ import pytest
 
 import protocol
 import signalr_gateway
-from protocol import relaying, testing
+from protocol import jwt_bearer, relaying, testing
 from tests.support.checkout import ROOT
 
 LIBRARY: Final = ROOT / "protocol"
@@ -375,7 +375,11 @@ def _absolute_packages(node: ast.AST) -> set[str]:
 
 class TestGateway:
     def test_imports_public_names_of_the_library_only(self) -> None:
-        public = {"protocol": set(protocol.__all__), "protocol.relaying": set(relaying.__all__)}
+        public = {
+            "protocol": set(protocol.__all__),
+            "protocol.relaying": set(relaying.__all__),
+            "protocol.jwt_bearer": set(jwt_bearer.__all__),
+        }
         offenders = [
             f"{shown(path)} imports {', '.join(imported)} from {name}"
             for path in modules_of(GATEWAY)

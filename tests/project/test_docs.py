@@ -283,7 +283,7 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
     [source] = code_blocks(GATEWAY, "python")
     orchestrator = Orchestrator()
     loaded(source, tmp_path).configure(orchestrator)
-    [toml] = code_blocks(GATEWAY, "toml")
+    [toml, _] = code_blocks(GATEWAY, "toml")
     (tmp_path / "gateway.toml").write_text(toml)
     config = load_config(tmp_path / "gateway.toml")
     assert config.listen == Listen()
@@ -294,6 +294,16 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
         assert set(hub.routes) == {"room", "notices"}
         assert each.gateway_hub_path == "/GatewayHub"
         assert list(each.allowed_origins) == ["https://app.example"]
+
+
+def test_the_tokens_of_the_document_can_be_configured(tmp_path: Path) -> None:
+    pytest.importorskip("jwt", reason="needs the extra jwt")
+    [_, tokens] = code_blocks(GATEWAY, "toml")
+    hub = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
+    (tmp_path / "gateway.toml").write_text(tokens + hub)
+    config = load_config(tmp_path / "gateway.toml")
+    assert config.authentication.jwt.audience == "gateway"
+    assert config.authentication.has_credentials
 
 
 # ---- the library
