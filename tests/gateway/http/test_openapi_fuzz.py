@@ -25,6 +25,7 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 
+from signalr_gateway.http.idempotency import KEY_HEADER
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
 from tests.gateway.running_gateway import RunningGateway, running_gateway
@@ -88,6 +89,8 @@ def call_generated(operation: Operation, mode: GenerationMode, seen: Seen) -> No
 
 def call(case: Case[Operation], seen: Seen) -> None:
     """Raise if the document does not describe the answer."""
+    if KEY_HEADER in case.headers:  # a call of its own: a key with another body is answered 422
+        case.headers[KEY_HEADER] = f"{seen.total()}"
     response = case.call()
     seen[response.status_code, response.content != b""] += 1
     # The document describes failures of hubs, so 500 is the only 5xx that is a fault.
