@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from signalr_gateway.orchestration.limits import DEFAULT_LIMITS
 from tests.interop.drivers import DrivenConnection, DriverError, Event, Value
 from tests.interop.expectations import HUB_SAYS_NO
 from tests.interop.matrix.hub_cell import CONCURRENT, FOREIGN, LARGE, TOO_LARGE, VALUES
@@ -13,6 +14,7 @@ from tests.interop.matrix.scene import Scene
 from tests.interop.orchestrations import RECEIVE_KEY
 
 API = "chatservice"
+BEYOND_REFUSALS = "x" * DEFAULT_LIMITS.maximum_refused_call_size
 GROUP = {"Api": API, "Key": "room", "ReceiveKey": RECEIVE_KEY, "ReceiveGroup": "ChatGroup"}
 
 
@@ -34,7 +36,9 @@ async def play(scene: Scene) -> None:
 
     await scene.lose(client, other)
     await _events(scene, client, other)
-    await scene.exceed(other, "InvokeDownstreamHub", call("Echo", TOO_LARGE))
+    with pytest.raises(DriverError, match="more than the 32768 bytes of one message"):
+        await _invoke(other, "Echo", TOO_LARGE)  # GW-50: the connection stays
+    await scene.exceed(other, "InvokeDownstreamHub", call("Echo", BEYOND_REFUSALS))
     for connection in (client, other):
         kinds = connection.kinds()
         await connection.stop()
