@@ -9,6 +9,7 @@ import pytest
 from signalr_gateway.orchestration.limits import DEFAULT_LIMITS
 from tests.interop.drivers import DrivenConnection, DriverError, Event, Value
 from tests.interop.expectations import HUB_SAYS_NO
+from tests.interop.matrix.cells import BEHIND_NGINX
 from tests.interop.matrix.hub_cell import CONCURRENT, FOREIGN, LARGE, TOO_LARGE, VALUES
 from tests.interop.matrix.scene import Scene
 from tests.interop.orchestrations import RECEIVE_KEY
@@ -38,7 +39,9 @@ async def play(scene: Scene) -> None:
     await _events(scene, client, other)
     with pytest.raises(DriverError, match="more than the 32768 bytes of one message"):
         await _invoke(other, "Echo", TOO_LARGE)  # GW-50: the connection stays
-    await scene.exceed(other, "InvokeDownstreamHub", call("Echo", BEYOND_REFUSALS))
+    if scene.cell.transport == "WebSockets" or scene.cell.target not in BEHIND_NGINX:
+        # nginx itself refuses a POST of this size.
+        await scene.exceed(other, "InvokeDownstreamHub", call("Echo", BEYOND_REFUSALS))
     for connection in (client, other):
         kinds = connection.kinds()
         await connection.stop()
