@@ -235,8 +235,11 @@ class TestTimes:
     @pytest.mark.parametrize(
         ("source", "line"),
         [
-            (JwksFile("a\0b"), "JwksFile cannot be read: ValueError."),
-            (JwksUrl(f"https://{'a' * 70}.example/"), "JwksUrl cannot be read: UnicodeError."),
+            (JwksFile("a\0b"), "JwksFile cannot be read: its path is not valid."),
+            (
+                JwksUrl(f"https://{'a' * 70}.example/"),
+                "JwksUrl cannot be read: the host of its URL is not valid.",
+            ),
         ],
     )
     async def test_an_address_that_no_system_accepts(
