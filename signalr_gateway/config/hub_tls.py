@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from ..serving.certificate_chain import EncryptedKey, load_chain
 from .reading import Place
 from .schema import HubTable
 
@@ -47,19 +48,10 @@ def _show_certificate(
         except OSError as exc:
             raise place.at(name).error(f"cannot be read: {exc.strerror}") from exc
     try:
-        context.load_cert_chain(certificate, key, password=_no_password)
-    except _Encrypted as exc:
+        load_chain(context, certificate, key)
+    except EncryptedKey as exc:
         problem = "is encrypted; expected a private key without a password"
         raise place.at("client_key").error(problem) from exc
     except ssl.SSLError as exc:
         problem = "and client_key must be a certificate in PEM format and its private key"
         raise place.at("client_certificate").error(problem) from exc
-
-
-class _Encrypted(Exception):
-    pass
-
-
-def _no_password() -> str:
-    # Without this function OpenSSL asks for the password at the terminal.
-    raise _Encrypted

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .certificate_chain import EncryptedKey, load_chain
+
 _OPENSSL_SECONDS = 60
 
 
@@ -38,7 +40,7 @@ def server_context(pair: CertificatePair) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     _require_certificate(pair.certificate)
     try:
-        context.load_cert_chain(pair.certificate, pair.key, password=_no_password)
+        load_chain(context, pair.certificate, pair.key)
     except ssl.SSLError as exc:
         problem = (
             "does not belong to the certificate"
@@ -46,7 +48,7 @@ def server_context(pair: CertificatePair) -> ssl.SSLContext:
             else "is not a private key in PEM format"
         )
         raise UnusableCertificate(f"the key {str(pair.key)!r} {problem}") from exc
-    except _Encrypted as exc:
+    except EncryptedKey as exc:
         raise UnusableCertificate(
             f"the key {str(pair.key)!r} is encrypted; the gateway needs one without a password"
         ) from exc
@@ -69,15 +71,6 @@ def _require_certificate(path: Path) -> None:
         raise UnusableCertificate(
             f"the certificate {str(path)!r} is not a certificate in PEM format"
         ) from exc
-
-
-class _Encrypted(Exception):
-    pass
-
-
-def _no_password() -> str:
-    # Without this function OpenSSL asks for the password at the terminal.
-    raise _Encrypted
 
 
 _OPENSSL_CONFIG = """\
