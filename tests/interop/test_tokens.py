@@ -37,15 +37,19 @@ async def hub(peers: Peers, target: str) -> HubServer:
 
 
 def expected_tokens(client: str, transport: str, token: str) -> set[tuple[str, str, str]]:
-    """Where a client sends its token, by transport (A-2, A-3)."""
+    """Where a client sends its token, by transport (A-2, A-3).
+
+    The DELETE that ends long polling is left out for .NET clients: they send none if the hub ends
+    their last poll first.
+    """
     header = {(token, "header", "POST")}  # negotiate, and what is sent
     uses_query = {
         cells.CHROMIUM: ("WebSockets", "ServerSentEvents"),
         cells.NODE: ("ServerSentEvents",),
     }
     place = "query" if transport in uses_query.get(client, ()) else "header"
-    end = {(token, "header", "DELETE")} if transport == "LongPolling" else set()
-    return header | {(token, place, "GET")} | end
+    end = transport == "LongPolling" and client not in cells.DOTNET
+    return header | {(token, place, "GET")} | ({(token, "header", "DELETE")} if end else set())
 
 
 @HUBS
@@ -67,7 +71,7 @@ async def test_a_token(
         return {each for each in hub.tokens() if each[0] == token}
 
     await until(lambda: shown() >= expected, interval=0.01)  # a line comes after its answer
-    assert shown() == expected
+    assert shown() <= expected | {(token, "header", "DELETE")}
 
 
 @HUBS
