@@ -1,4 +1,4 @@
-"""The profiles of Hypothesis, and the result of skipped tests.
+"""The profiles of Hypothesis, the result of skipped tests, and the tables at the end of a run.
 
 By default Hypothesis has the same examples in every run, and no time limit for an example. Search
 for new examples with ``pytest --hypothesis-profile=search``. The profile ``brief`` tries a quarter
@@ -8,9 +8,13 @@ tests that need it are skipped. Where ``CI`` is set, a skipped test fails.
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.interop.matrix import report as matrix
+from tests.wire import summary as corpus
 
 # Examples and their generation have no time limit, because a busy machine would exceed it.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,3 +45,15 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Made from the reports, because the tests may have run in other processes."""
+    for title, lines in (
+        ("interop matrix", list(matrix.lines(terminalreporter.stats))),
+        ("recorded corpus", list(corpus.lines(terminalreporter.stats))),
+    ):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.line(line)

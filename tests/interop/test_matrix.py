@@ -5,39 +5,19 @@ clients are also tested with ASP.NET Core's hub, so that the same assertions hol
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
 
 import pytest
 
-from tests.interop.matrix import report
 from tests.interop.matrix.cells import Cell, all_cells
 from tests.interop.matrix.run import MatrixRun
 
 pytestmark = pytest.mark.timeout(600)  # the first cell waits for all builds
-
-_NAME: Final = "test_matrix.py::test_cell["
-
-
-class _Summary:
-    """A plugin that prints the matrix at the end of the run."""
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        outcomes = {
-            found.nodeid.partition(_NAME)[2].removesuffix("]"): outcome
-            for outcome in ("passed", "skipped", "failed", "error")
-            for found in terminalreporter.stats.get(outcome, ())
-            if _NAME in found.nodeid
-        }
-        terminalreporter.section("interop matrix")
-        for line in report.lines(outcomes):
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="module")
 def matrix_run(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MatrixRun]:
-    request.config.pluginmanager.register(_Summary())
     callspecs = (getattr(item, "callspec", None) for item in request.session.items)
     params = (spec.params for spec in callspecs if spec is not None)
     wanted = [given["cell"] for given in params if isinstance(given.get("cell"), Cell)]

@@ -5,9 +5,8 @@ if it passes, its entry must be removed, so that the lists can only shrink.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.reference_server.process import running_reference_server
 from tests.wire import suite
 from tests.wire.needs import NOT_BUILT, Conversation
 from tests.wire.suite import CorpusRun
+from tests.wire.summary import FAILED_IN_COMPANY
 
 CORPUS = suite.load()
 LEFT_FOR_LATER = suite.left_for_later()
@@ -25,40 +25,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),  # the first tests wait while many scenarios run
 ]
-
-
-class _Summary:
-    """A plugin that says at the end of the run how our server and the recordings compare."""
-
-    def __init__(self) -> None:
-        self.failed_in_company: list[str] = []
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        counts = {
-            name: sum(
-                f"test_recordings.py::{test}[" in report.nodeid
-                for report in terminalreporter.stats.get("passed", ())
-            )
-            for name, test in (
-                ("passed", "test_scenario"),
-                ("left for later", "test_left_for_later"),
-                ("chosen divergences", "test_divergence"),
-            )
-        }
-        terminalreporter.section("recorded corpus")
-        terminalreporter.line(", ".join(f"{count} {name}" for name, count in counts.items()))
-        by_need: dict[str, list[str]] = {}
-        for label, need in LEFT_FOR_LATER.items():
-            by_need.setdefault(need, []).append(label)
-        terminalreporter.line("left for later, by what they need:")
-        for need, labels in by_need.items():
-            terminalreporter.line(f"  {need} ({len(labels)}): {' '.join(labels)}")
-        terminalreporter.line("chosen divergences (docs/divergences.md), what ours does:")
-        for divergence in suite.divergences():
-            terminalreporter.line(f"  {' '.join(divergence.labels)}: {divergence.ours}")
-        if self.failed_in_company:
-            again = ", ".join(self.failed_in_company)
-            terminalreporter.line(f"played again alone, having failed in company: {again}")
 
 
 # Of clients that stop polling in the middle of something, as some conversations do.
@@ -76,21 +42,23 @@ def _wanted(session: pytest.Session) -> list[str]:
 def corpus_run(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CorpusRun]:
-    summary = _Summary()
-    request.config.pluginmanager.register(summary)
     log: Path = tmp_path_factory.mktemp("wire") / "server.log"
     with running_reference_server(log) as url:
         scenarios = [CORPUS[label] for label in _wanted(request.session)]
         run = CorpusRun(url, scenarios, {*LEFT_FOR_LATER, *DIVERGENT})
         yield run
-    summary.failed_in_company = run.failed_in_company()
     complaints = [line for line in log.read_text().splitlines() if not _LEFT.fullmatch(line)]
     assert not complaints, f"the reference server logged: {complaints}"
 
 
 @pytest.mark.parametrize("label", EXPECTED)
-def test_scenario(corpus_run: CorpusRun, label: str) -> None:
-    differences = corpus_run.outcome(label).differences
+def test_scenario(
+    corpus_run: CorpusRun, label: str, record_property: Callable[[str, object], None]
+) -> None:
+    outcome = corpus_run.outcome(label)
+    if outcome.failed_in_company:
+        record_property(FAILED_IN_COMPANY, label)
+    differences = outcome.differences
     assert not differences, "\n".join((CORPUS[label].content["about"], *differences))
 
 

@@ -1,20 +1,29 @@
 """The matrix as text: a table for each target, and the meaning of its symbols."""
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from tests.interop.matrix.cells import CLIENTS, HUB_PROTOCOLS, IMPOSSIBLE, TARGETS, TRANSPORTS, Cell
 
 _SHORT: Final = {"json": "JSON", "newtonsoft": "Newton", "messagepack": "MsgPack"}
+_NAME: Final = "test_matrix.py::test_cell["
 _WIDTH: Final = 8
 _CLIENT: Final = max(map(len, CLIENTS)) + 1
 
 
-def lines(outcomes: Mapping[str, str]) -> Iterator[str]:
-    """`outcomes` has pytest's outcome of each cell, by the text of the cell.
+def lines(stats: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """`stats` has pytest's reports by outcome. No lines if no cell was tested.
 
     Cells that are missing did not run.
     """
+    outcomes = {
+        found.nodeid.partition(_NAME)[2].removesuffix("]"): outcome
+        for outcome in ("passed", "skipped", "failed", "error")
+        for found in stats.get(outcome, ())
+        if _NAME in found.nodeid
+    }
+    if not outcomes:
+        return
     for target in TARGETS:
         if any(name.startswith(f"{target} /") for name in outcomes):
             yield from _table(target, outcomes)
