@@ -20,6 +20,9 @@ from .json.scanner import JsonSyntaxError, scan_token, scan_value
 HANDSHAKE_CANCELED: Final = "Handshake was canceled."
 SUCCESS_RESPONSE: Final = b"{}" + RECORD_SEPARATOR
 
+STATEFUL_VERSION: Final = 2
+"""The version of a hub protocol from which on it has Ack and Sequence, for stateful reconnect."""
+
 
 class HandshakeRequest(Struct, frozen=True):
     """The hub protocol that a client asks for, by name. ``version`` is any Int32 (H-5)."""
@@ -117,7 +120,7 @@ class ServerHandshake:
     record has the same limit (H-9).
     """
 
-    __slots__ = ("_detailed_errors", "_framer", "_protocols", "_transfer_formats")
+    __slots__ = ("_detailed_errors", "_framer", "_protocols", "_transfer_formats", "version")
 
     def __init__(
         self,
@@ -131,6 +134,8 @@ class ServerHandshake:
         self._transfer_formats = transfer_formats
         self._framer = RecordFramer(maximum_size)
         self._detailed_errors = detailed_errors
+        self.version = 0
+        """The version that the client asks for, once the request is accepted."""
 
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
         """The hub protocol agreed on and the bytes after the request (H-3).
@@ -174,25 +179,28 @@ class ServerHandshake:
                 f"Cannot use the '{protocol.name}' protocol on the current transport. The transport"
                 f" does not support '{protocol.transfer_format.value}' transfer format."
             )
+        self.version = request.version
         return protocol
 
 
 class ClientHandshake:
     """The client's half of the handshake: makes the request and reads the response.
 
-    It asks for version 1, which every server accepts (H-5).
+    Every server accepts version 1. ``STATEFUL_VERSION`` is for servers that have granted stateful
+    reconnect (H-5).
     """
 
     # A response is `{}` or an error text. A peer that sends a longer one is not a SignalR server.
     MAXIMUM_RESPONSE_SIZE: Final = 64 * 1024
 
-    def __init__(self, protocol: HubProtocol) -> None:
+    def __init__(self, protocol: HubProtocol, version: int = 1) -> None:
         self._protocol = protocol
         self._framer = RecordFramer(self.MAXIMUM_RESPONSE_SIZE)
+        self.version: Final = version
 
     def request(self) -> bytes:
         """The record of the request, the first bytes to send."""
-        return write_request(HandshakeRequest(self._protocol.name, 1))
+        return write_request(HandshakeRequest(self._protocol.name, self.version))
 
     def receive(self, data: bytes) -> tuple[HubProtocol, bytes] | None:
         """The hub protocol and the bytes after the response (H-3).

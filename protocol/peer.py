@@ -1,8 +1,8 @@
 """One end of a hub connection without any I/O: bytes → messages → bytes, for either role.
 
-Composes handshake, framer, hub protocol, keep-alive and ledger. Refuses every message that the
-table of ``peer_state`` does not allow. Time is an argument. Acting on messages, and the transport,
-are left to ``client.connection`` and ``server.connection``.
+Composes handshake, framer, hub protocol, keep-alive, ledger and message buffer. Refuses every
+message that the table of ``peer_state`` does not allow. Time is an argument. Acting on messages,
+and the transport, are left to ``client.connection`` and ``server.connection``.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,20 @@ from .errors import (
     RemoteProtocolError,
 )
 from .framing import Framer
-from .handshake import SUCCESS_RESPONSE, ClientHandshake, ServerHandshake, write_response
+from .handshake import (
+    STATEFUL_VERSION,
+    SUCCESS_RESPONSE,
+    ClientHandshake,
+    ServerHandshake,
+    write_response,
+)
 from .hub_protocol import HubProtocol
 from .keepalive import KeepAlive
 from .ledger import CallLedger
+from .message_buffer import COUNTED, MessageBuffer
 from .messages import (
     VOID,
+    Ack,
     Close,
     Completion,
     HubMessage,
@@ -42,7 +50,9 @@ class HubPeer:
 
     ``handshake`` decides the hub protocol. ``maximum_receive_message_size`` limits each message
     that is received, ``maximum_send_message_size`` each call, item and result that is sent. Both
-    are bytes of the whole frame, delimiter included; None means no limit (F-4).
+    are bytes of the whole frame, delimiter included; None means no limit (F-4). With a
+    ``message_buffer`` the connection can change its transport, if the version in the handshake
+    allows it (SR-1).
 
     A method that is called in a state that does not allow it raises LocalProtocolError and leaves
     the peer unchanged.
@@ -56,8 +66,10 @@ class HubPeer:
         "_maximum_send_size",
         "_may_receive",
         "_may_send",
+        "_offered_buffer",
         "calls",
         "keep_alive",
+        "message_buffer",
         "role",
         "state",
     )
@@ -69,6 +81,8 @@ class HubPeer:
         keep_alive: KeepAlive,
         maximum_receive_message_size: int | None,
         maximum_send_message_size: int | None = None,
+        *,
+        message_buffer: MessageBuffer | None = None,
     ) -> None:
         self.role = role
         self.keep_alive = keep_alive
@@ -78,6 +92,9 @@ class HubPeer:
         self._maximum_send_size = maximum_send_message_size
         self._hub_protocol: HubProtocol | None = None
         self._framer: Framer | None = None
+        self._offered_buffer = message_buffer
+        self.message_buffer: MessageBuffer | None = None
+        """Counts the messages, from a handshake on that allows stateful reconnect."""
         self._enter(PeerState.HANDSHAKE)
 
     def _enter(self, state: PeerState) -> None:
@@ -94,7 +111,7 @@ class HubPeer:
     def hub_protocol(self) -> HubProtocol:
         """The hub protocol that was agreed in the handshake."""
         if self._hub_protocol is None:
-            raise LocalProtocolError("The handshake is not done.")
+            raise _no_handshake()
         return self._hub_protocol
 
     # ---- the handshake
@@ -118,6 +135,8 @@ class HubPeer:
             return None
         self._hub_protocol, rest = agreed
         self._framer = self._hub_protocol.framer(self._maximum_receive_size)
+        if self._handshake.version >= STATEFUL_VERSION:
+            self.message_buffer = self._offered_buffer
         if self.role is Role.CLIENT:
             self._start(now)
         return rest
@@ -159,14 +178,18 @@ class HubPeer:
         iterating yields the messages before the fault, then raises RemoteProtocolError (S-20).
         Bytes after a fault or a Close are ignored (C-15, S-24).
         """
-        decode_all = self.hub_protocol.decode_all
-        assert self._framer is not None
+        hub_protocol, framer = self._hub_protocol, self._framer
+        if hub_protocol is None or framer is None:
+            raise _no_handshake()
         may_receive = self._may_receive
         if not may_receive:
             return
+        messages = hub_protocol.decode_all(framer.feed(data))
+        if self.message_buffer is not None:
+            messages = self.message_buffer.receive(messages)
         has_message = False
         try:
-            for message in decode_all(self._framer.feed(data)):
+            for message in messages:
                 if not has_message:
                     has_message = True
                     self.keep_alive.message_received(now)
@@ -206,16 +229,23 @@ class HubPeer:
     def send(self, message: HubMessage, now: float) -> bytes:
         """Returns the frame of ``message`` and counts the message as sent.
 
+        Returns b"" if the message buffer is full and holds the frame back (SR-8).
+
         Raises LocalProtocolError if this end may not send ``message`` now or if a payload has no
         representation. Raises MessageTooLargeError if the frame is over the limit. A message that
         raises does not count as sent.
         """
         kind = type(message)
-        frame = self.hub_protocol.encode(message)
+        hub_protocol = self._hub_protocol
+        if hub_protocol is None:
+            raise _no_handshake()
+        frame = hub_protocol.encode(message)
         limit = self._maximum_send_size
         if limit is not None and len(frame) > limit and _is_limited(message):
             raise MessageTooLargeError(len(frame), limit)
         self.sent(kind, now)
+        if self.message_buffer is not None and kind in COUNTED:
+            return self.message_buffer.add(frame)
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
@@ -233,10 +263,41 @@ class HubPeer:
             is_open = self.state is PeerState.CONNECTED
             self._enter(PeerState.HALF_CLOSED_LOCAL if is_open else PeerState.CLOSED)
 
+    def acknowledge(self, now: float) -> bytes:
+        """The Ack for the messages received so far, or b"" if none is owed (SR-6)."""
+        buffer = self.message_buffer
+        if buffer is None or not buffer.owes_ack or Ack not in self._may_send:
+            return b""
+        return self.send(buffer.next_ack(), now)
+
+    def resume(self, now: float) -> bytes:
+        """Moves the connection to a new transport, and returns the first bytes for it (SR-13).
+
+        An unfinished message from the last transport is dropped, because the other end sends it
+        again. The interval and the timeout start again. In the handshake there are no first bytes,
+        and the handshake continues where it was cut off (SR-21).
+        """
+        if self.state is PeerState.HANDSHAKE:
+            return b""
+        buffer = self.message_buffer
+        if buffer is None or self.state is not PeerState.CONNECTED:
+            raise LocalProtocolError(
+                f"A {self.role.value} cannot change its transport in the state "
+                f"'{self.state.value}'."
+            )
+        self._framer = self.hub_protocol.framer(self._maximum_receive_size)
+        self.keep_alive.start(now)
+        sequence, frames = buffer.replay()
+        return self.send(sequence, now) + frames
+
     def close(self, end: ConnectionClosed) -> None:
         """Ends the connection; pending calls fail with a copy of ``end`` (R-3)."""
         self._enter(PeerState.CLOSED)
         self.calls.fail_all(end)
+
+
+def _no_handshake() -> LocalProtocolError:
+    return LocalProtocolError("The handshake is not done.")
 
 
 def _is_limited(message: HubMessage) -> bool:

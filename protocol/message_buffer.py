@@ -1,0 +1,166 @@
+"""Stateful reconnect: the messages that a connection may have to send again (section SR).
+
+Counts the messages of both directions, keeps sent frames until the other end has acknowledged them,
+limits their size, and drops received duplicates. It has no clock and no transport. The connection
+decides when to send an Ack, and how long the buffer may be full.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from .errors import RemoteProtocolError
+from .messages import (
+    Ack,
+    CancelInvocation,
+    Completion,
+    Invocation,
+    InvocationBindingFailure,
+    ReceivedMessage,
+    Sequence,
+    StreamBindingFailure,
+    StreamInvocation,
+    StreamItem,
+)
+
+COUNTED: Final[frozenset[type[ReceivedMessage | None]]] = frozenset(
+    {
+        Invocation,
+        InvocationBindingFailure,
+        StreamItem,
+        StreamBindingFailure,
+        Completion,
+        StreamInvocation,
+        CancelInvocation,
+    }
+)
+"""The kinds of messages that both ends number from 1 on. The numbers are not sent (SR-2, SR-3)."""
+
+
+class MessageBuffer:
+    """The counted messages of one connection, which outlives its transports.
+
+    The buffer is full when the frames without an Ack have more than ``limit`` bytes, and until Acks
+    bring them below ``limit``. Frames that are added to a full buffer are held back (SR-8). The
+    caller bounds the number of bytes that are held back.
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_held",
+        "_is_full",
+        "_latest",
+        "_latest_sent",
+        "_limit",
+        "_next",
+        "_sent",
+        "held_size",
+        "size",
+    )
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sent: deque[bytes] = deque()  # without an Ack
+        self._acknowledged = 0  # the number of the message before the first of ``_sent``
+        self._held: deque[bytes] = deque()
+        self._is_full = False
+        self._next = 1  # the number of the next received message
+        self._latest = 0  # the highest number received
+        self._latest_sent = 0  # the highest number that an Ack was sent for
+        self.size = 0
+        """The bytes of the sent frames that have no Ack yet."""
+        self.held_size = 0
+        """The bytes of the frames that are held back."""
+
+    # ---- sending
+
+    def add(self, frame: bytes) -> bytes:
+        """Counts a message and returns its frame, or b"" if the frame is held back."""
+        if self._is_full:
+            self._held.append(frame)
+            self.held_size += len(frame)
+            return b""
+        self._keep(frame)
+        return frame
+
+    def release(self) -> bytes:
+        """Returns the frames to send now, which were held back and for which there is room."""
+        released: list[bytes] = []
+        while self._held and not self._is_full:
+            frame = self._held.popleft()
+            self.held_size -= len(frame)
+            self._keep(frame)
+            released.append(frame)
+        return b"".join(released)
+
+    def release_all(self) -> bytes:
+        """Returns all frames that are held back, because the connection ends."""
+        released = b"".join(self._held)
+        self._held.clear()
+        self.held_size = 0
+        return released
+
+    def replay(self) -> tuple[Sequence, bytes]:
+        """The messages for a new transport: the Sequence, then all frames without an Ack (SR-13).
+
+        Every Ack that was sent may be lost. So ``next_ack`` returns the last one again.
+        """
+        self._latest_sent = 0
+        return Sequence(sequence_id=self._acknowledged + 1), b"".join(self._sent)
+
+    def _keep(self, frame: bytes) -> None:
+        self._sent.append(frame)
+        self.size += len(frame)
+        if self.size > self._limit:
+            self._is_full = True
+
+    def _acknowledge(self, number: int) -> None:
+        """Drops the frames up to this number, which may be too high (SR-7)."""
+        while self._sent and self._acknowledged < number:
+            self.size -= len(self._sent.popleft())
+            self._acknowledged += 1
+        if self.size < self._limit:
+            self._is_full = False
+
+    # ---- receiving
+
+    def receive(
+        self, messages: Iterator[ReceivedMessage | None]
+    ) -> Iterator[ReceivedMessage | None]:
+        """Counts the messages and yields them without duplicates (SR-5).
+
+        Takes the numbers of Acks and Sequences, and yields these messages too. After an Ack the
+        caller sends what ``release`` returns. Raises RemoteProtocolError for a Sequence that leaves
+        out messages (SR-14).
+        """
+        for message in messages:
+            kind = type(message)
+            if kind in COUNTED:
+                number = self._next
+                self._next = number + 1
+                if number <= self._latest:
+                    continue
+                self._latest = number
+            elif isinstance(message, Ack):
+                self._acknowledge(message.sequence_id)
+            elif isinstance(message, Sequence):
+                self._continue_at(message.sequence_id)
+            yield message
+
+    def _continue_at(self, number: int) -> None:
+        if number > self._next:
+            raise RemoteProtocolError(
+                "Sequence ID greater than amount of messages we've received.",
+                "InvalidOperationException",
+            )
+        self._next = number
+
+    @property
+    def owes_ack(self) -> bool:
+        """Whether messages were received for which no Ack was sent on the present transport."""
+        return self._latest > self._latest_sent
+
+    def next_ack(self) -> Ack:
+        """The Ack for all received messages. It counts as sent (SR-6)."""
+        self._latest_sent = self._latest
+        return Ack(sequence_id=self._latest)
