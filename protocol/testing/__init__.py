@@ -1,8 +1,8 @@
 """Tools for tests of code that uses or extends this library.
 
-The tools are a clock that a test moves, a transport in memory, and contract suites. A suite
-contains the tests that every implementation of an extension point has to pass. Only the suites need
-pytest; they need no plugin.
+The tools are a clock that a test moves, a transport in memory, links that a test cuts or delays,
+and contract suites. A suite contains the tests that every implementation of an extension point has
+to pass. Only the suites need pytest; they need no plugin.
 """
 
 import sys
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from .clock import LoopClock as LoopClock
     from .hub_protocol_contract import HubProtocolContract as HubProtocolContract
     from .lifetime_contract import HubLifetimeContract as HubLifetimeContract
+    from .link import LinkDirection as LinkDirection
+    from .memory_link import MemoryLink as MemoryLink
     from .memory_transport import MemoryTransport as MemoryTransport
     from .memory_transport import memory_pair as memory_pair
     from .retry_contract import RetryPolicyContract as RetryPolicyContract
+    from .tcp_link import TcpLink as TcpLink
 
 _TOOLS = {
+    "LinkDirection": ".link",
     "LoopClock": ".clock",
+    "MemoryLink": ".memory_link",
     "MemoryTransport": ".memory_transport",
+    "TcpLink": ".tcp_link",
     "memory_pair": ".memory_transport",
 }
 _CONTRACTS = {

@@ -91,6 +91,12 @@ async def test_the_lifetime_manager(tmp_path: Path) -> None:
             await http.get(url)
 
 
+async def test_a_link_that_is_cut(tmp_path: Path) -> None:
+    app = loaded(FILES["presence.py"], tmp_path).make_app(":memory:")
+    async with serving(app, "127.0.0.1", 0) as url:
+        await loaded(FILES["cut_links.py"], tmp_path).lose_a_connection(f"{url}/rooms")
+
+
 def test_interfaces() -> None:
     rows = table(EXTENDING, "interface", "passed to")
     assert [row[0] for row in rows] == ["HubLifetimeManager", "HubProtocol", "RetryPolicy"]
