@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .server.authentication import authenticator_of as authenticator_of
     from .server.authentication import default_user_id as default_user_id
     from .server.authorization import Authorize as Authorize
+    from .server.authorization import needs_user as needs_user
     from .server.authorization import require_authorize as require_authorize
     from .server.waiting_messages import MessageQueue as MessageQueue
     from .server.waiting_messages import QueuePolicy as QueuePolicy
@@ -63,6 +64,7 @@ _HOMES: Final = {
     "harden": ".transports.server.hardening",
     "harden_server": ".transports.server.hardening",
     "mark_origin": ".transports.server.aiohttp_conversion",
+    "needs_user": ".server.authorization",
     "normal_hosts": ".hosts",
     "request_data": ".transports.server.aiohttp_conversion",
     "require_authorize": ".server.authorization",
@@ -97,6 +99,7 @@ __all__ = [
     "json_to_messagepack",
     "mark_origin",
     "messagepack_to_json",
+    "needs_user",
     "normal_hosts",
     "normal_origins",
     "normal_servers",

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import msgspec
 
-from protocol import Hub, HubException, Payload, hub_method
+from protocol import Hub, HubCallerContext, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
 from ..downstream.call_errors import OVERLOADED
@@ -108,6 +108,13 @@ class GatewayServices:
         """The number of connected clients by hub protocol."""
         self._thinning = LogThinning()
 
+    def forget_client(self, context: HubCallerContext) -> None:
+        """Count a client no more, if `GatewayHub.on_connected` has counted it."""
+        address = context.items.pop(ClientLimits, None)
+        if address is not None:
+            self.client_limits.leave_connection(address)
+            self.spoken[context.hub_protocol.name] -= 1
+
     def require_memory(self) -> None:
         """Raise `HubException` if the process is short of memory (GW-19)."""
         if self._is_overloaded():
@@ -156,8 +163,7 @@ class GatewayHub(Hub):
 
     async def on_disconnected(self, error: Exception | None) -> None:
         """Count it no more."""
-        self._services.client_limits.leave_connection(self.context.items[ClientLimits])
-        self._services.spoken[self.context.hub_protocol.name] -= 1
+        self._services.forget_client(self.context)
 
     @hub_method
     async def subscribe_to_group(self, call: GroupCall | None) -> None:

@@ -1,12 +1,13 @@
 """Asks who sends a request to the API or to a page, and whether this caller may use the gateway.
 
-The library asks the same questions for requests to the gateway hub, with the same authenticator
-and the same requirement (GW-39, GW-40).
+The library asks the same questions for requests to the gateway hub, with the same authenticator,
+requirement and user ids (GW-39, GW-40, GW-46).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from protocol.relaying import AccessControl, Authorize, Caller, default_user_id,
 from ..routing.problem_code import ProblemCode
 from .problem import Problem
 
-_USER: web.RequestKey[Principal | None] = web.RequestKey("user")
+_CALLER: web.RequestKey[Caller] = web.RequestKey("caller")
 _TEXTS = {
     ProblemCode.NOT_AUTHENTICATED: "This gateway needs credentials that are valid.",
     ProblemCode.NOT_AUTHORIZED: "The caller may not use this gateway.",
@@ -28,18 +29,27 @@ _TEXTS = {
 class Access:
     """Who sends a request, as `authenticator` says; each caller has to meet `requirement`.
 
-    Without an authenticator all callers are anonymous.
+    Without an authenticator all callers are anonymous. To read a list of hubs and routes, a caller
+    has to meet `list_requirement` as well. `user_id` returns the id of a user.
     """
 
-    def __init__(self, authenticator: Authenticator | None, requirement: Authorize) -> None:
-        self._authenticator = authenticator
-        self._requirement = requirement
-        self._control: AccessControl | None = None
+    def __init__(
+        self,
+        authenticator: Authenticator | None,
+        requirement: Authorize = False,
+        list_requirement: Authorize = False,
+        user_id: Callable[[Principal], str | None] = default_user_id,
+    ) -> None:
+        def control(*requirements: Authorize) -> AccessControl:
+            return AccessControl("the API", _now, authenticator, requirements, user_id)
+
+        self._control = control(requirement)
+        self._list_control = control(requirement, list_requirement)
 
     @staticmethod
     def user(request: web.Request) -> Principal | None:
         """The user of a request that was admitted; None for anonymous callers."""
-        return request[_USER]
+        return request[_CALLER].user
 
     @staticmethod
     def caller(request: web.Request) -> str:
@@ -47,20 +57,19 @@ class Access:
 
         Users without an id count as one user. The request was admitted.
         """
-        user = request[_USER]
-        return "" if user is None else f"user {default_user_id(user) or ''}"
+        caller = request[_CALLER]
+        return "" if caller.user is None else f"user {caller.user_id or ''}"
 
-    async def admit(self, request: web.Request) -> Principal | Problem | None:
-        """Return the user of the request, None if it is anonymous, or why it is refused."""
-        if self._control is None:
-            clock = asyncio.get_running_loop().time
-            self._control = AccessControl(
-                "the API", clock, self._authenticator, [self._requirement]
-            )
-        admitted = await self._control.admit(request_data(request))
+    async def admit(self, request: web.Request, *, to_lists: bool = False) -> Problem | None:
+        """Return why the request is refused, or None if it is admitted.
+
+        `to_lists`: the answer would be a list of hubs and routes.
+        """
+        control = self._list_control if to_lists else self._control
+        admitted = await control.admit(request_data(request))
         if isinstance(admitted, Caller):
-            request[_USER] = admitted.user
-            return admitted.user
+            request[_CALLER] = admitted
+            return None
         match admitted.status:
             case HTTPStatus.INTERNAL_SERVER_ERROR:
                 code = ProblemCode.INTERNAL_ERROR
@@ -69,3 +78,7 @@ class Access:
             case _:  # the challenge of the authenticator
                 code = ProblemCode.NOT_AUTHENTICATED
         return Problem(code, _TEXTS[code], tuple(admitted.headers.items()))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -112,10 +112,11 @@ class HttpApi:
         endpoint = addresses.find_endpoint(self._mount.raw_path(request))
         is_admitted = True
         if self._access is not None:
-            admitted = await self._access.admit(request)
-            is_admitted = not isinstance(admitted, Problem)
-            if isinstance(admitted, Problem) and endpoint is not addresses.Endpoint.HEALTH:
-                return problem_response(admitted, request_id)
+            to_lists = isinstance(endpoint, addresses.Endpoint)  # both name hubs
+            problem = await self._access.admit(request, to_lists=to_lists)
+            is_admitted = problem is None
+            if problem is not None and endpoint is not addresses.Endpoint.HEALTH:
+                return problem_response(problem, request_id)
         match endpoint:
             case addresses.Call(api, key):
                 return await self._call(request, api, key, request_id)

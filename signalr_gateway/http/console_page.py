@@ -83,12 +83,12 @@ def add_console(
 ) -> None:
     """Serve the page, its files and its status. `hub` is None if the gateway hub is off.
 
-    `guarded` wraps each handler.
+    `guarded` wraps the handler of the status.
     """
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
         handler = _file((directory / name).read_bytes(), content_type)
-        app.router.add_get(path, guarded(handler))
+        app.router.add_get(path, handler)
 
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}

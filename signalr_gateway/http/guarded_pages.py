@@ -1,4 +1,7 @@
-"""Lets only those callers read a page who may use the gateway (GW-40)."""
+"""Lets only those callers read the data of a page who may read lists of hubs (GW-40, GW-46).
+
+The other files of pages are the same in every gateway, and are served to all callers (GW-47).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from aiohttp import web
 
 from .access import Access
 from .api import problem_response
-from .problem import Problem
 from .tracing import request_id_of
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -16,16 +18,16 @@ GuardPage = Callable[[PageHandler], PageHandler]
 
 
 def page_guard(access: Access | None) -> GuardPage:
-    """Return the function that wraps the handler of a page; without `access` it changes nothing."""
+    """Return the function that wraps the handler of data; without `access` it changes nothing."""
 
     def guard(handler: PageHandler) -> PageHandler:
         if access is None:
             return handler
 
         async def admit_first(request: web.Request) -> web.StreamResponse:
-            admitted = await access.admit(request)
-            if isinstance(admitted, Problem):
-                return problem_response(admitted, request_id_of(request))
+            problem = await access.admit(request, to_lists=True)
+            if problem is not None:
+                return problem_response(problem, request_id_of(request))
             return await handler(request)
 
         return admit_first

@@ -36,7 +36,7 @@ _ASSETS = {
 
 
 def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> None:
-    """Serve `document`, and the page that shows it. `guarded` wraps each handler."""
+    """Serve `document`, and the page that shows it. `guarded` wraps the handler of the document."""
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
@@ -45,7 +45,7 @@ def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> No
     handlers = {
         SWAGGER: _redirect(SWAGGER_PAGE.removeprefix("/")),
         f"{SWAGGER}/": _redirect(SWAGGER_PAGE.removeprefix(f"{SWAGGER}/")),
-        OPENAPI_DOCUMENT: _text(document, "application/json; charset=utf-8"),
+        OPENAPI_DOCUMENT: guarded(_text(document, "application/json; charset=utf-8")),
         SWAGGER_PAGE: page,
         f"{SWAGGER}/initializer.js": _text(_own("initializer.js"), _SCRIPT),
     }
@@ -53,7 +53,7 @@ def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> No
         for name, content_type in _ASSETS.items():
             handlers[f"{SWAGGER}/{name}"] = _file(assets / name, content_type)
     for path, handler in handlers.items():
-        app.router.add_get(at(path), guarded(handler))
+        app.router.add_get(at(path), handler)
 
 
 def _assets() -> Path | None:

@@ -25,12 +25,21 @@ from protocol import (
     SlowClientPolicy,
     map_hub,
 )
-from protocol.relaying import Authenticate, Authorize, authenticator_of, harden, require_authorize
+from protocol.relaying import (
+    Authenticate,
+    Authorize,
+    authenticator_of,
+    default_user_id,
+    harden,
+    needs_user,
+    require_authorize,
+)
 
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
 from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub, GatewayServices
 from ..clients.parts import GatewayHubParts
+from ..clients.refused_clients import RefusedClients
 from ..clients.sender import Sender
 from ..downstream.hub import Downstream, Downstreams, MakeDownstream
 from ..http.access import Access
@@ -71,6 +80,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = None,
     authenticate: Authenticator | Authenticate | None = None,
     authorize: Authorize | None = None,
+    authorize_orchestration: Authorize = False,
     console: bool = True,
     swagger: bool = True,
     send: bool | SendPolicy = False,
@@ -86,8 +96,10 @@ def create_app(
     `authenticate` finds the user of a request, and `authorize` is what each caller has to meet, for
     the API, the pages and the gateway hub. Both have the types of the same options of
     `EndpointOptions`. With `authenticate`, callers must have a user unless `authorize` says
-    otherwise. `/healthz` answers to all callers, but names hubs only to those who may use the
-    gateway.
+    otherwise. To read the list of hubs and routes, the OpenAPI document and the status of the
+    console, callers have to meet `authorize_orchestration` as well. `/healthz` answers to all
+    callers, but names hubs only to those who may read this list. The function `user_id` of
+    `hub_options` applies to the API, too.
 
     With `send`, the API also sends messages to clients of the gateway hub, counts them and
     disconnects them. `send` is true or an async function that decides for each request. If it is
@@ -113,8 +125,14 @@ def create_app(
     authenticator = None if authenticate is None else authenticator_of(authenticate)
     requirement: Authorize = authenticator is not None if authorize is None else authorize
     require_authorize(requirement)
-    is_open = authenticator is None and requirement is False
-    access = None if is_open else Access(authenticator, requirement)
+    require_authorize(authorize_orchestration, "authorize_orchestration")
+    if authenticator is None and needs_user(authorize_orchestration):
+        raise ValueError("authorize_orchestration needs a user: set authenticate")
+    is_open = authenticator is None and requirement is False and authorize_orchestration is False
+    user_id = (hub_options or HubOptions()).user_id or default_user_id
+    access: Access | None = None
+    if not is_open:
+        access = Access(authenticator, requirement, authorize_orchestration, user_id)
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
@@ -219,7 +237,10 @@ def _map_gateway_hub(
         path,
         GatewayHub,
         lifetime=lifetime,
-        hub_options=_gateway_hub_options(services.relay.all_channels, labels, hub_options),
+        hub_options=replace(
+            _gateway_hub_options(services.relay.all_channels, labels, hub_options),
+            filters=(RefusedClients(services), *hub_options.filters),
+        ),
         endpoint_options=endpoint_options,
         hub_factory=lambda: GatewayHub(services),
     )

@@ -20,6 +20,7 @@ from protocol import (
 )
 from protocol.server.authorization import RequestContext, is_authorized
 from signalr_gateway import Orchestrator
+from signalr_gateway.serving.app import GATEWAY
 from signalr_gateway.serving.listener import serving
 from tests.hosting.plain_requests import request
 from tests.support.checkout import ROOT
@@ -169,14 +170,34 @@ async def test_a_session_that_has_expired(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_the_gateway(tmp_path: Path) -> None:
-    """GW-23: the hooks of the example decide about the API and the gateway hub."""
-    app = run("guarded_gateway.py", tmp_path)["gateway"](Orchestrator())
+    """GW-23, GW-46: the hooks of the example decide about the API and the gateway hub."""
+    example = run("guarded_gateway.py", tmp_path)
+    app = example["gateway"](Orchestrator())
     async with serving(app, "127.0.0.1", 0) as url, aiohttp.ClientSession() as http:
-        for session, status in ((None, 401), ("0000", 401), ("83aa", 403), ("5f2c", 200)):
+        for session, listing, negotiate in (
+            (None, 401, 401),
+            ("0000", 401, 401),
+            ("c01d", 403, 403),
+            ("83aa", 403, 200),
+            ("5f2c", 200, 200),
+        ):
             headers = {} if session is None else {"X-Session": session}
-            for method, path in (
-                ("GET", "/api/Gateway/orchestration"),
-                ("POST", "/gatewayhub/negotiate"),
+            for method, path, status in (
+                ("GET", "/api/Gateway/orchestration", listing),
+                ("POST", "/gatewayhub/negotiate", negotiate),
             ):
                 async with http.request(method, url + path, headers=headers) as response:
                     assert response.status == status
+        hub = app[GATEWAY].hub
+        assert hub is not None
+        builder = HubConnectionBuilder().with_url(
+            f"{url}/gatewayhub", headers={"X-Session": "83aa"}
+        )
+        async with builder.build() as client:
+            assert await hub.context.presence.count_user("bob@example.com") == 1
+            call = {"Api": "orders", "Key": "new", "Data": 1}
+            with pytest.raises(HubException, match="There is no route 'orders/new'"):
+                await client.invoke("InvokeDownstreamHub", call)
+            example["maintenance"].is_under_way = True
+            with pytest.raises(HubException, match=r"orders is maintained\."):
+                await client.invoke("InvokeDownstreamHub", call)

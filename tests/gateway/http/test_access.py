@@ -1,4 +1,4 @@
-"""GW-39, GW-40: which callers may use the API, the pages and the gateway hub."""
+"""GW-39, GW-40, GW-46: which callers may use the API, the pages and the gateway hub."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from protocol import (
     EndpointOptions,
     HttpRequestData,
     HubConnectionBuilder,
+    HubOptions,
     Principal,
 )
 from signalr_gateway import Orchestrator, create_app
@@ -30,13 +31,12 @@ GUARDED = (
     ("GET", "/api/Gateway/orchestration"),
     ("GET", "/API/gateway/Orchestration/"),
     ("GET", "/api/Gateway/nothing"),
-    ("GET", "/"),
-    ("GET", "/console/console.js"),
     ("GET", "/console/status.json"),
-    ("GET", "/swagger"),
     ("GET", "/swagger/v1/swagger.json"),
-    ("GET", "/SWAGGER/index.html"),
+    ("GET", "/SWAGGER/V1/swagger.json"),
 )
+LISTS = ("/api/Gateway/orchestration", "/console/status.json", "/swagger/v1/swagger.json")
+"""The addresses whose answers list hubs and routes."""
 
 
 @pytest.fixture
@@ -72,8 +72,16 @@ async def test_with_a_wrong_key(guarded: RunningGateway) -> None:
 async def test_with_a_key(guarded: RunningGateway) -> None:
     answer = await guarded.post("sample/echo", b"[1]", X_Api_Key=KEY)
     assert (answer.status, answer.body) == (200, b"1")
-    for path in ("/api/Gateway/orchestration", "/", "/swagger/v1/swagger.json"):
+    for path in LISTS:
         assert (await guarded.request("GET", path, None, {"X-Api-Key": KEY})).status == 200
+
+
+async def test_the_files_of_pages_need_no_credentials(guarded: RunningGateway) -> None:
+    """GW-47: browsers send no key with them. They are the same in every gateway."""
+    async with running_gateway(lambda _: None) as other:
+        for path in ("/", "/console/console.js", "/swagger/index.html", "/swagger/initializer.js"):
+            answer = await guarded.request("GET", path)
+            assert (answer.status, answer.body) == (200, (await other.request("GET", path)).body)
 
 
 async def test_a_refused_call_does_not_reach_the_hub(
@@ -124,7 +132,8 @@ async def test_a_user_who_does_not_meet_the_requirement(hub: RunningHub) -> None
         authorize={"admin"},
     ) as gateway:
         assert code(await gateway.post("sample/echo", b"[1]")) == (403, "not-authorized")
-        assert code(await gateway.request("GET", "/")) == (403, "not-authorized")
+        for path in LISTS:
+            assert code(await gateway.request("GET", path)) == (403, "not-authorized")
         assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 403
 
 
@@ -159,13 +168,87 @@ async def test_a_hook_that_fails_is_never_an_open_door(
         lambda orchestrator: sample_routes(orchestrator, hub.url), **hooks
     ) as gateway:
         assert code(await gateway.post("sample/echo", b"[1]")) == (500, "internal-error")
-        for path in ("/", "/swagger", "/api/Gateway/orchestration"):
+        for path in LISTS:
             assert code(await gateway.request("GET", path)) == (500, "internal-error")
         assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 500
     assert hub.calls == []
     errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     assert any(line.startswith("the API: a request was not admitted") for line in errors)
     assert "hush" not in caplog.text
+
+
+async def test_who_may_read_lists(hub: RunningHub) -> None:
+    """GW-46: other users may call, but no answer names a hub to them."""
+
+    def user(request: HttpRequestData) -> Principal | None:
+        role = request.headers.get("X-Role")
+        return None if role is None else Principal("ann", frozenset({role}))
+
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url),
+        authenticate=user,
+        authorize_orchestration={"operator"},
+    ) as gateway:
+        for role, status, hubs in (("operator", 200, ["sample"]), ("caller", 403, [])):
+            for path in LISTS:
+                assert (await gateway.request("GET", path, None, {"X-Role": role})).status == status
+            health = await gateway.request("GET", "/healthz", None, {"X-Role": role})
+            assert list(json.loads(health.body)["hubs"]) == hubs
+            assert (await gateway.post("sample/echo", b"[1]", X_Role=role)).body == b"1"
+        assert code(await gateway.request("GET", LISTS[0])) == (401, "not-authenticated")
+
+
+async def test_a_hook_for_lists_that_fails(
+    hub: RunningHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-46: 500 for lists. The hook does not decide about calls."""
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url), authorize_orchestration=fails
+    ) as gateway:
+        for path in LISTS:
+            assert code(await gateway.request("GET", path)) == (500, "internal-error")
+        assert json.loads((await gateway.request("GET", "/healthz")).body)["hubs"] == {}
+        assert (await gateway.post("sample/echo", b"[1]")).body == b"1"
+    assert "hush" not in caplog.text
+
+
+def test_a_requirement_that_no_caller_can_meet() -> None:
+    with pytest.raises(ValueError, match="authorize_orchestration needs a user"):
+        create_app(Orchestrator(), authorize_orchestration=True)
+
+
+def tenant(user: Principal) -> str | None:
+    return str(user.claims["tenant"])
+
+
+async def test_user_ids(hub: RunningHub) -> None:
+    """GW-46: the API and the gateway hub distinguish users by the ids of one function."""
+
+    def authenticate(request: HttpRequestData) -> Principal:
+        name = request.headers["X-User"]
+        return Principal(name, claims={"tenant": name[0]})
+
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url),
+        authenticate=authenticate,
+        hub_options=HubOptions(user_id=tenant),
+    ) as gateway:
+        for user in ("ann", "anton", "bob"):
+            headers = {"X_User": user, "Idempotency_Key": "1"}
+            assert (await gateway.post("sample/echo", b"[1]", **headers)).body == b"1"
+    assert len(hub.calls) == 2  # ann and anton are one user
+
+
+async def test_a_function_of_user_ids_that_fails(hub: RunningHub) -> None:
+    """GW-46."""
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url),
+        authenticate=lambda _: Principal("ann"),
+        hub_options=HubOptions(user_id=tenant),
+    ) as gateway:
+        assert code(await gateway.post("sample/echo", b"[1]")) == (500, "internal-error")
+        assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 500
+    assert hub.calls == []
 
 
 async def test_authorization_comes_before_the_body(hub: RunningHub) -> None:
