@@ -67,27 +67,35 @@ def pair_of(listen: Listen) -> CertificatePair | None:
 
 
 def require_access_rules(config: GatewayConfig) -> None:
-    """Raise `UsageError` if other machines could use the gateway only by an oversight (GW-41)."""
+    """Raise `UsageError` if other machines could use the gateway or its sends by an oversight.
+
+    `create_app` cannot check this, because it does not know where the gateway listens.
+    """  # GW-41, GW-61
+    hosts = ", ".join(config.listen.hosts)
     if is_exposed(config.listen, config.authentication):
         raise UsageError(
-            f"will not listen on {', '.join(config.listen.hosts)} without authentication: configure"
-            " [authentication], or allow everyone with --allow-anonymous"
+            f"will not listen on {hosts} without authentication: configure [authentication], or"
+            " allow everyone with --allow-anonymous"
         )
+    if config.send.enabled and _is_open(config) and not are_loopback(config.listen):
+        raise UsageError(
+            "[send] enabled needs authentication or loopback addresses; the gateway would listen on"
+            f" {hosts}"
+        )
+
+
+def _is_open(config: GatewayConfig) -> bool:
+    """Whether callers need no credentials."""
+    return config.authentication.allow_anonymous or not config.authentication.has_credentials
 
 
 def app_of(config: GatewayConfig) -> web.Application:
-    """The application of a configuration. Raises `UsageError`."""
-    finds_user = authenticator(config.authentication, Place(Path(), field="authentication"))
-    is_open = finds_user is None or config.authentication.allow_anonymous
-    if config.send.enabled and is_open and not are_loopback(config.listen):  # GW-61
-        raise UsageError(
-            "[send] enabled needs authentication or loopback addresses; the gateway would listen on"
-            f" {', '.join(config.listen.hosts)}"
-        )
+    """The application of a configuration."""
+    place = Place(Path(), field="authentication")
     return create_app(
         config.orchestrator,
-        authenticate=finds_user,
-        authorize=not is_open,
+        authenticate=authenticator(config.authentication, place),
+        authorize=not _is_open(config),
         allowed_hosts=allowed_hosts(config.listen),
         limits=config.limits,
         hub_options=hub_options(config.gateway_hub),

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import Any
 from urllib.parse import urlsplit
 
 from protocol import HubConnection, HubConnectionBuilder
 
+from ..orchestration.hub_options import DownstreamHubOptions
 from ..orchestration.option_types import no_limit
 from .gateway_hub import HUB_PROTOCOLS, check_transports, transport_types
 from .hub_tls import hub_tls
 from .reading import Place
 from .schema import HubTable
 from .stored_secrets import secret
-
-if TYPE_CHECKING:
-    from ..orchestration.orchestrator import BuildHubConnection
 
 _DIRECT_OPTIONS = (
     "server_timeout",
@@ -34,24 +32,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
-class HubArguments(TypedDict):
-    """The arguments of `Orchestrator.add_hub` other than `api`."""
+def hub_arguments(table: HubTable, place: Place) -> dict[str, Any]:
+    """The arguments of `add_hub` for the table of a hub, without `api`.
 
-    build_hub_connection: BuildHubConnection
-    receive_key: str | None
-    maximum_message_size: int | None
-    invoke_timeout: float
-    redirects: Sequence[str]
-    maximum_event_size: int | None
-    spare_connections: int
-    maximum_calls: int | None
-    busy_timeout: float
-    circuit_timeouts: int | None
-    circuit_pause: float
-
-
-def hub_arguments(table: HubTable, place: Place) -> HubArguments:
-    """The arguments of `add_hub` for the table of a hub. Raises `OrchestrationError`."""
+    Raises `OrchestrationError`.
+    """
     read_key = secret("receive_key", table.receive_key_file, table.receive_key_env, place)
     if table.receive_key is not None and read_key is not None:
         raise place.at("receive_key").error(
@@ -60,15 +45,7 @@ def hub_arguments(table: HubTable, place: Place) -> HubArguments:
     return {
         "build_hub_connection": _connection(table, place).build,
         "receive_key": table.receive_key if read_key is None else read_key(),
-        "maximum_message_size": no_limit(table.maximum_message_size),
-        "invoke_timeout": table.invoke_timeout,
-        "redirects": table.redirects,
-        "maximum_event_size": no_limit(table.maximum_event_size),
-        "spare_connections": table.spare_connections,
-        "maximum_calls": no_limit(table.maximum_calls),
-        "busy_timeout": table.busy_timeout,
-        "circuit_timeouts": no_limit(table.circuit_timeouts),
-        "circuit_pause": table.circuit_pause,
+        **{name: no_limit(getattr(table, name)) for name in DownstreamHubOptions.__struct_fields__},
     }
 
 

@@ -135,10 +135,11 @@ class Option:
 
 @cache
 def options_of(table: type[Struct]) -> tuple[Option, ...]:
-    """The options of a Struct, in their order."""
+    """The options of a Struct in their order, those of its base class last."""
     described = inspect.type_info(table)
     assert isinstance(described, inspect.StructType)
-    return tuple(map(_option, described.fields))
+    inherited = getattr(table.__base__, "__struct_fields__", ())
+    return tuple(map(_option, sorted(described.fields, key=lambda each: each.name in inherited)))
 
 
 def tables_of(table: type[Struct], name: str = "") -> Iterator[tuple[str, type[Struct]]]:

@@ -1,9 +1,10 @@
 """Defines each option of the gateway in one field: type, unit, bounds, default and sentence.
 
 To add an option, add a field here and run ``python -m tests.project.option_tables``, which writes
-the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Two of
-these Structs, `Limits` and `HubRouteInfo`, are in `orchestration`, because programs in Python use
-them as well. `config.command_options` has the options that only the command line has.
+the tables of the documents. `File` is the whole file, and each Struct is one of its tables. Three
+Structs are in `orchestration`, because programs in Python use them as well: `Limits`,
+`HubRouteInfo`, and `DownstreamHubOptions`, whose options `HubTable` inherits.
+`config.command_options` has the options that only the command line has.
 
 An option of the library has the default that it has in the library.
 """
@@ -18,6 +19,7 @@ from msgspec import Meta, Struct, field
 from protocol import EndpointOptions, HubOptions
 
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH
+from ..orchestration.hub_options import DEFAULT_MAXIMUM_ITEM_WAIT, DownstreamHubOptions
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.option_types import (
     UNLIMITED,
@@ -31,17 +33,6 @@ from ..orchestration.option_types import (
     Text,
     Unlimited,
     option,
-)
-from ..orchestration.orchestrator import (
-    DEFAULT_BUSY_TIMEOUT,
-    DEFAULT_CIRCUIT_PAUSE,
-    DEFAULT_CIRCUIT_TIMEOUTS,
-    DEFAULT_INVOKE_TIMEOUT,
-    DEFAULT_MAXIMUM_CALLS,
-    DEFAULT_MAXIMUM_EVENT_SIZE,
-    DEFAULT_MAXIMUM_ITEM_WAIT,
-    DEFAULT_MAXIMUM_MESSAGE_SIZE,
-    DEFAULT_SPARE_CONNECTIONS,
 )
 from ..orchestration.route import HubRouteInfo
 from .authentication_tables import AuthenticationTable
@@ -204,7 +195,7 @@ class SendTable(Struct, frozen=True, kw_only=True):
 # --- hubs behind it ------------------------------------------------------------------------
 
 
-class HubTable(Struct, frozen=True, kw_only=True):
+class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
     """[hubs.KEY]: a hub behind the gateway, how to connect to it, and its routes."""
 
     url: Annotated[
@@ -230,13 +221,6 @@ class HubTable(Struct, frozen=True, kw_only=True):
     skip_negotiation: Annotated[
         bool, option('Open a WebSocket without negotiate; `transports` must be `["WebSockets"]`.')
     ] = False
-    redirects: Annotated[
-        list[Origin],
-        option(
-            "Origins of other servers to which the hub may redirect the gateway. They get the "
-            "access token and the headers, too."
-        ),
-    ] = field(default_factory=list)
     access_token_file: Annotated[
         Path | None,
         option("File that contains the access token for the hub; read again for each request."),
@@ -292,38 +276,6 @@ class HubTable(Struct, frozen=True, kw_only=True):
         Bytes | None,
         option("Bytes of events that may wait for the gateway while a call waits for the hub."),
     ] = None
-    maximum_message_size: Annotated[
-        Bytes | Unlimited, option("Largest invocation that the hub accepts.")
-    ] = DEFAULT_MAXIMUM_MESSAGE_SIZE
-    maximum_event_size: Annotated[
-        Bytes | Unlimited,
-        option("Largest size of an event's arguments; a larger event is not forwarded."),
-    ] = DEFAULT_MAXIMUM_EVENT_SIZE
-    invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
-        DEFAULT_INVOKE_TIMEOUT
-    )
-    spare_connections: Annotated[
-        Annotated[int, Meta(ge=0)],
-        option("Further connections for calls while the hub does not answer on the first."),
-    ] = DEFAULT_SPARE_CONNECTIONS
-    maximum_calls: Annotated[
-        Count | Unlimited, option("Calls of the hub that may be under way at a time.")
-    ] = DEFAULT_MAXIMUM_CALLS
-    busy_timeout: Annotated[
-        Seconds,
-        option("How long a call beyond `maximum_calls` waits before it is answered with 503."),
-    ] = DEFAULT_BUSY_TIMEOUT
-    circuit_timeouts: Annotated[
-        Count | Unlimited,
-        option("Timeouts in a row after which calls of a route are answered with 503."),
-    ] = DEFAULT_CIRCUIT_TIMEOUTS
-    circuit_pause: Annotated[
-        Seconds,
-        option(
-            "How long calls are refused after `circuit_timeouts`; then one call is made to check"
-            " whether the hub answers."
-        ),
-    ] = DEFAULT_CIRCUIT_PAUSE
     maximum_item_wait: Annotated[
         Seconds,
         option(

@@ -17,8 +17,8 @@ from .clock import Clock
 class RouteAdmission:
     """The limits and the circuit of one route.
 
-    A call needs a slot of its route and a slot of its hub. `enter` or `try_enter` takes both slots,
-    and `leave` releases both.
+    A call needs a slot of its route and a slot of its hub. `enter` or `try_enter` takes both slots
+    and returns the call's ticket for `ended`. `leave` releases both slots.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class RouteAdmission:
         """Whether the circuit refuses calls."""
         return self._circuit.is_open
 
-    def try_enter(self) -> bool:
-        """Take the slots of a call and return True, if they are free and the circuit is closed."""
+    def try_enter(self) -> int | None:
+        """Take the slots of a call, if they are free and the circuit is closed; else None."""
         if self._circuit.is_open or not self._of_route.try_enter():
-            return False
+            return None
         if self._of_hub.try_enter():
-            return True
+            return self._circuit.ticket
         self._of_route.leave()
-        return False
+        return None
 
-    async def enter(self) -> None:
+    async def enter(self) -> int:
         """Take the slots of a call, and wait for them if necessary.
 
         Raises `CircuitOpen`, or `HubBusy` if no slots are free in time.
@@ -68,17 +68,18 @@ class RouteAdmission:
         if refused_for is not None:
             self.leave()
             raise CircuitOpen(self._route.api, name, refused_for)
+        return self._circuit.ticket
 
     def leave(self) -> None:
         """Release the slots of a call."""
         self._of_hub.leave()
         self._of_route.leave()
 
-    def ended(self, error: BaseException | None) -> None:
+    def ended(self, ticket: int, error: BaseException | None) -> None:
         """Report how a call has ended; None for an answer without an error."""
         if error is None or isinstance(error, HubException):
-            self._circuit.answered()
+            self._circuit.answered(ticket)
         elif isinstance(error, HubTimeout):
-            self._circuit.timed_out(self._clock.time())
+            self._circuit.timed_out(ticket, self._clock.time())
         else:
-            self._circuit.gave_up()
+            self._circuit.gave_up(ticket)

@@ -11,7 +11,8 @@ from protocol import HubConnection, HubConnectionBuilder
 
 from ..logs.redaction import describe_failure
 from ..orchestration.checks import OrchestrationError
-from ..orchestration.orchestrator import DEFAULT_MAXIMUM_ITEM_WAIT, DownstreamHub
+from ..orchestration.hub_options import DEFAULT_MAXIMUM_ITEM_WAIT
+from ..orchestration.orchestrator import DownstreamHub
 
 
 def build_connections(

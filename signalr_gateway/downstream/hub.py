@@ -164,7 +164,7 @@ class Downstream:
         Cancelling this coroutine cancels the invocation.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
-        admission = await self._enter(route)
+        admission, ticket = await self._enter(route)
         error: BaseException | None = None
         try:
             return await self._send(
@@ -174,7 +174,7 @@ class Downstream:
             error = exc
             raise
         finally:
-            admission.ended(error)
+            admission.ended(ticket, error)
             admission.leave()
 
     async def stream(
@@ -189,7 +189,7 @@ class Downstream:
         `stream_idle_timeout`. The caller must `aclose` the items. Raises what `invoke` raises.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
-        admission = await self._enter(route)
+        admission, ticket = await self._enter(route)
         try:
             items = await self._send(
                 timeout,
@@ -198,15 +198,18 @@ class Downstream:
                 ),
             )
         except BaseException as exc:
-            admission.ended(exc)
+            admission.ended(ticket, exc)
             admission.leave()
             raise
-        admission.ended(None)
+        admission.ended(ticket, None)
         items.on_close(admission.leave)
         return items
 
-    async def _enter(self, route: HubRoute) -> RouteAdmission:
-        """Take the slots of a call of `route`. Raises `HubBusy` or `CircuitOpen`."""
+    async def _enter(self, route: HubRoute) -> tuple[RouteAdmission, int]:
+        """Take the slots of a call of `route`, and return its ticket with them.
+
+        Raises `HubBusy` or `CircuitOpen`.
+        """
         admission = self._admissions.get(route.key)
         if admission is None:
             hub, clock = self._hub, self._clock
@@ -214,9 +217,8 @@ class Downstream:
             circuit = Circuit(hub.circuit_timeouts, hub.circuit_pause)
             admission = RouteAdmission(route, self._limit, of_route, circuit, clock)
             self._admissions[route.key] = admission
-        if not admission.try_enter():
-            await admission.enter()
-        return admission
+        ticket = admission.try_enter()
+        return admission, await admission.enter() if ticket is None else ticket
 
     async def _send(self, timeout: float, call: Callable[[HubCalls], Awaitable[T]]) -> T:
         """Return the result of `call`. If the hub is not connected, wait for it and call again."""

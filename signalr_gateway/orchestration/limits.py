@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import NODEFAULT, Struct, field, structs
+from msgspec import Struct, field
 
 from protocol import HubOptions
 
-from .checks import is_list, is_positive
+from .option_checks import wrong_options
 from .option_types import Bytes, Count, Seconds, Text, option
 
 MAXIMUM_ARGUMENTS: Final = 10
@@ -113,22 +113,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     ] = _HUB.maximum_outbound_buffer_size
 
     def __post_init__(self) -> None:
-        for each in structs.fields(self):
-            value = getattr(self, each.name)
-            if each.default is NODEFAULT:
-                is_valid = is_list(value) and all(isinstance(item, str) for item in value)
-                expected = "a list of texts"
-            elif isinstance(each.default, bool):
-                is_valid, expected = isinstance(value, bool), "True or False"
-            elif each.default is None:
-                is_valid = value is None or is_positive(value, int)
-                expected = "a whole number above 0, or None"
-            elif isinstance(each.default, float):
-                is_valid, expected = is_positive(value, int, float), "a number of seconds above 0"
-            else:
-                is_valid, expected = is_positive(value, int), "a whole number above 0"
-            if not is_valid:
-                raise ValueError(f"{each.name} must be {expected}")
+        for name, expected in wrong_options(self):
+            raise ValueError(f"{name} must be {expected}")
 
 
 DEFAULT_LIMITS: Final = Limits()

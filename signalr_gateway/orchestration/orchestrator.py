@@ -21,9 +21,10 @@ The Python code is almost the same as the C# code of the original::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
+
+from msgspec import structs
 
 from protocol.relaying import normal_origins, normal_servers
 
@@ -33,9 +34,10 @@ from .checks import (
     checked_key,
     is_list,
     is_name,
-    is_positive,
     suggestion,
 )
+from .hub_options import DownstreamHubOptions, HubOptionArguments
+from .option_checks import wrong_options
 from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
 
 if TYPE_CHECKING:  # a program that only builds an orchestration does not need the client
@@ -43,46 +45,19 @@ if TYPE_CHECKING:  # a program that only builds an orchestration does not need t
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
-DEFAULT_MAXIMUM_MESSAGE_SIZE = 32 * 1024  # what an ASP.NET Core hub accepts by default
-DEFAULT_INVOKE_TIMEOUT = 30.0
-DEFAULT_MAXIMUM_ITEM_WAIT = 5.0
-DEFAULT_MAXIMUM_EVENT_SIZE = 1024 * 1024
-DEFAULT_SPARE_CONNECTIONS = 4
-DEFAULT_MAXIMUM_CALLS = 1000
-DEFAULT_BUSY_TIMEOUT = 5.0
-DEFAULT_CIRCUIT_TIMEOUTS = 5
-DEFAULT_CIRCUIT_PAUSE = 30.0
-
 _SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
 
 
-@dataclass(frozen=True, slots=True)
-class DownstreamHub:
-    """A checked hub: how to connect to it, its limits, and its routes by lower-case key."""
+class DownstreamHub(DownstreamHubOptions, frozen=True, kw_only=True):
+    """A checked hub: how to connect to it, its options, and its routes by lower-case key."""
 
     api: str
     build_hub_connection: BuildHubConnection
-    receive_key: str | None = field(repr=False)  # a secret, which logs must not show
-    maximum_message_size: int | None
-    """Bytes. The gateway refuses a larger invocation, because the hub would close the connection,
-    which all callers share (GW-9)."""
-    invoke_timeout: float
-    """Seconds that a call waits for the hub's completion (GW-9)."""
-    redirects: Sequence[str] = ()
-    """Origins of other servers to which the hub may redirect the gateway and its access token."""
-    maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE
-    """Bytes of the arguments of an event. A larger event is not forwarded (GW-24)."""
-    spare_connections: int = DEFAULT_SPARE_CONNECTIONS
-    """How many further connections may be opened while the hub does not answer (GW-34)."""
-    maximum_calls: int | None = DEFAULT_MAXIMUM_CALLS
-    """How many calls of the hub may be under way at a time (GW-35)."""
-    busy_timeout: float = DEFAULT_BUSY_TIMEOUT
-    """Seconds that a call waits while the hub, or the route, has its maximum of calls."""
-    circuit_timeouts: int | None = DEFAULT_CIRCUIT_TIMEOUTS
-    """After this number of timeouts in a row, calls of a route are refused for a while (GW-36)."""
-    circuit_pause: float = DEFAULT_CIRCUIT_PAUSE
-    """Seconds for which these calls are refused."""
-    routes: Mapping[str, HubRoute] = field(default_factory=dict)
+    receive_key: str | None
+    routes: Mapping[str, HubRoute]
+
+    def __repr__(self) -> str:
+        return f"DownstreamHub({self.api!r})"  # the receive key is a secret
 
 
 class HubBuilder:
@@ -142,72 +117,29 @@ class Orchestrator:
         api: str,
         build_hub_connection: BuildHubConnection,
         receive_key: str | None = None,
-        maximum_message_size: int | None = DEFAULT_MAXIMUM_MESSAGE_SIZE,
-        invoke_timeout: float = DEFAULT_INVOKE_TIMEOUT,
-        redirects: Sequence[str] = (),
-        maximum_event_size: int | None = DEFAULT_MAXIMUM_EVENT_SIZE,
-        spare_connections: int = DEFAULT_SPARE_CONNECTIONS,
-        maximum_calls: int | None = DEFAULT_MAXIMUM_CALLS,
-        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
-        circuit_timeouts: int | None = DEFAULT_CIRCUIT_TIMEOUTS,
-        circuit_pause: float = DEFAULT_CIRCUIT_PAUSE,
+        **options: Unpack[HubOptionArguments],
     ) -> HubBuilder:
         """Register the hub `api` and return the builder that takes its routes.
 
         `build_hub_connection` gets a `HubConnectionBuilder`, on which `redirects` and
-        `maximum_message_size` are already set, and returns the built `HubConnection`. If
-        `receive_key` is None, clients of the gateway hub need no key for this hub.
-        `maximum_message_size` limits a call and `maximum_event_size` the arguments of an event.
-        Both are in bytes, None for no limit. `invoke_timeout` is in seconds. `redirects` are the
-        origins of other servers, such as ``https://hub2.example``, to which the hub may redirect.
-
-        While the hub does not answer on its connection, up to `spare_connections` more connections
-        are built and opened for calls. At most `maximum_calls` calls are under way at a time. A
-        further call waits up to `busy_timeout` seconds. After `circuit_timeouts` timeouts in a row,
-        the calls of a route are refused for `circuit_pause` seconds. None means no limit. Raises
-        `OrchestrationError`.
-        """  # GW-18, GW-34 to GW-36
+        `maximum_message_size` are already set, and returns the built `HubConnection`. It is called
+        once for each connection. If `receive_key` is None, clients of the gateway hub need no key
+        for this hub. docs/gateway.md has a table of the `options`. Raises `OrchestrationError`.
+        """  # GW-18
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
         _check_hub(api, build_hub_connection, receive_key)
-        for name, number, unit in (
-            ("maximum_message_size", maximum_message_size, "bytes"),
-            ("maximum_event_size", maximum_event_size, "bytes"),
-            ("maximum_calls", maximum_calls, "calls"),
-            ("circuit_timeouts", circuit_timeouts, "timeouts"),
-        ):
-            if number is not None and not is_positive(number, int):
-                problem = f"must be a positive number of {unit}, or None"
-                raise OrchestrationError(problem, hub=api, field=name)
-        for name, seconds in (
-            ("invoke_timeout", invoke_timeout),
-            ("busy_timeout", busy_timeout),
-            ("circuit_pause", circuit_pause),
-        ):
-            if not is_positive(seconds, int, float):
-                problem = "must be a positive number of seconds"
-                raise OrchestrationError(problem, hub=api, field=name)
-        if spare_connections != 0 and not is_positive(spare_connections, int):
-            problem = "must be a number of connections, 0 for none"
-            raise OrchestrationError(problem, hub=api, field="spare_connections")
+        checked = _checked_options(api, options)
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
             api=api,
             build_hub_connection=build_hub_connection,
             receive_key=receive_key,
-            maximum_message_size=maximum_message_size,
-            invoke_timeout=invoke_timeout,
-            redirects=_checked_redirects(api, redirects),
-            maximum_event_size=maximum_event_size,
-            spare_connections=spare_connections,
-            maximum_calls=maximum_calls,
-            busy_timeout=busy_timeout,
-            circuit_timeouts=circuit_timeouts,
-            circuit_pause=circuit_pause,
             routes=MappingProxyType(routes),
+            **structs.asdict(checked),
         )
         self._hubs[api] = hub
         return HubBuilder(self, hub, routes)
@@ -264,11 +196,12 @@ def _checked_flag(value: object, field_name: str) -> bool:
     return value
 
 
-def _checked_redirects(api: str, origins: object) -> Sequence[str]:
-    if not is_list(origins):
-        raise OrchestrationError("must be a list of origins", hub=api, field="redirects")
+def _checked_options(api: str, arguments: HubOptionArguments) -> DownstreamHubOptions:
+    options = DownstreamHubOptions(**arguments)
+    for field_name, expected in wrong_options(options):
+        raise OrchestrationError(f"must be {expected}", hub=api, field=field_name)
     try:
-        return normal_servers(origins)
+        return structs.replace(options, redirects=normal_servers(options.redirects))
     except ValueError as exc:
         raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from signalr_gateway.orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT, Orchestrator
+from signalr_gateway.orchestration.hub_options import DEFAULT_INVOKE_TIMEOUT
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.gateway.hand_clock import HandClock
 from tests.interop.drivers import ClientDriver, DrivenConnection, ProcessDriver, dotnet_driver_argv
 from tests.interop.journal import REPEATEDLY

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from signalr_gateway.orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT
+from signalr_gateway.orchestration.hub_options import DEFAULT_INVOKE_TIMEOUT
 from tests.gateway.hand_clock import HandClock
 from tests.interop.builds import dotnet_program, require
 from tests.interop.original_recording import (

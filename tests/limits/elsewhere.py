@@ -173,8 +173,5 @@ NO_LIMITS: Final = {
     "signalr_gateway.orchestration.receive_types._LONGEST_WHOLE_NUMBER": (
         "numbers that are longer fit no integer"
     ),
-    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_MESSAGE_SIZE": "a default",
-    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_EVENT_SIZE": "a default",
-    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_CALLS": "a default",
-    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_ITEM_WAIT": "a default",
+    "signalr_gateway.orchestration.hub_options.DEFAULT_MAXIMUM_ITEM_WAIT": "a default",
 }

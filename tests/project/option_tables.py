@@ -25,6 +25,7 @@ from signalr_gateway.config.schema import (
     Listen,
     SendTable,
 )
+from signalr_gateway.orchestration.hub_options import DownstreamHubOptions
 from signalr_gateway.orchestration.limits import Limits
 from tests.support.documents import DOCUMENTS
 
@@ -91,9 +92,19 @@ def _values(option: Option) -> str:
     )
 
 
-def _python_rows() -> Iterator[Row]:
-    yield "HubRouteInfo", "default", "meaning"
-    for option in options_of(HubRouteInfo):
+def _python_table(
+    heading: str, table: type[Struct], *rows_before: Row
+) -> Callable[[], Iterator[Row]]:
+    def rows() -> Iterator[Row]:
+        yield heading, "default", "meaning"
+        yield from rows_before
+        yield from _python_rows(table)
+
+    return rows
+
+
+def _python_rows(table: type[Struct]) -> Iterator[Row]:
+    for option in options_of(table):
         default = option.default
         shown = str(default) if isinstance(default, Enum) else repr(default)
         yield _code(option.name), _code(shown), option.sentence
@@ -125,7 +136,22 @@ def _code(text: str) -> str:
 
 
 TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
-    "HubRouteInfo": _python_rows,
+    "add_hub": _python_table(
+        "add_hub",
+        DownstreamHubOptions,
+        ("`api`", "", "The key of the hub in addresses."),
+        (
+            "`build_hub_connection`",
+            "",
+            "A function that gets a `HubConnectionBuilder` and returns the built `HubConnection`.",
+        ),
+        (
+            "`receive_key`",
+            "`None`",
+            "Key that clients of the gateway hub must send; `None`: no key is required.",
+        ),
+    ),
+    "HubRouteInfo": _python_table("HubRouteInfo", HubRouteInfo),
     "option": _flag_rows,
     "[hubs.KEY.routes.KEY]": _file_table("[hubs.KEY.routes.KEY]", HubRouteInfo),
     "top level": _file_table("top level", File),

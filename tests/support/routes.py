@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from signalr_gateway.orchestration.orchestrator import DEFAULT_INVOKE_TIMEOUT
+from signalr_gateway.orchestration.hub_options import DEFAULT_INVOKE_TIMEOUT
 from signalr_gateway.orchestration.route import HubRoute, HubRouteInfo, checked_route
 
 

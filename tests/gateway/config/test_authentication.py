@@ -102,6 +102,16 @@ def test_check_accepts_an_open_gateway_if_the_file_says_so(tmp_path: Path) -> No
     assert main(["check", str(written(tmp_path, text))]) == 0
 
 
+def test_check_refuses_sends_that_everyone_may_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GW-61: `check` reports what `run` would report."""
+    text = '[listen]\nhost = "0.0.0.0"\n[authentication]\nallow_anonymous = true\n'
+    path = written(tmp_path, f"{text}[send]\nenabled = true\n")
+    assert main(["check", str(path)]) == 2
+    assert "[send] enabled needs authentication or loopback" in capsys.readouterr().err
+
+
 def test_a_new_key_fits_what_is_stored_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ async def test_redirects_to_another_server(orchestration: Any, tmp_path: Path) -
     ("redirects", "text"),
     [
         (["https://a", "https://b/hub"], "hub 'chat', redirects: item 2, 'https://b/hub', goes on"),
-        ("https://a", "hub 'chat', redirects: must be a list of origins"),
+        ("https://a", "hub 'chat', redirects: must be a list of texts"),
     ],
 )
 def test_what_is_no_list_of_origins(redirects: Any, text: str, tmp_path: Path) -> None:

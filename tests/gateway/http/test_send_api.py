@@ -20,7 +20,8 @@ from protocol import (
 )
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
-from signalr_gateway.cli.running import app_of
+from signalr_gateway.cli.running import require_access_rules
+from signalr_gateway.config.authentication_tables import AuthenticationTable
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
 from signalr_gateway.config.schema import Listen, SendTable
 from signalr_gateway.config.sources import UsageError
@@ -339,13 +340,16 @@ def test_without_the_gateway_hub() -> None:
 def test_only_on_loopback_addresses(host: str, is_refused: bool) -> None:
     """Without authentication, the file cannot open the addresses to other machines."""
     config = GatewayConfig(
-        orchestrator=Orchestrator(), listen=Listen(host=host), send=SendTable(enabled=True)
+        orchestrator=Orchestrator(),
+        listen=Listen(host=host),
+        authentication=AuthenticationTable(allow_anonymous=True),
+        send=SendTable(enabled=True),
     )
     if is_refused:
         with pytest.raises(UsageError, match=r"\[send\] enabled needs authentication or loopback"):
-            app_of(config)
+            require_access_rules(config)
     else:
-        app_of(config)
+        require_access_rules(config)
 
 
 def test_a_file_without_the_gateway_hub(tmp_path: Path) -> None:

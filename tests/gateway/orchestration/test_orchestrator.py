@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import Any, TypedDict, get_type_hints
 
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder
 from signalr_gateway.orchestration.checks import OrchestrationError
+from signalr_gateway.orchestration.hub_options import DownstreamHubOptions, HubOptionArguments
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 
@@ -185,6 +187,28 @@ def test_hub_fields_are_checked(field: str, arguments: dict[str, Any]) -> None:
         None,
         field,
     )
+
+
+def test_type_checkers_know_all_options_of_hubs() -> None:
+    hints = get_type_hints(DownstreamHubOptions)  # without the sentences
+    hints["redirects"] = Sequence[str]
+    assert get_type_hints(HubOptionArguments) == hints
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("maximum_calls", 0, "a whole number above 0, or None"),
+        ("spare_connections", -1, "a whole number from 0 on"),
+        ("spare_connections", False, "a whole number from 0 on"),
+        ("busy_timeout", "5", "a number of seconds above 0"),
+        ("redirects", "https://hub.example", "a list of texts"),
+    ],
+)
+def test_the_error_says_what_a_hub_option_may_be(field: str, value: Any, expected: str) -> None:
+    with pytest.raises(OrchestrationError) as caught:
+        Orchestrator().add_hub("h", build_hub_connection, **{field: value})
+    assert str(caught.value) == f"hub 'h', {field}: must be {expected}"
 
 
 class RouteFields(TypedDict, total=False):

@@ -1,0 +1,85 @@
+"""`DownstreamHubOptions`: the options of a hub that files and Python programs share.
+
+Each option is one field here, and one member of `HubOptionArguments`, which gives its type to
+type checkers. A test checks that the two agree. `config.schema` adds the options that only files
+have, and `orchestration.orchestrator` the arguments that only Python programs have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final, TypedDict
+
+from msgspec import Meta, Struct
+
+from .option_types import Bytes, Count, Origin, Seconds, Unlimited, option
+
+DEFAULT_INVOKE_TIMEOUT: Final = 30.0
+DEFAULT_MAXIMUM_ITEM_WAIT: Final = 5.0
+
+
+class DownstreamHubOptions(Struct, frozen=True, kw_only=True):
+    """The options of one hub. None means no limit; a file has the word ``unlimited`` for it."""
+
+    redirects: Annotated[
+        Sequence[Origin],
+        option(
+            "Origins of other servers to which the hub may redirect the gateway. They get the "
+            "access token and the headers, too.",
+            in_file=list[Origin],
+        ),
+    ] = ()
+    maximum_message_size: Annotated[
+        Bytes | None,
+        option("Largest invocation that the hub accepts.", in_file=Bytes | Unlimited),
+    ] = 32 * 1024  # what an ASP.NET Core hub accepts by default
+    maximum_event_size: Annotated[
+        Bytes | None,
+        option(
+            "Largest size of an event's arguments; a larger event is not forwarded.",
+            in_file=Bytes | Unlimited,
+        ),
+    ] = 1024 * 1024
+    invoke_timeout: Annotated[Seconds, option("How long a call waits for the hub.")] = (
+        DEFAULT_INVOKE_TIMEOUT
+    )
+    spare_connections: Annotated[
+        Annotated[int, Meta(ge=0)],
+        option("Further connections for calls while the hub does not answer on the first."),
+    ] = 4
+    maximum_calls: Annotated[
+        Count | None,
+        option("Calls of the hub that may be under way at a time.", in_file=Count | Unlimited),
+    ] = 1000
+    busy_timeout: Annotated[
+        Seconds,
+        option("How long a call beyond `maximum_calls` waits before it is answered with 503."),
+    ] = 5.0
+    circuit_timeouts: Annotated[
+        Count | None,
+        option(
+            "Timeouts in a row after which calls of a route are answered with 503.",
+            in_file=Count | Unlimited,
+        ),
+    ] = 5
+    circuit_pause: Annotated[
+        Seconds,
+        option(
+            "How long calls are refused after `circuit_timeouts`; then one call is made to check"
+            " whether the hub answers."
+        ),
+    ] = 30.0
+
+
+class HubOptionArguments(TypedDict, total=False):
+    """The options of a hub as keyword arguments of `Orchestrator.add_hub`."""
+
+    redirects: Sequence[str]
+    maximum_message_size: int | None
+    maximum_event_size: int | None
+    invoke_timeout: float
+    spare_connections: int
+    maximum_calls: int | None
+    busy_timeout: float
+    circuit_timeouts: int | None
+    circuit_pause: float
