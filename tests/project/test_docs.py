@@ -19,6 +19,7 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from protocol import (
     EndpointOptions,
@@ -39,6 +40,7 @@ from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
 from signalr_gateway.config.schema import Listen
 from signalr_gateway.http.addresses import RESERVED
+from signalr_gateway.orchestration.hub_options import DownstreamHubOptions
 from signalr_gateway.orchestration.receive_types import receive_type
 from signalr_gateway.routing.problem_code import ProblemCode
 from signalr_gateway.serving.listener import serving
@@ -208,7 +210,10 @@ def test_problem_codes() -> None:
 
 
 def test_parameters_of_add_hub() -> None:
-    assert documented_defaults(GATEWAY, "add_hub") == parameter_defaults(Orchestrator.add_hub)
+    parameters = parameter_defaults(Orchestrator.add_hub)
+    del parameters["options"]
+    options = {each.name: each.default for each in structs.fields(DownstreamHubOptions)}
+    assert documented_defaults(GATEWAY, "add_hub") == parameters | options
 
 
 def test_attributes_of_the_orchestrator() -> None:
