@@ -1,12 +1,10 @@
 """pysignalr, signalrcore and aiosignalr as clients of our hub server, over all their transports."""
 
-import asyncio
-from contextlib import aclosing, suppress
-from typing import Self
+from contextlib import aclosing
 
 import pytest
-from yarl import URL
 
+from protocol.testing import TcpLink
 from tests.interop.foreign_clients import AioSignalR, ForeignClient, PySignalR, SignalRCore
 from tests.interop.servers import HubServer
 
@@ -66,41 +64,6 @@ pytestmark = [
 ]
 
 
-class Relay:
-    """Passes bytes between clients and a hub, until it cuts all their connections."""
-
-    def __init__(self, url: str) -> None:
-        self._hub = URL(url)
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = str(self._hub.with_port(self._server.sockets[0].getsockname()[1]))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._hub.host, self._hub.port)
-        ends = {writer, far_writer}
-        self._writers |= ends
-        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
-        self._writers -= ends
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(2**16):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-
 def client_of(combination: Combination, hub: HubServer) -> ForeignClient:
     kind, transport, hub_protocol = combination
     return kind(hub.url, transport, hub_protocol)
@@ -157,9 +120,9 @@ async def test_events_and_groups(hub: HubServer, combination: Combination) -> No
 @combinations(*POLLED)
 async def test_reconnect(hub: HubServer, combination: Combination) -> None:
     kind, transport, hub_protocol = combination
-    async with Relay(hub.url) as relay, kind(relay.url, transport, hub_protocol) as client:
+    async with TcpLink(hub.url) as link, kind(link.url, transport, hub_protocol) as client:
         assert await client.invoke("Add", 1, 2) == 3
-        relay.cut()
+        link.cut()
         await client.reopened()
         await client.invoke("SendToCaller", "back")
         assert await client.text() == "back"

@@ -51,7 +51,7 @@ class Scene:
 
     async def lose(self, *connections: DrivenConnection) -> None:
         """Cuts the wire and waits until the connections are back over the same transport."""
-        self.wire.cut()
+        self.wire.lose()
         for connection in connections:
             await self._back(connection, 1)
         self.require_way()
