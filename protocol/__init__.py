@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client.hub_connection import HubConnection as HubConnection
     from .client.keeper import HubConnectionState as HubConnectionState
+    from .client.retry import ExponentialBackoff as ExponentialBackoff
     from .client.retry import RetryContext as RetryContext
     from .client.retry import RetryPolicy as RetryPolicy
     from .client.streams import HubStream as HubStream
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
 _HOMES = {
     ".client.hub_connection": ("HubConnection",),
     ".client.keeper": ("HubConnectionState",),
-    ".client.retry": ("RetryContext", "RetryPolicy"),
+    ".client.retry": ("ExponentialBackoff", "RetryContext", "RetryPolicy"),
     ".client.streams": ("HubStream",),
     ".errors": (
         "ArgumentBindingError",

@@ -62,3 +62,17 @@ def no_message_within(seconds: float, blocked_for: float) -> ServerTimeoutError:
     if blocked_for:
         text += f" The event loop was blocked for at least {blocked_for:.1f} s."
     return ServerTimeoutError(text)
+
+
+def retries_exhausted(failed_attempts: int, elapsed: float, last: Exception | None) -> Exception:
+    """The end of a connection when the retry policy returns no further delay.
+
+    ``elapsed`` is the number of seconds since the loss, ``last`` the error of the last attempt.
+    """
+    end = ConnectionClosed(
+        f"Reconnect retries have been exhausted after {failed_attempts} failed attempts and "
+        f"{elapsed:.1f} s elapsed. Disconnecting.",
+        allow_reconnect=False,
+    )
+    end.__cause__ = last
+    return end

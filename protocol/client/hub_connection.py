@@ -5,7 +5,7 @@ runs one physical connection, and a ``Connector`` opens its transport.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -22,7 +22,7 @@ from .event_queue import EventQueue
 from .handler_registration import HandlerRegistration
 from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
-from .retry import RetryPolicy
+from .retry import RetryPolicy, retry_policy
 from .streams import HubStream
 
 Result = TypeVar("Result")
@@ -111,13 +111,19 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
         connection = None if self._keeper is None else self._keeper.connection
         return 0 if connection is None else connection.calls.cancelled
 
-    async def start(self) -> None:
-        """Connects to the hub in one attempt. Reconnects follow only after a successful start.
+    async def start(self, *, retry: RetryPolicy | Sequence[float] | None = None) -> None:
+        """Connects to the hub. Reconnects follow only after a successful start.
 
-        Raises NegotiationError or HandshakeError when no connection can be opened. Raises
-        LocalProtocolError when the connection is already started. Raises NotConnectedError when
-        ``stop`` is called before ``start`` has returned.
-        """  # R-2
+        Without ``retry`` there is one attempt. ``retry`` is a list of delays or a policy, as for
+        ``with_automatic_reconnect``: after a failed attempt it gives the delay before the next one.
+        The state is Connecting until an attempt has succeeded.
+
+        Raises NegotiationError or HandshakeError when no connection can be opened. With ``retry``
+        it is the error of the last attempt. Raises LocalProtocolError when the connection is
+        already started. Raises NotConnectedError when ``stop`` is called before ``start`` has
+        returned. Raises TypeError or ValueError for a ``retry`` that is not a policy.
+        """  # R-2, R-7
+        policy = None if retry is None else retry_policy(retry)
         if self.state is not HubConnectionState.DISCONNECTED:
             raise LocalProtocolError(
                 "The HubConnection cannot be started if it is not in the Disconnected state."
@@ -125,7 +131,7 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
         if self._events is None or self._events.loop is not asyncio.get_running_loop():
             self._events = EventQueue(self._handlers, self._options.maximum_waiting_events_size)
         self._keeper = ConnectionKeeper(self._open, self._retry_policy, self._callbacks)
-        await self._keeper.start()
+        await self._keeper.start(policy)
 
     async def stop(self) -> None:
         """Ends the connection or the attempt to connect. Does nothing if there is none.

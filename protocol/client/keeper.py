@@ -18,7 +18,8 @@ from ..aio.loop_check import require_loop
 from ..errors import ConnectionClosed, NotConnectedError, SignalRError
 from .callbacks import ConnectionCallbacks, call_logged
 from .connection import ClientConnection
-from .retry import RetryContext, RetryPolicy, checked_delay
+from .endings import retries_exhausted
+from .retry import RetryPolicy, RetryRun
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,9 @@ class ConnectionKeeper:
         self._retry_policy = retry_policy
         self._callbacks = callbacks
         self._is_stopping = False
-        self._lost_at = 0.0
+        self._retries = RetryRun(None, 0.0)  # since the last loss
         self._first_delay: float | None = None  # before the first attempt to reconnect
-        self._first_attempt: asyncio.Task[None] | None = None  # the attempt of ``start``
+        self._starting: asyncio.Task[None] | None = None  # the attempts of ``start``
         self._task: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None  # the user's callback that is running
         self._reconnected_task: asyncio.Task[None] | None = None  # ``on_reconnected`` callbacks
@@ -113,21 +114,23 @@ class ConnectionKeeper:
         if end is None:
             return
         self._failure = end
-        self._lost_at = self.loop.time()
         self._first_delay = None
         if end.allow_reconnect and not self._is_stopping:
-            self._first_delay = self._next_delay(0, 0.0, end)
+            now = self.loop.time()
+            self._retries = RetryRun(self._retry_policy, now)
+            self._first_delay = self._retries.next_delay(end, now)
         self._state = (
             HubConnectionState.DISCONNECTED
             if self._first_delay is None
             else HubConnectionState.RECONNECTING
         )
 
-    async def start(self) -> None:
+    async def start(self, retry: RetryPolicy | None) -> None:
         """See HubConnection.start."""
-        self._first_attempt = asyncio.create_task(self._open())
+        connect = self._open() if retry is None else self._open_with_retries(retry)
+        self._starting = asyncio.create_task(connect)
         try:
-            await self._first_attempt
+            await self._starting
         except BaseException as error:
             if self.connection is not None:  # cancelled after the connection was opened
                 self._is_stopping = True
@@ -145,9 +148,9 @@ class ConnectionKeeper:
         """See HubConnection.stop."""
         self._is_stopping = True
         self._stopped_by = asyncio.current_task()
-        if self._first_attempt is not None and not self._first_attempt.done():
-            self._first_attempt.cancel()
-            await asyncio.wait({self._first_attempt})
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
         if self.connection is not None:
             await self.connection.stop()
         if self._task is None or asyncio.current_task() in (self._task, self._callback):
@@ -164,6 +167,22 @@ class ConnectionKeeper:
     async def _open(self) -> None:
         self._connection = await self._open_connection()
         self._state = HubConnectionState.CONNECTED
+
+    async def _open_with_retries(self, policy: RetryPolicy) -> None:
+        """Makes attempts until one succeeds. Raises the error of the last attempt."""
+        retries = RetryRun(policy, self.loop.time())
+        while (reason := await self._attempt()) is not None:
+            self._failure = reason
+            delay = retries.next_delay(reason, self.loop.time())
+            if delay is None:
+                raise reason
+            logger.log(
+                self._thinning.level("start"),
+                "The connection cannot be opened, next attempt in %.1f s: %s",
+                delay,
+                _reasons(reason),
+            )
+            await asyncio.sleep(delay)
 
     async def _keep(self) -> None:
         """Awaits the end of each connection and reconnects, until the final end."""
@@ -210,7 +229,6 @@ class ConnectionKeeper:
 
         If there is no further attempt, returns the error for ``on_closed``.
         """
-        count = 0
         delay = self._first_delay
         if delay is None:
             return end
@@ -221,11 +239,10 @@ class ConnectionKeeper:
             await asyncio.sleep(delay)
             reason = await self._attempt()
             if reason is not None:
-                count += 1
                 self._failure = reason
                 # Not in the ``except`` clause of the attempt: a policy that fails there would have
                 # the failed attempt in its traceback, and the error of a token factory in the log.
-                delay = self._next_delay(count, self.loop.time() - self._lost_at, reason)
+                delay = self._retries.next_delay(reason, self.loop.time())
                 continue
             assert self._connection is not None
             # In a task of its own, so that callbacks do not delay the end or the next reconnect.
@@ -233,13 +250,8 @@ class ConnectionKeeper:
                 self._notify(self._callbacks.reconnected, self._connection.connection_id)
             )
             return None
-        exhausted = ConnectionClosed(
-            f"Reconnect retries have been exhausted after {count} failed attempts and "
-            f"{self.loop.time() - self._lost_at:.1f} s elapsed. Disconnecting.",
-            allow_reconnect=False,
-        )
-        exhausted.__cause__ = self._failure
-        return exhausted
+        elapsed = self._retries.elapsed(self.loop.time())
+        return retries_exhausted(self._retries.retries, elapsed, self._failure)
 
     async def _attempt(self) -> Exception | None:
         """Opens a new connection. Returns None, or why this was not possible."""
@@ -266,18 +278,6 @@ class ConnectionKeeper:
                 raise
             finally:
                 self._callback = None
-
-    def _next_delay(self, count: int, elapsed: float, reason: Exception) -> float | None:
-        if self._retry_policy is None:
-            return None
-        try:
-            delay = self._retry_policy(RetryContext(count, elapsed, reason))
-            return None if delay is None else checked_delay(delay)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException:
-            logger.exception("The retry policy failed; there will be no further attempt.")
-            return None
 
 
 def inactive_error(method: str, reason: str) -> NotConnectedError:

@@ -7,31 +7,8 @@ argument, and makes the attempts.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Unlimited jittered exponential delays, each between `minimum` and `maximum` seconds.
-
-    Each delay is a random number between an upper limit and half of this limit. The limit doubles
-    with each step, up to `maximum`. Because delays are random, gateways that lose a hub at the same
-    time reconnect at different times.
-    """
-
-    minimum: float = 0.5
-    maximum: float = 30.0
-    random: Callable[[], float] = random.random
-    """A function that returns a number from 0 to 1, 1 excluded."""
-
-    def delay(self, step: int) -> float:
-        """Seconds to wait at `step`, counted from 0."""
-        doublings = min(step, 32)  # keeps the power finite
-        upper = min(self.maximum, self.minimum * 2 * 2.0**doublings)
-        lower = max(self.minimum, upper / 2)
-        return lower + (upper - lower) * self.random()
+from protocol import ExponentialBackoff
 
 
 class AttemptSchedule:
@@ -42,7 +19,7 @@ class AttemptSchedule:
     attempts for callers do not change the backoff. All times are seconds of one monotonic clock.
     """
 
-    def __init__(self, backoff: Backoff, caller_interval: float = 0.5) -> None:
+    def __init__(self, backoff: ExponentialBackoff, caller_interval: float = 0.5) -> None:
         self._backoff = backoff
         self._caller_interval = caller_interval
         self._step = 0

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from protocol import HubConnection, HubConnectionState
+from protocol import ExponentialBackoff, HubConnection, HubConnectionState
 
 from ..logs.redaction import describe_error
-from .backoff import AttemptSchedule, Backoff
+from .backoff import AttemptSchedule
 from .call_errors import HubUnavailable
 from .clock import Clock
 from .deadlines import timeouts, within
@@ -57,7 +57,7 @@ class SupervisedConnection:
         api: str,
         connection: HubConnection,
         clock: Clock,
-        backoff: Backoff,
+        backoff: ExponentialBackoff,
         utcnow: Callable[[], datetime],
     ) -> None:
         self._api = api

@@ -16,13 +16,12 @@ from typing import TypeVar
 
 import msgspec
 
-from protocol import HubConnection, NotConnectedError, Payload
+from protocol import ExponentialBackoff, HubConnection, NotConnectedError, Payload
 
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.relay import require_invoke_method
 from .admission import RouteAdmission
-from .backoff import Backoff
 from .building import build_connection, build_connections
 from .call_errors import GatewayDraining, HubUnavailable
 from .call_limit import CallLimit
@@ -70,7 +69,7 @@ class Downstream:
         on_event: OnEvent | None = None,
         *,
         clock: Clock | None = None,
-        backoff: Backoff | None = None,
+        backoff: ExponentialBackoff | None = None,
         utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._hub = hub
@@ -82,7 +81,7 @@ class Downstream:
             connection.on_any(_forwarder_for(hub.api, connection.hub_protocol.name, on_event))
         connection.set_no_result_error(NO_CLIENT_RESULT)
         self._supervised = SupervisedConnection(
-            hub.api, connection, self._clock, backoff or Backoff(), utcnow
+            hub.api, connection, self._clock, backoff or ExponentialBackoff(), utcnow
         )
         self._calls = HubCalls(hub.api, connection, self._clock)
         self._spares = SpareConnections(

@@ -1,7 +1,7 @@
 """Automatic reconnect: delays, attempts, callbacks, and how it is stopped (section R)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -299,6 +299,38 @@ async def test_stop_during_a_slow_callback(harness: ClientHarness) -> None:
     await lose(harness)
     await connection.stop()
     assert journal.entries == [TO_BEGIN, ("closed", DISCONNECTED, STOPPED)]
+
+
+async def test_what_a_loss_ends(harness: ClientHarness) -> None:
+    """R-3, R-4: calls, streams and uploads fail at the loss, before the first attempt. Nothing of
+    them is sent over the new connection, and no answer to a question of the lost one."""
+    connection = await harness.started(retry_delays([10]))
+    gate = asyncio.Event()
+
+    @connection.on("Ask")
+    async def answer() -> int:
+        await gate.wait()
+        return 1
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    stream = connection.stream("Count")
+    waiting = [
+        asyncio.create_task(it)
+        for it in (connection.invoke("X"), anext(stream), connection.invoke("Up", items()))
+    ]
+    await harness.server.ask({"type": 1, "invocationId": "q", "target": "Ask", "arguments": []})
+    await lose(harness)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [(type(it), str(it)) for it in outcomes] == [(ConnectionClosed, LOST)] * 3
+    assert (connection.state, len(harness.attempts)) == (RECONNECTING, 1)
+    await harness.clock.advance(10)
+    gate.set()
+    assert await harness.server.take() == [HANDSHAKE, PING]
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
 
 
 async def test_calls_while_reconnecting(harness: ClientHarness) -> None:

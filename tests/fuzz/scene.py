@@ -20,6 +20,7 @@ from yarl import URL
 
 from protocol import (
     EndpointOptions,
+    ExponentialBackoff,
     HttpTransportType,
     Hub,
     HubConnectionBuilder,
@@ -33,7 +34,6 @@ from protocol import (
 )
 from protocol.hub_protocol import HubProtocol
 from protocol.transports.server.hosted_hubs import Hosting
-from signalr_gateway.downstream.backoff import Backoff
 from signalr_gateway.downstream.connection import HubState
 from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.orchestrator import Orchestrator
@@ -256,7 +256,7 @@ async def running_scene() -> AsyncIterator[Scene]:
             orchestrator,
             hub_options=_QUICK_HUB,
             endpoint_options=_QUICK,
-            make_downstream=partial(Downstream, backoff=Backoff(0.05, 0.2)),
+            make_downstream=partial(Downstream, backoff=ExponentialBackoff(0.05, 0.2)),
         )
         gateway_port = _port(await stack.enter_async_context(serving(app, "127.0.0.1", 0)))
         gateway = app[GATEWAY]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from protocol import HubConnection, HubConnectionState, JsonHubProtocol, NotConnectedError
+from protocol import (
+    HubConnection,
+    HubConnectionState,
+    JsonHubProtocol,
+    NotConnectedError,
+    RetryPolicy,
+)
 from protocol.hub_protocol import HubProtocol
 
 from .payloads import json_text
@@ -53,7 +59,8 @@ class FakeConnection(HubConnection):
     def cancelled_calls(self) -> int:
         return self.unanswered
 
-    async def start(self) -> None:
+    async def start(self, *, retry: RetryPolicy | Sequence[float] | None = None) -> None:
+        assert retry is None
         assert self.current is HubConnectionState.DISCONNECTED
         assert self._attempt is None, "two attempts at once"
         self.starts += 1

@@ -136,6 +136,7 @@ PUBLIC_NAMES: Final = frozenset(
         "ClientProxy",
         "DefaultHubLifetimeManager",
         "EndpointOptions",
+        "ExponentialBackoff",
         "GroupManager",
         "HttpRequestData",
         "HttpTransportType",

@@ -4,6 +4,7 @@
 """
 
 import ast
+import asyncio
 import doctest
 import importlib.util
 import inspect
@@ -27,7 +28,9 @@ from protocol import (
     Hub,
     HubConnectionBuilder,
     HubOptions,
+    NegotiationError,
     SlowClientPolicy,
+    hub_method,
     map_hub,
     relaying,
 )
@@ -56,6 +59,7 @@ from tests.support.documents import (
     table,
 )
 from tests.support.hub_messages import PING, call, completion, result
+from tests.support.loop_time import LoopTime
 from tests.support.server_harness import ServerHarness
 
 API: Final = ROOT / "docs" / "api.md"
@@ -415,6 +419,40 @@ async def test_the_client_of_the_streams_runs(tmp_path: Path) -> None:
     map_hub(app, "/sensors", loaded(examples["sensor_hub.py"], tmp_path).SensorHub)
     async with serving(app, "127.0.0.1", 0) as url:
         assert await client.measure(f"{url}/sensors") == [0, 1, 2, "north: 21.0", 41.0]
+
+
+async def test_the_client_that_reconnects_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = loaded(code_files(LIBRARY, "python")["lasting_client.py"], tmp_path)
+    entered: list[str] = []
+    answers = [web.HTTPServiceUnavailable, web.HTTPServiceUnavailable, None, web.HTTPUnauthorized]
+
+    class Rooms(Hub):
+        @hub_method
+        def enter(self, room: str) -> None:
+            entered.append(room)
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Any) -> web.StreamResponse:
+        refusal = answers.pop(0) if request.path.endswith("/negotiate") else None
+        if refusal is not None:
+            raise refusal
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    app = web.Application(middlewares=[answer])
+    map_hub(app, "/rooms", Rooms)
+    async with serving(app, "127.0.0.1", 0) as url:
+        connection = client.make_connection(f"{url}/rooms")
+        connecting = asyncio.create_task(client.connect(connection))
+        await LoopTime(monkeypatch).pass_until_done(connecting)
+        await connecting
+        assert entered == ["lobby"]
+        await connection.stop()
+        with pytest.raises(NegotiationError):
+            await client.connect(connection)
+    assert answers == []
 
 
 async def test_the_client_that_answers_runs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from protocol import (
     DefaultHubLifetimeManager,
+    ExponentialBackoff,
     HubLifetimeManager,
     HubProtocol,
     JsonHubProtocol,
@@ -40,6 +41,11 @@ class TestMessagePackHubProtocol(HubProtocolContract):
 class TestDefaultDelays(RetryPolicyContract):
     def make(self) -> RetryPolicy:
         return retry_delays(DEFAULT_RETRY_DELAYS)
+
+
+class TestExponentialBackoff(RetryPolicyContract):
+    def make(self) -> RetryPolicy:
+        return ExponentialBackoff()
 
 
 class TestNoDelays(RetryPolicyContract):

@@ -5,32 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from signalr_gateway.downstream.backoff import AttemptSchedule, Backoff
-
-
-@pytest.mark.parametrize(
-    ("step", "lowest", "highest"),
-    [(0, 0.5, 1), (1, 1, 2), (2, 2, 4), (3, 4, 8), (4, 8, 16), (5, 15, 30), (1000, 15, 30)],
-)
-def test_delays_double_up_to_the_ceiling_and_are_always_spread(
-    step: int, lowest: float, highest: float
-) -> None:
-    assert Backoff(random=lambda: 0.0).delay(step) == lowest
-    assert Backoff(random=lambda: 0.5).delay(step) == (lowest + highest) / 2
-    assert Backoff(random=lambda: 1.0).delay(step) == highest
-
-
-@given(st.integers(min_value=0))
-def test_every_delay_lies_between_the_bounds(step: int) -> None:
-    assert 0.5 <= Backoff().delay(step) <= 30
+from protocol import ExponentialBackoff
+from signalr_gateway.downstream.backoff import AttemptSchedule
 
 
 @pytest.fixture
 def schedule() -> AttemptSchedule:
-    return AttemptSchedule(Backoff(random=lambda: 0.0))
+    return AttemptSchedule(ExponentialBackoff(random=lambda: 0.0))
 
 
 def alone(schedule: AttemptSchedule) -> float:

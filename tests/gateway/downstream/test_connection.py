@@ -14,6 +14,7 @@ import pytest
 
 from protocol import (
     ConnectionClosed,
+    ExponentialBackoff,
     HubConnection,
     HubConnectionBuilder,
     HubException,
@@ -21,7 +22,6 @@ from protocol import (
     Payload,
 )
 from signalr_gateway.downstream import building
-from signalr_gateway.downstream.backoff import Backoff
 from signalr_gateway.downstream.building import build_connections
 from signalr_gateway.downstream.call_errors import GatewayDraining, HubTimeout, HubUnavailable
 from signalr_gateway.downstream.connection import HubState
@@ -52,7 +52,7 @@ class Bench:
             self.connection,
             self.hear,
             clock=self.clock,
-            backoff=Backoff(random=lambda: 0.0),
+            backoff=ExponentialBackoff(random=lambda: 0.0),
             utcnow=lambda: START + timedelta(seconds=self.clock.time() - begin),
         )
 
