@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .orchestration.checks import OrchestrationError
     from .orchestration.limits import Limits
     from .orchestration.orchestrator import Orchestrator
+    from .orchestration.policy import Policy
     from .orchestration.route import BroadcastType, HubRouteInfo
     from .serving.app import create_app
     from .serving.runner import GatewayRunner
@@ -30,6 +31,7 @@ __all__ = [
     "Limits",
     "OrchestrationError",
     "Orchestrator",
+    "Policy",
     "QueuePolicy",
     "__version__",
     "create_app",
@@ -42,6 +44,7 @@ _MODULES = {
     "Limits": ".orchestration.limits",
     "OrchestrationError": ".orchestration.checks",
     "Orchestrator": ".orchestration.orchestrator",
+    "Policy": ".orchestration.policy",
     "QueuePolicy": "protocol.relaying",
     "__version__": ".version",
     "create_app": ".serving.app",

@@ -13,6 +13,7 @@ from typing import Annotated, Final, TypedDict
 from msgspec import Meta, Struct
 
 from .option_types import Bytes, Count, Origin, Seconds, Unlimited, option
+from .policy import CallPolicies, ReceivePolicies
 
 DEFAULT_INVOKE_TIMEOUT: Final = 30.0
 DEFAULT_MAXIMUM_ITEM_WAIT: Final = 5.0
@@ -69,6 +70,8 @@ class DownstreamHubOptions(Struct, frozen=True, kw_only=True):
             " whether the hub answers."
         ),
     ] = 30.0
+    call_policies: CallPolicies = ()
+    receive_policies: ReceivePolicies = ()
 
 
 class HubOptionArguments(TypedDict, total=False):
@@ -83,3 +86,5 @@ class HubOptionArguments(TypedDict, total=False):
     busy_timeout: float
     circuit_timeouts: int | None
     circuit_pause: float
+    call_policies: Sequence[str]
+    receive_policies: Sequence[str]

@@ -20,7 +20,7 @@ The Python code is almost the same as the C# code of the original::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
@@ -38,6 +38,7 @@ from .checks import (
 )
 from .hub_options import DownstreamHubOptions, HubOptionArguments
 from .option_checks import wrong_options
+from .policy import Policy, checked_policy, names_problem
 from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
 
 if TYPE_CHECKING:  # a program that only builds an orchestration does not need the client
@@ -45,7 +46,13 @@ if TYPE_CHECKING:  # a program that only builds an orchestration does not need t
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
-_SETTINGS = ("start_gateway_hub", "gateway_hub_url", "allowed_origins")
+_SETTINGS = (
+    "start_gateway_hub",
+    "gateway_hub_url",
+    "allowed_origins",
+    "call_policies",
+    "receive_policies",
+)
 
 
 class DownstreamHub(DownstreamHubOptions, frozen=True, kw_only=True):
@@ -68,6 +75,7 @@ class HubBuilder:
     ) -> None:
         self._hub = hub
         self._routes = routes
+        self._policies = orchestrator.policies
         self.add_hub = orchestrator.add_hub
 
     def add_route(self, key: str, info: HubRouteInfo) -> HubBuilder:
@@ -76,7 +84,9 @@ class HubBuilder:
         Keys ignore letter case. Raises `OrchestrationError`.
         """
         api = self._hub.api
-        route = checked_route(api, checked_key(key, hub=api), info, self._hub.invoke_timeout)
+        route = checked_route(
+            api, checked_key(key, hub=api), info, self._hub.invoke_timeout, self._policies
+        )
         if route.key in self._routes:
             raise OrchestrationError(
                 "this hub already has a route with this key; keys ignore case",
@@ -96,8 +106,9 @@ class Orchestrator:
     If `start_gateway_hub` is False, there is no gateway hub and no event is forwarded; POSTs still
     work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have no
     effect. `allowed_origins` are the origins of web pages that may use the gateway, in addition to
-    its own pages. Setting an invalid value or an unknown attribute raises `OrchestrationError`.
-    """  # GW-4, GW-5, GW-26a
+    its own pages. `call_policies` and `receive_policies` are names of policies that apply to all
+    hubs. Setting an invalid value or an unknown attribute raises `OrchestrationError`.
+    """  # GW-4, GW-5, GW-26a, GW-42
 
     def __init__(self) -> None:
         self._hubs: dict[str, DownstreamHub] = {}
@@ -105,12 +116,26 @@ class Orchestrator:
         self._gateway_hub_path = DEFAULT_GATEWAY_HUB_PATH
         self._start_gateway_hub = True
         self._allowed_origins: tuple[str, ...] = ()
+        self._policies: dict[str, Policy] = {}
+        self._call_policies: tuple[str, ...] = ()
+        self._receive_policies: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse unknown names, so that a misspelt setting is not ignored."""
         if not name.startswith("_") and name not in _SETTINGS:
             raise OrchestrationError(f"unknown; {suggestion(name, _SETTINGS)}", field=name)
         super().__setattr__(name, value)
+
+    def add_policy(self, name: str, policy: Policy) -> None:
+        """Define a policy, which hubs and routes that are added later may name.
+
+        The letter case of names matters. Raises `OrchestrationError`.
+        """  # GW-42
+        if not is_name(name):
+            raise OrchestrationError("a name must be non-empty text", field="policies")
+        if name in self._policies:
+            raise OrchestrationError(f"the policy {name!r} is already defined", field="policies")
+        self._policies[name] = checked_policy(name, policy)
 
     def add_hub(
         self,
@@ -132,7 +157,7 @@ class Orchestrator:
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
         _check_hub(api, build_hub_connection, receive_key)
-        checked = _checked_options(api, options)
+        checked = _checked_options(api, options, self._policies)
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
             api=api,
@@ -148,6 +173,34 @@ class Orchestrator:
     def hubs(self) -> Mapping[str, DownstreamHub]:
         """The registered hubs by lower-case key, in the order of registration."""
         return MappingProxyType(self._hubs)
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The policies by name."""
+        return MappingProxyType(self._policies)
+
+    @property
+    def call_policies(self) -> Sequence[str]:
+        """Names of the policies that a caller must meet to call any route."""
+        return self._call_policies
+
+    @call_policies.setter
+    def call_policies(self, names: Sequence[str]) -> None:
+        self._call_policies = self._checked_policies(names, "call_policies")
+
+    @property
+    def receive_policies(self) -> Sequence[str]:
+        """Names of the policies that a client must meet to receive events of any route."""
+        return self._receive_policies
+
+    @receive_policies.setter
+    def receive_policies(self, names: Sequence[str]) -> None:
+        self._receive_policies = self._checked_policies(names, "receive_policies")
+
+    def _checked_policies(self, names: Sequence[str], field_name: str) -> tuple[str, ...]:
+        if problem := names_problem(names, self._policies):
+            raise OrchestrationError(problem, field=field_name)
+        return tuple(names)
 
     @property
     def start_gateway_hub(self) -> bool:
@@ -196,10 +249,15 @@ def _checked_flag(value: object, field_name: str) -> bool:
     return value
 
 
-def _checked_options(api: str, arguments: HubOptionArguments) -> DownstreamHubOptions:
+def _checked_options(
+    api: str, arguments: HubOptionArguments, policies: Collection[str]
+) -> DownstreamHubOptions:
     options = DownstreamHubOptions(**arguments)
     for field_name, expected in wrong_options(options):
         raise OrchestrationError(f"must be {expected}", hub=api, field=field_name)
+    for field_name in ("call_policies", "receive_policies"):
+        if problem := names_problem(getattr(options, field_name), policies):
+            raise OrchestrationError(problem, hub=api, field=field_name)
     try:
         return structs.replace(options, redirects=normal_servers(options.redirects))
     except ValueError as exc:

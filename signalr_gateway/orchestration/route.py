@@ -6,7 +6,7 @@ calls and events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from protocol.relaying import DECODING_FAILURES, QueuePolicy
 from .checks import OrchestrationError, is_list, is_name, is_positive
 from .limits import MAXIMUM_ARGUMENTS
 from .option_types import Bytes, Count, Seconds, Text, option
+from .policy import CallPolicies, ReceivePolicies, names_problem
 from .receive_types import ReceiveType, UnknownReceiveType, receive_type
 from .return_types import (
     NOTHING,
@@ -127,6 +128,8 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
         Sequence[Sequence[Any]] | None,
         option("Bodies to try, each a list of at most 10 arguments, for the OpenAPI document."),
     ] = None
+    call_policies: CallPolicies = ()
+    receive_policies: ReceivePolicies = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,9 @@ class HubRoute:
     returns: ReturnType = field(compare=False)
     examples: tuple[msgspec.Raw, ...]
     """Bodies to try, each a JSON array."""
+    call_policies: tuple[str, ...] = ()
+    """Names of policies, in addition to those of the hub (GW-42)."""
+    receive_policies: tuple[str, ...] = ()
 
     @property
     def receive_parameter_names(self) -> list[str] | None:
@@ -167,10 +173,13 @@ def _is_body(value: object) -> bool:
     return is_list(value) and len(value) <= MAXIMUM_ARGUMENTS
 
 
-def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float) -> HubRoute:
+def checked_route(
+    api: str, key: str, info: HubRouteInfo, invoke_timeout: float, policies: Collection[str] = ()
+) -> HubRoute:
     """Check a route and return it. Raises `OrchestrationError`.
 
     `invoke_timeout` is the timeout of the hub, in seconds. A route without its own uses it.
+    `policies` are the names of the defined policies.
     """
 
     def error(field_name: str, problem: str) -> OrchestrationError:
@@ -180,6 +189,9 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         raise error("info", f"must be a HubRouteInfo, not {type(info).__name__}")
     for field_name, problem in _route_problems(info):
         raise error(field_name, problem)
+    for field_name in ("call_policies", "receive_policies"):
+        if unknown := names_problem(getattr(info, field_name), policies):
+            raise error(field_name, unknown)
     return HubRoute(
         api=api,
         key=key,
@@ -200,6 +212,8 @@ def checked_route(api: str, key: str, info: HubRouteInfo, invoke_timeout: float)
         summary=info.summary,
         returns=_returns(info.returns, error),
         examples=_examples(info.examples, error),
+        call_policies=tuple(info.call_policies),
+        receive_policies=tuple(info.receive_policies),
     )
 
 
@@ -229,6 +243,7 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
             ("broadcast_type", info.broadcast_type is BroadcastType.ALL),
             ("spread", not info.spread),
             ("queue_policy", info.queue_policy is QueuePolicy.CLOSE),
+            ("receive_policies", not info.receive_policies),
         ):
             if not unset:
                 yield name, "has no meaning without a receive_method"
@@ -243,8 +258,9 @@ def _route_problems(info: HubRouteInfo) -> Iterator[tuple[str, str]]:
         ):
             if getattr(info, name) is not None:
                 yield name, "has no meaning without an invoke_method"
-        if info.streams:
-            yield "streams", "has no meaning without an invoke_method"
+        for name in ("streams", "call_policies"):
+            if getattr(info, name):
+                yield name, "has no meaning without an invoke_method"
     if info.streams and info.returns == NOTHING:
         yield "returns", "must be the type of the items of the stream"
     if info.stream_idle_timeout is not None and not info.streams:

@@ -372,7 +372,11 @@ def test_a_receive_key_does_not_show_in_a_repr() -> None:
     [
         ("start_gatewayhub", "did you mean 'start_gateway_hub'?"),
         ("allowed_origin", "did you mean 'allowed_origins'?"),
-        ("relay", "known are start_gateway_hub, gateway_hub_url, allowed_origins"),
+        (
+            "relay",
+            "known are start_gateway_hub, gateway_hub_url, allowed_origins, call_policies,"
+            " receive_policies",
+        ),
     ],
 )
 def test_what_there_is_not_cannot_be_set(name: str, meant: str) -> None:
