@@ -1,4 +1,4 @@
-"""GW-42: which callers meet policies, and which routes a caller may use."""
+"""Which callers meet policies, and which routes a caller may use."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def with_route(made: Orchestrator, hub: dict[str, Any], **info: Any) -> tuple[Po
 def test_who_meets_a_policy(
     policy: Policy, meeting: list[Principal], others: list[Principal]
 ) -> None:
-    """Of each list one item is enough, and all conditions must be met."""
+    """GW-42: of each list one item is enough, and all conditions must be met."""
     policies, route = with_route(orchestrator(p=policy), {"call_policies": ["p"]})
     assert all(policies.allows(each, CALL, route) for each in meeting)
     assert not any(policies.allows(each, CALL, route) for each in (None, *others))

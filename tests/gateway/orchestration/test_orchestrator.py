@@ -374,8 +374,10 @@ def test_a_receive_key_does_not_show_in_a_repr() -> None:
         ("allowed_origin", "did you mean 'allowed_origins'?"),
         (
             "relay",
-            "known are start_gateway_hub, gateway_hub_url, allowed_origins, call_policies,"
-            " receive_policies",
+            (
+                "known are start_gateway_hub, gateway_hub_url, allowed_origins, call_policies,"
+                " receive_policies"
+            ),
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""GW-42: mistakes in policies, and in the names under which hubs and routes refer to them."""
+"""Mistakes in policies, and in the names under which hubs and routes refer to them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ def no_connection(_builder: object) -> Any:
     raise AssertionError("nothing connects")
 
 
+def policy(**values: Any) -> Policy:
+    """A policy with values that a type checker refuses."""
+    return Policy(**values)
+
+
 @pytest.mark.parametrize(
-    ("policy", "error"),
+    ("wrong", "error"),
     [
         (Policy(), "policies.p.authenticated: a policy needs a condition"),
         (Policy(roles=[], claims={}), "policies.p.authenticated: a policy needs a condition"),
-        (Policy(authenticated="no"), "policies.p.authenticated: must be True or False"),
+        (policy(authenticated="no"), "policies.p.authenticated: must be True or False"),
         (Policy(roles="admin"), "policies.p.roles: must be a list of non-empty texts"),
         (Policy(scopes=["r", ""]), "policies.p.scopes: must be a list of non-empty texts"),
         (Policy(claims={"dept": []}), "policies.p.claims: must have a list of at least one"),
         (Policy(claims={"dept": "sales"}), "policies.p.claims: must have a list of at least one"),
         (Policy(claims={"": ["x"]}), "policies.p.claims: must have a list of at least one"),
-        (Policy(claims=["dept"]), "policies.p.claims: must have a list of at least one"),
+        (policy(claims=["dept"]), "policies.p.claims: must have a list of at least one"),
         (["admin"], "policies: 'p' must be a Policy, not list"),
     ],
 )
-def test_mistakes_in_a_policy(policy: Any, error: str) -> None:
+def test_mistakes_in_a_policy(wrong: Any, error: str) -> None:
     with pytest.raises(OrchestrationError) as caught:
-        Orchestrator().add_policy("p", policy)
+        Orchestrator().add_policy("p", wrong)
     assert str(caught.value).startswith(error)
 
 
@@ -44,7 +49,7 @@ def test_mistakes_in_a_policy(policy: Any, error: str) -> None:
 )
 @pytest.mark.parametrize("field", ["call_policies", "receive_policies"])
 def test_names_of_policies(field: str, names: Any, problem: str) -> None:
-    """The gateway, a hub and a route refuse names of policies that are not defined."""
+    """GW-42: the gateway, a hub and a route refuse names of policies that are not defined."""
     made = Orchestrator()
     made.add_policy("staff", Policy(roles=["staff"]))
     hub = made.add_hub("api", no_connection)
@@ -71,6 +76,7 @@ def test_a_name_without_any_policy() -> None:
 
 
 def test_a_policy_is_defined_once_and_copied() -> None:
+    """A change to a list of the author has no effect on the policy."""
     made = Orchestrator()
     roles = ["staff"]
     made.add_policy("staff", Policy(roles=roles))
