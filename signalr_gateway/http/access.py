@@ -40,6 +40,8 @@ class Access:
         list_requirement: Authorize = False,
         user_id: Callable[[Principal], str | None] = default_user_id,
     ) -> None:
+        self.has_authenticator = authenticator is not None
+
         def control(*requirements: Authorize) -> AccessControl:
             return AccessControl("the API", _now, authenticator, requirements, user_id)
 
@@ -50,6 +52,11 @@ class Access:
     def user(request: web.Request) -> Principal | None:
         """The user of a request that was admitted; None for anonymous callers."""
         return request[_CALLER].user
+
+    @staticmethod
+    def user_id(request: web.Request) -> str | None:
+        """The id of the user of a request that was admitted; None for anonymous callers."""
+        return request[_CALLER].user_id
 
     @staticmethod
     def caller(request: web.Request) -> str:

@@ -17,8 +17,9 @@ from ..clients.broadcast import EventCounts
 from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstream, Downstreams
 from ..orchestration.route import HubRoute
+from .access import Access
 from .addresses import CONSOLE, CONSOLE_PAGE, CONSOLE_STATUS
-from .guarded_pages import GuardPage, PageHandler
+from .guarded_pages import PageHandler, guarded
 from .health import hub_health, overall_status
 
 _SECURITY_HEADERS = {
@@ -32,6 +33,7 @@ _SECURITY_HEADERS = {
 _FILES = {
     CONSOLE_PAGE: ("index.html", "text/html; charset=utf-8"),
     f"{CONSOLE}/console.js": ("console.js", "text/javascript; charset=utf-8"),
+    f"{CONSOLE}/credentials.js": ("credentials.js", "text/javascript; charset=utf-8"),
     f"{CONSOLE}/console.css": ("console.css", "text/css; charset=utf-8"),
     f"{CONSOLE}/icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -72,6 +74,10 @@ class _Status(msgspec.Struct, rename="camel"):
     gateway_hub: str | None
     """The path of the gateway hub, null when it is switched off."""
     clients: int
+    authentication: bool
+    """Whether callers may have credentials."""
+    user: str | None
+    """The id of the caller; null for anonymous callers."""
     hubs: list[_HubStatus]
 
 
@@ -79,11 +85,11 @@ def add_console(
     app: web.Application,
     downstreams: Downstreams,
     hub: GatewayHubParts | None,
-    guarded: GuardPage,
+    access: Access | None,
 ) -> None:
     """Serve the page, its files and its status. `hub` is None if the gateway hub is off.
 
-    `guarded` wraps the handler of the status.
+    `access` decides which callers may read the status; None: all callers, who are anonymous.
     """
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
@@ -92,9 +98,13 @@ def add_console(
 
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
-        return web.Response(body=msgspec.json.encode(_status(downstreams, hub)), headers=headers)
+        shown = _status(downstreams, hub)
+        if access is not None:
+            shown.authentication = access.has_authenticator
+            shown.user = access.user_id(request)
+        return web.Response(body=msgspec.json.encode(shown), headers=headers)
 
-    app.router.add_get(CONSOLE_STATUS, guarded(status))
+    app.router.add_get(CONSOLE_STATUS, guarded(access, status))
 
 
 def _file(body: bytes, content_type: str) -> PageHandler:
@@ -110,6 +120,8 @@ def _status(downstreams: Downstreams, hub: GatewayHubParts | None) -> _Status:
         status=overall_status(downstreams),
         gateway_hub=None if hub is None else hub.path,
         clients=0 if hub is None else hub.context.connection_count,
+        authentication=False,
+        user=None,
         hubs=[_hub_status(each, hub) for each in downstreams.values()],
     )
 

@@ -14,22 +14,17 @@ from .api import problem_response
 from .tracing import request_id_of
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-GuardPage = Callable[[PageHandler], PageHandler]
 
 
-def page_guard(access: Access | None) -> GuardPage:
-    """Return the function that wraps the handler of data; without `access` it changes nothing."""
+def guarded(access: Access | None, handler: PageHandler) -> PageHandler:
+    """Wrap the handler of data, so that it runs for admitted requests only. None admits all."""
+    if access is None:
+        return handler
 
-    def guard(handler: PageHandler) -> PageHandler:
-        if access is None:
-            return handler
+    async def admit_first(request: web.Request) -> web.StreamResponse:
+        problem = await access.admit(request, to_lists=True)
+        if problem is not None:
+            return problem_response(problem, request_id_of(request))
+        return await handler(request)
 
-        async def admit_first(request: web.Request) -> web.StreamResponse:
-            problem = await access.admit(request, to_lists=True)
-            if problem is not None:
-                return problem_response(problem, request_id_of(request))
-            return await handler(request)
-
-        return admit_first
-
-    return guard
+    return admit_first

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from .access import Access
 from .addresses import OPENAPI_DOCUMENT, SWAGGER, SWAGGER_PAGE, at
-from .guarded_pages import GuardPage, PageHandler
+from .guarded_pages import PageHandler, guarded
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -35,8 +36,11 @@ _ASSETS = {
 }
 
 
-def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> None:
-    """Serve `document`, and the page that shows it. `guarded` wraps the handler of the document."""
+def add_swagger(app: web.Application, document: bytes, access: Access | None) -> None:
+    """Serve `document`, and the page that shows it.
+
+    `access` decides which callers may read the document; None: all callers.
+    """
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
@@ -45,7 +49,7 @@ def add_swagger(app: web.Application, document: bytes, guarded: GuardPage) -> No
     handlers = {
         SWAGGER: _redirect(SWAGGER_PAGE.removeprefix("/")),
         f"{SWAGGER}/": _redirect(SWAGGER_PAGE.removeprefix(f"{SWAGGER}/")),
-        OPENAPI_DOCUMENT: guarded(_text(document, "application/json; charset=utf-8")),
+        OPENAPI_DOCUMENT: guarded(access, _text(document, "application/json; charset=utf-8")),
         SWAGGER_PAGE: page,
         f"{SWAGGER}/initializer.js": _text(_own("initializer.js"), _SCRIPT),
     }

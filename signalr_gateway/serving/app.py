@@ -46,7 +46,6 @@ from ..http.access import Access
 from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
-from ..http.guarded_pages import page_guard
 from ..http.hosts import HostGuard
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
@@ -185,10 +184,10 @@ def create_app(
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
     app[GATEWAY] = gateway
     if console:
-        add_console(app, downstreams, hub, page_guard(access))
+        add_console(app, downstreams, hub, access)
     if swagger:
         document = openapi_document(orchestrator, sends=bool(send))
-        add_swagger(app, document, page_guard(access))
+        add_swagger(app, document, access)
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app

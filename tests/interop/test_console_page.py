@@ -13,6 +13,7 @@ from aiohttp import web
 
 from protocol import Hub, HubConnection, HubConnectionBuilder, HubException, hub_method, map_hub
 from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, create_app
+from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
 from signalr_gateway.serving.listener import serving
 from tests.gateway.sample_hub import RunningHub, connecting_to, running_hub
 from tests.interop.browser import Page, chromium
@@ -356,3 +357,55 @@ async def test_a_stopped_gateway_is_shown(hub: RunningHub, tmp_path: Path) -> No
             await page.when(CONNECTED)
             await page.when(ALL_CONNECTED.format(number=2))
             assert await page.evaluate('document.querySelector("#hubs-stale").hidden')
+
+
+async def use_key(page: Page, key: str) -> None:
+    await page.evaluate(f'document.querySelector("#key-input").value = {json.dumps(key)}')
+    await page.evaluate('document.querySelector("#key-use").click()')
+
+
+async def test_a_key_is_needed(hub: RunningHub, tmp_path: Path) -> None:
+    """GW-47: the page asks for a key, sends it with each request, and stores it nowhere."""
+    key = new_key()
+    keys = ApiKeys([ApiKey(name="k", user_id="orders", hash=key_hash(key))])
+    needed = "This gateway needs an API key or a token."
+    shows = 'document.querySelector("#key-status").innerText === "{text}"'
+    async with (
+        serving(create_app(orchestrated(hub), authenticate=keys), "127.0.0.1", 0) as url,
+        chromium(tmp_path / "profile") as page,
+    ):
+        await page.open(url)
+        await page.when(shows.format(text=needed))
+        assert await page.text("#connection-state") == "key needed"
+        for wrong, text in (
+            (
+                "kéy",
+                "This is not a key or a token: it contains a character that no header can contain.",
+            ),
+            ("wrong", "The gateway does not accept this key or token."),
+        ):
+            await use_key(page, wrong)
+            await page.when(shows.format(text=text))
+        await use_key(page, key)
+        await page.when(CONNECTED)
+        await page.when(ALL_CONNECTED.format(number=2))
+        assert await page.text("#key-status") == "You are orders."
+        await choose(page, "#invoke-route", "chat/room")
+        await send(page, 200)
+        await page.when('document.querySelector("#events li")')
+        (tmp_path / "key.png").write_bytes(await page.screenshot())
+        stored = """[localStorage.length, sessionStorage.length, document.cookie, history.state,
+            performance.getEntriesByType("resource").some(({name}) => name.includes("{key}")),
+            (location.href + document.documentElement.outerHTML).includes("{key}"),
+            document.querySelector("#key-input").value]""".replace("{key}", key)
+        assert await page.evaluate(stored) == [0, 0, "", None, False, False, ""]
+        await page.evaluate('document.querySelector("#key-forget").click()')
+        await page.when(shows.format(text=needed))
+        shown = 'document.querySelectorAll(".hub, #events li, #invoke-route option").length'
+        assert await page.evaluate(shown) == 0
+        assert await page.evaluate('document.querySelector("#invoke-result").hidden')
+        await use_key(page, key)
+        await page.when(CONNECTED)
+        await page.go(url)
+        await page.when(shows.format(text=needed))
+        assert all("401" in complaint for complaint in page.complaints())

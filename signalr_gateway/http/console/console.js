@@ -42,7 +42,7 @@ class HubListener {
     const socket = new WebSocket(this.url);
     this.socket = socket;
     socket.onopen = () => socket.send(`{"protocol":"json","version":1}${RECORD_SEPARATOR}`);
-    socket.onmessage = (message) => this.receive(message.data);
+    socket.onmessage = (message) => socket === this.socket && this.receive(message.data);
     socket.onclose = () => this.lost(socket);
     this.heard();
   }
@@ -75,13 +75,19 @@ class HubListener {
 
   lost(socket) {
     if (socket !== this.socket) return; // an earlier socket
-    this.socket = null;
-    clearTimeout(this.silence);
-    clearInterval(this.pings);
-    socket.close();
+    this.stop();
     this.onState("reconnecting");
     const delay = Math.min(10_000, 500 * 2 ** this.failures++) * (0.5 + Math.random() / 2);
-    setTimeout(() => this.connect("reconnecting"), delay);
+    this.retry = setTimeout(() => this.connect("reconnecting"), delay);
+  }
+
+  stop() {
+    const socket = this.socket;
+    this.socket = null;
+    clearTimeout(this.retry);
+    clearTimeout(this.silence);
+    clearInterval(this.pings);
+    socket?.close();
   }
 }
 
@@ -98,7 +104,7 @@ function argumentsText(record, message) {
 }
 
 // The two states that the page shows: that of the gateway, and that of the connection to the gateway hub.
-let gatewayState = "serving"; // or stopping, unreachable
+let gatewayState = "serving"; // or stopping, unreachable, refused
 let listenerState = "connecting"; // or connected, reconnecting, off
 
 const STATE_TEXTS = {
@@ -106,6 +112,7 @@ const STATE_TEXTS = {
   off: "gateway hub off",
   stopping: "gateway stopping",
   unreachable: "gateway not reachable",
+  refused: "key needed",
 };
 
 function showConnectionState() {
@@ -143,10 +150,12 @@ function routesOf(target) {
   return lastHubs.flatMap((hub) => found(hub).map((route) => `${hub.api} / ${route.key}`));
 }
 
-byId("events-clear").addEventListener("click", () => {
+function clearEvents() {
   byId("events").replaceChildren();
   byId("events-empty").hidden = false;
-});
+}
+
+byId("events-clear").addEventListener("click", clearEvents);
 
 // --- hubs and routes ---------------------------------------------------------------------------
 
@@ -263,23 +272,53 @@ const callPath = ({ api, key }) => `${encodeURIComponent(api)}/${encodeURICompon
 let listener = null;
 let nextPoll = 0;
 
+// Another key has another owner, who may see and do other things.
+const credentials = new Credentials(() => {
+  forgetAnswers();
+  pollStatus();
+});
+
+function forgetAnswers() {
+  listener?.stop();
+  listener = null;
+  listenerState = "connecting";
+  clearEvents();
+  byId("invoke-result").hidden = true;
+  byId("clients").textContent = "–";
+  lastHubs = [];
+  showHubs(lastHubs);
+  showRoutes(lastHubs);
+}
+
+let lastPoll = 0;
+
 async function pollStatus() {
   clearTimeout(nextPoll);
   nextPoll = setTimeout(pollStatus, STATUS_INTERVAL);
+  const poll = ++lastPoll;
   try {
-    const answer = await fetch("console/status.json", { cache: "no-store" });
-    if (answer.status === 503) {
+    const answer = await fetch("console/status.json", { cache: "no-store", headers: credentials.headers });
+    const body = answer.status === 503 ? null : await answer.json();
+    if (poll !== lastPoll) return; // a later poll is under way, perhaps with another key
+    if (answer.status === 401 || answer.status === 403) {
+      clearTimeout(nextPoll); // until the page has another key
+      gatewayState = "refused";
+      forgetAnswers();
+      credentials.onRefusal(answer.status, body.detail);
+    } else if (answer.status === 503) {
       gatewayState = "stopping";
     } else if (answer.ok) {
-      const status = await answer.json();
+      const status = body;
       gatewayState = "serving";
       showStatus(status);
+      credentials.onStatus(status);
       if (status.gatewayHub === null) listenerState = "off";
       else listener ??= new HubListener(hubAddress(status.gatewayHub), { onState: onListenerState, onInvocation: showEvent });
     } else {
       throw new Error(`status ${answer.status}`);
     }
   } catch {
+    if (poll !== lastPoll) return;
     gatewayState = "unreachable";
     showStale();
   }
@@ -290,7 +329,7 @@ async function pollStatus() {
 function hubAddress(path) {
   const address = new URL(`.${path}`, document.baseURI);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  return address.href;
+  return address.href + credentials.query;
 }
 
 // --- calling a hub -----------------------------------------------------------------------------
@@ -328,7 +367,7 @@ byId("invoke-form").addEventListener("submit", async (submit) => {
   const stop = byId("invoke-stop");
   const streams = callable[byId("invoke-route").value].streams;
   const aborter = new AbortController();
-  const headers = { "Content-Type": "application/json" };
+  const headers = { "Content-Type": "application/json", ...credentials.headers };
   if (streams) headers.Accept = EVENT_STREAM; // its problems are marked, unlike those among lines
   send.disabled = true;
   stop.hidden = !streams;
