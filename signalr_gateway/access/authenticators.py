@@ -12,14 +12,14 @@ class FirstOf(Authenticator):
     """The first of `authenticators` that finds credentials in a request decides about them."""
 
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
-        self._authenticators = authenticators
+        self.authenticators = tuple(authenticators)
         self._started = AsyncExitStack()
 
     async def authenticate(
         self, request: HttpRequestData
     ) -> Principal | AuthenticationFailure | None:
         """Return what the first authenticator returns that does not return None."""
-        for each in self._authenticators:
+        for each in self.authenticators:
             found = await each.authenticate(request)
             if found is not None:
                 return found
@@ -28,7 +28,7 @@ class FirstOf(Authenticator):
     async def start(self) -> None:
         """Start all authenticators. If one fails, those that have started are closed."""
         async with AsyncExitStack() as started:
-            for each in self._authenticators:
+            for each in self.authenticators:
                 started.push_async_callback(each.close)
                 await each.start()
             self._started = started.pop_all()

@@ -26,6 +26,7 @@ from . import addresses
 from .health import Health
 from .idempotency import KEY_HEADER, MAXIMUM_KEY_LENGTH
 from .problem import CONTENT_TYPE, Problem, ProblemBody
+from .security_schemes import Security
 from .send_api import ClientCount, Message
 from .stream_answer import StreamForm
 
@@ -39,24 +40,36 @@ _DEFAULT_EXAMPLES = (b"[]", b'["text",1]')
 """The bodies for a route without `examples`. They show the form of a body only, since the
 parameters of the hub method are unknown."""
 
-_ANY_OPERATION = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
+_HEALTH_PROBLEMS = (ProblemCode.METHOD_NOT_ALLOWED, ProblemCode.INTERNAL_ERROR)
+_LISTING_PROBLEMS = (
+    ProblemCode.NOT_AUTHENTICATED,
+    ProblemCode.NOT_AUTHORIZED,
+    *_HEALTH_PROBLEMS,
+)
 _SEND_PROBLEMS = (
     ProblemCode.INVALID_MESSAGE,
+    ProblemCode.NOT_AUTHENTICATED,
     ProblemCode.SEND_NOT_ALLOWED,
     ProblemCode.CLIENT_NOT_FOUND,
     ProblemCode.BODY_TIMEOUT,
     ProblemCode.BODY_TOO_LARGE,
     ProblemCode.UNSUPPORTED_MEDIA_TYPE,
     ProblemCode.GATEWAY_DRAINING,
-    *_ANY_OPERATION,
+    *_HEALTH_PROBLEMS,
 )
 
 
-def openapi_document(orchestrator: Orchestrator, *, sends: bool = False) -> bytes:
+def openapi_document(
+    orchestrator: Orchestrator, *, sends: bool = False, security: Security | None = None
+) -> bytes:
     """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`.
 
-    `sends`: the API also sends to clients (`http.send_api`).
+    `sends`: the API also sends to clients (`http.send_api`). `security` are the credentials of
+    callers; None if there are none.
     """
+    credentials = {}
+    if security is not None:
+        credentials = {"security": security.requirement(are_required=security.are_required)}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -66,11 +79,13 @@ def openapi_document(orchestrator: Orchestrator, *, sends: bool = False) -> byte
                 "description": _description(orchestrator),
             },
             "servers": [{"url": addresses.ROOT_FROM_DOCUMENT, "description": "this gateway"}],
-            "paths": dict(_paths(orchestrator, sends=sends)),
+            **credentials,
+            "paths": dict(_paths(orchestrator, sends=sends, security=security)),
             "components": {
                 "headers": _headers(),
                 "responses": {_response_name(status): _problem(status) for status in _statuses()},
                 "schemas": _schemas(),
+                **({} if security is None else {"securitySchemes": security.schemes}),
             },
         }
     )
@@ -88,7 +103,9 @@ def _description(orchestrator: Orchestrator) -> str:
     return text
 
 
-def _paths(orchestrator: Orchestrator, *, sends: bool) -> Iterator[tuple[str, Node]]:
+def _paths(
+    orchestrator: Orchestrator, *, sends: bool, security: Security | None
+) -> Iterator[tuple[str, Node]]:
     ids = _OperationIds()
     for hub in orchestrator.hubs.values():
         for route in hub.routes.values():
@@ -98,7 +115,10 @@ def _paths(orchestrator: Orchestrator, *, sends: bool) -> Iterator[tuple[str, No
     if sends:
         yield from _sends()
     yield addresses.ORCHESTRATION, {"get": _listing()}
-    yield addresses.HEALTH, {"get": _health()}
+    health = _health()
+    if security is not None:
+        health["security"] = security.requirement(are_required=False)
+    yield addresses.HEALTH, {"get": health}
 
 
 # --- operations ----------------------------------------------------------------------------
@@ -224,7 +244,7 @@ def _listing() -> Node:
             "200": _answer(
                 "The hubs and routes that match.", {"schema": _schema_of(list[ListedHub])}
             ),
-            **_problems(_ANY_OPERATION),
+            **_problems(_LISTING_PROBLEMS),
         },
     }
 
@@ -239,7 +259,7 @@ def _health() -> Node:
             "200": _answer(
                 "The gateway serves; each hub with its state.", {"schema": _schema_of(Health)}
             ),
-            **_problems(_ANY_OPERATION),
+            **_problems(_HEALTH_PROBLEMS),
         },
     }
 

@@ -50,6 +50,7 @@ from ..http.hosts import HostGuard
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
+from ..http.security_schemes import security_of
 from ..http.send_api import SendApi, SendPolicy, allow_all, allow_scope
 from ..http.swagger_page import add_swagger
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
@@ -186,7 +187,8 @@ def create_app(
     if console:
         add_console(app, downstreams, hub, access)
     if swagger:
-        document = openapi_document(orchestrator, sends=bool(send))
+        security = security_of(authenticator, requirement)
+        document = openapi_document(orchestrator, sends=bool(send), security=security)
         add_swagger(app, document, access)
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)

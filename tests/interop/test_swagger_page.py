@@ -10,7 +10,10 @@ import pytest
 from aiohttp import web
 
 from protocol import HubConnectionBuilder
+from signalr_gateway import HubRouteInfo, Orchestrator, create_app
+from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
 from signalr_gateway.serving.listener import serving
+from tests.gateway.sample_hub import connecting_to, running_hub
 from tests.interop.browser import Page, chromium
 from tests.interop.processes import free_port
 from tests.interop.servers import GatewayServer
@@ -46,6 +49,11 @@ async def proxied(address: str, prefix: str) -> AsyncIterator[str]:
 async def try_it_out(page: Page, url: str) -> None:
     """Opens the page as a bookmark would, and executes the route with its example."""
     await page.open(url)
+    await execute(page)
+
+
+async def execute(page: Page) -> None:
+    """Executes the route with its example."""
     for button in (".opblock-summary-control", ".try-out__btn", ".execute"):
         await page.when(f"document.querySelector('{ROUTE} {button}')")
         await page.evaluate(f"document.querySelector('{ROUTE} {button}').click()")
@@ -81,3 +89,35 @@ async def test_try_it_out_reaches_the_hub(prefix: str, tmp_path: Path) -> None:
             )
             assert await events.get() == (["John", "Hello!"], {})
         assert page.complaints() == []
+
+
+async def test_a_key_is_needed(tmp_path: Path) -> None:
+    """GW-47: the page asks for a key, and sends it for the document and for calls."""
+    key = new_key()
+    keys = ApiKeys([ApiKey(name="k", user_id="orders", hash=key_hash(key))])
+    button = f"document.querySelector('{ROUTE} .opblock-summary-control')"
+    async with running_hub() as hub:
+        orchestrator = Orchestrator()
+        orchestrator.add_hub("chatservice", connecting_to(hub.url)).add_route(
+            "room", HubRouteInfo(invoke_method="Echo", examples=[[1]])
+        )
+        app = create_app(orchestrator, authenticate=keys)
+        async with serving(app, "127.0.0.1", 0) as url, chromium(tmp_path / "profile") as page:
+            await page.open(f"{url}/swagger/index.html")
+            await page.when("!document.querySelector('#key-form').hidden")
+            assert (
+                await page.text("#key-status") == "This gateway needs credentials that are valid."
+            )
+            assert not await page.evaluate(button)
+            await page.evaluate(f"document.querySelector('#key-input').value = '{key}'")
+            await page.evaluate("document.querySelector('#key-use').click()")
+            await page.when(button)
+            assert await page.evaluate("document.querySelector('#key-input').value") == ""
+            await execute(page)
+            (tmp_path / "swagger.png").write_bytes(await page.screenshot())
+            status = f"{ROUTE} .live-responses-table .response .response-col_status"
+            assert (await page.text(status)).strip() == "200"
+            assert all("401" in complaint for complaint in page.complaints())
+            await page.go(f"{url}/swagger/index.html")
+            await page.when("!document.querySelector('#key-form').hidden")
+            assert not await page.evaluate(button)

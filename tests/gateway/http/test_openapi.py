@@ -11,10 +11,14 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import Authenticator, HubConnection, HubConnectionBuilder
+from protocol.relaying import authenticator_of
 from signalr_gateway import HubRouteInfo, Orchestrator, __version__
+from signalr_gateway.access.api_keys import ApiKeys
+from signalr_gateway.access.authenticators import FirstOf
 from signalr_gateway.cli import demo as demo_module
 from signalr_gateway.http.openapi import openapi_document
+from signalr_gateway.http.security_schemes import security_of
 from signalr_gateway.routing.problem_code import ProblemCode
 from tests.gateway.sample_hub import RECEIVE_KEY, sample_routes
 
@@ -189,10 +193,51 @@ def test_calls_name_every_problem_of_the_table(document: Document) -> None:
         assert problem_codes(document, document["paths"][path]["post"]) == expected
 
 
-@pytest.mark.parametrize("path", sorted(OTHERS))
-def test_each_get_has_its_own_codes(document: Document, path: str) -> None:
-    codes = problem_codes(document, document["paths"][path]["get"])
-    assert codes == {"method-not-allowed": 405, "internal-error": 500}
+def test_each_get_has_its_own_codes(document: Document) -> None:
+    health = problem_codes(document, document["paths"]["/healthz"]["get"])
+    assert health == {"method-not-allowed": 405, "internal-error": 500}
+    listing = problem_codes(document, document["paths"]["/api/Gateway/orchestration"]["get"])
+    assert {code for code, status in listing.items() if status not in (401, 403)} == set(health)
+    assert {"not-authenticated", "not-authorized"} <= set(listing)
+
+
+KEYS = ApiKeys([])
+TOKENS = authenticator_of(lambda _: None)
+API_KEY: Document = {"apiKey": []}
+BEARER: Document = {"bearer": []}
+
+
+@pytest.mark.parametrize(
+    ("authenticator", "authorize", "expected"),
+    [
+        (KEYS, True, [API_KEY]),
+        (TOKENS, {"admin"}, [BEARER]),
+        (FirstOf([KEYS, TOKENS]), True, [API_KEY, BEARER]),
+        (KEYS, False, [{}, API_KEY]),
+        (KEYS, lambda _: True, [{}, API_KEY]),
+    ],
+)
+def test_credentials(
+    authenticator: Authenticator, authorize: Any, expected: list[Document]
+) -> None:
+    """GW-47: which credentials callers may send, and whether they need any."""
+    security = security_of(authenticator, authorize)
+    document = msgspec.json.decode(openapi_document(Orchestrator(), security=security))
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["security"] == expected
+    schemes = document["components"]["securitySchemes"]
+    assert set(schemes) == {name for each in expected for name in each}
+    if "apiKey" in schemes:
+        assert (schemes["apiKey"]["in"], schemes["apiKey"]["name"]) == ("header", "X-Api-Key")
+    health = document["paths"]["/healthz"]["get"]["security"]
+    assert health == [{}, *(each for each in expected if each)]
+
+
+def test_without_credentials(document: Document) -> None:
+    """GW-47."""
+    assert security_of(None, False) is None
+    assert "security" not in document
+    assert "securitySchemes" not in document["components"]
 
 
 @pytest.mark.parametrize("code", list(ProblemCode))
