@@ -22,6 +22,7 @@ import msgspec
 from protocol import Hub, HubCallerContext, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
+from ..access.identity import Identity, identity_of
 from ..downstream.call_errors import OVERLOADED
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
@@ -211,7 +212,9 @@ class GatewayHub(Hub):
             )
         with _failures_for_client(route.api):
             arguments = self._arguments(route, call)
-            result = await self._services.downstreams[route.api].invoke(route, arguments)
+            downstream = self._services.downstreams[route.api]
+            identity = self._identity(downstream)
+            result = await downstream.invoke(route, arguments, identity=identity)
             if result is not None:
                 await self._require_form(result)
         return result
@@ -229,11 +232,17 @@ class GatewayHub(Hub):
             )
         with _failures_for_client(route.api):
             arguments = self._arguments(route, call)
-            items = await self._services.downstreams[route.api].stream(route, arguments)
+            downstream = self._services.downstreams[route.api]
+            identity = self._identity(downstream)
+            items = await downstream.stream(route, arguments, identity=identity)
             async with aclosing(items):
                 async for item in items:
                     await self._require_form(item)
                     yield item
+
+    def _identity(self, downstream: Downstream) -> Identity | None:
+        context = self.context
+        return identity_of(downstream.hub, context.http_request, context.user)
 
     def _require_room_for_call(self) -> None:
         """Raise HubException if memory is short, or the client calls too often (GW-19, GW-52)."""

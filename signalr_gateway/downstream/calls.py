@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
@@ -23,6 +24,34 @@ from .deadlines import Deadlines, timeouts
 T = TypeVar("T")
 
 _END: Final = Raw(b"")  # no item is empty
+
+
+@dataclass(frozen=True, slots=True)
+class CallHeaders:
+    """The headers of an invocation.
+
+    `trace` is left out if the call is too large with it. `identity` is always sent, because a hub
+    could otherwise take the call for that of another caller (GW-38, GW-54).
+    """
+
+    trace: Mapping[str, str] | None
+    identity: Mapping[str, str] | None = None
+
+    @property
+    def all(self) -> Mapping[str, str] | None:
+        """The headers to send; None for none."""
+        if self.trace is None or self.identity is None:
+            return self.trace or self.identity
+        return {**self.trace, **self.identity}
+
+    @property
+    def may_shrink(self) -> bool:
+        """Whether there are headers that may be left out."""
+        return self.trace is not None
+
+    def shrunk(self) -> CallHeaders:
+        """The headers that may not be left out."""
+        return CallHeaders(None, self.identity)
 
 
 class HubCalls:
@@ -47,17 +76,17 @@ class HubCalls:
         self,
         method: str,
         arguments: Sequence[Payload],
-        headers: Mapping[str, str] | None,
+        headers: CallHeaders,
         timeout: float,
     ) -> Payload | None:
-        """See `Downstream.invoke`. Headers are left out if the call is too large with them."""
-        call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers)
+        """See `Downstream.invoke`."""
+        call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers.all)
         try:
             result = await self.within(timeout, call, HubTimeout)
         except MessageTooLargeError:
-            if headers is None:
+            if not headers.may_shrink:
                 raise
-            return await self.invoke(method, arguments, None, timeout)
+            return await self.invoke(method, arguments, headers.shrunk(), timeout)
         except HubTimeout:
             self._note_cancelled(0.0)
             raise
@@ -70,18 +99,18 @@ class HubCalls:
         self,
         method: str,
         arguments: Sequence[Payload],
-        headers: Mapping[str, str] | None,
+        headers: CallHeaders,
         timeout: float,
         idle_timeout: float,
     ) -> HubItems:
-        """See `Downstream.stream`. Headers are left out if the call is too large with them."""
-        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers)
+        """See `Downstream.stream`."""
+        stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers.all)
         try:
             first = await self.within(timeout, anext(stream, _END), HubTimeout)
         except MessageTooLargeError:
-            if headers is None:
+            if not headers.may_shrink:
                 raise
-            return await self.stream(method, arguments, None, timeout, idle_timeout)
+            return await self.stream(method, arguments, headers.shrunk(), timeout, idle_timeout)
         following = partial(self.within, idle_timeout, error=StreamIdle)
         self._open_streams += 1
         items = HubItems(stream, first, self._protocol_name, following)

@@ -18,6 +18,7 @@ import msgspec
 
 from protocol import ExponentialBackoff, HubConnection, NotConnectedError, Payload
 
+from ..access.identity import Identity
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.relay import require_invoke_method
@@ -25,7 +26,7 @@ from .admission import RouteAdmission
 from .building import build_connection, build_connections
 from .call_errors import GatewayDraining, HubUnavailable
 from .call_limit import CallLimit
-from .calls import HubCalls, HubItems
+from .calls import CallHeaders, HubCalls, HubItems
 from .circuit import Circuit
 from .clock import Clock
 from .connection import HubStatus, SupervisedConnection
@@ -150,8 +151,12 @@ class Downstream:
         route: HubRoute,
         arguments: Sequence[Payload],
         headers: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
     ) -> Payload | None:
         """Invoke the method of `route` and return its result; None if it returned nothing.
+
+        `headers` are headers of the invocation, which are left out if the call is too large with
+        them. Those of `identity` are not left out.
 
         Arguments in another hub protocol than the hub's are transcoded. A call to
         a hub that is down waits up to `CONNECT_WAIT` seconds for the connection; the timeout of the
@@ -163,11 +168,12 @@ class Downstream:
         Cancelling this coroutine cancels the invocation.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
+        sent = CallHeaders(headers, None if identity is None else identity.headers)
         admission, ticket = await self._enter(route)
         error: BaseException | None = None
         try:
             return await self._send(
-                timeout, lambda calls: calls.invoke(method, arguments, headers, timeout)
+                timeout, lambda calls: calls.invoke(method, arguments, sent, timeout)
             )
         except BaseException as exc:
             error = exc
@@ -181,6 +187,7 @@ class Downstream:
         route: HubRoute,
         arguments: Sequence[Payload],
         headers: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
     ) -> HubItems:
         """Start the stream of `route`, and return its items when the first of them has arrived.
 
@@ -188,12 +195,13 @@ class Downstream:
         `stream_idle_timeout`. The caller must `aclose` the items. Raises what `invoke` raises.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
+        sent = CallHeaders(headers, None if identity is None else identity.headers)
         admission, ticket = await self._enter(route)
         try:
             items = await self._send(
                 timeout,
                 lambda calls: calls.stream(
-                    method, arguments, headers, timeout, route.stream_idle_timeout
+                    method, arguments, sent, timeout, route.stream_idle_timeout
                 ),
             )
         except BaseException as exc:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 
+import msgspec
 from aiohttp import web
 
 from protocol import Payload
-from protocol.relaying import LogThinning, failure_subject
+from protocol.relaying import LogThinning, failure_subject, request_data
 
+from ..access.identity import Identity, identity_of
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
 from ..downstream.hub import Downstreams
 from ..logs.redaction import no_such_route
 from ..orchestration.limits import Limits
 from ..orchestration.listing import list_orchestration
+from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.problem_code import ProblemCode
@@ -162,32 +165,25 @@ class HttpApi:
         body = await read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
         headers = invocation_headers(request, request_id)
+        identity = self._identity(request, downstream.hub)
         if route.streams:
             if key is not None:
                 detail = f"The route '{route.api}/{route.key}' streams and takes no key."
                 raise Refusal(ProblemCode.INVALID_IDEMPOTENCY_KEY, detail)
-            items = await downstream.stream(route, arguments, headers)
+            items = await downstream.stream(route, arguments, headers, identity)
             form = stream_form(request.headers.getall("Accept", []))
             return StreamAnswer(items, route, form, request_id, self._thinning)
         if key is None:
-            return await _result_response(await downstream.invoke(route, arguments, headers))
-        return await self._call_once(request, route, key, body, arguments, headers, request_id)
-
-    async def _call_once(
-        self,
-        request: web.Request,
-        route: HubRoute,
-        key: str,
-        body: bytes,
-        arguments: Sequence[Payload],
-        headers: Mapping[str, str],
-        request_id: str,
-    ) -> web.Response:
-        """Make the call of a request with an `Idempotency-Key`, unless it was made before."""
+            result = await downstream.invoke(route, arguments, headers, identity)
+            return await _result_response(result)
+        caller = "" if self._access is None else self._access.caller(request)
+        if identity is not None:  # the hub may answer another identity otherwise
+            caller = msgspec.json.encode([caller, identity.headers]).decode()
+        call_key = CallKey(caller, f"{route.api}/{route.key}", key)
 
         async def call() -> KeptAnswer:
             try:
-                result = await self._downstreams[route.api].invoke(route, arguments, headers)
+                result = await downstream.invoke(route, arguments, headers, identity)
                 return _kept(await _result_response(result), is_final=True)
             except Exception as exc:
                 refusal = _refusal(exc, route)
@@ -195,15 +191,25 @@ class HttpApi:
                 is_final = refusal.problem.code.status in _STATUS_AFTER_SENDING
                 return _kept(problem_response(refusal.problem, request_id), is_final=is_final)
 
+        return await self._call_once(call_key, body, call)
+
+    def _identity(self, request: web.Request, hub: DownstreamHub) -> Identity | None:
+        if not hub.forwards_identity:
+            return None
+        user = None if self._access is None else self._access.user(request)
+        return identity_of(hub, request_data(request), user)
+
+    async def _call_once(
+        self, key: CallKey, body: bytes, call: Callable[[], Awaitable[KeptAnswer]]
+    ) -> web.Response:
+        """Make the call of a request with an `Idempotency-Key`, unless it was made before."""
         if self._idempotent is None:
             self._idempotent = IdempotentCalls(
                 asyncio.get_running_loop(),
                 self._limits.maximum_kept_answers,
                 self._limits.maximum_kept_answers_size,
             )
-        caller = "" if self._access is None else self._access.caller(request)
-        call_key = CallKey(caller, f"{route.api}/{route.key}", key)
-        return (await self._idempotent.answer(call_key, body, call)).response()
+        return (await self._idempotent.answer(key, body, call)).response()
 
     # --- the GETs --------------------------------------------------------------------------
 

@@ -6,10 +6,13 @@ and, for files, `config` decide which values are valid.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeGuard
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class OrchestrationError(ValueError):
@@ -51,6 +54,11 @@ def checked_key(key: object, *, hub: str | None = None) -> str:
 def is_name(value: object) -> bool:
     """Whether `value` is non-empty text."""
     return isinstance(value, str) and value != ""
+
+
+def is_header_name(text: str) -> bool:
+    """Whether `text` can be the name of an HTTP header."""
+    return _HEADER_NAME.fullmatch(text) is not None
 
 
 def is_positive(value: object, *allowed: type) -> bool:

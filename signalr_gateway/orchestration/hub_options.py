@@ -7,12 +7,12 @@ have, and `orchestration.orchestrator` the arguments that only Python programs h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, TypedDict
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from .option_types import Bytes, Count, Origin, Seconds, Unlimited, option
+from .option_types import Bytes, Count, Origin, Seconds, Text, Unlimited, option
 from .policy import CallPolicies, ReceivePolicies
 
 DEFAULT_INVOKE_TIMEOUT: Final = 30.0
@@ -72,6 +72,30 @@ class DownstreamHubOptions(Struct, frozen=True, kw_only=True):
     ] = 30.0
     call_policies: CallPolicies = ()
     receive_policies: ReceivePolicies = ()
+    forwarded_headers: Annotated[
+        Sequence[Text],
+        option(
+            "Headers of the caller's request that the hub gets as headers of the invocation.",
+            in_file=list[Text],
+        ),
+    ] = ()
+    forwarded_claims: Annotated[
+        Mapping[str, Text],
+        option(
+            "Claims of the caller that the hub gets as headers of the invocation: the name of the"
+            " header for each claim.",
+            in_file=dict[str, Text],
+        ),
+    ] = field(default_factory=dict)
+    forwarded_user_id: Annotated[
+        Text | None,
+        option("Name of the header of the invocation that contains the caller's user id."),
+    ] = None
+
+    @property
+    def forwards_identity(self) -> bool:
+        """Whether calls carry something about their caller to the hub."""
+        return bool(self.forwarded_headers or self.forwarded_claims or self.forwarded_user_id)
 
 
 class HubOptionArguments(TypedDict, total=False):
@@ -88,3 +112,6 @@ class HubOptionArguments(TypedDict, total=False):
     circuit_pause: float
     call_policies: Sequence[str]
     receive_policies: Sequence[str]
+    forwarded_headers: Sequence[str]
+    forwarded_claims: Mapping[str, str]
+    forwarded_user_id: str | None

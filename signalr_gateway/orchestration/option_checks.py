@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct, inspect
 
@@ -43,8 +43,16 @@ def _fits(kind: inspect.Type, value: object) -> bool:
             return is_positive(value, int)
         case inspect.FloatType():
             return is_positive(value, int, float)
+        case inspect.StrType(min_length=min_length):
+            return isinstance(value, str) and len(value) >= (min_length or 0)
+        case inspect.DictType():
+            return isinstance(value, Mapping) and _are_texts([*value, *value.values()])
         case _:
-            return is_list(value) and all(isinstance(item, str) for item in value)
+            return is_list(value) and _are_texts(value)
+
+
+def _are_texts(values: Sequence[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
 
 
 def _expected(kind: inspect.Type) -> str:
@@ -59,5 +67,9 @@ def _expected(kind: inspect.Type) -> str:
             return "a whole number above 0"
         case inspect.FloatType():
             return "a number of seconds above 0"
+        case inspect.StrType():
+            return "non-empty text"
+        case inspect.DictType():
+            return "a dict of texts"
         case _:
             return "a list of texts"

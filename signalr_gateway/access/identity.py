@@ -1,0 +1,60 @@
+"""What a hub learns about the caller of a call: headers of the invocation (GW-54).
+
+The options of the hub name the request headers and the claims. `orchestration.orchestrator` has
+checked these names. `downstream.hub` sends the headers with the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from protocol import HttpRequestData, Principal
+from protocol.relaying import default_user_id
+
+from ..orchestration.hub_options import DownstreamHubOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The caller as the hub learns it. `headers` may contain secrets, so do not log them."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def identity_of(
+    hub: DownstreamHubOptions, request: HttpRequestData, user: Principal | None
+) -> Identity | None:
+    """The identity of the caller for calls of `hub`; None if the hub gets no identity.
+
+    `request` is the POST, or the request that opened the connection of a client. `user` is None for
+    an anonymous caller. Raises TypeError if a claim has a value that JSON does not have.
+    """
+    if not hub.forwards_identity:
+        return None
+    headers = {
+        name: value
+        for name in hub.forwarded_headers
+        if (value := request.headers.get(name)) is not None and _is_text(value)
+    }
+    if user is not None:
+        user_id = default_user_id(user)
+        if hub.forwarded_user_id is not None and user_id is not None:
+            headers[hub.forwarded_user_id] = user_id
+        for claim, name in hub.forwarded_claims.items():
+            value = user.claims.get(claim)
+            if value is not None:
+                headers[name] = _written(value)
+    return Identity(headers=headers)
+
+
+def _is_text(value: str) -> bool:
+    """Whether the value of a request header was UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _written(claim: object) -> str:
+    """The claim itself if it is text, else as JSON."""
+    return claim if isinstance(claim, str) else msgspec.json.encode(claim).decode()
