@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from protocol import HttpRequestData, Principal
-from protocol.relaying import default_user_id
 
 from ..orchestration.hub_options import DownstreamHubOptions
 
@@ -25,12 +24,16 @@ class Identity:
 
 
 def identity_of(
-    hub: DownstreamHubOptions, request: HttpRequestData, user: Principal | None
+    hub: DownstreamHubOptions,
+    request: HttpRequestData,
+    user: Principal | None,
+    user_id: str | None,
 ) -> Identity | None:
     """The identity of the caller for calls of `hub`; None if the hub gets no identity.
 
     `request` is the POST, or the request that opened the connection of a client. `user` is None for
-    an anonymous caller. Raises TypeError if a claim has a value that JSON does not have.
+    an anonymous caller, and `user_id` for a user without an id, too. Raises TypeError if a claim
+    has a value that JSON does not have.
     """
     if not hub.forwards_identity:
         return None
@@ -39,10 +42,9 @@ def identity_of(
         for name in hub.forwarded_headers
         if (value := request.headers.get(name)) is not None and _is_text(value)
     }
+    if hub.forwarded_user_id is not None and user_id is not None:
+        headers[hub.forwarded_user_id] = user_id
     if user is not None:
-        user_id = default_user_id(user)
-        if hub.forwarded_user_id is not None and user_id is not None:
-            headers[hub.forwarded_user_id] = user_id
         for claim, name in hub.forwarded_claims.items():
             value = user.claims.get(claim)
             if value is not None:

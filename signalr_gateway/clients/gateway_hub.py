@@ -242,7 +242,8 @@ class GatewayHub(Hub):
 
     def _identity(self, downstream: Downstream) -> Identity | None:
         context = self.context
-        return identity_of(downstream.hub, context.http_request, context.user)
+        user, user_id = context.user, context.user_identifier
+        return identity_of(downstream.hub, context.http_request, user, user_id)
 
     def _require_room_for_call(self) -> None:
         """Raise HubException if memory is short, or the client calls too often (GW-19, GW-52)."""

@@ -55,7 +55,7 @@ class Access:
 
     @staticmethod
     def user_id(request: web.Request) -> str | None:
-        """The id of the user of a request that was admitted; None for anonymous callers."""
+        """The id of this user; None for anonymous callers, and for users without an id."""
         return request[_CALLER].user_id
 
     @staticmethod

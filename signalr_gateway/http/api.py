@@ -196,8 +196,10 @@ class HttpApi:
     def _identity(self, request: web.Request, hub: DownstreamHub) -> Identity | None:
         if not hub.forwards_identity:
             return None
-        user = None if self._access is None else self._access.user(request)
-        return identity_of(hub, request_data(request), user)
+        if self._access is None:
+            return identity_of(hub, request_data(request), None, None)
+        user, user_id = self._access.user(request), self._access.user_id(request)
+        return identity_of(hub, request_data(request), user, user_id)
 
     async def _call_once(
         self, key: CallKey, body: bytes, call: Callable[[], Awaitable[KeptAnswer]]

@@ -20,7 +20,6 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
-from msgspec import structs
 
 from protocol import (
     EndpointOptions,
@@ -41,6 +40,7 @@ from signalr_gateway import BroadcastType, Limits, Orchestrator, QueuePolicy, cr
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
+from signalr_gateway.config.options import options_of
 from signalr_gateway.config.schema import Listen
 from signalr_gateway.http.addresses import RESERVED
 from signalr_gateway.orchestration.hub_options import DownstreamHubOptions
@@ -216,7 +216,7 @@ def test_problem_codes() -> None:
 def test_parameters_of_add_hub() -> None:
     parameters = parameter_defaults(Orchestrator.add_hub)
     del parameters["options"]
-    options = {each.name: each.default for each in structs.fields(DownstreamHubOptions)}
+    options = {each.name: each.default for each in options_of(DownstreamHubOptions)}
     assert documented_defaults(GATEWAY, "add_hub") == parameters | options
 
 
@@ -292,7 +292,7 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
     [source] = code_blocks(GATEWAY, "python")
     orchestrator = Orchestrator()
     loaded(source, tmp_path).configure(orchestrator)
-    [toml, _] = code_blocks(GATEWAY, "toml")
+    [toml, *_] = code_blocks(GATEWAY, "toml")
     (tmp_path / "gateway.toml").write_text(toml)
     config = load_config(tmp_path / "gateway.toml")
     assert config.listen == Listen()
@@ -307,12 +307,20 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
 
 def test_the_tokens_of_the_document_can_be_configured(tmp_path: Path) -> None:
     pytest.importorskip("jwt", reason="needs the extra jwt")
-    [_, tokens] = code_blocks(GATEWAY, "toml")
+    [tokens] = [each for each in code_blocks(GATEWAY, "toml") if "authentication.jwt" in each]
     hub = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
     (tmp_path / "gateway.toml").write_text(tokens + hub)
     config = load_config(tmp_path / "gateway.toml")
     assert config.authentication.jwt.audience == "gateway"
     assert config.authentication.has_credentials
+
+
+def test_the_hubs_of_the_document_can_be_configured(tmp_path: Path) -> None:
+    examples = [each for each in code_blocks(GATEWAY, "toml") if "[hubs." in each]
+    for each in examples:
+        (tmp_path / "gateway.toml").write_text(each)
+        assert load_config(tmp_path / "gateway.toml").orchestrator.hubs
+    assert len(examples) > 1
 
 
 # ---- the library
