@@ -42,6 +42,13 @@ class ApiKey:
     expires_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyOwner(Principal):
+    """The owner of the key that a request has. `key` is the name of the key."""
+
+    key: str = ""
+
+
 def new_key() -> str:
     """Return a new random key."""
     return PREFIX + secrets.token_urlsafe(32)
@@ -69,11 +76,12 @@ class ApiKeys(Authenticator):
             (
                 each.hash.encode(),
                 each.expires_at,
-                Principal(
+                KeyOwner(
                     each.user_id,
                     frozenset(each.roles),
                     {"key": each.name, "scope": " ".join(each.scopes)},
                     each.expires_at,
+                    each.name,
                 ),
             )
             for each in keys
@@ -91,7 +99,7 @@ class ApiKeys(Authenticator):
         if key is None:
             return None
         given = key_hash(key).encode()
-        found: tuple[float | None, Principal] | None = None
+        found: tuple[float | None, KeyOwner] | None = None
         for stored, expires_at, owner in self._keys:  # all of them, so that the time is constant
             if hmac.compare_digest(given, stored):
                 found = expires_at, owner

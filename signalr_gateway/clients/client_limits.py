@@ -1,7 +1,7 @@
-"""The limits of one client address, and of all POSTs together (GW-52, GW-53).
+"""The limits of one address, one user and one API key, and of all POSTs together (GW-49, GW-52).
 
-It counts and decides. `http.limit_guard` refuses requests, and `clients.gateway_hub` refuses calls
-and connections of its clients.
+It counts and decides. `http.limit_guard` refuses requests of addresses, `http.api` refuses calls of
+users and keys, and `clients.gateway_hub` refuses calls and connections of its clients.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 
+from protocol import Principal
 from protocol.relaying import LogThinning
 
+from ..access.api_keys import KeyOwner
 from ..orchestration.limits import Limits
 from ..routing.client_address import ClientAddresses
 from ..routing.token_buckets import TokenBuckets
@@ -20,34 +24,87 @@ from ..routing.token_buckets import TokenBuckets
 log = logging.getLogger(__name__)
 
 
+class Kind(Enum):
+    """What limits are for. Each value is a word for the texts of refusals."""
+
+    ADDRESS = "address"
+    USER = "user"
+    KEY = "API key"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One address, user or key: what is counted together."""
+
+    kind: Kind
+    name: str
+
+
+class LimitExceeded(Exception):
+    """A client exceeds the limit that `option` sets. The text says so, without a full stop.
+
+    `wait` is the number of seconds after which the client may try again; 0 if it is unknown.
+    """
+
+    def __init__(self, text: str, option: str, wait: int = 0) -> None:
+        super().__init__(text)
+        self.option = option
+        self.wait = wait
+
+
+_CALLS = {
+    Kind.ADDRESS: "calls_per_second",
+    Kind.USER: "calls_per_second_per_user",
+    Kind.KEY: "calls_per_second_per_key",
+}
+_CONNECTS = {Kind.ADDRESS: "connects_per_second"}
+_CONNECTIONS = {
+    Kind.ADDRESS: "maximum_connections_per_address",
+    Kind.USER: "maximum_connections_per_user",
+    Kind.KEY: "maximum_connections_per_key",
+}
+
+
 class ClientLimits:
-    """The state of all limits of clients. A limit that is not set is not counted."""
+    """The state of all limits of clients. A limit that is not set is not counted.
+
+    `remote` is the other end of a connection, and `headers` are those of its request. `user` is
+    None for anonymous callers, which have no limits of users. Users without an id count as one.
+    """
 
     def __init__(self, limits: Limits, now: Callable[[], float]) -> None:
         """`now` returns the seconds of a monotonic clock."""
         self._limits = limits
         self._now = now
         self._addresses = ClientAddresses(limits.trusted_proxies)
-        self._calls = _buckets(limits.calls_per_second)
-        self._connects = _buckets(limits.connects_per_second)
-        self._connections: Counter[str] = Counter()  # by address; only addresses with connections
+        self._calls = _buckets(limits, _CALLS)
+        self._connects = _buckets(limits, _CONNECTS)
+        self._maxima = _set_limits(limits, _CONNECTIONS)
+        self._connections: Counter[Subject] = Counter()  # only subjects with connections
         self._posts = 0
         self._refused: Counter[str] = Counter()
         self._thinning = LogThinning()
 
     @property
     def apply_to_requests(self) -> bool:
-        """Whether a limit is set that requests have to pass."""
-        limits = (self._calls, self._connects, self._limits.maximum_posts)
-        return any(each is not None for each in limits)
+        """Whether a limit is set that requests have to pass before their user is known."""
+        rates = Kind.ADDRESS in self._calls or Kind.ADDRESS in self._connects
+        return rates or self._limits.maximum_posts is not None
 
-    def wait_of_call(self, remote: str | None, headers: Mapping[str, str]) -> int:
-        """Count a call. Returns 0, or the seconds after which the client may call again."""
-        return self._wait("calls_per_second", self._calls, remote, headers)
+    def count_call(self, remote: str | None, headers: Mapping[str, str]) -> None:
+        """Count a call of an address. Raises `LimitExceeded`."""
+        if Kind.ADDRESS in self._calls:
+            self._take("calls", _CALLS, self._calls, [self._address(remote, headers)])
 
-    def wait_of_connect(self, remote: str | None, headers: Mapping[str, str]) -> int:
-        """Count an attempt to connect. Returns 0, or the seconds until the next attempt."""
-        return self._wait("connects_per_second", self._connects, remote, headers)
+    def count_call_of_user(self, user: Principal | None, user_id: str | None) -> None:
+        """Count a call of a user, and of the API key of the user. Raises `LimitExceeded`."""
+        if user is not None and self._calls:
+            self._take("calls", _CALLS, self._calls, _subjects_of(user, user_id))
+
+    def count_connect(self, remote: str | None, headers: Mapping[str, str]) -> None:
+        """Count an attempt of an address to connect. Raises `LimitExceeded`."""
+        if self._connects:
+            self._take("connects", _CONNECTS, self._connects, [self._address(remote, headers)])
 
     def enter_post(self) -> bool:
         """Count a POST that begins. Returns False if too many are under way."""
@@ -61,49 +118,77 @@ class ClientLimits:
         """Count a POST that has ended."""
         self._posts -= 1
 
-    def enter_connection(self, remote: str | None, headers: Mapping[str, str]) -> str | None:
-        """Count a connection, and return the address for `leave_connection`.
-
-        Returns None, and counts nothing, if the address has too many connections.
-        """
-        maximum = self._limits.maximum_connections_per_address
-        if maximum is None:
-            return ""
-        address = self._addresses.find(remote, headers)
-        name = "maximum_connections_per_address"
-        if self._connections[address] >= maximum and self._refuses(name):
-            return None
-        self._connections[address] += 1
-        return address
-
-    def leave_connection(self, address: str) -> None:
-        """Count a connection that has ended."""
-        if self._connections[address] > 1:
-            self._connections[address] -= 1
-        else:
-            del self._connections[address]
-
-    def _wait(
+    def enter_connection(
         self,
-        name: str,
-        buckets: TokenBuckets | None,
         remote: str | None,
         headers: Mapping[str, str],
-    ) -> int:
-        if buckets is None:
-            return 0
-        wait = buckets.take(self._addresses.find(remote, headers), self._now())
-        return math.ceil(wait) if wait and self._refuses(name) else 0
+        user: Principal | None = None,
+        user_id: str | None = None,
+    ) -> list[Subject]:
+        """Count a connection, and return the argument of `leave_connection` for it.
 
-    def _refuses(self, name: str) -> bool:
-        """Count and log that the limit `name` is exceeded. Returns False in a dry run."""
-        self._refused[name] += 1
+        Raises `LimitExceeded`, and counts nothing, if one of the subjects has too many connections.
+        """
+        subjects = [] if user is None else _subjects_of(user, user_id)
+        if Kind.ADDRESS in self._maxima:
+            subjects.append(self._address(remote, headers))
+        counted = [each for each in subjects if each.kind in self._maxima]
+        for each in counted:
+            option = _CONNECTIONS[each.kind]
+            if self._connections[each] >= self._maxima[each.kind] and self._refuses(option):
+                raise LimitExceeded(f"This {each.kind.value} has too many connections", option)
+        self._connections.update(counted)
+        return counted
+
+    def leave_connection(self, counted: Iterable[Subject]) -> None:
+        """Count a connection that has ended."""
+        for each in counted:
+            self._connections[each] -= 1
+            if not self._connections[each]:
+                del self._connections[each]
+
+    def _address(self, remote: str | None, headers: Mapping[str, str]) -> Subject:
+        return Subject(Kind.ADDRESS, self._addresses.find(remote, headers))
+
+    def _take(
+        self,
+        verb: str,
+        options: Mapping[Kind, str],
+        buckets: Mapping[Kind, TokenBuckets],
+        subjects: Iterable[Subject],
+    ) -> None:
+        """Take a token of each subject. Raises `LimitExceeded` at the first that has none."""
+        for each in subjects:
+            if each.kind in buckets:
+                wait = buckets[each.kind].take(each.name, self._now())
+                option = options[each.kind]
+                if wait and self._refuses(option):
+                    text = f"This {each.kind.value} {verb} too often"
+                    raise LimitExceeded(text, option, math.ceil(wait))
+
+    def _refuses(self, option: str) -> bool:
+        """Count and log that the limit `option` is exceeded. Returns False in a dry run."""
+        self._refused[option] += 1
         is_dry = self._limits.dry_run
         action = "would be refused" if is_dry else "was refused"
         text = "the limit %s is exceeded: a client %s (%d so far)"
-        log.log(self._thinning.level(name), text, name, action, self._refused[name])
+        level = self._thinning.level(option, self._now())
+        log.log(level, text, option, action, self._refused[option])
         return not is_dry
 
 
-def _buckets(per_second: int | None) -> TokenBuckets | None:
-    return None if per_second is None else TokenBuckets(per_second)
+def _subjects_of(user: Principal, user_id: str | None) -> list[Subject]:
+    """What counts for a user, the narrowest first: a key that is refused uses no other tokens."""
+    subjects = [Subject(Kind.USER, user_id or "")]
+    if isinstance(user, KeyOwner):
+        subjects.insert(0, Subject(Kind.KEY, user.key))
+    return subjects
+
+
+def _set_limits(limits: Limits, options: Mapping[Kind, str]) -> dict[Kind, int]:
+    values = {kind: getattr(limits, option) for kind, option in options.items()}
+    return {kind: value for kind, value in values.items() if value is not None}
+
+
+def _buckets(limits: Limits, options: Mapping[Kind, str]) -> dict[Kind, TokenBuckets]:
+    return {kind: TokenBuckets(rate) for kind, rate in _set_limits(limits, options).items()}

@@ -34,7 +34,7 @@ from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
-from .client_limits import ClientLimits
+from .client_limits import ClientLimits, LimitExceeded
 from .key_failures import KeyFailures
 
 log = logging.getLogger(__name__)
@@ -111,9 +111,9 @@ class GatewayServices:
 
     def forget_client(self, context: HubCallerContext) -> None:
         """Count a client no more, if `GatewayHub.on_connected` has counted it."""
-        address = context.items.pop(ClientLimits, None)
-        if address is not None:
-            self.client_limits.leave_connection(address)
+        counted = context.items.pop(ClientLimits, None)
+        if counted is not None:
+            self.client_limits.leave_connection(counted)
             self.spoken[context.hub_protocol.name] -= 1
 
     def require_memory(self) -> None:
@@ -154,12 +154,14 @@ class GatewayHub(Hub):
         self._services = services
 
     async def on_connected(self) -> None:
-        """Count the client. Raises HubException if its address has too many connections."""
-        request = self.context.http_request
-        address = self._services.client_limits.enter_connection(request.remote, request.headers)
-        if address is None:
-            raise HubException("This address has too many connections.")
-        self.context.items[ClientLimits] = address
+        """Count the client. Raises HubException if a limit of connections is exceeded (GW-49)."""
+        request, context = self.context.http_request, self.context
+        try:
+            context.items[ClientLimits] = self._services.client_limits.enter_connection(
+                request.remote, request.headers, context.user, context.user_identifier
+            )
+        except LimitExceeded as exc:
+            raise HubException(f"{exc}.") from exc
         self._services.spoken[self.context.hub_protocol.name] += 1
 
     async def on_disconnected(self, error: Exception | None) -> None:
@@ -248,10 +250,13 @@ class GatewayHub(Hub):
     def _require_room_for_call(self) -> None:
         """Raise HubException if memory is short, or the client calls too often (GW-19, GW-52)."""
         self._services.require_memory()
-        request = self.context.http_request
+        request, context = self.context.http_request, self.context
         limits = self._services.client_limits
-        if wait := limits.wait_of_call(request.remote, request.headers):
-            raise HubException(f"This address calls too often; try again in {wait} s.")
+        try:
+            limits.count_call(request.remote, request.headers)
+            limits.count_call_of_user(context.user, context.user_identifier)
+        except LimitExceeded as exc:
+            raise HubException(f"{exc}; try again in {exc.wait} s.") from exc
 
     def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
         require_invoke_method(route)
@@ -324,8 +329,9 @@ class GatewayHub(Hub):
     @property
     def _subscriptions(self) -> Subscriptions:
         """The subscriptions of this connection, kept in its `items`, which end with it (GW-21)."""
+        maximum = self._services.limits.maximum_subscriptions_per_connection
         held: Subscriptions = self.context.items.setdefault(
-            Subscriptions, Subscriptions(self._services.relay)
+            Subscriptions, Subscriptions(self._services.relay, maximum)
         )
         return held
 

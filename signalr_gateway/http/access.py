@@ -19,6 +19,7 @@ from ..routing.problem_code import ProblemCode
 from .problem import Problem
 
 _CALLER: web.RequestKey[Caller] = web.RequestKey("caller")
+_ANONYMOUS = Caller(None)
 _TEXTS = {
     ProblemCode.NOT_AUTHENTICATED: "This gateway needs credentials that are valid.",
     ProblemCode.NOT_AUTHORIZED: "The caller may not use this gateway.",
@@ -51,20 +52,20 @@ class Access:
     @staticmethod
     def user(request: web.Request) -> Principal | None:
         """The user of a request that was admitted; None for anonymous callers."""
-        return request[_CALLER].user
+        return _caller_of(request).user
 
     @staticmethod
     def user_id(request: web.Request) -> str | None:
         """The id of this user; None for anonymous callers, and for users without an id."""
-        return request[_CALLER].user_id
+        return _caller_of(request).user_id
 
     @staticmethod
     def caller(request: web.Request) -> str:
         """A text that is the same for all requests of one user; empty for anonymous callers.
 
-        Users without an id count as one user. The request was admitted.
+        Users without an id count as one user.
         """
-        caller = request[_CALLER]
+        caller = _caller_of(request)
         return "" if caller.user is None else f"user {caller.user_id or ''}"
 
     async def admit(self, request: web.Request, *, to_lists: bool = False) -> Problem | None:
@@ -89,3 +90,7 @@ class Access:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _caller_of(request: web.Request) -> Caller:
+    return request[_CALLER] if _CALLER in request else _ANONYMOUS

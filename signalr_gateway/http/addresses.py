@@ -97,6 +97,11 @@ def _receivers(kind: str = "", *names: str) -> Receivers | None:
     return Receivers(kind, names) if len(names) == expected else None
 
 
+def is_call(method: str, raw_path: str) -> bool:
+    """Whether a request calls a hub or sends to clients."""
+    return method == "POST" and isinstance(find_endpoint(raw_path), Call | Receivers)
+
+
 def path_segments(raw_path: str) -> list[str]:
     """The decoded segments of a raw path; an encoded slash does not end a segment (GW-7).
 

@@ -7,9 +7,8 @@ gets its code and text from `downstream.failures`, and its body from `http.probl
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 
@@ -20,6 +19,7 @@ from protocol import Payload
 from protocol.relaying import LogThinning, failure_subject, request_data
 
 from ..access.identity import Identity, identity_of
+from ..clients.client_limits import ClientLimits, LimitExceeded
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
 from ..downstream.hub import Downstreams
@@ -46,6 +46,7 @@ from .request_checks import (
     require_json,
     require_method,
     too_large_for_hub,
+    too_many_requests,
 )
 from .send_api import SendApi
 from .stream_answer import StreamAnswer, stream_form
@@ -65,11 +66,14 @@ class HttpApi:
         relay: Relay,
         downstreams: Downstreams,
         limits: Limits,
+        client_limits: ClientLimits,
+        idempotent: IdempotentCalls,
         access: Access | None = None,
         send_api: SendApi | None = None,
     ) -> None:
         """Handle requests to the paths of the API and of health, and to all paths below.
 
+        `client_limits` limits the calls of users and keys. `idempotent` makes calls with a key.
         `access` decides about callers; None admits all. `send_api` handles requests to the paths of
         sends; None if these do not exist.
         """
@@ -78,9 +82,10 @@ class HttpApi:
         self._relay = relay
         self._downstreams = downstreams
         self._limits = limits
+        self._client_limits = client_limits
+        self._idempotent = idempotent
         self._send_api = send_api
         self._thinning = LogThinning()
-        self._idempotent: IdempotentCalls | None = None  # of the running event loop
         mount.api.add_route("*", self._handle, expect_handler=expect_later)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -120,6 +125,7 @@ class HttpApi:
             is_admitted = problem is None
             if problem is not None and endpoint is not addresses.Endpoint.HEALTH:
                 return problem_response(problem, request_id)
+            self._count_call_of_user(request)
         match endpoint:
             case addresses.Call(api, key):
                 return await self._call(request, api, key, request_id)
@@ -133,6 +139,16 @@ class HttpApi:
                 return await self._send_api.handle(request, receivers)
             case _:
                 raise Refusal(ProblemCode.NOT_FOUND, "There is nothing at this address.")
+
+    def _count_call_of_user(self, request: web.Request) -> None:
+        """Raise `Refusal` if the request is a call, and its user or key calls too often (GW-49)."""
+        if addresses.is_call(request.method, self._mount.raw_path(request)):
+            try:
+                self._client_limits.count_call_of_user(
+                    Access.user(request), Access.user_id(request)
+                )
+            except LimitExceeded as exc:
+                raise too_many_requests(exc) from exc
 
     # --- calls -----------------------------------------------------------------------------
 
@@ -176,7 +192,7 @@ class HttpApi:
         if key is None:
             result = await downstream.invoke(route, arguments, headers, identity)
             return await _result_response(result)
-        caller = "" if self._access is None else self._access.caller(request)
+        caller = Access.caller(request)
         if identity is not None:  # the hub may answer another identity otherwise
             caller = msgspec.json.encode([caller, identity.headers]).decode()
         call_key = CallKey(caller, f"{route.api}/{route.key}", key)
@@ -191,27 +207,14 @@ class HttpApi:
                 is_final = refusal.problem.code.status in _STATUS_AFTER_SENDING
                 return _kept(problem_response(refusal.problem, request_id), is_final=is_final)
 
-        return await self._call_once(call_key, body, call)
+        return (await self._idempotent.answer(call_key, body, call)).response()
 
-    def _identity(self, request: web.Request, hub: DownstreamHub) -> Identity | None:
+    @staticmethod
+    def _identity(request: web.Request, hub: DownstreamHub) -> Identity | None:
         if not hub.forwards_identity:
             return None
-        if self._access is None:
-            return identity_of(hub, request_data(request), None, None)
-        user, user_id = self._access.user(request), self._access.user_id(request)
+        user, user_id = Access.user(request), Access.user_id(request)
         return identity_of(hub, request_data(request), user, user_id)
-
-    async def _call_once(
-        self, key: CallKey, body: bytes, call: Callable[[], Awaitable[KeptAnswer]]
-    ) -> web.Response:
-        """Make the call of a request with an `Idempotency-Key`, unless it was made before."""
-        if self._idempotent is None:
-            self._idempotent = IdempotentCalls(
-                asyncio.get_running_loop(),
-                self._limits.maximum_kept_answers,
-                self._limits.maximum_kept_answers_size,
-            )
-        return (await self._idempotent.answer(key, body, call)).response()
 
     # --- the GETs --------------------------------------------------------------------------
 

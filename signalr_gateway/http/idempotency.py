@@ -1,14 +1,14 @@
-"""Calls with an `Idempotency-Key`: each is made once, however often it is posted (GW-37).
+"""Calls and sends with an `Idempotency-Key`: each is made once, however often it is posted (GW-37).
 
-The first request with a key makes the call. `http.api` decides which answers are kept. A kept
-answer is sent to later requests with the same key for `ANSWER_TIME`.
+The first request with a key makes the call. `http.api` and `http.send_api` decide which answers are
+kept. A kept answer is sent to later requests with the same key for `ANSWER_TIME`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -45,10 +45,13 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class CallKey:
-    """Identifies a call. Requests whose caller, route and key are equal make one call."""
+    """Identifies a call. Requests whose caller, target and key are equal make one call.
+
+    The target is a route, or the receivers of a send.
+    """
 
     caller: str
-    route: str
+    target: Hashable
     key: str = field(repr=False)
 
 
@@ -57,10 +60,11 @@ class IdempotentCalls:
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes in total. Above a
     limit, the oldest answers are dropped. A larger answer is not kept. At most `maximum_answers`
-    calls are under way. Only the time of `clock` is used, and no timers.
+    calls are under way. Only the time of `clock` is used, and no timers; the default is the clock
+    of the running event loop.
     """
 
-    def __init__(self, clock: Clock, maximum_answers: int, maximum_size: int) -> None:
+    def __init__(self, maximum_answers: int, maximum_size: int, clock: Clock | None = None) -> None:
         self._clock = clock
         self._maximum_answers = maximum_answers
         self._maximum_size = maximum_size
@@ -108,7 +112,7 @@ class IdempotentCalls:
         finally:
             del self._under_way[key]
         if answer.is_final and len(answer.body) <= self._maximum_size:
-            self._keep(key, _Kept(digest, answer, self._clock.time() + ANSWER_TIME))
+            self._keep(key, _Kept(digest, answer, self._now() + ANSWER_TIME))
         return answer
 
     def _keep(self, key: CallKey, kept: _Kept) -> None:
@@ -118,9 +122,12 @@ class IdempotentCalls:
             self._drop_oldest()
 
     def _expire(self) -> None:
-        now = self._clock.time()
+        now = self._now()
         while self._kept and next(iter(self._kept.values())).expires_at <= now:
             self._drop_oldest()
+
+    def _now(self) -> float:
+        return (self._clock or asyncio.get_running_loop()).time()
 
     def _drop_oldest(self) -> None:
         kept = self._kept.pop(next(iter(self._kept)))

@@ -1,16 +1,20 @@
-"""Refuses requests of clients that exceed a limit of `clients.client_limits` (GW-52)."""
+"""Refuses requests of addresses that exceed a limit of `clients.client_limits` (GW-52).
+
+It decides before the caller is authenticated. `http.api` applies the limits of users and keys.
+"""
 
 from __future__ import annotations
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..clients.client_limits import ClientLimits
+from ..clients.client_limits import ClientLimits, LimitExceeded
 from ..routing.problem_code import ProblemCode
 from . import addresses
 from .api import problem_response
 from .mount import Mount
 from .problem import Problem
+from .request_checks import too_many_requests
 from .tracing import request_id_of
 
 
@@ -32,20 +36,19 @@ class LimitGuard:
         @web.middleware
         async def check_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
             path = self._mount.raw_path(request)
-            if request.method == "POST" and _is_call(path):
-                return await self._call(request, handler)
-            if self._begins_connection(request, path.lower().rstrip("/")):
-                wait = self._limits.wait_of_connect(request.remote, _forwarding(request))
-                if wait:
-                    return _too_many_requests(request, "connects", "connects_per_second", wait)
+            try:
+                if addresses.is_call(request.method, path):
+                    self._limits.count_call(request.remote, _forwarding(request))
+                    return await self._call(request, handler)
+                if self._begins_connection(request, path.lower().rstrip("/")):
+                    self._limits.count_connect(request.remote, _forwarding(request))
+            except LimitExceeded as exc:
+                return problem_response(too_many_requests(exc).problem, request_id_of(request))
             return await handler(request)
 
         return check_limits
 
     async def _call(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        wait = self._limits.wait_of_call(request.remote, _forwarding(request))
-        if wait:
-            return _too_many_requests(request, "calls", "calls_per_second", wait)
         if not self._limits.enter_post():
             detail = "The gateway has too many POSTs under way; the option maximum_posts sets this."
             problem = Problem(ProblemCode.GATEWAY_BUSY, detail, (("Retry-After", "1"),))
@@ -62,19 +65,9 @@ class LimitGuard:
         return is_negotiate or (path == self._hub_path and "id" not in request.query)
 
 
-def _is_call(path: str) -> bool:
-    return isinstance(addresses.find_endpoint(path), addresses.Call)
-
-
 def _forwarding(request: web.Request) -> dict[str, str]:
     """The headers of proxies. A repeated header is joined, because a proxy may add a line."""
     names = ("X-Forwarded-For", "Forwarded")
     return {
         name: ",".join(request.headers.getall(name)) for name in names if name in request.headers
     }
-
-
-def _too_many_requests(request: web.Request, verb: str, option: str, wait: int) -> web.Response:
-    detail = f"This address {verb} too often; the option {option} sets this."
-    problem = Problem(ProblemCode.TOO_MANY_REQUESTS, detail, (("Retry-After", str(wait)),))
-    return problem_response(problem, request_id_of(request))

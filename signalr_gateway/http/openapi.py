@@ -52,8 +52,11 @@ _SEND_PROBLEMS = (
     ProblemCode.SEND_NOT_ALLOWED,
     ProblemCode.CLIENT_NOT_FOUND,
     ProblemCode.BODY_TIMEOUT,
+    ProblemCode.CALL_UNDER_WAY,
     ProblemCode.BODY_TOO_LARGE,
     ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+    ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    ProblemCode.TOO_MANY_REQUESTS,
     ProblemCode.GATEWAY_DRAINING,
     *_HEALTH_PROBLEMS,
 )
@@ -272,6 +275,7 @@ def _sends() -> Iterator[tuple[str, Node]]:
         path = "/".join((addresses.SEND, kind, *(f"{{{name}}}" for name in names)))
         parameters = [_path_parameter(name) for name in names]
         sent = _operation(f"send_{kind}", f"Sends a message: {kind}", "202", "Sent.")
+        sent["parameters"] = [_IDEMPOTENCY_KEY]
         sent["requestBody"] = {"required": True, "content": message}
         found = _operation(f"exists_{kind}", f"Checks for clients: {kind}", "200", "It exists.")
         operations = {"post": sent, "head": found}

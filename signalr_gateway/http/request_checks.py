@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import HttpVersion11, web
 
+from ..clients.client_limits import LimitExceeded
 from ..logs.redaction import shortened
 from ..routing.problem_code import ProblemCode
 from .media_type import is_json
@@ -97,6 +98,15 @@ async def read_body(
         detail = f"The body did not arrive within {seconds:g} seconds."
         raise Refusal(ProblemCode.BODY_TIMEOUT, detail) from exc
     return bytes(body)
+
+
+def too_many_requests(exceeded: LimitExceeded) -> Refusal:
+    """The refusal of a call or of an attempt to connect beyond a rate."""
+    return Refusal(
+        ProblemCode.TOO_MANY_REQUESTS,
+        f"{exceeded}; the option {exceeded.option} sets this.",
+        ("Retry-After", str(exceeded.wait)),
+    )
 
 
 def body_too_large(limit: int) -> Refusal:

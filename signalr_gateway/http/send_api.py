@@ -23,6 +23,7 @@ from ..routing.problem_code import ProblemCode
 from ..routing.relay import Relay, Subscription, send_channel
 from .access import Access
 from .addresses import Receivers
+from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
 from .request_checks import Refusal, body_too_large, read_body, require_json, require_method
 
 SendPolicy = Callable[[web.Request], Awaitable[bool]]
@@ -59,11 +60,22 @@ async def allow_scope(request: web.Request) -> bool:
 class SendApi:
     """The request handlers of the paths below `addresses.SEND`."""
 
-    def __init__(self, sender: Sender, relay: Relay, limits: Limits, policy: SendPolicy) -> None:
-        """`policy` decides about each request, before anything else about it is looked at."""
+    def __init__(
+        self,
+        sender: Sender,
+        relay: Relay,
+        limits: Limits,
+        idempotent: IdempotentCalls,
+        policy: SendPolicy,
+    ) -> None:
+        """`policy` decides about each request, before anything else about it is looked at.
+
+        `idempotent` makes the sends that have an `Idempotency-Key`.
+        """
         self._sender = sender
         self._relay = relay
         self._limits = limits
+        self._idempotent = idempotent
         self._policy = policy
 
     async def handle(self, request: web.Request, receivers: Receivers) -> web.Response:
@@ -103,6 +115,7 @@ class SendApi:
 
     async def _send(self, request: web.Request, audience: Audience) -> web.Response:
         require_json(request)
+        key = idempotency_key(request)
         limit = self._limits.maximum_body_size
         too_large = partial(body_too_large, limit)
         body = await read_body(request, limit, too_large, self._limits.body_timeout)
@@ -111,8 +124,15 @@ class SendApi:
             arguments = split_arguments(bytes(message.arguments), self._limits.maximum_depth)
         except InvalidArguments as exc:
             raise Refusal(exc.code, str(exc)) from exc
-        await self._sender.send(audience, message.target, arguments)
-        return web.Response(status=202)
+
+        async def send() -> KeptAnswer:
+            await self._sender.send(audience, message.target, arguments)
+            return KeptAnswer(202, b"", {}, is_final=True)
+
+        if key is None:
+            return (await send()).response()
+        send_key = CallKey(Access.caller(request), audience, key)
+        return (await self._idempotent.answer(send_key, body, send)).response()
 
     async def _count(self, audience: Audience) -> web.Response:
         body = msgspec.json.encode(ClientCount(await self._sender.count(audience)))

@@ -77,6 +77,14 @@ class Limits(Struct, frozen=True, kw_only=True):
         Count | None,
         option("Clients of the gateway hub at a time from one address; further ones are closed."),
     ] = None
+    maximum_connections_per_user: Annotated[
+        Count | None,
+        option("Clients of the gateway hub at a time of one user; further ones are closed."),
+    ] = None
+    maximum_connections_per_key: Annotated[
+        Count | None,
+        option("Clients of the gateway hub at a time with one API key; further ones are closed."),
+    ] = None
     connects_per_second: Annotated[
         Count | None,
         option("How often one address may connect to the gateway hub, per second."),
@@ -85,13 +93,29 @@ class Limits(Struct, frozen=True, kw_only=True):
         Count | None,
         option("How many calls one address may make per second, by POST and over the hub."),
     ] = None
+    calls_per_second_per_user: Annotated[
+        Count | None,
+        option("How many calls one user may make per second, by POST and over the hub."),
+    ] = None
+    calls_per_second_per_key: Annotated[
+        Count | None,
+        option("How many calls may be made with one API key per second, by POST and over the hub."),
+    ] = None
+    maximum_subscriptions_per_connection: Annotated[
+        Count,
+        option(
+            "Subscriptions to groups and to individual routes that one client of the gateway hub"
+            " may have."
+        ),
+    ] = 1000
     maximum_posts: Annotated[
         Count | None, option("POSTs under way at a time; further ones are answered with 503.")
     ] = None
     dry_run: Annotated[
         bool,
         option(
-            "`true`: the limits of addresses and `maximum_posts` only log what they would refuse."
+            "`true`: the limits of addresses, users and keys, and `maximum_posts`, only log what"
+            " they would refuse."
         ),
     ] = False
     trusted_proxies: Annotated[

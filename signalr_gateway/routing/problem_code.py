@@ -46,7 +46,7 @@ class ProblemCode(Enum):
         "The Idempotency-Key was used with another body",
     )
     HOST_NOT_ALLOWED = ("host-not-allowed", 421, "The host name is not allowed")
-    TOO_MANY_REQUESTS = ("too-many-requests", 429, "The address sends too many requests")
+    TOO_MANY_REQUESTS = ("too-many-requests", 429, "The caller sends too many requests")
     INTERNAL_ERROR = ("internal-error", 500, "The gateway failed")
     HUB_ERROR = ("hub-error", 502, "The hub answered with an error")
     HUB_CONNECTION_LOST = ("hub-connection-lost", 502, "The connection to the hub was lost")

@@ -10,34 +10,31 @@ number of user ids.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
 
 from protocol import HubException
 
 from .relay import Relay, Subscription
 
-MAXIMUM_SUBSCRIPTIONS: Final = 1000
-"""The most subscriptions that one connection may have."""
-
 
 class Subscriptions:
-    """The subscriptions of one connection."""
+    """The subscriptions of one connection, at most `maximum`."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, maximum: int) -> None:
         self._relay = relay
+        self._maximum = maximum
         self._held: set[Subscription] = set()
         self._uses: Counter[str] = Counter()  # by channel: how many subscriptions need it
 
     def add(self, subscription: Subscription) -> list[str] | None:
         """Add a subscription and return the channels to join; None if it exists already.
 
-        Raises HubException if the connection has `MAXIMUM_SUBSCRIPTIONS`.
+        Raises HubException if the connection has as many as it may have.
         """
         if subscription in self._held:
             return None
-        if len(self._held) >= MAXIMUM_SUBSCRIPTIONS:
+        if len(self._held) >= self._maximum:
             raise HubException(
-                f"This connection has {MAXIMUM_SUBSCRIPTIONS} subscriptions, the most it may have."
+                f"This connection has {self._maximum} subscriptions, the most it may have."
             )
         self._held.add(subscription)
         channels = self._relay.channels(subscription)

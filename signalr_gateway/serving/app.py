@@ -47,6 +47,7 @@ from ..http.api import HttpApi
 from ..http.console_page import add_console
 from ..http.cors import OriginGuard
 from ..http.hosts import HostGuard
+from ..http.idempotency import IdempotentCalls
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
 from ..http.openapi import openapi_document
@@ -57,7 +58,6 @@ from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType
 from ..routing.relay import Relay, Subscription, send_channel
-from ..routing.subscriptions import MAXIMUM_SUBSCRIPTIONS
 from .draining import Gate
 from .gateway import Gateway
 from .memory import MemoryMark
@@ -144,6 +144,7 @@ def create_app(
     OriginGuard(orchestrator.allowed_origins).guard(app)
     client_limits = ClientLimits(limits, monotonic)
     LimitGuard(mount, hub_path, client_limits).guard(app)
+    idempotent = IdempotentCalls(limits.maximum_kept_answers, limits.maximum_kept_answers_size)
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
@@ -178,10 +179,10 @@ def create_app(
             policy: SendPolicy = allow_all if authenticator is None else allow_scope
             if callable(send):
                 policy = send
-            send_api = SendApi(hub.sender, relay, limits, policy)
+            send_api = SendApi(hub.sender, relay, limits, idempotent, policy)
     elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
         app.cleanup_ctx.append(_started(authenticator))
-    HttpApi(mount, relay, downstreams, limits, access, send_api)
+    HttpApi(mount, relay, downstreams, limits, client_limits, idempotent, access, send_api)
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
     app[GATEWAY] = gateway
     if console:
@@ -239,7 +240,12 @@ def _map_gateway_hub(
         GatewayHub,
         lifetime=lifetime,
         hub_options=replace(
-            _gateway_hub_options(services.relay.all_channels, labels, hub_options),
+            _gateway_hub_options(
+                services.relay.all_channels,
+                labels,
+                services.limits.maximum_subscriptions_per_connection,
+                hub_options,
+            ),
             filters=(RefusedClients(services), *hub_options.filters),
         ),
         endpoint_options=endpoint_options,
@@ -258,13 +264,16 @@ def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:
 
 
 def _gateway_hub_options(
-    channels: Collection[str], labels: Collection[str], options: HubOptions
+    channels: Collection[str],
+    labels: Collection[str],
+    maximum_subscriptions: int,
+    options: HubOptions,
 ) -> HubOptions:
     """Copy `options`, with limits of groups that allow all channels: each channel is a group.
 
     If there are `labels`, each subscription joins one more channel, which is as long as these.
     """
-    groups = len(channels) + (MAXIMUM_SUBSCRIPTIONS if labels else 0)
+    groups = len(channels) + (maximum_subscriptions if labels else 0)
     names = (*channels, *labels)
     return replace(
         options,

@@ -163,7 +163,7 @@ async def join_groups(times: int) -> None:
 
 def subscribe(times: int) -> None:
     """GW-16: subscriptions to one route, each with a new user id."""
-    subscriptions = Subscriptions(Relay(orchestration().hubs))
+    subscriptions = Subscriptions(Relay(orchestration().hubs), 1000)
     for number in range(times):
         try:
             subscriptions.add(Subscription("hub", route="route", user=f"user {number}"))

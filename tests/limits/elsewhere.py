@@ -90,6 +90,18 @@ ELSEWHERE: Final = {
     "Limits.maximum_connections_per_address": (
         "tests/gateway/http/test_client_limits.py::test_connections_of_an_address"
     ),
+    "Limits.maximum_connections_per_user": (
+        "tests/gateway/http/test_client_limits.py::test_connections_of_a_user_and_of_a_key"
+    ),
+    "Limits.maximum_connections_per_key": (
+        "tests/gateway/http/test_client_limits.py::test_connections_of_a_user_and_of_a_key"
+    ),
+    "Limits.calls_per_second_per_user": (
+        "tests/gateway/http/test_client_limits.py::test_calls_of_a_user_and_of_a_key"
+    ),
+    "Limits.calls_per_second_per_key": (
+        "tests/gateway/http/test_client_limits.py::test_calls_of_a_user_and_of_a_key"
+    ),
     "Limits.connects_per_second": (
         "tests/gateway/http/test_client_limits.py::test_connects_of_an_address"
     ),

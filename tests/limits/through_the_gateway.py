@@ -137,14 +137,14 @@ async def _(limit: int, count: int) -> str:
     return "503" if mark.is_exceeded else "200"
 
 
-@plays("signalr_gateway.routing.subscriptions.MAXIMUM_SUBSCRIPTIONS")
+@plays("Limits.maximum_subscriptions_per_connection")
 async def _(limit: int, count: int) -> str:
     orchestrator = Orchestrator()
     orchestrator.add_hub("h", connecting_to("http://host/hub")).add_route(
         "r", HubRouteInfo(receive_method="News", broadcast_type=BroadcastType.INDIVIDUAL)
     )
     relay = Relay(orchestrator.hubs)
-    subscriptions = Subscriptions(relay)
+    subscriptions = Subscriptions(relay, limit)
     try:
         for number in range(count):
             subscriptions.add(Subscription("h", route="r", user=str(number)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocol import HttpRequestData, Principal
-from signalr_gateway.access.api_keys import key_hash, new_key
+from signalr_gateway.access.api_keys import KeyOwner, key_hash, new_key
 from signalr_gateway.cli import main
 from signalr_gateway.config.authentication import authenticator
 from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable
@@ -37,9 +37,8 @@ async def test_keys_of_a_file(tmp_path: Path) -> None:
     found = authenticator(table, Place(tmp_path))
     assert found is not None
     user = await found.authenticate(HttpRequestData("GET", "/", "", {"X-Api-Key": KEY}, None))
-    assert user == Principal(
-        "orders", frozenset({"service"}), {"key": "old", "scope": "call"}, 4102444800.0
-    )
+    claims = {"key": "old", "scope": "call"}
+    assert user == KeyOwner("orders", frozenset({"service"}), claims, 4102444800.0, "old")
 
 
 @pytest.mark.parametrize(

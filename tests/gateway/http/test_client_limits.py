@@ -1,4 +1,4 @@
-"""GW-52, GW-53: limits of client addresses and of POSTs, and the address behind proxies."""
+"""GW-49, GW-52, GW-53: limits of addresses, users, keys and POSTs; the address behind proxies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from typing import Any
 
 import pytest
 
-from protocol import ConnectionClosed, HubException, NegotiationError
+from protocol import (
+    ConnectionClosed,
+    HttpRequestData,
+    HubConnection,
+    HubConnectionBuilder,
+    HubException,
+    NegotiationError,
+    Principal,
+)
 from signalr_gateway import Limits
-from signalr_gateway.clients.client_limits import ClientLimits
+from signalr_gateway.access.api_keys import ApiKey, ApiKeys, KeyOwner, key_hash, new_key
+from signalr_gateway.clients.client_limits import ClientLimits, LimitExceeded
 from signalr_gateway.config.file import ConfigError, load_config
 from signalr_gateway.routing.client_address import ClientAddresses
 from signalr_gateway.routing.token_buckets import MAXIMUM_KEYS, TokenBuckets
@@ -106,6 +115,140 @@ async def test_a_dry_run(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> N
     assert "calls_per_second is exceeded: a client would be refused" in caplog.text
 
 
+# --- users and keys ------------------------------------------------------------------------------
+
+KEYS = {"ann-1": "ann", "ann-2": "ann", "bob-1": "bob"}  # names of keys, and their owners
+TEXTS = {name: new_key() for name in KEYS}
+CREDENTIALS = ApiKeys(
+    ApiKey(name=name, user_id=owner, hash=key_hash(TEXTS[name]), scopes=["send"])
+    for name, owner in KEYS.items()
+)
+
+
+def of_users(hub: RunningHub, **limits: Any) -> AbstractAsyncContextManager[RunningGateway]:
+    return running_gateway(
+        lambda it: sample_routes(it, hub.url),
+        limits=Limits(**limits),
+        authenticate=CREDENTIALS,
+        send=True,
+    )
+
+
+def client_with(gateway: RunningGateway, key: str) -> HubConnection:
+    url = f"{gateway.url}/gatewayhub?access_token={TEXTS[key]}"
+    return HubConnectionBuilder().with_url(url).build()
+
+
+async def test_calls_of_a_user_and_of_a_key(hub: RunningHub) -> None:
+    """GW-49: POSTs, sends and calls over the hub count together. Other users have their own."""
+    message = b'{"target":"News","arguments":[]}'
+    limits = {"calls_per_second_per_user": 2, "calls_per_second_per_key": 1}
+    async with of_users(hub, **limits) as gateway:
+
+        async def status(key: str, path: str = "hub/sample/echo", body: bytes = b"[1]") -> int:
+            headers = {"X-Api-Key": TEXTS[key], "Content-Type": "application/json"}
+            answer = await gateway.request("POST", f"/api/Gateway/{path}", body, headers)
+            if answer.status == 429:
+                assert answer.problem["code"] == "too-many-requests"
+                assert answer.headers["Retry-After"] == "1"
+                refusals.append(answer.problem["detail"])
+            return answer.status
+
+        refusals: list[str] = []
+        async with client_with(gateway, "ann-1") as client:
+            assert [await status("ann-1") for _ in range(2)] == [200] * 2
+            assert await status("ann-1", "send/all", message) == 202
+            assert await client.invoke("InvokeDownstreamHub", CALL) == 1
+            assert await status("ann-1") == 200
+            assert [await status("ann-1"), await status("ann-1", "send/all", message)] == [429] * 2
+            with pytest.raises(HubException, match="This API key calls too often; try again in 1"):
+                await client.invoke("InvokeDownstreamHub", CALL)
+        assert [await status("ann-2") for _ in range(5)] == [200] * 5
+        assert await status("ann-2") == 429
+        assert await status("bob-1") == 200
+        option = "the option calls_per_second_per_key sets this."
+        assert set(refusals) == {f"This API key calls too often; {option}"}
+
+
+def test_keys_of_one_user_share_its_rate() -> None:
+    """GW-49: a call that a key may not make uses nothing of its user."""
+    limits = Limits(calls_per_second_per_user=1, calls_per_second_per_key=1)
+    state = ClientLimits(limits, lambda: 0.0)
+
+    def call(key: str | None) -> str:
+        user = Principal("ann") if key is None else KeyOwner("ann", key=key)
+        try:
+            state.count_call_of_user(user, "ann")
+        except LimitExceeded as exc:
+            return exc.option
+        return ""
+
+    assert [call("a") for _ in range(4)] == [""] * 4
+    assert call("b") == ""
+    assert call("b") == call(None) == "calls_per_second_per_user"
+    state.count_call_of_user(None, None)
+    state.count_call_of_user(Principal("bob"), "bob")
+
+
+async def test_connections_of_a_user_and_of_a_key(hub: RunningHub) -> None:
+    """GW-49: a further connection is closed with an error; one that ends makes room."""
+    limits = {"maximum_connections_per_user": 2, "maximum_connections_per_key": 1}
+
+    async def ends(gateway: RunningGateway, key: str) -> None:
+        further = client_with(gateway, key)
+        await further.start()
+        with pytest.raises(ConnectionClosed):
+            await further.invoke("InvokeDownstreamHub", CALL)
+
+    async with of_users(hub, **limits) as gateway:
+        async with client_with(gateway, "ann-1"), client_with(gateway, "bob-1"):
+            await until(lambda: gateway.clients == 2)
+            await ends(gateway, "ann-1")
+            await until(lambda: gateway.clients == 2)
+        await until(lambda: gateway.clients == 0)
+        async with client_with(gateway, "ann-1") as client:
+            assert await client.invoke("InvokeDownstreamHub", CALL) == 1
+
+
+def test_connections_of_all_keys_of_a_user() -> None:
+    """GW-49: what is refused is not counted, and a dry run refuses nothing."""
+    limits = Limits(maximum_connections_per_user=2, maximum_connections_per_key=2)
+    state = ClientLimits(limits, lambda: 0.0)
+
+    def enter(key: str) -> Any:
+        return state.enter_connection("192.0.2.1", {}, KeyOwner("ann", key=key), "ann")
+
+    first, _second = enter("a"), enter("b")
+    for _ in range(3):
+        with pytest.raises(LimitExceeded, match="This user has too many connections"):
+            enter("a")
+    state.leave_connection(first)
+    state.leave_connection(enter("a"))
+    assert state.enter_connection("192.0.2.1", {}) == []
+
+
+async def test_users_without_a_key(hub: RunningHub) -> None:
+    """GW-49: a user of another authenticator; anonymous callers have no limits of users."""
+
+    def authenticate(request: HttpRequestData) -> Principal | None:
+        name = request.query("user")
+        return Principal(name) if name else None
+
+    limits = Limits(calls_per_second_per_user=1, calls_per_second_per_key=1)
+    async with running_gateway(
+        lambda it: sample_routes(it, hub.url),
+        limits=limits,
+        authenticate=authenticate,
+        authorize=False,
+    ) as gateway:
+
+        async def statuses(query: str) -> list[int]:
+            return [(await gateway.post(f"sample/echo{query}", b"[1]")).status for _ in range(6)]
+
+        assert await statuses("?user=ann") == [200] * 5 + [429]
+        assert await statuses("") == [200] * 6
+
+
 # --- numbers -------------------------------------------------------------------------------------
 
 
@@ -138,14 +281,20 @@ async def test_posts_under_way(hub: RunningHub) -> None:
 
 
 def test_counts_of_connections_end() -> None:
-    """GW-52: no address stays in the table when its connections have ended."""
-    limits = ClientLimits(Limits(maximum_connections_per_address=2), lambda: 0.0)
+    """GW-52: no address, user or key stays in the table when its connections have ended."""
+    options: dict[str, Any] = {
+        f"maximum_connections_per_{each}": 2 for each in ("address", "user", "key")
+    }
+    limits = ClientLimits(Limits(**options), lambda: 0.0)
     tracemalloc.start()
     try:
         for number in range(20_000):
-            address = limits.enter_connection(f"10.1.{number // 250}.{number % 250}", {})
-            assert address is not None
-            limits.leave_connection(address)
+            user = f"user {number}"
+            counted = limits.enter_connection(
+                f"10.1.{number // 250}.{number % 250}", {}, KeyOwner(user, key=user), user
+            )
+            assert len(counted) == 3
+            limits.leave_connection(counted)
         grown = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

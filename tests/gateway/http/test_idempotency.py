@@ -24,7 +24,7 @@ class Calls:
 
     def __init__(self, maximum_answers: int = 100, maximum_size: int = 10_000) -> None:
         self.clock = HandClock()
-        self.store = IdempotentCalls(self.clock, maximum_answers, maximum_size)
+        self.store = IdempotentCalls(maximum_answers, maximum_size, self.clock)
         self.made = 0
         self.is_final = True
         self.body = b"1"

@@ -212,6 +212,29 @@ async def test_requests_that_are_refused(
     assert (answer.status, answer.headers.get("Allow")) == (status, allow)
 
 
+async def test_a_send_with_a_key_is_made_once(gateway: RunningGateway) -> None:
+    """GW-59: for each caller, for the same receivers; another body with the key is refused."""
+    client = client_of(gateway, "ann")
+    inbox = Inbox(client)
+
+    async def send_with_key(receivers: str, body: bytes = MESSAGE, key: str = "k") -> Answer:
+        headers = {**JSON, "Idempotency-Key": key}
+        return await gateway.request("POST", f"{SEND}/{receivers}", body, headers)
+
+    async with client:
+        await until(lambda: gateway.clients == 1)
+        for receivers in ("all", "ALL", "user/ann", "all?user=bob"):
+            for _ in range(2):
+                answer = await send_with_key(receivers)
+                assert (answer.status, answer.body) == (202, b"")
+        other = b'{"target":"News","arguments":[2]}'
+        assert (await send_with_key("all", other)).problem["code"] == "idempotency-key-reused"
+        assert (await send_with_key("all", other, "k2")).status == 202
+        got = [(await inbox.take())[1] for _ in range(4)]
+        assert got == [b"[1]", b"[1]", b"[1]", b"[2]"]  # to all, to Ann, to all by Bob
+        assert (await send_with_key("all", key=" ")).problem["code"] == "invalid-idempotency-key"
+
+
 async def test_a_body_of_another_type(gateway: RunningGateway) -> None:
     answer = await gateway.request(
         "POST", f"{SEND}/all", MESSAGE, {"Content-Type": "text/plain; charset=utf-8"}

@@ -105,7 +105,7 @@ class Relayed:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.relay = Relay(orchestrator.hubs)
-        self._held = [Subscriptions(self.relay) for _ in CONNECTIONS]
+        self._held = [Subscriptions(self.relay, 1000) for _ in CONNECTIONS]
         self._channels: list[set[str]] = [set() for _ in CONNECTIONS]
 
     def make(self, change: Change) -> None:

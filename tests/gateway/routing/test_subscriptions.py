@@ -10,7 +10,7 @@ from protocol import HubException, HubOptions
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.routing.relay import Relay, Subscription
-from signalr_gateway.routing.subscriptions import MAXIMUM_SUBSCRIPTIONS, Subscriptions
+from signalr_gateway.routing.subscriptions import Subscriptions
 from tests.gateway.gateway_clients import Inbox
 from tests.gateway.running_gateway import running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to, individual
@@ -30,7 +30,7 @@ def orchestrate(orchestrator: Orchestrator, url: str = "http://127.0.0.1:1/hub")
 def subscriptions() -> Subscriptions:
     orchestrator = Orchestrator()
     orchestrate(orchestrator)
-    return Subscriptions(Relay(orchestrator.hubs))
+    return Subscriptions(Relay(orchestrator.hubs), 5)
 
 
 def as_user(route: str, user: str = "john") -> Subscription:
@@ -64,10 +64,10 @@ def test_what_changes_nothing(subscriptions: Subscriptions) -> None:
 
 def test_their_number_is_bounded(subscriptions: Subscriptions) -> None:
     """What is refused is not held; giving one up makes room."""
-    for number in range(MAXIMUM_SUBSCRIPTIONS):
+    for number in range(5):
         assert subscriptions.add(as_user("one", f"user {number}")) is not None
     for _ in range(2):
-        with pytest.raises(HubException, match="has 1000 subscriptions, the most"):
+        with pytest.raises(HubException, match="has 5 subscriptions, the most"):
             subscriptions.add(as_user("two"))
     assert subscriptions.add(as_user("one", "user 0")) is None
     assert subscriptions.remove(as_user("two")) is None
