@@ -17,8 +17,6 @@ from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import ClassVar
 
-import msgspec
-
 from protocol import Hub, HubCallerContext, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
@@ -36,41 +34,21 @@ from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
 from .client_limits import ClientLimits, LimitExceeded
 from .key_failures import KeyFailures
+from .route_calls import (
+    DownstreamCall,
+    GroupCall,
+    RouteCall,
+    UserCall,
+    require_size,
+    required,
+    text_of,
+    written_arguments,
+)
 
 log = logging.getLogger(__name__)
 
-Text = str | int | float | None
-"""The value of a text member. Clients of the original may send a number instead."""
-
 MAXIMUM_USER_ID_LENGTH = 256
 """Characters. The length is limited, because each subscription keeps its `UserId` in memory."""
-
-
-class RouteCall(msgspec.Struct):
-    """The members that the argument of each method has: a route, and the receive key of its hub.
-
-    The argument null is read as an object without members, so that the error text names the missing
-    member.
-    """
-
-    __ignores_case__: ClassVar[bool] = True  # in MessagePack too (GW-16)
-
-    api: Text = None
-    key: Text = None
-    receive_key: Text = None
-
-
-class GroupCall(RouteCall):
-    receive_group: Text = None
-
-
-class UserCall(RouteCall):
-    user_id: Text = None
-
-
-class DownstreamCall(RouteCall):
-    data: msgspec.Raw | None = None
-    data_array: msgspec.Raw | None = None
 
 
 class WrongReceiveKey(HubException):
@@ -123,12 +101,12 @@ class GatewayServices:
 
     def authorized_route(self, call: RouteCall) -> HubRoute:
         """Find the route that a call names, and check the receive key. Raises `HubException`."""
-        api, key = _required(call.api, "Api"), _required(call.key, "Key")
+        api, key = required(call.api, "Api"), required(call.key, "Key")
         route = self.relay.find_route(api, key)
         if route is None:
             raise HubException(no_such_route(api, key))
         expected = self.downstreams[route.api].hub.receive_key
-        if expected is not None and not _same_key(_text(call.receive_key), expected):
+        if expected is not None and not _same_key(text_of(call.receive_key), expected):
             self._log_wrong_key(route)
             raise WrongReceiveKey(f"The ReceiveKey for '{route.api}' is missing or wrong.")
         return route
@@ -260,9 +238,9 @@ class GatewayHub(Hub):
 
     def _arguments(self, route: HubRoute, call: DownstreamCall) -> Sequence[Payload]:
         require_invoke_method(route)
-        _require_size(call, self._services.maximum_call_size)
+        require_size(call, self._services.maximum_call_size)
         protocol_name = self.context.hub_protocol.name
-        written = _written_arguments(call, protocol_name, route.maximum_body_size)
+        written = written_arguments(call, protocol_name, route.maximum_body_size)
         maximum_depth = self._services.limits.maximum_depth
         return split_arguments(written, maximum_depth, protocol_name)
 
@@ -292,7 +270,7 @@ class GatewayHub(Hub):
         if route.broadcast_type is not BroadcastType.GROUP:
             self._services.log_no_effect("a group call on a route without a group", route)
             return None
-        if _required(call.receive_group, "ReceiveGroup") != route.receive_group:
+        if required(call.receive_group, "ReceiveGroup") != route.receive_group:
             raise HubException(f"ReceiveGroup is not the group of '{route.api}/{route.key}'.")
         return Subscription(route.api, group=route.receive_group)
 
@@ -303,7 +281,7 @@ class GatewayHub(Hub):
             action = "a route subscription on a route that is not individual"
             self._services.log_no_effect(action, route)
             return None
-        user = fold(_required(call.user_id, "UserId"))
+        user = fold(required(call.user_id, "UserId"))
         if len(user) > MAXIMUM_USER_ID_LENGTH:
             raise HubException(f"UserId has more than {MAXIMUM_USER_ID_LENGTH} characters.")
         return Subscription(route.api, route=route.key, user=user)
@@ -355,48 +333,9 @@ def _named(subscription: Subscription) -> str:
     return f"route {subscription.route!r}"
 
 
-def _text(value: Text) -> str | None:
-    return None if value is None else str(value)
-
-
-def _required(value: Text, name: str) -> str:
-    text = _text(value)
-    if not text:
-        raise HubException(f"{name} is missing.")
-    return text
-
-
 def _same_key(given: str | None, expected: str) -> bool:
     """Whether the keys are equal, compared in constant time (GW-18)."""
     if given is None:
         return False
     encoding = ("utf-8", "surrogatepass")  # so that any text can be encoded
     return hmac.compare_digest(given.encode(*encoding), expected.encode(*encoding))
-
-
-def _require_size(call: DownstreamCall, maximum: int | None) -> None:
-    """Raise HubException if the members with arguments have more than `maximum` bytes (GW-50)."""
-    size = sum(len(bytes(value)) for value in (call.data, call.data_array) if value is not None)
-    if maximum is not None and size > maximum:
-        raise HubException(f"The arguments have more than the {maximum} bytes of one message.")
-
-
-_NULL = {"json": b"null", "messagepack": b"\xc0"}
-_ARRAY_OF_ONE = {"json": (b"[", b"]"), "messagepack": (b"\x91", b"")}
-
-
-def _written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: int | None) -> bytes:
-    """The arguments as an array in the hub protocol of the client (GW-16).
-
-    If `Data` is not null, it is the only argument. Otherwise the items of `DataArray` are the
-    arguments. Raises HubException.
-    """
-    opening, closing = _ARRAY_OF_ONE[protocol_name]
-    for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):
-        if value is not None and bytes(value) != _NULL[protocol_name]:
-            written = before + bytes(value) + after
-            if maximum_size is not None and len(written) > maximum_size:
-                limit = f"the {maximum_size} bytes that this route allows"
-                raise HubException(f"The arguments have more than {limit}.")
-            return written
-    raise HubException("Data or DataArray is missing.")

@@ -46,7 +46,11 @@ async def test_two_keys_of_an_owner_are_valid_at_a_time() -> None:
     assert (user.user_id, user.claims) == ("orders", {"key": "second", "scope": "a b"})
 
 
-@pytest.mark.parametrize("key", [new_key(), KEY[:-1], KEY + "x", key_hash(KEY), "", "\udcff"])
+@pytest.mark.parametrize(
+    "key",
+    [new_key(), KEY[:-1], KEY + "x", key_hash(KEY), "", "\udcff"],
+    ids=["another", "too short", "too long", "the hash", "empty", "not UTF-8"],
+)
 async def test_a_wrong_key(key: str) -> None:
     """The stored hash does not serve as a key."""
     assert isinstance(await api_keys().authenticate(request(X_Api_Key=key)), AuthenticationFailure)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
-from signalr_gateway.clients.gateway_hub import GatewayServices, RouteCall
+from signalr_gateway.clients.gateway_hub import GatewayServices
+from signalr_gateway.clients.route_calls import RouteCall
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo

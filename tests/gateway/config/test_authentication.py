@@ -54,6 +54,7 @@ async def test_keys_of_a_file(tmp_path: Path) -> None:
             "authentication.api_keys.l.hash: is that of another key, too",
         ),
     ],
+    ids=["no hash", "short hash", "date without time", "no date", "unknown key", "same hash"],
 )
 def test_mistakes(tmp_path: Path, lines: str, error: str) -> None:
     path = written(tmp_path, f"[authentication.api_keys.k]\n{lines}\n")
