@@ -3,15 +3,17 @@
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
 The hubs, their methods and the lines on standard output are the same as in `dotnet/chat-hub`, whose
-sources describe the methods. The environment variables HUB_ORIGIN and HUB_MAX have the same
-meaning, but HUB_MAX applies to the chat hub only.
+sources describe the methods. The environment variables HUB_ORIGIN, HUB_MAX, HUB_KEEPALIVE and
+HUB_TIMEOUT have the same meaning, but the last three apply to the chat hub only.
 """
 
 import argparse
 import asyncio
+import itertools
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -114,6 +116,21 @@ class ChatHub(Hub):
         self.context.abort()
 
     @hub_method
+    async def send_numbers(self, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            await self.clients.caller.send("ReceiveNumber", number)
+
+    @hub_method
+    async def note(self, number: int) -> None:
+        self.context.items.setdefault("numbers", []).append(number)
+
+    @hub_method
+    async def noted(self) -> list[int]:
+        numbers = self.context.items.get("numbers", [])
+        pairs = itertools.pairwise([-1, *numbers])
+        return [len(numbers), *(number for before, number in pairs if number != before + 1)]
+
+    @hub_method
     async def record(self, text: str) -> str:
         say(f"RECORDED {text}")
         return text
@@ -138,6 +155,15 @@ async def release(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+def chat_options() -> HubOptions:
+    options = HubOptions(maximum_receive_message_size=int(os.environ.get("HUB_MAX", 32768)))
+    if "HUB_KEEPALIVE" in os.environ:
+        options = replace(options, keep_alive_interval=int(os.environ["HUB_KEEPALIVE"]) / 1000)
+    if "HUB_TIMEOUT" in os.environ:
+        options = replace(options, client_timeout_interval=int(os.environ["HUB_TIMEOUT"]) / 1000)
+    return options
+
+
 async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
     """Serves until SIGTERM."""
     app = web.Application()
@@ -148,7 +174,7 @@ async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
         app,
         "/chathub",
         hub,
-        hub_options=HubOptions(maximum_receive_message_size=int(os.environ.get("HUB_MAX", 32768))),
+        hub_options=chat_options(),
         endpoint_options=EndpointOptions(authenticate=user_of, allowed_origins=origins),
     )
     map_hub(app, "/valueshub", ValuesHub)

@@ -61,7 +61,7 @@ class DriverError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """An event of a connection: `call`, `closed`, `reconnecting` or `reconnected`."""
+    """An event of a connection: `call`, `tallied`, `closed`, `reconnecting` or `reconnected`."""
 
     kind: str
     detail: dict[str, Any]
@@ -129,6 +129,13 @@ class ProcessDriver(ClientDriver):
     async def exit(self) -> None:
         """Ends the driver like a program that is finished."""
         await self._process.end_input()
+
+    def freeze(self) -> None:
+        """Suspends the driver until ``thaw``."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
 
     async def kill(self) -> None:
         """Kills the driver, so that no connection is closed."""
@@ -234,6 +241,22 @@ class DrivenConnection:
 
     async def send(self, target: str, *args: Any) -> None:
         await self._command("send", target=target, args=args)
+
+    async def tally(self, method: str, count: int) -> None:
+        """Registers a handler of the numbers from 0 to ``count`` - 1, for `tallied`."""
+        await self._command("tally", method=method, count=count)
+
+    async def tallied(self) -> tuple[int, list[int]]:
+        """Waits for the last number of a tally.
+
+        Returns how many numbers have arrived, and those that did not follow their predecessors.
+        """
+        detail = await self.event("tallied")
+        return detail["received"], detail["strange"]
+
+    async def send_numbers(self, target: str, first: int, count: int) -> None:
+        """Sends ``count`` consecutive numbers, each in a message of its own."""
+        await self._command("sendNumbers", target=target, first=first, count=count)
 
     async def event(self, kind: str, count: int = 1) -> dict[str, Any]:
         """Waits until `count` events of this kind have arrived; returns the detail of the last of

@@ -5,6 +5,7 @@ It runs in this process, and has the commands of `dotnet/client-driver` and `nod
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -96,6 +97,13 @@ class _Connection:
                 wanted: Any = _TYPES[command["result"]]
                 arguments = _arguments(command)
                 return _value(await hub.invoke(command["target"], *arguments, result_type=wanted))
+            case "tally":
+                self._tally(command)
+                return None
+            case "sendNumbers":
+                for number in range(command["first"], command["first"] + command["count"]):
+                    await hub.send(command["target"], number)
+                return None
             case "stream":
                 return await self._stream(command)
             case other:
@@ -114,6 +122,18 @@ class _Connection:
             return command["result"]
 
         self._hub.on(method, answer if "returns" in command else called)
+
+    def _tally(self, command: dict[str, Any]) -> None:
+        numbers: list[int] = []
+
+        def called(number: int) -> None:
+            numbers.append(number)
+            if number == command["count"] - 1:
+                pairs = itertools.pairwise([-1, *numbers])
+                strange = [number for before, number in pairs if number != before + 1]
+                self._event("tallied", received=len(numbers), strange=strange)
+
+        self._hub.on(command["method"], called)
 
     async def _stream(self, command: dict[str, Any]) -> list[Any]:
         """Returns the items. After ``take`` items the stream is cancelled."""
@@ -139,6 +159,10 @@ def _built(command: dict[str, Any]) -> HubConnection:
         command["url"], transports=transports, access_token_factory=token and (lambda: token)
     )
     builder.with_hub_protocol(_HUB_PROTOCOLS[name]())
+    if "keepAlive" in command:
+        builder.with_keep_alive_interval(command["keepAlive"] / 1000)
+    if "serverTimeout" in command:
+        builder.with_server_timeout(command["serverTimeout"] / 1000)
     if "reconnect" in command:
         builder.with_automatic_reconnect([delay / 1000 for delay in command["reconnect"]])
     return builder.build()

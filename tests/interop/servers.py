@@ -147,6 +147,10 @@ class HubServer:
         """Waits until the hub has noticed a connection that ended without an error."""
         await self._lives[-1].line(f"^DISCONNECTED {connection_id}$")
 
+    async def gave_up(self, connection_id: str) -> None:
+        """Waits until the hub has ended a connection with an error."""
+        await self._lives[-1].line(f"^DISCONNECTED {connection_id} in error$")
+
     async def recorded(self, text: str) -> None:
         """Waits until the call Record(text) has run."""
         await self._lives[-1].line(f"^RECORDED {text}$")
@@ -278,6 +282,13 @@ class GatewayServer(GatewayCaller):
     async def stop(self) -> None:
         """Sends SIGTERM, and waits for an exit code of 0."""
         assert await self._process.interrupt() == 0, "\n".join(self.output)
+
+    def freeze(self) -> None:
+        """Suspends the gateway until ``thaw``; its connections stay open."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
 
     async def restart(self, *, crash: bool = False) -> None:
         """Stops or kills the gateway, and starts it again."""

@@ -23,7 +23,12 @@ class Connection {
         if (command.reconnect) {
             builder.withAutomaticReconnect(command.reconnect);
         }
+        if (command.stateful) {
+            builder.withStatefulReconnect({ bufferSize: command.stateful });
+        }
         this.hub = builder.build();
+        this.hub.keepAliveIntervalInMilliseconds = command.keepAlive ?? this.hub.keepAliveIntervalInMilliseconds;
+        this.hub.serverTimeoutInMilliseconds = command.serverTimeout ?? this.hub.serverTimeoutInMilliseconds;
         const event = (kind, detail) => write({ event: kind, conn: command.conn ?? "c", detail });
         this.event = event;
         this.newSubject = () => new signalR.Subject();
@@ -53,6 +58,14 @@ class Connection {
                 return describeValue(await this.upload(command, (...args) => this.hub.invoke(command.target, ...args)));
             case "stream":
                 return await this.stream(command);
+            case "tally":
+                this.tally(command);
+                return null;
+            case "sendNumbers":
+                for (let number = command.first; number < command.first + command.count; number++) {
+                    await this.hub.send(command.target, number);
+                }
+                return null;
             case "send":
                 await this.hub.send(command.target, ...command.args);
                 return null;
@@ -73,6 +86,25 @@ class Connection {
             }
             return command.result;
         };
+    }
+
+    /**
+     * Registers a handler of the numbers 0, 1, 2, … The event "tallied" comes with the last one. It has the number of
+     * calls so far, and the numbers that did not follow their predecessors.
+     */
+    tally(command) {
+        let [received, next] = [0, 0];
+        const strange = [];
+        this.hub.on(command.method, (number) => {
+            received++;
+            if (number !== next) {
+                strange.push(number);
+            }
+            next = number + 1;
+            if (next === command.count) {
+                this.event("tallied", { received, strange });
+            }
+        });
     }
 
     /** Calls with the arguments of the command, and behind them the stream of "upload". */

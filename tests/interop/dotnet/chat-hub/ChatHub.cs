@@ -1,5 +1,7 @@
 using System;
 using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Linq;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.SignalR;
 
@@ -53,6 +55,33 @@ public class ChatHub : Hub
                 await Hold(hold);
             }
             await Clients.All.SendAsync("ReceiveNumber", first + number);
+        }
+    }
+
+    /// <summary>Sends numbers to the caller.</summary>
+    public async Task SendNumbers(int first, int count)
+    {
+        for (var number = first; number < first + count; number++)
+        {
+            await Clients.Caller.SendAsync("ReceiveNumber", number);
+        }
+    }
+
+    /// <summary>Takes the numbers 0, 1, 2, … of one connection.</summary>
+    public void Note(int number) => Numbers.Add(number);
+
+    /// <summary>The number of calls of Note, and the numbers that did not follow their predecessors.</summary>
+    public int[] Noted() => [Numbers.Count, .. Numbers.Where((number, place) => number != (place == 0 ? 0 : Numbers[place - 1] + 1))];
+
+    private List<int> Numbers
+    {
+        get
+        {
+            if (!Context.Items.TryGetValue("numbers", out var numbers))
+            {
+                Context.Items["numbers"] = numbers = new List<int>();
+            }
+            return (List<int>)numbers;
         }
     }
 

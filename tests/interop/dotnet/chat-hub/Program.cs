@@ -53,7 +53,7 @@ var app = builder.Build();
 app.UseCors();
 app.UseAuthentication();
 app.UseAuthorization();
-app.MapHub<ChatHub>("/chathub");
+app.MapHub<ChatHub>("/chathub", options => options.AllowStatefulReconnects = true);
 app.MapHub<ValuesHub>("/valueshub");
 app.MapHub<StreamHub>("/streamhub");
 app.MapHub<TokenHub>("/tokenhub").RequireAuthorization();

@@ -23,7 +23,7 @@ internal sealed class Connection
     }
 
     /// <summary>start, stop, state; refresh (from version 11 on); on (method, types, returns?, result?, throws?); invoke (target, args, types?, upload?, result);
-    /// stream (target, args, upload?, result, take?); send (target, args, types?).</summary>
+    /// stream (target, args, upload?, result, take?); send (target, args, types?); sendNumbers (target, first, count); tally (method, count).</summary>
     public async Task<object?> Run(JsonElement command)
     {
         switch (command.Text("cmd"))
@@ -48,6 +48,11 @@ internal sealed class Connection
                 return await Invoke(command);
             case "stream":
                 return await Stream(command);
+            case "tally":
+                Tally(command);
+                return null;
+            case "sendNumbers":
+                return await SendNumbers(command);
             case "send":
                 await _hub.SendCoreAsync(command.Text("target")!, command.Arguments());
                 return null;
@@ -57,7 +62,7 @@ internal sealed class Connection
     }
 
     /// <summary>url; transports (one or more names); protocol (json, newtonsoft, messagepack); reconnect (delays in
-    /// milliseconds); token, or tokens, of which each is used once and the last one from then on; headers.</summary>
+    /// milliseconds); keepAlive and serverTimeout in milliseconds; stateful (bytes of the buffer); token, or tokens, of which each is used once and the last one from then on; headers.</summary>
     private static HubConnection Build(JsonElement command)
     {
         var builder = new HubConnectionBuilder();
@@ -72,7 +77,24 @@ internal sealed class Connection
             builder.WithAutomaticReconnect(delays.EnumerateArray().Select(ms => TimeSpan.FromMilliseconds(ms.GetDouble())).ToArray());
 #endif
         }
-        return builder.Build();
+        AddStatefulReconnect(builder, command);
+        var hub = builder.Build();
+        hub.KeepAliveInterval = command.Milliseconds("keepAlive") ?? hub.KeepAliveInterval;
+        hub.ServerTimeout = command.Milliseconds("serverTimeout") ?? hub.ServerTimeout;
+        return hub;
+    }
+
+    private static void AddStatefulReconnect(HubConnectionBuilder builder, JsonElement command)
+    {
+        if (command.TryGetProperty("stateful", out var size))
+        {
+#if ASPNETCORE2
+            throw new NotSupportedException("this release has no stateful reconnect");
+#else
+            builder.WithStatefulReconnect();
+            builder.Services.Configure<HubConnectionOptions>(options => options.StatefulReconnectBufferSize = size.GetInt64());
+#endif
+        }
     }
 
     private static void AddProtocol(HubConnectionBuilder builder, string protocol)
@@ -159,6 +181,36 @@ internal sealed class Connection
             command.Text("throws") is { } text ? throw new InvalidOperationException(text) : Task.FromResult(result);
         _hub.On(method, types, answer, new object());
 #endif
+    }
+
+    /// <summary>Registers a handler of the numbers 0, 1, 2, … The event "tallied" comes with the last one. It has the number of
+    /// calls so far, and the numbers that did not follow their predecessors.</summary>
+    private void Tally(JsonElement command)
+    {
+        var method = command.Text("method")!;
+        var (last, received, next, strange) = (command.GetProperty("count").GetInt32() - 1, 0, 0, new List<int>());
+        _hub.On(method, [typeof(int)], (arguments, _) =>
+        {
+            var number = (int)arguments[0]!;
+            received++;
+            if (number != next)
+            {
+                strange.Add(number);
+            }
+            next = number + 1;
+            return number == last ? Event("tallied", new { received, strange }) : Task.CompletedTask;
+        }, new object());
+    }
+
+    /// <summary>Sends "count" consecutive numbers from "first" on, each in a message of its own.</summary>
+    private async Task<object?> SendNumbers(JsonElement command)
+    {
+        var first = command.GetProperty("first").GetInt32();
+        for (var number = first; number < first + command.GetProperty("count").GetInt32(); number++)
+        {
+            await _hub.SendCoreAsync(command.Text("target")!, [number]);
+        }
+        return null;
     }
 
     private async Task<object?> Invoke(JsonElement command)
