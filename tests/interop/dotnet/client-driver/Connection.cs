@@ -62,7 +62,7 @@ internal sealed class Connection
     }
 
     /// <summary>url; transports (one or more names); protocol (json, newtonsoft, messagepack); reconnect (delays in
-    /// milliseconds); keepAlive and serverTimeout in milliseconds; stateful (bytes of the buffer); token, or tokens, of which each is used once and the last one from then on; headers.</summary>
+    /// milliseconds); stateful (bytes of the buffer); token, or tokens, of which each is used once and the last one from then on; headers.</summary>
     private static HubConnection Build(JsonElement command)
     {
         var builder = new HubConnectionBuilder();
@@ -78,10 +78,7 @@ internal sealed class Connection
 #endif
         }
         AddStatefulReconnect(builder, command);
-        var hub = builder.Build();
-        hub.KeepAliveInterval = command.Milliseconds("keepAlive") ?? hub.KeepAliveInterval;
-        hub.ServerTimeout = command.Milliseconds("serverTimeout") ?? hub.ServerTimeout;
-        return hub;
+        return builder.Build();
     }
 
     private static void AddStatefulReconnect(HubConnectionBuilder builder, JsonElement command)

@@ -48,9 +48,6 @@ internal static class Values
     public static string? Text(this JsonElement command, string field) =>
         command.TryGetProperty(field, out var value) ? value.GetString() : null;
 
-    public static TimeSpan? Milliseconds(this JsonElement command, string field) =>
-        command.TryGetProperty(field, out var value) ? TimeSpan.FromMilliseconds(value.GetDouble()) : null;
-
     /// <summary>"args" as the values that a program would pass: of "types", or of the next best one.</summary>
     public static object?[] Arguments(this JsonElement command)
     {
