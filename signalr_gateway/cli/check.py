@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
 
 from protocol import HubConnection
 from protocol.relaying import TRANSPORT_NAMES, QueuePolicy
@@ -22,7 +23,7 @@ from ..logs.redaction import describe_error
 from ..orchestration.checks import shown
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
-from ..serving.own_urls import require_other_hubs
+from ..serving.own_urls import require_other_gateway, require_other_hubs
 from ..serving.tls import server_context
 from .running import base_urls, pair_of, require_access_rules
 
@@ -36,26 +37,30 @@ _NOTHING = "-"
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
     """The routes of all hubs in aligned columns, the gateway hub's path and the allowed origins.
 
-    Secrets are not shown. `connections` maps the api of each hub to its connection.
+    Secrets are not shown. `connections` maps the api of each hub to its connection. Some hubs have
+    none.
     """
     hubs = orchestrator.hubs.values()
     rows = [
         _HEADINGS,
-        *(row for hub in hubs for row in _rows(hub, connections[hub.api])),
+        *(row for hub in hubs for row in _rows(hub, connections.get(hub.api))),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    path = orchestrator.gateway_hub_path
-    place = f"at {path}" if orchestrator.start_gateway_hub else "switched off"
+    place = "switched off"
+    if orchestrator.serves_gateway_hub:
+        place = f"at {orchestrator.gateway_hub_path}"
+    elif orchestrator.relay:
+        place = f"that of {urlsplit(orchestrator.gateway_hub_url).hostname}"
     origins = ", ".join(orchestrator.allowed_origins)
     pages = [f"allowed origins: {origins}"] if origins else []
     return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}", *pages])
 
 
-def _rows(hub: DownstreamHub, connection: HubConnection) -> Iterator[tuple[str, ...]]:
+def _rows(hub: DownstreamHub, connection: HubConnection | None) -> Iterator[tuple[str, ...]]:
     if not hub.routes:
         yield (_shown(hub.api), *[_NOTHING] * (len(_HEADINGS) - 1))
     for route in hub.routes.values():
@@ -93,12 +98,10 @@ def _audience(route: HubRoute) -> str:
             return "individual"
 
 
-def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> str:
-    protocol_name = connection.hub_protocol.name
-    options = [] if protocol_name == "json" else [protocol_name]
-    transports = [name for each, name in TRANSPORT_NAMES.items() if each in connection.transports]
-    if len(transports) < len(TRANSPORT_NAMES):
-        options.append(" or ".join(transports))
+def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection | None) -> str:
+    options = [] if connection is None else list(_connection_options(connection))
+    if hub.relayed:
+        options.append("relayed")
     if hub.receive_key is not None:
         options.append("receive key")
     if route.spread:
@@ -112,6 +115,14 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection) -> 
     if route.maximum_body_size is not None:
         options.append(f"body {route.maximum_body_size} bytes")
     return ", ".join(options) or _NOTHING
+
+
+def _connection_options(connection: HubConnection) -> Iterator[str]:
+    if connection.hub_protocol.name != "json":
+        yield connection.hub_protocol.name
+    transports = [name for each, name in TRANSPORT_NAMES.items() if each in connection.transports]
+    if len(transports) < len(TRANSPORT_NAMES):
+        yield " or ".join(transports)
 
 
 SHORTEST_KEY = 16
@@ -164,7 +175,7 @@ async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]
             return describe_error(exc)
 
     reasons = await asyncio.gather(*map(reach, connections.values()))
-    return dict(zip(hubs, reasons, strict=True))
+    return dict(zip(connections, reasons, strict=True))
 
 
 async def check(arguments: argparse.Namespace) -> int:
@@ -178,7 +189,9 @@ async def check(arguments: argparse.Namespace) -> int:
     hub_urls: dict[str, tuple[str, ...]] = {}
     # Raises OrchestrationError if a `build_hub_connection` function does not return a connection.
     connections = build_connections(hubs, hub_urls)
+    config.orchestrator.check_relay()
     require_other_hubs(config.orchestrator, hub_urls, base_urls(config.listen))
+    require_other_gateway(config.orchestrator, base_urls(config.listen))
     print(routes_table(config.orchestrator, connections))
     for line in changed_options(config):
         print(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ..clients.relayed_events import RELAY_SCOPE
 from ..config.authentication import authenticator
 from ..config.file import GatewayConfig
 from ..config.gateway_hub import endpoint_options, hub_options
@@ -19,7 +20,7 @@ from ..http.addresses import CONSOLE_PAGE, SWAGGER
 from ..serving.app import GATEWAY, create_app
 from ..serving.listener import stop_signals, taken
 from ..serving.open_files import check_limit, raise_limit
-from ..serving.own_urls import gateway_hub_mismatch, require_other_hubs
+from ..serving.own_urls import gateway_hub_mismatch, require_other_gateway, require_other_hubs
 from ..serving.sockets import host_and_port
 from ..serving.tls import CertificatePair, server_context
 from .flags import with_flags
@@ -48,11 +49,12 @@ async def run(arguments: argparse.Namespace) -> int:
             address.serving(app) as url,
         ):
             require_other_hubs(orchestrator, app[GATEWAY].downstreams.urls, address.urls)
+            require_other_gateway(orchestrator, address.urls)
             check_limit(descriptors, config.limits.maximum_connections)
             mismatch = gateway_hub_mismatch(orchestrator, address.urls)
             if mismatch is not None:
                 log.warning("%s", mismatch)
-            if orchestrator.start_gateway_hub:
+            if orchestrator.serves_gateway_hub:
                 print(f"gateway hub  {url}{orchestrator.gateway_hub_path}")
             print(f"swagger      {url}{SWAGGER}\nconsole      {url}{CONSOLE_PAGE}", flush=True)
             await stopped.wait()
@@ -67,10 +69,11 @@ def pair_of(listen: Listen) -> CertificatePair | None:
 
 
 def require_access_rules(config: GatewayConfig) -> None:
-    """Raise `UsageError` if other machines could use the gateway or its sends by an oversight.
+    """Raise `UsageError` if callers would have more or fewer rights than intended.
 
-    `create_app` cannot check this, because it does not know where the gateway listens.
-    """  # GW-41, GW-61
+    Other machines could use the gateway or its sends by an oversight, or no caller could relay
+    events. `create_app` cannot check this, because it does not know where the gateway listens.
+    """  # GW-41, GW-56, GW-61
     hosts = ", ".join(config.listen.hosts)
     if is_exposed(config.listen, config.authentication):
         raise UsageError(
@@ -81,6 +84,12 @@ def require_access_rules(config: GatewayConfig) -> None:
         raise UsageError(
             "[send] enabled needs authentication or loopback addresses; the gateway would listen on"
             f" {hosts}"
+        )
+    relayed = [hub.api for hub in config.orchestrator.hubs.values() if hub.relayed]
+    if relayed and not config.authentication.has_credentials:
+        raise UsageError(
+            f"hub {relayed[0]!r}, relayed: needs [authentication] with a key that has the scope"
+            f" {RELAY_SCOPE!r}"
         )
 
 

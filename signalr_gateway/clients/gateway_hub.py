@@ -105,7 +105,7 @@ class GatewayServices:
         route = self.relay.find_route(api, key)
         if route is None:
             raise HubException(no_such_route(api, key))
-        expected = self.downstreams[route.api].hub.receive_key
+        expected = self.relay.hubs[route.api].receive_key
         if expected is not None and not _same_key(text_of(call.receive_key), expected):
             self._log_wrong_key(route)
             raise WrongReceiveKey(f"The ReceiveKey for '{route.api}' is missing or wrong.")

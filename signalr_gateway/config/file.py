@@ -38,8 +38,11 @@ from .authentication_tables import AuthenticationTable
 from .gateway_hub import check_transports
 from .hosts import allowed_hosts
 from .hubs import hub_arguments
+from .listen_table import Listen
 from .reading import Place, read_table
-from .schema import File, GatewayHubTable, Listen, SendTable
+from .relay_connection import relay_connection
+from .relay_table import OtherGatewayTable
+from .schema import File, GatewayHubTable, SendTable
 
 
 class ConfigError(Exception):
@@ -62,6 +65,7 @@ class GatewayConfig:
     gateway_hub: GatewayHubTable = field(default_factory=GatewayHubTable)
     authentication: AuthenticationTable = field(default_factory=AuthenticationTable)
     send: SendTable = field(default_factory=SendTable)
+    other_gateway: OtherGatewayTable = field(default_factory=OtherGatewayTable)
 
 
 def load_config(path: str | Path) -> GatewayConfig:
@@ -107,6 +111,10 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
     _check_proxies(file.limits, place.at("limits").at("trusted_proxies"))
     if file.send.enabled and not file.start_gateway_hub:
         raise place.at("send").at("enabled").error("needs the gateway hub: start_gateway_hub")
+    if file.send.enabled and file.relay:
+        raise (place.at("send").at("enabled").error("needs the gateway hub: relay serves none"))
+    if not file.relay and file.other_gateway != OtherGatewayTable():
+        raise place.at("other_gateway").error("has no effect without relay = true")
     check_transports(
         file.gateway_hub.transports,
         file.gateway_hub.supported_protocols,
@@ -120,6 +128,7 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
         gateway_hub=file.gateway_hub,
         authentication=file.authentication,
         send=file.send,
+        other_gateway=file.other_gateway,
     )
 
 
@@ -149,6 +158,7 @@ def _orchestrator(file: File, place: Place) -> Orchestrator:
     orchestrator.start_gateway_hub = file.start_gateway_hub
     orchestrator.gateway_hub_url = file.gateway_hub_url
     orchestrator.allowed_origins = file.allowed_origins
+    orchestrator.relay = file.relay
     if not file.hubs:
         problem = "no hub; add a table such as [hubs.chatservice]"
         raise place.at("hubs").error(problem)
@@ -156,4 +166,9 @@ def _orchestrator(file: File, place: Place) -> Orchestrator:
         builder = orchestrator.add_hub(api, **hub_arguments(table, place.at("hubs").entry(api)))
         for key, route in table.routes.items():
             builder.add_route(key, route)
+    orchestrator.check_relay()
+    if file.relay:
+        orchestrator.build_relay_connection = relay_connection(
+            file.other_gateway, file.gateway_hub_url, place.at("other_gateway")
+        )
     return orchestrator

@@ -16,7 +16,7 @@ def hub_tls(table: HubTable, place: Place) -> ssl.SSLContext | bool:
         raise place.at("ca_file").error("has no effect when verify_tls is false")
     if table.ca_file is None and table.client_certificate is None and table.client_key is None:
         return table.verify_tls
-    context = _trusting(table.ca_file, place.at("ca_file"))
+    context = trusting(table.ca_file, place.at("ca_file"))
     if not table.verify_tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -25,7 +25,8 @@ def hub_tls(table: HubTable, place: Place) -> ssl.SSLContext | bool:
     return context
 
 
-def _trusting(authorities: Path | None, place: Place) -> ssl.SSLContext:
+def trusting(authorities: Path | None, place: Place) -> ssl.SSLContext:
+    """The TLS context of a client that trusts these authorities. Raises `OrchestrationError`."""
     try:
         return ssl.create_default_context(cafile=authorities)
     except ssl.SSLError as exc:

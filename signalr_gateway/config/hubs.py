@@ -42,8 +42,9 @@ def hub_arguments(table: HubTable, place: Place) -> dict[str, Any]:
         raise place.at("receive_key").error(
             "is set twice; use one of receive_key, receive_key_file and receive_key_env"
         )
+    no_url = table.relayed and table.url is None and not table.urls
     return {
-        "build_hub_connection": _connection(table, place).build,
+        "build_hub_connection": None if no_url else _connection(table, place).build,
         "receive_key": table.receive_key if read_key is None else read_key(),
         **{name: no_limit(getattr(table, name)) for name in DownstreamHubOptions.__struct_fields__},
     }

@@ -28,7 +28,6 @@ from ..orchestration.option_types import (
     Delay,
     Origin,
     PemFile,
-    Port,
     Seconds,
     Text,
     Unlimited,
@@ -36,6 +35,8 @@ from ..orchestration.option_types import (
 )
 from ..orchestration.route import HubRouteInfo
 from .authentication_tables import AuthenticationTable
+from .listen_table import Listen as Listen
+from .relay_table import OtherGatewayTable
 
 HubProtocolName = Literal["json", "messagepack"]
 TransportName = Literal["WebSockets", "ServerSentEvents", "LongPolling"]
@@ -47,38 +48,6 @@ _ALL_TRANSPORTS: tuple[TransportName, ...] = ("WebSockets", "ServerSentEvents", 
 
 
 # --- the gateway itself --------------------------------------------------------------------
-
-
-class Listen(Struct, frozen=True, kw_only=True):
-    """[listen]: where the gateway serves, and with which certificate."""
-
-    host: Annotated[
-        Annotated[list[Text], Meta(min_length=1)] | Text,
-        option("Address to listen on, or several: `::` serves IPv4 and IPv6.", "--host"),
-    ] = "127.0.0.1"
-    port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
-    allowed_hosts: Annotated[
-        list[Text],
-        option(
-            "Host names that requests may use, without port: `*.app.example` for all names below"
-            " `app.example`, `*` for all names. `localhost`, `127.0.0.1` and `[::1]` are always"
-            " valid. If not set, a gateway that listens only on loopback addresses accepts no other"
-            " names, and any other gateway accepts all names.",
-            "--allowed-host",
-        ),
-    ] = field(default_factory=list)
-    certificate: Annotated[
-        PemFile | None,
-        option("PEM file with the certificate for https; needs the key as well.", "--certificate"),
-    ] = None
-    key: Annotated[
-        PemFile | None, option("PEM file with the private key of the certificate.", "--key")
-    ] = None
-
-    @property
-    def hosts(self) -> list[str]:
-        """The addresses to listen on."""
-        return [self.host] if isinstance(self.host, str) else self.host
 
 
 class GatewayHubTable(Struct, frozen=True, kw_only=True):
@@ -199,7 +168,8 @@ class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
     """[hubs.KEY]: a hub behind the gateway, how to connect to it, and its routes."""
 
     url: Annotated[
-        Text | None, option("The hub's URL, http or https. Required, unless `urls` is set.")
+        Text | None,
+        option("The hub's URL, http or https. Required, unless `urls` or `relayed` is set."),
     ] = None
     urls: Annotated[
         list[Text],
@@ -312,8 +282,18 @@ class File(Struct, frozen=True, kw_only=True):
     ] = True
     gateway_hub_url: Annotated[
         Text,
-        option("URL or path at which the gateway serves its hub; host and port have no effect."),
+        option(
+            "URL or path at which the gateway serves its hub; host and port have an effect only"
+            " with `relay`."
+        ),
     ] = DEFAULT_GATEWAY_HUB_PATH
+    relay: Annotated[
+        bool,
+        option(
+            "Serve no hub, and relay the events to the hub at `gateway_hub_url`, which is that of"
+            " another gateway."
+        ),
+    ] = False
     allowed_origins: Annotated[
         list[Origin],
         option(
@@ -330,6 +310,9 @@ class File(Struct, frozen=True, kw_only=True):
         AuthenticationTable, option("Which credentials callers and clients need.")
     ] = AuthenticationTable()
     send: Annotated[SendTable, option("Sending to clients without a hub.")] = SendTable()
+    other_gateway: Annotated[
+        OtherGatewayTable, option("How to connect to the gateway that `relay` sends the events to.")
+    ] = OtherGatewayTable()
     hubs: Annotated[dict[str, HubTable], option("The hubs behind the gateway, by key.")] = field(
         default_factory=dict
     )

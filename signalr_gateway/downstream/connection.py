@@ -1,4 +1,4 @@
-"""The supervised connection to one hub (GW-27, GW-28).
+"""A supervised connection to one hub, or to another gateway (GW-27, GW-28, GW-57).
 
 `SupervisedConnection` connects at start and after each loss, until it is stopped. Calls that wait
 for the connection with `wait` share one connect attempt at a time. `downstream.backoff` decides
@@ -59,7 +59,9 @@ class SupervisedConnection:
         clock: Clock,
         backoff: ExponentialBackoff,
         utcnow: Callable[[], datetime],
+        name: str | None = None,
     ) -> None:
+        """`name` names the connection in the log; None: it is that of the hub `api`."""
         self._api = api
         self._clock = clock
         self._utcnow = utcnow
@@ -69,7 +71,7 @@ class SupervisedConnection:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
-        self._log = StateLog(api)
+        self._log = StateLog(name or f"hub {api!r}")
         self._connection = connection
         self._attempts = timeouts(ATTEMPT_TIMEOUT, clock)
         connection.on_reconnecting(self._on_reconnecting)

@@ -265,7 +265,7 @@ MakeDownstream = Callable[[DownstreamHub, HubConnection, OnEvent | None], Downst
 
 
 class Downstreams(Mapping[str, Downstream]):
-    """The downstream hubs by api; empty until `start`."""
+    """The hubs to which the gateway connects, by api; empty until `start`."""
 
     def __init__(
         self, hubs: Mapping[str, DownstreamHub], make_downstream: MakeDownstream = Downstream
@@ -296,9 +296,14 @@ class Downstreams(Mapping[str, Downstream]):
         return self._is_draining
 
     def start(self, on_event: OnEvent | None) -> None:
-        """Build all connections, then begin to connect. Raises `OrchestrationError`."""
+        """Build all connections, then begin to connect. Raises `OrchestrationError`.
+
+        `on_event` gets no events of relayed hubs.
+        """
         for api, connection in build_connections(self._hubs, self._urls).items():
-            self._downstreams[api] = self._make_downstream(self._hubs[api], connection, on_event)
+            hub = self._hubs[api]
+            forwarded = None if hub.relayed else on_event  # otherwise each would come twice
+            self._downstreams[api] = self._make_downstream(hub, connection, forwarded)
         for downstream in self._downstreams.values():
             downstream.start()
 

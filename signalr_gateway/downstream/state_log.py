@@ -1,4 +1,4 @@
-"""Logs the state of the connection to one hub, each state at most once a minute (GW-28)."""
+"""Logs the state of one supervised connection, each state at most once a minute (GW-28)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class StateLog:
     the minute is logged at DEBUG. It is logged when it is noted again after the minute.
     """
 
-    def __init__(self, api: str) -> None:
-        self._api = api
+    def __init__(self, name: str) -> None:
+        """`name` names the connection in the log, such as ``hub 'chatservice'``."""
+        self._name = name
         self._thinning = LogThinning()
         self._shown = ""
 
@@ -29,4 +30,4 @@ class StateLog:
             level = self._thinning.level(state, now, level)
             if level > logging.DEBUG:
                 self._shown = state
-        log.log(level, "hub %r: %s", self._api, state)
+        log.log(level, "%s: %s", self._name, state)

@@ -20,6 +20,7 @@ from protocol.relaying import LogThinning, failure_subject, request_data
 
 from ..access.identity import Identity, identity_of
 from ..clients.client_limits import ClientLimits, LimitExceeded
+from ..clients.other_gateway import RelayTarget
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
 from ..downstream.hub import Downstreams
@@ -70,12 +71,13 @@ class HttpApi:
         idempotent: IdempotentCalls,
         access: Access | None = None,
         send_api: SendApi | None = None,
+        relay_target: RelayTarget | None = None,
     ) -> None:
         """Handle requests to the paths of the API and of health, and to all paths below.
 
         `client_limits` limits the calls of users and keys. `idempotent` makes calls with a key.
         `access` decides about callers; None admits all. `send_api` handles requests to the paths of
-        sends; None if these do not exist.
+        sends; None if these do not exist. `relay_target` is the gateway that gets the events.
         """
         self._mount = mount
         self._access = access
@@ -85,6 +87,7 @@ class HttpApi:
         self._client_limits = client_limits
         self._idempotent = idempotent
         self._send_api = send_api
+        self._relay_target = relay_target
         self._thinning = LogThinning()
         mount.api.add_route("*", self._handle, expect_handler=expect_later)
 
@@ -221,15 +224,16 @@ class HttpApi:
     def _list_orchestration(self, request: web.Request) -> web.Response:
         query = [(name.lower(), value) for name, value in request.rel_url.query.items()]
         body = list_orchestration(
-            (downstream.hub for downstream in self._downstreams.values()),
+            self._relay.hubs.values(),
             _first_of(query, "apikey", "api"),
             _first_of(query, "routekey", "key"),
         )
         return web.Response(body=body, headers={"Content-Type": _JSON})
 
     def _health(self, *, with_hubs: bool) -> web.Response:
+        relay = None if self._relay_target is None else self._relay_target.status
         return web.Response(
-            body=health(self._downstreams, with_hubs=with_hubs),
+            body=health(self._downstreams, relay, with_hubs=with_hubs),
             headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
         )
 

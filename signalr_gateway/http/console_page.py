@@ -13,8 +13,10 @@ import msgspec
 from aiohttp import web
 
 from .. import __version__
-from ..clients.broadcast import EventCounts
+from ..clients.event_log import EventCounts
+from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
+from ..downstream.connection import HubStatus
 from ..downstream.hub import Downstream, Downstreams
 from ..orchestration.route import HubRoute
 from .access import Access
@@ -86,10 +88,12 @@ def add_console(
     downstreams: Downstreams,
     hub: GatewayHubParts | None,
     access: Access | None,
+    relay_target: RelayTarget | None = None,
 ) -> None:
     """Serve the page, its files and its status. `hub` is None if the gateway hub is off.
 
     `access` decides which callers may read the status; None: all callers, who are anonymous.
+    `relay_target` is the gateway that gets the events.
     """
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
@@ -98,7 +102,8 @@ def add_console(
 
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
-        shown = _status(downstreams, hub)
+        relay = None if relay_target is None else relay_target.status
+        shown = _status(downstreams, hub, relay)
         if access is not None:
             shown.authentication = access.has_authenticator
             shown.user = access.user_id(request)
@@ -114,10 +119,12 @@ def _file(body: bytes, content_type: str) -> PageHandler:
     return handler
 
 
-def _status(downstreams: Downstreams, hub: GatewayHubParts | None) -> _Status:
+def _status(
+    downstreams: Downstreams, hub: GatewayHubParts | None, relay: HubStatus | None
+) -> _Status:
     return _Status(
         version=__version__,
-        status=overall_status(downstreams),
+        status=overall_status(downstreams, relay),
         gateway_hub=None if hub is None else hub.path,
         clients=0 if hub is None else hub.context.connection_count,
         authentication=False,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ..downstream.connection import HubState
+from ..downstream.connection import HubState, HubStatus
 from ..downstream.hub import Downstream, Downstreams
 
 
@@ -25,9 +25,19 @@ class HubHealth(msgspec.Struct, rename="camel"):
     """The number of routes whose calls are refused, because earlier calls timed out."""
 
 
-class Health(msgspec.Struct):
+class RelayHealth(msgspec.Struct, rename="camel"):
+    """The state of the connection to the gateway that gets the events."""
+
+    state: str
+    since: str
+    last_error: str | None
+
+
+class Health(msgspec.Struct, omit_defaults=True):
     status: str
     hubs: dict[str, HubHealth]
+    relay: RelayHealth | None = None
+    """Left out unless events are relayed."""
 
 
 def hub_health(downstream: Downstream) -> HubHealth:
@@ -41,22 +51,29 @@ def hub_health(downstream: Downstream) -> HubHealth:
     )
 
 
-def overall_status(downstreams: Downstreams) -> str:
+def overall_status(downstreams: Downstreams, relay: HubStatus | None) -> str:
     """``ok``, ``degraded`` or ``draining``.
 
-    ``degraded`` means that a hub is not connected, that it does not answer, or that calls of one of
-    its routes are refused after timeouts. ``draining`` means that the gateway is stopping.
+    ``degraded`` means that a hub, or the gateway that gets the events, is not connected, that a hub
+    does not answer, or that calls of one of its routes are refused after timeouts. ``draining``
+    means that the gateway is stopping. `relay` is None if events are not relayed.
     """
     if downstreams.is_draining:
         return "draining"
-    return "ok" if all(map(_is_well, downstreams.values())) else "degraded"
+    is_relaying = relay is None or relay.state is HubState.CONNECTED
+    return "ok" if is_relaying and all(map(_is_well, downstreams.values())) else "degraded"
 
 
-def health(downstreams: Downstreams, *, with_hubs: bool = True) -> bytes:
+def health(
+    downstreams: Downstreams, relay: HubStatus | None = None, *, with_hubs: bool = True
+) -> bytes:
     """The JSON text of the answer. Without hubs it shows the overall status only."""
     shown = downstreams.items() if with_hubs else ()
     hubs = {api: hub_health(downstream) for api, downstream in shown}
-    return msgspec.json.encode(Health(overall_status(downstreams), hubs))
+    of_relay = None
+    if relay is not None and with_hubs:
+        of_relay = RelayHealth(relay.state.value, timestamp(relay.since), relay.last_error)
+    return msgspec.json.encode(Health(overall_status(downstreams, relay), hubs, of_relay))
 
 
 def _is_well(downstream: Downstream) -> bool:

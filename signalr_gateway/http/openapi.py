@@ -100,7 +100,7 @@ def _description(orchestrator: Orchestrator) -> str:
         " arguments, and waits for its completion. Problem answers have a stable `code`. Each"
         " answer has an `X-Request-Id`: that of the request, or a new one."
     )
-    if orchestrator.start_gateway_hub:
+    if orchestrator.serves_gateway_hub:
         path = orchestrator.gateway_hub_path
         text += f"\n\nEvents of the hubs go to the SignalR clients of `{path}`."
     return text

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from protocol.relaying import DECODING_FAILURES
 
+from ..access.scopes import has_scope
 from ..clients.sender import All, Audience, Channel, Connection, Sender, User
 from ..logs.redaction import no_such_route
 from ..orchestration.checks import fold
@@ -54,7 +55,7 @@ async def allow_all(_request: web.Request) -> bool:
 async def allow_scope(request: web.Request) -> bool:
     """Allow callers whose claim ``scope`` contains `SEND_SCOPE`."""
     user = Access.user(request)
-    return user is not None and SEND_SCOPE in str(user.claims.get("scope", "")).split()
+    return has_scope(user, SEND_SCOPE)
 
 
 class SendApi:

@@ -91,6 +91,10 @@ class DownstreamHubOptions(Struct, frozen=True, kw_only=True):
         Text | None,
         option("Name of the header of the invocation that contains the caller's user id."),
     ] = None
+    relayed: Annotated[
+        bool,
+        option("Forward events that another gateway relays, instead of those of the connection."),
+    ] = False
 
     @property
     def forwards_identity(self) -> bool:
@@ -115,3 +119,4 @@ class HubOptionArguments(TypedDict, total=False):
     forwarded_headers: Sequence[str]
     forwarded_claims: Mapping[str, str]
     forwarded_user_id: str | None
+    relayed: bool

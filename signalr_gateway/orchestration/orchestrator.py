@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
+from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -47,12 +48,16 @@ if TYPE_CHECKING:  # a program that only builds an orchestration does not need t
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
+DEFAULT_MAXIMUM_RELAY_SIZE = 1024 * 1024  # what a gateway accepts by default
+
 _SETTINGS = (
     "start_gateway_hub",
     "gateway_hub_url",
     "allowed_origins",
     "call_policies",
     "receive_policies",
+    "relay",
+    "build_relay_connection",
 )
 
 
@@ -60,7 +65,8 @@ class DownstreamHub(DownstreamHubOptions, frozen=True, kw_only=True):
     """A checked hub: how to connect to it, its options, and its routes by lower-case key."""
 
     api: str
-    build_hub_connection: BuildHubConnection
+    build_hub_connection: BuildHubConnection | None
+    """None: the gateway has no connection to the hub, and only relayed events of it."""
     receive_key: str | None
     routes: Mapping[str, HubRoute]
 
@@ -88,6 +94,10 @@ class HubBuilder:
         route = checked_route(
             api, checked_key(key, hub=api), info, self._hub.invoke_timeout, self._policies
         )
+        if route.invoke_method is not None and self._hub.build_hub_connection is None:
+            raise OrchestrationError(
+                "needs a connection to the hub", hub=api, route=route.key, field="invoke_method"
+            )
         if route.key in self._routes:
             raise OrchestrationError(
                 "this hub already has a route with this key; keys ignore case",
@@ -108,8 +118,15 @@ class Orchestrator:
     work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have no
     effect. `allowed_origins` are the origins of web pages that may use the gateway, in addition to
     its own pages. `call_policies` and `receive_policies` are names of policies that apply to all
-    hubs. Setting an invalid value or an unknown attribute raises `OrchestrationError`.
-    """  # GW-4, GW-5, GW-26a, GW-42
+    hubs.
+
+    If `relay` is True, the gateway serves no gateway hub. It sends the events to the gateway hub of
+    another gateway, whose URL is `gateway_hub_url`. `build_relay_connection` builds the connection
+    to this gateway hub, like the function of `add_hub`. None builds a connection to
+    `gateway_hub_url`.
+
+    Setting an invalid value or an unknown attribute raises `OrchestrationError`.
+    """  # GW-4, GW-5, GW-26a, GW-42, GW-57
 
     def __init__(self) -> None:
         self._hubs: dict[str, DownstreamHub] = {}
@@ -120,6 +137,8 @@ class Orchestrator:
         self._policies: dict[str, Policy] = {}
         self._call_policies: tuple[str, ...] = ()
         self._receive_policies: tuple[str, ...] = ()
+        self._relay = False
+        self._build_relay_connection: BuildHubConnection | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse unknown names, so that a misspelt setting is not ignored."""
@@ -141,7 +160,7 @@ class Orchestrator:
     def add_hub(
         self,
         api: str,
-        build_hub_connection: BuildHubConnection,
+        build_hub_connection: BuildHubConnection | None,
         receive_key: str | None = None,
         **options: Unpack[HubOptionArguments],
     ) -> HubBuilder:
@@ -150,15 +169,18 @@ class Orchestrator:
         `build_hub_connection` gets a `HubConnectionBuilder`, on which `redirects` and
         `maximum_message_size` are already set, and returns the built `HubConnection`. It is called
         once for each connection. If `receive_key` is None, clients of the gateway hub need no key
-        for this hub. docs/gateway.md has a table of the `options`. Raises `OrchestrationError`.
-        """  # GW-18
+        for this hub. docs/gateway.md has a table of the `options`.
+
+        With ``relayed=True``, `build_hub_connection` may be None: the hub gets no connection, and
+        its routes have no `invoke_method`. Raises `OrchestrationError`.
+        """  # GW-18, GW-56
         api = checked_key(api)
         if api in self._hubs:
             raise OrchestrationError(
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
-        _check_hub(api, build_hub_connection, receive_key)
         checked = _checked_options(api, options, self._policies)
+        _check_hub(api, build_hub_connection, receive_key, is_relayed=checked.relayed)
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
             api=api,
@@ -242,12 +264,55 @@ class Orchestrator:
         """The path at which this process serves the gateway hub, without a trailing slash."""
         return self._gateway_hub_path
 
+    @property
+    def serves_gateway_hub(self) -> bool:
+        """Whether this process serves the gateway hub."""
+        return self._start_gateway_hub and not self._relay
+
+    @property
+    def relay(self) -> bool:
+        return self._relay
+
+    @relay.setter
+    def relay(self, relay: bool) -> None:
+        self._relay = _checked_flag(relay, "relay")
+
+    @property
+    def build_relay_connection(self) -> BuildHubConnection | None:
+        return self._build_relay_connection
+
+    @build_relay_connection.setter
+    def build_relay_connection(self, build: BuildHubConnection | None) -> None:
+        _check_function(build, "build_relay_connection")
+        self._build_relay_connection = build
+
+    def check_relay(self) -> None:
+        """Raise `OrchestrationError` if `relay` contradicts another setting."""
+        if not self._relay:
+            return
+        if not self._start_gateway_hub:
+            problem = "has no effect when start_gateway_hub is false: no events are forwarded"
+            raise OrchestrationError(problem, field="relay")
+        if not urlsplit(self._gateway_hub_url).hostname:
+            problem = "must be the URL of the other gateway's hub, because relay is true"
+            raise OrchestrationError(problem, field="gateway_hub_url")
+        for hub in self._hubs.values():
+            if hub.relayed:
+                problem = "cannot be combined with relay: this gateway has no gateway hub"
+                raise OrchestrationError(problem, hub=hub.api, field="relayed")
+
 
 def _checked_flag(value: object, field_name: str) -> bool:
     if not isinstance(value, bool):
         problem = f"must be True or False, not {type(value).__name__}"
         raise OrchestrationError(problem, field=field_name)
     return value
+
+
+def _check_function(value: object, field_name: str) -> None:
+    if value is not None and not callable(value):
+        problem = "must be a function that takes a HubConnectionBuilder, or None"
+        raise OrchestrationError(problem, field=field_name)
 
 
 def _checked_options(
@@ -298,9 +363,12 @@ def _check_hub(
     api: str,
     build_hub_connection: object,
     receive_key: object,
+    *,
+    is_relayed: bool,
 ) -> None:
     def problems() -> Iterator[tuple[str, str]]:
-        if not callable(build_hub_connection):
+        needs_none = is_relayed and build_hub_connection is None
+        if not needs_none and not callable(build_hub_connection):
             yield "build_hub_connection", "must be a function that takes a HubConnectionBuilder"
         if receive_key is not None and not is_name(receive_key):
             yield "receive_key", "must be non-empty text, or None when no key is needed"

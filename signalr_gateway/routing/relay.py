@@ -7,7 +7,7 @@ sends the event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -97,6 +97,7 @@ class _EventRule:
 
     def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
         self.channel = f"{api}\n{method}"
+        self.routes = routes
         self.audience = _audience(routes)
         # The orchestration has checked that these three are the same in all routes (GW-2).
         self.parameters: tuple[ReceiveType, ...] | None = routes[0].receive_parameters
@@ -119,6 +120,16 @@ class Relay:
     def all_channels(self) -> frozenset[str]:
         """The channels of all events, whatever their audience."""
         return frozenset(rule.channel for rules in self._rules.values() for rule in rules.values())
+
+    @property
+    def hubs(self) -> Mapping[str, DownstreamHub]:
+        """All hubs by api, also those to which the gateway has no connection."""
+        return self._hubs
+
+    def routes_of(self, api: str, target: str) -> Sequence[HubRoute]:
+        """The routes that receive the events `target` of the hub `api`; there may be none."""
+        rule = self._rules[api].get(target)
+        return () if rule is None else rule.routes
 
     def find_route(self, api: str, key: str) -> HubRoute | None:
         """The route `key` of the hub `api`, or None. Both keys ignore letter case (GW-1)."""

@@ -38,10 +38,12 @@ from protocol.relaying import (
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
 from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub, GatewayServices
+from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
 from ..clients.refused_clients import RefusedClients
+from ..clients.relayed_events import RelayedGatewayHub
 from ..clients.sender import Sender
-from ..downstream.hub import Downstream, Downstreams, MakeDownstream
+from ..downstream.hub import Downstream, Downstreams, MakeDownstream, OnEvent
 from ..http.access import Access
 from ..http.api import HttpApi
 from ..http.console_page import add_console
@@ -54,6 +56,7 @@ from ..http.openapi import openapi_document
 from ..http.security_schemes import security_of
 from ..http.send_api import SendApi, SendPolicy, allow_all, allow_scope
 from ..http.swagger_page import add_swagger
+from ..orchestration.checks import OrchestrationError
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType
@@ -106,14 +109,17 @@ def create_app(
     true and there is `authenticate`, callers need the scope ``send``.
 
     Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
-    `limits`, in the orchestrator or in an argument. Starting the application raises
-    `OrchestrationError` if a hub's `build_hub_connection` fails.
+    `limits`, in the orchestrator or in an argument. Raises `OrchestrationError` if the relay or a
+    relayed hub contradicts other settings. Starting the application raises
+    `OrchestrationError` if a function that builds a connection fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
         raise ValueError("slow_client_policy is the queue_policy of a route, not of HubOptions")
-    if send and not orchestrator.start_gateway_hub:
-        raise ValueError("send needs the gateway hub, which start_gateway_hub has switched off")
+    orchestrator.check_relay()
+    if send and not orchestrator.serves_gateway_hub:
+        off = "start_gateway_hub" if not orchestrator.start_gateway_hub else "relay"
+        raise ValueError(f"send needs the gateway hub, which {off} has switched off")
     if endpoint_options is not None and endpoint_options.allowed_origins is not None:
         raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
     if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
@@ -133,11 +139,13 @@ def create_app(
     access: Access | None = None
     if not is_open:
         access = Access(authenticator, requirement, authorize_orchestration, user_id)
+    if authenticator is None:
+        _require_no_relayed_hubs(orchestrator)
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
     memory = MemoryMark(limits.maximum_memory)
-    hub_path = orchestrator.gateway_hub_path if orchestrator.start_gateway_hub else None
+    hub_path = orchestrator.gateway_hub_path if orchestrator.serves_gateway_hub else None
     gate = Gate(mount, hub_path, memory)
     gate.guard(app)
     HostGuard(allowed_hosts).guard(app)
@@ -152,7 +160,7 @@ def create_app(
     downstreams = Downstreams(hubs, make_downstream)
     send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
-    if orchestrator.start_gateway_hub:
+    if orchestrator.serves_gateway_hub:
         of_clients = _limited(hub_options or HubOptions(), limits)
         services = GatewayServices(
             relay,
@@ -182,11 +190,12 @@ def create_app(
             send_api = SendApi(hub.sender, relay, limits, idempotent, policy)
     elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
         app.cleanup_ctx.append(_started(authenticator))
-    HttpApi(mount, relay, downstreams, limits, client_limits, idempotent, access, send_api)
-    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory)
+    target = RelayTarget(orchestrator, relay) if orchestrator.relay else None
+    HttpApi(mount, relay, downstreams, limits, client_limits, idempotent, access, send_api, target)
+    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory, target)
     app[GATEWAY] = gateway
     if console:
-        add_console(app, downstreams, hub, access)
+        add_console(app, downstreams, hub, access, target)
     if swagger:
         security = security_of(authenticator, requirement)
         document = openapi_document(orchestrator, sends=bool(send), security=security)
@@ -194,6 +203,14 @@ def create_app(
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app
+
+
+def _require_no_relayed_hubs(orchestrator: Orchestrator) -> None:
+    """Raise `OrchestrationError` for a relayed hub: without credentials, no caller is a relay."""
+    for hub in orchestrator.hubs.values():
+        if hub.relayed:
+            problem = "needs authentication: a relay has credentials with the scope 'relay'"
+            raise OrchestrationError(problem, hub=hub.api, field="relayed")
 
 
 def _check_types(limits: object, hub_options: object, endpoint_options: object) -> None:
@@ -234,10 +251,17 @@ def _map_gateway_hub(
     endpoint_options: EndpointOptions,
 ) -> GatewayHubParts:
     lifetime = DefaultHubLifetimeManager()
+    is_relayed = any(hub.relayed for hub in hubs.values())
+
+    def make_hub() -> GatewayHub:
+        if is_relayed:
+            return RelayedGatewayHub(services, broadcaster.on_event)
+        return GatewayHub(services)
+
     context = map_hub(
         app,
         path,
-        GatewayHub,
+        RelayedGatewayHub if is_relayed else GatewayHub,
         lifetime=lifetime,
         hub_options=replace(
             _gateway_hub_options(
@@ -249,7 +273,7 @@ def _map_gateway_hub(
             filters=(RefusedClients(services), *hub_options.filters),
         ),
         endpoint_options=endpoint_options,
-        hub_factory=lambda: GatewayHub(services),
+        hub_factory=make_hub,
     )
     broadcaster = Broadcaster(services.relay, hubs, context, services.spoken, lifetime)
     return GatewayHubParts(path, context, broadcaster, Sender(context, services.spoken))
@@ -314,7 +338,11 @@ async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
     gateway = app[GATEWAY]
-    gateway.downstreams.start(None if gateway.hub is None else gateway.hub.broadcaster.on_event)
+    if gateway.relay_target is not None:
+        on_event: OnEvent | None = gateway.relay_target.start()
+    else:
+        on_event = None if gateway.hub is None else gateway.hub.broadcaster.on_event
+    gateway.downstreams.start(on_event)
     hubs = [downstream.hub for downstream in gateway.downstreams.values()]
     routes = sum(len(hub.routes) for hub in hubs)
     event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
@@ -324,6 +352,8 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     yield
     gateway.memory.stop()
     await gateway.downstreams.stop()
+    if gateway.relay_target is not None:
+        await gateway.relay_target.stop()
     log.info("gateway stopped")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstreams
 from ..routing.relay import Relay
@@ -20,3 +21,4 @@ class Gateway:
     hub: GatewayHubParts | None
     stop: Stop
     memory: MemoryMark
+    relay_target: RelayTarget | None = None

@@ -26,7 +26,7 @@ def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -
     and for a host name without a port, because a proxy may serve it.
     """
     given = urlsplit(orchestrator.gateway_hub_url)
-    if not orchestrator.start_gateway_hub or not given.hostname:
+    if not orchestrator.serves_gateway_hub or not given.hostname:
         return None
     own = [urlsplit(url) for url in base_urls]
     if _address(_name(given)) is None:
@@ -50,7 +50,7 @@ def require_other_hubs(
 
     `hub_urls` maps the api of each hub to its URLs.
     """
-    if not orchestrator.start_gateway_hub:
+    if not orchestrator.serves_gateway_hub:
         return
     own_path = orchestrator.gateway_hub_path.lower()
     own = [urlsplit(url) for url in base_urls]
@@ -61,6 +61,14 @@ def require_other_hubs(
                 problem = "is the gateway's own hub; expected the URL of the hub behind the gateway"
                 field = "url" if len(urls) == 1 else "urls"
                 raise OrchestrationError(problem, hub=api, field=field)
+
+
+def require_other_gateway(orchestrator: Orchestrator, base_urls: Sequence[str]) -> None:
+    """Raise `OrchestrationError` if the events are relayed to this gateway itself (GW-57)."""
+    target = urlsplit(orchestrator.gateway_hub_url)
+    if orchestrator.relay and any(_reaches(target, urlsplit(each)) for each in base_urls):
+        problem = "is at this gateway; expected the URL of another one, because relay is true"
+        raise OrchestrationError(problem, field="gateway_hub_url")
 
 
 def _reaches(url: SplitResult, own: SplitResult) -> bool:

@@ -18,6 +18,7 @@ from signalr_gateway.cli.flags import file_flags
 from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable, JwtTable
 from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
 from signalr_gateway.config.options import Option, alternatives, as_toml, options_of
+from signalr_gateway.config.relay_table import OtherGatewayTable
 from signalr_gateway.config.schema import (
     File,
     GatewayHubTable,
@@ -162,6 +163,7 @@ TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "[authentication.jwt]": _file_table("[authentication.jwt]", JwtTable),
     "[authentication.api_keys.KEY]": _file_table("[authentication.api_keys.KEY]", ApiKeyTable),
     "[send]": _file_table("[send]", SendTable),
+    "[other_gateway]": _file_table("[other_gateway]", OtherGatewayTable),
     "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),
 }
 

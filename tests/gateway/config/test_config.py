@@ -564,6 +564,7 @@ def settings(config: GatewayConfig) -> dict[str, object]:
     """The calls with which the only hub of the configuration sets its builder."""
     (hub,) = config.orchestrator.hubs.values()
     builder = SpyBuilder()
+    assert hub.build_hub_connection is not None
     assert isinstance(hub.build_hub_connection(builder), HubConnection)
     assert HUSH not in repr(hub)
     return builder.given

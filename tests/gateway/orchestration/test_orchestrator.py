@@ -373,10 +373,10 @@ def test_a_receive_key_does_not_show_in_a_repr() -> None:
         ("start_gatewayhub", "did you mean 'start_gateway_hub'?"),
         ("allowed_origin", "did you mean 'allowed_origins'?"),
         (
-            "relay",
+            "colour",
             (
                 "known are start_gateway_hub, gateway_hub_url, allowed_origins, call_policies,"
-                " receive_policies"
+                " receive_policies, relay, build_relay_connection"
             ),
         ),
     ],

@@ -1,0 +1,68 @@
+"""Counts the events of hubs by what became of them, and logs those that are not forwarded.
+
+`clients.broadcast` and `clients.other_gateway` forward events. The log contains names and counts,
+but nothing of the arguments (GW-6).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from protocol.relaying import LogThinning
+
+from ..logs.redaction import shortened
+from ..routing.relay import Misfit, Unrouted
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class EventCounts:
+    """The numbers of events of one hub since the gateway started, by outcome."""
+
+    forwarded: int = 0
+    misfit: int = 0
+    """Not forwarded, because the arguments do not fit: see `routing.relay.Misfit` (GW-6, GW-24)."""
+    unrouted: int = 0
+    """Not forwarded, because the event is not the `receive_method` of any route of the hub."""
+    unwritable: int = 0
+    """Forwarded, except to clients whose hub protocol cannot express the arguments."""
+
+
+class EventLog:
+    """The counts of all hubs, and the log lines about their events."""
+
+    def __init__(self, apis: Iterable[str]) -> None:
+        self._counts = {api: EventCounts() for api in apis}
+        self._thinning = LogThinning()
+
+    @property
+    def counts(self) -> Mapping[str, EventCounts]:
+        """The counts of each hub, by api."""
+        return self._counts
+
+    def forwarded(self, api: str) -> None:
+        """Count an event that is forwarded."""
+        self._counts[api].forwarded += 1
+
+    def not_forwarded(self, api: str, refused: Misfit | Unrouted) -> None:
+        """Count and log an event that is not forwarded."""
+        counts = self._counts[api]
+        if isinstance(refused, Unrouted):
+            counts.unrouted += 1
+            log.debug("hub %r: no route receives %r", api, shortened(refused.target))
+            return
+        counts.misfit += 1
+        level = self._thinning.level((api, refused.target))
+        text = "hub %r: event %r not forwarded (%d so far): %s"
+        log.log(level, text, api, refused.target, counts.misfit, refused.reason)
+
+    def unwritable(self, api: str, target: str, error: Exception) -> None:
+        """Count and log an event that the hub protocol of some clients cannot express."""
+        counts = self._counts[api]
+        counts.unwritable += 1
+        level = self._thinning.level((api, target, type(error)))
+        text = "hub %r: event %r not sent to some clients (%d so far): %s"
+        log.log(level, text, api, target, counts.unwritable, error)

@@ -1,0 +1,272 @@
+"""Sends the events of the hubs to the gateway hub of another gateway (GW-57).
+
+`Relay` decides which events are forwarded, as for clients of this gateway. The other gateway
+decides which of its clients receive an event. Its side is `clients.relayed_events`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from protocol import (
+    ConnectionClosed,
+    HubConnection,
+    HubException,
+    LocalProtocolError,
+    MessageTooLargeError,
+    NotConnectedError,
+    Payload,
+    TranscodingError,
+)
+from protocol.relaying import LogThinning
+
+from ..downstream.backoff import Backoff
+from ..downstream.building import build_relay_connection
+from ..downstream.call_errors import HubUnavailable
+from ..downstream.clock import Clock
+from ..downstream.connection import HubState, HubStatus, SupervisedConnection
+from ..downstream.deadlines import timeouts, within
+from ..downstream.forms import transcode
+from ..downstream.hub import CONNECT_WAIT, DISCONNECT_TIMEOUT, NO_CLIENT_RESULT, OnEvent
+from ..orchestration.orchestrator import DownstreamHub, Orchestrator
+from ..orchestration.route import BroadcastType, HubRoute
+from ..routing.relay import HANDLER_STATE, Delivery, Relay
+from .event_log import EventLog
+
+log = logging.getLogger(__name__)
+
+RECEIVE: Final = "Receive"
+"""The method of the gateway hub that a relay calls."""
+MAXIMUM_WAITING_SIZE: Final = 1024 * 1024
+"""Bytes of the arguments of events that the other gateway has not answered yet."""
+MAXIMUM_CALLS: Final = 64
+"""Calls that may wait for their answers at a time. They are sent in the order of the events."""
+ANSWER_TIMEOUT: Final = 30.0
+"""Seconds in which the other gateway must answer a call."""
+
+_NUMBERS = {BroadcastType.ALL: 0, BroadcastType.GROUP: 1, BroadcastType.INDIVIDUAL: 2}
+"""The values of the C# enumeration."""
+
+
+@dataclass(slots=True)
+class _WaitingCall:
+    """A call of `RECEIVE`: an event, for one of the routes that receive it."""
+
+    route: HubRoute
+    arguments: Payload
+    size: int
+    """The number of bytes of the arguments."""
+    deadline: float
+    """The time until which the call may wait for the connection."""
+
+
+class OtherGateway:
+    """The connection to another gateway. Create it inside a running event loop, then `start` it.
+
+    `connection` is what `build_relay_connection` returns.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        connection: HubConnection,
+        *,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+        utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._relay = relay
+        self._connection = connection
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        connection.set_no_result_error(NO_CLIENT_RESULT)
+        self._supervised = SupervisedConnection(
+            "relay", connection, self._clock, backoff or Backoff(), utcnow, "relay"
+        )
+        self._route_arguments = {
+            (route.api, route.key): route_arguments(hub, route)
+            for hub in relay.hubs.values()
+            for route in hub.routes.values()
+        }
+        self._events = EventLog(relay.hubs)
+        self._waiting: deque[_WaitingCall] = deque()
+        self._arrived = asyncio.Event()
+        self._size = 0  # of the waiting calls and of those without an answer
+        self._slots = asyncio.Semaphore(MAXIMUM_CALLS)
+        self._answers = timeouts(ANSWER_TIMEOUT, self._clock)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._worker: asyncio.Task[None] | None = None
+        self._lost: Counter[str] = Counter()  # by api
+        self._thinning = LogThinning()
+
+    @property
+    def status(self) -> HubStatus:
+        return self._supervised.status
+
+    def start(self) -> None:
+        """Begin to connect and return at once."""
+        self._supervised.start()
+        self._worker = asyncio.create_task(self._send_waiting(), name="relay")
+
+    async def stop(self) -> None:
+        """End the connection for good. Waiting events are not sent."""
+        tasks = [*self._calls] if self._worker is None else [self._worker, *self._calls]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._waiting.clear()
+        await self._supervised.stop()
+        self._answers.close()
+
+    async def on_event(self, api: str, target: str, arguments: Payload) -> None:
+        """Queue one event of the hub `api` if a route receives it and its arguments fit.
+
+        It does not wait for the other gateway. An event for which the queue has no room is dropped.
+        """
+        if self._relay.reads_json(api, target, arguments):
+            await transcode(arguments, "json")
+        match self._relay.route_event(api, target, arguments):
+            case Delivery():
+                await self._queue(api, target, arguments)
+            case refused:
+                self._events.not_forwarded(api, refused)
+
+    async def _queue(self, api: str, target: str, arguments: Payload) -> None:
+        protocol_name = self._connection.hub_protocol.name
+        await transcode(arguments, protocol_name)
+        try:
+            form = arguments.form(protocol_name).copy()  # otherwise it would keep its frame
+        except TranscodingError as exc:
+            self._events.unwritable(api, target, exc)
+            return
+        routes = self._relay.routes_of(api, target)
+        each, deadline = memoryview(form).nbytes, self._clock.time() + CONNECT_WAIT
+        size = each * len(routes)
+        if self._size and self._size + size > MAXIMUM_WAITING_SIZE:
+            self._log_lost(routes[0], f"more than {MAXIMUM_WAITING_SIZE} bytes wait")
+            return
+        copy = Payload({protocol_name: form})
+        self._size += size
+        self._waiting.extend(_WaitingCall(route, copy, each, deadline) for route in routes)
+        self._arrived.set()
+
+    async def _send_waiting(self) -> None:
+        while True:
+            while not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            await self._slots.acquire()
+            call = self._waiting.popleft()
+            try:
+                if self.status.state is not HubState.CONNECTED:
+                    await self._supervised.wait(call.deadline)
+            except HubUnavailable:
+                self._log_lost(call.route, "the other gateway is not connected")
+                self._end(call)
+                continue
+            # A task begins in the turn after it is created, in the order of creation.
+            task = asyncio.create_task(self._send(call))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _send(self, call: _WaitingCall) -> None:
+        key, info = self._route_arguments[call.route.api, call.route.key]
+        invocation = self._connection.invoke(
+            RECEIVE, key, info, call.arguments, HANDLER_STATE, result_type=msgspec.Raw
+        )
+        try:
+            await within(self._answers, invocation)
+        except (HubException, ConnectionClosed, LocalProtocolError, TimeoutError) as exc:
+            # The other gateway may have received the event, so it is not sent again.
+            self._log_lost(call.route, _reason(exc))
+        else:
+            self._events.forwarded(call.route.api)
+        finally:
+            self._end(call)
+
+    def _end(self, call: _WaitingCall) -> None:
+        self._size -= call.size
+        self._slots.release()
+
+    def _log_lost(self, route: HubRoute, reason: str) -> None:
+        self._lost[route.api] += 1
+        level = self._thinning.level((route.api, reason))
+        text = "hub %r: event %r not relayed (%d so far): %s"
+        log.log(level, text, route.api, route.receive_method, self._lost[route.api], reason)
+
+
+class RelayTarget:
+    """The other gateway of an orchestration with `relay`. There is no connection until `start`."""
+
+    def __init__(self, orchestrator: Orchestrator, relay: Relay) -> None:
+        self._orchestrator = orchestrator
+        self._relay = relay
+        self._gateway: OtherGateway | None = None
+
+    @property
+    def status(self) -> HubStatus | None:
+        """The state of the connection; None before `start`."""
+        return None if self._gateway is None else self._gateway.status
+
+    def start(self) -> OnEvent:
+        """Build the connection, begin to connect, and return the function that takes events.
+
+        Raises `OrchestrationError`.
+        """
+        self._gateway = OtherGateway(self._relay, build_relay_connection(self._orchestrator))
+        self._gateway.start()
+        return self._gateway.on_event
+
+    async def stop(self) -> None:
+        """See `OtherGateway.stop`. It takes at most `DISCONNECT_TIMEOUT` seconds."""
+        if self._gateway is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISCONNECT_TIMEOUT):
+                    await self._gateway.stop()
+
+
+def route_arguments(hub: DownstreamHub, route: HubRoute) -> tuple[Payload, Payload]:
+    """The first two arguments of `RECEIVE`, as a relay of the original sends them.
+
+    The types are null. The original sends names of .NET types, which it does not read itself.
+    """
+    return (
+        _payload({"api": route.api, "key": route.key, "receiveKey": hub.receive_key}),
+        _payload(
+            {
+                "invokeMethod": route.invoke_method,
+                "receiveMethod": route.receive_method,
+                "receiveGroup": route.receive_group,
+                "broadcastType": _NUMBERS[route.broadcast_type],
+                "receiveParameterTypes": None,
+            }
+        ),
+    )
+
+
+def _payload(members: Mapping[str, object]) -> Payload:
+    return Payload({"json": msgspec.Raw(msgspec.json.encode(members))})
+
+
+def _reason(error: Exception) -> str:
+    """Why a call failed, without texts of the other gateway, which may quote an argument."""
+    match error:
+        case HubException():
+            return "the other gateway answered with an error"
+        case TimeoutError():
+            return f"the other gateway did not answer within {ANSWER_TIMEOUT:g} seconds"
+        case MessageTooLargeError():
+            return f"{error.size} bytes are more than the {error.limit} bytes of a message"
+        case ConnectionClosed() | NotConnectedError():
+            return "the connection to the other gateway was lost"
+        case _:
+            return "the event cannot be written"

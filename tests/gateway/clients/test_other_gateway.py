@@ -1,0 +1,290 @@
+"""GW-57: the events of the hubs go to the gateway hub of another gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from protocol import ConnectionClosed, HubConnectionBuilder, HubException, MessagePackHubProtocol
+from signalr_gateway.access.api_keys import key_hash, new_key
+from signalr_gateway.cli.running import app_of
+from signalr_gateway.clients.other_gateway import MAXIMUM_CALLS, MAXIMUM_WAITING_SIZE, OtherGateway
+from signalr_gateway.config.file import load_config
+from signalr_gateway.downstream.backoff import Backoff
+from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
+from signalr_gateway.routing.relay import Relay
+from signalr_gateway.serving.app import GATEWAY
+from signalr_gateway.serving.listener import serving
+from tests.gateway.fake_connection import FakeConnection
+from tests.gateway.gateway_clients import Inbox
+from tests.gateway.hand_clock import HandClock, settle
+from tests.gateway.payloads import json_payload
+from tests.gateway.sample_hub import RECEIVE_KEY, RunningHub, connecting_to
+from tests.support.checkout import ROOT
+from tests.support.documents import code_blocks
+from tests.support.waiting import until
+
+from .relay_recordings import RelayRecording, relay_recordings
+
+ROUTES = {
+    "room": HubRouteInfo(
+        invoke_method="SendMessage",
+        receive_method="ReceiveMessage",
+        receive_parameter_types=[str, str],
+    ),
+    "typed": HubRouteInfo(invoke_method="MixedTyped", receive_method="ReceiveTyped"),
+    "one": HubRouteInfo(receive_method="Shared", broadcast_type=BroadcastType.INDIVIDUAL),
+    "two": HubRouteInfo(receive_method="Shared", broadcast_type=BroadcastType.INDIVIDUAL),
+}
+GROUP = HubRouteInfo(
+    invoke_method="SendMessage",
+    receive_method="ReceiveMessage",
+    receive_parameter_types=[str, str],
+    broadcast_type=BroadcastType.GROUP,
+    receive_group="ChatGroup",
+)
+
+
+class Bench:
+    """A relay over a fake connection, and its clock."""
+
+    def __init__(self, room: HubRouteInfo = ROUTES["room"]) -> None:
+        self.clock = HandClock()
+        self.connection = FakeConnection()
+        self.connection.time = self.clock.time
+        orchestrator = Orchestrator()
+        hub = orchestrator.add_hub("chatservice", lambda builder: self.connection, RECEIVE_KEY)
+        for key, info in (ROUTES | {"room": room}).items():
+            hub.add_route(key, info)
+        self.other = OtherGateway(
+            Relay(orchestrator.hubs),
+            self.connection,
+            clock=self.clock,
+            backoff=Backoff(random=lambda: 0.0),
+        )
+
+    async def connect(self) -> None:
+        await until(lambda: self.connection.attempting)
+        self.connection.accept()
+        await settle()
+
+    async def event(self, arguments: bytes, target: str = "ReceiveTyped") -> None:
+        await self.other.on_event("chatservice", target, json_payload(arguments))
+
+    @property
+    def sent(self) -> list[bytes]:
+        """The arguments of the events that were sent."""
+        return [arguments[2] for _, arguments in self.connection.calls]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    bench.other.start()
+    await bench.connect()
+    yield bench
+    await bench.other.stop()
+
+
+@pytest.mark.parametrize("recording", relay_recordings(), ids=lambda each: each.mode)
+async def test_calls_are_those_of_the_original(recording: RelayRecording) -> None:
+    """The recorded arguments of Receive, member by member; only the names of types are null."""
+    bench = Bench(GROUP if recording.mode == "group" else ROUTES["room"])
+    bench.other.start()
+    await bench.connect()
+    for event in recording.hub_events:
+        await bench.event(json.dumps(event["arguments"]).encode(), event["target"])
+    await settle()
+    for (target, arguments), call in zip(bench.connection.calls, recording.calls, strict=True):
+        call["arguments"][1]["receiveParameterTypes"] = None
+        written = [json.loads(argument) for argument in arguments]
+        assert (target, written) == (call["target"], call["arguments"])
+        assert list(written[1]) == list(call["arguments"][1])  # in the same order
+    await bench.other.stop()
+
+
+async def test_an_event_is_sent_once_for_each_of_its_routes(bench: Bench) -> None:
+    """As the original does; a C# gateway knows only the route of the call."""
+    await bench.event(b"[0.10]", "Shared")
+    await settle()
+    keys = [json.loads(arguments[0])["key"] for _, arguments in bench.connection.calls]
+    assert keys == ["one", "two"]
+    assert bench.sent == [b"[0.10]", b"[0.10]"]
+
+
+async def test_events_that_no_route_receives_or_that_do_not_fit_are_not_sent(bench: Bench) -> None:
+    """GW-6, GW-27"""
+    await bench.event(b"[1]", "Unknown")
+    await bench.event(b"[1]", "ReceiveMessage")
+    await settle()
+    assert bench.sent == []
+
+
+async def test_events_wait_five_seconds_for_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.other.start()
+    await settle()
+    await bench.event(b'["early"]')
+    await bench.clock.advance(3)
+    await bench.event(b'["late"]')
+    await bench.clock.advance(3)
+    assert (
+        "event 'ReceiveTyped' not relayed (1 so far): the other gateway is not conn" in caplog.text
+    )
+    bench.connection.accept()
+    await settle()
+    assert bench.sent == [b'["late"]']
+    assert bench.other.status.state is HubState.CONNECTED
+    await bench.other.stop()
+
+
+async def test_what_waits_is_bounded(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Events beyond the bound are dropped. The order of the others stays."""
+    answers = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    bench.connection.answer = iter(answers).__next__
+    half = b'["' + b"x" * (MAXIMUM_WAITING_SIZE // 2 - 4) + b'"]'
+    await bench.event(half)
+    await bench.event(half)
+    await bench.event(b"[3]")
+    await settle()
+    assert bench.sent == [half, half]
+    text = f"'ReceiveTyped' not relayed (1 so far): more than {MAXIMUM_WAITING_SIZE} bytes wait"
+    assert text in caplog.text
+    for answer in answers:
+        answer.set_result(msgspec.Raw(b""))
+    bench.connection.answer = lambda: msgspec.Raw(b"")
+    await settle()
+    await bench.event(b"[4]")
+    await settle()
+    assert bench.sent == [half, half, b"[4]"]
+
+
+async def test_calls_wait_for_answers_to_earlier_ones(bench: Bench) -> None:
+    answers: list[asyncio.Future[msgspec.Raw]] = []
+
+    def answer() -> asyncio.Future[msgspec.Raw]:
+        answers.append(asyncio.get_running_loop().create_future())
+        return answers[-1]
+
+    bench.connection.answer = answer
+    for number in range(MAXIMUM_CALLS + 2):
+        await bench.event(b"[%d]" % number)
+    await until(lambda: len(answers) == MAXIMUM_CALLS)
+    await settle()
+    assert len(answers) == MAXIMUM_CALLS
+    answers[5].set_result(msgspec.Raw(b""))
+    await until(lambda: len(answers) == MAXIMUM_CALLS + 1)
+    assert bench.sent == [b"[%d]" % number for number in range(MAXIMUM_CALLS + 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HubException("secret text of the peer"), "the other gateway answered with an error"),
+        (ConnectionClosed("lost"), "the connection to the other gateway was lost"),
+    ],
+)
+async def test_an_event_that_fails_is_not_sent_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture, error: Exception, reason: str
+) -> None:
+    """The other gateway may have forwarded it. The log has no text of the other gateway."""
+    failed: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    bench.connection.answer = lambda: failed
+    await bench.event(b"[1]")
+    await settle()
+    bench.connection.answer = lambda: msgspec.Raw(b"")
+    await bench.event(b"[2]")
+    await settle()
+    assert bench.sent == [b"[1]", b"[2]"]
+    assert reason in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_call_without_an_answer_ends_after_thirty_seconds(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.connection.answer = asyncio.get_running_loop().create_future
+    await bench.event(b"[1]")
+    await bench.clock.advance(30)
+    await until(lambda: bench.connection.unanswered == 1)
+    await settle()
+    assert "the other gateway did not answer within 30 seconds" in caplog.text
+
+
+async def test_the_connection_is_supervised(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """GW-27, GW-28: a lost connection is opened again, and the log says so."""
+    bench.connection.lose()
+    await bench.event(b"[1]")
+    assert bench.other.status.state is HubState.RECONNECTING
+    await bench.clock.advance(1)
+    await bench.connect()
+    assert bench.sent == [b"[1]"]
+    assert "relay: connection lost: closed by the hub" in caplog.text
+    assert bench.other.status.state is HubState.CONNECTED
+
+
+# --- two gateways
+
+
+async def test_two_gateways(hub: RunningHub, tmp_path: Path) -> None:
+    """Clients of the second gateway get the events, each once. The first one serves no hub.
+
+    The files are those of `docs/relay.md`.
+    """
+    second, first = code_blocks(ROOT / "docs" / "relay.md", "toml")
+    key = new_key()
+    (tmp_path / "relay.key").write_text(key)
+    (tmp_path / "second.toml").write_text(re.sub("sha256:0+", key_hash(key), second))
+    app = app_of(load_config(tmp_path / "second.toml"))
+    async with serving(app, "127.0.0.1", 0) as url:
+        first = first.replace("https://gateway.example", url)
+        first = first.replace("http://127.0.0.1:8081/chathub", hub.url)
+        (tmp_path / "first.toml").write_text(first)
+        relaying = app_of(load_config(tmp_path / "first.toml"))
+        build = connecting_to(f"{url}/gatewayhub", MessagePackHubProtocol())
+        connection = build(HubConnectionBuilder())
+        inbox = Inbox(connection)
+        async with (
+            serving(relaying, "127.0.0.1", 0) as relaying_url,
+            connection,
+            aiohttp.ClientSession() as session,
+        ):
+            target = relaying[GATEWAY].relay_target
+            assert target is not None
+            await until(
+                lambda: (
+                    (status := target.status) is not None
+                    and status.state is HubState.CONNECTED
+                    and relaying[GATEWAY].downstreams["chatservice"].status.state
+                    is HubState.CONNECTED
+                )
+            )
+            async with session.get(f"{relaying_url}/healthz") as answer:
+                health = await answer.json()
+            assert health["status"] == "ok"
+            assert health["relay"]["state"] == "connected"
+            async with session.get(f"{relaying_url}/gatewayhub") as answer:
+                assert answer.status == 404  # it serves no hub itself (GW-5)
+            call = {"Api": "chatservice", "Key": "notices", "UserId": "John"}
+            await connection.invoke("SubscribeToRoute", call)
+            await hub.send("ReceiveMessage", b'["John","Hello!"]')
+            await hub.send("Notice", b"[0.5]")
+            await hub.send("ReceiveMessage", b'["John","Bye!"]')
+            taken = [await inbox.take() for _ in range(3)]
+            assert [(target, msgspec.msgpack.decode(each)) for target, each in taken] == [
+                ("ReceiveMessage", [["John", "Hello!"], []]),
+                ("Notice", [[0.5], []]),
+                ("ReceiveMessage", [["John", "Bye!"], []]),
+            ]
