@@ -261,14 +261,13 @@ async def test_two_gateways(hub: RunningHub, tmp_path: Path) -> None:
             connection,
             aiohttp.ClientSession() as session,
         ):
-            target = relaying[GATEWAY].relay_target
+            target, downstreams = relaying[GATEWAY].relay_target, relaying[GATEWAY].downstreams
             assert target is not None
             await until(
                 lambda: (
                     (status := target.status) is not None
                     and status.state is HubState.CONNECTED
-                    and relaying[GATEWAY].downstreams["chatservice"].status.state
-                    is HubState.CONNECTED
+                    and downstreams["chatservice"].status.state is HubState.CONNECTED
                 )
             )
             async with session.get(f"{relaying_url}/healthz") as answer:
