@@ -19,6 +19,7 @@ import msgspec
 
 from protocol import (
     ConnectionClosed,
+    ExponentialBackoff,
     HubConnection,
     HubException,
     LocalProtocolError,
@@ -29,7 +30,6 @@ from protocol import (
 )
 from protocol.relaying import LogThinning
 
-from ..downstream.backoff import Backoff
 from ..downstream.building import build_relay_connection
 from ..downstream.call_errors import HubUnavailable
 from ..downstream.clock import Clock
@@ -81,7 +81,7 @@ class OtherGateway:
         connection: HubConnection,
         *,
         clock: Clock | None = None,
-        backoff: Backoff | None = None,
+        backoff: ExponentialBackoff | None = None,
         utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._relay = relay
@@ -89,7 +89,7 @@ class OtherGateway:
         self._clock: Clock = clock or asyncio.get_running_loop()
         connection.set_no_result_error(NO_CLIENT_RESULT)
         self._supervised = SupervisedConnection(
-            "relay", connection, self._clock, backoff or Backoff(), utcnow, "relay"
+            "relay", connection, self._clock, backoff or ExponentialBackoff(), utcnow, "relay"
         )
         self._route_arguments = {
             (route.api, route.key): route_arguments(hub, route)

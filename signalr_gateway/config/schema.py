@@ -287,13 +287,6 @@ class File(Struct, frozen=True, kw_only=True):
             " with `relay`."
         ),
     ] = DEFAULT_GATEWAY_HUB_PATH
-    relay: Annotated[
-        bool,
-        option(
-            "Serve no hub, and relay the events to the hub at `gateway_hub_url`, which is that of"
-            " another gateway."
-        ),
-    ] = False
     allowed_origins: Annotated[
         list[Origin],
         option(
@@ -301,6 +294,13 @@ class File(Struct, frozen=True, kw_only=True):
             "--allowed-origin",
         ),
     ] = field(default_factory=list)
+    relay: Annotated[
+        bool,
+        option(
+            "Serve no hub, and relay the events to the hub at `gateway_hub_url`, which is that of"
+            " another gateway."
+        ),
+    ] = False
     listen: Annotated[Listen, option("Where the gateway serves.")] = Listen()
     limits: Annotated[Limits, option("Limits of requests and clients.")] = DEFAULT_LIMITS
     gateway_hub: Annotated[GatewayHubTable, option("The hub that clients connect to.")] = (

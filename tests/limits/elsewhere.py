@@ -63,6 +63,16 @@ ELSEWHERE: Final = {
     "HubRouteInfo.stream_idle_timeout": (
         "tests/gateway/http/test_streams.py::test_each_further_item_has_the_idle_timeout"
     ),
+    # A relay to another gateway
+    "signalr_gateway.clients.other_gateway.MAXIMUM_WAITING_SIZE": (
+        "tests/gateway/clients/test_other_gateway.py::test_what_waits_is_bounded"
+    ),
+    "signalr_gateway.clients.other_gateway.MAXIMUM_CALLS": (
+        "tests/gateway/clients/test_other_gateway.py::test_calls_wait_for_answers_to_earlier_ones"
+    ),
+    "signalr_gateway.orchestration.orchestrator.DEFAULT_MAXIMUM_RELAY_SIZE": (
+        "tests/gateway/config/test_relay_options.py::test_the_connection_of_a_program"
+    ),
     # JSON Web Tokens
     "protocol.jwt_bearer.bearer._LONGEST_SKEW": (
         "tests/jwt_bearer/test_tokens.py::test_wrong_values"
