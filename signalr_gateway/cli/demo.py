@@ -128,6 +128,8 @@ async def demo(arguments: argparse.Namespace) -> int:
     raise_limit()
     config = with_flags(GatewayConfig(orchestrator=orchestrator), arguments)
     require_access_rules(config)
+    if config.listen.sockets:
+        raise UsageError("--listen: the demo listens on an address; use --host and --port")
     with _pair(config.listen, https=arguments.https) as pair, stop_signals() as stopped:
         ssl_context = None if pair is None else server_context(pair)
         listen = config.listen

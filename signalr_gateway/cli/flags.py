@@ -61,6 +61,14 @@ def with_flags(config: GatewayConfig, arguments: argparse.Namespace) -> GatewayC
         else:
             _set(config.orchestrator, option, value)
     try:
+        config.listen.check_sockets()
+    except ValueError as exc:
+        raise UsageError(f"--listen: {exc}") from exc
+    try:
+        _ = config.listen.permissions
+    except ValueError as exc:
+        raise UsageError(f"--unix-mode: {exc}") from exc
+    try:
         allowed_hosts(config.listen)
     except ValueError as exc:
         raise UsageError(f"--allowed-host: {exc}") from exc

@@ -45,6 +45,8 @@ async def run(arguments: argparse.Namespace) -> int:
                 ssl_context,
                 limits=config.limits,
                 port_option="--port",
+                local_sockets=listen.sockets,
+                unix_mode=listen.permissions,
             ) as address,
             address.serving(app) as url,
         ):
@@ -114,6 +116,11 @@ def app_of(config: GatewayConfig) -> web.Application:
 
 
 def base_urls(listen: Listen) -> list[str]:
-    """The URLs of the addresses that the gateway is configured to listen on."""
+    """The URLs of the addresses that the gateway is configured to listen on.
+
+    The ports of sockets that systemd passes are not known, so these are left out.
+    """
+    if listen.sockets:
+        return []
     scheme = "http" if pair_of(listen) is None else "https"
     return [f"{scheme}://{host_and_port(host, listen.port)}" for host in listen.hosts]

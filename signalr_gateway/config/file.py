@@ -107,6 +107,7 @@ def _problem(error: OSError | RecursionError | ValueError) -> str:
 def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
     file = read_table(File, document, place)
     _check_pair(file.listen, place.at("listen"))
+    _check_sockets(file.listen, place.at("listen"))
     _check_hosts(file.listen, place.at("listen").at("allowed_hosts"))
     _check_proxies(file.limits, place.at("limits").at("trusted_proxies"))
     if file.send.enabled and not file.start_gateway_hub:
@@ -137,6 +138,17 @@ def _check_pair(listen: Listen, place: Place) -> None:
         raise place.at("key").error("required together with certificate")
     if listen.key is not None and listen.certificate is None:
         raise place.at("certificate").error("required together with key")
+
+
+def _check_sockets(listen: Listen, place: Place) -> None:
+    try:
+        listen.check_sockets()
+    except ValueError as exc:
+        raise place.at("sockets").error(str(exc)) from exc
+    try:
+        _ = listen.permissions
+    except ValueError as exc:
+        raise place.at("unix_mode").error(str(exc)) from exc
 
 
 def _check_hosts(listen: Listen, place: Place) -> None:

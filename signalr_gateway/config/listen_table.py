@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from ..orchestration.option_types import PemFile, Port, Text, option
+from ..serving.local_sockets import SYSTEMD, UNIX, inherited_hosts
+
+_MODE = re.compile("0?[0-7]{3}")
 
 
 class Listen(Struct, frozen=True, kw_only=True):
@@ -17,6 +21,17 @@ class Listen(Struct, frozen=True, kw_only=True):
         option("Address to listen on, or several: `::` serves IPv4 and IPv6.", "--host"),
     ] = "127.0.0.1"
     port: Annotated[Port, option("Port to listen on; 0 takes a free one.", "--port")] = 8080
+    sockets: Annotated[
+        list[Text],
+        option(
+            "Sockets to listen on in place of `host` and `port`: `unix:PATH` for a Unix socket,"
+            " `systemd` for those that systemd passes.",
+            "--listen",
+        ),
+    ] = field(default_factory=list)
+    unix_mode: Annotated[
+        Text, option("Permissions of Unix sockets, as for `chmod`.", "--unix-mode")
+    ] = "660"
     allowed_hosts: Annotated[
         list[Text],
         option(
@@ -37,5 +52,21 @@ class Listen(Struct, frozen=True, kw_only=True):
 
     @property
     def hosts(self) -> list[str]:
-        """The addresses to listen on."""
+        """The addresses to listen on. A Unix socket has none."""
+        if self.sockets:
+            return inherited_hosts() if SYSTEMD in self.sockets else []
         return [self.host] if isinstance(self.host, str) else self.host
+
+    @property
+    def permissions(self) -> int:
+        """`unix_mode` as a number. Raises ValueError if it is none."""
+        if not _MODE.fullmatch(self.unix_mode):
+            raise ValueError("must be three octal digits, such as 660")
+        return int(self.unix_mode, 8)
+
+    def check_sockets(self) -> None:
+        """Raise ValueError if one of the `sockets` is not valid."""
+        for each in self.sockets:
+            path = each.removeprefix(UNIX)
+            if each != SYSTEMD and (path == each or not path.startswith("/")):
+                raise ValueError("must be 'systemd', or 'unix:' and an absolute path")

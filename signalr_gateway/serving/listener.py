@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -20,10 +21,11 @@ from typing import Any
 from aiohttp import web
 
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
+from .local_sockets import UNIX, LocalSocket, open_sockets
 from .open_files import exhaustion_logged
 from .request_heads import RequestHeads
 from .runner import GatewayRunner
-from .sockets import bind, bind_failures_reported, host_and_port
+from .sockets import bind, host_and_port, listening_failures_reported
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +43,13 @@ class Address:
 
     def __init__(
         self,
-        sockets: Sequence[socket.socket],
+        sockets: Sequence[LocalSocket],
         ssl_context: ssl.SSLContext | None,
         limits: Limits,
         port_option: str | None,
     ) -> None:
         self._sockets = sockets
-        self._names = [(str(host), int(port)) for host, port, *_ in map(_name, sockets)]
+        self._names = [_name(each.bound) for each in sockets]
         self._ssl_context = ssl_context
         self._limits = limits
         self._port_option = port_option
@@ -57,28 +59,32 @@ class Address:
 
     @property
     def urls(self) -> list[str]:
-        """The base URL of each socket."""
+        """The base URL of each socket. A Unix socket is written as in nginx: ``http://unix:/path:``."""
         scheme = "http" if self._ssl_context is None else "https"
-        return [f"{scheme}://{host_and_port(*name)}" for name in self._names]
+        return [f"{scheme}://{name}" for name in self._names]
 
     def release(self) -> None:
         """Close the sockets."""
+        for local in self._sockets:
+            local.remove_file()
         for server in self._servers:
             server.close()
-        for each in self._sockets[len(self._servers) :]:
-            each.close()
+        for local in self._sockets[len(self._servers) :]:
+            local.bound.close()
 
     async def _listen(self) -> None:
-        for each, name in zip(self._sockets, self._names, strict=True):
-            with bind_failures_reported(*name, self._port_option):
-                server = await asyncio.get_running_loop().create_server(
+        timeout = None if self._ssl_context is None else self._limits.headers_timeout
+        loop = asyncio.get_running_loop()
+        for local, name in zip(self._sockets, self._names, strict=True):
+            is_unix = local.bound.family not in (socket.AF_INET, socket.AF_INET6)
+            create_server: Any = loop.create_unix_server if is_unix else loop.create_server
+            with listening_failures_reported(name, self._port_option):
+                server = await create_server(
                     self._protocol,
-                    sock=each,
+                    sock=local.bound,
                     ssl=self._ssl_context,
                     backlog=_ACCEPTED_AT_ONCE,
-                    ssl_handshake_timeout=(
-                        None if self._ssl_context is None else self._limits.headers_timeout
-                    ),
+                    ssl_handshake_timeout=timeout,
                     start_serving=False,
                 )
                 self._servers.append(server)
@@ -115,9 +121,12 @@ class Address:
             heads.close()
 
 
-def _name(bound: socket.socket) -> tuple[Any, ...]:
-    name: tuple[Any, ...] = bound.getsockname()
-    return name
+def _name(bound: socket.socket) -> str:
+    """The host and port of a socket as in URLs, or ``unix:/path:``."""
+    name = bound.getsockname()
+    if isinstance(name, tuple):
+        return host_and_port(str(name[0]), int(name[1]))
+    return f"{UNIX}{os.fsdecode(name)}:"
 
 
 def _enlarge_backlog(server: asyncio.Server) -> None:
@@ -135,15 +144,22 @@ async def taken(
     *,
     limits: Limits = DEFAULT_LIMITS,
     port_option: str | None = None,
+    local_sockets: Sequence[str] = (),
+    unix_mode: int = 0o660,
 ) -> AsyncIterator[Address]:
     """Bind an address, or several with the same port, while the context lasts.
 
     Connections are accepted only while the address serves an application. Port 0 binds a free port.
     With an `ssl_context` the scheme is https. A connection is closed if its TLS handshake, or later
     a request head, takes longer than `limits.headers_timeout`. Raises `CannotListen`. Its text
-    names the option `port_option` if another port may be free.
+    names the option `port_option` if another port may be free. With `local_sockets`, which
+    `local_sockets.open_sockets` describes, there are no other sockets.
     """
-    sockets = await bind([hosts] if isinstance(hosts, str) else hosts, port, port_option)
+    if local_sockets:
+        sockets = open_sockets(local_sockets, unix_mode)
+    else:
+        bound = await bind([hosts] if isinstance(hosts, str) else hosts, port, port_option)
+        sockets = [LocalSocket(each) for each in bound]
     address = Address(sockets, ssl_context, limits, port_option)
     try:
         yield address

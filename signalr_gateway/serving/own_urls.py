@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..orchestration.checks import OrchestrationError
 from ..orchestration.orchestrator import Orchestrator
+from .local_sockets import UNIX
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _LOCALHOST = "localhost"
@@ -23,11 +24,14 @@ def gateway_hub_mismatch(orchestrator: Orchestrator, base_urls: Sequence[str]) -
     """The reason why clients that use `gateway_hub_url` do not reach the gateway, or None.
 
     Returns None if clients may reach the gateway. That is possible for a URL that is only a path,
-    and for a host name without a port, because a proxy may serve it.
+    and for a host name without a port, because a proxy may serve it. It is also possible if the
+    gateway listens on a Unix socket.
     """
     given = urlsplit(orchestrator.gateway_hub_url)
     if not orchestrator.serves_gateway_hub or not given.hostname:
         return None
+    if any(url.partition("://")[2].startswith(UNIX) for url in base_urls):
+        return None  # a proxy must be in front of a Unix socket
     own = [urlsplit(url) for url in base_urls]
     if _address(_name(given)) is None:
         fits = given.port is None or any(given.port == each.port for each in own)

@@ -90,6 +90,13 @@ def _bind(family: socket.AddressFamily, ip: str, port: int, *, ipv6_only: bool) 
 @contextmanager
 def bind_failures_reported(host: str, port: int, port_option: str | None) -> Iterator[None]:
     """Raise `CannotListen` in place of the errors that binding an address raises."""
+    with listening_failures_reported(host_and_port(host, port), port_option):
+        yield
+
+
+@contextmanager
+def listening_failures_reported(place: str, port_option: str | None) -> Iterator[None]:
+    """Raise `CannotListen` in place of the errors that listening at a place raises."""
     try:
         yield
     except (OSError, OverflowError, ValueError) as exc:
@@ -98,7 +105,7 @@ def bind_failures_reported(host: str, port: int, port_option: str | None) -> Ite
             reason = "the host is not a valid name"
         if isinstance(exc, OSError) and exc.errno in _PORT_ERRORS and port_option is not None:
             reason += f" (change the port with {port_option})"
-        raise CannotListen(f"cannot listen on {host_and_port(host, port)}: {reason}") from exc
+        raise CannotListen(f"cannot listen on {place}: {reason}") from exc
 
 
 def host_and_port(host: str, port: int) -> str:
