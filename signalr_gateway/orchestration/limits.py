@@ -122,7 +122,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         list[Text],
         option(
             "Addresses or networks of proxies whose `X-Forwarded-For` or `Forwarded` header says"
-            " which address has sent a request."
+            " which address has sent a request; `unix` for proxies that use a Unix socket."
         ),
     ] = field(default_factory=list)
     maximum_refused_call_size: Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from protocol.relaying import address_owner
 
@@ -16,19 +16,27 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FOR = re.compile(r"for=(\"[^\"]*\"|[^;,\s]*)", re.IGNORECASE)
 
 
+UNIX = "unix"
+"""The name of the other end of a Unix socket, which has no address."""
+
+
 def parse_networks(texts: Iterable[str]) -> tuple[_Network, ...]:
-    """The networks or addresses with these texts. Raises ValueError for any other text."""
+    """The networks or addresses with these texts, without `UNIX`.
+
+    Raises ValueError for any other text.
+    """
     try:
-        return tuple(ipaddress.ip_network(text) for text in texts)
+        return tuple(ipaddress.ip_network(text) for text in texts if text != UNIX)
     except (TypeError, ValueError) as exc:
-        raise ValueError("must be addresses or networks, such as 10.0.0.0/8") from exc
+        raise ValueError("must be addresses or networks, such as 10.0.0.0/8, or 'unix'") from exc
 
 
 class ClientAddresses:
     """Decides which client has sent a request. `trusted` are the networks of the proxies."""
 
-    def __init__(self, trusted: Iterable[str] = ()) -> None:
+    def __init__(self, trusted: Collection[str] = ()) -> None:
         self._trusted = parse_networks(trusted)
+        self._trusts_unix = UNIX in trusted
 
     def find(self, remote: str | None, headers: Mapping[str, str]) -> str:
         """The address that limits count: the prefix of an IPv6 address, else the whole address.
@@ -36,7 +44,7 @@ class ClientAddresses:
         `remote` is the other end of the connection. If it is a trusted proxy, the last address in
         the headers that is not a trusted proxy counts.
         """
-        if not self._trusted or not self._is_trusted(remote):
+        if not self._is_trusted(remote):
             return address_owner(remote)
         client = remote
         for each in reversed(_forwarded(headers)):
@@ -48,7 +56,11 @@ class ClientAddresses:
         return address_owner(client)
 
     def _is_trusted(self, text: str | None) -> bool:
-        address = None if text is None else _parsed(text)
+        if not text:  # the other end of a Unix socket
+            return self._trusts_unix
+        if not self._trusted:
+            return False
+        address = _parsed(text)
         return address is not None and any(address in network for network in self._trusted)
 
 

@@ -149,8 +149,7 @@ def _take_passed() -> list[socket.socket]:
     """The sockets that systemd has passed. Child processes find none: they have other ids."""
     taken: list[socket.socket] = []
     try:
-        for descriptor in _passed_descriptors():
-            taken.append(_passed_socket(descriptor))
+        taken.extend(map(_passed_socket, _passed_descriptors()))
         if not taken:
             problem = "it has passed none (LISTEN_FDS); start the gateway by a socket unit"
             raise CannotListen(f"cannot listen on the sockets of systemd: {problem}")

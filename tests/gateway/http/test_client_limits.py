@@ -343,6 +343,15 @@ def test_the_address_of_a_client(
     assert ClientAddresses(PROXIES).find(remote, headers) == expected
 
 
+@pytest.mark.parametrize("remote", [None, ""])
+def test_the_address_of_a_client_behind_a_unix_socket(remote: str | None) -> None:
+    """GW-58: the proxy at its other end has no address, but a name in `trusted_proxies`."""
+    headers = {"X-Forwarded-For": "198.51.100.7, 10.0.0.1"}
+    assert ClientAddresses(["unix", "10.0.0.1"]).find(remote, headers) == "198.51.100.7"
+    assert ClientAddresses(["unix"]).find("10.0.0.1", headers) == "10.0.0.1"
+    assert ClientAddresses([]).find(remote, headers) == ""
+
+
 async def test_clients_behind_a_proxy(hub: RunningHub) -> None:
     """GW-53: each has its own rate; a header line that a client adds has no effect."""
     async with limited(hub, calls_per_second=1, trusted_proxies=["127.0.0.1"]) as gateway:
