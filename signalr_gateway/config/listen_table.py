@@ -59,7 +59,7 @@ class Listen(Struct, frozen=True, kw_only=True):
 
     @property
     def permissions(self) -> int:
-        """`unix_mode` as a number. Raises ValueError if it is none."""
+        """`unix_mode` as a number. Raises ValueError if it is not a mode."""
         if not _MODE.fullmatch(self.unix_mode):
             raise ValueError("must be three octal digits, such as 660")
         return int(self.unix_mode, 8)

@@ -18,12 +18,15 @@ from protocol import (
     Hub,
     HubConnection,
     HubConnectionBuilder,
+    HubException,
     NegotiationError,
     map_hub,
 )
-from signalr_gateway.serving.listener import serving
+from signalr_gateway import Orchestrator, create_app
+from signalr_gateway.serving.listener import serving, taken
 from tests.interop.drivers import ClientDriver
-from tests.interop.nginx import USUAL, Proxy, documented, nginx_before
+from tests.interop.nginx import USUAL, Proxy, documented, nginx_before, running_nginx
+from tests.interop.processes import free_port
 from tests.interop.servers import HubServer
 
 ours = pytest.mark.parametrize("program", ["python"], indirect=True)
@@ -143,3 +146,22 @@ async def test_pages_of_the_proxy_s_own_origin(guarded: Proxy) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await http.ws_connect(url, headers={"Origin": "https://other.example"})
         assert caught.value.status == 403
+
+
+async def test_a_gateway_on_a_unix_socket(tmp_path: Path) -> None:
+    """GW-58: with the documented configuration and the documented address of the socket."""
+    file = tmp_path / "gateway.sock"
+    port = free_port()
+    site = documented().replace("http://127.0.0.1:8080", f"http://unix:{file}")
+    site = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    async with (
+        taken((), 0, local_sockets=[f"unix:{file}"]) as address,
+        address.serving(create_app(Orchestrator())),
+        running_nginx(site, tmp_path),
+        HubConnectionBuilder()
+        .with_url(f"http://127.0.0.1:{port}/gatewayhub", transports=WEB_SOCKETS)
+        .build() as client,
+    ):
+        call = {"Api": "nosuch", "Key": "room"}
+        with pytest.raises(HubException, match="There is no route"):
+            await client.invoke("InvokeDownstreamHub", call)

@@ -27,12 +27,21 @@ def test_a_stop_takes_no_longer_than_documented() -> None:
 def test_the_unit_of_systemd() -> None:
     parser = ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    [unit] = code_blocks(DEPLOYMENT, "ini")
+    unit, _ = code_blocks(DEPLOYMENT, "ini")
     parser.read_string(unit)
     service = parser["Service"]
     assert float(service["TimeoutStopSec"]) > LONGEST_STOP
     assert int(service["LimitNOFILE"]) >= DEFAULT_LIMITS.maximum_connections + RESERVE
     assert service["RestartPreventExitStatus"] == "2"
+
+
+def test_the_socket_unit_of_systemd() -> None:
+    """It passes one socket that takes connections; systemd would otherwise accept them itself."""
+    _, unit = code_blocks(DEPLOYMENT, "ini")
+    parser = ConfigParser()
+    parser.read_string(unit)
+    assert parser["Socket"]["ListenStream"].startswith("/")
+    assert parser["Socket"].get("Accept", "no") == "no"
 
 
 def test_a_container_is_not_killed_while_it_stops() -> None:
