@@ -47,7 +47,9 @@ log = logging.getLogger(__name__)
 RECEIVE: Final = "Receive"
 """The method of the gateway hub that a relay calls."""
 MAXIMUM_WAITING_SIZE: Final = 1024 * 1024
-"""Bytes of the arguments of events that the other gateway has not answered yet."""
+"""Bytes of events that the other gateway has not answered yet."""
+CALL_SIZE: Final = 256
+"""Bytes that each call counts in addition to its arguments: its objects, and the rest of it."""
 MAXIMUM_CALLS: Final = 64
 """Calls that may wait for their answers at a time. They are sent in the order of the events."""
 ANSWER_TIMEOUT: Final = 30.0
@@ -64,7 +66,7 @@ class _WaitingCall:
     route: HubRoute
     arguments: Payload
     size: int
-    """The number of bytes of the arguments."""
+    """Bytes, of which `MAXIMUM_WAITING_SIZE` may wait."""
     deadline: float
     """The time until which the call may wait for the connection."""
 
@@ -149,7 +151,7 @@ class OtherGateway:
             self._events.unwritable(api, target, exc)
             return
         routes = self._relay.routes_of(api, target)
-        each, deadline = memoryview(form).nbytes, self._clock.time() + CONNECT_WAIT
+        each, deadline = memoryview(form).nbytes + CALL_SIZE, self._clock.time() + CONNECT_WAIT
         size = each * len(routes)
         if self._size and self._size + size > MAXIMUM_WAITING_SIZE:
             self._log_lost(routes[0], f"more than {MAXIMUM_WAITING_SIZE} bytes wait")

@@ -343,7 +343,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     else:
         on_event = None if gateway.hub is None else gateway.hub.broadcaster.on_event
     gateway.downstreams.start(on_event)
-    hubs = [downstream.hub for downstream in gateway.downstreams.values()]
+    hubs = gateway.relay.hubs.values()
     routes = sum(len(hub.routes) for hub in hubs)
     event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     text = "gateway started on %s (hubs: %d, routes: %d)"

@@ -21,7 +21,12 @@ from protocol import (
 )
 from signalr_gateway.access.api_keys import key_hash, new_key
 from signalr_gateway.cli.running import app_of
-from signalr_gateway.clients.other_gateway import MAXIMUM_CALLS, MAXIMUM_WAITING_SIZE, OtherGateway
+from signalr_gateway.clients.other_gateway import (
+    CALL_SIZE,
+    MAXIMUM_CALLS,
+    MAXIMUM_WAITING_SIZE,
+    OtherGateway,
+)
 from signalr_gateway.config.file import load_config
 from signalr_gateway.downstream.connection import HubState
 from signalr_gateway.orchestration.orchestrator import Orchestrator
@@ -157,7 +162,7 @@ async def test_what_waits_is_bounded(bench: Bench, caplog: pytest.LogCaptureFixt
     """Events beyond the bound are dropped. The order of the others stays."""
     answers = [asyncio.get_running_loop().create_future() for _ in range(2)]
     bench.connection.answer = iter(answers).__next__
-    half = b'["' + b"x" * (MAXIMUM_WAITING_SIZE // 2 - 4) + b'"]'
+    half = b'["' + b"x" * (MAXIMUM_WAITING_SIZE // 2 - CALL_SIZE - 4) + b'"]'
     await bench.event(half)
     await bench.event(half)
     await bench.event(b"[3]")
@@ -172,6 +177,21 @@ async def test_what_waits_is_bounded(bench: Bench, caplog: pytest.LogCaptureFixt
     await bench.event(b"[4]")
     await settle()
     assert bench.sent == [half, half, b"[4]"]
+
+
+async def test_a_flood_of_small_events_is_bounded() -> None:
+    """Each event counts more bytes than its arguments have."""
+    bench = Bench()
+    bench.other.start()
+    await settle()
+    for number in range(2 * MAXIMUM_WAITING_SIZE // CALL_SIZE):
+        await bench.event(b"[%d]" % number)
+    bench.connection.accept()
+    await until(lambda: len(bench.sent) > MAXIMUM_WAITING_SIZE // CALL_SIZE - 100)
+    await settle()
+    assert len(bench.sent) < MAXIMUM_WAITING_SIZE // CALL_SIZE
+    assert bench.sent[-1] == b"[%d]" % (len(bench.sent) - 1)
+    await bench.other.stop()
 
 
 async def test_calls_wait_for_answers_to_earlier_ones(bench: Bench) -> None:

@@ -119,6 +119,16 @@ async def test_the_orchestration_decides_about_the_event(
         assert await received(inbox, 1) == [("ReceiveMessage", [["John", 5], {}])]
 
 
+async def test_a_large_event(gateway: RunningGateway) -> None:
+    """The message of a relay may be larger than those of other clients: see GW-50."""
+    client, relay = gateway.client(), relay_to(gateway)
+    inbox = Inbox(client)
+    async with client, relay:
+        await receive(relay, "room", ["x" * 900_000])
+        [(_, arguments)] = await received(inbox, 1)
+        assert arguments == [["x" * 900_000], {}]
+
+
 @pytest.mark.parametrize("key", ["", OTHER_KEY])
 async def test_a_caller_without_the_scope_cannot_relay(gateway: RunningGateway, key: str) -> None:
     """The key of the relay is one of its own: other keys, and anonymous callers, are refused."""
