@@ -17,7 +17,8 @@ from protocol import HubCallerContext, HubException, Payload, hub_method
 from ..access.scopes import has_scope
 from ..downstream.hub import OnEvent
 from ..orchestration.route import HubRoute
-from .gateway_hub import GatewayHub, GatewayServices, RouteCall
+from .gateway_hub import GatewayHub, GatewayServices
+from .route_calls import RouteCall
 
 RELAY_SCOPE: Final = "relay"
 

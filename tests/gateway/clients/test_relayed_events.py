@@ -129,7 +129,7 @@ async def test_a_large_event(gateway: RunningGateway) -> None:
         assert arguments == [["x" * 900_000], {}]
 
 
-@pytest.mark.parametrize("key", ["", OTHER_KEY])
+@pytest.mark.parametrize("key", ["", OTHER_KEY], ids=["anonymous", "other"])
 async def test_a_caller_without_the_scope_cannot_relay(gateway: RunningGateway, key: str) -> None:
     """The key of the relay is one of its own: other keys, and anonymous callers, are refused."""
     async with relay_to(gateway, key) as client:
