@@ -30,6 +30,7 @@ from ..orchestration.checks import fold
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.arguments import split_arguments
+from ..routing.problem_code import LIMITS
 from ..routing.relay import Relay, Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
 from .client_limits import ClientLimits, LimitExceeded
@@ -117,6 +118,11 @@ class GatewayServices:
         level = self._thinning.level(route.api)
         log.log(level, "hub %r: wrong or missing ReceiveKey (%d so far)", route.api, count)
 
+    def log_limit(self, limit: str) -> None:
+        """Log that a call of a client was refused because of a limit."""
+        level = self._thinning.level(("limit", limit))
+        log.log(level, "a call of a client of the gateway hub was refused: %s", limit)
+
     def log_no_effect(self, action: str, route: HubRoute) -> None:
         """Log that an action of a client had no effect, once for each route and action (GW-19)."""
         logged = (action, route.api, route.key)
@@ -190,7 +196,7 @@ class GatewayHub(Hub):
             raise HubException(
                 f"The route '{route.api}/{route.key}' streams; call StreamDownstreamHub instead."
             )
-        with _failures_for_client(route.api):
+        with _failures_for_client(self._services, route.api):
             arguments = self._arguments(route, call)
             downstream = self._services.downstreams[route.api]
             identity = self._identity(downstream)
@@ -210,7 +216,7 @@ class GatewayHub(Hub):
                 f"The route '{route.api}/{route.key}' does not stream; call InvokeDownstreamHub"
                 " instead."
             )
-        with _failures_for_client(route.api):
+        with _failures_for_client(self._services, route.api):
             arguments = self._arguments(route, call)
             downstream = self._services.downstreams[route.api]
             identity = self._identity(downstream)
@@ -287,7 +293,11 @@ class GatewayHub(Hub):
         return Subscription(route.api, route=route.key, user=user)
 
     async def _subscribe(self, call: RouteCall, subscription: Subscription) -> None:
-        joined = self._subscriptions.add(subscription)
+        try:
+            joined = self._subscriptions.add(subscription)
+        except HubException:
+            self._services.log_limit("maximum_subscriptions_per_connection")
+            raise
         if joined is None:
             route = self._services.authorized_route(call)
             self._services.log_no_effect("subscribed twice", route)
@@ -315,7 +325,7 @@ class GatewayHub(Hub):
 
 
 @contextmanager
-def _failures_for_client(api: str) -> Iterator[None]:
+def _failures_for_client(services: GatewayServices, api: str) -> Iterator[None]:
     """Replace the exception of a failed call of the hub `api` by a HubException with its text."""
     try:
         yield
@@ -323,6 +333,8 @@ def _failures_for_client(api: str) -> Iterator[None]:
         failure = call_failure(exc, api)
         if failure is None:
             raise
+        if failure.code in LIMITS:
+            services.log_limit(f"{failure.code.code} of hub '{api}'")
         raise HubException(failure.text) from exc
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from protocol import HubException
 
+from ..routing.problem_code import ProblemCode, RefusedCall
+
 Text = str | int | float | None
 """The value of a text member. Clients of the original may send a number instead."""
 
@@ -56,10 +58,11 @@ def required(value: Text, name: str) -> str:
 
 
 def require_size(call: DownstreamCall, maximum: int | None) -> None:
-    """Raise HubException if the members with arguments have more than `maximum` bytes (GW-50)."""
+    """Raise `RefusedCall` if the members with arguments have more than `maximum` bytes (GW-50)."""
     size = sum(len(bytes(value)) for value in (call.data, call.data_array) if value is not None)
     if maximum is not None and size > maximum:
-        raise HubException(f"The arguments have more than the {maximum} bytes of one message.")
+        text = f"The arguments have more than the {maximum} bytes of one message."
+        raise RefusedCall(ProblemCode.BODY_TOO_LARGE, text)
 
 
 _NULL = {"json": b"null", "messagepack": b"\xc0"}
@@ -70,7 +73,7 @@ def written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: in
     """The arguments as an array in the hub protocol of the client (GW-16).
 
     If `Data` is not null, it is the only argument. Otherwise the items of `DataArray` are the
-    arguments. Raises HubException.
+    arguments. Raises `RefusedCall`, or HubException if both are missing.
     """
     opening, closing = _ARRAY_OF_ONE[protocol_name]
     for value, before, after in ((call.data, opening, closing), (call.data_array, b"", b"")):
@@ -78,6 +81,7 @@ def written_arguments(call: DownstreamCall, protocol_name: str, maximum_size: in
             written = before + bytes(value) + after
             if maximum_size is not None and len(written) > maximum_size:
                 limit = f"the {maximum_size} bytes that this route allows"
-                raise HubException(f"The arguments have more than {limit}.")
+                text = f"The arguments have more than {limit}."
+                raise RefusedCall(ProblemCode.BODY_TOO_LARGE, text)
             return written
     raise HubException("Data or DataArray is missing.")

@@ -30,7 +30,7 @@ from ..orchestration.listing import list_orchestration
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.arguments import split_arguments
-from ..routing.problem_code import ProblemCode
+from ..routing.problem_code import LIMITS, ProblemCode
 from ..routing.relay import Relay, require_invoke_method
 from . import addresses
 from .access import Access
@@ -304,7 +304,5 @@ _LOG_LEVELS: Mapping[ProblemCode, int] = {
     # HUB_UNAVAILABLE is not here: `downstream.connection` logs once why the hub is down.
     ProblemCode.HUB_ERROR: logging.INFO,
     ProblemCode.HUB_CONNECTION_LOST: logging.WARNING,
-    ProblemCode.HUB_TIMEOUT: logging.WARNING,
-    ProblemCode.HUB_BUSY: logging.WARNING,
-    ProblemCode.HUB_CIRCUIT_OPEN: logging.WARNING,
+    **dict.fromkeys(LIMITS, logging.WARNING),
 }

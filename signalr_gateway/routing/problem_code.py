@@ -66,6 +66,22 @@ class ProblemCode(Enum):
         self.title = title
 
 
+LIMITS = frozenset(
+    {
+        ProblemCode.TOO_MANY_ARGUMENTS,
+        ProblemCode.TOO_DEEP,
+        ProblemCode.BODY_TIMEOUT,
+        ProblemCode.BODY_TOO_LARGE,
+        ProblemCode.INVOCATION_TOO_LARGE,
+        ProblemCode.HUB_TIMEOUT,
+        ProblemCode.HUB_BUSY,
+        ProblemCode.HUB_CIRCUIT_OPEN,
+        ProblemCode.STREAM_OVERFLOW,
+    }
+)
+"""Problems of calls that exceed a limit. Each is logged as a warning, once a minute for a route."""
+
+
 class RefusedCall(ValueError):
     """A call that the gateway refuses to make; `str()` is the text for its caller."""
 
