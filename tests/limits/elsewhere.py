@@ -177,6 +177,7 @@ ELSEWHERE: Final = {
 NO_LIMITS: Final = {
     "EndpointOptions.minimum_protocol_version": "a version, not a quantity",
     "Listen.port": "an address",
+    "protocol.client.retry._MAXIMUM_DOUBLINGS": "keeps a power of 2 finite",
     "protocol.negotiate.MAXIMUM_VERSION": "a version, not a quantity",
     "protocol.origins._LONGEST_SHOWN": "how much of a configured origin an error shows",
     "protocol.negotiate._LONGEST_NAME_SHOWN": "how much of a name an error shows",
