@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .aio.system_errors import system_reason as system_reason
     from .hosting.access import AccessControl as AccessControl
     from .hosting.access import Caller as Caller
+    from .hosting.access import type_and_place as type_and_place
     from .hosting.client_address import address_owner as address_owner
     from .hosting.cors import CorsPolicy as CorsPolicy
     from .hosts import LOOPBACK_HOSTS as LOOPBACK_HOSTS
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .server.authentication import authenticator_of as authenticator_of
     from .server.authentication import default_user_id as default_user_id
     from .server.authorization import Authorize as Authorize
+    from .server.authorization import is_authorized as is_authorized
     from .server.authorization import needs_user as needs_user
     from .server.authorization import require_authorize as require_authorize
     from .server.waiting_messages import MessageQueue as MessageQueue
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "failure_subject": ".aio.log_thinning",
     "harden": ".transports.server.hardening",
     "harden_server": ".transports.server.hardening",
+    "is_authorized": ".server.authorization",
     "mark_origin": ".transports.server.aiohttp_conversion",
     "needs_user": ".server.authorization",
     "normal_hosts": ".hosts",
@@ -70,6 +73,7 @@ _HOMES: Final = {
     "require_authorize": ".server.authorization",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
+    "type_and_place": ".hosting.access",
 }
 
 __all__ = [
@@ -93,6 +97,7 @@ __all__ = [
     "failure_subject",
     "harden",
     "harden_server",
+    "is_authorized",
     "is_json_deeper",
     "is_messagepack_deeper",
     "json_members",
@@ -108,6 +113,7 @@ __all__ = [
     "response_of",
     "split_json_array",
     "system_reason",
+    "type_and_place",
 ]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from protocol.relaying import QueuePolicy
 
+    from .access.call_hook import CallContext
     from .orchestration.checks import OrchestrationError
     from .orchestration.limits import Limits
     from .orchestration.orchestrator import Orchestrator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BroadcastType",
+    "CallContext",
     "GatewayRunner",
     "HubRouteInfo",
     "Limits",
@@ -39,6 +41,7 @@ __all__ = [
 
 _MODULES = {
     "BroadcastType": ".orchestration.route",
+    "CallContext": ".access.call_hook",
     "GatewayRunner": ".serving.runner",
     "HubRouteInfo": ".orchestration.route",
     "Limits": ".orchestration.limits",

@@ -78,7 +78,7 @@ class AccessControl:
 
     def failed(self, error: Exception) -> HttpAnswer:
         """Logs the exception of a function of the application, and returns the answer to it."""
-        return self._not_admitted(_type_and_place(error))
+        return self._not_admitted(type_and_place(error))
 
     async def _admit(self, request: HttpRequestData) -> Caller | HttpAnswer:
         user = failure = None
@@ -128,6 +128,15 @@ class AccessControl:
             return self._not_admitted(f"challenge returned {_kind(challenge)}, not a Challenge")
         return HttpAnswer(challenge.status, headers=challenge.headers)
 
+    def challenge(self, caller: Caller, request: HttpRequestData) -> HttpAnswer:
+        """The answer to a request that was admitted and needs a user, but is anonymous."""
+        if self._authenticator is None:
+            return HttpAnswer(403)
+        try:
+            return self._challenge(self._authenticator, request, caller.failure)
+        except Exception as error:
+            return self.failed(error)
+
     def refusal(
         self, connection: HttpConnection, caller: Caller, request: HttpRequestData
     ) -> HttpAnswer | None:
@@ -138,19 +147,12 @@ class AccessControl:
         """
         if self.may_use(connection, caller):
             return None
-        if (
-            caller.failure is None
-            or self._authenticator is None
-            or connection.user_path != self._path
-        ):
+        if caller.failure is None or connection.user_path != self._path:
             text = "a request was refused: the connection is that of another user"
             self._log(logging.WARNING, text)
             return plain_answer(403)
         self._log(logging.INFO, "a request was refused: its credentials are not valid")
-        try:
-            return self._challenge(self._authenticator, request, caller.failure)
-        except Exception as error:
-            return self.failed(error)
+        return self.challenge(caller, request)
 
     def may_use(self, connection: HttpConnection, caller: Caller) -> bool:
         """Whether a caller at this path may use a connection (A-9).
@@ -177,7 +179,7 @@ class AccessControl:
             logger.log(level, "%s: %s.", self._path, text)
 
 
-def _type_and_place(error: Exception) -> str:
+def type_and_place(error: Exception) -> str:
     """The type of an exception and the line that raised it, without its text."""
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}, line {line}"

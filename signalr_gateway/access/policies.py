@@ -75,6 +75,10 @@ class Policies:
         )
 
 
+NO_POLICIES: Final = Policies(Orchestrator())
+"""All callers may do everything."""
+
+
 def scopes_of(user: Principal) -> frozenset[str]:
     """The scopes of a user: the words of the claims ``scope`` and ``scp``."""
     texts = (text for claim in _SCOPE_CLAIMS for text in _values(user, claim))

@@ -20,6 +20,7 @@ from typing import ClassVar
 from protocol import Hub, HubCallerContext, HubException, Payload, hub_method
 from protocol.relaying import LogThinning
 
+from ..access.call_hook import CallHook
 from ..access.identity import Identity, identity_of
 from ..downstream.call_errors import OVERLOADED
 from ..downstream.failures import call_failure
@@ -70,14 +71,17 @@ class GatewayServices:
         client_limits: ClientLimits | None = None,
         maximum_call_size: int | None = None,
         is_overloaded: Callable[[], bool] = lambda: False,
+        call_hook: CallHook | None = None,
     ) -> None:
         """`maximum_call_size` is the most bytes of the arguments of a downstream call.
 
-        While `is_overloaded()` is true, calls that need memory are refused.
+        `call_hook` decides about each of these calls; None allows all of them. While
+        `is_overloaded()` is true, calls that need memory are refused.
         """
         self.maximum_call_size = maximum_call_size
         self.client_limits = client_limits or ClientLimits(limits, monotonic)
         self._is_overloaded = is_overloaded
+        self._call_hook = call_hook
         self.relay = relay
         self.downstreams = downstreams
         self.limits = limits
@@ -111,6 +115,12 @@ class GatewayServices:
             self._log_wrong_key(route)
             raise WrongReceiveKey(f"The ReceiveKey for '{route.api}' is missing or wrong.")
         return route
+
+    async def require_hook(self, route: HubRoute, context: HubCallerContext) -> None:
+        """Raise `HubException` if the call hook refuses a call of a client (GW-46)."""
+        hook = self._call_hook
+        if hook and not await hook.allows(context.user, context.http_request, route):
+            raise HubException("This client may not call this route.")
 
     def _log_wrong_key(self, route: HubRoute) -> None:
         self._wrong_keys[route.api] += 1
@@ -191,7 +201,7 @@ class GatewayHub(Hub):
         """Invoke the route's method and return what the downstream hub returned (GW-17)."""
         self._require_room_for_call()
         call = call or DownstreamCall()
-        route = await self._authorized_route(call)
+        route = await self._callable_route(call)
         if route.streams:
             raise HubException(
                 f"The route '{route.api}/{route.key}' streams; call StreamDownstreamHub instead."
@@ -210,7 +220,7 @@ class GatewayHub(Hub):
         """Stream the items of a route with `streams` as the downstream hub sends them (GW-32)."""
         self._require_room_for_call()
         call = call or DownstreamCall()
-        route = await self._authorized_route(call)
+        route = await self._callable_route(call)
         if not route.streams:
             raise HubException(
                 f"The route '{route.api}/{route.key}' does not stream; call InvokeDownstreamHub"
@@ -269,6 +279,12 @@ class GatewayHub(Hub):
             if delay:
                 await asyncio.sleep(delay)
             raise
+
+    async def _callable_route(self, call: RouteCall) -> HubRoute:
+        """The route that a call of a downstream hub names. Raises `HubException`."""
+        route = await self._authorized_route(call)
+        await self._services.require_hook(route, self.context)
+        return route
 
     async def _group_subscription(self, call: GroupCall) -> Subscription | None:
         """The subscription to the group of a call; None if the route is not a group route."""

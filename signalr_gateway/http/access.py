@@ -7,7 +7,7 @@ requirement and user ids (GW-39, GW-40, GW-46).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,6 +15,8 @@ from aiohttp import web
 from protocol import Authenticator, Principal
 from protocol.relaying import AccessControl, Authorize, Caller, default_user_id, request_data
 
+from ..access.call_hook import CallHook, CallHookFailed
+from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
 from .problem import Problem
 
@@ -31,7 +33,8 @@ class Access:
     """Who sends a request, as `authenticator` says; each caller has to meet `requirement`.
 
     Without an authenticator all callers are anonymous. To read a list of hubs and routes, a caller
-    has to meet `list_requirement` as well. `user_id` returns the id of a user.
+    has to meet `list_requirement` as well. `call_hook` decides about each call; None allows all.
+    `user_id` returns the id of a user.
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class Access:
         authenticator: Authenticator | None,
         requirement: Authorize = False,
         list_requirement: Authorize = False,
+        call_hook: CallHook | None = None,
         user_id: Callable[[Principal], str | None] = default_user_id,
     ) -> None:
         self.has_authenticator = authenticator is not None
+        self._call_hook = call_hook
 
         def control(*requirements: Authorize) -> AccessControl:
             return AccessControl("the API", _now, authenticator, requirements, user_id)
@@ -78,14 +83,37 @@ class Access:
         if isinstance(admitted, Caller):
             request[_CALLER] = admitted
             return None
-        match admitted.status:
-            case HTTPStatus.INTERNAL_SERVER_ERROR:
-                code = ProblemCode.INTERNAL_ERROR
-            case HTTPStatus.FORBIDDEN:
-                code = ProblemCode.NOT_AUTHORIZED
-            case _:  # the challenge of the authenticator
-                code = ProblemCode.NOT_AUTHENTICATED
-        return Problem(code, _TEXTS[code], tuple(admitted.headers.items()))
+        return _problem(admitted.status, admitted.headers)
+
+    async def refusal_of_call(self, request: web.Request, route: HubRoute) -> Problem | None:
+        """Return why a call of an admitted request is refused, or None if it is allowed."""
+        if self._call_hook is None:
+            return None
+        user = self.user(request)
+        try:
+            if await self._call_hook.allows(user, request_data(request), route):
+                return None
+        except CallHookFailed:
+            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, {})
+        if user is None and self.has_authenticator:
+            return self.challenge(request)
+        return Problem(ProblemCode.NOT_AUTHORIZED, "The caller may not call this route.")
+
+    def challenge(self, request: web.Request) -> Problem:
+        """The answer to an anonymous request that was admitted, but needs a user."""
+        answer = self._control.challenge(request[_CALLER], request_data(request))
+        return _problem(answer.status, answer.headers)
+
+
+def _problem(status: int, headers: Mapping[str, str]) -> Problem:
+    match status:
+        case HTTPStatus.INTERNAL_SERVER_ERROR:
+            code = ProblemCode.INTERNAL_ERROR
+        case HTTPStatus.FORBIDDEN:
+            code = ProblemCode.NOT_AUTHORIZED
+        case _:  # the challenge of the authenticator
+            code = ProblemCode.NOT_AUTHENTICATED
+    return Problem(code, _TEXTS[code], tuple(headers.items()))
 
 
 def _now() -> float:

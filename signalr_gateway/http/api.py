@@ -19,6 +19,7 @@ from protocol import Payload
 from protocol.relaying import LogThinning, failure_subject, request_data
 
 from ..access.identity import Identity, identity_of
+from ..access.visible_hubs import visible_hubs
 from ..clients.client_limits import ClientLimits, LimitExceeded
 from ..clients.other_gateway import RelayTarget
 from ..downstream.failures import call_failure
@@ -121,12 +122,12 @@ class HttpApi:
 
     async def _dispatch(self, request: web.Request, request_id: str) -> web.StreamResponse:
         endpoint = addresses.find_endpoint(self._mount.raw_path(request))
-        is_admitted = True
         if self._access is not None:
             to_lists = isinstance(endpoint, addresses.Endpoint)  # both name hubs
             problem = await self._access.admit(request, to_lists=to_lists)
-            is_admitted = problem is None
-            if problem is not None and endpoint is not addresses.Endpoint.HEALTH:
+            if problem is not None:
+                if endpoint is addresses.Endpoint.HEALTH:
+                    return self._health(request, shown=None)
                 return problem_response(problem, request_id)
             self._count_call_of_user(request)
         match endpoint:
@@ -136,8 +137,7 @@ class HttpApi:
                 require_method(request, "GET")
                 return self._list_orchestration(request)
             case addresses.Endpoint.HEALTH:
-                require_method(request, "GET", "HEAD")
-                return self._health(with_hubs=is_admitted)
+                return self._health(request, self._visible_hubs(request))
             case addresses.Receivers() as receivers if self._send_api is not None:
                 return await self._send_api.handle(request, receivers)
             case _:
@@ -161,6 +161,10 @@ class HttpApi:
         route = self._relay.find_route(api, key)
         if route is None:
             raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+        if self._access is not None:
+            problem = await self._access.refusal_of_call(request, route)
+            if problem is not None:
+                return problem_response(problem, request_id)
         try:
             return await self._call_route(request, route, request_id)
         except Refusal:
@@ -224,16 +228,22 @@ class HttpApi:
     def _list_orchestration(self, request: web.Request) -> web.Response:
         query = [(name.lower(), value) for name, value in request.rel_url.query.items()]
         body = list_orchestration(
-            self._relay.hubs.values(),
+            self._visible_hubs(request),
             _first_of(query, "apikey", "api"),
             _first_of(query, "routekey", "key"),
         )
         return web.Response(body=body, headers={"Content-Type": _JSON})
 
-    def _health(self, *, with_hubs: bool) -> web.Response:
+    def _visible_hubs(self, request: web.Request) -> list[DownstreamHub]:
+        """The hubs with the routes that the caller of an admitted request may use (GW-48)."""
+        user = None if self._access is None else self._access.user(request)
+        return visible_hubs(self._relay.hubs.values(), self._relay.policies, user)
+
+    def _health(self, request: web.Request, shown: Iterable[DownstreamHub] | None) -> web.Response:
+        require_method(request, "GET", "HEAD")
         relay = None if self._relay_target is None else self._relay_target.status
         return web.Response(
-            body=health(self._downstreams, relay, with_hubs=with_hubs),
+            body=health(self._downstreams, relay, shown),
             headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
         )
 

@@ -6,6 +6,7 @@ add a prefix. The Content-Security-Policy allows only this origin, and no inline
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib import resources
 
@@ -13,11 +14,14 @@ import msgspec
 from aiohttp import web
 
 from .. import __version__
+from ..access.policies import Policies
+from ..access.visible_hubs import visible_hubs
 from ..clients.event_log import EventCounts
 from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
 from ..downstream.connection import HubStatus
 from ..downstream.hub import Downstream, Downstreams
+from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from .access import Access
 from .addresses import CONSOLE, CONSOLE_PAGE, CONSOLE_STATUS
@@ -88,12 +92,14 @@ def add_console(
     downstreams: Downstreams,
     hub: GatewayHubParts | None,
     access: Access | None,
+    policies: Policies,
     relay_target: RelayTarget | None = None,
 ) -> None:
     """Serve the page, its files and its status. `hub` is None if the gateway hub is off.
 
-    `access` decides which callers may read the status; None: all callers, who are anonymous.
-    `relay_target` is the gateway that gets the events.
+    `access` decides which callers may read the status; None: all callers, who are anonymous. The
+    status contains the hubs and routes that its caller may use by `policies`. `relay_target` is the
+    gateway that gets the events.
     """
     directory = resources.files(__package__) / "console"
     for path, (name, content_type) in _FILES.items():
@@ -103,7 +109,9 @@ def add_console(
     async def status(request: web.Request) -> web.Response:
         headers = {**_SECURITY_HEADERS, "Content-Type": "application/json; charset=utf-8"}
         relay = None if relay_target is None else relay_target.status
-        shown = _status(downstreams, hub, relay)
+        user = None if access is None else access.user(request)
+        hubs = visible_hubs((each.hub for each in downstreams.values()), policies, user)
+        shown = _status(downstreams, hubs, hub, relay)
         if access is not None:
             shown.authentication = access.has_authenticator
             shown.user = access.user_id(request)
@@ -120,7 +128,10 @@ def _file(body: bytes, content_type: str) -> PageHandler:
 
 
 def _status(
-    downstreams: Downstreams, hub: GatewayHubParts | None, relay: HubStatus | None
+    downstreams: Downstreams,
+    hubs: Iterable[DownstreamHub],
+    hub: GatewayHubParts | None,
+    relay: HubStatus | None,
 ) -> _Status:
     return _Status(
         version=__version__,
@@ -129,12 +140,14 @@ def _status(
         clients=0 if hub is None else hub.context.connection_count,
         authentication=False,
         user=None,
-        hubs=[_hub_status(each, hub) for each in downstreams.values()],
+        hubs=[_hub_status(downstreams[each.api], each, hub) for each in hubs],
     )
 
 
-def _hub_status(downstream: Downstream, hub: GatewayHubParts | None) -> _HubStatus:
-    api = downstream.hub.api
+def _hub_status(
+    downstream: Downstream, visible: DownstreamHub, hub: GatewayHubParts | None
+) -> _HubStatus:
+    api = visible.api
     shown = hub_health(downstream)
     counts = EventCounts() if hub is None else hub.broadcaster.counts[api]
     return _HubStatus(
@@ -143,7 +156,7 @@ def _hub_status(downstream: Downstream, hub: GatewayHubParts | None) -> _HubStat
         since=shown.since,
         last_error=shown.last_error,
         events=_Events(**asdict(counts)),
-        routes=[_route_status(route) for route in downstream.hub.routes.values()],
+        routes=[_route_status(route) for route in visible.routes.values()],
     )
 
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
 
 from ..downstream.connection import HubState, HubStatus
 from ..downstream.hub import Downstream, Downstreams
+from ..orchestration.orchestrator import DownstreamHub
 
 
 class HubHealth(msgspec.Struct, rename="camel"):
@@ -65,13 +67,19 @@ def overall_status(downstreams: Downstreams, relay: HubStatus | None) -> str:
 
 
 def health(
-    downstreams: Downstreams, relay: HubStatus | None = None, *, with_hubs: bool = True
+    downstreams: Downstreams, relay: HubStatus | None, shown: Iterable[DownstreamHub] | None
 ) -> bytes:
-    """The JSON text of the answer. Without hubs it shows the overall status only."""
-    shown = downstreams.items() if with_hubs else ()
-    hubs = {api: hub_health(downstream) for api, downstream in shown}
+    """The JSON text of the answer: the overall status, and the states of the hubs `shown`.
+
+    Hubs to which the gateway has no connection have no state. If `shown` is None, the answer has
+    the overall status only. `relay` is the state of the connection to the gateway that gets the
+    events; None if there is none.
+    """
+    hubs = {
+        hub.api: hub_health(downstreams[hub.api]) for hub in shown or () if hub.api in downstreams
+    }
     of_relay = None
-    if relay is not None and with_hubs:
+    if relay is not None and shown is not None:
         of_relay = RelayHealth(relay.state.value, timestamp(relay.since), relay.last_error)
     return msgspec.json.encode(Health(overall_status(downstreams, relay), hubs, of_relay))
 

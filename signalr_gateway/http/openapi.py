@@ -18,7 +18,7 @@ import msgspec
 from .. import __version__
 from ..orchestration.limits import MAXIMUM_ARGUMENTS
 from ..orchestration.listing import ListedHub
-from ..orchestration.orchestrator import Orchestrator
+from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.return_types import ReturnType
 from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
@@ -63,13 +63,20 @@ _SEND_PROBLEMS = (
 
 
 def openapi_document(
-    orchestrator: Orchestrator, *, sends: bool = False, security: Security | None = None
+    orchestrator: Orchestrator,
+    hubs: Iterable[DownstreamHub] | None = None,
+    *,
+    sends: bool = False,
+    security: Security | None = None,
 ) -> bytes:
     """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`.
 
-    `sends`: the API also sends to clients (`http.send_api`). `security` are the credentials of
+    `hubs` are the hubs with the routes to show; None: those of the orchestrator. `sends`: the API
+    also sends to clients (`http.send_api`). `security` are the credentials of
     callers; None if there are none.
     """
+    shown = orchestrator.hubs.values() if hubs is None else hubs
+    statuses = dict.fromkeys(code.status for code in ProblemCode)
     credentials = {}
     if security is not None:
         credentials = {"security": security.requirement(are_required=security.are_required)}
@@ -83,10 +90,10 @@ def openapi_document(
             },
             "servers": [{"url": addresses.ROOT_FROM_DOCUMENT, "description": "this gateway"}],
             **credentials,
-            "paths": dict(_paths(orchestrator, sends=sends, security=security)),
+            "paths": dict(_paths(shown, sends=sends, security=security)),
             "components": {
                 "headers": _headers(),
-                "responses": {_response_name(status): _problem(status) for status in _statuses()},
+                "responses": {_response_name(status): _problem(status) for status in statuses},
                 "schemas": _schemas(),
                 **({} if security is None else {"securitySchemes": security.schemes}),
             },
@@ -107,10 +114,10 @@ def _description(orchestrator: Orchestrator) -> str:
 
 
 def _paths(
-    orchestrator: Orchestrator, *, sends: bool, security: Security | None
+    hubs: Iterable[DownstreamHub], *, sends: bool, security: Security | None
 ) -> Iterator[tuple[str, Node]]:
     ids = _OperationIds()
-    for hub in orchestrator.hubs.values():
+    for hub in hubs:
         for route in hub.routes.values():
             if route.invoke_method is not None:
                 operation = _call(route, ids.of_call(route))
@@ -345,10 +352,6 @@ def _problem(status: HTTPStatus) -> Node:
 
 def _problem_example(code: ProblemCode) -> msgspec.Raw:
     return msgspec.Raw(Problem(code, f"{code.title}.").body(_EXAMPLE_REQUEST_ID))
-
-
-def _statuses() -> list[HTTPStatus]:
-    return list(dict.fromkeys(code.status for code in ProblemCode))
 
 
 def _response_name(status: HTTPStatus) -> str:

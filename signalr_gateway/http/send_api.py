@@ -79,9 +79,13 @@ class SendApi:
         self._idempotent = idempotent
         self._policy = policy
 
+    async def allows(self, request: web.Request) -> bool:
+        """Whether the caller of a request may send to clients, count and disconnect them."""
+        return await self._policy(request) is True  # another truthy value is a mistake
+
     async def handle(self, request: web.Request, receivers: Receivers) -> web.Response:
         """Answer a request for these receivers. Raises `Refusal`."""
-        if await self._policy(request) is not True:  # another truthy value is a mistake
+        if not await self.allows(request):
             raise Refusal(ProblemCode.SEND_NOT_ALLOWED, "This caller may not send to clients.")
         audience = self._audience(receivers)
         if receivers.are_counted:

@@ -17,6 +17,8 @@ from aiohttp import web
 from .access import Access
 from .addresses import OPENAPI_DOCUMENT, SWAGGER, SWAGGER_PAGE, at
 from .guarded_pages import PageHandler, guarded
+from .openapi_documents import OpenApiDocuments
+from .send_api import SendApi
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -36,11 +38,8 @@ _ASSETS = {
 }
 
 
-def add_swagger(app: web.Application, document: bytes, access: Access | None) -> None:
-    """Serve `document`, and the page that shows it.
-
-    `access` decides which callers may read the document; None: all callers.
-    """
+def add_swagger(app: web.Application, document: PageHandler) -> None:
+    """Serve the page, and the document that it shows, with the handler `document`."""
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)
@@ -49,7 +48,7 @@ def add_swagger(app: web.Application, document: bytes, access: Access | None) ->
     handlers = {
         SWAGGER: _redirect(SWAGGER_PAGE.removeprefix("/")),
         f"{SWAGGER}/": _redirect(SWAGGER_PAGE.removeprefix(f"{SWAGGER}/")),
-        OPENAPI_DOCUMENT: guarded(access, _text(document, "application/json; charset=utf-8")),
+        OPENAPI_DOCUMENT: document,
         SWAGGER_PAGE: page,
         f"{SWAGGER}/initializer.js": _text(_own("initializer.js"), _SCRIPT),
     }
@@ -58,6 +57,25 @@ def add_swagger(app: web.Application, document: bytes, access: Access | None) ->
             handlers[f"{SWAGGER}/{name}"] = _file(assets / name, content_type)
     for path, handler in handlers.items():
         app.router.add_get(at(path), handler)
+
+
+def document_handler(
+    documents: OpenApiDocuments, access: Access | None, send_api: SendApi | None
+) -> PageHandler:
+    """Serve each caller its document.
+
+    `access` decides which callers may read one; None: all callers, who are anonymous. `send_api`
+    decides which callers may send to clients; None: no caller.
+    """
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        user = None if access is None else access.user(request)
+        may_send = send_api is not None and await send_api.allows(request)
+        body = documents.of_caller(user, may_send=may_send)
+        headers = {**_HEADERS, "Content-Type": "application/json; charset=utf-8"}
+        return web.Response(body=body, headers=headers)
+
+    return guarded(access, handler)
 
 
 def _assets() -> Path | None:

@@ -15,6 +15,7 @@ import msgspec
 from protocol import Payload
 from protocol.relaying import MAXIMUM_JSON_DEPTH, MessageQueue, QueuePolicy, is_json_deeper
 
+from ..access.policies import NO_POLICIES, Policies
 from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.receive_types import ReceiveType, misfit
@@ -110,8 +111,18 @@ class _EventRule:
 class Relay:
     """The routing tables of one orchestration. They do not change once the gateway has started."""
 
-    def __init__(self, hubs: Mapping[str, DownstreamHub], *, sends: bool = False) -> None:
-        """`sends`: connections also join the channels of messages that no hub sends (GW-60)."""
+    def __init__(
+        self,
+        hubs: Mapping[str, DownstreamHub],
+        policies: Policies = NO_POLICIES,
+        *,
+        sends: bool = False,
+    ) -> None:
+        """`policies` say who may use the routes of `hubs`.
+
+        `sends`: connections also join the channels of messages that no hub sends (GW-60).
+        """
+        self.policies = policies
         self._hubs = hubs
         self._sends = sends
         self._rules = {api: _event_rules(hub) for api, hub in hubs.items()}

@@ -35,6 +35,8 @@ from protocol.relaying import (
     require_authorize,
 )
 
+from ..access.call_hook import CallHook
+from ..access.policies import Policies
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
 from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub, GatewayServices
@@ -52,10 +54,10 @@ from ..http.hosts import HostGuard
 from ..http.idempotency import IdempotentCalls
 from ..http.limit_guard import LimitGuard
 from ..http.mount import Mount
-from ..http.openapi import openapi_document
+from ..http.openapi_documents import OpenApiDocuments
 from ..http.security_schemes import security_of
 from ..http.send_api import SendApi, SendPolicy, allow_all, allow_scope
-from ..http.swagger_page import add_swagger
+from ..http.swagger_page import add_swagger, document_handler
 from ..orchestration.checks import OrchestrationError
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
@@ -84,6 +86,7 @@ def create_app(
     authenticate: Authenticator | Authenticate | None = None,
     authorize: Authorize | None = None,
     authorize_orchestration: Authorize = False,
+    authorize_call: Authorize = False,
     console: bool = True,
     swagger: bool = True,
     send: bool | SendPolicy = False,
@@ -100,7 +103,8 @@ def create_app(
     the API, the pages and the gateway hub. Both have the types of the same options of
     `EndpointOptions`. With `authenticate`, callers must have a user unless `authorize` says
     otherwise. To read the list of hubs and routes, the OpenAPI document and the status of the
-    console, callers have to meet `authorize_orchestration` as well. `/healthz` answers to all
+    console, callers have to meet `authorize_orchestration` as well, and to call a route
+    `authorize_call`. A function for the latter gets a `CallContext`. `/healthz` answers to all
     callers, but names hubs only to those who may read this list. The function `user_id` of
     `hub_options` applies to the API, too.
 
@@ -131,14 +135,21 @@ def create_app(
     authenticator = None if authenticate is None else authenticator_of(authenticate)
     requirement: Authorize = authenticator is not None if authorize is None else authorize
     require_authorize(requirement)
-    require_authorize(authorize_orchestration, "authorize_orchestration")
-    if authenticator is None and needs_user(authorize_orchestration):
-        raise ValueError("authorize_orchestration needs a user: set authenticate")
-    is_open = authenticator is None and requirement is False and authorize_orchestration is False
+    for name, further in (
+        ("authorize_orchestration", authorize_orchestration),
+        ("authorize_call", authorize_call),
+    ):
+        require_authorize(further, name)
+        if authenticator is None and needs_user(further):
+            raise ValueError(f"{name} needs a user: set authenticate")
+    call_hook = None if authorize_call is False else CallHook(authorize_call)
+    policies = Policies(orchestrator)
+    requirements = (requirement, authorize_orchestration, authorize_call)
+    is_open = authenticator is None and not any(each is not False for each in requirements)
     user_id = (hub_options or HubOptions()).user_id or default_user_id
     access: Access | None = None
     if not is_open:
-        access = Access(authenticator, requirement, authorize_orchestration, user_id)
+        access = Access(authenticator, requirement, authorize_orchestration, call_hook, user_id)
     if authenticator is None:
         _require_no_relayed_hubs(orchestrator)
     app = web.Application()
@@ -156,7 +167,7 @@ def create_app(
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
-    relay = Relay(hubs, sends=bool(send))
+    relay = Relay(hubs, policies, sends=bool(send))
     downstreams = Downstreams(hubs, make_downstream)
     send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
@@ -169,6 +180,7 @@ def create_app(
             client_limits=client_limits,
             maximum_call_size=of_clients.maximum_receive_message_size,
             is_overloaded=lambda: memory.is_exceeded,
+            call_hook=call_hook,
         )
         hub = _map_gateway_hub(
             app,
@@ -195,11 +207,11 @@ def create_app(
     gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory, target)
     app[GATEWAY] = gateway
     if console:
-        add_console(app, downstreams, hub, access, target)
+        add_console(app, downstreams, hub, access, policies, target)
     if swagger:
         security = security_of(authenticator, requirement)
-        document = openapi_document(orchestrator, sends=bool(send), security=security)
-        add_swagger(app, document, access)
+        documents = OpenApiDocuments(orchestrator, policies, security)
+        add_swagger(app, document_handler(documents, access, send_api))
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app

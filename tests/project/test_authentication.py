@@ -13,13 +13,14 @@ import pytest
 
 from protocol import (
     AuthenticationRefreshError,
+    HubConnection,
     HubConnectionBuilder,
     HubException,
     NegotiationError,
     Principal,
 )
 from protocol.server.authorization import RequestContext, is_authorized
-from signalr_gateway import Orchestrator
+from signalr_gateway import HubRouteInfo, Orchestrator
 from signalr_gateway.serving.app import GATEWAY
 from signalr_gateway.serving.listener import serving
 from tests.hosting.plain_requests import request
@@ -27,6 +28,10 @@ from tests.support.checkout import ROOT
 from tests.support.documents import code_files
 
 EXAMPLES: Final = code_files(ROOT / "docs" / "authentication.md", "python")
+
+
+def build_hub_connection(builder: HubConnectionBuilder) -> HubConnection:
+    return builder.with_url("http://127.0.0.1:9/orders").build()
 
 
 def run(name: str, folder: Path) -> dict[str, Any]:
@@ -172,7 +177,11 @@ async def test_a_session_that_has_expired(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_the_gateway(tmp_path: Path) -> None:
     """GW-23, GW-46: the hooks of the example decide about the API and the gateway hub."""
     example = run("guarded_gateway.py", tmp_path)
-    app = example["gateway"](Orchestrator())
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("orders", build_hub_connection).add_route(
+        "cancel", HubRouteInfo(invoke_method="Cancel")
+    )
+    app = example["gateway"](orchestrator)
     async with serving(app, "127.0.0.1", 0) as url, aiohttp.ClientSession() as http:
         for session, listing, negotiate in (
             (None, 401, 401),
@@ -188,6 +197,11 @@ async def test_the_gateway(tmp_path: Path) -> None:
             ):
                 async with http.request(method, url + path, headers=headers) as response:
                     assert response.status == status
+        cancel = f"{url}/API/gateway/hub/Orders/Cancel"
+        for session, status in (("83aa", 403), ("5f2c", 400)):  # 400: the body is empty
+            headers = {"X-Session": session, "Content-Type": "application/json"}
+            async with http.post(cancel, headers=headers) as response:
+                assert response.status == status
         hub = app[GATEWAY].hub
         assert hub is not None
         builder = HubConnectionBuilder().with_url(

@@ -212,9 +212,11 @@ async def test_a_hook_for_lists_that_fails(
     assert "hush" not in caplog.text
 
 
-def test_a_requirement_that_no_caller_can_meet() -> None:
-    with pytest.raises(ValueError, match="authorize_orchestration needs a user"):
-        create_app(Orchestrator(), authorize_orchestration=True)
+@pytest.mark.parametrize("name", ["authorize_orchestration", "authorize_call"])
+def test_a_requirement_that_no_caller_can_meet(name: str) -> None:
+    requirement: Any = {name: True}
+    with pytest.raises(ValueError, match=f"{name} needs a user"):
+        create_app(Orchestrator(), **requirement)
 
 
 def tenant(user: Principal) -> str | None:
