@@ -18,7 +18,7 @@ from ..config.file import GatewayConfig
 from ..config.options import as_toml, options_of
 from ..config.schema import File
 from ..config.sources import load_orchestration
-from ..downstream.building import build_connections
+from ..downstream.building import build_connections, build_relay_connection
 from ..logs.redaction import describe_error
 from ..orchestration.checks import shown
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
@@ -157,13 +157,16 @@ def changed_options(config: GatewayConfig) -> Iterator[str]:
                 yield f"{table.name}.{option.name} = {as_toml(value)}"
 
 
-async def reach_hubs(hubs: Mapping[str, DownstreamHub]) -> dict[str, str | None]:
-    """Connect to all hubs once, at the same time, and disconnect.
+async def reach_all(orchestrator: Orchestrator) -> dict[str, str | None]:
+    """Connect once to all hubs, and to the gateway that gets the events, and disconnect.
 
-    Returns a dict from the api of each hub to None, or to the reason why it cannot be reached.
+    Returns a dict from the name of each to None, or to the reason why it cannot be reached.
     Raises `OrchestrationError` if a connection cannot be built.
     """
-    connections = build_connections(hubs)
+    built = build_connections(orchestrator.hubs)
+    connections = {f"hub {api!r}": connection for api, connection in built.items()}
+    if orchestrator.relay:
+        connections["relay"] = build_relay_connection(orchestrator)
 
     async def reach(connection: HubConnection) -> str | None:
         try:
@@ -199,8 +202,8 @@ async def check(arguments: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     if not arguments.connect:
         return 0
-    failures = await reach_hubs(hubs)
+    failures = await reach_all(config.orchestrator)
     print()
-    for api, reason in failures.items():
-        print(f"hub {api!r}: {'connected' if reason is None else f'cannot connect: {reason}'}")
+    for name, reason in failures.items():
+        print(f"{name}: {'connected' if reason is None else f'cannot connect: {reason}'}")
     return 0 if not any(failures.values()) else 1

@@ -51,5 +51,9 @@ class CheckCommand(Struct, frozen=True, kw_only=True):
 
     connect: Annotated[
         bool,
-        option("Connect to each hub; exit code 1 if one cannot be reached.", "--connect"),
+        option(
+            "Connect to each hub, and to the gateway of a relay; exit code 1 if one cannot be"
+            " reached.",
+            "--connect",
+        ),
     ] = False

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.cli.check import routes_table
+from signalr_gateway.cli.check import reach_all, routes_table
 from signalr_gateway.cli.running import require_access_rules
 from signalr_gateway.config.file import ConfigError, load_config
 from signalr_gateway.config.sources import UsageError
@@ -16,6 +16,7 @@ from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.app import create_app
 from signalr_gateway.serving.own_urls import gateway_hub_mismatch, require_other_gateway
+from tests.gateway.sample_hub import RunningHub
 
 HUB = '[hubs.h]\nurl = "http://h"\n[hubs.h.routes.r]\nreceive_method = "R"\n'
 RELAY = 'relay = true\ngateway_hub_url = "https://other.example/GatewayHub"\n'
@@ -105,6 +106,14 @@ def test_relayed_hubs_of_a_file_need_keys(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, RELAYED))
     with pytest.raises(UsageError, match=r"hub 'h', relayed: needs .authentication. with a key"):
         require_access_rules(config)
+
+
+async def test_check_connects_to_the_other_gateway(hub: RunningHub) -> None:
+    """Any hub can stand for a gateway hub. The port of the second URL is one of no server."""
+    assert await reach_all(relaying(hub.url)) == {"relay": None}
+    reasons = await reach_all(relaying("http://127.0.0.1:9/hub?access_token=secret"))
+    assert "Connection refused" in (reasons["relay"] or "")
+    assert "secret" not in (reasons["relay"] or "")
 
 
 def test_check_shows_relays(tmp_path: Path) -> None:
