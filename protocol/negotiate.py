@@ -103,6 +103,14 @@ def choose_version(requested: Sequence[str], minimum: int = 0) -> int:
     return min(version, MAXIMUM_VERSION)
 
 
+def asks_for_stateful_reconnect(requested: Sequence[str]) -> bool:
+    """Whether ``requested``, all values of ``useStatefulReconnect`` in the query, is true (N-22).
+
+    As .NET parses it: in any letter case, and with white space around it.
+    """
+    return len(requested) == 1 and requested[0].strip().lower() == "true"
+
+
 def available_transports(transports: HttpTransportType) -> tuple[AvailableTransport, ...]:
     """The offer of an endpoint that allows ``transports``, in the order of ASP.NET Core (N-14)."""
     return tuple(
@@ -118,13 +126,17 @@ def write_offer(
     connection_token: str,
     transports: Iterable[AvailableTransport],
     token_lifetime: int | None = None,
+    *,
+    use_stateful_reconnect: bool = False,
 ) -> bytes:
     """The body of an offer. In version 0 the connection id serves as the token (N-12).
 
     ``token_lifetime`` is in seconds; None if the offer announces none (AR-1).
+    ``use_stateful_reconnect`` grants stateful reconnect (N-22).
     """
     return _encode(
         NegotiateResponse(
+            use_stateful_reconnect=use_stateful_reconnect,
             negotiate_version=version,
             connection_id=connection_id,
             connection_token=connection_token if version else UNSET,

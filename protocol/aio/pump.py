@@ -91,6 +91,16 @@ class MessagePump(Generic[Work]):
         self._messages = iter(())
         self._held = 0
 
+    def restart(self) -> None:
+        """Drops the bytes that are held. The peer sends them again, on another transport."""
+        self._unread.clear()
+        self._messages = iter(())
+        self._held = 0
+        self._budget = _TURN_BUDGET
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
     def hold(self) -> None:
         """Lets ``pull`` handle no more messages until ``release`` is called."""
         self._is_interrupted = True
@@ -121,6 +131,11 @@ class MessagePump(Generic[Work]):
     def feed_end(self) -> None:
         """Marks the end of the stream, which is reported when all bytes before it are handled."""
         self._stream_has_ended = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no bytes are held."""
+        return self._held == 0
 
     @property
     def is_ready(self) -> bool:

@@ -53,6 +53,13 @@ class Transport(Protocol):
         Over such a transport neither side pings, and a client has no server timeout (TL-11, K-1).
         """
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether the connection was lost without a close of the peer, who may come back (SR-9).
+
+        False on transports that cannot be exchanged.
+        """
+
     def write(self, data: bytes) -> int:
         """Queues ``data``. All bytes queued in one turn of the event loop are sent together.
 

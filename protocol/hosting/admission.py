@@ -61,6 +61,10 @@ class Admission(Generic[ConnectionT]):
         connection = self._connections.create(
             self._path, version, now, options.disconnect_timeout, remote=request.remote
         )
+        connection.is_stateful = (
+            options.allow_stateful_reconnects
+            and negotiate.asks_for_stateful_reconnect(request.query_values("useStatefulReconnect"))
+        )
         return json_answer(
             negotiate.write_offer(
                 version,
@@ -68,6 +72,7 @@ class Admission(Generic[ConnectionT]):
                 connection.token,
                 negotiate.available_transports(self._options.transports),
                 lifetime,
+                use_stateful_reconnect=connection.is_stateful,
             )
         )
 

@@ -40,6 +40,14 @@ class OpenUser(Protocol):
         """Ends the connection."""
 
 
+class Resumable(Protocol):
+    """The transport of a connection with stateful reconnect."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether another WebSocket may replace the present or the lost one."""
+
+
 @dataclass(slots=True)
 class HttpConnection:
     """The state of a connection that decides about requests. A host adds state in a subclass.
@@ -53,6 +61,8 @@ class HttpConnection:
     path: str  # where the connection was negotiated, then where it was activated
     transport_type: HttpTransportType = HttpTransportType.NONE  # NONE until activation (TG-7)
     is_counted: bool = False  # for ``maximum_connections`` of its path
+    is_stateful: bool = False  # negotiate has granted stateful reconnect (N-22)
+    resumable: Resumable | None = None  # set by the host if its WebSocket may be exchanged
     is_disposed: bool = False  # ended by the client; the hub's side may not have ended yet
     user: Principal | None = None  # of the first POST, or of the request that activated it (A-6)
     user_id: str | None = field(default=None, repr=False)  # of ``user``
@@ -68,6 +78,11 @@ class HttpConnection:
             self.user = user
             self.user_id = user_id
             self.user_path = path
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a new WebSocket may continue the connection (SR-9, SR-12)."""
+        return self.resumable is not None and self.resumable.can_resume
 
     @property
     def is_active(self) -> bool:

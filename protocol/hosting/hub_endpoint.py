@@ -33,6 +33,9 @@ class Action(Enum):
     """What the host has to do for an admitted request."""
 
     OPEN_WEB_SOCKET = auto()
+    RESUME_WEB_SOCKET = auto()
+    """Continue the connection on the new WebSocket (SR-12)."""
+
     OPEN_EVENT_STREAM = auto()
     START_LONG_POLLING = auto()
     """Open the transport, and answer this first poll with ``POLL_STARTED``."""
@@ -154,7 +157,7 @@ class HubEndpoint(Generic[ConnectionT]):
         self, request: HttpRequestData, caller: Caller, transport: HttpTransportType
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if transport is _WEB_SOCKETS:
-            return self._open_web_socket(request, caller)
+            return await self._open_web_socket(request, caller)
         if transport is _SERVER_SENT_EVENTS:
             return self._open_event_stream(request, caller)
         decision = await self._poll(request, caller)
@@ -164,7 +167,7 @@ class HubEndpoint(Generic[ConnectionT]):
             else decision
         )
 
-    def _open_web_socket(
+    async def _open_web_socket(
         self, request: HttpRequestData, caller: Caller
     ) -> Admitted[ConnectionT] | HttpAnswer:
         if not self.cors.admits_web_socket(request.headers):
@@ -172,6 +175,11 @@ class HubEndpoint(Generic[ConnectionT]):
         found = self._admission.find_or_create(request, caller)
         if isinstance(found, HttpAnswer):
             return replace(found, content_type=None)  # TG-4: unlike the answers to other requests
+        if found.can_resume:
+            if refusal := await self._refresh.renew(found, caller.user, request):
+                return refusal
+            if found.can_resume:  # it may have ended in the meantime
+                return Admitted(Action.RESUME_WEB_SOCKET, found, caller.user, caller.user_id)
         return self._open(Action.OPEN_WEB_SOCKET, found, _WEB_SOCKETS, caller)
 
     def _open_event_stream(
@@ -194,7 +202,7 @@ class HubEndpoint(Generic[ConnectionT]):
             return refusal
         if not _is_polled(found):
             return self._open(Action.START_LONG_POLLING, found, _LONG_POLLING, caller)
-        if refusal := await self._refresh.renew_by_poll(found, caller.user, request):
+        if refusal := await self._refresh.renew(found, caller.user, request):
             return refusal
         if found.is_disposed:
             return plain_answer(404)

@@ -92,12 +92,12 @@ class AuthenticationRefresh(Generic[ConnectionT]):
             and connection.transport_type is HttpTransportType.LONG_POLLING
         )
 
-    async def renew_by_poll(
+    async def renew(
         self, connection: ConnectionT, user: Principal | None, request: HttpRequestData
     ) -> HttpAnswer | None:
-        """Renews the authentication of a connection with the user of its poll (AR-5, A-8).
+        """Renews the authentication of a connection with the user of a request (AR-5, A-8).
 
-        Returns None, or the answer that refuses the poll.
+        The request polls or resumes the connection. Returns None, or the answer that refuses it.
         """
         open_user = connection.open_user
         if open_user is None or user is None:

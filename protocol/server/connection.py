@@ -15,32 +15,34 @@ from typing import Final
 from ..aio.keep_alive_timer import KeepAliveTimer
 from ..aio.pump import MessagePump
 from ..aio.transport import ServerTransport
-from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError, error_details
+from ..errors import HandshakeError, RemoteProtocolError, TransportViolationError
 from ..handshake import HANDSHAKE_CANCELED, ServerHandshake
 from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive
+from ..message_buffer import MessageBuffer
 from ..messages import Close, Ping, ReceivedMessage, Role
 from ..peer import HubPeer
 from ..peer_state import PeerState
 from .clients import CallScope
 from .connection_context import ClientTimeoutError, Ending, HubConnectionContext
 from .dispatcher import HubDispatcher
+from .failures import ConnectionFailures
 from .hub import Hub, HubMethodTable
 from .hub_events import HubEvents
 from .invoker import Call
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
+from .resumption import Resumption
 
 logger = logging.getLogger(__name__)
-
-_CLOSED_WITH_ERROR: Final = "Connection closed with an error."
 
 
 class ServerConnection:
     """Drives one connection from its first byte to its last, as the ``Receiver`` of its transport.
 
     ``activate`` takes the scope of a call and returns a new instance of ``hub_class`` for it.
-    ``protocols`` are the hub protocols that the client may choose from, by lower-case name.
+    ``protocols`` are the hub protocols that the client may choose from, by lower-case name. With a
+    ``message_buffer`` the client may use stateful reconnect.
     """
 
     def __init__(
@@ -53,22 +55,24 @@ class ServerConnection:
         lifetime: HubLifetimeManager,
         hub_class: type[Hub],
         activate: Callable[[CallScope], Hub],
+        message_buffer: MessageBuffer | None = None,
     ) -> None:
         self.connection = connection
         self._transport = transport
         self._options = options = connection.options
         self._methods = methods
+        self._failures = ConnectionFailures(connection)
         self._events = HubEvents(connection, lifetime, hub_class, activate)
         self._activate = activate
         self._loop = loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()  # of all tasks that run the hub's code
-        self._peer = _new_peer(options, protocols, transport)
+        self._peer = _new_peer(options, protocols, transport, message_buffer)
         self._pump: MessagePump[Call] = MessagePump(
             transport,
-            self._decode,
+            self._decode if message_buffer is None else self._decode_counted,
             limit=connection.limits.application_max_buffer_size,
             on_end=self._end_soon,
-            fail=self._fail,
+            fail=self._failures.fail,
         )
         self._dispatcher = HubDispatcher(
             connection,
@@ -76,11 +80,21 @@ class ServerConnection:
             self._peer.keep_alive,
             lifetime,
             context=self._context,
-            fail=self._fail,
+            fail=self._failures.fail,
         )
         self.call_event: Final = self._dispatcher.call_event
         self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
         self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
+        self._resumption: Resumption | None = None
+        if message_buffer is not None:
+            self._resumption = Resumption(
+                connection,
+                transport,
+                self._peer,
+                self._pump,
+                self._dispatcher,
+                self._keep_alive_timer,
+            )
         self._refusal = ""  # the error text of a refused handshake
         self._accepting: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -127,7 +141,7 @@ class ServerConnection:
             try:
                 self._receive_handshake(data)
             except Exception as error:
-                self._fail(error)
+                self._failures.fail(error)
         else:
             self._pump.feed(data)
             self._dispatcher.advance()
@@ -139,7 +153,7 @@ class ServerConnection:
         if isinstance(error, TransportViolationError):
             self.end(Ending(None, error))
         elif error is not None:
-            self._fail(error)
+            self._failures.fail(error)
         elif self._peer.state is PeerState.HANDSHAKE:  # there is no request to answer (H-11)
             self.end(Ending(None))
         else:
@@ -169,13 +183,15 @@ class ServerConnection:
         self._transport.use_transfer_format(hub_protocol.transfer_format)
         self._transport.write(self._peer.accept_handshake(now))
         self._keep_alive_timer.start()
+        if self._resumption is not None:
+            self._resumption.begin()
         self._pump.feed(rest)
         self._accepting = self._loop.create_task(self._accept(), context=self._context.copy())
         self._accepting.add_done_callback(self._on_accepted)
 
     async def _accept(self) -> None:
         if (failure := await self._events.begin()) is not None:
-            self._end_with_failure(failure)
+            self._failures.end_for_good(failure)
             return
         hub_protocol = self._peer.hub_protocol
         methods = self._methods.for_protocol(hub_protocol)
@@ -185,10 +201,15 @@ class ServerConnection:
         self._accepting = None
         error = asyncio.CancelledError() if accepting.cancelled() else accepting.exception()
         if error is not None:  # an internal error, or hub code has cancelled all tasks
-            self._fail(error)
+            self._failures.fail(error)
 
     def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
         return self._peer.receive_data(data, self._loop.time())
+
+    def _decode_counted(self, data: bytes) -> Iterator[ReceivedMessage | None]:
+        assert self._resumption is not None
+        self._resumption.received(len(data))
+        return self._decode(data)
 
     # ---- time
 
@@ -199,17 +220,20 @@ class ServerConnection:
 
     def _ping(self) -> None:
         try:
-            if not self._transport.buffered:  # buffered bytes take the place of a ping (K-1)
-                self.connection.write(self._peer.send(Ping(), self._loop.time()))
+            # Buffered bytes take the place of a ping (K-1).
+            if not self._transport.buffered and not self.connection.is_full:
+                self._transport.write(self._peer.send(Ping(), self._loop.time()))
         except Exception as error:  # a user's hub protocol can raise anything
-            self._fail(error)
+            self._failures.fail(error)
 
     def _time_out(self) -> None:
-        self._end_with_error(ClientTimeoutError())
+        self._failures.refuse(ClientTimeoutError())
 
     def _stop_timers(self) -> None:
         self._handshake_timer.cancel()
         self._keep_alive_timer.stop()
+        if self._resumption is not None:
+            self._resumption.end()
 
     # ---- the end
 
@@ -224,25 +248,9 @@ class ServerConnection:
         try:
             self._peer.receive_end()
         except RemoteProtocolError as error:
-            self._fail(error)
+            self._failures.fail(error)
         else:
             self.end(Ending(Close(allow_reconnect=True)))
-
-    def _fail(self, error: BaseException) -> None:
-        """Ends the connection because of an error of the client, or an unexpected error."""
-        if isinstance(error, RemoteProtocolError):
-            self._end_with_error(error)
-        else:
-            self.connection.log.failure(logger, error, "A connection failed unexpectedly.")
-            self._end_with_failure(error)
-
-    def _end_with_error(self, error: RemoteProtocolError) -> None:
-        text = _close_text(error, self._options)
-        self.end(Ending(Close(error=text, allow_reconnect=True), error))
-
-    def _end_with_failure(self, error: BaseException) -> None:
-        """Ends the connection and does not allow a reconnect, as when OnConnected fails (L-3)."""
-        self.end(Ending(Close(error=_close_text(error, self._options))))
 
     def _on_end(self) -> None:
         """Sends the last message, stops everything and starts the task that finishes the end."""
@@ -268,7 +276,7 @@ class ServerConnection:
 
     async def _finish(self, error: Exception | None) -> None:
         try:
-            await self._disconnect(error)
+            await _disconnect(self._events, self._accepting, self._transport, error)
         finally:
             self.closed.set_result(None)
             try:
@@ -277,23 +285,28 @@ class ServerConnection:
             finally:
                 self.ended.set_result(None)
 
-    async def _disconnect(self, error: Exception | None) -> None:
-        """Calls the disconnect events, then closes the transport, even if an event fails."""
-        failed = False
-        try:
-            if self._accepting is not None:
-                await asyncio.wait({self._accepting})
-            failed = await self._events.finish(error)
-        finally:
-            await self._transport.close(failed=failed)
 
-
-def _close_text(error: BaseException, options: HubOptions) -> str:
-    return _CLOSED_WITH_ERROR + error_details(error, options.enable_detailed_errors)
+async def _disconnect(
+    events: HubEvents,
+    accepting: asyncio.Task[None] | None,
+    transport: ServerTransport,
+    error: Exception | None,
+) -> None:
+    """Calls the disconnect events, then closes the transport, even if an event fails."""
+    failed = False
+    try:
+        if accepting is not None:
+            await asyncio.wait({accepting})
+        failed = await events.finish(error)
+    finally:
+        await transport.close(failed=failed)
 
 
 def _new_peer(
-    options: HubOptions, protocols: Mapping[str, HubProtocol], transport: ServerTransport
+    options: HubOptions,
+    protocols: Mapping[str, HubProtocol],
+    transport: ServerTransport,
+    message_buffer: MessageBuffer | None,
 ) -> HubPeer:
     handshake = ServerHandshake(
         protocols,
@@ -304,4 +317,10 @@ def _new_peer(
     # No pings over a transport that notices a lost peer by itself (TL-11).
     interval = math.inf if transport.has_inherent_keep_alive else options.keep_alive_interval
     keep_alive = KeepAlive(Role.SERVER, interval=interval, timeout=options.client_timeout_interval)
-    return HubPeer(Role.SERVER, handshake, keep_alive, options.maximum_receive_message_size)
+    return HubPeer(
+        Role.SERVER,
+        handshake,
+        keep_alive,
+        options.maximum_receive_message_size,
+        message_buffer=message_buffer,
+    )

@@ -5,11 +5,11 @@ or the connection is cut. ``connection`` and ``dispatcher`` receive messages and
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ..aio.counted_output import CountedOutput
 from ..aio.transport import Transport, TransportLimits
 from ..errors import RemoteProtocolError, SignalRError
 from ..hub_protocol import HubProtocol, SerializedHubMessage
@@ -19,9 +19,8 @@ from .context import HubCallerContext
 from .http_request import HttpRequestData
 from .options import HubOptions, SlowClientPolicy
 from .refusal_log import RefusalLog
+from .slow_client_log import SlowClientLog
 from .waiting_messages import CLOSING, MessageQueue, WaitingMessages
-
-logger = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.1
 """Seconds before another look at a transport that has no room after ``drain``: it may be dead."""
@@ -56,10 +55,12 @@ class HubConnectionContext(HubCallerContext):
         """Called once, when ``ending`` has been set."""
         self.options = options
         self.log = RefusalLog("Hub") if log is None else log
+        self.slow_log = SlowClientLog(connection_id, self.log.thinning)
         self.results: dict[str, asyncio.Future[Completion | None]] = {}
         """The pending client results by invocation id. A result is None if the connection ends."""
-        self._transport = transport
-        self._write = transport.write
+        self._transport: Transport | CountedOutput = transport
+        self._write: Callable[[bytes], int] = transport.write
+        self._counted: CountedOutput | None = None
         self.is_congested = False
         """Whether the buffer was above its high-water mark after the last write.
 
@@ -84,6 +85,23 @@ class HubConnectionContext(HubCallerContext):
     @hub_protocol.setter
     def hub_protocol(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
+
+    def count_messages(self, output: CountedOutput) -> None:
+        """Sends all messages through ``output`` from now on."""
+        self._transport = self._counted = output
+        self._write = output.write
+
+    def acknowledged(self) -> None:
+        """Sends the messages for which an Ack of the client has made room (SR-8)."""
+        if self._counted is not None:
+            self._counted.release()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a sender has to wait for room in the transport or in the message buffer."""
+        if self._counted is not None and self._counted.holds_back:
+            return True
+        return self._transport.buffered > self._high_water
 
     def send(self, message: HubMessage) -> None:
         """Queues a message to this connection alone."""
@@ -112,9 +130,9 @@ class HubConnectionContext(HubCallerContext):
         if self.ending is not None:
             return False
         if self._waiting is None:
-            if self._transport.buffered > self._high_water:
+            if self.is_full:
                 self._transport.flush()
-            if self._transport.buffered <= self._high_water:
+            if not self.is_full:
                 return self.write(frame)
             self._waiting = WaitingMessages(self._maximum_buffered)
             self._moving = asyncio.get_running_loop().create_task(self._move(self._waiting))
@@ -123,20 +141,20 @@ class HubConnectionContext(HubCallerContext):
         if not waiting.put(frame, queue, buffered):
             self._cut_off(buffered)
         elif waiting.missed and not had_missed:
-            self._log_missing(buffered)
+            self.slow_log.misses_messages(buffered)
         return True
 
     async def _move(self, waiting: WaitingMessages) -> None:
         """Moves the waiting frames to the transport as the client reads."""
         while waiting:
             await self._transport.drain()
-            if self._transport.buffered > self._high_water:
+            if self.is_full:
                 await asyncio.sleep(_PAUSE)
-            while waiting and self._transport.buffered <= self._high_water:
+            while waiting and not self.is_full:
                 self.write(waiting.take())
         self._waiting = None
         if waiting.missed:
-            self._log_reading_again(waiting.missed)
+            self.slow_log.reads_again(waiting.missed)
 
     def _may_lack_room(self, size: int) -> bool:
         """Whether the buffer has no room before a flush, or had no room for the last message."""
@@ -149,29 +167,13 @@ class HubConnectionContext(HubCallerContext):
         has_room = not buffered or buffered + size <= self._maximum_buffered
         if has_room:
             if self._dropped:
-                self._log_reading_again(self._dropped)
+                self.slow_log.reads_again(self._dropped)
                 self._dropped = 0
             return False
         if not self._dropped:
-            self._log_missing(buffered)
+            self.slow_log.misses_messages(buffered)
         self._dropped += 1
         return True
-
-    def _log_missing(self, buffered: int) -> None:
-        logger.log(
-            self.log.thinning.level("misses messages"),
-            "Connection %s misses messages: %d bytes are waiting for it and it does not read.",
-            self.connection_id,
-            buffered,
-        )
-
-    def _log_reading_again(self, missed: int) -> None:
-        logger.log(
-            self.log.thinning.level("reads again", level=logging.INFO),
-            "Connection %s reads again; it has missed %d messages.",
-            self.connection_id,
-            missed,
-        )
 
     def write(self, frame: bytes) -> bool:
         """Queues an encoded message. Does nothing if the connection has ended.
@@ -196,36 +198,31 @@ class HubConnectionContext(HubCallerContext):
         """
         self._transport.flush()
         buffered = self._transport.buffered
-        self.is_congested = buffered > self._high_water
+        self.is_congested = self.is_full
         waiting = buffered - last_frame
         if waiting > 0 and waiting + last_frame > self._maximum_buffered:
             self._cut_off(waiting)
 
     def _cut_off(self, waiting: int) -> None:
-        logger.log(
-            self.log.thinning.level("cut off"),
-            "Connection %s is cut off: %d bytes are waiting for it and it does not read.",
-            self.connection_id,
-            waiting,
-        )
+        self.slow_log.cut_off(waiting)
         self.cut(SlowClientError("The client does not read what is sent to it."))
 
     async def drain(self) -> None:
         """Waits while the connection ``is_congested``. If the wait is too long, cuts it."""  # TG-9
         if not self.is_congested:
             return
-        self.is_congested = self._transport.buffered > self._high_water
+        self.is_congested = self.is_full
         if not self.is_congested or self.ending is not None:
             return
         try:
             async with asyncio.timeout(self.limits.transport_send_timeout):
                 await self._transport.drain()
         except TimeoutError:
-            logger.log(
-                self.log.thinning.level("send timed out"),
-                "Connection %s is cut off: a send timed out.",
-                self.connection_id,
-            )
+            self._cut_after_timeout()
+
+    def _cut_after_timeout(self) -> None:
+        if self.ending is None:  # otherwise the transport closes, within a time of its own
+            self.slow_log.timed_out()
             self.cut(SlowClientError("The client took too long to read."))
 
     def open_result(self, invocation_id: str) -> asyncio.Future[Completion | None]:
@@ -282,6 +279,13 @@ class SlowClientError(SignalRError):
     """The error that OnDisconnected gets for a client that did not read."""
 
     exception_name = "OperationCanceledException"
+
+
+class UnacknowledgedError(SlowClientError):
+    """The error that OnDisconnected gets for a client that did not acknowledge messages (SR-8)."""
+
+    def __init__(self) -> None:
+        super().__init__("The operation was canceled.")
 
 
 class ClientTimeoutError(RemoteProtocolError):

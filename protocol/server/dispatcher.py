@@ -145,6 +145,13 @@ class HubDispatcher:
             self._pump.insert(self._event)
             self.advance()
 
+    def restart(self) -> None:
+        """Drops the messages that are not handled, because the client sends them again (SR-13)."""
+        self._pump.restart()
+        if self._event is not None and not self._event.is_taken:
+            self._pump.insert(self._event)
+            self.advance()
+
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..aio.loop_check import require_loop
 from ..aio.transport import ServerTransport
+from ..message_buffer import MessageBuffer
 from ..messages import Close
 from ..option_checks import described
 from .authentication import Principal, default_user_id
@@ -94,11 +95,14 @@ class HubServer:
         http_request: HttpRequestData,
         user: Principal | None,
         user_id: Callable[[Principal], str | None] | None = None,
+        *,
+        is_stateful: bool = False,
     ) -> ServerConnection:
         """Starts to serve a connection, which runs in tasks of its own until it ends.
 
         ``user_id`` returns the id of ``user``, for a host that has determined it already. By
-        default it is ``HubOptions.user_id``.
+        default it is ``HubOptions.user_id``. If ``is_stateful``, the client was granted stateful
+        reconnect.
 
         Raises RuntimeError if the server is not started.
         """
@@ -122,6 +126,9 @@ class HubServer:
             lifetime=self.lifetime,
             hub_class=self.hub_class,
             activate=partial(self._activate, context),
+            message_buffer=MessageBuffer(self.options.stateful_reconnect_buffer_size)
+            if is_stateful
+            else None,
         )
         self._connections.add(connection)
         if self._guard is None and not self._is_closing:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from ..errors import ArgumentBindingError, HubException
 from ..hub_protocol import HubProtocol
 from ..messages import (
+    Ack,
     CancelInvocation,
     Close,
     Completion,
@@ -136,6 +137,8 @@ class HubInvoker:
             case Completion():
                 if not self._uploads.receive_completion(message):
                     self._lifetime.set_connection_result(self._connection, message)
+            case Ack():
+                self._connection.acknowledged()
             case CancelInvocation(invocation_id=invocation_id):
                 self._cancellable.cancel(invocation_id)
             case StreamBindingFailure():

@@ -86,6 +86,11 @@ class HubOptions:
     maximum_group_name_length: int = 1024
     """The number of characters of a group name. A longer name raises GroupLimitError."""
 
+    stateful_reconnect_buffer_size: int = 100_000
+    """With stateful reconnect, the size of the sent messages that a client has not acknowledged.
+    Above it, further messages wait for an Ack. If none arrives in time, see
+    ``EndpointOptions.transport_send_timeout``, the connection ends."""  # SR-8
+
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
     """The hub protocols that clients may choose from in the handshake."""  # H-6
 
@@ -181,6 +186,11 @@ class EndpointOptions:
     minimum_protocol_version: int = 0
     """The lowest negotiate version that a client may ask for."""  # N-8
 
+    allow_stateful_reconnects: bool = False
+    """Whether clients may use stateful reconnect: a connection whose WebSocket is lost continues on
+    another one, and no message is lost. The connection waits for ``disconnect_timeout``. Until
+    then, hub methods run on and messages to the client are kept."""  # SR-1, SR-10
+
     long_polling_poll_timeout: float = 90.0
     """How long a poll waits for bytes to deliver."""  # TL-5
 
@@ -203,7 +213,8 @@ class EndpointOptions:
     byte. After this time a WebSocket is cut off, and a POST is answered with 408."""  # TW-15
 
     disconnect_timeout: float = 15.0
-    """A negotiated connection that no transport uses for this long is dropped."""  # N-27
+    """A negotiated connection that no transport uses for this long is dropped. With stateful
+    reconnect, so is a connection that has lost its WebSocket for this long."""  # N-27, SR-10
 
     maximum_negotiated_connections: int = 10_000
     """The number of negotiated connections that may wait for their transport. When there is one

@@ -22,6 +22,7 @@ class MemoryTransport:
     def __init__(self) -> None:
         self.peer: MemoryTransport = self
         self.has_inherent_keep_alive = False
+        self.was_cut = False
         self.limits = TransportLimits()
         self.transfer_formats = frozenset(TransferFormat)
         self.ended: Literal["closed", "failed", "aborted"] | None = None
@@ -119,6 +120,8 @@ class MemoryTransport:
         self._out.clear()
         if self.ended is None:
             self.ended = "aborted"
+            if self.peer.ended is None:
+                self.peer.was_cut = True
             self.peer._lose(None)
             self._lose(None)
         self._release()

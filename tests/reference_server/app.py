@@ -39,6 +39,8 @@ from .connection_hubs import (
     SlowEndHub,
     SlowStartHub,
     SmallMessageHub,
+    SmallStatefulHub,
+    StatefulHub,
 )
 from .journal import Journal, LaterSender
 from .pages import add_pages
@@ -194,7 +196,22 @@ def _map_connection_endpoints(app: web.Application, journal: Journal) -> None:
         SmallMessageHub,
         hub_options=HubOptions(enable_detailed_errors=True, maximum_receive_message_size=64),
     )
-    map_endpoint("/slow-end", SlowEndHub)
+    stateful = _endpoint(allow_stateful_reconnects=True)
+    map_endpoint(
+        "/stateful", StatefulHub, stateful, hub_options=HubOptions(enable_detailed_errors=True)
+    )
+    map_endpoint(
+        "/stateful-small",
+        SmallStatefulHub,
+        stateful,
+        hub_options=HubOptions(stateful_reconnect_buffer_size=500, keep_alive_interval=2),
+    )
+    map_endpoint(
+        "/auth/stateful",
+        ConnectionHub,
+        _endpoint(authorize=True, allow_stateful_reconnects=True),
+    )
+    map_endpoint("/slow-end", SlowEndHub, stateful)
     map_hub(app, "/failing", FailingHub)
     map_hub(app, "/slow-start", SlowStartHub)
 

@@ -141,6 +141,14 @@ class KeepAliveHub(ConnectionHub):
     """With a Ping every two seconds."""
 
 
+class StatefulHub(ConnectionHub):
+    """With stateful reconnect and detailed errors."""
+
+
+class SmallStatefulHub(ConnectionHub):
+    """With stateful reconnect, a buffer of 500 bytes, and a Ping every two seconds."""
+
+
 class ClientTimeoutHub(ConnectionHub):
     """With a client timeout of two seconds and detailed errors."""
 

@@ -11,6 +11,7 @@ class IdleTransport:
     """Counts the bytes that are written to it, and receives nothing."""
 
     has_inherent_keep_alive = False
+    was_cut = False
 
     def __init__(self) -> None:
         self.buffered = 0

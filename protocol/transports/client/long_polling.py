@@ -18,6 +18,7 @@ class LongPollingClientTransport(PostingClientTransport):
     """Sends one poll after another. Made by ``connect``."""
 
     has_inherent_keep_alive: Final = True
+    was_cut: Final = False
 
     def __init__(
         self, http: HttpClient, url: str, close_timeout: float, refresh: AuthenticationRefresh

@@ -16,6 +16,7 @@ class ServerSentEventsClientTransport(PostingClientTransport):
     """
 
     has_inherent_keep_alive: Final = False
+    was_cut: Final = False
 
     def __init__(
         self,

@@ -70,6 +70,7 @@ class WebSocketClientTransport:
         self.resume_reading = self._reading.resume
         self.set_receiver = self._reading.start
         self._is_closing = False
+        self.was_cut = False
         self._cutting: asyncio.Task[None] | None = None
 
     @classmethod
@@ -105,6 +106,7 @@ class WebSocketClientTransport:
         try:
             message = await self._web_socket.receive()
         except ConnectionError:  # the connection was lost while aiohttp answered a Ping
+            self.was_cut = True
             return None
         match message.type:
             case WSMsgType.TEXT:
@@ -125,6 +127,7 @@ class WebSocketClientTransport:
             case WSMsgType.ERROR:
                 raise protocol_violation(message.data)
             case _:
+                self.was_cut = True
                 return None
 
     @property

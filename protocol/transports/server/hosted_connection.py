@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ...hosting.http_connections import HttpConnection
+from ...server.resumable_transport import ResumableTransport
 from .inbound_pipe import InboundPipe
 from .long_polling import LongPollingServerTransport
 
@@ -13,6 +14,7 @@ class HostedConnection(HttpConnection):
 
     inbound: InboundPipe = field(init=False)
     polls: LongPollingServerTransport | None = None  # set by the first poll
+    sockets: ResumableTransport | None = None  # set if the WebSocket may be exchanged
 
     def __post_init__(self) -> None:
         self.inbound = InboundPipe(expires_at=self.expires_at)

@@ -24,6 +24,7 @@ from ...server.http_request import HttpRequestData
 from ...server.hub import authorizations
 from ...server.hub_server import HubServer
 from ...server.options import EndpointOptions
+from ...server.resumable_transport import ResumableTransport
 from ..web_socket_frame import LARGEST_LIMIT
 from .aiohttp_conversion import CORS, request_data, response_of, upgrade_request
 from .hosted_connection import HostedConnection
@@ -92,6 +93,8 @@ class HttpConnectionDispatcher:
         match decision.action:
             case Action.OPEN_WEB_SOCKET:
                 return await self._open_web_socket(request, data, decision)
+            case Action.RESUME_WEB_SOCKET:
+                return await self._resume_web_socket(request, data, connection)
             case Action.OPEN_EVENT_STREAM:
                 return await self._open_event_stream(request, data, decision)
             case Action.START_LONG_POLLING:
@@ -138,20 +141,51 @@ class HttpConnectionDispatcher:
         try:
             with self._removing_on_failure(connection):
                 await web_socket.prepare(upgrade_request(request))
-                transport = WebSocketServerTransport(
-                    request,
-                    web_socket,
-                    self._hosting.flusher,
-                    self._hosting.frames,
-                    self._limits,
-                    self._options.close_timeout,
-                    self._options.receive_timeout,
-                    connection.inbound.close(),
-                )
+                early = connection.inbound.close()
+                socket = self._web_socket_transport(request, web_socket, early)
         except ConnectionError:
             return response_of(CLIENT_LEFT)
-        await asyncio.shield(self._serve(transport, data, admitted).closed)
+        if connection.is_stateful:
+            sockets = ResumableTransport(socket, self._options.disconnect_timeout)
+            connection.resumable = connection.sockets = sockets
+            self._serve(sockets, data, admitted)
+            await asyncio.shield(sockets.left)
+        else:
+            await asyncio.shield(self._serve(socket, data, admitted).closed)
         return web_socket
+
+    async def _resume_web_socket(
+        self, request: web.Request, data: HttpRequestData, connection: HostedConnection
+    ) -> web.StreamResponse:
+        """Continues the connection on a new socket, until this socket is lost or replaced."""
+        web_socket = self._new_web_socket()
+        try:
+            await web_socket.prepare(upgrade_request(request))
+        except ConnectionError:
+            return response_of(CLIENT_LEFT)
+        socket = self._web_socket_transport(request, web_socket)
+        sockets = connection.sockets
+        assert sockets is not None
+        if sockets.can_resume:
+            sockets.exchange(socket, data)
+            await asyncio.shield(sockets.left)
+        else:  # the connection has ended in the meantime
+            await socket.close()
+        return web_socket
+
+    def _web_socket_transport(
+        self, request: web.Request, web_socket: "web.WebSocketResponse[bool]", early: bytes = b""
+    ) -> WebSocketServerTransport:
+        return WebSocketServerTransport(
+            request,
+            web_socket,
+            self._hosting.flusher,
+            self._hosting.frames,
+            self._limits,
+            self._options.close_timeout,
+            self._options.receive_timeout,
+            early,
+        )
 
     async def _open_event_stream(
         self, request: web.Request, data: HttpRequestData, admitted: Admitted[HostedConnection]
@@ -205,6 +239,7 @@ class HttpConnectionDispatcher:
             data,
             admitted.user,
             lambda _: admitted.user_id,  # determined once (A-7)
+            is_stateful=connection.is_stateful,
         )
         options = self._options
         if options.close_on_authentication_expiration or options.enable_authentication_refresh:

@@ -23,6 +23,7 @@ class LongPollingServerTransport:
     """An ``aio.transport.ServerTransport`` over polls and POSTs."""
 
     has_inherent_keep_alive: Final = True
+    was_cut: Final = False
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.LONG_POLLING])
 
     def __init__(

@@ -30,6 +30,7 @@ class ServerSentEventsServerTransport:
     """An ``aio.transport.ServerTransport`` over one endless response, and POSTs."""
 
     has_inherent_keep_alive: Final = False
+    was_cut: Final = False
     transfer_formats: Final = frozenset(TRANSFER_FORMATS[HttpTransportType.SERVER_SENT_EVENTS])
 
     def __init__(

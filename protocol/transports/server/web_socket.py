@@ -50,6 +50,7 @@ class WebSocketServerTransport:
         "drain",
         "flush",
         "limits",
+        "was_cut",
         "write",
     )
 
@@ -86,6 +87,7 @@ class WebSocketServerTransport:
         self.flush = self._output.flush
         self.drain = self._output.drain
         self._close_code = NORMAL
+        self.was_cut = False
         self._receiver: Receiver | None = None
         self._reading = Reading(self._read)
 
@@ -129,7 +131,7 @@ class WebSocketServerTransport:
             try:
                 message = await self._web_socket.receive()
             except ConnectionError:  # the connection was lost while aiohttp answered a Ping
-                self._output.end()
+                self._end_cut()
                 return
             match message.type:
                 case WSMsgType.TEXT:  # only where ``web_socket_push`` does not work
@@ -144,8 +146,12 @@ class WebSocketServerTransport:
                     self._output.end()
                     raise protocol_violation(message.data)
                 case _:
-                    self._output.end()
+                    self._end_cut()
                     return
+
+    def _end_cut(self) -> None:
+        self.was_cut = True
+        self._output.end()
 
     async def _answer_close(self, code: int) -> None:
         """Answers a Close at once, while methods may still run. No hub Close message is sent.

@@ -1,0 +1,71 @@
+"""Decides when received messages are acknowledged, for stateful reconnect (SR-6).
+
+``message_buffer`` counts the messages. A timer runs only while an Ack may be due, so that an idle
+connection costs nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from ..peer import HubPeer
+
+_INTERVAL: Final = 1.0  # seconds
+
+
+class AckTimer:
+    """Sends Acks with ``write``: one second after a message, or after ``size`` received bytes.
+
+    Without the limit in bytes, a peer whose buffer is full could send only this much per second.
+    ``is_waiting`` returns whether received messages wait that are not counted yet.
+    """
+
+    __slots__ = ("_is_waiting", "_loop", "_peer", "_received", "_size", "_timer", "_write")
+
+    def __init__(
+        self,
+        peer: HubPeer,
+        write: Callable[[bytes], object],
+        is_waiting: Callable[[], bool],
+        *,
+        size: int,
+    ) -> None:
+        self._peer = peer
+        self._write = write
+        self._is_waiting = is_waiting
+        self._size = size
+        self._received = 0  # bytes since the last Ack
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def received(self, size: int) -> None:
+        """Notes that ``size`` received bytes are about to be handled."""
+        self._received += size
+        if self._received >= self._size:
+            self._send()
+        if self._timer is None:
+            self._timer = self._loop.call_later(_INTERVAL, self._fire)
+
+    def start(self) -> None:
+        """Starts the timer on a new transport. An Ack may be lost with the last one."""
+        self.stop()
+        self._timer = self._loop.call_later(_INTERVAL, self._fire)
+
+    def stop(self) -> None:
+        """Sends no Ack until messages are received again."""
+        self._received = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._send()
+        if self._is_waiting():
+            self._timer = self._loop.call_later(_INTERVAL, self._fire)
+
+    def _send(self) -> None:
+        self._received = 0
+        ack = self._peer.acknowledge(self._loop.time())
+        if ack:
+            self._write(ack)
