@@ -1,9 +1,8 @@
 """The recorded conversations: their scenarios, the expected results, and how they are run.
 
 ``spec-fixtures/wire`` has a scenario per file, recorded from ASP.NET Core. Most scenarios must
-pass. Scenarios in ``left_for_later.json`` do not pass yet, because a feature is missing. Scenarios
-in the table of ``docs/divergences.md`` differ on purpose. For each of them, a scenario of the same
-name under ``spec-fixtures/wire/ours`` has the behaviour of our server.
+pass. Scenarios in the table of ``docs/divergences.md`` differ on purpose. For each of them, a
+scenario of the same name under ``spec-fixtures/wire/ours`` has the behaviour of our server.
 
 The scenarios run in a separate thread, many at a time. Each test waits for its own scenario.
 """
@@ -86,15 +85,6 @@ def load(folder: Path = RECORDINGS) -> dict[str, Scenario]:
             label = f"{part}/{content['name']}"
             scenarios[label] = Scenario(label, content)
     return scenarios
-
-
-def left_for_later() -> dict[str, str]:
-    """Label → what it needs that is not built yet."""
-    groups = json.loads((RECORDINGS / "left_for_later.json").read_bytes())
-    listed = [(label, group["needs"]) for group in groups for label in group["scenarios"]]
-    if len(dict(listed)) != len(listed):
-        raise ValueError("left_for_later.json lists a scenario twice")
-    return dict(listed)
 
 
 def divergences() -> list[Divergence]:

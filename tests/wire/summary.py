@@ -18,19 +18,12 @@ def lines(stats: Mapping[str, Sequence[Any]]) -> Iterator[str]:
         name: sum(f"{_MODULE}{test}[" in found.nodeid for found in passed)
         for name, test in (
             ("passed", "test_scenario"),
-            ("left for later", "test_left_for_later"),
             ("chosen divergences", "test_divergence"),
         )
     }
     if not any(counts.values()):
         return
     yield ", ".join(f"{count} {name}" for name, count in counts.items())
-    yield "left for later, by what they need:"
-    by_need: dict[str, list[str]] = {}
-    for label, need in suite.left_for_later().items():
-        by_need.setdefault(need, []).append(label)
-    for need, labels in by_need.items():
-        yield f"  {need} ({len(labels)}): {' '.join(labels)}"
     yield "chosen divergences (docs/divergences.md), what ours does:"
     for divergence in suite.divergences():
         yield f"  {' '.join(divergence.labels)}: {divergence.ours}"
