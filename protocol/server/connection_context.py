@@ -92,7 +92,7 @@ class HubConnectionContext(HubCallerContext):
         self._write = output.write
 
     def acknowledged(self) -> None:
-        """Sends the messages for which an Ack of the client has made room (SR-8)."""
+        """Sends the messages for which an Ack of the client has made room."""  # SR-8
         if self._counted is not None:
             self._counted.release()
 

@@ -185,7 +185,7 @@ NO_LIMITS: Final = {
     "protocol.client.calls.SEND_HIGH_WATER": "calls of the program itself wait",
     "protocol.transports.client.sender._LOW_WATER": "calls of the program itself wait",
     "protocol.json.scanner._MOST_LEVELS": "how the scanner cuts its work",
-    "protocol.transports.server.http_dispatcher._LIMIT_OF_UNLIMITED": (
+    "protocol.transports.server.web_socket_upgrade._LIMIT_OF_UNLIMITED": (
         "for hubs whose options switch the limit off"
     ),
     "protocol.transports.server.web_socket_push._CONTROL_LIMIT": (

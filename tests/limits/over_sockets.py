@@ -41,7 +41,7 @@ async def _started(url: str) -> str:
 # ---- hubs
 
 
-@plays("protocol.transports.server.http_dispatcher._LEAST_LIMIT")
+@plays("protocol.transports.server.web_socket_upgrade._LEAST_LIMIT")
 async def _(limit: int, count: int) -> str:
     pings, rest = divmod(count, len(PING))
     async with _host().run() as host:

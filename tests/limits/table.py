@@ -71,7 +71,7 @@ ROWS: Final = (
         rule="F-4",
     ),
     Row(
-        "protocol.transports.server.http_dispatcher._LEAST_LIMIT",
+        "protocol.transports.server.web_socket_upgrade._LEAST_LIMIT",
         "byte",
         1048576,
         at="handled",

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
 
 from aiohttp import web
 
@@ -25,23 +24,14 @@ from ...server.hub import authorizations
 from ...server.hub_server import HubServer
 from ...server.options import EndpointOptions
 from ...server.resumable_transport import ResumableTransport
-from ..web_socket_frame import LARGEST_LIMIT
-from .aiohttp_conversion import CORS, request_data, response_of, upgrade_request
+from .aiohttp_conversion import CORS, request_data, response_of
 from .hosted_connection import HostedConnection
 from .hosted_hubs import Hosting
 from .inbound_posts import receive_post
 from .long_polling import LongPollingServerTransport
 from .poll_delivery import deliver
 from .server_sent_events import ServerSentEventsServerTransport
-from .web_socket import WebSocketServerTransport
-from .web_socket_push import CAN_PUSH, PushingWebSocketResponse
-
-_WEB_SOCKET_RESPONSE = PushingWebSocketResponse if CAN_PUSH else web.WebSocketResponse
-
-_LEAST_LIMIT: Final = 1024 * 1024
-"""The least limit of a WebSocket message in bytes. A message may contain many hub messages."""
-_LIMIT_OF_UNLIMITED: Final = 64 * 1024 * 1024
-"""The limit of a WebSocket message in bytes, for a hub whose messages have no limit."""
+from .web_socket_upgrade import WebSocketUpgrade
 
 
 class HttpConnectionDispatcher:
@@ -67,6 +57,8 @@ class HttpConnectionDispatcher:
         self._server = server
         self._options = options
         self._limits = options.transport_limits
+        maximum_size = server.options.maximum_receive_message_size
+        self._upgrade = WebSocketUpgrade(hosting, options, maximum_size)
 
     async def negotiate(self, request: web.Request) -> web.Response:
         """Handles ``{path}/negotiate``."""
@@ -85,7 +77,7 @@ class HttpConnectionDispatcher:
         decision = await self._endpoint.dispatch(
             data,
             request.headers.getall("Accept", ()),
-            is_upgrade=request.method == "GET" and self._is_upgrade(request),
+            is_upgrade=request.method == "GET" and self._upgrade.is_complete(request),
         )
         if isinstance(decision, HttpAnswer):
             return response_of(decision)
@@ -109,26 +101,6 @@ class HttpConnectionDispatcher:
                 connection.polls.terminate()
                 return response_of(TERMINATED)
 
-    def _is_upgrade(self, request: web.Request) -> bool:
-        try:
-            return self._new_web_socket().can_prepare(upgrade_request(request)).ok
-        except UnicodeEncodeError:  # aiohttp's error text quotes a header that is not UTF-8
-            return False
-
-    def _new_web_socket(self) -> "web.WebSocketResponse[bool]":
-        limit = self._server.options.maximum_receive_message_size
-        return _WEB_SOCKET_RESPONSE(
-            autoclose=False,
-            compress=False,
-            decode_text=False,
-            timeout=self._options.close_timeout,
-            # A WebSocket message may contain many hub messages. There is always a limit. aiohttp
-            # also refuses a message of exactly this size.
-            max_msg_size=min(max(4 * limit, _LEAST_LIMIT) + 1, LARGEST_LIMIT)
-            if limit
-            else _LIMIT_OF_UNLIMITED + 1,
-        )
-
     async def _open_web_socket(
         self,
         request: web.Request,
@@ -137,12 +109,9 @@ class HttpConnectionDispatcher:
     ) -> web.StreamResponse:
         connection = admitted.connection
         self._enlarge_inbound(connection)
-        web_socket = self._new_web_socket()
         try:
             with self._removing_on_failure(connection):
-                await web_socket.prepare(upgrade_request(request))
-                early = connection.inbound.close()
-                socket = self._web_socket_transport(request, web_socket, early)
+                web_socket, socket = await self._upgrade.open(request, connection.inbound.close)
         except ConnectionError:
             return response_of(CLIENT_LEFT)
         if connection.is_stateful:
@@ -158,12 +127,10 @@ class HttpConnectionDispatcher:
         self, request: web.Request, data: HttpRequestData, connection: HostedConnection
     ) -> web.StreamResponse:
         """Continues the connection on a new socket, until this socket is lost or replaced."""
-        web_socket = self._new_web_socket()
         try:
-            await web_socket.prepare(upgrade_request(request))
+            web_socket, socket = await self._upgrade.open(request)
         except ConnectionError:
             return response_of(CLIENT_LEFT)
-        socket = self._web_socket_transport(request, web_socket)
         sockets = connection.sockets
         assert sockets is not None
         if sockets.can_resume:
@@ -172,20 +139,6 @@ class HttpConnectionDispatcher:
         else:  # the connection has ended in the meantime
             await socket.close()
         return web_socket
-
-    def _web_socket_transport(
-        self, request: web.Request, web_socket: "web.WebSocketResponse[bool]", early: bytes = b""
-    ) -> WebSocketServerTransport:
-        return WebSocketServerTransport(
-            request,
-            web_socket,
-            self._hosting.flusher,
-            self._hosting.frames,
-            self._limits,
-            self._options.close_timeout,
-            self._options.receive_timeout,
-            early,
-        )
 
     async def _open_event_stream(
         self, request: web.Request, data: HttpRequestData, admitted: Admitted[HostedConnection]

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from protocol import HubOptions
-from protocol.transports.server import http_dispatcher
+from protocol.transports.server import web_socket_upgrade
 from protocol.transports.server.received_frames import ReceivedFrames
 from tests.support.hub_messages import call, result
 from tests.support.loop_time import LoopTime
@@ -22,7 +22,7 @@ from tests.transports.raw_web_socket import (
 @pytest.fixture
 def read_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's WebSocket with an aiohttp whose private names are others."""
-    monkeypatch.setattr(http_dispatcher, "_WEB_SOCKET_RESPONSE", web.WebSocketResponse)
+    monkeypatch.setattr(web_socket_upgrade, "_WEB_SOCKET_RESPONSE", web.WebSocketResponse)
 
 
 async def test_an_unfinished_message_in_a_loop(
