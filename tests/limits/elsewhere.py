@@ -9,6 +9,9 @@ ELSEWHERE: Final = {
     "HubOptions.handshake_timeout": "tests/server/test_time.py::test_handshake_timeout",
     "HubOptions.keep_alive_interval": "tests/server/test_time.py::test_pings",
     "HubOptions.client_timeout_interval": "tests/server/test_time.py::test_client_timeout",
+    "HubOptions.stateful_reconnect_buffer_size": (
+        "tests/server/test_stateful_reconnect.py::test_messages_wait_for_an_ack"
+    ),
     "EndpointOptions.long_polling_poll_timeout": (
         "tests/transports/server/test_long_polling.py::test_a_poll_times_out"
     ),

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 RECORD_SEPARATOR: Final = "\x1e"
 HANDSHAKE: Final = {"protocol": "json", "version": 1}
+STATEFUL_HANDSHAKE: Final = {"protocol": "json", "version": 2}
 PING: Final = {"type": 6}
 CLOSE: Final = {"type": 7}
 CLOSE_AND_RECONNECT: Final = {"type": 7, "allowReconnect": True}
@@ -40,6 +41,16 @@ def joined(*records: Any) -> bytes:
     """Records as bytes on the wire. A str is not changed, any other value is encoded as JSON."""
     texts = [record if isinstance(record, str) else json.dumps(record) for record in records]
     return "".join(text + RECORD_SEPARATOR for text in texts).encode()
+
+
+def ack(number: int) -> dict[str, Any]:
+    """An Ack."""
+    return {"type": 8, "sequenceId": number}
+
+
+def sequence(number: int) -> dict[str, Any]:
+    """A Sequence."""
+    return {"type": 9, "sequenceId": number}
 
 
 def item(value: Any, id: str = "1") -> dict[str, Any]:

@@ -10,9 +10,13 @@ from protocol.server.connection import ServerConnection
 from protocol.server.http_request import HttpRequestData
 from protocol.server.hub_server import HubServer
 from protocol.server.lifetime import HubLifetimeManager
+from protocol.server.resumable_transport import ResumableTransport
 from protocol.testing import LoopClock, MemoryTransport, memory_pair
-from tests.support.hub_messages import HANDSHAKE
+from tests.support.hub_messages import HANDSHAKE, STATEFUL_HANDSHAKE
 from tests.support.memory_peer import MemoryPeer
+
+GAP = 15.0
+"""Seconds for which a connection with stateful reconnect waits for another socket."""
 
 
 class MemoryClient(MemoryPeer):
@@ -33,6 +37,33 @@ class MemoryClient(MemoryPeer):
         """Whether the server has ended the connection and all work for it."""
         await self._clock.settle()
         return self.transport.peer.ended is not None and self.connection.closed.done()
+
+
+class StatefulClient(MemoryClient):
+    """A client of the server under test that can change its socket."""
+
+    def __init__(
+        self,
+        clock: LoopClock,
+        transport: MemoryTransport,
+        connection_id: str,
+        connection: ServerConnection,
+        sockets: ResumableTransport,
+    ) -> None:
+        super().__init__(clock, transport, connection_id, connection)
+        self.sockets = sockets
+
+    def resume(self, query: str = "") -> None:
+        """Continues on a new socket."""
+        near, self.transport = memory_pair()
+        near.limits = self.sockets.limits
+        request = HttpRequestData("GET", "/hub", query, {}, "127.0.0.1")
+        self.sockets.exchange(near, request)
+
+    @property
+    def ended(self) -> str | None:
+        """How the server has ended the present socket."""
+        return self.transport.peer.ended
 
 
 class ServerHarness:
@@ -64,6 +95,24 @@ class ServerHarness:
         connection = self.server.open(near, connection_id, request, user)
         await self.clock.settle()
         return MemoryClient(self.clock, far, connection_id, connection)
+
+    async def open_stateful(self, query: str = "") -> "StatefulClient":
+        """A client with stateful reconnect, whose socket is open, without a handshake."""
+        await self.server.start()
+        self._count += 1
+        connection_id = f"c{self._count}"
+        near, far = memory_pair()
+        near.limits = self._limits
+        sockets = ResumableTransport(near, GAP)
+        request = HttpRequestData("GET", "/hub", query, {}, "127.0.0.1")
+        connection = self.server.open(sockets, connection_id, request, None, is_stateful=True)
+        return StatefulClient(self.clock, far, connection_id, connection, sockets)
+
+    async def connect_stateful(self, query: str = "") -> "StatefulClient":
+        """A client with stateful reconnect, whose handshake is done."""
+        client = await self.open_stateful(query)
+        assert await client.ask(STATEFUL_HANDSHAKE) == [{}]
+        return client
 
     async def connect(self, user: Principal | None = None, query: str = "") -> MemoryClient:
         """A client whose handshake is done."""

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol.transports.server import http_dispatcher as http_connection_dispatcher
+from protocol.transports.server import web_socket_upgrade
 from protocol.transports.server.web_socket_push import PushingWebSocketResponse
 
 from .end_host import EndHost
@@ -56,7 +56,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def reading_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a test with both ways of the server's WebSocket: pushed messages, and ``receive()``."""
     response = PushingWebSocketResponse if request.param == "pushed" else web.WebSocketResponse
-    monkeypatch.setattr(http_connection_dispatcher, "_WEB_SOCKET_RESPONSE", response)
+    monkeypatch.setattr(web_socket_upgrade, "_WEB_SOCKET_RESPONSE", response)
 
 
 Connect = Callable[..., Awaitable[RawWebSocket]]
