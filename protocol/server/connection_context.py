@@ -130,6 +130,8 @@ class HubConnectionContext(HubCallerContext):
         if self.ending is not None:
             return False
         if self._waiting is None:
+            if self._counted is None and self._transport.buffered <= self._high_water:
+                return self.write(frame)  # the usual case
             if self.is_full:
                 self._transport.flush()
             if not self.is_full:

@@ -137,8 +137,6 @@ class HubInvoker:
             case Completion():
                 if not self._uploads.receive_completion(message):
                     self._lifetime.set_connection_result(self._connection, message)
-            case Ack():
-                self._connection.acknowledged()
             case CancelInvocation(invocation_id=invocation_id):
                 self._cancellable.cancel(invocation_id)
             case StreamBindingFailure():
@@ -148,6 +146,8 @@ class HubInvoker:
             case Close(error=text):
                 error = HubException(text) if isinstance(text, str) else None
                 self._connection.end(Ending(Close(), error))
+            case Ack():
+                self._connection.acknowledged()
             case _:
                 pass  # S-23
 

@@ -183,7 +183,7 @@ class TestGap:
         assert await client.take() == [result("yes")]
 
     async def test_streams_outlive_it(self, clock: LoopClock, serve: MakeServer) -> None:
-        """U-11."""
+        """SR-2: items are counted."""
         scene, client = await connected(serve)
         client.send(stream_call("Count", id="1"), call("Total", id="2", streamIds=["3"]))
         assert await client.ask(item(20, "3")) == [item(1, "1")]
