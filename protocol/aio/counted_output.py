@@ -64,6 +64,10 @@ class CountedOutput:
         """Whether frames are held back."""
         return self._buffer.held_size > 0
 
+    def may_hold_more(self, limit: int) -> bool:
+        """Whether frames are held back, and ``buffered`` is not above ``limit`` yet."""
+        return self.holds_back and self.buffered <= limit
+
     @property
     def buffered(self) -> int:
         """See Transport. Includes the frames that are held back."""

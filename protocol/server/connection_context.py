@@ -222,6 +222,11 @@ class HubConnectionContext(HubCallerContext):
         except TimeoutError:
             self._cut_after_timeout()
 
+    async def drain_answers(self) -> None:
+        """Like ``drain``, but returns while answers may wait for an Ack that is behind calls."""
+        if self._counted is None or not self._counted.may_hold_more(self._maximum_buffered // 2):
+            await self.drain()
+
     def _cut_after_timeout(self) -> None:
         if self.ending is None:  # otherwise the transport closes, within a time of its own
             self.slow_log.timed_out()

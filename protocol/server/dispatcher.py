@@ -265,7 +265,9 @@ class HubDispatcher:
             except Exception:  # a value cannot be compared
                 return
             if connection.is_congested:
-                await connection.drain()  # run no more calls for a client that reads no answers
+                await (
+                    connection.drain_answers()
+                )  # run no more calls for a client that reads no answers
 
     async def _become_idle(self) -> None:
         idle = self._loop.create_future()

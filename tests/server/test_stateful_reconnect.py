@@ -405,6 +405,34 @@ class TestBuffer:
         assert scene.lines == ["sent 4", "sent 5"]
         assert await client.ask(ack(5)) == [ack(1), result()]
 
+    async def test_an_ack_behind_calls_is_read(self, clock: LoopClock, serve: MakeServer) -> None:
+        """SR-8: the calls before it are run, although their answers wait for it."""
+        _, client = await connected(serve, stateful_reconnect_buffer_size=100)
+        calls = [call("Echo", str(number), id=str(number)) for number in range(20)]
+        client.send(*calls, ack(20))
+        records = await client.take()
+        while len(records) < 20:
+            client.send(ack(len(records)))
+            more = [each for each in await client.take() if each["type"] == 3]
+            assert more
+            records += more
+        assert records == [result(str(number), id=str(number)) for number in range(20)]
+
+    async def test_calls_wait_when_too_many_answers_wait(
+        self, clock: LoopClock, serve: MakeServer
+    ) -> None:
+        """TG-8: half of ``maximum_outbound_buffer_size`` may wait for an Ack."""
+        scene, client = await connected(
+            serve, stateful_reconnect_buffer_size=100, maximum_outbound_buffer_size=2000
+        )
+        client.send(*[call("Echo", "x" * 60) for _ in range(50)])
+        await clock.settle()
+        assert 5 < len(scene.lines) < 20
+        await clock.advance(9)
+        assert client.sockets.can_resume
+        await clock.advance(2)
+        assert not client.sockets.can_resume
+
     async def test_acks_do_not_wait(self, clock: LoopClock, serve: MakeServer) -> None:
         """SR-8: pings are left out, and sent again afterwards."""
         _, client = await connected(
