@@ -264,10 +264,8 @@ class HubDispatcher:
                     return
             except Exception:  # a value cannot be compared
                 return
-            if connection.is_congested:
-                await (
-                    connection.drain_answers()
-                )  # run no more calls for a client that reads no answers
+            if connection.is_congested:  # run no more calls for a client that reads no answers
+                await connection.drain_answers()
 
     async def _become_idle(self) -> None:
         idle = self._loop.create_future()
