@@ -48,22 +48,21 @@ class MessageBuffer:
     __slots__ = (
         "_acknowledged",
         "_held",
-        "_is_full",
         "_latest",
         "_latest_sent",
-        "_limit",
         "_next",
         "_sent",
         "held_size",
+        "is_full",
+        "limit",
         "size",
     )
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit: Final = limit
         self._sent: deque[bytes] = deque()  # without an Ack
         self._acknowledged = 0  # the number of the message before the first of ``_sent``
         self._held: deque[bytes] = deque()
-        self._is_full = False
         self._next = 1  # the number of the next received message
         self._latest = 0  # the highest number received
         self._latest_sent = 0  # the highest number that an Ack was sent for
@@ -71,12 +70,14 @@ class MessageBuffer:
         """The bytes of the sent frames that have no Ack yet."""
         self.held_size = 0
         """The bytes of the frames that are held back."""
+        self.is_full = False
+        """Whether further frames are held back."""
 
     # ---- sending
 
     def add(self, frame: bytes) -> bytes:
         """Counts a message and returns its frame, or b"" if the frame is held back."""
-        if self._is_full:
+        if self.is_full:
             self._held.append(frame)
             self.held_size += len(frame)
             return b""
@@ -86,7 +87,7 @@ class MessageBuffer:
     def release(self) -> bytes:
         """Returns the frames to send now, which were held back and for which there is room."""
         released: list[bytes] = []
-        while self._held and not self._is_full:
+        while self._held and not self.is_full:
             frame = self._held.popleft()
             self.held_size -= len(frame)
             self._keep(frame)
@@ -111,16 +112,16 @@ class MessageBuffer:
     def _keep(self, frame: bytes) -> None:
         self._sent.append(frame)
         self.size += len(frame)
-        if self.size > self._limit:
-            self._is_full = True
+        if self.size > self.limit:
+            self.is_full = True
 
     def _acknowledge(self, number: int) -> None:
         """Drops the frames up to this number, which may be too high (SR-7)."""
         while self._sent and self._acknowledged < number:
             self.size -= len(self._sent.popleft())
             self._acknowledged += 1
-        if self.size < self._limit:
-            self._is_full = False
+        if self.size < self.limit:
+            self.is_full = False
 
     # ---- receiving
 

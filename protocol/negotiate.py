@@ -154,13 +154,18 @@ def write_error(text: str) -> bytes:
 # ---- client
 
 
-def negotiate_url(url: str) -> str:
-    """The URL of negotiate for the hub at ``url``, with its query, without its fragment (N-2)."""
+def negotiate_url(url: str, *, use_stateful_reconnect: bool = False) -> str:
+    """The URL of negotiate for the hub at ``url``, with its query, without its fragment (N-2).
+
+    With ``use_stateful_reconnect`` it asks for stateful reconnect.
+    """
     scheme, host, path, query, _ = urlsplit(url)
     path = path if path.endswith("/") else path + "/"
     keys = {part.partition("=")[0].lower() for part in query.split("&")}
     if "negotiateversion" not in keys:
         query = f"{query}&negotiateVersion=1" if query else "negotiateVersion=1"
+    if use_stateful_reconnect:
+        query += "&useStatefulReconnect=true"
     return urlunsplit((scheme, host, path + "negotiate", query, ""))
 
 

@@ -17,12 +17,13 @@ _FULL: Final = 1 << 62  # bytes; above every limit of a buffer
 class CountedOutput:
     """Writes frames to ``transport`` unless ``buffer`` holds them back.
 
-    Calls ``time_out`` when a frame is held back and no Ack has released a frame for ``timeout``
+    Calls ``time_out`` when a frame or a caller waits and no Ack has made room for ``timeout``
     seconds.
     """
 
     __slots__ = (
         "_buffer",
+        "_has_ended",
         "_loop",
         "_released",
         "_time_out",
@@ -46,8 +47,9 @@ class CountedOutput:
         self._timeout = timeout
         self._time_out = time_out
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None  # set while frames are held back
-        self._released: asyncio.Future[None] | None = None  # for the callers of ``drain``
+        self._timer: asyncio.TimerHandle | None = None  # set while frames or callers wait
+        self._released: asyncio.Future[None] | None = None  # for the callers that wait
+        self._has_ended = False
         self.flush = transport.flush
         self.abort = transport.abort
 
@@ -55,9 +57,15 @@ class CountedOutput:
         """Counts and writes a frame. See Transport for the result."""
         if self._buffer.add(frame):
             return self._transport.write(frame)
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout, self._time_out)
+        self._start_timer()
         return _FULL
+
+    def pass_on(self, frame: bytes) -> None:
+        """Writes a frame that the buffer has counted. It is b"" if the buffer holds it back."""
+        if frame:
+            self._transport.write(frame)
+        else:
+            self._start_timer()
 
     @property
     def holds_back(self) -> bool:
@@ -76,10 +84,23 @@ class CountedOutput:
     async def drain(self) -> None:
         """See Transport. Also waits until no frame is held back."""
         if self.holds_back:
-            if self._released is None:
-                self._released = self._loop.create_future()
-            await asyncio.wait({self._released})
+            await self._wait()
         await self._transport.drain()
+
+    async def wait_for_room(self) -> None:
+        """Returns when the buffer is not full, or at the end.
+
+        Several callers return in the order of their calls, each only if there is still room. The
+        time limit is the same as for a frame that is held back.
+        """
+        while self._buffer.is_full and not self._has_ended:
+            self._start_timer()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._released is None:
+            self._released = self._loop.create_future()
+        await asyncio.wait({self._released})
 
     def release(self) -> None:
         """Writes the frames for which an Ack has made room."""
@@ -88,19 +109,26 @@ class CountedOutput:
         frames = self._buffer.release()
         if frames:
             self._transport.write(frames)
-            self._stop_timer()
-            if self.holds_back:
-                self._timer = self._loop.call_later(self._timeout, self._time_out)
-            else:
-                self._wake()
+        elif self._buffer.is_full:
+            return  # the timer runs on
+        self._stop_timer()
+        if self.holds_back:
+            self._start_timer()
+        else:
+            self._wake()
 
     def end(self, *, is_orderly: bool) -> None:
         """Stops the timer. If the end is orderly, writes all frames that are held back."""
+        self._has_ended = True
         self._stop_timer()
         frames = self._buffer.release_all()
         if is_orderly and frames:
             self._transport.write(frames)
         self._wake()
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout, self._time_out)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -8,12 +8,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import UnsetType
 
 from ..aio.log_thinning import LogThinning
-from ..aio.transport import Transport
 from ..errors import ConnectionClosed, LocalProtocolError, NotConnectedError
 from ..hub_protocol import HubProtocol
 from ..messages import (
@@ -44,13 +43,24 @@ It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads.
 than the buffers of the transports, ``drain`` would return at once."""
 
 
+class SendRoom(Protocol):
+    """How many bytes wait to be sent: of a transport, and with stateful reconnect also for Acks."""
+
+    @property
+    def buffered(self) -> int:
+        """The number of bytes that wait. Far above every limit if none may be sent."""
+
+    async def drain(self) -> None:
+        """Returns when there is room again, or the connection is dead."""
+
+
 class ClientCalls:
     """Sends calls and their uploads until the connection ends. An ``UploadSender``."""
 
     def __init__(
         self,
         peer: HubPeer,
-        transport: Transport,
+        room: SendRoom,
         hub_protocol: HubProtocol,
         counts: DownloadCounts,
         send: Callable[[HubMessage], None],
@@ -59,7 +69,7 @@ class ClientCalls:
         """``thinning`` decides how often answers that cannot be written are logged."""
         self._thinning = thinning
         self._ledger = peer.calls
-        self._transport = transport
+        self._room = room
         self._hub_protocol = hub_protocol
         self._counts = counts
         self._pauses = counts.pauses
@@ -147,8 +157,8 @@ class ClientCalls:
             self._ledger.open_stream(download.invocation_id, download)
 
     async def _wait_for_room(self) -> None:
-        if self._transport.buffered > SEND_HIGH_WATER:
-            await self._transport.drain()
+        if self._room.buffered > SEND_HIGH_WATER:
+            await self._room.drain()
         if self._end is not None:
             raise NotConnectedError("The connection is not active.") from self._end
 
@@ -211,7 +221,7 @@ class ClientCalls:
 
     def send_item(self, stream_id: str, item: Any) -> bool:
         """See UploadSender."""
-        if self._transport.buffered > UPLOAD_HIGH_WATER:
+        if self._room.buffered > UPLOAD_HIGH_WATER:
             return False
         encoded = self._hub_protocol.encode_value(item)
         self._send(StreamItem(invocation_id=stream_id, item=encoded))
@@ -219,7 +229,7 @@ class ClientCalls:
 
     async def wait_for_upload_room(self) -> None:
         """See UploadSender."""
-        await self._transport.drain()
+        await self._room.drain()
 
     def end_upload(self, stream_id: str, error: str | UnsetType) -> None:
         """See UploadSender."""

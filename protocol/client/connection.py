@@ -4,11 +4,10 @@
 """
 
 import asyncio
-import logging
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from ..aio.keep_alive_timer import KeepAliveTimer
 from ..aio.pump import MessagePump
@@ -18,37 +17,33 @@ from ..errors import (
     HandshakeError,
     ServerTimeoutError,
 )
-from ..handshake import ClientHandshake
+from ..handshake import STATEFUL_VERSION, ClientHandshake
 from ..hub_protocol import HubProtocol
 from ..keepalive import KeepAlive
+from ..message_buffer import MessageBuffer
 from ..messages import (
     Close,
-    Completion,
     HubMessage,
-    Invocation,
-    InvocationBindingFailure,
     Ping,
     ReceivedMessage,
     Role,
-    StreamBindingFailure,
-    StreamItem,
 )
 from ..peer import HubPeer
 from .authentication import ConnectionAuthentication
-from .calls import SEND_HIGH_WATER, ClientCalls
+from .calls import ClientCalls
 from .downloads import DownloadCounts
 from .endings import (
-    closed_by,
     ended_by,
     lost_during_handshake,
     no_answer_within,
     no_message_within,
 )
 from .event_queue import EventQueue
-from .handlers import UNREADABLE, HandlerRegistry
+from .handlers import HandlerRegistry
+from .message_handler import MessageHandler, Wait
 from .options import HubConnectionOptions
-
-logger = logging.getLogger(__name__)
+from .resumable_transport import ResumableTransport
+from .resumption import Resumption
 
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, reading pauses
 # A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
@@ -57,14 +52,11 @@ _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, 
 _SMALL_PIECE: Final = 1024  # bytes
 _PIECES_WITHOUT_TURN: Final = 16
 
-Wait = Callable[[], Coroutine[Any, Any, None]]
-
 
 class ClientConnection:
     """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    Invocations from the server go to ``events``. If the server asks for a result and no handler can
-    return one, ``handlers`` supplies the error for the answer.
+    With a ``ResumableTransport`` it asks for stateful reconnect in the handshake.
     """
 
     def __init__(
@@ -80,31 +72,47 @@ class ClientConnection:
         self.authentication: Final = authentication
         self.connection_id: Final = connection_id
         self._transport = transport
-        self._hub_protocol = hub_protocol
-        self._handlers = handlers
-        self._events = events
-        self._downloads = DownloadCounts(events.pauses, options)
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive
-        self._peer = _new_peer(hub_protocol, options, self._sends_pings)
-        self.calls: Final = ClientCalls(
-            self._peer,
-            transport,
-            hub_protocol,
-            self._downloads,
-            self._send,
-            handlers.thinning,
-        )
-        ping = partial(self._send, Ping())
-        self._timer = KeepAliveTimer(self._peer.keep_alive, ping, self._time_out)
+        buffer = None
+        if isinstance(transport, ResumableTransport):
+            buffer = MessageBuffer(options.stateful_reconnect_buffer_size)
+        self._peer = _new_peer(hub_protocol, options, self._sends_pings, buffer)
         self._pump: MessagePump[Wait] = MessagePump(
             transport,
-            self._decode,
+            self._decode if buffer is None else self._decode_counted,
             limit=_RECEIVE_LIMIT,
             on_end=self._end_of_stream,
             fail=lambda error: self._finish(ended_by(error, handlers.thinning)),
         )
+        self._resumption: Resumption | None = None
+        if isinstance(transport, ResumableTransport) and buffer is not None:
+            self._resumption = Resumption(
+                transport, self._peer, buffer, self._pump, handlers.thinning, self._finish
+            )
+        downloads = DownloadCounts(events.pauses, options)
+        self.calls: Final = ClientCalls(
+            self._peer,
+            transport if self._resumption is None else self._resumption,
+            hub_protocol,
+            downloads,
+            self._send if self._resumption is None else self._resumption.send,
+            handlers.thinning,
+        )
+        self._messages = MessageHandler(
+            self._peer,
+            transport,
+            hub_protocol,
+            handlers,
+            events,
+            downloads,
+            self.calls,
+            self._finish,
+            self._take_ack,
+        )
+        ping = partial(self._send, Ping())
+        self._timer = KeepAliveTimer(self._peer.keep_alive, ping, self._time_out)
         self._handshake: asyncio.Future[None] = self._loop.create_future()
         self._loss: Exception | None = None  # the error that the transport ended with
         self._pieces_left = _PIECES_WITHOUT_TURN
@@ -141,9 +149,11 @@ class ClientConnection:
             raise
         if self._sends_pings:
             self._send(Ping())  # arms the server's client timeout (H-13)
+        if self._resumption is not None:
+            self._resumption.begin()
         self._timer.start()
         self.authentication.start()
-        self._pump.start(self._handle)
+        self._pump.start(self._messages.handle)
         self._loop.call_soon(self._turn)
 
     async def wait_until_closed(self) -> None:
@@ -176,6 +186,8 @@ class ClientConnection:
         self.end = end
         self._timer.stop()
         self.authentication.stop()
+        if self._resumption is not None:
+            self._resumption.end()
         if self._waiting is not None:
             self._waiting.cancel()
         if not self.ended.done():  # done already if the task that awaits ``ended`` was cancelled
@@ -246,55 +258,17 @@ class ClientConnection:
         self._waiting = None
         self._schedule_turn()
 
-    async def _wait_for_program(self) -> None:
-        """Returns when handlers and loops over streams have taken enough received messages."""
-        self._peer.keep_alive.suspend()
-        with self._downloads.pause():
-            await self._events.pauses.wait_while(
-                lambda: self._events.is_full or self._downloads.is_full
-            )
-        self._peer.keep_alive.resume(self._loop.time())
-
     def _decode(self, data: bytes) -> Iterator[ReceivedMessage | None]:
         return self._peer.receive_data(data, self._loop.time())
 
-    def _handle(self, message: ReceivedMessage) -> Wait | None:
-        """Handles a message. If the next message has to wait, returns the function to await."""
-        match message:
-            case StreamItem() | StreamBindingFailure():
-                self._peer.calls.add_item(message)
-                return self._wait_for_program if self._downloads.is_full else None
-            case Completion():
-                self._peer.calls.settle(message)
-            case Invocation():
-                return self._handle_invocation(message)
-            case InvocationBindingFailure():
-                if message.invocation_id:
-                    self.calls.answer(message.invocation_id, None, UNREADABLE)
-            case Close():
-                self._finish(closed_by(message))
-            case _:
-                pass  # the client does not negotiate acks
-        return None
+    def _decode_counted(self, data: bytes) -> Iterator[ReceivedMessage | None]:
+        assert self._resumption is not None
+        self._resumption.received(len(data))
+        return self._decode(data)
 
-    def _handle_invocation(self, invocation: Invocation) -> Wait | None:
-        self._hub_protocol.require_arguments(invocation.arguments)
-        invocation_id = invocation.invocation_id
-        if not invocation_id:
-            self._events.put(invocation)
-        else:
-            error = self._handlers.refusal(invocation)
-            if error is None:
-                self._events.ask(invocation, partial(self.calls.answer, invocation_id))
-            else:
-                self._events.put(invocation)
-                self.calls.answer(invocation_id, None, error)
-            # If the server does not read these answers, the client stops reading too. If the server
-            # does not read the client's calls, the client reads on: the server may be waiting until
-            # the client has read.
-            if self._transport.buffered > SEND_HIGH_WATER:
-                return self._transport.drain
-        return self._wait_for_program if self._events.is_full else None
+    def _take_ack(self) -> None:
+        if self._resumption is not None:
+            self._resumption.acknowledged()
 
     def _end_of_stream(self) -> None:
         if self._loss is not None:
@@ -312,11 +286,15 @@ class ClientConnection:
 
 
 def _new_peer(
-    hub_protocol: HubProtocol, options: HubConnectionOptions, sends_pings: bool
+    hub_protocol: HubProtocol,
+    options: HubConnectionOptions,
+    sends_pings: bool,
+    buffer: MessageBuffer | None,
 ) -> HubPeer:
+    handshake = ClientHandshake(hub_protocol, 1 if buffer is None else STATEFUL_VERSION)
     return HubPeer(
         Role.CLIENT,
-        ClientHandshake(hub_protocol),
+        handshake,
         KeepAlive(
             Role.CLIENT,
             interval=options.keep_alive_interval if sends_pings else math.inf,
@@ -324,4 +302,5 @@ def _new_peer(
         ),
         options.maximum_receive_message_size,
         options.maximum_send_message_size,
+        message_buffer=buffer,
     )

@@ -3,7 +3,13 @@
 import logging
 
 from ..aio.log_thinning import LogThinning
-from ..errors import ConnectionClosed, HandshakeError, ProtocolError, ServerTimeoutError
+from ..errors import (
+    ConnectionClosed,
+    HandshakeError,
+    ProtocolError,
+    ServerTimeoutError,
+    SignalRError,
+)
 from ..framing import OversizeError
 from ..messages import Close
 
@@ -62,6 +68,24 @@ def no_message_within(seconds: float, blocked_for: float) -> ServerTimeoutError:
     if blocked_for:
         text += f" The event loop was blocked for at least {blocked_for:.1f} s."
     return ServerTimeoutError(text)
+
+
+def no_ack_within(seconds: float) -> ConnectionClosed:
+    """The end of a connection when messages have waited too long for the server's Ack."""
+    return ConnectionClosed(
+        f"The server did not acknowledge messages within {seconds:g} seconds, and the buffer of "
+        "stateful reconnect is full."
+    )
+
+
+def not_resumed(error: BaseException) -> ConnectionClosed:
+    """The end of a connection whose socket was lost. ``error`` is that of the next socket."""
+    text = "The connection was lost, and could not be resumed"
+    if not isinstance(error, SignalRError):
+        return ConnectionClosed(f"{text}: {type(error).__name__}.")
+    end = ConnectionClosed(f"{text}: {error}", summary=f"{text}: {error.summary}")
+    end.__cause__ = error
+    return end
 
 
 def retries_exhausted(failed_attempts: int, elapsed: float, last: Exception | None) -> Exception:

@@ -22,6 +22,7 @@ from .event_queue import EventQueue
 from .handler_registration import HandlerRegistration
 from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
+from .resumable_transport import Reopen, ResumableTransport
 from .retry import RetryPolicy, retry_policy
 from .streams import HubStream
 
@@ -36,7 +37,8 @@ class Connected:
 
     ``refresh`` sends a new token to the server. It is None if negotiate was skipped.
     ``token_lifetime`` is the number of seconds until the present token expires, if the server has
-    sent it. ``on_accepted``, if given, is called when the hub has accepted the handshake.
+    sent it. ``on_accepted``, if given, is called when the hub has accepted the handshake. With
+    ``reopen``, the server has granted stateful reconnect, and the handshake asks for it.
     """
 
     transport: Transport
@@ -44,6 +46,7 @@ class Connected:
     refresh: Refresh | None = None
     token_lifetime: float | None = None
     on_accepted: Callable[[], None] | None = None
+    reopen: Reopen | None = None
 
 
 Connector = Callable[[], Awaitable[Connected]]
@@ -248,8 +251,11 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
     async def _open(self) -> ClientConnection:
         assert self._events is not None
         connected = await self._connector()
+        transport = connected.transport
+        if connected.reopen is not None:
+            transport = ResumableTransport(transport, connected.reopen)
         connection = ClientConnection(
-            connected.transport,
+            transport,
             connected.connection_id,
             self._hub_protocol,
             self._handlers,

@@ -45,5 +45,9 @@ class HubConnectionOptions:
     items wait for longer fail, if most of the waiting items belong to such slow streams. So loops
     that take too few items delay other messages for a limited time. None: no limit."""  # C-21
 
+    stateful_reconnect_buffer_size: int = 100_000
+    """The bytes of sent messages that may wait for the server's Ack, if the server has granted
+    stateful reconnect. With more bytes, callers wait."""  # SR-8
+
     def __post_init__(self) -> None:
         check_options(self)

@@ -354,8 +354,8 @@ class World:
         if keeper is not None and keeper._connection is not None:
             connection = keeper._connection
             counts["client calls"] = len(connection._peer.calls)
-            counts["download bytes"] = connection._downloads._size
-            counts["downloads"] = len(connection._downloads._filled)
+            counts["download bytes"] = connection._messages._downloads._size
+            counts["downloads"] = len(connection._messages._downloads._filled)
             counts["uploading"] = len(connection.calls._uploading)
             counts["client pump"] = connection._pump._held
         for link in self.links:

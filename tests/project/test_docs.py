@@ -35,7 +35,7 @@ from protocol import (
 )
 from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
-from protocol.testing import LoopClock
+from protocol.testing import LoopClock, TcpLink
 from signalr_gateway import BroadcastType, Limits, Orchestrator, QueuePolicy, create_app
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
@@ -332,10 +332,16 @@ def test_options(options: type[HubOptions | EndpointOptions]) -> None:
 
 
 def test_builder() -> None:
-    documented = {row[0]: row[1] for row in table(LIBRARY, "builder", "default")}
+    rows = table(LIBRARY, "builder", "default", "meaning")
+    documented = {row[0]: row[1] for row in rows}
     methods = {name for name in vars(HubConnectionBuilder) if name.startswith("with_")}
     assert set(documented) == methods
-    for name, default in field_defaults(HubConnectionOptions).items():
+    defaults = field_defaults(HubConnectionOptions)
+    buffer_size = defaults.pop("stateful_reconnect_buffer_size")
+    parameters = inspect.signature(HubConnectionBuilder.with_stateful_reconnect).parameters
+    assert parameters["buffer_size"].default == buffer_size
+    assert {row[0] for row in rows if f"{buffer_size}:" in row[2]} == {"with_stateful_reconnect"}
+    for name, default in defaults.items():
         assert value_of(documented[f"with_{name}"]) == default
 
 
@@ -461,6 +467,27 @@ async def test_the_client_that_reconnects_runs(
         with pytest.raises(NegotiationError):
             await client.connect(connection)
     assert answers == []
+
+
+async def test_the_client_that_keeps_its_connection_runs(tmp_path: Path) -> None:
+    client = loaded(code_files(LIBRARY, "python")["kept_client.py"], tmp_path)
+
+    class Names(Hub):
+        @hub_method
+        def own_id(self) -> str:
+            return self.context.connection_id
+
+    app = web.Application()
+    options = EndpointOptions(allow_stateful_reconnects=True)
+    map_hub(app, "/names", Names, endpoint_options=options)
+    async with serving(app, "127.0.0.1", 0) as url, TcpLink(url) as link:
+        connection = client.make_connection(f"{link.url}/names")
+        async with connection:
+            first = await connection.invoke("OwnId")
+            opened = link.opened
+            link.cut()
+            assert await connection.invoke("OwnId") == first == connection.connection_id
+            assert link.opened == opened + 1
 
 
 async def test_the_client_that_answers_runs(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ class Connection:
 
     def _build(self, fields: Event) -> HubConnection:
         builder = HubConnectionBuilder()
-        if fields.pop("stateful", False) or fields.pop("statefulBufferSize", None):
-            raise NotBuiltError("stateful reconnect")
+        if fields.pop("stateful", False):
+            builder.with_stateful_reconnect(buffer_size=fields.pop("statefulBufferSize", 100_000))
         if fields.pop("protocol", "json") == "messagepack":
             builder.with_hub_protocol(MessagePackHubProtocol())
         options: dict[str, Any] = {}

@@ -20,6 +20,7 @@ _FEATURES: Final = (
     "newtonsoft",
     "pings",
     "reconnect",
+    "stateful",
     "uploads",
 )
 

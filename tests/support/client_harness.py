@@ -44,6 +44,10 @@ class ClientHarness:
         self.refresh: Refresh | None = None
         """How connections refresh their authentication, and how long their tokens are valid."""
         self.token_lifetime: float | None = None
+        self.is_stateful = False
+        """Whether later connections may continue on another transport (stateful reconnect)."""
+        self.reopened: list[float] = []
+        """The times at which connections opened another transport. ``answers`` counts here too."""
         self.before_connecting: Callable[[], Awaitable[object]] | None = None
         self._connections: list[HubConnection] = []
 
@@ -55,10 +59,21 @@ class ClientHarness:
     async def connect(self) -> Connected:
         """The connector of the connections."""
         self.attempts.append(self.clock.time())
+        near = await self._open(accept)
+        reopen = self._reopen if self.is_stateful else None
+        name = f"id-{len(self.servers)}"
+        return Connected(near, name, self.refresh, self.token_lifetime, reopen=reopen)
+
+    async def _reopen(self) -> MemoryTransport:
+        self.reopened.append(self.clock.time())
+        self.near_ends[-1].abort()  # a real connector frees the lost socket, too
+        return await self._open(be_silent)
+
+    async def _open(self, default: Answer) -> MemoryTransport:
         if self.before_connecting is not None:
             await self.before_connecting()
         await asyncio.sleep(0)  # a real connector has to wait, too
-        answer = self.answers.popleft() if self.answers else accept
+        answer = self.answers.popleft() if self.answers else default
         if isinstance(answer, BaseException):
             raise answer
         near, far = memory_pair()
@@ -66,7 +81,7 @@ class ClientHarness:
         self.near_ends.append(near)
         self.servers.append(MemoryPeer(self.clock, far))
         answer(self.server)
-        return Connected(near, f"id-{len(self.servers)}", self.refresh, self.token_lifetime)
+        return near
 
     def connection(
         self,
@@ -85,7 +100,8 @@ class ClientHarness:
         """A connection whose handshake and first Ping are done (H-13)."""
         connection = self.connection(retry, **options)
         await connection.start()
-        assert await self.server.take() == [HANDSHAKE, PING]
+        handshake = {**HANDSHAKE, "version": 2} if self.is_stateful else HANDSHAKE
+        assert await self.server.take() == [handshake, PING]
         return connection
 
     async def close(self) -> None:

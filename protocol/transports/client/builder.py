@@ -30,6 +30,7 @@ class HubConnectionBuilder:
         self._addresses: tuple[HttpConnectionOptions, ...] = ()  # of the same hub
         self._redirects: tuple[str, ...] | None = None
         self._retry_policy: RetryPolicy | None = None
+        self._uses_stateful_reconnect = False
         self._options = HubConnectionOptions()
         self._hub_protocol: HubProtocol = JsonHubProtocol()
 
@@ -112,6 +113,21 @@ class HubConnectionBuilder:
         """  # R-1
         self._retry_policy = retry_policy(retry)
         return self
+
+    def with_stateful_reconnect(self, *, buffer_size: int = 100_000) -> "HubConnectionBuilder":
+        """Continues a connection whose WebSocket is lost on another WebSocket, without any loss.
+
+        The server has to allow this. Calls and streams that wait go on, no callback is called, and
+        messages that the server has not received are sent again. If the connection cannot be
+        continued, it is lost, and ``with_automatic_reconnect`` applies.
+
+        ``buffer_size`` is the number of bytes that may be sent and not yet acknowledged by the
+        server. With more bytes, ``invoke``, ``send`` and uploads wait. If the server acknowledges
+        nothing for 10 seconds then, the connection is lost. There is no effect on transports other
+        than WebSockets, with ``skip_negotiation``, and with a server that does not allow it.
+        """  # SR-1, SR-8, SR-11
+        self._uses_stateful_reconnect = True
+        return self._with(stateful_reconnect_buffer_size=buffer_size)
 
     def with_hub_protocol(self, hub_protocol: HubProtocol) -> "HubConnectionBuilder":
         """Sets the hub protocol. The default is ``JsonHubProtocol()``."""
@@ -199,6 +215,7 @@ class HubConnectionBuilder:
                 dataclasses.replace(address, redirects=self._redirects),
                 hub_protocol,
                 self._options.maximum_receive_message_size,
+                use_stateful_reconnect=self._uses_stateful_reconnect,
             )
             for address in self._addresses
         ]

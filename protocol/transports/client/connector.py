@@ -9,7 +9,9 @@ from ...aio.log_thinning import LogThinning
 from ...aio.transport import Transport
 from ...authentication_refresh import read_lifetime
 from ...client.hub_connection import Connected
+from ...client.resumable_transport import Reopen
 from ...errors import NegotiationError, SignalRError
+from ...handshake import STATEFUL_VERSION
 from ...http_transport_type import HttpTransportType
 from ...hub_protocol import HubProtocol
 from .authentication_refresh import AuthenticationRefresh
@@ -30,7 +32,8 @@ class HttpConnector:
 
     Each attempt starts at the URL of the hub, not at the URL of an earlier redirect (N-20). Cookies
     that the server sets are kept between attempts. ``maximum_receive_message_size`` is the limit of
-    a hub message in bytes; None means no limit.
+    a hub message in bytes; None means no limit. With ``use_stateful_reconnect`` it asks the server
+    for stateful reconnect, if the hub protocol allows it.
     """
 
     def __init__(
@@ -38,8 +41,11 @@ class HttpConnector:
         options: HttpConnectionOptions,
         hub_protocol: HubProtocol,
         maximum_receive_message_size: int | None,
+        *,
+        use_stateful_reconnect: bool = False,
     ) -> None:
         self._options = options
+        self._is_stateful = use_stateful_reconnect and hub_protocol.version >= STATEFUL_VERSION
         self._transfer_format = hub_protocol.transfer_format
         self._maximum_size = _maximum_size(maximum_receive_message_size)
         self._cookies: aiohttp.CookieJar | None = None
@@ -68,7 +74,7 @@ class HttpConnector:
 
     async def _negotiate_and_connect(self, http: HttpClient) -> Connected:
         """Tries the transports in the order in which the first offer lists them (N-14, N-24)."""
-        url, offer = await self._negotiate(http, self._options.url)
+        url, offer = await self._negotiate(http, self._options.url, self._is_stateful)
         is_offer_used = False  # an offer is valid for one transport only
         failures: list[tuple[str, SignalRError]] = []
         status = None
@@ -81,24 +87,31 @@ class HttpConnector:
                 failures.append((listed.transport, error))
                 continue
             try:
+                may_resume = self._is_stateful and transport_type is HttpTransportType.WEB_SOCKETS
                 if is_offer_used:
-                    url, offer = await self._negotiate(http, url)
+                    url, offer = await self._negotiate(http, url, may_resume)  # N-23
                 is_offer_used = True
                 refresh = AuthenticationRefresh(http, url, offer.token)
                 transport = await self._start(http, transport_type, url, offer.token, refresh)
                 lifetime = read_lifetime(offer.token_lifetime_seconds)
-                return Connected(transport, str(offer.connection_id), refresh, lifetime)
+                reopen = None
+                # A grant that the client has not asked for is ignored (SR-1).
+                if may_resume and offer.use_stateful_reconnect:
+                    reopen = self._reopener(http, url, offer.token, transport)
+                return Connected(
+                    transport, str(offer.connection_id), refresh, lifetime, reopen=reopen
+                )
             except (HttpRequestError, NegotiationError) as error:
                 failures.append((listed.transport, error))
                 status = error.status or status
         raise negotiate.no_transport(failures, status)
 
     async def _negotiate(
-        self, http: HttpClient, url: str
+        self, http: HttpClient, url: str, use_stateful_reconnect: bool
     ) -> tuple[str, negotiate.NegotiateResponse]:
         """Follows redirects. Returns the last URL, and the offer of its server (N-18, N-19)."""
         for _ in range(negotiate.MAXIMUM_REDIRECTS):
-            response = await self._post_negotiate(http, url)
+            response = await self._post_negotiate(http, url, use_stateful_reconnect)
             if isinstance(response.access_token, str):
                 if not is_field_value(response.access_token):
                     raise NegotiationError("The server gave a token with control characters.")
@@ -109,9 +122,11 @@ class HttpConnector:
             url = response.url
         raise NegotiationError("Negotiate redirection limit exceeded.")
 
-    async def _post_negotiate(self, http: HttpClient, url: str) -> negotiate.NegotiateResponse:
+    async def _post_negotiate(
+        self, http: HttpClient, url: str, use_stateful_reconnect: bool
+    ) -> negotiate.NegotiateResponse:
         is_configured = url == self._options.url
-        url = negotiate.negotiate_url(url)
+        url = negotiate.negotiate_url(url, use_stateful_reconnect=use_stateful_reconnect)
         request_url = RequestUrl(url, is_configured=is_configured)
         media_type = ""
         try:
@@ -146,6 +161,18 @@ class HttpConnector:
                 http, url, self._maximum_size, close_timeout
             )
         return await LongPollingClientTransport.connect(http, url, close_timeout, refresh)
+
+    def _reopener(self, http: HttpClient, url: str, token: str, transport: Transport) -> Reopen:
+        """Returns the function that opens further WebSockets for the same connection (SR-11)."""
+
+        async def reopen() -> Transport:
+            nonlocal transport
+            assert isinstance(transport, WebSocketClientTransport)
+            transport.release()
+            transport = await self._open_web_socket(http, url, token)
+            return transport
+
+        return reopen
 
     async def _open_web_socket(self, http: HttpClient, url: str, token: str | None) -> Transport:
         """Opens a WebSocket, with the token of negotiate unless negotiate was skipped."""

@@ -158,6 +158,10 @@ class WebSocketClientTransport:
         if self._cutting is None:
             self._cutting = asyncio.get_running_loop().create_task(self._cut())
 
+    def release(self) -> None:
+        """Frees the socket, which is lost. The HTTP client stays open for the next socket."""
+        self._output.abort()
+
     async def _cut(self) -> None:
         # The session has no other connection: closing it closes the socket, without a Close frame.
         try:

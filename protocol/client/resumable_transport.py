@@ -1,0 +1,163 @@
+"""Stateful reconnect on a client: a transport that outlives the loss of its socket (SR-9, SR-11).
+
+The connection uses it like any other transport. Its sockets are transports themselves.
+``resumption`` decides what a new socket gets first. A ``Connector`` opens the sockets.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from ..aio.cancellation import is_being_cancelled
+from ..aio.transport import Receiver, Transport
+from .endings import not_resumed
+
+Reopen = Callable[[], Awaitable[Transport]]
+"""Opens another socket for the same connection, whose last socket is lost."""
+
+_MAXIMUM_FRUITLESS: Final = 5
+"""Sockets in a row that are lost before anything was received. Then the connection is lost."""
+
+
+class SocketUser(Protocol):
+    """The connection above a ``ResumableTransport``."""
+
+    def socket_lost(self) -> None:
+        """The connection has no socket for a time."""
+
+    def socket_resumed(self) -> bytes:
+        """Returns the first bytes for a new socket."""
+
+
+class ResumableTransport:
+    """A ``Transport`` that replaces its socket when the socket is cut, from ``socket`` on.
+
+    It makes one attempt to open another socket, at once. Meanwhile written bytes are dropped. If
+    the attempt fails, or the server has closed the socket, the receiver loses the connection.
+    """
+
+    has_inherent_keep_alive: Final = False
+    was_cut: Final = False
+
+    def __init__(self, socket: Transport, reopen: Reopen) -> None:
+        self.can_resume = False
+        """Whether a socket that is cut is replaced."""
+        self._socket = socket
+        self._reopen = reopen
+        self._reopening: asyncio.Task[None] | None = None  # set while there is no socket
+        self._receiver: Receiver | None = None
+        self._user: SocketUser | None = None
+        self._is_paused = False
+        self._fruitless = 0  # sockets without a received byte, the present one included
+
+    def set_user(self, user: SocketUser) -> None:
+        """Sets the connection. Called once, before ``can_resume`` is set."""
+        self._user = user
+
+    async def _resume(self) -> None:
+        assert self._receiver is not None
+        try:
+            socket = await self._reopen()
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a token factory may raise anything
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            self._reopening = None
+            self._receiver.connection_lost(not_resumed(error))
+            return
+        self._reopening = None
+        self._socket = socket
+        if not self.can_resume:  # the connection has ended, and will close this socket
+            return
+        assert self._user is not None
+        socket.write(self._user.socket_resumed())
+        socket.flush()
+        if self._is_paused:
+            socket.pause_reading()
+        socket.set_receiver(_SocketReceiver(self, socket))
+
+    def socket_received(self, data: bytes) -> None:
+        """Passes on what the present socket has received."""
+        assert self._receiver is not None
+        self._fruitless = 0
+        self._receiver.data_received(data)
+
+    def socket_lost(self, socket: Transport, error: Exception | None) -> None:
+        """Replaces ``socket`` if it was cut. Otherwise the connection ends."""
+        assert self._receiver is not None
+        is_fruitless = self._fruitless >= _MAXIMUM_FRUITLESS
+        if error is not None or not socket.was_cut or not self.can_resume or is_fruitless:
+            self._receiver.connection_lost(error)
+            return
+        assert self._user is not None
+        self._fruitless += 1
+        self._reopening = asyncio.get_running_loop().create_task(self._resume())
+        self._user.socket_lost()
+
+    # ---- Transport
+
+    def set_receiver(self, receiver: Receiver) -> None:
+        """See Transport."""
+        self._receiver = receiver
+        self._socket.set_receiver(_SocketReceiver(self, self._socket))
+
+    def write(self, data: bytes) -> int:
+        """See Transport."""
+        return self._socket.write(data) if self._reopening is None else 0
+
+    def flush(self) -> None:
+        """See Transport."""
+        if self._reopening is None:
+            self._socket.flush()
+
+    @property
+    def buffered(self) -> int:
+        """See Transport."""
+        return self._socket.buffered if self._reopening is None else 0
+
+    async def drain(self) -> None:
+        """See Transport."""
+        if self._reopening is None:
+            await self._socket.drain()
+
+    def pause_reading(self) -> None:
+        """See Transport."""
+        self._is_paused = True
+        self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See Transport."""
+        self._is_paused = False
+        self._socket.resume_reading()
+
+    async def close(self, *, failed: bool = False) -> None:
+        """See Transport."""
+        self.can_resume = False
+        reopening = self._reopening
+        if reopening is not None:
+            reopening.cancel()
+            await asyncio.wait({reopening})
+        await self._socket.close(failed=failed)
+
+    def abort(self) -> None:
+        """See Transport."""
+        self.can_resume = False
+        if self._reopening is not None:
+            self._reopening.cancel()
+        self._socket.abort()
+
+
+class _SocketReceiver:
+    """Passes on what one socket receives."""
+
+    __slots__ = ("_socket", "_transport", "data_received")
+
+    def __init__(self, transport: ResumableTransport, socket: Transport) -> None:
+        self._transport = transport
+        self._socket = socket
+        self.data_received = transport.socket_received
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See Receiver."""
+        self._transport.socket_lost(self._socket, error)

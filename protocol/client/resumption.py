@@ -1,0 +1,130 @@
+"""Stateful reconnect on a client: one connection that continues on new sockets (section SR).
+
+Connects the parts: ``message_buffer`` counts messages, ``aio.counted_output`` limits how long they
+wait, ``aio.ack_timer`` acknowledges received ones, and ``resumable_transport`` replaces sockets.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..aio.ack_timer import AckTimer
+from ..aio.counted_output import CountedOutput
+from ..aio.log_thinning import LogThinning
+from ..aio.pump import MessagePump
+from ..errors import ConnectionClosed
+from ..message_buffer import MessageBuffer
+from ..messages import HubMessage
+from ..peer import HubPeer
+from .endings import no_ack_within
+from .resumable_transport import ResumableTransport
+
+logger = logging.getLogger(__name__)
+
+_ACK_TIMEOUT: Final = 10.0  # seconds that a full buffer may wait for an Ack (SR-8)
+_FULL: Final = 1 << 62  # bytes; above every limit
+_MAXIMUM_HELD: Final = 1024 * 1024
+"""Bytes of answers and cancellations that are held back. With more bytes, the connection ends."""
+
+
+class Resumption:
+    """Sends counted messages, and moves the connection to new sockets. A ``SocketUser``.
+
+    ``buffer`` is that of ``peer``. ``fail`` ends the connection.
+    """
+
+    __slots__ = (
+        "_acks",
+        "_buffer",
+        "_fail",
+        "_loop",
+        "_output",
+        "_peer",
+        "_pump",
+        "_thinning",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        transport: ResumableTransport,
+        peer: HubPeer,
+        buffer: MessageBuffer,
+        pump: MessagePump[Any],
+        thinning: LogThinning,
+        fail: Callable[[ConnectionClosed], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._peer = peer
+        self._buffer = buffer
+        self._pump = pump
+        self._thinning = thinning
+        self._fail = fail
+        self._output = CountedOutput(
+            transport, buffer, timeout=_ACK_TIMEOUT, time_out=self._give_up
+        )
+        self._acks = AckTimer(
+            peer, transport.write, lambda: not pump.is_empty, size=buffer.limit // 2
+        )
+        transport.set_user(self)
+
+    def begin(self) -> None:
+        """Allows the connection to continue on new sockets, when the handshake is done."""
+        self._transport.can_resume = True
+
+    def end(self) -> None:
+        """Stops, because the connection has ended."""
+        self._transport.can_resume = False
+        self._acks.stop()
+        self._output.end(is_orderly=False)
+
+    # ---- messages
+
+    def send(self, message: HubMessage) -> None:
+        """Counts and sends a message, or holds it back while the buffer is full."""
+        self._output.pass_on(self._peer.send(message, self._loop.time()))
+        if self._buffer.held_size > _MAXIMUM_HELD:
+            self._give_up()
+
+    def received(self, size: int) -> None:
+        """Notes that ``size`` received bytes are about to be handled."""
+        self._acks.received(size)
+
+    def acknowledged(self) -> None:
+        """Sends the messages for which a received Ack has made room."""
+        self._output.release()
+
+    def _give_up(self) -> None:
+        self._fail(no_ack_within(_ACK_TIMEOUT))
+
+    # ---- SendRoom
+
+    @property
+    def buffered(self) -> int:
+        """See SendRoom."""
+        return _FULL if self._buffer.is_full else self._transport.buffered
+
+    async def drain(self) -> None:
+        """See SendRoom."""
+        await self._output.wait_for_room()
+        await self._transport.drain()
+
+    # ---- SocketUser
+
+    def socket_lost(self) -> None:
+        """See SocketUser."""
+        self._acks.stop()
+
+    def socket_resumed(self) -> bytes:
+        """See SocketUser. Messages that were received and not handled are dropped.
+
+        The server sends them again, because they are not acknowledged.
+        """
+        self._pump.restart()
+        first = self._peer.resume(self._loop.time())
+        self._acks.start()
+        level = self._thinning.level("resumed", level=logging.INFO)
+        logger.log(level, "A connection was lost, and continues on a new socket.")
+        return first
