@@ -79,8 +79,26 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         option("A client that sends pings is disconnected when it sends nothing for this time."),
     ] = _HUB.client_timeout_interval
     disconnect_timeout: Annotated[
-        Seconds, option("Time in which a client must open a connection that it has negotiated.")
+        Seconds,
+        option(
+            "Time in which a client must open a connection that it has negotiated, and how long a"
+            " connection with stateful reconnect waits for another WebSocket."
+        ),
     ] = _ENDPOINT.disconnect_timeout
+    allow_stateful_reconnects: Annotated[
+        bool,
+        option(
+            "Whether clients may use stateful reconnect: a connection whose WebSocket is lost"
+            " continues on another one, with its subscriptions, and no event is lost."
+        ),
+    ] = _ENDPOINT.allow_stateful_reconnects
+    stateful_reconnect_buffer_size: Annotated[
+        Bytes,
+        option(
+            "With stateful reconnect, the size of the sent messages that a client has not"
+            " acknowledged; above it, further messages wait."
+        ),
+    ] = _HUB.stateful_reconnect_buffer_size
     close_timeout: Annotated[
         Seconds, option("How long the gateway waits for the Close frame of a client's WebSocket.")
     ] = _ENDPOINT.close_timeout
