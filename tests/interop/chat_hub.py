@@ -3,8 +3,9 @@
     python -m tests.interop.chat_hub --urls http://127.0.0.1:5000
 
 The hubs, their methods and the lines on standard output are the same as in `dotnet/chat-hub`, whose
-sources describe the methods. The environment variables HUB_ORIGIN, HUB_MAX, HUB_KEEPALIVE and
-HUB_TIMEOUT have the same meaning, but the last three apply to the chat hub only.
+sources describe the methods. HUB_ORIGIN, HUB_MAX, HUB_KEEPALIVE and HUB_TIMEOUT in the environment
+have the same meaning, but the last three apply to the chat hub only. HUB_STATEFUL is the size in
+bytes of its buffer for stateful reconnect.
 """
 
 import argparse
@@ -159,6 +160,9 @@ def chat_options() -> HubOptions:
     options = HubOptions(maximum_receive_message_size=int(os.environ.get("HUB_MAX", 32768)))
     if "HUB_KEEPALIVE" in os.environ:
         options = replace(options, keep_alive_interval=int(os.environ["HUB_KEEPALIVE"]) / 1000)
+    if "HUB_STATEFUL" in os.environ:
+        size = int(os.environ["HUB_STATEFUL"])
+        options = replace(options, stateful_reconnect_buffer_size=size)
     if "HUB_TIMEOUT" in os.environ:
         options = replace(options, client_timeout_interval=int(os.environ["HUB_TIMEOUT"]) / 1000)
     return options
@@ -175,7 +179,9 @@ async def serve(url: URL, hub: type[Hub] = ChatHub) -> None:
         "/chathub",
         hub,
         hub_options=chat_options(),
-        endpoint_options=EndpointOptions(authenticate=user_of, allowed_origins=origins),
+        endpoint_options=EndpointOptions(
+            authenticate=user_of, allowed_origins=origins, allow_stateful_reconnects=True
+        ),
     )
     map_hub(app, "/valueshub", ValuesHub)
     map_hub(
