@@ -188,6 +188,7 @@ class World:
         clock: LoopClock,
         options: HubOptions | None = None,
         limits: TransportLimits | None = None,
+        client_options: HubConnectionOptions | None = None,
     ) -> None:
         self.clock = clock
         self.links: list[Link] = []
@@ -200,7 +201,10 @@ class World:
         """The items that the hub has received in each ``collect``."""
         self.server = HubServer(EveryHub, options, hub_factory=self._make_hub)
         self.connection = HubConnection(
-            self._connect, JsonHubProtocol(), HubConnectionOptions(), lambda _: 0.0
+            self._connect,
+            JsonHubProtocol(),
+            client_options or HubConnectionOptions(),
+            lambda _: 0.0,
         )
         self.connection.on("Answer", self._answer)
         self._limits = limits or TransportLimits()
