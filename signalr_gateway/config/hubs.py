@@ -74,6 +74,8 @@ class _Connection:
         builder.with_maximum_item_wait(table.maximum_item_wait)
         if table.reconnect_delays:
             builder.with_automatic_reconnect(table.reconnect_delays)
+        if table.stateful_reconnect:
+            builder.with_stateful_reconnect()
         if table.maximum_receive_message_size is not None:
             builder.with_maximum_receive_message_size(no_limit(table.maximum_receive_message_size))
         for name in _DIRECT_OPTIONS:

@@ -209,6 +209,13 @@ class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
     skip_negotiation: Annotated[
         bool, option('Open a WebSocket without negotiate; `transports` must be `["WebSockets"]`.')
     ] = False
+    stateful_reconnect: Annotated[
+        bool,
+        option(
+            "Use stateful reconnect, if the hub allows it: when the WebSocket is lost, the"
+            " connection continues on another one, and calls under way go on."
+        ),
+    ] = False
     access_token_file: Annotated[
         Path | None,
         option("File that contains the access token for the hub; read again for each request."),
