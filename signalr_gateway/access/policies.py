@@ -14,9 +14,10 @@ from protocol import Principal
 
 from ..orchestration.orchestrator import Orchestrator
 from ..orchestration.policy import Policy
-from ..orchestration.route import HubRoute
+from ..orchestration.route import BroadcastType, HubRoute
+from .scopes import claim_values, scopes_of
 
-_SCOPE_CLAIMS: Final = ("scope", "scp")
+_ANY_USER: Final = Policy(authenticated=True)
 
 
 class Action(Enum):
@@ -26,6 +27,16 @@ class Action(Enum):
     """Call its hub method, by POST or over the gateway hub."""
     RECEIVE = auto()
     """Subscribe to its events and receive them."""
+
+
+class Verdict(Enum):
+    """The answer to a caller who wants to do something with a route."""
+
+    ALLOWED = auto()
+    REFUSED = auto()
+    """The caller may know of the route, or no route at all is open to it."""
+    UNKNOWN = auto()
+    """There is no such route, or the caller may not know of it (GW-43)."""
 
 
 class Policies:
@@ -46,14 +57,25 @@ class Policies:
             for route in hub.routes.values():
                 call = [named[name] for name in (*hub.call_policies, *route.call_policies)]
                 receive = [named[name] for name in (*hub.receive_policies, *route.receive_policies)]
+                if route.broadcast_type is BroadcastType.AUTHENTICATED:
+                    receive.append(_ANY_USER)
                 for action, policies in ((Action.CALL, call), (Action.RECEIVE, receive)):
                     if policies:
                         self._of_routes[action, hub.api, route.key] = tuple(policies)
-
-    @property
-    def are_empty(self) -> bool:
+        self.are_empty = not any(self._everywhere.values()) and not self._of_routes
         """Whether all callers may do everything."""
-        return not any(self._everywhere.values()) and not self._of_routes
+
+    def decide(self, user: Principal | None, action: Action, route: HubRoute | None) -> Verdict:
+        """Decide about a caller who names a route; None if there is no such route."""
+        if not self.are_empty:
+            # First, so that a caller who may use no route gets one answer for all names.
+            if not self.allows_somewhere(user, action):
+                return Verdict.REFUSED
+            if route is None or not self.shows(user, route):
+                return Verdict.UNKNOWN
+            if not self.allows(user, action, route):
+                return Verdict.REFUSED
+        return Verdict.UNKNOWN if route is None else Verdict.ALLOWED
 
     def allows(self, user: Principal | None, action: Action, route: HubRoute) -> bool:
         """Whether a caller may do this with a route."""
@@ -79,12 +101,6 @@ NO_POLICIES: Final = Policies(Orchestrator())
 """All callers may do everything."""
 
 
-def scopes_of(user: Principal) -> frozenset[str]:
-    """The scopes of a user: the words of the claims ``scope`` and ``scp``."""
-    texts = (text for claim in _SCOPE_CLAIMS for text in _values(user, claim))
-    return frozenset(word for text in texts for word in text.split())
-
-
 def _meets(user: Principal | None, policies: Iterable[Policy]) -> bool:
     return all(_meets_one(user, policy) for policy in policies)
 
@@ -96,19 +112,7 @@ def _meets_one(user: Principal | None, policy: Policy) -> bool:
         (not policy.roles or not user.roles.isdisjoint(policy.roles))
         and (not policy.scopes or not scopes_of(user).isdisjoint(policy.scopes))
         and all(
-            not _values(user, claim).isdisjoint(accepted)
+            not claim_values(user, claim).isdisjoint(accepted)
             for claim, accepted in policy.claims.items()
         )
     )
-
-
-def _values(user: Principal, claim: str) -> frozenset[str]:
-    """The values of a claim as texts. A list has several values; objects have none."""
-    value = user.claims.get(claim)
-    items = value if isinstance(value, list | tuple | set | frozenset) else (value,)
-    return frozenset(_text(item) for item in items if isinstance(item, str | int))
-
-
-def _text(value: str | int) -> str:
-    """The text of a value, as JSON writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

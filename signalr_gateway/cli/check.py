@@ -90,12 +90,10 @@ def _audience(route: HubRoute) -> str:
     if route.receive_method is None:
         return _NOTHING
     match route.broadcast_type:
-        case BroadcastType.ALL:
-            return "all"
         case BroadcastType.GROUP:
             return f"group {_shown(route.receive_group)}"
-        case BroadcastType.INDIVIDUAL:
-            return "individual"
+        case other:
+            return str(other.value).lower()
 
 
 def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection | None) -> str:

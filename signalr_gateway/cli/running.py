@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ..access.policies import Policies
 from ..clients.relayed_events import RELAY_SCOPE
 from ..config.authentication import authenticator
 from ..config.file import GatewayConfig
@@ -74,8 +75,9 @@ def require_access_rules(config: GatewayConfig) -> None:
     """Raise `UsageError` if callers would have more or fewer rights than intended.
 
     Other machines could use the gateway or its sends by an oversight, or no caller could relay
-    events. `create_app` cannot check this, because it does not know where the gateway listens.
-    """  # GW-41, GW-56, GW-61
+    events or meet a policy. `create_app` cannot check this, because it does not know where the
+    gateway listens.
+    """  # GW-41, GW-42, GW-56, GW-61
     hosts = ", ".join(config.listen.hosts)
     if is_exposed(config.listen, config.authentication):
         raise UsageError(
@@ -92,6 +94,10 @@ def require_access_rules(config: GatewayConfig) -> None:
         raise UsageError(
             f"hub {relayed[0]!r}, relayed: needs [authentication] with a key that has the scope"
             f" {RELAY_SCOPE!r}"
+        )
+    if not config.authentication.has_credentials and not Policies(config.orchestrator).are_empty:
+        raise UsageError(
+            "policies and authenticated routes need credentials: configure [authentication]"
         )
 
 

@@ -64,7 +64,7 @@ class Broadcaster:
                 self._log.not_forwarded(api, refused)
 
     async def _send(self, delivery: Delivery) -> None:
-        everyone = delivery.audience.everyone
+        everyone = delivery.is_for_everyone
         if delivery.queue is not None:
             group = None if everyone else delivery.channel
             target, arguments, queue = delivery.target, delivery.arguments, delivery.queue

@@ -17,11 +17,12 @@ from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import ClassVar
 
-from protocol import Hub, HubCallerContext, HubException, Payload, hub_method
+from protocol import Hub, HubCallerContext, HubException, Payload, Principal, hub_method
 from protocol.relaying import LogThinning
 
 from ..access.call_hook import CallHook
 from ..access.identity import Identity, identity_of
+from ..access.policies import Action, Verdict
 from ..downstream.call_errors import OVERLOADED
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
@@ -51,6 +52,15 @@ log = logging.getLogger(__name__)
 
 MAXIMUM_USER_ID_LENGTH = 256
 """Characters. The length is limited, because each subscription keeps its `UserId` in memory."""
+
+
+_Named = tuple[HubRoute, Subscription]
+"""The route that a call names, and the subscription that the call adds or removes."""
+
+_REFUSALS = {
+    Action.CALL: "This client may not call this route.",
+    Action.RECEIVE: "This client may not receive the events of this route.",
+}
 
 
 class WrongReceiveKey(HubException):
@@ -104,10 +114,23 @@ class GatewayServices:
         if self._is_overloaded():
             raise HubException(OVERLOADED)
 
-    def authorized_route(self, call: RouteCall) -> HubRoute:
-        """Find the route that a call names, and check the receive key. Raises `HubException`."""
+    def authorized_route(
+        self, call: RouteCall, user: Principal | None, action: Action | None
+    ) -> HubRoute:
+        """Find the route that a call names, if `user` may do this with it. Raises `HubException`.
+
+        None for `action` asks no policy: a relay, which has a scope of its own, is neither a caller
+        nor a receiver. The receive key is checked last, so that it does not show whether a route
+        exists (GW-43).
+        """
         api, key = required(call.api, "Api"), required(call.key, "Key")
         route = self.relay.find_route(api, key)
+        if action is not None:
+            verdict = self.relay.policies.decide(user, action, route)
+            if verdict is Verdict.REFUSED:
+                raise HubException(_REFUSALS[action])
+            if verdict is Verdict.UNKNOWN:
+                route = None
         if route is None:
             raise HubException(no_such_route(api, key))
         expected = self.relay.hubs[route.api].receive_key
@@ -148,7 +171,11 @@ class GatewayHub(Hub):
         self._services = services
 
     async def on_connected(self) -> None:
-        """Count the client. Raises HubException if a limit of connections is exceeded (GW-49)."""
+        """Count the client. Raises HubException if a limit of connections is exceeded (GW-49).
+
+        The client joins the channels of events that need no subscription, but not every client may
+        receive.
+        """
         request, context = self.context.http_request, self.context
         try:
             context.items[ClientLimits] = self._services.client_limits.enter_connection(
@@ -157,44 +184,47 @@ class GatewayHub(Hub):
         except LimitExceeded as exc:
             raise HubException(f"{exc}.") from exc
         self._services.spoken[self.context.hub_protocol.name] += 1
+        await self._follow_user()
 
     async def on_disconnected(self, error: Exception | None) -> None:
         """Count it no more."""
         self._services.forget_client(self.context)
 
+    async def on_authentication_refreshed(self) -> None:
+        """Let the client receive what its new user may receive."""
+        await self._follow_user()
+
+    async def _follow_user(self) -> None:
+        """Join and leave channels, so that they are those of the present user (GW-44)."""
+        if self._services.relay.policies.are_empty:
+            return  # the channels do not depend on the user
+        joined, left = self._subscriptions.change_user(self.context.user)
+        for channel in left:
+            await self.groups.remove(self.context.connection_id, channel)
+        for channel in joined:
+            await self.groups.add(self.context.connection_id, channel)
+
     @hub_method
     async def subscribe_to_group(self, call: GroupCall | None) -> None:
         """Join the group of a group route."""
         self._services.require_memory()
-        call = call or GroupCall()
-        subscription = await self._group_subscription(call)
-        if subscription is not None:
-            await self._subscribe(call, subscription)
+        await self._subscribe(await self._group_subscription(call or GroupCall()))
 
     @hub_method
     async def unsubscribe_from_group(self, call: GroupCall | None) -> None:
         """Leave the group of a group route."""
-        call = call or GroupCall()
-        subscription = await self._group_subscription(call)
-        if subscription is not None:
-            await self._unsubscribe(call, subscription)
+        await self._unsubscribe(await self._group_subscription(call or GroupCall()))
 
     @hub_method
     async def subscribe_to_route(self, call: UserCall | None) -> None:
-        """Subscribe this connection to an individual route as `UserId`."""
+        """Subscribe this connection to an individual or subscribed route as `UserId`."""
         self._services.require_memory()
-        call = call or UserCall()
-        subscription = await self._route_subscription(call)
-        if subscription is not None:
-            await self._subscribe(call, subscription)
+        await self._subscribe(await self._route_subscription(call or UserCall()))
 
     @hub_method
     async def unsubscribe_from_route(self, call: UserCall | None) -> None:
         """End the subscription of this connection to an individual route as `UserId`."""
-        call = call or UserCall()
-        subscription = await self._route_subscription(call)
-        if subscription is not None:
-            await self._unsubscribe(call, subscription)
+        await self._unsubscribe(await self._route_subscription(call or UserCall()))
 
     @hub_method
     async def invoke_downstream_hub(self, call: DownstreamCall | None) -> Payload | None:
@@ -267,10 +297,10 @@ class GatewayHub(Hub):
         """
         await require_form(value, self.context.hub_protocol.name)
 
-    async def _authorized_route(self, call: RouteCall) -> HubRoute:
+    async def _authorized_route(self, call: RouteCall, action: Action | None) -> HubRoute:
         """See `GatewayServices.authorized_route`. The answer to a wrong key may be delayed."""
         try:
-            return self._services.authorized_route(call)
+            return self._services.authorized_route(call, self.context.user, action)
         except WrongReceiveKey:
             items, remote = self.context.items, self.context.http_request.remote
             failures = items[WrongReceiveKey] = items.get(WrongReceiveKey, 0) + 1
@@ -282,61 +312,69 @@ class GatewayHub(Hub):
 
     async def _callable_route(self, call: RouteCall) -> HubRoute:
         """The route that a call of a downstream hub names. Raises `HubException`."""
-        route = await self._authorized_route(call)
+        route = await self._authorized_route(call, Action.CALL)
         await self._services.require_hook(route, self.context)
         return route
 
-    async def _group_subscription(self, call: GroupCall) -> Subscription | None:
+    async def _group_subscription(self, call: GroupCall) -> _Named | None:
         """The subscription to the group of a call; None if the route is not a group route."""
-        route = await self._authorized_route(call)
+        route = await self._authorized_route(call, Action.RECEIVE)
         if route.broadcast_type is not BroadcastType.GROUP:
             self._services.log_no_effect("a group call on a route without a group", route)
             return None
         if required(call.receive_group, "ReceiveGroup") != route.receive_group:
             raise HubException(f"ReceiveGroup is not the group of '{route.api}/{route.key}'.")
-        return Subscription(route.api, group=route.receive_group)
+        return route, Subscription(route.api, group=route.receive_group)
 
-    async def _route_subscription(self, call: UserCall) -> Subscription | None:
-        """The subscription to the route of a call; None if the route is not individual."""
-        route = await self._authorized_route(call)
-        if route.broadcast_type is not BroadcastType.INDIVIDUAL:
+    async def _route_subscription(self, call: UserCall) -> _Named | None:
+        """The subscription to the route of a call; None if the route has no such subscriptions."""
+        route = await self._authorized_route(call, Action.RECEIVE)
+        if route.broadcast_type not in (BroadcastType.INDIVIDUAL, BroadcastType.SUBSCRIBED):
             action = "a route subscription on a route that is not individual"
             self._services.log_no_effect(action, route)
             return None
-        user = fold(required(call.user_id, "UserId"))
+        is_optional = route.broadcast_type is BroadcastType.SUBSCRIBED
+        label = text_of(call.user_id) if is_optional else required(call.user_id, "UserId")
+        user = fold(label or "")
         if len(user) > MAXIMUM_USER_ID_LENGTH:
             raise HubException(f"UserId has more than {MAXIMUM_USER_ID_LENGTH} characters.")
-        return Subscription(route.api, route=route.key, user=user)
+        return route, Subscription(route.api, route=route.key, user=user)
 
-    async def _subscribe(self, call: RouteCall, subscription: Subscription) -> None:
+    async def _subscribe(self, named: _Named | None) -> None:
+        if named is None:
+            return
+        route, subscription = named
         try:
             joined = self._subscriptions.add(subscription)
         except HubException:
             self._services.log_limit("maximum_subscriptions_per_connection")
             raise
         if joined is None:
-            route = self._services.authorized_route(call)
             self._services.log_no_effect("subscribed twice", route)
-        for channel in joined or ():
+            return
+        for channel in joined:
             await self.groups.add(self.context.connection_id, channel)
-        if joined is not None:
-            log.debug("hub %r: a client subscribed to %s", subscription.api, _named(subscription))
+        log.debug("hub %r: a client subscribed to %s", subscription.api, _named(subscription))
 
-    async def _unsubscribe(self, call: RouteCall, subscription: Subscription) -> None:
+    async def _unsubscribe(self, named: _Named | None) -> None:
+        if named is None:
+            return
+        route, subscription = named
         left = self._subscriptions.remove(subscription)
         if left is None:
-            route = self._services.authorized_route(call)
             self._services.log_no_effect("unsubscribed without a subscription", route)
-        for channel in left or ():
+            return
+        for channel in left:
             await self.groups.remove(self.context.connection_id, channel)
 
     @property
     def _subscriptions(self) -> Subscriptions:
         """The subscriptions of this connection, kept in its `items`, which end with it (GW-21)."""
-        maximum = self._services.limits.maximum_subscriptions_per_connection
-        held: Subscriptions = self.context.items.setdefault(
-            Subscriptions, Subscriptions(self._services.relay, maximum)
-        )
+        held: Subscriptions | None = self.context.items.get(Subscriptions)
+        if held is None:
+            maximum = self._services.limits.maximum_subscriptions_per_connection
+            held = Subscriptions(self._services.relay, maximum, self.context.user)
+            self.context.items[Subscriptions] = held
         return held
 
 

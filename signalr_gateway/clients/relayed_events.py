@@ -75,7 +75,7 @@ class RelayedGatewayHub(GatewayHub):
         relay sends in `route_info` and `state` has no effect.
         """
         self._services.require_memory()
-        route = await self._authorized_route(call or RouteCall())
+        route = await self._authorized_route(call or RouteCall(), None)
         relay = self._services.relay
         if not relay.hubs[route.api].relayed:
             raise HubException(f"The events of hub '{route.api}' are not relayed to this gateway.")

@@ -171,6 +171,10 @@ def _orchestrator(file: File, place: Place) -> Orchestrator:
     orchestrator.gateway_hub_url = file.gateway_hub_url
     orchestrator.allowed_origins = file.allowed_origins
     orchestrator.relay = file.relay
+    for name, policy in file.policies.items():
+        orchestrator.add_policy(name, policy)
+    orchestrator.call_policies = file.call_policies
+    orchestrator.receive_policies = file.receive_policies
     if not file.hubs:
         problem = "no hub; add a table such as [hubs.chatservice]"
         raise place.at("hubs").error(problem)

@@ -33,6 +33,7 @@ from ..orchestration.option_types import (
     Unlimited,
     option,
 )
+from ..orchestration.policy import CallPolicies, Policy, ReceivePolicies
 from ..orchestration.route import HubRouteInfo
 from .authentication_tables import AuthenticationTable
 from .listen_table import Listen as Listen
@@ -326,6 +327,11 @@ class File(Struct, frozen=True, kw_only=True):
             " another gateway."
         ),
     ] = False
+    call_policies: CallPolicies = ()
+    receive_policies: ReceivePolicies = ()
+    policies: Annotated[
+        dict[str, Policy], option("What callers and clients have to be, by name.")
+    ] = field(default_factory=dict)
     listen: Annotated[Listen, option("Where the gateway serves.")] = Listen()
     limits: Annotated[Limits, option("Limits of requests and clients.")] = DEFAULT_LIMITS
     gateway_hub: Annotated[GatewayHubTable, option("The hub that clients connect to.")] = (

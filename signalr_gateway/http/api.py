@@ -25,7 +25,6 @@ from ..clients.other_gateway import RelayTarget
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
 from ..downstream.hub import Downstreams
-from ..logs.redaction import no_such_route
 from ..orchestration.limits import Limits
 from ..orchestration.listing import list_orchestration
 from ..orchestration.orchestrator import DownstreamHub
@@ -50,6 +49,7 @@ from .request_checks import (
     too_large_for_hub,
     too_many_requests,
 )
+from .route_access import callable_route
 from .send_api import SendApi
 from .stream_answer import StreamAnswer, stream_form
 from .tracing import REQUEST_ID, invocation_headers, request_id_of
@@ -158,9 +158,7 @@ class HttpApi:
     async def _call(
         self, request: web.Request, api: str, key: str, request_id: str
     ) -> web.StreamResponse:
-        route = self._relay.find_route(api, key)
-        if route is None:
-            raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+        route = callable_route(self._relay, self._access, request, api, key)
         if self._access is not None:
             problem = await self._access.refusal_of_call(request, route)
             if problem is not None:

@@ -168,7 +168,7 @@ def _route_status(route: HubRoute) -> _RouteStatus:
         examples=[bytes(example).decode() for example in route.examples],
         receive_method=route.receive_method,
         receive_parameter_types=route.receive_parameter_names,
-        broadcast_type=route.broadcast_type.value,
+        broadcast_type=route.broadcast_type.listed_name,
         receive_group=route.receive_group,
         spread=route.spread,
     )

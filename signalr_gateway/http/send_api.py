@@ -16,7 +16,6 @@ from protocol.relaying import DECODING_FAILURES
 
 from ..access.scopes import has_scope
 from ..clients.sender import All, Audience, Channel, Connection, Sender, User
-from ..logs.redaction import no_such_route
 from ..orchestration.checks import fold
 from ..orchestration.limits import Limits
 from ..routing.arguments import InvalidArguments, split_arguments
@@ -26,6 +25,7 @@ from .access import Access
 from .addresses import Receivers
 from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
 from .request_checks import Refusal, body_too_large, read_body, require_json, require_method
+from .route_access import shown_route
 
 SendPolicy = Callable[[web.Request], Awaitable[bool]]
 """Whether the caller of a request may send to clients, count them and disconnect them."""
@@ -53,7 +53,7 @@ async def allow_all(_request: web.Request) -> bool:
 
 
 async def allow_scope(request: web.Request) -> bool:
-    """Allow callers whose claim ``scope`` contains `SEND_SCOPE`."""
+    """Allow callers who have the scope `SEND_SCOPE`."""
     user = Access.user(request)
     return has_scope(user, SEND_SCOPE)
 
@@ -87,7 +87,7 @@ class SendApi:
         """Answer a request for these receivers. Raises `Refusal`."""
         if not await self.allows(request):
             raise Refusal(ProblemCode.SEND_NOT_ALLOWED, "This caller may not send to clients.")
-        audience = self._audience(receivers)
+        audience = self._audience(request, receivers)
         if receivers.are_counted:
             require_method(request, "GET", "HEAD")
             return await self._count(audience)
@@ -101,7 +101,7 @@ class SendApi:
             return web.Response()
         return await self._send(request, audience)
 
-    def _audience(self, receivers: Receivers) -> Audience:
+    def _audience(self, request: web.Request, receivers: Receivers) -> Audience:
         match receivers.kind, receivers.names:
             case "group", (name,):
                 return Channel(send_channel(Subscription("", group=name)))
@@ -110,9 +110,7 @@ class SendApi:
             case "connection", (connection_id,):
                 return Connection(connection_id)
             case "route", (api, key, user_id):
-                route = self._relay.find_route(api, key)
-                if route is None:
-                    raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
+                route = shown_route(self._relay, request, api, key)
                 label = Subscription(route.api, route=route.key, user=fold(user_id))
                 return Channel(send_channel(label))
             case _:

@@ -66,7 +66,7 @@ def _route(route: HubRoute) -> ListedRoute:
         invoke_method=route.invoke_method,
         receive_method=route.receive_method,
         receive_group=route.receive_group,
-        broadcast_type=route.broadcast_type.value,
+        broadcast_type=route.broadcast_type.listed_name,
         receive_parameter_types=route.receive_parameter_names,
         key=route.key,
     )

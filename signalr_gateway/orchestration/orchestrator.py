@@ -327,7 +327,12 @@ def _checked_options(
     for field_name, problem in _header_problems(options):
         raise OrchestrationError(problem, hub=api, field=field_name)
     try:
-        return structs.replace(options, redirects=normal_servers(options.redirects))
+        return structs.replace(
+            options,
+            redirects=normal_servers(options.redirects),
+            call_policies=tuple(options.call_policies),
+            receive_policies=tuple(options.receive_policies),
+        )
     except ValueError as exc:
         raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
 

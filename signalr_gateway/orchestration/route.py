@@ -33,11 +33,24 @@ DEFAULT_STREAM_IDLE_TIMEOUT = 60.0
 
 
 class BroadcastType(Enum):
-    """Which clients receive a route's events; the values are .NET's names."""  # GW-15, GW-11
+    """Which clients receive a route's events."""  # GW-15, GW-44
 
     ALL = "All"
+    AUTHENTICATED = "Authenticated"
     GROUP = "Group"
     INDIVIDUAL = "Individual"
+    SUBSCRIBED = "Subscribed"
+
+    @property
+    def listed_name(self) -> str:
+        """.NET's name of the value, or of the one that is the same for clients."""  # GW-11
+        same = {"Authenticated": "All", "Subscribed": "Individual"}
+        return same.get(self.value, str(self.value))
+
+    @property
+    def needs_subscription(self) -> bool:
+        """Whether clients have to subscribe to receive the events."""
+        return self not in (BroadcastType.ALL, BroadcastType.AUTHENTICATED)
 
 
 class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +81,10 @@ class HubRouteInfo(msgspec.Struct, frozen=True, kw_only=True):
     broadcast_type: Annotated[
         BroadcastType,
         option(
-            "Connections that receive the events. `all`: every connection. `group`: those that"
-            " subscribed to `receive_group`. `individual`: those that subscribed to this route."
+            "Connections that receive the events. `all`: every connection. `authenticated`: those"
+            " with an authenticated user. `group`: those that subscribed to `receive_group`."
+            " `individual`: those that subscribed to this route with a `UserId`. `subscribed`:"
+            " those that subscribed to this route, with or without a `UserId`."
         ),
     ] = BroadcastType.ALL
     receive_group: Annotated[

@@ -7,36 +7,20 @@ sends the event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from protocol import Payload
+from protocol import Payload, Principal
 from protocol.relaying import MAXIMUM_JSON_DEPTH, MessageQueue, QueuePolicy, is_json_deeper
 
-from ..access.policies import NO_POLICIES, Policies
+from ..access.policies import NO_POLICIES, Action, Policies
 from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.receive_types import ReceiveType, misfit
 from ..orchestration.route import BroadcastType, HubRoute
 from .problem_code import ProblemCode, RefusedCall
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Which clients receive an event: the union of the audiences of its routes (GW-2, GW-15).
-
-    Groups belong to one hub. A group with the same name at another hub is another group, because
-    the other hub may have another receive key.
-    """
-
-    everyone: bool
-    groups: frozenset[str] = frozenset()
-    """Connections that subscribed to one of these groups; letter case matters."""
-    routes: frozenset[str] = frozenset()
-    """Connections that subscribed to one of these routes, by key."""
-
 
 HANDLER_STATE = Payload({"json": msgspec.Raw(b"{}"), "messagepack": msgspec.Raw(b"\x90")})
 """The second argument of a forwarded event, after the array of the downstream arguments (GW-14).
@@ -47,13 +31,13 @@ an array in MessagePack."""
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event to forward, once to each connection of the audience."""
+    """An event to forward, once to each connection that receives it."""
 
     target: str
-    audience: Audience
+    is_for_everyone: bool
     channel: str
-    """The name of a group of the gateway hub, which all connections with a subscription to this
-    event have joined. The group is not used if the audience is everyone."""
+    """The name of a group of the gateway hub, which all connections that receive this event have
+    joined. The group is not used if the event is for everyone."""
     arguments: tuple[Payload, ...]
     queue: MessageQueue | None = None
     """The policy for events that wait for slow clients (GW-51). None: such a client is closed."""
@@ -61,7 +45,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What one connection subscribed to: a group of a hub, or a route as a user (GW-16)."""
+    """What one connection subscribed to: a group of a hub, or a route as a user (GW-16).
+
+    Groups belong to one hub. A group with the same name at another hub is another group, because
+    the other hub may have another receive key.
+    """
 
     api: str
     group: str | None = None
@@ -93,19 +81,32 @@ class Unrouted:
 class _EventRule:
     """How the events of one hub with one target are forwarded.
 
-    The rule combines all routes that receive these events.
+    The rule combines all routes that receive these events. The events go to the union of the
+    audiences of the routes (GW-2). Of each audience, only clients that may receive the events of
+    the route receive them (GW-44).
     """
 
-    def __init__(self, api: str, method: str, routes: list[HubRoute]) -> None:
+    def __init__(self, api: str, method: str, routes: list[HubRoute], policies: Policies) -> None:
         self.channel = f"{api}\n{method}"
         self.routes = routes
-        self.audience = _audience(routes)
+        self._policies = policies
+        self.is_for_everyone = any(
+            route.broadcast_type is BroadcastType.ALL and policies.is_open(Action.RECEIVE, route)
+            for route in routes
+        )
         # The orchestration has checked that these three are the same in all routes (GW-2).
         self.parameters: tuple[ReceiveType, ...] | None = routes[0].receive_parameters
         self.spread = routes[0].spread
         policy = routes[0].queue_policy
         is_closing = policy is QueuePolicy.CLOSE
         self.queue = None if is_closing else MessageQueue(self.channel, policy)
+
+    def uses_channel(self, user: Principal | None, subscription: Subscription | None) -> bool:
+        """Whether a connection joins the channel because of a subscription; None: without one."""
+        return not self.is_for_everyone and any(
+            _leads_to(subscription, route) and self._policies.allows(user, Action.RECEIVE, route)
+            for route in self.routes
+        )
 
 
 class Relay:
@@ -125,7 +126,7 @@ class Relay:
         self.policies = policies
         self._hubs = hubs
         self._sends = sends
-        self._rules = {api: _event_rules(hub) for api, hub in hubs.items()}
+        self._rules = {api: _event_rules(hub, policies) for api, hub in hubs.items()}
 
     @property
     def all_channels(self) -> frozenset[str]:
@@ -170,7 +171,7 @@ class Relay:
         if arguments.origin == "json" and _is_too_deep(arguments):
             return Misfit(target, f"nests deeper than {MAXIMUM_JSON_DEPTH} levels")
         outgoing = tuple(arguments.elements()) if rule.spread else (arguments, HANDLER_STATE)
-        return Delivery(target, rule.audience, rule.channel, outgoing, rule.queue)
+        return Delivery(target, rule.is_for_everyone, rule.channel, outgoing, rule.queue)
 
     def reads_json(self, api: str, target: str, arguments: Payload) -> bool:
         """Whether `route_event` reads the JSON form of `arguments`."""
@@ -180,15 +181,45 @@ class Relay:
         limit = self._hubs[api].maximum_event_size
         return limit is None or _size(arguments) <= limit
 
-    def channels(self, subscription: Subscription) -> frozenset[str]:
-        """The channels that a connection with this subscription joins."""
-        events = frozenset(
+    def channels(self, user: Principal | None, subscription: Subscription) -> frozenset[str]:
+        """The channels that a connection of `user` joins because of this subscription.
+
+        There are none while the user may not receive the events of the group or route.
+        """
+        rules = self._rules[subscription.api].values()
+        channels = {rule.channel for rule in rules if rule.uses_channel(user, subscription)}
+        if self._sends and self._may_subscribe(user, subscription):
+            channels.add(send_channel(subscription))
+        return frozenset(channels)
+
+    def channels_without_subscription(self, user: Principal | None) -> frozenset[str]:
+        """The channels that each connection of `user` joins."""
+        return frozenset(
             rule.channel
-            for rule in self._rules[subscription.api].values()
-            if subscription.group in rule.audience.groups
-            or subscription.route in rule.audience.routes
+            for rules in self._rules.values()
+            for rule in rules.values()
+            if rule.uses_channel(user, None)
         )
-        return events | {send_channel(subscription)} if self._sends else events
+
+    def _may_subscribe(self, user: Principal | None, subscription: Subscription) -> bool:
+        return any(
+            _leads_to(subscription, route) and self.policies.allows(user, Action.RECEIVE, route)
+            for route in self._hubs[subscription.api].routes.values()
+        )
+
+
+def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
+    """Whether a connection with this subscription is in the audience of the route.
+
+    `subscription` is one of the hub of the route. None: a connection without one.
+    """
+    if not route.broadcast_type.needs_subscription:
+        return subscription is None
+    if subscription is None:
+        return False
+    if route.broadcast_type is BroadcastType.GROUP:
+        return subscription.group == route.receive_group
+    return subscription.route == route.key
 
 
 def send_channel(subscription: Subscription) -> str:
@@ -224,24 +255,12 @@ def _is_too_deep(arguments: Payload) -> bool:
     return is_json_deeper(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 
 
-def _event_rules(hub: DownstreamHub) -> dict[str, _EventRule]:
+def _event_rules(hub: DownstreamHub, policies: Policies) -> dict[str, _EventRule]:
     by_method: dict[str, list[HubRoute]] = {}
     for route in hub.routes.values():
         if route.receive_method is not None:
             by_method.setdefault(route.receive_method, []).append(route)
-    return {method: _EventRule(hub.api, method, sharing) for method, sharing in by_method.items()}
-
-
-def _audience(routes: Iterable[HubRoute]) -> Audience:
-    groups: set[str] = set()
-    keys: set[str] = set()
-    for route in routes:
-        match route.broadcast_type:
-            case BroadcastType.ALL:
-                return Audience(everyone=True)  # which includes all groups and subscribers
-            case BroadcastType.GROUP:
-                assert route.receive_group is not None
-                groups.add(route.receive_group)
-            case BroadcastType.INDIVIDUAL:
-                keys.add(route.key)
-    return Audience(everyone=False, groups=frozenset(groups), routes=frozenset(keys))
+    return {
+        method: _EventRule(hub.api, method, sharing, policies)
+        for method, sharing in by_method.items()
+    }

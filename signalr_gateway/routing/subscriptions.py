@@ -11,33 +11,39 @@ from __future__ import annotations
 
 from collections import Counter
 
-from protocol import HubException
+from protocol import HubException, Principal
 
 from .relay import Relay, Subscription
 
 
 class Subscriptions:
-    """The subscriptions of one connection, at most `maximum`."""
+    """The subscriptions of one connection, at most `maximum`, and the channels that it has joined.
 
-    def __init__(self, relay: Relay, maximum: int) -> None:
+    `user` is the user of the connection, None if it is anonymous.
+    """
+
+    def __init__(self, relay: Relay, maximum: int, user: Principal | None = None) -> None:
         self._relay = relay
         self._maximum = maximum
-        self._held: set[Subscription] = set()
-        self._uses: Counter[str] = Counter()  # by channel: how many subscriptions need it
+        self._user = user
+        self._channels: dict[Subscription | None, frozenset[str]] = {}
+        """The channels because of each subscription; None: those without a subscription."""
+        self._uses: Counter[str] = Counter()
+        """How many of these need each channel, for the channels that the connection has joined."""
 
     def add(self, subscription: Subscription) -> list[str] | None:
         """Add a subscription and return the channels to join; None if it exists already.
 
         Raises HubException if the connection has as many as it may have.
         """
-        if subscription in self._held:
+        if subscription in self._channels:
             return None
-        if len(self._held) >= self._maximum:
+        if len(self._channels) - (None in self._channels) >= self._maximum:
             raise HubException(
                 f"This connection has {self._maximum} subscriptions, the most it may have."
             )
-        self._held.add(subscription)
-        channels = self._relay.channels(subscription)
+        channels = self._relay.channels(self._user, subscription)
+        self._channels[subscription] = channels
         self._uses.update(channels)
         return [channel for channel in channels if self._uses[channel] == 1]
 
@@ -46,9 +52,26 @@ class Subscriptions:
 
         Channels that another subscription needs are not among them.
         """
-        if subscription not in self._held:
+        channels = self._channels.pop(subscription, None)
+        if channels is None:
             return None
-        self._held.remove(subscription)
-        channels = self._relay.channels(subscription)
         self._uses.subtract(channels)
-        return [channel for channel in channels if self._uses[channel] == 0]
+        left = [channel for channel in channels if self._uses[channel] == 0]
+        for channel in left:
+            del self._uses[channel]
+        return left
+
+    def change_user(self, user: Principal | None) -> tuple[frozenset[str], frozenset[str]]:
+        """Set the user, and return the channels to join and those to leave (GW-44).
+
+        The first time, the channels without a subscription are among those to join. Subscriptions
+        stay, also while the user may not receive their events.
+        """
+        before = frozenset(self._uses)
+        self._user = user
+        self._channels = {
+            each: self._relay.channels(user, each) for each in self._channels if each is not None
+        } | {None: self._relay.channels_without_subscription(user)}
+        self._uses = Counter(name for names in self._channels.values() for name in names)
+        after = frozenset(self._uses)
+        return after - before, before - after

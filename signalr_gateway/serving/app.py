@@ -61,7 +61,6 @@ from ..http.swagger_page import add_swagger, document_handler
 from ..orchestration.checks import OrchestrationError
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
-from ..orchestration.route import BroadcastType
 from ..routing.relay import Relay, Subscription, send_channel
 from .draining import Gate
 from .gateway import Gateway
@@ -113,9 +112,10 @@ def create_app(
     true and there is `authenticate`, callers need the scope ``send``.
 
     Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
-    `limits`, in the orchestrator or in an argument. Raises `OrchestrationError` if the relay or a
-    relayed hub contradicts other settings. Starting the application raises
-    `OrchestrationError` if a function that builds a connection fails.
+    `limits`, in the orchestrator or in an argument, or if the orchestrator names policies and there
+    is no `authenticate`. Raises `OrchestrationError` if the relay or a relayed hub contradicts
+    other settings. Starting the application raises `OrchestrationError` if a function that builds a
+    connection fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
@@ -144,6 +144,8 @@ def create_app(
             raise ValueError(f"{name} needs a user: set authenticate")
     call_hook = None if authorize_call is False else CallHook(authorize_call)
     policies = Policies(orchestrator)
+    if authenticator is None and not policies.are_empty:
+        raise ValueError("policies and authenticated routes need a user: set authenticate")
     requirements = (requirement, authorize_orchestration, authorize_call)
     is_open = authenticator is None and not any(each is not False for each in requirements)
     user_id = (hub_options or HubOptions()).user_id or default_user_id
@@ -334,13 +336,13 @@ def _started(
 
 
 def _longest_labels(hubs: Mapping[str, DownstreamHub]) -> list[str]:
-    """For each group and individual route, the longest channel of its subscriptions."""
+    """For each route that needs a subscription, the longest channel of its subscriptions."""
     user = "\0" * MAXIMUM_USER_ID_LENGTH  # no other character takes more bytes in JSON
     return [
         send_channel(Subscription(hub.api, group=route.receive_group, route=route.key, user=user))
         for hub in hubs.values()
         for route in hub.routes.values()
-        if route.broadcast_type is not BroadcastType.ALL
+        if route.broadcast_type.needs_subscription
     ]
 
 

@@ -37,6 +37,7 @@ from protocol.server_sent_events import ServerSentEventsParser
 from protocol.transports.client.cookies import HubCookieJar
 from protocol.transports.client.options import HttpConnectionOptions
 from protocol.transports.server.hosted_connection import HostedConnection
+from signalr_gateway.access.policies import Action
 from signalr_gateway.clients.gateway_hub import GatewayServices
 from signalr_gateway.clients.route_calls import RouteCall
 from signalr_gateway.http.media_type import is_json
@@ -163,11 +164,14 @@ async def join_groups(times: int) -> None:
 
 
 def subscribe(times: int) -> None:
-    """GW-16: subscriptions to one route, each with a new user id."""
-    subscriptions = Subscriptions(Relay(orchestration().hubs), 1000)
+    """GW-16: subscriptions to one route, each with a new user id, which stay or end at once."""
+    held, ended = (Subscriptions(Relay(orchestration().hubs, sends=True), 1000) for _ in range(2))
     for number in range(times):
+        subscription = Subscription("hub", route="route", user=f"user {number}")
+        ended.add(subscription)
+        ended.remove(subscription)
         try:
-            subscriptions.add(Subscription("hub", route="route", user=f"user {number}"))
+            held.add(subscription)
         except HubException:
             pass
 
@@ -233,8 +237,9 @@ def name_routes(times: int) -> None:
     """GW-16: calls of unknown routes, each with a new name."""
     services = GatewayServices(Relay(orchestration().hubs), {})
     for number in range(times):
+        call = RouteCall(api=f"hub {number}", key=f"route {number}")
         with pytest.raises(HubException):
-            services.authorized_route(RouteCall(api=f"hub {number}", key=f"route {number}"))
+            services.authorized_route(call, None, Action.CALL)
 
 
 async def connect_and_leave(times: int) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import NODEFAULT, Struct, inspect
 
-from signalr_gateway import HubRouteInfo
+from signalr_gateway import HubRouteInfo, Policy
 from signalr_gateway.cli.flags import file_flags
 from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable, JwtTable
 from signalr_gateway.config.command_options import CheckCommand, DemoCommand, EveryCommand
@@ -162,6 +162,7 @@ TABLES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "[authentication]": _file_table("[authentication]", AuthenticationTable),
     "[authentication.jwt]": _file_table("[authentication.jwt]", JwtTable),
     "[authentication.api_keys.KEY]": _file_table("[authentication.api_keys.KEY]", ApiKeyTable),
+    "[policies.KEY]": _file_table("[policies.KEY]", Policy),
     "[send]": _file_table("[send]", SendTable),
     "[other_gateway]": _file_table("[other_gateway]", OtherGatewayTable),
     "[hubs.KEY]": _file_table("[hubs.KEY]", HubTable),

@@ -28,6 +28,7 @@ from protocol import (
     HubConnectionBuilder,
     HubOptions,
     NegotiationError,
+    Principal,
     SlowClientPolicy,
     hub_method,
     map_hub,
@@ -37,6 +38,7 @@ from protocol import errors as library_errors
 from protocol.client.options import HubConnectionOptions
 from protocol.testing import LoopClock, TcpLink
 from signalr_gateway import BroadcastType, Limits, Orchestrator, QueuePolicy, create_app
+from signalr_gateway.access.policies import Action, Policies
 from signalr_gateway.cli import main
 from signalr_gateway.clients.gateway_hub import GatewayHub
 from signalr_gateway.config.file import load_config
@@ -321,6 +323,20 @@ def test_the_hubs_of_the_document_can_be_configured(tmp_path: Path) -> None:
         (tmp_path / "gateway.toml").write_text(each)
         assert load_config(tmp_path / "gateway.toml").orchestrator.hubs
     assert len(examples) > 1
+
+
+def test_the_policies_of_the_document(tmp_path: Path) -> None:
+    [file] = [each for each in code_blocks(GATEWAY, "toml") if "[policies." in each]
+    (tmp_path / "gateway.toml").write_text(file)
+    orchestrator = load_config(tmp_path / "gateway.toml").orchestrator
+    policies, route = Policies(orchestrator), orchestrator.hubs["orders"].routes["add"]
+    claims = {"scope": "orders", "site": "oslo"}
+    for user, allowed in (
+        (Principal("ann", frozenset({"staff"}), claims), (True, True)),
+        (Principal("ann", frozenset({"staff"}), {**claims, "site": "rome"}), (False, True)),
+        (Principal("ann", frozenset(), claims), (False, False)),
+    ):
+        assert tuple(policies.allows(user, action, route) for action in Action) == allowed
 
 
 # ---- the library

@@ -8,7 +8,8 @@ import pytest
 
 from protocol import Principal
 from signalr_gateway import HubRouteInfo, Orchestrator, Policy
-from signalr_gateway.access.policies import Action, Policies, scopes_of
+from signalr_gateway.access.policies import Action, Policies
+from signalr_gateway.access.scopes import scopes_of
 from signalr_gateway.orchestration.route import HubRoute
 
 CALL, RECEIVE = Action.CALL, Action.RECEIVE

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
+from signalr_gateway.access.policies import Action
 from signalr_gateway.clients.gateway_hub import GatewayServices
 from signalr_gateway.clients.route_calls import RouteCall
 from signalr_gateway.orchestration.limits import Limits
@@ -518,9 +519,11 @@ async def test_keys_are_compared_as_text(expected: str) -> None:
         hub = orchestrator.hubs["h"]
 
     services: Any = GatewayServices(Relay(orchestrator.hubs), {"h": OneDownstream()})  # type: ignore[dict-item]
-    assert services.authorized_route(RouteCall(api="H", key="R", receive_key=expected))
+    right = RouteCall(api="H", key="R", receive_key=expected)
+    assert services.authorized_route(right, None, Action.CALL)
+    wrong = RouteCall(api="H", key="R", receive_key="\ud800")
     with pytest.raises(HubException, match="missing or wrong"):
-        services.authorized_route(RouteCall(api="H", key="R", receive_key="\ud800"))
+        services.authorized_route(wrong, None, Action.CALL)
 
 
 # --- calls through the gateway hub (GW-16, GW-17) -------------------------------------------------

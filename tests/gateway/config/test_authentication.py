@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocol import HttpRequestData, Principal
+from signalr_gateway import Policy
 from signalr_gateway.access.api_keys import KeyOwner, key_hash, new_key
 from signalr_gateway.cli import main
 from signalr_gateway.config.authentication import authenticator
@@ -191,3 +192,56 @@ def test_mistakes_about_tokens(tmp_path: Path, lines: str, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(written(tmp_path, f"[authentication.jwt]\n{lines}\n"))
     assert error in str(caught.value)
+
+
+# --- policies ------------------------------------------------------------------------------------
+
+POLICIES = """
+call_policies = ["user"]
+[policies.user]
+authenticated = true
+[policies.orders]
+roles = ["staff"]
+scopes = ["orders", "admin"]
+claims = { site = ["oslo"] }
+[hubs.orders]
+url = "http://127.0.0.1:9/orders"
+receive_policies = ["orders"]
+[hubs.orders.routes.add]
+invoke_method = "Add"
+receive_method = "Added"
+call_policies = ["orders", "user"]
+"""
+
+
+def test_policies_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GW-42: and they need authentication."""
+    path = written(tmp_path, POLICIES)
+    orchestrator = load_config(path).orchestrator
+    assert dict(orchestrator.policies) == {
+        "user": Policy(authenticated=True),
+        "orders": Policy(roles=("staff",), scopes=("orders", "admin"), claims={"site": ("oslo",)}),
+    }
+    hub = orchestrator.hubs["orders"]
+    assert (orchestrator.call_policies, hub.receive_policies) == (("user",), ("orders",))
+    assert hub.routes["add"].call_policies == ("orders", "user")
+    assert main(["check", str(path)]) == 2
+    assert "policies and authenticated routes need credentials" in capsys.readouterr().err
+    key = f'[authentication.api_keys.k]\nhash = "{HASH}"\n'
+    assert main(["check", str(written(tmp_path, POLICIES + key))]) == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ("call_policies = ['x']", "call_policies: unknown policy 'x'; no policies are defined"),
+        ("[policies.p]", "policies.p.authenticated: a policy needs a condition"),
+        ("[policies.p]\nrole = ['x']", "policies.p.role: unknown; did you mean 'roles'?"),
+        ("[policies.p]\nclaims = { a = 'x' }", "policies.p.claims.a: must be a list of texts"),
+        ("[policies.p]\nclaims = { a = [] }", "policies.p.claims: must have a list of at least"),
+    ],
+)
+def test_mistakes_in_policies_of_a_file(tmp_path: Path, lines: str, error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, f"{lines}\n"))
+    assert str(caught.value).removeprefix(f"{tmp_path / 'gateway.toml'}: ").startswith(error)

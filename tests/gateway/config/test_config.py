@@ -375,7 +375,7 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         ),
         (
             ROUTE + "receive_method = 'R'\nbroadcast_type = 'x'",
-            IN_ROUTE + "broadcast_type: unknown; known are all, group, individual",
+            IN_ROUTE + "broadcast_type: unknown; known are all, authenticated, group,",
         ),
         (
             ROUTE + "receive_method = 'R'\nbroadcast_type = 'group'",

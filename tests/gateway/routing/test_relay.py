@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec import Raw
 
-from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, Payload
+from protocol import HubConnection, HubConnectionBuilder, JsonHubProtocol, Payload, Principal
 from protocol.json.scanner import is_deeper
+from signalr_gateway.access.policies import Policies
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Audience, Delivery, Misfit, Relay, Unrouted
+from signalr_gateway.routing.relay import Delivery, Misfit, Relay, Subscription, Unrouted
 from tests.gateway.payloads import json_payload
 
 TEXT = b'["John", 0.10,{"z":1e400 ,"a":null}]'
@@ -65,7 +66,7 @@ def test_the_envelope_holds_all_arguments_unchanged_and_an_empty_state() -> None
     """GW-14."""
     delivery = relay_of(h={"r": receives()}).route_event("h", "R", json_payload(TEXT))
     assert isinstance(delivery, Delivery)
-    assert (delivery.target, delivery.audience) == ("R", Audience(everyone=True))
+    assert (delivery.target, delivery.is_for_everyone) == ("R", True)
     assert written(delivery) == b"[" + TEXT + b",{}]"
 
 
@@ -179,14 +180,16 @@ def test_events_of_a_messagepack_hub() -> None:
 
 
 ALL, GROUP, INDIVIDUAL = BroadcastType.ALL, BroadcastType.GROUP, BroadcastType.INDIVIDUAL
+EVERYONE = "everyone"
 
 
 @pytest.mark.parametrize(
     ("routes", "audience"),
     [
-        ({"a": receives()}, Audience(everyone=True)),
-        ({"a": receives(to=GROUP, group="G")}, Audience(False, groups=frozenset({"G"}))),
-        ({"A": receives(to=INDIVIDUAL)}, Audience(False, routes=frozenset({"a"}))),
+        ({"a": receives()}, {EVERYONE}),
+        ({"a": receives(to=GROUP, group="G")}, {"group G"}),
+        ({"A": receives(to=INDIVIDUAL)}, {"route a"}),
+        ({"a": receives(to=BroadcastType.SUBSCRIBED)}, {"route a"}),
         (
             {
                 "a": receives(to=GROUP, group="G"),
@@ -195,18 +198,37 @@ ALL, GROUP, INDIVIDUAL = BroadcastType.ALL, BroadcastType.GROUP, BroadcastType.I
                 "d": receives(to=GROUP, group="G"),
                 "x": receives("Other", to=GROUP, group="not this one"),
             },
-            Audience(False, groups=frozenset({"G", "g"}), routes=frozenset({"c"})),
+            {"group G", "group g", "route c"},
         ),
         (
             {"a": receives(to=GROUP, group="G"), "b": receives(), "c": receives(to=INDIVIDUAL)},
-            Audience(everyone=True),
+            {EVERYONE},
         ),
     ],
 )
 def test_an_event_goes_to_the_union_of_its_routes_audiences(
-    routes: dict[str, HubRouteInfo], audience: Audience
+    routes: dict[str, HubRouteInfo], audience: set[str]
 ) -> None:
     """GW-15, GW-2."""
-    outcome = relay_of(h=routes).route_event("h", "R", json_payload(TEXT))
+    relay = relay_of(h=routes)
+    outcome = relay.route_event("h", "R", json_payload(TEXT))
     assert isinstance(outcome, Delivery)
-    assert outcome.audience == audience
+    subscriptions = {
+        **{f"group {name}": Subscription("h", group=name) for name in ("G", "g", "not this one")},
+        **{f"route {key}": Subscription("h", route=key, user="u") for key in "abcdx"},
+    }
+    channels = {name: relay.channels(None, each) for name, each in subscriptions.items()}
+    reached = {name for name, joined in channels.items() if outcome.channel in joined}
+    assert reached | ({EVERYONE} if outcome.is_for_everyone else set()) == audience
+
+
+def test_authenticated_routes_reach_users_without_a_subscription() -> None:
+    """GW-44."""
+    orchestrator = Orchestrator()
+    orchestrator.add_hub("h", never_built).add_route("r", receives(to=BroadcastType.AUTHENTICATED))
+    relay = Relay(orchestrator.hubs, Policies(orchestrator))
+    outcome = relay.route_event("h", "R", json_payload(TEXT))
+    assert isinstance(outcome, Delivery)
+    assert not outcome.is_for_everyone
+    assert relay.channels_without_subscription(Principal("ann")) == {outcome.channel}
+    assert relay.channels_without_subscription(None) == set()

@@ -8,6 +8,7 @@ subscriptions of a connection.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import event as classify
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import Payload
+from protocol import Payload, Principal
+from signalr_gateway import Policy
+from signalr_gateway.access.policies import Policies
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
@@ -29,7 +32,10 @@ KEYS = ("one", "ONE", "Two")
 METHODS = ("Event", "event")
 GROUPS = ("g", "G")
 USERS = ("john", "jane")
-CONNECTIONS = range(2)
+CONNECTIONS = range(3)
+STAFF = Principal("ann", frozenset({"staff"}))
+CONNECTED: tuple[Principal | None, ...] = (STAFF, Principal("bob"), None)
+"""The users of the connections."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,12 @@ class Change:
 
 def route_infos() -> st.SearchStrategy[HubRouteInfo]:
     def info(
-        kind: BroadcastType, method: str | None, group: str, types: list[type] | None, spread: bool
+        kind: BroadcastType,
+        method: str | None,
+        group: str,
+        types: list[type] | None,
+        spread: bool,
+        policies: tuple[str, ...],
     ) -> HubRouteInfo:
         if method is None:
             return HubRouteInfo(invoke_method="Invoke")
@@ -70,6 +81,7 @@ def route_infos() -> st.SearchStrategy[HubRouteInfo]:
             broadcast_type=kind,
             receive_group=group if kind is BroadcastType.GROUP else None,
             spread=spread,
+            receive_policies=policies,
         )
 
     return st.builds(
@@ -79,6 +91,7 @@ def route_infos() -> st.SearchStrategy[HubRouteInfo]:
         st.sampled_from(GROUPS),
         st.sampled_from((None, None, None, [int])),
         st.sampled_from((False, False, False, True)),
+        st.sampled_from(((), (), (), ("staff",))),
     )
 
 
@@ -87,6 +100,7 @@ def orchestrations(draw: st.DrawFn) -> tuple[list[Route], Orchestrator]:
     """The routes that the orchestrator accepts; it refuses routes that contradict each other
     (GW-2)."""
     orchestrator = Orchestrator()
+    orchestrator.add_policy("staff", Policy(roles=["staff"]))
     routes = []
     for api in APIS:
         builder = orchestrator.add_hub(api, connecting_to("http://127.0.0.1:1/hub"))
@@ -104,9 +118,12 @@ class Relayed:
     """The relay, and connections in the channels of their subscriptions."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
-        self.relay = Relay(orchestrator.hubs)
+        self.relay = Relay(orchestrator.hubs, Policies(orchestrator))
         self._held = [Subscriptions(self.relay, 1000) for _ in CONNECTIONS]
         self._channels: list[set[str]] = [set() for _ in CONNECTIONS]
+        self._users: list[Principal | None] = list(CONNECTED)
+        for each in CONNECTIONS:
+            self._follow_user(each)
 
     def make(self, change: Change) -> None:
         held, channels = self._held[change.connection], self._channels[change.connection]
@@ -124,8 +141,22 @@ class Relayed:
             assert channels.issuperset(left)
             channels.difference_update(left)
 
+    def rotate_users(self) -> None:
+        """Give each connection the user of the next one."""
+        self._users = [*self._users[1:], self._users[0]]
+        for each in CONNECTIONS:
+            self._follow_user(each)
+
+    def _follow_user(self, connection: int) -> None:
+        channels = self._channels[connection]
+        joined, left = self._held[connection].change_user(self._users[connection])
+        assert channels.isdisjoint(joined)
+        assert channels.issuperset(left)
+        channels.difference_update(left)
+        channels.update(joined)
+
     def audience(self, delivery: Delivery) -> set[int]:
-        if delivery.audience.everyone:
+        if delivery.is_for_everyone:
             return set(CONNECTIONS)
         return {each for each in CONNECTIONS if delivery.channel in self._channels[each]}
 
@@ -144,15 +175,29 @@ def still_subscribed(changes: list[Change]) -> set[tuple[int, str, str, str]]:
     return held
 
 
-def entitled(routes: list[Route], changes: list[Change]) -> set[int]:
-    """GW-15: which connections receive an event that these routes of one hub receive."""
+def entitled(
+    routes: list[Route], changes: list[Change], users: Sequence[Principal | None]
+) -> set[int]:
+    """GW-15, GW-44: which connections receive an event that these routes of one hub receive."""
     held = {subscription[:3] for subscription in still_subscribed(changes)}
     reached = set()
     for route in routes:
-        if route.info.broadcast_type is BroadcastType.ALL:
-            return set(CONNECTIONS)
-        reached |= {it for it in CONNECTIONS if (it, route.api, what(route)) in held}
+        allowed = {it for it in CONNECTIONS if may_receive(users[it], route.info)}
+        if needs_subscription(route):
+            allowed = {it for it in allowed if (it, route.api, what(route)) in held}
+        reached |= allowed
     return reached
+
+
+def needs_subscription(route: Route) -> bool:
+    kinds = (BroadcastType.GROUP, BroadcastType.INDIVIDUAL, BroadcastType.SUBSCRIBED)
+    return route.info.broadcast_type in kinds
+
+
+def may_receive(user: Principal | None, info: HubRouteInfo) -> bool:
+    if info.receive_policies:
+        return user is not None and "staff" in user.roles
+    return user is not None or info.broadcast_type is not BroadcastType.AUTHENTICATED
 
 
 def what(route: Route) -> str:
@@ -177,18 +222,26 @@ def test_which_route(drawn: tuple[list[Route], Orchestrator], api: str, key: str
 
 @given(orchestrations(), st.data())
 def test_which_audience(drawn: tuple[list[Route], Orchestrator], data: st.DataObject) -> None:
-    """GW-2, GW-6, GW-15, GW-20: the union of what the routes of an event ask for, once each."""
+    """GW-2, GW-6, GW-15, GW-20, GW-44: the union of what the routes ask for, once each.
+
+    At the end, each connection gets another user.
+    """
     routes, orchestrator = drawn
-    limited = [it for it in routes if it.info.broadcast_type is not BroadcastType.ALL]
+    limited = [it for it in routes if needs_subscription(it)]
     changes = data.draw(st.lists(changes_of(limited), max_size=12)) if limited else []
     relayed = Relayed(orchestrator)
-    for count in range(len(changes) + 1):
+    users = CONNECTED
+    for count in range(len(changes) + 2):
+        made = changes[:count]
         for api, target, arguments in itertools.product(APIS, METHODS, ([], [1])):
             receiving = [route for route in routes if route.receives(api, target)]
-            audience = entitled(receiving, changes[:count])
+            audience = entitled(receiving, made, users)
             check(relayed, api, target, arguments, receiving, audience)
         if count < len(changes):
             relayed.make(changes[count])
+        elif users is CONNECTED:
+            relayed.rotate_users()
+            users = (*CONNECTED[1:], CONNECTED[0])
 
 
 def changes_of(routes: list[Route]) -> st.SearchStrategy[Change]:
