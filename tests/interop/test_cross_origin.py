@@ -4,6 +4,7 @@ The pages are empty. Scripts in them try everything that only pages of listed or
 Origins differ by their port.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +13,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from protocol import HubConnectionBuilder
 from signalr_gateway.serving.listener import serving
 from tests.interop.browser import Page, chromium
 from tests.interop.builds import node_program
+from tests.interop.journal import PATIENCE
 from tests.interop.processes import free_port
 from tests.interop.servers import GatewayServer
 
@@ -53,6 +56,86 @@ fetch("%s/api/Gateway/hub/chatservice/room", {
     method: "POST", mode: "no-cors", body: new Blob([%s]),
 }).then((answer) => answer.type)
 """
+
+MESSAGE = """JSON.stringify({target: "ReceiveMessage", arguments: ["stolen"]})"""
+ATTACKS = {
+    "a send as JSON": """
+        fetch("%s/api/Gateway/send/all", {
+            method: "POST", body: MESSAGE, headers: {"Content-Type": "application/json"},
+        }).then((answer) => answer.text())
+    """,
+    "a send without a preflight": """
+        fetch("%s/api/Gateway/send/all", {method: "POST", mode: "no-cors", body: MESSAGE})
+            .then((answer) => answer.type)
+    """,
+    "a beacon": """
+        navigator.sendBeacon("%s/api/Gateway/send/all", new Blob([MESSAGE], {type: "text/plain"}))
+    """,
+    "a form": """
+        new Promise((done) => {
+            const form = document.createElement("form");
+            const field = document.createElement("input");
+            const frame = document.createElement("iframe");
+            frame.name = "answer";
+            field.name = '{"target":"ReceiveMessage","arguments":["stolen","';
+            field.value = '"]}';
+            form.append(field);
+            document.body.append(frame, form);
+            Object.assign(form, {
+                method: "POST", enctype: "text/plain", target: "answer",
+                action: "%s/api/Gateway/send/all",
+            });
+            frame.onload = () => {
+                try { done(frame.contentDocument.body.innerText); } catch { done("blocked"); }
+            };
+            form.submit();
+        })
+    """,
+    "a disconnection": """
+        fetch("%s/api/Gateway/send/connection/CLIENT", {method: "DELETE"})
+            .then((answer) => answer.status)
+    """,
+    "a call with a method in a header": """
+        fetch("%s/api/Gateway/send/connection/CLIENT", {
+            method: "POST", mode: "no-cors", headers: {"X-HTTP-Method-Override": "DELETE"},
+        }).then((answer) => answer.type)
+    """,
+    "the list of hubs": """
+        fetch("%s/api/Gateway/orchestration").then((answer) => answer.text())
+    """,
+    "health with credentials": """
+        fetch("%s/healthz", {credentials: "include"}).then((answer) => answer.text())
+    """,
+    "events": """
+        new Promise((done) => {
+            const source = new EventSource("%s/gatewayhub");
+            source.onopen = () => done("open");
+            source.onerror = () => done("blocked");
+        })
+    """,
+    "a script": """
+        new Promise((done) => {
+            const script = document.createElement("script");
+            script.src = "%s/api/Gateway/orchestration";
+            script.onload = () => done("ran");
+            script.onerror = () => done("blocked");
+            document.head.append(script);
+        })
+    """,
+    "the console in a frame": """
+        new Promise((done) => {
+            const frame = document.createElement("iframe");
+            frame.src = "%s/";
+            frame.onload = () => {
+                try { done(frame.contentDocument.body.innerText); } catch { done("blocked"); }
+            };
+            document.body.append(frame);
+        })
+    """,
+}
+"""By what the page tries. `MESSAGE` and `CLIENT` are replaced before the address of the gateway."""
+HARMLESS = ("blocked", "opaque", True)
+"""What a page may learn: nothing, that an answer came, or that a beacon was queued."""
 
 
 @asynccontextmanager
@@ -115,3 +198,40 @@ async def test_a_page_of_another_origin(tmp_path: Path) -> None:
         ):
             [hub] = (await answer.json())["hubs"]
         assert hub["events"]["forwarded"] == 0
+
+
+async def test_an_attack_page(tmp_path: Path) -> None:
+    """GW-26a, GW-60: no trick of a page sends to clients, disconnects one or reads an answer."""
+    file = tmp_path / "gateway.toml"
+    file.write_text('[send]\nenabled = true\n[hubs.chatservice]\nurl = "http://127.0.0.1:9/hub"\n')
+    async with (
+        blank_site() as site,
+        GatewayServer("run", str(file)) as gateway,
+        chromium(tmp_path / "profile") as page,
+    ):
+        address = gateway.url("")
+        builder = HubConnectionBuilder().with_url(f"{address}/gatewayhub")
+        received: asyncio.Queue[bytes] = asyncio.Queue()
+        async with builder.build() as client:
+            client.on_any(lambda _, arguments: received.put_nowait(bytes(arguments)))
+            await page.open(site)
+            for name, script in ATTACKS.items():
+                script = script.replace("MESSAGE", MESSAGE)
+                script = script.replace("CLIENT", client.connection_id or "")
+                assert await learned(page, script % address) in HARMLESS, name
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(
+                    f"{address}/api/Gateway/send/all", json={"target": "T", "arguments": ["end"]}
+                ) as answer,
+            ):
+                assert answer.status == 202
+            assert await asyncio.wait_for(received.get(), PATIENCE) == b'["end"]'
+
+
+async def learned(page: Page, script: str) -> object:
+    """What a script learns; `blocked` if it fails."""
+    try:
+        return await page.evaluate(script)
+    except AssertionError:
+        return "blocked"
