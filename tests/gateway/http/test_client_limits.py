@@ -301,6 +301,44 @@ def test_counts_of_connections_end() -> None:
     assert grown < 100_000
 
 
+async def test_refusals_are_logged(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
+    """GW-62: once a minute as a warning, for POSTs and for clients, without values."""
+    limits = {
+        "maximum_body_size": 10,
+        "maximum_depth": 2,
+        "maximum_subscriptions_per_connection": 1,
+    }
+    refusals = [b"[%d]" % 10**9, b"[[[1]]]"]
+    async with limited(hub, **limits) as gateway, gateway.client() as client:
+        for _ in range(2):
+            for body in refusals:
+                assert (await gateway.post("sample/echo", body)).status in (400, 413)
+            with pytest.raises(HubException, match="deeper than 2 levels"):
+                await client.invoke("InvokeDownstreamHub", CALL | {"Data": [[1]]})
+            with pytest.raises(HubException, match="bytes of one message"):
+                await client.invoke("InvokeDownstreamHub", CALL | {"Data": "x" * 40_000})
+        for user in "abc":
+            label = {"Api": "Sample", "Key": "one", "UserId": user}
+            try:
+                await client.invoke("SubscribeToRoute", label)
+            except HubException:
+                pass
+    path = "POST /api/Gateway/hub/sample/echo"
+    refused = "a call of a client of the gateway hub was refused"
+    lines = [
+        each.getMessage().partition(" (")[0]
+        for each in caplog.records
+        if each.levelno >= logging.WARNING and each.name.startswith("signalr_gateway")
+    ]
+    assert sorted(lines) == [
+        f"{path}: body-too-large",
+        f"{path}: too-deep",
+        f"{refused}: body-too-large of hub 'sample'",
+        f"{refused}: maximum_subscriptions_per_connection",
+        f"{refused}: too-deep of hub 'sample'",
+    ]
+
+
 def test_limits_that_are_not_set() -> None:
     """GW-52: no request is checked then."""
     assert not ClientLimits(Limits(), lambda: 0.0).apply_to_requests
