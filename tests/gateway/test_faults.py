@@ -1,7 +1,7 @@
 """GW-9, GW-62: many faults at once. No call is run twice, and each request gets one answer.
 
-Hub methods hang, bodies arrive slowly, a hook raises, callers exceed limits and repeat their calls
-with a key, and the hub is replaced several times meanwhile.
+Hub methods hang, bodies arrive slowly, a hook raises, and the key set of tokens cannot be reached.
+Callers exceed limits and repeat their calls with a key. Meanwhile the hub is replaced three times.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from protocol import HttpRequestData, Principal
+from protocol import AuthenticationFailure, Authenticator, HttpRequestData, Principal
+from protocol.jwt_bearer import JwksUrl
 from signalr_gateway import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, running_hub, sample_routes
+from tests.jwt_bearer.tokens import bearer, private_key, signed
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -31,11 +33,26 @@ NOT_RUN = {400, 401, 403, 408, 413, 429, 500, 503}
 """Statuses of calls that the hub has not received."""
 
 
-def authenticate(request: HttpRequestData) -> Principal:
-    """A hook that fails for some requests."""
-    if "X-Fail" in request.headers:
-        raise LookupError
-    return Principal("ann")
+TOKEN = signed(private_key("RSA"), "RS256", {"kid": "unknown"})
+
+
+class Credentials(Authenticator):
+    """It fails for some requests, and the key set for the tokens of others cannot be reached."""
+
+    def __init__(self) -> None:
+        self._tokens = bearer(JwksUrl("http://127.0.0.1:9/keys"))
+
+    async def authenticate(
+        self, request: HttpRequestData
+    ) -> Principal | AuthenticationFailure | None:
+        if "X-Fail" in request.headers:
+            raise LookupError
+        if "Authorization" in request.headers:
+            return await self._tokens.authenticate(request)
+        return Principal("ann")
+
+    async def close(self) -> None:
+        await self._tokens.close()
 
 
 class Faults:
@@ -95,6 +112,8 @@ class Faults:
                     await self.call(gateway, X_Fail="yes")
                 case 1:
                     await self.call(gateway, Idempotency_Key=f"{name} {count}")
+                case 4:
+                    await self.call(gateway, Authorization=f"Bearer {TOKEN}")
                 case 2 if count % 4 == 0:
                     await self.hang(gateway)
                 case 3 if count % 10 == 0:
@@ -119,7 +138,7 @@ async def test_no_call_is_run_twice_and_none_is_unanswered() -> None:
         hub = await hubs.enter_async_context(faults.hub())
         url = hub.url
         async with running_gateway(
-            orchestrate, limits=limits, authenticate=authenticate
+            orchestrate, limits=limits, authenticate=Credentials()
         ) as gateway:
             names = range(CALLERS)
             callers = asyncio.gather(*(faults.caller(gateway, name) for name in names))
@@ -137,4 +156,4 @@ async def test_no_call_is_run_twice_and_none_is_unanswered() -> None:
         else:
             assert status in (502, 504)
     assert set(faults.runs) <= set(faults.answers)
-    assert {200, 408, 500, 503} <= set(faults.statuses)
+    assert {200, 401, 408, 500, 503} <= set(faults.statuses)
