@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from protocol import Hub, HubFilter
 
-from .gateway_hub import GatewayServices
+from .services import GatewayServices
 
 
 class RefusedClients(HubFilter):

@@ -17,8 +17,9 @@ from protocol import HubCallerContext, HubException, Payload, hub_method
 from ..access.scopes import has_scope
 from ..downstream.hub import OnEvent
 from ..orchestration.route import HubRoute
-from .gateway_hub import GatewayHub, GatewayServices
+from .gateway_hub import GatewayHub
 from .route_calls import RouteCall
+from .services import GatewayServices
 
 RELAY_SCOPE: Final = "relay"
 

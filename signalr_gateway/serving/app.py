@@ -39,12 +39,13 @@ from ..access.call_hook import CallHook
 from ..access.policies import Policies
 from ..clients.broadcast import Broadcaster
 from ..clients.client_limits import ClientLimits
-from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub, GatewayServices
+from ..clients.gateway_hub import MAXIMUM_USER_ID_LENGTH, GatewayHub
 from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
 from ..clients.refused_clients import RefusedClients
 from ..clients.relayed_events import RelayedGatewayHub
 from ..clients.sender import Sender
+from ..clients.services import GatewayServices
 from ..downstream.hub import Downstream, Downstreams, MakeDownstream, OnEvent
 from ..http.access import Access
 from ..http.api import HttpApi

@@ -38,8 +38,8 @@ from protocol.transports.client.cookies import HubCookieJar
 from protocol.transports.client.options import HttpConnectionOptions
 from protocol.transports.server.hosted_connection import HostedConnection
 from signalr_gateway.access.policies import Action
-from signalr_gateway.clients.gateway_hub import GatewayServices
 from signalr_gateway.clients.route_calls import RouteCall
+from signalr_gateway.clients.services import GatewayServices
 from signalr_gateway.http.media_type import is_json
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo

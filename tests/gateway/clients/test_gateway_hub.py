@@ -12,8 +12,8 @@ import pytest
 
 from protocol import HubConnection, HubConnectionBuilder, HubException, NegotiationError
 from signalr_gateway.access.policies import Action
-from signalr_gateway.clients.gateway_hub import GatewayServices
 from signalr_gateway.clients.route_calls import RouteCall
+from signalr_gateway.clients.services import GatewayServices
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
