@@ -382,7 +382,7 @@ async def test_what_was_a_harmless_no_op_stays_one(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture, method: str, argument: Any
 ) -> None:
     """GW-19: success, logged once."""
-    caplog.set_level("INFO", "signalr_gateway.clients.gateway_hub")
+    caplog.set_level("INFO", "signalr_gateway.clients")
     async with gateway.client() as connection:
         for _ in range(3):
             assert await connection.invoke(method, argument) is None
