@@ -1,4 +1,4 @@
-"""What a hub learns about the caller of a call: headers of the invocation (GW-54).
+"""What a hub learns about the caller of a call: headers, and the access token (GW-54, GW-55).
 
 The options of the hub name the request headers and the claims. `orchestration.orchestrator` has
 checked these names. `downstream.hub` sends the headers with the call.
@@ -14,13 +14,21 @@ import msgspec
 from protocol import HttpRequestData, Principal
 
 from ..orchestration.hub_options import DownstreamHubOptions
+from .api_keys import HEADER, PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The caller as the hub learns it. `headers` may contain secrets, so do not log them."""
+    """The caller as the hub learns it. `headers` and `token` are secrets, so do not log them."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of the invocation."""
+    is_anonymous: bool = False
+    user_id: str | None = None
+    token: str | None = field(default=None, repr=False)
+    """The access token for a connection of this user; None if there is none to pass on."""
+    expires_at: float | None = None
+    """When the user's authentication expires, in seconds since the epoch; None: never."""
 
 
 def identity_of(
@@ -35,7 +43,7 @@ def identity_of(
     an anonymous caller, and `user_id` for a user without an id, too. Raises TypeError if a claim
     has a value that JSON does not have.
     """
-    if not hub.forwards_identity:
+    if not hub.needs_identity:
         return None
     headers = {
         name: value
@@ -49,7 +57,22 @@ def identity_of(
             value = user.claims.get(claim)
             if value is not None:
                 headers[name] = _written(value)
-    return Identity(headers=headers)
+    return Identity(
+        headers=headers,
+        is_anonymous=user is None,
+        user_id=user_id,
+        token=_token(request) if hub.is_per_user else None,
+        expires_at=None if user is None else user.expires_at,
+    )
+
+
+def _token(request: HttpRequestData) -> str | None:
+    """The bearer token of a request. An API key is for the gateway only, so it is not passed on."""
+    if HEADER in request.headers:
+        return None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip() if scheme.lower() == "bearer" else request.query("access_token") or ""
+    return token if token and not token.startswith(PREFIX) else None
 
 
 def _is_text(value: str) -> bool:

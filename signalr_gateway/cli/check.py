@@ -100,6 +100,8 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection | No
     options = [] if connection is None else list(_connection_options(connection))
     if hub.relayed:
         options.append("relayed")
+    if hub.is_per_user:
+        options.append("per user")
     if hub.receive_key is not None:
         options.append("receive key")
     if route.spread:
@@ -156,12 +158,15 @@ def changed_options(config: GatewayConfig) -> Iterator[str]:
 
 
 async def reach_all(orchestrator: Orchestrator) -> dict[str, str | None]:
-    """Connect once to all hubs, and to the gateway that gets the events, and disconnect.
+    """Connect once to all hubs with a shared connection, and to the gateway that gets the events.
+
+    All connections are made at the same time, and then ended.
 
     Returns a dict from the name of each to None, or to the reason why it cannot be reached.
     Raises `OrchestrationError` if a connection cannot be built.
     """
-    built = build_connections(orchestrator.hubs)
+    shared = {api: hub for api, hub in orchestrator.hubs.items() if not hub.is_per_user}
+    built = build_connections(shared)
     connections = {f"hub {api!r}": connection for api, connection in built.items()}
     if orchestrator.relay:
         connections["relay"] = build_relay_connection(orchestrator)
@@ -204,4 +209,7 @@ async def check(arguments: argparse.Namespace) -> int:
     print()
     for name, reason in failures.items():
         print(f"{name}: {'connected' if reason is None else f'cannot connect: {reason}'}")
+    for api, hub in hubs.items():
+        if hub.is_per_user:
+            print(f"hub {api!r}: not connected, because its connections need the tokens of users")
     return 0 if not any(failures.values()) else 1

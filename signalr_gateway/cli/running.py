@@ -76,8 +76,12 @@ def require_access_rules(config: GatewayConfig) -> None:
 
     Other machines could use the gateway or its sends by an oversight, or no caller could relay
     events or meet a policy. `create_app` cannot check this, because it does not know where the
-    gateway listens.
-    """  # GW-41, GW-42, GW-56, GW-61
+    gateway listens. Raises `OrchestrationError` if a hub needs tokens of users, and no tokens are
+    accepted.
+    """  # GW-41, GW-42, GW-55, GW-56, GW-61
+    may_change = config.gateway_hub.allow_user_identifier_change_on_authentication_refresh
+    has_tokens = config.authentication.has_tokens
+    config.orchestrator.require_users(has_tokens=has_tokens, may_change_user=may_change)
     hosts = ", ".join(config.listen.hosts)
     if is_exposed(config.listen, config.authentication):
         raise UsageError(

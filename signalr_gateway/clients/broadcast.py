@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 
 from ..downstream.forms import transcode
-from ..routing.relay import Delivery, Relay
+from ..routing.relay import Delivery, Relay, user_channel
 from .event_log import EventCounts, EventLog
 
 
@@ -42,9 +42,12 @@ class Broadcaster:
         """The counts of each hub, by api."""
         return self._log.counts
 
-    async def on_event(self, api: str, target: str, arguments: Payload) -> None:
+    async def on_event(
+        self, api: str, target: str, arguments: Payload, user_id: str | None = None
+    ) -> None:
         """Forward one event of the hub `api` if a route receives it and its arguments fit.
 
+        An event that has come over the connection of a user goes to clients of this user only.
         Returns when the event is in the queues of the clients. A large event is transcoded in
         several turns of the event loop.
         """
@@ -57,18 +60,19 @@ class Broadcaster:
                     for name in [name for name, count in self._spoken.items() if count > 0]:
                         await transcode(payload, name)
                 try:
-                    await self._send(delivery)
+                    await self._send(delivery, user_id)
                 except LocalProtocolError as exc:
                     self._log.unwritable(api, target, exc)
             case refused:
                 self._log.not_forwarded(api, refused)
 
-    async def _send(self, delivery: Delivery) -> None:
-        everyone = delivery.is_for_everyone
+    async def _send(self, delivery: Delivery, user_id: str | None) -> None:
+        group = None if delivery.is_for_everyone else delivery.channel
+        if user_id is not None:
+            group = user_channel(delivery.channel, user_id)
         if delivery.queue is not None:
-            group = None if everyone else delivery.channel
             target, arguments, queue = delivery.target, delivery.arguments, delivery.queue
             await self._lifetime.send_queued(target, arguments, queue, group)
             return
-        proxy = self._clients.all if everyone else self._clients.group(delivery.channel)
+        proxy = self._clients.all if group is None else self._clients.group(group)
         await proxy.send(delivery.target, *delivery.arguments)

@@ -15,7 +15,7 @@ from contextlib import aclosing, contextmanager
 
 from protocol import Hub, HubException, Payload, hub_method
 
-from ..access.identity import Identity, identity_of
+from ..access.identity import Identity
 from ..access.policies import Action
 from ..downstream.failures import call_failure
 from ..downstream.forms import require_form
@@ -56,10 +56,10 @@ class GatewayHub(Hub):
         self._services = services
 
     async def on_connected(self) -> None:
-        """Count the client. Raises HubException if a limit of connections is exceeded (GW-49).
+        """Count the client, and use the connections of its user to the hubs.
 
         The client joins the channels of events that need no subscription, but not every client may
-        receive.
+        receive. Raises HubException if a limit of connections is exceeded (GW-49).
         """
         request, context = self.context.http_request, self.context
         try:
@@ -69,10 +69,11 @@ class GatewayHub(Hub):
         except LimitExceeded as exc:
             raise HubException(f"{exc}.") from exc
         self._services.spoken[self.context.hub_protocol.name] += 1
+        self._services.user_hubs.enter(self.context)
         await self._follow_user()
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Count it no more."""
+        """Count the client no more, and release the connections of its user."""
         self._services.forget_client(self.context)
 
     async def on_authentication_refreshed(self) -> None:
@@ -81,9 +82,11 @@ class GatewayHub(Hub):
 
     async def _follow_user(self) -> None:
         """Join and leave channels, so that they are those of the present user (GW-44)."""
-        if self._services.relay.policies.are_empty:
-            return  # the channels do not depend on the user
-        joined, left = self._subscriptions.change_user(self.context.user)
+        if not self._services.relay.channels_depend_on_users:
+            return
+        joined, left = self._subscriptions.change_user(
+            self.context.user, self.context.user_identifier
+        )
         for channel in left:
             await self.groups.remove(self.context.connection_id, channel)
         for channel in joined:
@@ -152,9 +155,7 @@ class GatewayHub(Hub):
                     yield item
 
     def _identity(self, downstream: Downstream) -> Identity | None:
-        context = self.context
-        user, user_id = context.user, context.user_identifier
-        return identity_of(downstream.hub, context.http_request, user, user_id)
+        return self._services.user_hubs.identity(self.context, downstream)
 
     def _require_room_for_call(self) -> None:
         """Raise HubException if memory is short, or the client calls too often (GW-19, GW-52)."""
@@ -229,6 +230,8 @@ class GatewayHub(Hub):
         if named is None:
             return
         route, subscription = named
+        with _failures_for_client(self._services, subscription.api):
+            self._services.user_hubs.hold(self.context, subscription.api)
         try:
             joined = self._subscriptions.add(subscription)
         except HubException:
@@ -258,8 +261,11 @@ class GatewayHub(Hub):
         held: Subscriptions | None = self.context.items.get(Subscriptions)
         if held is None:
             maximum = self._services.limits.maximum_subscriptions_per_connection
-            held = Subscriptions(self._services.relay, maximum, self.context.user)
-            self.context.items[Subscriptions] = held
+            context = self.context
+            held = Subscriptions(
+                self._services.relay, maximum, context.user, context.user_identifier
+            )
+            context.items[Subscriptions] = held
         return held
 
 

@@ -33,10 +33,13 @@ from protocol.relaying import LogThinning
 from ..downstream.building import build_relay_connection
 from ..downstream.call_errors import HubUnavailable
 from ..downstream.clock import Clock
+from ..downstream.connecting import NO_CLIENT_RESULT, OnEvent
 from ..downstream.connection import HubState, HubStatus, SupervisedConnection
+from ..downstream.connections import CONNECT_WAIT
 from ..downstream.deadlines import timeouts, within
 from ..downstream.forms import transcode
-from ..downstream.hub import CONNECT_WAIT, DISCONNECT_TIMEOUT, NO_CLIENT_RESULT, OnEvent
+from ..downstream.hub import DISCONNECT_TIMEOUT
+from ..downstream.state_log import StateLog
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.relay import HANDLER_STATE, Delivery, Relay
@@ -91,7 +94,12 @@ class OtherGateway:
         self._clock: Clock = clock or asyncio.get_running_loop()
         connection.set_no_result_error(NO_CLIENT_RESULT)
         self._supervised = SupervisedConnection(
-            "relay", connection, self._clock, backoff or ExponentialBackoff(), utcnow, "relay"
+            "relay",
+            connection,
+            self._clock,
+            backoff or ExponentialBackoff(),
+            utcnow,
+            StateLog("relay"),
         )
         self._route_arguments = {
             (route.api, route.key): route_arguments(hub, route)
@@ -129,7 +137,9 @@ class OtherGateway:
         await self._supervised.stop()
         self._answers.close()
 
-    async def on_event(self, api: str, target: str, arguments: Payload) -> None:
+    async def on_event(
+        self, api: str, target: str, arguments: Payload, user_id: str | None = None
+    ) -> None:
         """Queue one event of the hub `api` if a route receives it and its arguments fit.
 
         It does not wait for the other gateway. An event for which the queue has no room is dropped.

@@ -93,7 +93,7 @@ class RelayedGatewayHub(GatewayHub):
                 copies: Copies = items.setdefault(Copies, Copies())
                 if copies.is_copy(route, method, bytes(arguments)):
                     return
-            await self._on_event(route.api, method, Payload({protocol_name: arguments}))
+            await self._on_event(route.api, method, Payload({protocol_name: arguments}), None)
 
 
 def _is_array(value: bytes, protocol_name: str) -> bool:

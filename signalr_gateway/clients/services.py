@@ -26,6 +26,7 @@ from ..routing.relay import Relay
 from .client_limits import ClientLimits
 from .key_failures import KeyFailures
 from .route_calls import RouteCall, required, text_of
+from .user_hubs import UserHubs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class GatewayServices:
         self._call_hook = call_hook
         self.relay = relay
         self.downstreams = downstreams
+        self.user_hubs = UserHubs(downstreams)
         self.limits = limits
         self._logged: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
@@ -75,7 +77,8 @@ class GatewayServices:
         self._thinning = LogThinning()
 
     def forget_client(self, context: HubCallerContext) -> None:
-        """Count a client no more, if `GatewayHub.on_connected` has counted it."""
+        """Undo what `GatewayHub.on_connected` has done for a client."""
+        self.user_hubs.leave(context)
         counted = context.items.pop(ClientLimits, None)
         if counted is not None:
             self.client_limits.leave_connection(counted)

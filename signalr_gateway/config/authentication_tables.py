@@ -85,4 +85,9 @@ class AuthenticationTable(Struct, frozen=True, kw_only=True):
     @property
     def has_credentials(self) -> bool:
         """Whether there are credentials that callers can have."""
-        return bool(self.api_keys) or self.jwt != JwtTable()
+        return bool(self.api_keys) or self.has_tokens
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether callers can have access tokens that the hubs may accept as well."""
+        return self.jwt != JwtTable()

@@ -107,10 +107,14 @@ def _check_urls(table: HubTable, place: Place) -> None:
     if not table.urls and table.url is None:
         raise place.at("url").error("missing; expected the hub's URL, http or https")
     has_token = table.access_token_file is not None or table.access_token_env is not None
+    if table.is_per_user and has_token:
+        raise place.at("connection").error("per_user cannot be combined with an access token")
+    if table.is_per_user and any(name.lower() == "authorization" for name in table.headers):
+        raise place.at("connection").error("per_user cannot be combined with an Authorization")
     place = place.at("urls" if table.urls else "url")
     for url in table.urls or [table.url or ""]:
         _check_url(url, place)
-        if has_token and urlsplit(url).username is not None:
+        if (has_token or table.is_per_user) and urlsplit(url).username is not None:
             problem = "contains credentials, which cannot be combined with an access token"
             raise place.error(problem)
 

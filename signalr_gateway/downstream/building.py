@@ -7,6 +7,7 @@ gateway.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from protocol import HubConnection, HubConnectionBuilder
 
@@ -18,6 +19,8 @@ from ..orchestration.orchestrator import (
     DownstreamHub,
     Orchestrator,
 )
+
+AccessToken = Callable[[], str | None]
 
 
 def build_connections(
@@ -36,7 +39,7 @@ def build_connections(
         if hub.build_hub_connection is None:
             continue
         builder = _builder(hub)
-        connection = _build(hub.build_hub_connection, builder, hub.api, "build_hub_connection")
+        connection = _built(hub, builder)
         if urls is not None:
             urls[api] = builder.urls
         for other, taken in connections.items():
@@ -47,10 +50,12 @@ def build_connections(
     return connections
 
 
-def build_connection(hub: DownstreamHub) -> HubConnection:
-    """Build one more connection to `hub`, not started. Raises `OrchestrationError`."""
-    assert hub.build_hub_connection is not None
-    return _build(hub.build_hub_connection, _builder(hub), hub.api, "build_hub_connection")
+def build_connection(hub: DownstreamHub, access_token: AccessToken | None = None) -> HubConnection:
+    """Build one more connection to `hub`, not started. Raises `OrchestrationError`.
+
+    `access_token` returns the token of the user whose connection it is.
+    """
+    return _built(hub, _builder(hub, access_token))
 
 
 def build_relay_connection(orchestrator: Orchestrator) -> HubConnection:
@@ -62,8 +67,37 @@ def build_relay_connection(orchestrator: Orchestrator) -> HubConnection:
     return _build(build, builder, None, "build_relay_connection")
 
 
-def _builder(hub: DownstreamHub) -> HubConnectionBuilder:
-    builder = HubConnectionBuilder().with_maximum_send_message_size(hub.maximum_message_size)
+def _built(hub: DownstreamHub, builder: HubConnectionBuilder) -> HubConnection:
+    assert hub.build_hub_connection is not None
+    field = "build_hub_connection"
+    connection = _build(hub.build_hub_connection, builder, hub.api, field)
+    if hub.is_per_user and not builder.urls:
+        problem = "must use the builder that it gets, because this has the token of the user"
+        raise OrchestrationError(problem, hub=hub.api, field=field)
+    return connection
+
+
+class _UserConnectionBuilder(HubConnectionBuilder):
+    """Builds a connection with the access token of a user, and without other credentials."""
+
+    def __init__(self, access_token: AccessToken) -> None:
+        super().__init__()
+        self._access_token = access_token
+
+    def with_url(self, url: str, **options: Any) -> HubConnectionBuilder:
+        """See `HubConnectionBuilder`. Raises ValueError for credentials of the gateway."""
+        if options.pop("access_token_factory", None) is not None:
+            raise ValueError("a connection per user has the user's token, and no other one")
+        if any(name.lower() == "authorization" for name in options.get("headers") or ()):
+            raise ValueError("a connection per user has the user's token, and no Authorization")
+        return super().with_url(url, access_token_factory=self._access_token, **options)
+
+
+def _builder(hub: DownstreamHub, access_token: AccessToken | None = None) -> HubConnectionBuilder:
+    builder = HubConnectionBuilder()
+    if hub.is_per_user:
+        builder = _UserConnectionBuilder(access_token or (lambda: None))
+    builder.with_maximum_send_message_size(hub.maximum_message_size)
     builder.with_redirects(hub.redirects)  # (GW-29)
     return builder.with_maximum_item_wait(DEFAULT_MAXIMUM_ITEM_WAIT)  # (GW-32)
 

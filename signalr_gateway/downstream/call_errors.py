@@ -43,6 +43,22 @@ class CircuitOpen(HubUnavailable):
         """Seconds until a call may be made again."""
 
 
+class TokenRefused(HubUnavailable):
+    """The hub does not accept the access token of the caller; nothing was sent."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(api)
+        self.args = (f"Hub '{api}' does not accept the token of this caller.",)
+
+
+class TooManyUsers(HubUnavailable):
+    """The hub has as many connections of users as it may have; nothing was sent."""
+
+    def __init__(self, api: str, maximum: int) -> None:
+        super().__init__(api)
+        self.args = (f"Hub '{api}' has connections of {maximum} users, and may have no more.",)
+
+
 class HubTimeout(Exception):
     """The hub did not complete the invocation in time; the method may still run."""
 

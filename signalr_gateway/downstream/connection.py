@@ -13,8 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from http import HTTPStatus
 
-from protocol import ExponentialBackoff, HubConnection, HubConnectionState
+from protocol import (
+    ExponentialBackoff,
+    HubConnection,
+    HubConnectionState,
+    NegotiationError,
+)
 
 from ..logs.redaction import describe_error
 from .backoff import AttemptSchedule
@@ -25,6 +31,7 @@ from .state_log import StateLog
 
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class HubState(Enum):
@@ -34,6 +41,8 @@ class HubState(Enum):
     CONNECTED = "connected"
     RECONNECTING = "reconnecting"
     STOPPED = "stopped"
+    PER_USER = "per_user"
+    """Each user has a connection, and there is no other one (GW-55)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,11 @@ class SupervisedConnection:
         clock: Clock,
         backoff: ExponentialBackoff,
         utcnow: Callable[[], datetime],
-        name: str | None = None,
+        log: StateLog,
+        *,
+        gives_up_when_refused: bool = False,
     ) -> None:
-        """`name` names the connection in the log; None: it is that of the hub `api`."""
+        """If it `gives_up_when_refused`, calls do not wait for a hub that refuses credentials."""
         self._api = api
         self._clock = clock
         self._utcnow = utcnow
@@ -71,7 +82,10 @@ class SupervisedConnection:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
-        self._log = StateLog(name or f"hub {api!r}")
+        self._log = log
+        self._gives_up_when_refused = gives_up_when_refused
+        self.was_refused = False
+        """Whether the hub has refused the credentials in the last attempt that has ended."""
         self._connection = connection
         self._attempts = timeouts(ATTEMPT_TIMEOUT, clock)
         connection.on_reconnecting(self._on_reconnecting)
@@ -155,10 +169,14 @@ class SupervisedConnection:
 
     def _attempt_failed(self, error: BaseException) -> None:
         reason = describe_error(error)
+        self.was_refused = isinstance(error, NegotiationError) and error.status in _REFUSALS
+        if self.was_refused and self._gives_up_when_refused:
+            self.give_up()
         self._status = HubStatus(self._status.state, self._status.since, reason)
         self._log.note(logging.WARNING, f"cannot connect: {reason}", self._clock.time())
 
     def _entered_connected(self) -> None:
+        self.was_refused = False
         self._enter(HubState.CONNECTED, None)
         self._log.note(logging.INFO, "connected", self._clock.time())
         self._release_waiters(connected=True)

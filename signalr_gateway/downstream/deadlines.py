@@ -30,6 +30,11 @@ class Deadlines(Generic[Key]):
         """Whether a deadline runs."""
         return bool(self._started)
 
+    @property
+    def oldest(self) -> Key | None:
+        """The key that is due first; None if no deadline runs."""
+        return next(iter(self._started), None)
+
     def start(self, key: Key) -> None:
         """Start the deadline of `key`, unless it runs already."""
         self._started.setdefault(key, self._clock.time())

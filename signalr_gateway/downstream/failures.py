@@ -25,6 +25,8 @@ from .call_errors import (
     HubBusy,
     HubTimeout,
     HubUnavailable,
+    TokenRefused,
+    TooManyUsers,
 )
 from .forms import UnwritableResult
 
@@ -60,7 +62,9 @@ def call_failure(error: Exception, api: str) -> CallFailure | None:
             return CallFailure(ProblemCode.STREAM_OVERFLOW, text)
         case GatewayDraining():
             return CallFailure(ProblemCode.GATEWAY_DRAINING, str(error))
-        case HubBusy():
+        case TokenRefused():
+            return CallFailure(ProblemCode.NOT_AUTHORIZED, str(error))
+        case HubBusy() | TooManyUsers():
             return CallFailure(ProblemCode.HUB_BUSY, str(error))
         case CircuitOpen():
             retry_after = max(1, math.ceil(error.retry_after))

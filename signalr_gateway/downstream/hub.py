@@ -1,41 +1,36 @@
 """One hub behind the gateway, and all of them (GW-8, GW-10, GW-27).
 
-`Downstream` decides when a call is sent and over which connection. `downstream.connection` keeps
-the first connection open. Only events of this connection are forwarded. They go to a callback,
-which in the gateway is `Broadcaster.on_event`. `downstream.spares` has further connections, and
-`downstream.admission` limits the calls. `downstream.failures` decides how the gateway answers a
-call that fails.
+`Downstream` decides when a call is sent and over which connections: those that all callers share,
+or those of the caller, which `downstream.users` has. Events go to a callback, which in the gateway
+is `Broadcaster.on_event`. `downstream.connections` makes the calls, and `downstream.admission`
+limits them. `downstream.failures` decides how the gateway answers a call that fails.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import partial
 
-import msgspec
-
-from protocol import ExponentialBackoff, HubConnection, NotConnectedError, Payload
+from protocol import ExponentialBackoff, HubConnection, Payload
 
 from ..access.identity import Identity
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.relay import require_invoke_method
 from .admission import RouteAdmission
-from .building import build_connection, build_connections
-from .call_errors import GatewayDraining, HubUnavailable
+from .building import build_connections
 from .call_limit import CallLimit
-from .calls import CallHeaders, HubCalls, HubItems
+from .calls import CallHeaders, HubItems
 from .circuit import Circuit
 from .clock import Clock
-from .connection import HubStatus, SupervisedConnection
-from .spares import SpareConnections
+from .connecting import Connecting
+from .connecting import OnEvent as OnEvent
+from .connection import HubState, HubStatus
+from .connections import HubConnections
+from .users import UserConnection, UserConnections, require_user
 
-T = TypeVar("T")
-
-CONNECT_WAIT = 5.0
-"""Seconds that a call waits for a hub that is down (GW-9)."""
 DISCONNECT_TIMEOUT = 2.0
 """Seconds that the connections to all hubs get to be closed when the gateway stops."""
 _JSON_BYTES = 8
@@ -43,24 +38,12 @@ _JSON_BYTES = 8
 
 JSON without white space has up to six times the bytes of the same values in MessagePack."""
 
-NO_CLIENT_RESULT = (
-    "The gateway does not answer hub methods that ask their client for a result. Clients that "
-    "connect to the hub directly can."
-)
-"""The error that a hub method receives when it asks the gateway for a result (GW-33)."""
-
-OnEvent = Callable[[str, str, Payload], Awaitable[None]]
-"""Called with api, target and arguments of each event, in the order of the hub's events (GW-24).
-
-The next event is passed on when the callback has returned. Until then the hub's events wait in a
-bounded queue, and reading from the hub pauses while the queue is full.
-"""
-
 
 class Downstream:
     """One hub behind the gateway. Create it inside a running event loop, then `start` it.
 
-    `connection` is what `build_connections` returns for the hub.
+    `connection` is what `build_connections` returns for the hub. If the hub has a connection for
+    each user, it is never started.
     """
 
     def __init__(
@@ -75,19 +58,23 @@ class Downstream:
     ) -> None:
         self._hub = hub
         self._clock: Clock = clock or asyncio.get_running_loop()
-        self._draining = False
         self._connection = connection
-        # Registered before the connection starts, so that no event is missed (GW-27).
-        if on_event is not None:
-            connection.on_any(_forwarder_for(hub.api, connection.hub_protocol.name, on_event))
-        connection.set_no_result_error(NO_CLIENT_RESULT)
-        self._supervised = SupervisedConnection(
-            hub.api, connection, self._clock, backoff or ExponentialBackoff(), utcnow
+        self._has_stopped = False
+        self._since = utcnow()
+        connecting = Connecting(
+            hub,
+            connection,
+            on_event,
+            clock=self._clock,
+            backoff=backoff or ExponentialBackoff(),
+            utcnow=utcnow,
         )
-        self._calls = HubCalls(hub.api, connection, self._clock)
-        self._spares = SpareConnections(
-            hub.api, self._build_spare, hub.spare_connections, self._clock
-        )
+        self._shared: HubConnections | None = None
+        self._users: UserConnections | None = None
+        if hub.is_per_user:
+            self._users = UserConnections(hub, connecting.of_user, self._clock)
+        else:
+            self._shared = connecting.shared()
         self._limit = CallLimit(hub.maximum_calls, hub.busy_timeout, self._clock)
         self._admissions: dict[str, RouteAdmission] = {}  # by the key of the route
 
@@ -97,12 +84,20 @@ class Downstream:
 
     @property
     def status(self) -> HubStatus:
-        return self._supervised.status
+        if self._shared is not None:
+            return self._shared.status
+        state = HubState.STOPPED if self._has_stopped else HubState.PER_USER
+        return HubStatus(state, self._since, None)
 
     @property
     def is_answering(self) -> bool:
         """False while a call on the first connection has no answer after its timeout (GW-34)."""
-        return self._calls.stuck_since is None
+        return self._shared is None or self._shared.is_answering
+
+    @property
+    def user_connections(self) -> int | None:
+        """How many users have a connection; None if all callers share one."""
+        return None if self._users is None else len(self._users)
 
     @property
     def open_circuits(self) -> int:
@@ -112,7 +107,7 @@ class Downstream:
     @property
     def spare_events(self) -> int:
         """How many events spare connections have received; none of them is forwarded (GW-34)."""
-        return self._spares.events
+        return self._connections.spare_events
 
     @property
     def maximum_body_size(self) -> int | None:
@@ -126,25 +121,47 @@ class Downstream:
             return None
         return limit if self._connection.hub_protocol.name == "json" else limit * _JSON_BYTES
 
+    @property
+    def _connections(self) -> HubConnections | UserConnections:
+        connections = self._shared or self._users
+        assert connections is not None
+        return connections
+
     def start(self) -> None:
-        """Begin to connect and return at once, so that the gateway serves while hubs are down."""
-        self._supervised.start()
+        """Begin to connect and return at once, so that the gateway serves while hubs are down.
+
+        A connection of a user is opened when it is used.
+        """
+        if self._shared is not None:
+            self._shared.start()
 
     def drain(self) -> None:
         """Refuse new calls, and calls that wait for the hub. Calls that were sent continue."""
-        self._draining = True
-        self._supervised.give_up()
+        self._connections.drain()
 
     def cut_off(self) -> None:
         """End the calls that were sent and are not completed, and cancel them at the hub."""
-        self._calls.cut_off()
-        self._spares.cut_off()
+        self._connections.cut_off()
 
     async def stop(self) -> None:
         """End the connections for good; calls without a completion fail."""
-        self.drain()
-        await asyncio.gather(self._supervised.stop(), self._spares.stop())
-        self._calls.close()
+        self._has_stopped = True
+        await self._connections.stop()
+
+    def require_caller(self, identity: Identity | None) -> None:
+        """Raise `RefusedCall` if the hub has a connection for each user but not for this caller."""
+        if self._users is not None:
+            require_user(self._hub.api, identity)
+
+    def hold(self, identity: Identity | None) -> Callable[[], None]:
+        """Keep the connection of a user open until the returned function is called.
+
+        This does nothing if all callers share a connection. Raises what `UserConnections.enter`
+        raises.
+        """
+        if self._users is None:
+            return lambda: None
+        return partial(self._users.leave, self._users.enter(identity))
 
     async def invoke(
         self,
@@ -163,16 +180,21 @@ class Downstream:
         route begins after that.
 
         If nothing was sent, raises `HubUnavailable` or a subclass, `MessageTooLargeError`,
-        `TranscodingError`, or `RefusedCall` for a route without a method. Otherwise raises
+        `TranscodingError`, or `RefusedCall` for a route without a method, or for a caller without a
+        token that the hub needs. Otherwise raises
         `HubTimeout`, `CallCutOff`, `HubException` for the hub's error, or `ConnectionClosed`.
         Cancelling this coroutine cancels the invocation.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
         sent = CallHeaders(headers, None if identity is None else identity.headers)
+        self.require_caller(identity)
         admission, ticket = await self._enter(route)
         error: BaseException | None = None
+        user: UserConnection | None = None
         try:
-            return await self._send(
+            if self._users is not None:
+                user = self._users.enter(identity)
+            return await self._connections_of(user).send(
                 timeout, lambda calls: calls.invoke(method, arguments, sent, timeout)
             )
         except BaseException as exc:
@@ -181,6 +203,7 @@ class Downstream:
         finally:
             admission.ended(ticket, error)
             admission.leave()
+            self._leave(user)
 
     async def stream(
         self,
@@ -196,9 +219,13 @@ class Downstream:
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
         sent = CallHeaders(headers, None if identity is None else identity.headers)
+        self.require_caller(identity)
         admission, ticket = await self._enter(route)
+        user: UserConnection | None = None
         try:
-            items = await self._send(
+            if self._users is not None:
+                user = self._users.enter(identity)
+            items = await self._connections_of(user).send(
                 timeout,
                 lambda calls: calls.stream(
                     method, arguments, sent, timeout, route.stream_idle_timeout
@@ -207,9 +234,11 @@ class Downstream:
         except BaseException as exc:
             admission.ended(ticket, exc)
             admission.leave()
+            self._leave(user)
             raise
         admission.ended(ticket, None)
         items.on_close(admission.leave)
+        items.on_close(partial(self._leave, user))
         return items
 
     async def _enter(self, route: HubRoute) -> tuple[RouteAdmission, int]:
@@ -227,38 +256,14 @@ class Downstream:
         ticket = admission.try_enter()
         return admission, await admission.enter() if ticket is None else ticket
 
-    async def _send(self, timeout: float, call: Callable[[HubCalls], Awaitable[T]]) -> T:
-        """Return the result of `call`. If the hub is not connected, wait for it and call again."""
-        deadline: float | None = None
-        while not self._draining:
-            calls = self._calls
-            if calls.stuck_since is not None:
-                calls = await self._spares.free(2 * timeout) or calls
-            try:
-                return await call(calls)
-            except NotConnectedError as exc:  # nothing was sent
-                now = self._clock.time()
-                if deadline is None:
-                    deadline = now + CONNECT_WAIT
-                elif now >= deadline:
-                    raise HubUnavailable(self._hub.api) from exc
-                await self._wait_for_connection(deadline)
-        raise GatewayDraining(self._hub.api)
+    def _leave(self, user: UserConnection | None) -> None:
+        if self._users is not None and user is not None:
+            self._users.leave(user)
 
-    async def _wait_for_connection(self, deadline: float) -> None:
-        try:
-            await self._supervised.wait(deadline)
-        except HubUnavailable as exc:
-            if self._draining:
-                raise GatewayDraining(self._hub.api) from exc
-            raise
-
-    def _build_spare(self) -> HubConnection:
-        connection = build_connection(self._hub)
-        if connection is self._connection:
-            raise RuntimeError("build_hub_connection returned the same connection twice")
-        connection.set_no_result_error(NO_CLIENT_RESULT)
-        return connection
+    def _connections_of(self, user: UserConnection | None) -> HubConnections:
+        connections = self._shared if user is None else user.connections
+        assert connections is not None
+        return connections
 
 
 MakeDownstream = Callable[[DownstreamHub, HubConnection, OnEvent | None], Downstream]
@@ -325,12 +330,3 @@ class Downstreams(Mapping[str, Downstream]):
             _, late = await asyncio.wait(stops, timeout=DISCONNECT_TIMEOUT)
             for each in late:
                 each.cancel()
-
-
-def _forwarder_for(
-    api: str, protocol_name: str, on_event: OnEvent
-) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
-    async def forward(target: str, arguments: msgspec.Raw) -> None:
-        await on_event(api, target, Payload({protocol_name: arguments}))
-
-    return forward

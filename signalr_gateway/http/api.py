@@ -173,11 +173,13 @@ class HttpApi:
     async def _call_route(
         self, request: web.Request, route: HubRoute, request_id: str
     ) -> web.StreamResponse:
+        downstream = self._downstreams[route.api]
+        identity = self._identity(request, downstream.hub)
+        downstream.require_caller(identity)
         require_invoke_method(route)
         require_method(request, "POST")
         require_json(request)
         key = idempotency_key(request)
-        downstream = self._downstreams[route.api]
         limit = route.maximum_body_size or self._limits.maximum_body_size
         too_large = partial(body_too_large, limit)
         hub_limit = downstream.maximum_body_size
@@ -186,7 +188,6 @@ class HttpApi:
         body = await read_body(request, limit, too_large, self._limits.body_timeout)
         arguments = split_arguments(body, self._limits.maximum_depth)
         headers = invocation_headers(request, request_id)
-        identity = self._identity(request, downstream.hub)
         if route.streams:
             if key is not None:
                 detail = f"The route '{route.api}/{route.key}' streams and takes no key."
@@ -216,7 +217,7 @@ class HttpApi:
 
     @staticmethod
     def _identity(request: web.Request, hub: DownstreamHub) -> Identity | None:
-        if not hub.forwards_identity:
+        if not hub.needs_identity:
             return None
         user, user_id = Access.user(request), Access.user_id(request)
         return identity_of(hub, request_data(request), user, user_id)
@@ -295,6 +296,8 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
     headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id, **dict(problem.headers)}
     if problem.code in _NOTHING_WAS_SENT:
         headers.setdefault("Retry-After", "1")
+    if problem.code is ProblemCode.NOT_AUTHENTICATED:
+        headers.setdefault("WWW-Authenticate", "Bearer")
     response = web.Response(
         status=problem.code.status,
         body=problem.body(request_id),

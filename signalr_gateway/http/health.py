@@ -25,6 +25,8 @@ class HubHealth(msgspec.Struct, rename="camel"):
     """False while a call has no answer after its timeout."""
     open_circuits: int
     """The number of routes whose calls are refused, because earlier calls timed out."""
+    user_connections: int | msgspec.UnsetType = msgspec.UNSET
+    """The number of users with a connection. It is missing if all callers share one."""
 
 
 class RelayHealth(msgspec.Struct, rename="camel"):
@@ -44,12 +46,14 @@ class Health(msgspec.Struct, omit_defaults=True):
 
 def hub_health(downstream: Downstream) -> HubHealth:
     status = downstream.status
+    users = downstream.user_connections
     return HubHealth(
         status.state.value,
         timestamp(status.since),
         status.last_error,
         downstream.is_answering,
         downstream.open_circuits,
+        msgspec.UNSET if users is None else users,
     )
 
 
@@ -86,7 +90,7 @@ def health(
 
 def _is_well(downstream: Downstream) -> bool:
     return (
-        downstream.status.state is HubState.CONNECTED
+        downstream.status.state in (HubState.CONNECTED, HubState.PER_USER)
         and downstream.is_answering
         and not downstream.open_circuits
     )

@@ -8,7 +8,7 @@ have, and `orchestration.orchestrator` the arguments that only Python programs h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, Final, Literal, TypedDict
 
 from msgspec import Meta, Struct, field
 
@@ -96,10 +96,33 @@ class DownstreamHubOptions(Struct, frozen=True, kw_only=True):
         option("Forward events that another gateway relays, instead of those of the connection."),
     ] = False
 
+    connection: Annotated[
+        Literal["shared", "per_user"],
+        option(
+            "`shared`: all callers use the connection of the gateway. `per_user`: each user has a"
+            " connection with the user's own access token."
+        ),
+    ] = "shared"
+    maximum_user_connections: Annotated[
+        Count,
+        option("Users that may have a connection at a time; others are answered with 503."),
+    ] = 1000
+    user_connection_idle_timeout: Annotated[
+        Seconds,
+        option("How long the connection of a user stays open without calls and clients."),
+    ] = 300.0
+
     @property
-    def forwards_identity(self) -> bool:
-        """Whether calls carry something about their caller to the hub."""
-        return bool(self.forwarded_headers or self.forwarded_claims or self.forwarded_user_id)
+    def is_per_user(self) -> bool:
+        """Whether each user has a connection."""
+        return self.connection == "per_user"
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether the hub learns something about its callers."""
+        return self.is_per_user or bool(
+            self.forwarded_headers or self.forwarded_claims or self.forwarded_user_id
+        )
 
 
 class HubOptionArguments(TypedDict, total=False):
@@ -120,3 +143,6 @@ class HubOptionArguments(TypedDict, total=False):
     forwarded_claims: Mapping[str, str]
     forwarded_user_id: str | None
     relayed: bool
+    connection: Literal["shared", "per_user"]
+    maximum_user_connections: int
+    user_connection_idle_timeout: float

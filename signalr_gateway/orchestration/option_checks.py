@@ -45,6 +45,8 @@ def _fits(kind: inspect.Type, value: object) -> bool:
             return is_positive(value, int, float)
         case inspect.StrType(min_length=min_length):
             return isinstance(value, str) and len(value) >= (min_length or 0)
+        case inspect.LiteralType(values=words):
+            return value in words
         case inspect.DictType():
             return isinstance(value, Mapping) and _are_texts([*value, *value.values()])
         case _:
@@ -69,6 +71,8 @@ def _expected(kind: inspect.Type) -> str:
             return "a number of seconds above 0"
         case inspect.StrType():
             return "non-empty text"
+        case inspect.LiteralType(values=words):
+            return " or ".join(map(repr, words))
         case inspect.DictType():
             return "a dict of texts"
         case _:

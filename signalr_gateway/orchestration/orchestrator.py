@@ -225,6 +225,24 @@ class Orchestrator:
             raise OrchestrationError(problem, field=field_name)
         return tuple(names)
 
+    def require_users(self, *, has_tokens: bool, may_change_user: bool) -> None:
+        """Check whether hubs can have a connection for each user.
+
+        `has_tokens` says whether callers can have access tokens, and `may_change_user` whether the
+        user of a client can change while it is connected. Raises `OrchestrationError`.
+        """  # GW-55
+        for hub in self._hubs.values():
+            if hub.is_per_user and not has_tokens:
+                problem = "per_user needs authentication with tokens"
+                raise OrchestrationError(problem, hub=hub.api, field="connection")
+            if hub.is_per_user and (hub.relayed or self._relay):
+                problem = "per_user cannot be combined with relayed events, which have no user"
+                raise OrchestrationError(problem, hub=hub.api, field="connection")
+            if hub.is_per_user and may_change_user:
+                option = "allow_user_identifier_change_on_authentication_refresh"
+                problem = f"per_user cannot be combined with {option} of the gateway hub"
+                raise OrchestrationError(problem, hub=hub.api, field="connection")
+
     @property
     def start_gateway_hub(self) -> bool:
         return self._start_gateway_hub

@@ -7,6 +7,7 @@ sends the event.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,8 +87,11 @@ class _EventRule:
     the route receive them (GW-44).
     """
 
-    def __init__(self, api: str, method: str, routes: list[HubRoute], policies: Policies) -> None:
-        self.channel = f"{api}\n{method}"
+    def __init__(
+        self, hub: DownstreamHub, method: str, routes: list[HubRoute], policies: Policies
+    ) -> None:
+        self.channel = f"{hub.api}\n{method}"
+        self.is_per_user = hub.is_per_user
         self.routes = routes
         self._policies = policies
         self.is_for_everyone = any(
@@ -101,12 +105,23 @@ class _EventRule:
         is_closing = policy is QueuePolicy.CLOSE
         self.queue = None if is_closing else MessageQueue(self.channel, policy)
 
-    def uses_channel(self, user: Principal | None, subscription: Subscription | None) -> bool:
-        """Whether a connection joins the channel because of a subscription; None: without one."""
-        return not self.is_for_everyone and any(
+    def channel_for(
+        self, user: Principal | None, user_id: str | None, subscription: Subscription | None
+    ) -> str | None:
+        """The channel that a connection joins because of a subscription; None if it joins none.
+
+        `subscription` is None for what each connection joins.
+        """
+        if self.is_for_everyone and not self.is_per_user:
+            return None
+        if not any(
             _leads_to(subscription, route) and self._policies.allows(user, Action.RECEIVE, route)
             for route in self.routes
-        )
+        ):
+            return None
+        if not self.is_per_user:
+            return self.channel
+        return None if user_id is None else user_channel(self.channel, user_id)
 
 
 class Relay:
@@ -130,8 +145,12 @@ class Relay:
 
     @property
     def all_channels(self) -> frozenset[str]:
-        """The channels of all events, whatever their audience."""
-        return frozenset(rule.channel for rules in self._rules.values() for rule in rules.values())
+        """The channels of all events, whatever their audience, for one user."""
+        return frozenset(
+            user_channel(rule.channel, "") if rule.is_per_user else rule.channel
+            for rules in self._rules.values()
+            for rule in rules.values()
+        )
 
     @property
     def hubs(self) -> Mapping[str, DownstreamHub]:
@@ -181,25 +200,34 @@ class Relay:
         limit = self._hubs[api].maximum_event_size
         return limit is None or _size(arguments) <= limit
 
-    def channels(self, user: Principal | None, subscription: Subscription) -> frozenset[str]:
+    @property
+    def channels_depend_on_users(self) -> bool:
+        """Whether two connections with the same subscriptions may have different channels."""
+        return not self.policies.are_empty or any(hub.is_per_user for hub in self._hubs.values())
+
+    def channels(
+        self, user: Principal | None, user_id: str | None, subscription: Subscription
+    ) -> frozenset[str]:
         """The channels that a connection of `user` joins because of this subscription.
 
         There are none while the user may not receive the events of the group or route.
         """
         rules = self._rules[subscription.api].values()
-        channels = {rule.channel for rule in rules if rule.uses_channel(user, subscription)}
+        channels = {rule.channel_for(user, user_id, subscription) for rule in rules}
         if self._sends and self._may_subscribe(user, subscription):
             channels.add(send_channel(subscription))
-        return frozenset(channels)
+        return frozenset(channel for channel in channels if channel is not None)
 
-    def channels_without_subscription(self, user: Principal | None) -> frozenset[str]:
+    def channels_without_subscription(
+        self, user: Principal | None, user_id: str | None
+    ) -> frozenset[str]:
         """The channels that each connection of `user` joins."""
-        return frozenset(
-            rule.channel
+        channels = (
+            rule.channel_for(user, user_id, None)
             for rules in self._rules.values()
             for rule in rules.values()
-            if rule.uses_channel(user, None)
         )
+        return frozenset(channel for channel in channels if channel is not None)
 
     def _may_subscribe(self, user: Principal | None, subscription: Subscription) -> bool:
         return any(
@@ -220,6 +248,15 @@ def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
     if route.broadcast_type is BroadcastType.GROUP:
         return subscription.group == route.receive_group
     return subscription.route == route.key
+
+
+def user_channel(channel: str, user_id: str) -> str:
+    """The channel of those events of `channel` that come over the connection of a user (GW-55).
+
+    It has a hash of the user id, because the id may be long.
+    """
+    digest = hashlib.sha256(user_id.encode(errors="surrogatepass")).hexdigest()
+    return f"{channel}\n{digest}"
 
 
 def send_channel(subscription: Subscription) -> str:
@@ -261,6 +298,5 @@ def _event_rules(hub: DownstreamHub, policies: Policies) -> dict[str, _EventRule
         if route.receive_method is not None:
             by_method.setdefault(route.receive_method, []).append(route)
     return {
-        method: _EventRule(hub.api, method, sharing, policies)
-        for method, sharing in by_method.items()
+        method: _EventRule(hub, method, sharing, policies) for method, sharing in by_method.items()
     }

@@ -19,13 +19,20 @@ from .relay import Relay, Subscription
 class Subscriptions:
     """The subscriptions of one connection, at most `maximum`, and the channels that it has joined.
 
-    `user` is the user of the connection, None if it is anonymous.
+    `user` is the user of the connection, None if it is anonymous, and `user_id` the user's id.
     """
 
-    def __init__(self, relay: Relay, maximum: int, user: Principal | None = None) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        maximum: int,
+        user: Principal | None = None,
+        user_id: str | None = None,
+    ) -> None:
         self._relay = relay
         self._maximum = maximum
         self._user = user
+        self._user_id = user_id
         self._channels: dict[Subscription | None, frozenset[str]] = {}
         """The channels because of each subscription; None: those without a subscription."""
         self._uses: Counter[str] = Counter()
@@ -42,7 +49,7 @@ class Subscriptions:
             raise HubException(
                 f"This connection has {self._maximum} subscriptions, the most it may have."
             )
-        channels = self._relay.channels(self._user, subscription)
+        channels = self._relay.channels(self._user, self._user_id, subscription)
         self._channels[subscription] = channels
         self._uses.update(channels)
         return [channel for channel in channels if self._uses[channel] == 1]
@@ -61,17 +68,21 @@ class Subscriptions:
             del self._uses[channel]
         return left
 
-    def change_user(self, user: Principal | None) -> tuple[frozenset[str], frozenset[str]]:
+    def change_user(
+        self, user: Principal | None, user_id: str | None
+    ) -> tuple[frozenset[str], frozenset[str]]:
         """Set the user, and return the channels to join and those to leave (GW-44).
 
         The first time, the channels without a subscription are among those to join. Subscriptions
         stay, also while the user may not receive their events.
         """
         before = frozenset(self._uses)
-        self._user = user
+        self._user, self._user_id = user, user_id
         self._channels = {
-            each: self._relay.channels(user, each) for each in self._channels if each is not None
-        } | {None: self._relay.channels_without_subscription(user)}
+            each: self._relay.channels(user, user_id, each)
+            for each in self._channels
+            if each is not None
+        } | {None: self._relay.channels_without_subscription(user, user_id)}
         self._uses = Counter(name for names in self._channels.values() for name in names)
         after = frozenset(self._uses)
         return after - before, before - after

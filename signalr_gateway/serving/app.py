@@ -114,9 +114,9 @@ def create_app(
 
     Raises ValueError if `hub_options` or `endpoint_options` sets an option that belongs in
     `limits`, in the orchestrator or in an argument, or if the orchestrator names policies and there
-    is no `authenticate`. Raises `OrchestrationError` if the relay or a relayed hub contradicts
-    other settings. Starting the application raises `OrchestrationError` if a function that builds a
-    connection fails.
+    is no `authenticate`. Raises `OrchestrationError` if the relay, a relayed hub or a hub with a
+    connection for each user contradicts other settings. Starting the application raises
+    `OrchestrationError` if a function that builds a connection fails.
     """
     _check_types(limits, hub_options, endpoint_options)
     if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
@@ -147,9 +147,14 @@ def create_app(
     policies = Policies(orchestrator)
     if authenticator is None and not policies.are_empty:
         raise ValueError("policies and authenticated routes need a user: set authenticate")
+    of_hub = hub_options or HubOptions()
+    orchestrator.require_users(
+        has_tokens=authenticator is not None,
+        may_change_user=of_hub.allow_user_identifier_change_on_authentication_refresh,
+    )
     requirements = (requirement, authorize_orchestration, authorize_call)
     is_open = authenticator is None and not any(each is not False for each in requirements)
-    user_id = (hub_options or HubOptions()).user_id or default_user_id
+    user_id = of_hub.user_id or default_user_id
     access: Access | None = None
     if not is_open:
         access = Access(authenticator, requirement, authorize_orchestration, call_hook, user_id)
@@ -175,7 +180,7 @@ def create_app(
     send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
     if orchestrator.serves_gateway_hub:
-        of_clients = _limited(hub_options or HubOptions(), limits)
+        of_clients = _limited(of_hub, limits)
         services = GatewayServices(
             relay,
             downstreams,

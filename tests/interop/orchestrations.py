@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from protocol import HubConnection, HubConnectionBuilder
-from signalr_gateway.downstream import hub as downstream
+from signalr_gateway.downstream import connections
 from signalr_gateway.orchestration.orchestrator import HubBuilder, Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from tests.interop.journal import PATIENCE
@@ -46,7 +46,7 @@ def patient(orchestrator: Orchestrator) -> None:
 
     A hub may take longer to start than callers usually wait, on a busy machine.
     """
-    downstream.CONNECT_WAIT = PATIENCE
+    connections.CONNECT_WAIT = PATIENCE
     chat(orchestrator)
 
 

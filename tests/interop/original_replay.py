@@ -191,11 +191,11 @@ class Replay:
         ) -> Downstream:
             heard = told[hub.api] = Journal[str](f"barriers of {hub.api}")
 
-            async def hear(api: str, target: str, arguments: Payload) -> None:
+            async def hear(api: str, target: str, arguments: Payload, user: str | None) -> None:
                 if target == BARRIER:
                     heard.add(msgspec.json.decode(arguments.form("json"), type=tuple[str])[0])
                 elif on_event is not None:
-                    await on_event(api, target, arguments)
+                    await on_event(api, target, arguments, user)
 
             return Downstream(hub, connection, hear, clock=clock)
 

@@ -60,7 +60,7 @@ def check_all(name: str, *parts: dict[str, Outcome]) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Shorten the wait of the gateway for a hub, until the test restores it."""
-    monkeypatch.setattr("signalr_gateway.downstream.hub.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connections.CONNECT_WAIT", 0.1)
     return monkeypatch
 
 

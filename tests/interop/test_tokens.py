@@ -5,18 +5,23 @@ The hub is ASP.NET Core's, as the measure, and ours.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 import pytest_asyncio
 
 from protocol import HubConnectionBuilder, NegotiationError
 from protocol.http_transport_type import TRANSPORT_NAMES, HttpTransportType
+from signalr_gateway import HubRouteInfo, Orchestrator
+from tests.gateway.gateway_clients import Inbox
+from tests.gateway.running_gateway import running_gateway
 from tests.interop.drivers import DriverError
 from tests.interop.journal import REPEATEDLY
 from tests.interop.matrix import cells
 from tests.interop.matrix.peers import Peers
 from tests.interop.python_client import Diary
 from tests.interop.servers import HubServer
+from tests.interop.token_hub import user_of_token
 from tests.support.waiting import until
 
 HUBS = pytest.mark.parametrize("target", [cells.ASPNETCORE, cells.HUB])
@@ -143,6 +148,41 @@ async def test_our_client_when_its_token_is_refused_at_a_reconnect(
     async with connection:
         assert await connection.invoke("Who") == "eve"
     assert next(numbers) == 5  # one for each negotiate, one for the WebSocket
+
+
+@HUBS
+async def test_a_connection_per_user(hub: HubServer, target: str) -> None:
+    """GW-55: the hub behind a gateway knows the callers, and its events reach one user."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        routes = orchestrator.add_hub(
+            "tokens", lambda it: it.with_url(hub.token_url).build(), connection="per_user"
+        )
+        routes.add_route("who", HubRouteInfo(invoke_method="Who"))
+        routes.add_route("tell", HubRouteInfo(invoke_method="Tell", receive_method="Told"))
+
+    async with (
+        running_gateway(orchestrate, connected=False, authenticate=user_of_token) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        inboxes: dict[str, Inbox] = {}
+        for user in ("ann", "bob"):
+            token = f"{user}.per-user"
+            builder = HubConnectionBuilder().with_url(
+                f"{gateway.url}/gatewayhub", access_token_factory=partial(str, token)
+            )
+            client = builder.build()
+            inboxes[user] = Inbox(client)
+            await stack.enter_async_context(client)
+            headers = {"Authorization": f"Bearer {token}"}
+            assert (await gateway.post("tokens/who", b"[]", **headers)).body == f'"{user}"'.encode()
+            assert (await gateway.post("tokens/tell", b"[]", **headers)).status == 200
+        for user, inbox in inboxes.items():
+            assert await inbox.take() == ("Told", f'[["{user}"],{{}}]'.encode())
+            assert inbox.empty
+        await hub.revoke("eve.per-user")
+        refused = await gateway.post("tokens/who", b"[]", Authorization="Bearer eve.per-user")
+        assert refused.problem["code"] == "not-authorized"
 
 
 @pytest.mark.parametrize("program", ["system-text-json", "python"], indirect=True)

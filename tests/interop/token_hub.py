@@ -14,6 +14,10 @@ class TokenHub(Hub):
     def who(self) -> str | None:
         return self.context.user_identifier
 
+    @hub_method
+    async def tell(self) -> None:
+        await self.clients.caller.send("Told", self.who())
+
 
 def user_of_token(request: HttpRequestData) -> Principal | AuthenticationFailure | None:
     """Any text is the token of the user before its dot, unless it was revoked."""

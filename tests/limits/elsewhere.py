@@ -124,6 +124,13 @@ ELSEWHERE: Final = {
         "tests/gateway/http/test_client_limits.py::test_a_flood_of_addresses"
     ),
     # Calls of a hub
+    "HubTable.maximum_user_connections": (
+        "tests/gateway/clients/test_user_connections.py::test_no_more_users_than_allowed"
+    ),
+    "HubTable.user_connection_idle_timeout": (
+        "tests/gateway/clients/test_user_connections.py"
+        "::test_a_connection_that_is_not_used_is_closed"
+    ),
     "HubTable.maximum_calls": (
         "tests/gateway/downstream/test_spares.py::test_a_hub_takes_so_many_calls_at_a_time"
     ),

@@ -309,7 +309,7 @@ def test_the_orchestrations_of_the_document_are_the_same(tmp_path: Path) -> None
 
 def test_the_tokens_of_the_document_can_be_configured(tmp_path: Path) -> None:
     pytest.importorskip("jwt", reason="needs the extra jwt")
-    [tokens] = [each for each in code_blocks(GATEWAY, "toml") if "authentication.jwt" in each]
+    tokens, *_ = (each for each in code_blocks(GATEWAY, "toml") if "authentication.jwt" in each)
     hub = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
     (tmp_path / "gateway.toml").write_text(tokens + hub)
     config = load_config(tmp_path / "gateway.toml")

@@ -143,13 +143,16 @@ def request(*headers: tuple[str, str]) -> HttpRequestData:
 def test_claims_as_text(claim: object, text: str) -> None:
     hub = DownstreamHubOptions(forwarded_claims={"c": "X-C", "none": "X-None"})
     found = identity_of(hub, request(), Principal("ann", claims={"c": claim, "none": None}), "ann")
-    assert found == Identity(headers={"X-C": text})
+    assert found is not None
+    assert found.headers == {"X-C": text}
 
 
 def test_a_header_that_is_not_utf_8_is_left_out() -> None:
     hub = DownstreamHubOptions(forwarded_headers=["X-Tenant", "X-Else"])
     given = request(("x-tenant", "\udcff"), ("x-else", "ü"))
-    assert identity_of(hub, given, None, None) == Identity(headers={"X-Else": "ü"})
+    found = identity_of(hub, given, None, None)
+    assert found is not None
+    assert found.headers == {"X-Else": "ü"}
 
 
 def test_headers_are_not_shown() -> None:

@@ -573,7 +573,7 @@ async def test_the_hubs_error_comes_nested(gateway: RunningGateway) -> None:
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """GW-16."""
-    monkeypatch.setattr("signalr_gateway.downstream.hub.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connections.CONNECT_WAIT", 0.1)
 
     def orchestrate(orchestrator: Orchestrator) -> None:
         orchestrator.add_hub("Dead", connecting_to("http://127.0.0.1:9/")).add_route(

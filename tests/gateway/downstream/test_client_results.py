@@ -17,7 +17,8 @@ from protocol import (
     map_hub,
 )
 from signalr_gateway.downstream.building import build_connections
-from signalr_gateway.downstream.hub import NO_CLIENT_RESULT, Downstream
+from signalr_gateway.downstream.connecting import NO_CLIENT_RESULT
+from signalr_gateway.downstream.hub import Downstream
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.listener import serving
 from tests.gateway.payloads import json_payload, json_text
@@ -43,7 +44,7 @@ async def downstream(events: list[str]) -> AsyncIterator[Downstream]:
     map_hub(app, "/asking", AskingHub)
     orchestrator = Orchestrator()
 
-    async def forward(api: str, target: str, arguments: Payload) -> None:
+    async def forward(api: str, target: str, arguments: Payload, user: str | None) -> None:
         events.append(target)
 
     async with serving(app, "127.0.0.1", 0) as url:

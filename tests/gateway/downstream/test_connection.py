@@ -56,7 +56,7 @@ class Bench:
             utcnow=lambda: START + timedelta(seconds=self.clock.time() - begin),
         )
 
-    async def hear(self, api: str, target: str, arguments: Payload) -> None:
+    async def hear(self, api: str, target: str, arguments: Payload, user: str | None) -> None:
         self.events.append((api, target, json_text(arguments)))
 
     def post(self, argument: bytes = b"1") -> asyncio.Task[Payload | None]:

@@ -53,7 +53,7 @@ class Bench:
         self.connections.append(connection)
         return connection
 
-    async def hear(self, api: str, target: str, arguments: Payload) -> None:
+    async def hear(self, api: str, target: str, arguments: Payload, user: str | None) -> None:
         self.events.append(target)
 
     def call(self, route: HubRoute) -> asyncio.Task[Payload | None]:

@@ -436,7 +436,7 @@ async def test_a_hub_with_too_many_calls(hub: RunningHub) -> None:
 
 async def test_a_hub_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """GW-9."""
-    monkeypatch.setattr("signalr_gateway.downstream.hub.CONNECT_WAIT", 0.1)
+    monkeypatch.setattr("signalr_gateway.downstream.connections.CONNECT_WAIT", 0.1)
     async with running_gateway(lambda o: sample_routes(o, DEAD), connected=False) as gateway:
         answers = await asyncio.gather(*(gateway.post("sample/echo", b"[1]") for _ in range(200)))
     assert {answer.status for answer in answers} == {503}

@@ -217,7 +217,7 @@ def test_an_event_goes_to_the_union_of_its_routes_audiences(
         **{f"group {name}": Subscription("h", group=name) for name in ("G", "g", "not this one")},
         **{f"route {key}": Subscription("h", route=key, user="u") for key in "abcdx"},
     }
-    channels = {name: relay.channels(None, each) for name, each in subscriptions.items()}
+    channels = {name: relay.channels(None, None, each) for name, each in subscriptions.items()}
     reached = {name for name, joined in channels.items() if outcome.channel in joined}
     assert reached | ({EVERYONE} if outcome.is_for_everyone else set()) == audience
 
@@ -230,5 +230,5 @@ def test_authenticated_routes_reach_users_without_a_subscription() -> None:
     outcome = relay.route_event("h", "R", json_payload(TEXT))
     assert isinstance(outcome, Delivery)
     assert not outcome.is_for_everyone
-    assert relay.channels_without_subscription(Principal("ann")) == {outcome.channel}
-    assert relay.channels_without_subscription(None) == set()
+    assert relay.channels_without_subscription(Principal("ann"), None) == {outcome.channel}
+    assert relay.channels_without_subscription(None, None) == set()

@@ -149,7 +149,7 @@ class Relayed:
 
     def _follow_user(self, connection: int) -> None:
         channels = self._channels[connection]
-        joined, left = self._held[connection].change_user(self._users[connection])
+        joined, left = self._held[connection].change_user(self._users[connection], None)
         assert channels.isdisjoint(joined)
         assert channels.issuperset(left)
         channels.difference_update(left)

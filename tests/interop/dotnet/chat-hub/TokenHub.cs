@@ -13,6 +13,9 @@ public class TokenHub : Hub
 {
     /// <summary>The user of the caller's token.</summary>
     public string Who() => Context.User.Identity.Name;
+
+    /// <summary>Sends the name of the user to the connection that calls.</summary>
+    public Task Tell() => Clients.Caller.SendAsync("Told", Who());
 }
 
 /// <summary>Any text is the token of the user before its dot, unless it was revoked. Each token that is accepted leaves a

@@ -1,0 +1,157 @@
+"""One connection to a hub for each user, with the access token of this user (GW-55).
+
+`UserConnections` opens the connection of a user when it is used, and closes it when it is not used
+for some time. `downstream.hub` makes calls on it. Clients of the gateway hub use the connection of
+their user as long as they are connected, so that they get its events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ..access.identity import Identity
+from ..orchestration.orchestrator import DownstreamHub
+from ..routing.problem_code import ProblemCode, RefusedCall
+from .call_errors import GatewayDraining, TooManyUsers
+from .clock import Clock
+from .connection import HubState
+from .connections import HubConnections
+from .deadlines import Deadlines
+
+
+class UserToken:
+    """The access token of one user that expires last. Calling the instance returns it."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._token = identity.token
+        self._expires_at = identity.expires_at
+
+    def __call__(self) -> str | None:
+        return self._token
+
+    def offer(self, identity: Identity) -> None:
+        """Use the token of `identity`, unless it expires before the present one."""
+        newer, present = identity.expires_at, self._expires_at
+        if newer is None or present is None or newer >= present:
+            self._token, self._expires_at = identity.token, newer
+
+
+class UserConnection:
+    """The connections of one user. It is in use while `uses` is not 0."""
+
+    def __init__(self, user_id: str, token: UserToken, connections: HubConnections) -> None:
+        self.user_id = user_id
+        self.token = token
+        self.connections = connections
+        self.uses = 0
+
+
+def require_user(api: str, identity: Identity | None) -> Identity:
+    """The identity of a caller who may use a connection per user. Raises `RefusedCall`."""
+    if identity is None or identity.is_anonymous:
+        text = f"Hub '{api}' has a connection for each user, and this caller is none."
+        raise RefusedCall(ProblemCode.NOT_AUTHENTICATED, text)
+    if identity.user_id is None:
+        text = f"Hub '{api}' has a connection for each user, and this user has no id."
+        raise RefusedCall(ProblemCode.NOT_AUTHORIZED, text)
+    if identity.token is None:
+        text = f"Hub '{api}' needs a token of the caller, and this caller has none to pass on."
+        raise RefusedCall(ProblemCode.NOT_AUTHORIZED, text)
+    return identity
+
+
+class UserConnections:
+    """The connections to `hub` by user id, at most `maximum_user_connections` of them.
+
+    `connect` makes the connections of a user, not started.
+    """
+
+    def __init__(
+        self,
+        hub: DownstreamHub,
+        connect: Callable[[str, UserToken], HubConnections],
+        clock: Clock,
+    ) -> None:
+        self._hub = hub
+        self._connect = connect
+        self._users: dict[str, UserConnection] = {}
+        self._unused = Deadlines(hub.user_connection_idle_timeout, self._close, clock)
+        self._stops: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    @property
+    def spare_events(self) -> int:
+        """See `HubConnections.spare_events`; of the users that are connected."""
+        return sum(each.connections.spare_events for each in self._users.values())
+
+    def enter(self, identity: Identity | None) -> UserConnection:
+        """Use the connection of the user; open it if there is none. Call `leave` afterwards.
+
+        Raises `RefusedCall`, `TooManyUsers` or `GatewayDraining`.
+        """
+        identity = require_user(self._hub.api, identity)
+        user_id = identity.user_id
+        assert user_id is not None
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._open(user_id, identity)
+        else:
+            user.token.offer(identity)
+        user.uses += 1
+        self._unused.stop(user_id)
+        return user
+
+    def leave(self, user: UserConnection) -> None:
+        """End a use. An unused connection that is not open is closed at once."""
+        user.uses -= 1
+        if user.uses or self._users.get(user.user_id) is not user:
+            return
+        if user.connections.status.state is HubState.CONNECTED:
+            self._unused.start(user.user_id)
+        else:
+            self._close(user.user_id)
+
+    def drain(self) -> None:
+        """See `Downstream.drain`."""
+        self._draining = True
+        for user in self._users.values():
+            user.connections.drain()
+
+    def cut_off(self) -> None:
+        """See `Downstream.cut_off`."""
+        for user in self._users.values():
+            user.connections.cut_off()
+
+    async def stop(self) -> None:
+        """Close all connections for good."""
+        self.drain()
+        for user_id in list(self._users):
+            self._close(user_id)
+        self._unused.close()
+        if self._stops:
+            await asyncio.wait(self._stops)
+
+    def _open(self, user_id: str, identity: Identity) -> UserConnection:
+        if self._draining:
+            raise GatewayDraining(self._hub.api)
+        maximum = self._hub.maximum_user_connections
+        if len(self._users) >= maximum:
+            unused = self._unused.oldest
+            if unused is None:
+                raise TooManyUsers(self._hub.api, maximum)
+            self._close(unused)
+        token = UserToken(identity)
+        user = UserConnection(user_id, token, self._connect(user_id, token))
+        self._users[user_id] = user
+        user.connections.start()
+        return user
+
+    def _close(self, user_id: str) -> None:
+        self._unused.stop(user_id)
+        stop = asyncio.create_task(self._users.pop(user_id).connections.stop())
+        self._stops.add(stop)
+        stop.add_done_callback(self._stops.discard)
