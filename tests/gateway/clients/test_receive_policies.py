@@ -154,7 +154,8 @@ async def test_a_new_token_changes_what_a_client_receives(
 
 async def test_the_orchestration_lists_net_names(gateway: RunningGateway) -> None:
     """GW-11, GW-44: clients of the original know only the three names of .NET."""
-    answer = await gateway.request("GET", "/api/Gateway/orchestration")
+    staff = {"Authorization": "Bearer staff"}
+    answer = await gateway.request("GET", "/api/Gateway/orchestration", headers=staff)
     for key, name in (("users", "All"), ("own", "Individual"), ("one", "Individual")):
         text = f'"broadcastType":"{name}","receiveParameterTypes":null,"key":"{key}"'
         assert text.encode() in answer.body
