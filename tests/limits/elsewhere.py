@@ -12,6 +12,16 @@ ELSEWHERE: Final = {
     "HubOptions.stateful_reconnect_buffer_size": (
         "tests/server/test_stateful_reconnect.py::test_messages_wait_for_an_ack"
     ),
+    "HubConnectionOptions.stateful_reconnect_buffer_size": (
+        "tests/client/test_stateful_reconnect.py::test_a_full_buffer"
+    ),
+    "protocol.client.resumption._MAXIMUM_HELD": (
+        "tests/client/test_stateful_reconnect.py"
+        "::test_answers_to_a_server_that_acknowledges_nothing"
+    ),
+    "protocol.client.resumable_transport._MAXIMUM_FRUITLESS": (
+        "tests/client/test_stateful_reconnect.py::test_sockets_that_are_lost_at_once"
+    ),
     "EndpointOptions.long_polling_poll_timeout": (
         "tests/transports/server/test_long_polling.py::test_a_poll_times_out"
     ),
@@ -120,6 +130,9 @@ ELSEWHERE: Final = {
     ),
     "Limits.calls_per_second": "tests/gateway/http/test_client_limits.py::test_calls_of_an_address",
     "Limits.maximum_posts": "tests/gateway/http/test_client_limits.py::test_posts_under_way",
+    "signalr_gateway.http.openapi_documents._MAXIMUM_KEPT": (
+        "tests/gateway/http/test_visible_routes.py::test_documents_are_kept_up_to_a_number"
+    ),
     "signalr_gateway.routing.token_buckets.MAXIMUM_KEYS": (
         "tests/gateway/http/test_client_limits.py::test_a_flood_of_addresses"
     ),

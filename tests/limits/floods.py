@@ -42,6 +42,9 @@ FLOODS: Final = {
         "tests/server/test_fairness.py::test_what_is_held_is_counted_whole"
     ),
     "maximum_streams_per_connection": _STREAMS,
+    "stateful_reconnect_buffer_size": (
+        "tests/server/test_stateful_reconnect.py::test_many_connections_in_a_gap"
+    ),
 }
 """The test, by limit."""
 
@@ -64,10 +67,12 @@ NO_FLOOD: Final = {
             "invoke_timeout",
             "stream_idle_timeout",
             "maximum_item_wait",
+            "user_connection_idle_timeout",
         ),
         _TIME,
     ),
     "maximum_parallel_invocations_per_client": "further calls wait in application_max_buffer_size",
+    "maximum_user_connections": "a user beyond it gets no connection",
     "spare_connections": "further calls use the first connection, with its limits",
 }
 """Limits without a flood, and the reason."""
