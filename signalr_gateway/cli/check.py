@@ -35,10 +35,10 @@ _NOTHING = "-"
 
 
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
-    """The routes of all hubs in aligned columns, the gateway hub's path and the allowed origins.
+    """The routes of all hubs in aligned columns, and what applies to the whole gateway.
 
-    Secrets are not shown. `connections` maps the api of each hub to its connection. Some hubs have
-    none.
+    The latter are the path of the gateway hub, the allowed origins and the policies. Secrets are
+    not shown. `connections` maps the api of each hub to its connection. Some hubs have none.
     """
     hubs = orchestrator.hubs.values()
     rows = [
@@ -55,9 +55,16 @@ def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnec
         place = f"at {orchestrator.gateway_hub_path}"
     elif orchestrator.relay:
         place = f"that of {urlsplit(orchestrator.gateway_hub_url).hostname}"
-    origins = ", ".join(orchestrator.allowed_origins)
-    pages = [f"allowed origins: {origins}"] if origins else []
-    return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}", *pages])
+    everywhere = [
+        f"{label}: {', '.join(values)}"
+        for label, values in (
+            ("allowed origins", orchestrator.allowed_origins),
+            ("policies of all calls", orchestrator.call_policies),
+            ("policies of all events", orchestrator.receive_policies),
+        )
+        if values
+    ]
+    return "\n".join([*lines, "", f"{_counts(hubs)}, gateway hub {place}", *everywhere])
 
 
 def _rows(hub: DownstreamHub, connection: HubConnection | None) -> Iterator[tuple[str, ...]]:
@@ -104,6 +111,12 @@ def _options(hub: DownstreamHub, route: HubRoute, connection: HubConnection | No
         options.append("per user")
     if hub.receive_key is not None:
         options.append("receive key")
+    call = (*hub.call_policies, *route.call_policies)
+    if call and route.invoke_method is not None:
+        options.append(f"calls need {' and '.join(call)}")
+    receive = (*hub.receive_policies, *route.receive_policies)
+    if receive and route.receive_method is not None:
+        options.append(f"events need {' and '.join(receive)}")
     if route.spread:
         options.append("spread")
     if route.queue_policy is not QueuePolicy.CLOSE:

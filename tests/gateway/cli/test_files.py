@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from protocol import HubConnectionBuilder
+from signalr_gateway.access.api_keys import key_hash
 from signalr_gateway.cli import main
 from signalr_gateway.serving.tls import CertificatePair
 from tests.gateway.command import command, failure
@@ -296,6 +297,33 @@ receive_method = "News"
         "chat  room   -        Said      any    all       messagepack, WebSockets or LongPolling\n"
         "news  all    -        News      any    all       -\n"
     )
+
+
+def test_check_shows_policies(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "gateway.toml").write_text(
+        f"""\
+call_policies = ["user"]
+[policies.user]
+authenticated = true
+[policies.staff]
+roles = ["staff"]
+[authentication.api_keys.k]
+hash = "{key_hash("k")}"
+[hubs.chat]
+url = "http://127.0.0.1:1/chat"
+receive_policies = ["staff"]
+[hubs.chat.routes.room]
+invoke_method = "Say"
+receive_method = "Said"
+call_policies = ["staff", "user"]
+""",
+        encoding="utf-8",
+    )
+    assert main(["check", "gateway.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "  calls need staff and user, events need staff, timeout 30 s\n" in out
+    assert "\npolicies of all calls: user\n" in out
+    assert "policies of all events" not in out
 
 
 def test_check_finds_a_function_that_gives_no_connection(
