@@ -58,7 +58,14 @@ MAXIMUM_CALLS: Final = 64
 ANSWER_TIMEOUT: Final = 30.0
 """Seconds in which the other gateway must answer a call."""
 
-_NUMBERS = {BroadcastType.ALL: 0, BroadcastType.GROUP: 1, BroadcastType.INDIVIDUAL: 2}
+_NUMBERS = {
+    BroadcastType.ALL: 0,
+    BroadcastType.GROUP: 1,
+    BroadcastType.INDIVIDUAL: 2,
+    # The C# enumeration does not have these two. As 0, all clients would receive the events.
+    BroadcastType.AUTHENTICATED: 2,
+    BroadcastType.SUBSCRIBED: 2,
+}
 """The values of the C# enumeration."""
 
 

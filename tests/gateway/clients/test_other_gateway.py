@@ -131,6 +131,19 @@ async def test_an_event_is_sent_once_for_each_of_its_routes(bench: Bench) -> Non
     assert bench.sent == [b"[0.10]", b"[0.10]"]
 
 
+@pytest.mark.parametrize("audience", [BroadcastType.AUTHENTICATED, BroadcastType.SUBSCRIBED])
+async def test_a_route_that_not_all_clients_receive(audience: BroadcastType) -> None:
+    """A C# gateway has neither audience, and must not send the events to all of its clients."""
+    bench = Bench(HubRouteInfo(receive_method="ReceiveMessage", broadcast_type=audience))
+    bench.other.start()
+    await bench.connect()
+    await bench.event(b"[1]", "ReceiveMessage")
+    await settle()
+    [(_, arguments)] = bench.connection.calls
+    assert json.loads(arguments[1])["broadcastType"] == 2
+    await bench.other.stop()
+
+
 async def test_events_that_no_route_receives_or_that_do_not_fit_are_not_sent(bench: Bench) -> None:
     """GW-6, GW-27"""
     await bench.event(b"[1]", "Unknown")
