@@ -10,10 +10,11 @@ from signalr_gateway.http.idempotency import CallKey, IdempotentCalls, KeptAnswe
 from signalr_gateway.http.request_checks import Refusal
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
+from signalr_gateway.orchestration.route import HubRouteInfo
 from signalr_gateway.routing.problem_code import ProblemCode
 from tests.gateway.hand_clock import HandClock, settle
 from tests.gateway.running_gateway import RunningGateway, running_gateway
-from tests.gateway.sample_hub import RunningHub, sample_routes
+from tests.gateway.sample_hub import RunningHub, connecting_to, sample_routes
 from tests.support.waiting import until
 
 KEY = CallKey("", "api/route", "key")
@@ -220,6 +221,19 @@ async def test_a_call_under_way_and_one_whose_caller_left(
     while (await post(gateway, "sample/hold", b"[]"))[0] == 409:
         pass
     assert await post(gateway, "sample/hold", b"[]") == (200, '"released"')
+
+
+async def test_routes_whose_keys_contain_slashes(hub: RunningHub) -> None:
+    """The same key at `a/b` + `c` and at `a` + `b/c` makes two calls."""
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        for api, key in (("a/b", "c"), ("a", "b/c")):
+            info = HubRouteInfo(invoke_method="Echo")
+            orchestrator.add_hub(api, connecting_to(hub.url)).add_route(key, info)
+
+    async with running_gateway(orchestrate) as gateway:
+        assert await post(gateway, "a%2Fb/c", b"[1]") == (200, "1")
+        assert await post(gateway, "a/b%2Fc", b"[2]") == (200, "2")
 
 
 async def test_a_refusal_is_not_kept(hub: RunningHub) -> None:
