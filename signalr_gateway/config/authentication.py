@@ -17,7 +17,7 @@ def authenticator(table: AuthenticationTable, place: Place) -> Authenticator | N
     found: list[Authenticator] = []
     if table.api_keys:
         found.append(_api_keys(table, place))
-    if table.jwt != JwtTable():
+    if table.jwt is not None:
         found.append(_jwt_bearer(table.jwt, place.at("jwt")))
     if not found:
         return None

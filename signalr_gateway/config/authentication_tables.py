@@ -75,9 +75,9 @@ class AuthenticationTable(Struct, frozen=True, kw_only=True):
             "--allow-anonymous",
         ),
     ] = False
-    jwt: Annotated[JwtTable, option("Which JSON Web Tokens are accepted; none if not set.")] = (
-        JwtTable()
-    )
+    jwt: Annotated[
+        JwtTable | None, option("Which JSON Web Tokens are accepted; none if not set.")
+    ] = None
     api_keys: Annotated[dict[str, ApiKeyTable], option("The API keys, by name.")] = field(
         default_factory=dict
     )
@@ -90,4 +90,4 @@ class AuthenticationTable(Struct, frozen=True, kw_only=True):
     @property
     def has_tokens(self) -> bool:
         """Whether callers can have access tokens that the hubs may accept as well."""
-        return self.jwt != JwtTable()
+        return self.jwt is not None

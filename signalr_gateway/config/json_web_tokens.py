@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def jwt_bearer(table: JwtTable, place: Place) -> Authenticator:
-    """The authenticator of a table in which an option is set. Raises `OrchestrationError`."""
+    """The authenticator of the table. Raises `OrchestrationError`."""
     for name in ("audience", "issuer"):
         if not getattr(table, name):
             raise place.at(name).error("missing; expected the accepted values, or one of them")

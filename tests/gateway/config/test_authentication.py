@@ -113,15 +113,16 @@ def test_check_refuses_sends_that_everyone_may_make(
     assert "[send] enabled needs authentication or loopback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a b", 'a"b\x7f\n'])
 def test_a_new_key_fits_what_is_stored_of_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """GW-39: the printed table is valid TOML, also with a name that needs quotes."""
-    assert main(["key", "new", "a b"]) == 0
+    assert main(["key", "new", name]) == 0
     printed = capsys.readouterr().out
     [key] = [line.strip() for line in printed.splitlines() if line.startswith("    ")]
     table = printed[printed.index("[authentication") :]
-    stored = load_config(written(tmp_path, table)).authentication.api_keys["a b"]
+    stored = load_config(written(tmp_path, table)).authentication.api_keys[name]
     assert stored.hash == key_hash(key)
 
 
@@ -167,6 +168,8 @@ async def test_tokens_and_keys_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
+        ("", "authentication.jwt.audience: missing; expected the accepted values"),
+        ("clock_skew = 300.0", "authentication.jwt.audience: missing; expected the accepted"),
         ('audience = "a"', "authentication.jwt.issuer: missing; expected the accepted values"),
         ('issuer = "i"', "authentication.jwt.audience: missing; expected the accepted values"),
         ('issuer = "i"\naudience = "a"', "authentication.jwt: has no keys; set jwks_url"),
