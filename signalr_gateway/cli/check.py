@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from protocol import HubConnection
 from protocol.relaying import TRANSPORT_NAMES, QueuePolicy
 
 from ..config.file import GatewayConfig
-from ..config.options import as_toml, options_of
+from ..config.options import Option, as_toml, options_of
 from ..config.schema import File
 from ..config.sources import load_orchestration
 from ..downstream.building import build_connections, build_relay_connection
@@ -164,10 +166,17 @@ def _count(number: int, noun: str) -> str:
 def changed_options(config: GatewayConfig) -> Iterator[str]:
     """The options in tables, such as `listen`, that are not the defaults, as TOML."""
     for table in options_of(File):
-        for option in table.options:
-            value = getattr(getattr(config, table.name), option.name)
-            if value != option.default and not isinstance(value, dict):
-                yield f"{table.name}.{option.name} = {as_toml(value)}"
+        if table.options:
+            yield from _changed(table, getattr(config, table.name), table.name)
+
+
+def _changed(table: Option, values: Struct, place: str) -> Iterator[str]:
+    for option in table.options:
+        value, name = getattr(values, option.name), f"{place}.{option.name}"
+        if isinstance(value, Struct):
+            yield from _changed(option, value, name)
+        elif value != option.default and not isinstance(value, dict):
+            yield f"{name} = {as_toml(value)}"
 
 
 async def reach_all(orchestrator: Orchestrator) -> dict[str, str | None]:

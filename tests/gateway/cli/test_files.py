@@ -16,6 +16,10 @@ import pytest
 from protocol import HubConnectionBuilder
 from signalr_gateway.access.api_keys import key_hash
 from signalr_gateway.cli import main
+from signalr_gateway.cli.check import changed_options
+from signalr_gateway.config.authentication_tables import AuthenticationTable, JwtTable
+from signalr_gateway.config.file import GatewayConfig
+from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.serving.tls import CertificatePair
 from tests.gateway.command import command, failure
 from tests.gateway.sample_hub import RunningHub
@@ -207,6 +211,17 @@ def test_check_shows_the_routes(here: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr()
     assert printed.out == TABLE
     assert printed.err == ""
+
+
+def test_check_shows_the_options_of_tables_in_tables() -> None:
+    jwt = JwtTable(audience="gateway", public_keys=[Path("keys.pem")])
+    table = AuthenticationTable(allow_anonymous=True, jwt=jwt)
+    config = GatewayConfig(orchestrator=Orchestrator(), authentication=table)
+    assert list(changed_options(config)) == [
+        "authentication.allow_anonymous = true",
+        'authentication.jwt.audience = "gateway"',
+        'authentication.jwt.public_keys = ["keys.pem"]',
+    ]
 
 
 def test_check_shows_the_options_that_are_not_default(
