@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
-from protocol.relaying import DECODING_FAILURES
+from protocol.relaying import DECODING_FAILURES, LogThinning, type_and_place
 
 from ..access.scopes import has_scope
 from ..clients.sender import All, Audience, Channel, Connection, Sender, User
@@ -26,6 +27,8 @@ from .addresses import Receivers
 from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
 from .request_checks import Refusal, body_too_large, read_body, require_json, require_method
 from .route_access import shown_route
+
+log = logging.getLogger(__name__)
 
 SendPolicy = Callable[[web.Request], Awaitable[bool]]
 """Whether the caller of a request may send to clients, count them and disconnect them."""
@@ -78,10 +81,21 @@ class SendApi:
         self._limits = limits
         self._idempotent = idempotent
         self._policy = policy
+        self._thinning = LogThinning()
 
     async def allows(self, request: web.Request) -> bool:
-        """Whether the caller of a request may send to clients, count and disconnect them."""
-        return await self._policy(request) is True  # another truthy value is a mistake
+        """Whether the caller of a request may send to clients, count and disconnect them.
+
+        Raises `Refusal` if the function that decides raises an exception.
+        """
+        try:
+            return await self._policy(request) is True  # another truthy value is a mistake
+        except Exception as exc:
+            # Not the exception itself, because its text may quote credentials.
+            reason = type_and_place(exc)
+            level = self._thinning.level(reason, level=logging.ERROR)
+            log.log(level, "the function send of create_app failed: %s", reason)
+        raise Refusal(ProblemCode.INTERNAL_ERROR, "The gateway failed to handle the request.")
 
     async def handle(self, request: web.Request, receivers: Receivers) -> web.Response:
         """Answer a request for these receivers. Raises `Refusal`."""

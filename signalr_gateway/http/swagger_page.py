@@ -16,9 +16,12 @@ from aiohttp import web
 
 from .access import Access
 from .addresses import OPENAPI_DOCUMENT, SWAGGER, SWAGGER_PAGE, at
+from .api import problem_response
 from .guarded_pages import PageHandler, guarded
 from .openapi_documents import OpenApiDocuments
+from .request_checks import Refusal
 from .send_api import SendApi
+from .tracing import request_id_of
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -70,7 +73,10 @@ def document_handler(
 
     async def handler(request: web.Request) -> web.StreamResponse:
         user = None if access is None else access.user(request)
-        may_send = send_api is not None and await send_api.allows(request)
+        try:
+            may_send = send_api is not None and await send_api.allows(request)
+        except Refusal as refusal:
+            return problem_response(refusal.problem, request_id_of(request))
         body = documents.of_caller(user, may_send=may_send)
         headers = {**_HEADERS, "Content-Type": "application/json; charset=utf-8"}
         return web.Response(body=body, headers=headers)

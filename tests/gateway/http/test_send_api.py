@@ -297,6 +297,27 @@ async def test_a_function_decides_who_may(hub: RunningHub) -> None:
         assert right.status == 202
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/Gateway/send/all"), ("GET", "/swagger/v1/swagger.json")]
+)
+async def test_a_function_that_fails(
+    hub: RunningHub, caplog: pytest.LogCaptureFixture, method: str, path: str
+) -> None:
+    """GW-46: 500, and the log has no text of the exception."""
+
+    async def fails(_request: web.Request) -> bool:
+        raise LookupError("hush")
+
+    def orchestrate(orchestrator: Orchestrator) -> None:
+        sample_routes(orchestrator, hub.url)
+
+    async with running_gateway(orchestrate, send=fails) as gateway:
+        answer = await gateway.request(method, path)
+    assert (answer.status, answer.problem["code"]) == (500, "internal-error")
+    assert "the function send of create_app failed: LookupError" in caplog.text
+    assert "hush" not in caplog.text
+
+
 async def test_a_connection_with_all_subscriptions(gateway: RunningGateway) -> None:
     """The limits of groups allow the longest labels, and as many as there are subscriptions."""
     client = client_of(gateway)
