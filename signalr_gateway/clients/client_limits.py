@@ -91,6 +91,10 @@ class ClientLimits:
         rates = Kind.ADDRESS in self._calls or Kind.ADDRESS in self._connects
         return rates or self._limits.maximum_posts is not None
 
+    def address(self, remote: str | None, headers: Mapping[str, str]) -> str:
+        """The address of a client, behind trusted proxies too (GW-53)."""
+        return self._addresses.find(remote, headers)
+
     def count_call(self, remote: str | None, headers: Mapping[str, str]) -> None:
         """Count a call of an address. Raises `LimitExceeded`."""
         if Kind.ADDRESS in self._calls:
@@ -148,7 +152,7 @@ class ClientLimits:
                 del self._connections[each]
 
     def _address(self, remote: str | None, headers: Mapping[str, str]) -> Subject:
-        return Subject(Kind.ADDRESS, self._addresses.find(remote, headers))
+        return Subject(Kind.ADDRESS, self.address(remote, headers))
 
     def _take(
         self,

@@ -188,10 +188,11 @@ class GatewayHub(Hub):
         try:
             return self._services.authorized_route(call, self.context.user, action)
         except WrongReceiveKey:
-            items, remote = self.context.items, self.context.http_request.remote
+            items, request = self.context.items, self.context.http_request
             failures = items[WrongReceiveKey] = items.get(WrongReceiveKey, 0) + 1
             now = asyncio.get_running_loop().time()
-            delay = self._services.key_failures.delay(failures, remote, now)
+            address = self._services.client_limits.address(request.remote, request.headers)
+            delay = self._services.key_failures.delay(failures, address, now)
             if delay:
                 await asyncio.sleep(delay)
             raise

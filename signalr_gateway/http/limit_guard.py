@@ -35,12 +35,11 @@ class LimitGuard:
     def _middleware(self) -> Middleware:
         @web.middleware
         async def check_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
-            path = self._mount.raw_path(request)
             try:
-                if addresses.is_call(request.method, path):
+                if addresses.is_call(request.method, self._mount.raw_path(request)):
                     self._limits.count_call(request.remote, _forwarding(request))
                     return await self._call(request, handler)
-                if self._begins_connection(request, path.lower().rstrip("/")):
+                if self._begins_connection(request, self._mount.path(request)):
                     self._limits.count_connect(request.remote, _forwarding(request))
             except LimitExceeded as exc:
                 return problem_response(too_many_requests(exc).problem, request_id_of(request))

@@ -7,6 +7,7 @@ have no prefix.
 from __future__ import annotations
 
 from functools import cached_property
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -27,6 +28,17 @@ class Mount:
     def raw_path(self, request: web.Request) -> str:
         """The path of the request as it was sent, without the prefix."""
         return request.rel_url.raw_path[self._prefix_length :]
+
+    def path(self, request: web.Request) -> str:
+        """The decoded path in lower case, without the prefix and without slashes at its end.
+
+        The router decodes paths as well, so a request may use any escapes for its path.
+        """
+        return request.rel_url.path[self._decoded_prefix_length :].lower().rstrip("/")
+
+    @cached_property
+    def _decoded_prefix_length(self) -> int:
+        return len(unquote(self.api.canonical[: self._prefix_length]))
 
     @cached_property
     def _prefix_length(self) -> int:

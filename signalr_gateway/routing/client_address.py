@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from protocol.relaying import address_owner
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_FOR = re.compile(r"for=(\"[^\"]*\"|[^;,\s]*)", re.IGNORECASE)
+_PAIR = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(\"[^\"\\]*\"|[^\s\"\\]*)")
 
 
 UNIX = "unix"
@@ -79,9 +79,25 @@ def _forwarded(headers: Mapping[str, str]) -> list[str]:
     listed = headers.get("X-Forwarded-For")
     if listed is not None:
         return [_without_port(each.strip()) for each in listed.split(",")]
-    return [
-        _without_port(match[1].strip('"')) for match in _FOR.finditer(headers.get("Forwarded", ""))
-    ]
+    elements = headers.get("Forwarded", "").split(",")
+    return [_without_port(_node(each)) for each in elements if each.strip()]
+
+
+def _node(element: str) -> str:
+    """The parameter `for` of an element of `Forwarded`; empty if the element is not valid.
+
+    A client can write quotes, commas and semicolons, in its own elements and in its host name,
+    which proxies add to theirs. Therefore quotes do not protect separators here: an element that
+    has them in quotes is not valid.
+    """
+    nodes = []
+    for part in element.split(";"):
+        pair = _PAIR.fullmatch(part.strip())
+        if pair is None:
+            return ""
+        if pair[1].lower() == "for":
+            nodes.append(pair[2].strip('"'))
+    return nodes[0] if len(nodes) == 1 else ""
 
 
 def _without_port(text: str) -> str:

@@ -93,13 +93,11 @@ class Gate:
 
     def _may_pass(self, request: web.Request) -> bool:
         # Clients on long polling receive the last messages and the Close message by further polls.
-        return self._path(request) == HEALTH or (self._is_of_hub(request) and "id" in request.query)
+        is_health = self._mount.path(request) == HEALTH
+        return is_health or (self._is_of_hub(request) and "id" in request.query)
 
     def _is_of_hub(self, request: web.Request) -> bool:
-        return self._path(request) == self._hub_path
-
-    def _path(self, request: web.Request) -> str:
-        return self._mount.raw_path(request).lower().rstrip("/")
+        return self._mount.path(request) == self._hub_path
 
 
 def _refusal(

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from protocol import HubException
+from protocol import HubConnectionBuilder, HubException
+from signalr_gateway import Limits
 from signalr_gateway.clients.key_failures import (
     FREE_PER_ADDRESS,
     FREE_PER_CONNECTION,
@@ -52,6 +53,30 @@ def test_failures_are_forgotten_after_a_minute_without_one() -> None:
     last = (FREE_PER_ADDRESS + 1) * 59.9
     assert failures.delay(1, ADDRESS, last + 59.9) > 0
     assert failures.delay(1, ADDRESS, last + 59.9 + 60) == 0.0
+
+
+async def test_clients_behind_a_proxy(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GW-53: guesses of one client do not delay answers to another client of the same proxy."""
+
+    def routes(orchestrator: Orchestrator) -> None:
+        info = HubRouteInfo(receive_method="R")
+        hub_routes = orchestrator.add_hub("sample", connecting_to(hub.url), receive_key="a secret")
+        hub_routes.add_route("room", info)
+
+    async def guess(number: int) -> None:
+        headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+        url = f"{gateway.url}/gatewayhub"
+        async with HubConnectionBuilder().with_url(url, headers=headers).build() as client:
+            with pytest.raises(HubException, match="missing or wrong"):
+                await client.invoke("SubscribeToGroup", {"api": "sample", "key": "room"})
+
+    monkeypatch.setattr("signalr_gateway.clients.key_failures.FREE_PER_ADDRESS", 1)
+    for name in ("_FIRST_DELAY", "LONGEST_DELAY"):  # an answer that is delayed does not arrive
+        monkeypatch.setattr(f"signalr_gateway.clients.key_failures.{name}", 3600.0)
+    limits = Limits(trusted_proxies=["127.0.0.1"])
+    async with running_gateway(routes, limits=limits) as gateway:
+        await guess(1)
+        await asyncio.wait_for(guess(2), 10)
 
 
 async def test_a_client_that_guesses(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,8 @@ async def test_connects_of_an_address(hub: RunningHub) -> None:
         with pytest.raises(NegotiationError) as caught:
             await gateway.client().start()
         assert caught.value.status == 429
+        escaped = await gateway.request("POST", "/%67atewayhub/negotiat%65")
+        assert escaped.status == 429
 
 
 async def test_a_dry_run(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
@@ -371,6 +373,15 @@ PROXIES = ["10.0.0.0/8", "fd00::1"]
          "198.51.100.7"),
         ("10.0.0.1", {"Forwarded": 'for="[2001:db8:1:2:3::4]:4711"'}, "2001:db8:1:2::/64"),
         ("10.0.0.1", {"Forwarded": "for=_hidden"}, "10.0.0.1"),
+        # An open quote of a client, before what the proxy has added.
+        ("10.0.0.1", {"Forwarded": 'for="1.1.1.1:, for="[2001:db8::1]"'}, "2001:db8::/64"),
+        # Host names of a client, which the proxy has added.
+        ("10.0.0.1", {"Forwarded": 'for=198.51.100.7;host="for=1.1.1.1"'}, "198.51.100.7"),
+        ("10.0.0.1", {"Forwarded": 'for=198.51.100.7;host="a,for=1.1.1.1"'}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": 'for=198.51.100.7;host="a;for=1.1.1.1"'}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": "host=a;for=1.1.1.1;for=198.51.100.7"}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": "xfor=1.1.1.1"}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": "for=198.51.100.7,"}, "198.51.100.7"),
         (None, {"X-Forwarded-For": "198.51.100.7"}, ""),
     ],
 )  # fmt: skip

@@ -15,8 +15,9 @@ from aiohttp import web
 from yarl import URL
 
 from protocol import HttpTransportType, HubConnectionBuilder
-from signalr_gateway import Orchestrator, create_app
+from signalr_gateway import Limits, Orchestrator, create_app
 from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.orchestration.limits import DEFAULT_LIMITS
 from signalr_gateway.serving.app import GATEWAY
 from signalr_gateway.serving.listener import serving
 from tests.gateway.sample_hub import RunningHub, sample_routes
@@ -26,11 +27,13 @@ PREFIXES = ["/gateway", "/a/b"]
 
 
 @asynccontextmanager
-async def mounted(hub: RunningHub, prefix: str) -> AsyncIterator[str]:
+async def mounted(
+    hub: RunningHub, prefix: str, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[str]:
     """The URL of a gateway below a prefix, once its hub is connected."""
     orchestrator = Orchestrator()
     sample_routes(orchestrator, hub.url)
-    app = create_app(orchestrator)
+    app = create_app(orchestrator, limits=limits)
     whole = web.Application()
     whole.add_subapp(prefix, app)
     async with serving(whole, "127.0.0.1", 0) as url:
@@ -51,6 +54,18 @@ class Links(HTMLParser):
         address = attributes.get("src") or attributes.get("href")
         if address:
             self.addresses.append(address)
+
+
+async def test_escapes_in_the_prefix(hub: RunningHub) -> None:
+    """The path that a limit of connects is for is found as the router finds it (GW-52)."""
+    limits = Limits(connects_per_second=1)
+    async with mounted(hub, "/gateway", limits) as url, aiohttp.ClientSession() as session:
+        address = URL(url.replace("/gateway", "/%67ateway") + "/gatewayhub/negotiate", encoded=True)
+        statuses = []
+        for _ in range(6):
+            async with session.post(address) as answer:
+                statuses.append(answer.status)
+    assert statuses == [200] * 5 + [429]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
