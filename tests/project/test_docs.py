@@ -313,7 +313,9 @@ def test_the_tokens_of_the_document_can_be_configured(tmp_path: Path) -> None:
     hub = '[hubs.h]\nurl = "http://127.0.0.1:9/h"\n'
     (tmp_path / "gateway.toml").write_text(tokens + hub)
     config = load_config(tmp_path / "gateway.toml")
-    assert config.authentication.jwt.audience == "gateway"
+    jwt = config.authentication.jwt
+    assert jwt is not None
+    assert jwt.audience == "gateway"
     assert config.authentication.has_credentials
 
 
