@@ -16,6 +16,7 @@ using Microsoft.Extensions.Logging;
 //   HUB_MAX=bytes        the largest message it receives
 //   HUB_KEEPALIVE=ms     it pings in this interval
 //   HUB_TIMEOUT=ms       it gives up a client that is silent for longer
+//   HUB_STATEFUL=bytes   the buffer for stateful reconnect
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 var signalR = builder.Services.AddSignalR().AddMessagePackProtocol();
@@ -26,6 +27,10 @@ if (Environment.GetEnvironmentVariable("HUB_STJ") != "1")
 if (long.TryParse(Environment.GetEnvironmentVariable("HUB_MAX"), out var maximum))
 {
     builder.Services.Configure<HubOptions>(options => options.MaximumReceiveMessageSize = maximum);
+}
+if (long.TryParse(Environment.GetEnvironmentVariable("HUB_STATEFUL"), out var buffer))
+{
+    builder.Services.Configure<HubOptions>(options => options.StatefulReconnectBufferSize = buffer);
 }
 
 if (Milliseconds("HUB_KEEPALIVE") is { } keepAlive)
