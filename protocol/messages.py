@@ -2,7 +2,7 @@
 
 A message is a frozen Struct whose fields are those of the wire. Payloads (arguments, items,
 results) are ``msgspec.Raw``: undecoded text or bytes of the hub protocol that carries the message.
-A consumer decodes a payload once, straight into the declared types; a relay does not decode it. A
+A consumer decodes a payload once, straight into the declared types. A gateway does not decode it. A
 received Raw keeps the whole received frame in memory: ``copy()`` a Raw before storing it.
 
 ``json`` and ``messagepack`` define the bytes of each message. ``peer_state`` lists the messages

@@ -1,8 +1,8 @@
 """An API gateway for SignalR hubs: turns HTTP calls into invocations, and sends events to clients.
 
-`http.api` or `clients.gateway_hub` receives a call, `routing.relay` finds the route of the call,
+`http.api` or `clients.gateway_hub` receives a call, `routing.tables` finds the route of the call,
 and `downstream.hub` invokes the method of the downstream hub. In the other direction,
-`downstream.hub` receives an event, `routing.relay` finds the audience of the event, and
+`downstream.hub` receives an event, `routing.tables` finds the audience of the event, and
 `clients.broadcast` sends the event to these clients of the gateway hub. `orchestration` contains
 the configuration, and `serving` creates all parts.
 """

@@ -1,6 +1,6 @@
 """Sends events of downstream hubs to the clients of the gateway hub (GW-14, GW-24, GW-25).
 
-`routing.relay` decides whether an event is forwarded, and to which clients. The events of each hub
+`routing.tables` decides whether an event is forwarded, and to which clients. The events of each hub
 stay in order. A send does not wait for slow clients: the hub server bounds their queues, and
 the `queue_policy` of the route decides what happens when a queue is full.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 
 from ..downstream.forms import transcode
-from ..routing.relay import Delivery, Relay, user_channel
+from ..routing.tables import Delivery, RoutingTables, user_channel
 from .event_log import EventCounts, EventLog
 
 
@@ -21,7 +21,7 @@ class Broadcaster:
 
     def __init__(
         self,
-        relay: Relay,
+        tables: RoutingTables,
         apis: Iterable[str],
         hub_context: HubContext,
         spoken: Mapping[str, int],
@@ -31,7 +31,7 @@ class Broadcaster:
 
         `spoken` is the number of connected clients by hub protocol.
         """
-        self._relay = relay
+        self._tables = tables
         self._spoken = spoken
         self._clients = hub_context.clients
         self._lifetime = lifetime
@@ -51,9 +51,9 @@ class Broadcaster:
         Returns when the event is in the queues of the clients. A large event is transcoded in
         several turns of the event loop.
         """
-        if self._relay.reads_json(api, target, arguments):
+        if self._tables.reads_json(api, target, arguments):
             await transcode(arguments, "json")
-        match self._relay.route_event(api, target, arguments):
+        match self._tables.route_event(api, target, arguments):
             case Delivery() as delivery:
                 self._log.forwarded(api)
                 for payload in delivery.arguments:

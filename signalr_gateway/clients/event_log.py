@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from protocol.relaying import LogThinning
 
 from ..logs.redaction import shortened
-from ..routing.relay import Misfit, Unrouted
+from ..routing.tables import Misfit, Unrouted
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class EventCounts:
 
     forwarded: int = 0
     misfit: int = 0
-    """Not forwarded, because the arguments do not fit: see `routing.relay.Misfit` (GW-6, GW-24)."""
+    """Not forwarded, because the arguments do not fit: `routing.tables.Misfit` (GW-6, GW-24)."""
     unrouted: int = 0
     """Not forwarded, because the event is not the `receive_method` of any route of the hub."""
     unwritable: int = 0

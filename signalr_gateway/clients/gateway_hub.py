@@ -1,7 +1,7 @@
 """The hub that the gateway's clients connect to (GW-16).
 
 Clients receive events here, subscribe to events that do not go to all clients, and call downstream
-hubs. `routing.relay` decides which clients receive an event, `routing.subscriptions` holds the
+hubs. `routing.tables` decides which clients receive an event, `routing.subscriptions` holds the
 subscriptions of a connection. Names of methods and members are those of the original. Every refusal
 is a HubException whose text says what to correct (GW-19).
 """
@@ -24,8 +24,8 @@ from ..orchestration.checks import fold
 from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.problem_code import LIMITS
-from ..routing.relay import Subscription, require_invoke_method
 from ..routing.subscriptions import Subscriptions
+from ..routing.tables import Subscription, require_invoke_method
 from .client_limits import ClientLimits, LimitExceeded
 from .route_calls import (
     DownstreamCall,
@@ -56,10 +56,10 @@ class GatewayHub(Hub):
         self._services = services
 
     async def on_connected(self) -> None:
-        """Count the client, and use the connections of its user to the hubs.
+        """Count the client, open the connections of its user to the hubs, and join channels.
 
-        The client joins the channels of events that need no subscription, but not every client may
-        receive. Raises HubException if a limit of connections is exceeded (GW-49).
+        These are the channels of events that need no subscription, but are not for every client.
+        Raises HubException if a limit of connections is exceeded (GW-49).
         """
         request, context = self.context.http_request, self.context
         try:
@@ -82,7 +82,7 @@ class GatewayHub(Hub):
 
     async def _follow_user(self) -> None:
         """Join and leave channels, so that they are those of the present user (GW-44)."""
-        if not self._services.relay.channels_depend_on_users:
+        if not self._services.tables.channels_depend_on_users:
             return
         joined, left = self._subscriptions.change_user(
             self.context.user, self.context.user_identifier
@@ -264,7 +264,7 @@ class GatewayHub(Hub):
             maximum = self._services.limits.maximum_subscriptions_per_connection
             context = self.context
             held = Subscriptions(
-                self._services.relay, maximum, context.user, context.user_identifier
+                self._services.tables, maximum, context.user, context.user_identifier
             )
             context.items[Subscriptions] = held
         return held

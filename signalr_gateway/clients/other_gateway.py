@@ -1,7 +1,7 @@
 """Sends the events of the hubs to the gateway hub of another gateway (GW-57).
 
-`Relay` decides which events are forwarded, as for clients of this gateway. The other gateway
-decides which of its clients receive an event. Its side is `clients.relayed_events`.
+`RoutingTables` decides which events are forwarded, as for clients of this gateway. The other
+gateway decides which of its clients receive an event. Its side is `clients.relayed_events`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ..downstream.hub import DISCONNECT_TIMEOUT
 from ..downstream.state_log import StateLog
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
-from ..routing.relay import HANDLER_STATE, Delivery, Relay
+from ..routing.tables import HANDLER_STATE, Delivery, RoutingTables
 from .event_log import EventLog
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,14 @@ class OtherGateway:
 
     def __init__(
         self,
-        relay: Relay,
+        tables: RoutingTables,
         connection: HubConnection,
         *,
         clock: Clock | None = None,
         backoff: ExponentialBackoff | None = None,
         utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._relay = relay
+        self._tables = tables
         self._connection = connection
         self._clock: Clock = clock or asyncio.get_running_loop()
         connection.set_no_result_error(NO_CLIENT_RESULT)
@@ -110,10 +110,10 @@ class OtherGateway:
         )
         self._route_arguments = {
             (route.api, route.key): route_arguments(hub, route)
-            for hub in relay.hubs.values()
+            for hub in tables.hubs.values()
             for route in hub.routes.values()
         }
-        self._events = EventLog(relay.hubs)
+        self._events = EventLog(tables.hubs)
         self._waiting: deque[_WaitingCall] = deque()
         self._arrived = asyncio.Event()
         self._size = 0  # of the waiting calls and of those without an answer
@@ -151,9 +151,9 @@ class OtherGateway:
 
         It does not wait for the other gateway. An event for which the queue has no room is dropped.
         """
-        if self._relay.reads_json(api, target, arguments):
+        if self._tables.reads_json(api, target, arguments):
             await transcode(arguments, "json")
-        match self._relay.route_event(api, target, arguments):
+        match self._tables.route_event(api, target, arguments):
             case Delivery():
                 await self._queue(api, target, arguments)
             case refused:
@@ -167,7 +167,7 @@ class OtherGateway:
         except TranscodingError as exc:
             self._events.unwritable(api, target, exc)
             return
-        routes = self._relay.routes_of(api, target)
+        routes = self._tables.routes_of(api, target)
         each, deadline = memoryview(form).nbytes + CALL_SIZE, self._clock.time() + CONNECT_WAIT
         size = each * len(routes)
         if self._size and self._size + size > MAXIMUM_WAITING_SIZE:
@@ -226,9 +226,9 @@ class OtherGateway:
 class RelayTarget:
     """The other gateway of an orchestration with `relay`. There is no connection until `start`."""
 
-    def __init__(self, orchestrator: Orchestrator, relay: Relay) -> None:
+    def __init__(self, orchestrator: Orchestrator, tables: RoutingTables) -> None:
         self._orchestrator = orchestrator
-        self._relay = relay
+        self._tables = tables
         self._gateway: OtherGateway | None = None
 
     @property
@@ -241,7 +241,7 @@ class RelayTarget:
 
         Raises `OrchestrationError`.
         """
-        self._gateway = OtherGateway(self._relay, build_relay_connection(self._orchestrator))
+        self._gateway = OtherGateway(self._tables, build_relay_connection(self._orchestrator))
         self._gateway.start()
         return self._gateway.on_event
 

@@ -77,8 +77,8 @@ class RelayedGatewayHub(GatewayHub):
         """
         self._services.require_memory()
         route = await self._authorized_route(call or RouteCall(), None)
-        relay = self._services.relay
-        if not relay.hubs[route.api].relayed:
+        tables = self._services.tables
+        if not tables.hubs[route.api].relayed:
             raise HubException(f"The events of hub '{route.api}' are not relayed to this gateway.")
         method = route.receive_method
         if method is None:
@@ -89,7 +89,7 @@ class RelayedGatewayHub(GatewayHub):
         items = self.context.items
         # With several calls at a time, the order of the events would depend on their sizes.
         async with items.setdefault(asyncio.Lock, asyncio.Lock()):
-            if len(relay.routes_of(route.api, method)) > 1:
+            if len(tables.routes_of(route.api, method)) > 1:
                 copies: Copies = items.setdefault(Copies, Copies())
                 if copies.is_copy(route, method, bytes(arguments)):
                     return

@@ -21,7 +21,7 @@ class All:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The clients that have joined a channel of `routing.relay.send_channel`."""
+    """The clients that have joined a channel of `routing.tables.send_channel`."""
 
     name: str
 

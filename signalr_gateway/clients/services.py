@@ -22,7 +22,7 @@ from ..downstream.hub import Downstream
 from ..logs.redaction import no_such_route
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.route import HubRoute
-from ..routing.relay import Relay
+from ..routing.tables import RoutingTables
 from .client_limits import ClientLimits
 from .key_failures import KeyFailures
 from .route_calls import RouteCall, required, text_of
@@ -47,7 +47,7 @@ class GatewayServices:
 
     def __init__(
         self,
-        relay: Relay,
+        tables: RoutingTables,
         downstreams: Mapping[str, Downstream],
         limits: Limits = DEFAULT_LIMITS,
         *,
@@ -65,7 +65,7 @@ class GatewayServices:
         self.client_limits = client_limits or ClientLimits(limits, monotonic)
         self._is_overloaded = is_overloaded
         self._call_hook = call_hook
-        self.relay = relay
+        self.tables = tables
         self.downstreams = downstreams
         self.user_hubs = UserHubs(downstreams)
         self.limits = limits
@@ -99,16 +99,16 @@ class GatewayServices:
         exists (GW-43).
         """
         api, key = required(call.api, "Api"), required(call.key, "Key")
-        route = self.relay.find_route(api, key)
+        route = self.tables.find_route(api, key)
         if action is not None:
-            verdict = self.relay.policies.decide(user, action, route)
+            verdict = self.tables.policies.decide(user, action, route)
             if verdict is Verdict.REFUSED:
                 raise HubException(_REFUSALS[action])
             if verdict is Verdict.UNKNOWN:
                 route = None
         if route is None:
             raise HubException(no_such_route(api, key))
-        expected = self.relay.hubs[route.api].receive_key
+        expected = self.tables.hubs[route.api].receive_key
         if expected is not None and not _same_key(text_of(call.receive_key), expected):
             self._log_wrong_key(route)
             raise WrongReceiveKey(f"The ReceiveKey for '{route.api}' is missing or wrong.")

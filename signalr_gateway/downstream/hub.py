@@ -18,7 +18,7 @@ from protocol import ExponentialBackoff, HubConnection, Payload
 from ..access.identity import Identity
 from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
-from ..routing.relay import require_invoke_method
+from ..routing.tables import require_invoke_method
 from .admission import RouteAdmission
 from .building import build_connections
 from .call_limit import CallLimit

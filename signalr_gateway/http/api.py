@@ -1,6 +1,6 @@
 """The HTTP API: calls to hubs, the list of hubs and routes, health (GW-7 … GW-11, GW-28).
 
-It checks requests, reads their bodies and writes the answers. `routing.relay` finds the route of a
+It checks requests, reads their bodies and writes the answers. `routing.tables` finds the route of a
 call, `routing.arguments` splits the body, and `downstream.hub` makes the call. A failed call
 gets its code and text from `downstream.failures`, and its body from `http.problem`.
 """
@@ -31,7 +31,7 @@ from ..orchestration.orchestrator import DownstreamHub
 from ..orchestration.route import HubRoute
 from ..routing.arguments import split_arguments
 from ..routing.problem_code import LIMITS, ProblemCode
-from ..routing.relay import Relay, require_invoke_method
+from ..routing.tables import RoutingTables, require_invoke_method
 from . import addresses
 from .access import Access
 from .health import health
@@ -65,7 +65,7 @@ class HttpApi:
     def __init__(
         self,
         mount: Mount,
-        relay: Relay,
+        tables: RoutingTables,
         downstreams: Downstreams,
         limits: Limits,
         client_limits: ClientLimits,
@@ -82,7 +82,7 @@ class HttpApi:
         """
         self._mount = mount
         self._access = access
-        self._relay = relay
+        self._tables = tables
         self._downstreams = downstreams
         self._limits = limits
         self._client_limits = client_limits
@@ -158,7 +158,7 @@ class HttpApi:
     async def _call(
         self, request: web.Request, api: str, key: str, request_id: str
     ) -> web.StreamResponse:
-        route = callable_route(self._relay, self._access, request, api, key)
+        route = callable_route(self._tables, self._access, request, api, key)
         if self._access is not None:
             problem = await self._access.refusal_of_call(request, route)
             if problem is not None:
@@ -236,7 +236,7 @@ class HttpApi:
     def _visible_hubs(self, request: web.Request) -> list[DownstreamHub]:
         """The hubs with the routes that the caller of an admitted request may use (GW-48)."""
         user = None if self._access is None else self._access.user(request)
-        return visible_hubs(self._relay.hubs.values(), self._relay.policies, user)
+        return visible_hubs(self._tables.hubs.values(), self._tables.policies, user)
 
     def _health(self, request: web.Request, shown: Iterable[DownstreamHub] | None) -> web.Response:
         require_method(request, "GET", "HEAD")

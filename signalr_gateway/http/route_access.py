@@ -12,24 +12,24 @@ from ..access.policies import Action, Verdict
 from ..logs.redaction import no_such_route
 from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
-from ..routing.relay import Relay
+from ..routing.tables import RoutingTables
 from .access import Access
 from .request_checks import Refusal
 
 
 def callable_route(
-    relay: Relay, access: Access | None, request: web.Request, api: str, key: str
+    tables: RoutingTables, access: Access | None, request: web.Request, api: str, key: str
 ) -> HubRoute:
     """The route `key` of the hub `api`, if the caller may call it. Raises `Refusal`.
 
     `access` has admitted the request; None if all callers are admitted without a question.
     """
-    route = relay.find_route(api, key)
+    route = tables.find_route(api, key)
     user = None if access is None else access.user(request)
-    verdict = relay.policies.decide(user, Action.CALL, route)
+    verdict = tables.policies.decide(user, Action.CALL, route)
     if route is not None and verdict is Verdict.ALLOWED:
         return route
-    if access is not None and user is None and not relay.policies.are_empty:
+    if access is not None and user is None and not tables.policies.are_empty:
         problem = access.challenge(request)
         raise Refusal(problem.code, problem.detail, *problem.headers)
     if verdict is Verdict.REFUSED:
@@ -37,10 +37,10 @@ def callable_route(
     raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
 
 
-def shown_route(relay: Relay, request: web.Request, api: str, key: str) -> HubRoute:
+def shown_route(tables: RoutingTables, request: web.Request, api: str, key: str) -> HubRoute:
     """The route `key` of the hub `api`, if the caller may know of it. Raises `Refusal`."""
-    route = relay.find_route(api, key)
-    policies = relay.policies
+    route = tables.find_route(api, key)
+    policies = tables.policies
     if route is None or not (policies.are_empty or policies.shows(Access.user(request), route)):
         raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
     return route

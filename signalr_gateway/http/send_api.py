@@ -21,7 +21,7 @@ from ..orchestration.checks import fold
 from ..orchestration.limits import Limits
 from ..routing.arguments import InvalidArguments, split_arguments
 from ..routing.problem_code import ProblemCode
-from ..routing.relay import Relay, Subscription, send_channel
+from ..routing.tables import RoutingTables, Subscription, send_channel
 from .access import Access
 from .addresses import Receivers
 from .idempotency import CallKey, IdempotentCalls, KeptAnswer, idempotency_key
@@ -67,7 +67,7 @@ class SendApi:
     def __init__(
         self,
         sender: Sender,
-        relay: Relay,
+        tables: RoutingTables,
         limits: Limits,
         idempotent: IdempotentCalls,
         policy: SendPolicy,
@@ -77,7 +77,7 @@ class SendApi:
         `idempotent` makes the sends that have an `Idempotency-Key`.
         """
         self._sender = sender
-        self._relay = relay
+        self._tables = tables
         self._limits = limits
         self._idempotent = idempotent
         self._policy = policy
@@ -124,7 +124,7 @@ class SendApi:
             case "connection", (connection_id,):
                 return Connection(connection_id)
             case "route", (api, key, user_id):
-                route = shown_route(self._relay, request, api, key)
+                route = shown_route(self._tables, request, api, key)
                 label = Subscription(route.api, route=route.key, user=fold(user_id))
                 return Channel(send_channel(label))
             case _:

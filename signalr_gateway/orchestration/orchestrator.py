@@ -2,7 +2,7 @@
 
 Each hub and route is checked when it is added, so the traceback of an error contains the line with
 the mistake. `orchestration.route` decides what is valid in a route, `downstream.hub` connects to
-the hubs, and `routing.relay` applies the routes to calls and events.
+the hubs, and `routing.tables` applies the routes to calls and events.
 
 The Python code is almost the same as the C# code of the original::
 

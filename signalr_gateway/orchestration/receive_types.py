@@ -3,7 +3,7 @@
 An argument fits if the original's lenient conversions would accept its JSON. Nothing is converted:
 an event that fits is forwarded unchanged. An event of a MessagePack hub is transcoded to JSON for
 the check. Some values then have another form than in the JSON of a hub: a Decimal, for example, is
-text. This form fits, too. `routing.relay` finds the types that an event must fit.
+text. This form fits, too. `routing.tables` finds the types that an event must fit.
 """
 
 from __future__ import annotations

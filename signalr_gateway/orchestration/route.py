@@ -1,6 +1,6 @@
 """`HubRouteInfo`, a route of a hub as its author writes it, and `HubRoute`, a checked one (GW-2).
 
-`orchestration.orchestrator` checks that a key is new, and `routing.relay` applies the routes to
+`orchestration.orchestrator` checks that a key is new, and `routing.tables` applies the routes to
 calls and events.
 """
 

@@ -1,8 +1,8 @@
 """What one connection of the gateway hub has subscribed to (GW-15, GW-16, GW-20).
 
 `Subscriptions` returns the channels that a connection joins or leaves when its subscriptions
-change. `clients.gateway_hub` then changes the groups of the connection. `routing.relay` defines the
-channels. A connection with several subscriptions to an event joins its channel once, and so
+change. `clients.gateway_hub` then changes the groups of the connection. `routing.tables` defines
+the channels. A connection with several subscriptions to an event joins its channel once, and so
 receives the event once. The number of subscriptions is bounded, because a client may choose any
 number of user ids.
 """
@@ -13,7 +13,7 @@ from collections import Counter
 
 from protocol import HubException, Principal
 
-from .relay import Relay, Subscription
+from .tables import RoutingTables, Subscription
 
 
 class Subscriptions:
@@ -24,12 +24,12 @@ class Subscriptions:
 
     def __init__(
         self,
-        relay: Relay,
+        tables: RoutingTables,
         maximum: int,
         user: Principal | None = None,
         user_id: str | None = None,
     ) -> None:
-        self._relay = relay
+        self._tables = tables
         self._maximum = maximum
         self._user = user
         self._user_id = user_id
@@ -49,7 +49,7 @@ class Subscriptions:
             raise HubException(
                 f"This connection has {self._maximum} subscriptions, the most it may have."
             )
-        channels = self._relay.channels(self._user, self._user_id, subscription)
+        channels = self._tables.channels(self._user, self._user_id, subscription)
         self._channels[subscription] = channels
         self._uses.update(channels)
         return [channel for channel in channels if self._uses[channel] == 1]
@@ -79,10 +79,10 @@ class Subscriptions:
         before = frozenset(self._uses)
         self._user, self._user_id = user, user_id
         self._channels = {
-            each: self._relay.channels(user, user_id, each)
+            each: self._tables.channels(user, user_id, each)
             for each in self._channels
             if each is not None
-        } | {None: self._relay.channels_without_subscription(user, user_id)}
+        } | {None: self._tables.channels_without_subscription(user, user_id)}
         self._uses = Counter(name for names in self._channels.values() for name in names)
         after = frozenset(self._uses)
         return after - before, before - after

@@ -62,7 +62,7 @@ from ..http.swagger_page import add_swagger, document_handler
 from ..orchestration.checks import OrchestrationError
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
-from ..routing.relay import Relay, Subscription, send_channel
+from ..routing.tables import RoutingTables, Subscription, send_channel
 from .draining import Gate
 from .gateway import Gateway
 from .memory import MemoryMark
@@ -175,14 +175,14 @@ def create_app(
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_begin_stop)  # first, because closing the clients takes time
     hubs = dict(orchestrator.hubs)
-    relay = Relay(hubs, policies, sends=bool(send))
+    tables = RoutingTables(hubs, policies, sends=bool(send))
     downstreams = Downstreams(hubs, make_downstream)
     send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
     if orchestrator.serves_gateway_hub:
         of_clients = _limited(of_hub, limits)
         services = GatewayServices(
-            relay,
+            tables,
             downstreams,
             limits,
             client_limits=client_limits,
@@ -207,12 +207,12 @@ def create_app(
             policy: SendPolicy = allow_all if authenticator is None else allow_scope
             if callable(send):
                 policy = send
-            send_api = SendApi(hub.sender, relay, limits, idempotent, policy)
+            send_api = SendApi(hub.sender, tables, limits, idempotent, policy)
     elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
         app.cleanup_ctx.append(_started(authenticator))
-    target = RelayTarget(orchestrator, relay) if orchestrator.relay else None
-    HttpApi(mount, relay, downstreams, limits, client_limits, idempotent, access, send_api, target)
-    gateway = Gateway(relay, downstreams, gate, hub, Stop(gate, downstreams), memory, target)
+    target = RelayTarget(orchestrator, tables) if orchestrator.relay else None
+    HttpApi(mount, tables, downstreams, limits, client_limits, idempotent, access, send_api, target)
+    gateway = Gateway(tables, downstreams, gate, hub, Stop(gate, downstreams), memory, target)
     app[GATEWAY] = gateway
     if console:
         add_console(app, downstreams, hub, access, policies, target)
@@ -285,7 +285,7 @@ def _map_gateway_hub(
         lifetime=lifetime,
         hub_options=replace(
             _gateway_hub_options(
-                services.relay.all_channels,
+                services.tables.all_channels,
                 labels,
                 services.limits.maximum_subscriptions_per_connection,
                 hub_options,
@@ -295,7 +295,7 @@ def _map_gateway_hub(
         endpoint_options=endpoint_options,
         hub_factory=make_hub,
     )
-    broadcaster = Broadcaster(services.relay, hubs, context, services.spoken, lifetime)
+    broadcaster = Broadcaster(services.tables, hubs, context, services.spoken, lifetime)
     return GatewayHubParts(path, context, broadcaster, Sender(context, services.spoken))
 
 
@@ -363,7 +363,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     else:
         on_event = None if gateway.hub is None else gateway.hub.broadcaster.on_event
     gateway.downstreams.start(on_event)
-    hubs = gateway.relay.hubs.values()
+    hubs = gateway.tables.hubs.values()
     routes = sum(len(hub.routes) for hub in hubs)
     event_loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     text = "gateway started on %s (hubs: %d, routes: %d)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
 from ..downstream.hub import Downstreams
-from ..routing.relay import Relay
+from ..routing.tables import RoutingTables
 from .draining import Gate
 from .memory import MemoryMark
 from .stopping import Stop
@@ -15,7 +15,7 @@ from .stopping import Stop
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    relay: Relay
+    tables: RoutingTables
     downstreams: Downstreams
     gate: Gate
     hub: GatewayHubParts | None

@@ -24,7 +24,7 @@ from signalr_gateway.clients.client_limits import ClientLimits, LimitExceeded
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
-from signalr_gateway.routing.relay import Misfit, Relay
+from signalr_gateway.routing.tables import Misfit, RoutingTables
 from tests.gateway.payloads import json_payload
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to, running_hub, sample_routes
@@ -238,11 +238,11 @@ async def large_events(times: int) -> None:
     orchestrator.add_hub("h", connecting_to("http://h/hub"), maximum_event_size=10).add_route(
         "r", HubRouteInfo(receive_method="News")
     )
-    relay = Relay(orchestrator.hubs)
+    tables = RoutingTables(orchestrator.hubs)
     for number in range(times):
         event = json_payload(b"[%0100d]" % number)
-        assert isinstance(relay.route_event("h", "News", event), Misfit)
-        relay.route_event("h", f"Event {number}", event)
+        assert isinstance(tables.route_event("h", "News", event), Misfit)
+        tables.route_event("h", f"Event {number}", event)
 
 
 ACTS: list[Callable[[int], Awaitable[None]]] = [

@@ -43,8 +43,8 @@ from signalr_gateway.clients.services import GatewayServices
 from signalr_gateway.http.media_type import is_json
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Relay, Subscription
 from signalr_gateway.routing.subscriptions import Subscriptions
+from signalr_gateway.routing.tables import RoutingTables, Subscription
 from tests.support.idle_connection import IdleTransport, hub_connection
 
 pytestmark = pytest.mark.slow
@@ -165,7 +165,9 @@ async def join_groups(times: int) -> None:
 
 def subscribe(times: int) -> None:
     """GW-16: subscriptions to one route, each with a new user id, which stay or end at once."""
-    held, ended = (Subscriptions(Relay(orchestration().hubs, sends=True), 1000) for _ in range(2))
+    held, ended = (
+        Subscriptions(RoutingTables(orchestration().hubs, sends=True), 1000) for _ in range(2)
+    )
     for number in range(times):
         subscription = Subscription("hub", route="route", user=f"user {number}")
         ended.add(subscription)
@@ -235,7 +237,7 @@ def name_content_types(times: int) -> None:
 
 def name_routes(times: int) -> None:
     """GW-16: calls of unknown routes, each with a new name."""
-    services = GatewayServices(Relay(orchestration().hubs), {})
+    services = GatewayServices(RoutingTables(orchestration().hubs), {})
     for number in range(times):
         call = RouteCall(api=f"hub {number}", key=f"route {number}")
         with pytest.raises(HubException):

@@ -11,8 +11,8 @@ from signalr_gateway.clients.key_failures import KeyFailures
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Misfit, Relay, Subscription
 from signalr_gateway.routing.subscriptions import Subscriptions
+from signalr_gateway.routing.tables import Misfit, RoutingTables, Subscription
 from signalr_gateway.serving.memory import MemoryMark
 from tests.gateway.hand_clock import HandClock
 from tests.gateway.payloads import json_payload
@@ -78,7 +78,7 @@ async def _(limit: int, count: int) -> str:
     route = HubRouteInfo(receive_method="News")
     build = connecting_to("http://host/hub")
     orchestrator.add_hub("h", build, maximum_event_size=limit).add_route("r", route)
-    outcome = Relay(orchestrator.hubs).route_event("h", "News", json_payload(_text(count)))
+    outcome = RoutingTables(orchestrator.hubs).route_event("h", "News", json_payload(_text(count)))
     return f"dropped: {outcome.reason}" if isinstance(outcome, Misfit) else "forwarded"
 
 
@@ -143,8 +143,8 @@ async def _(limit: int, count: int) -> str:
     orchestrator.add_hub("h", connecting_to("http://host/hub")).add_route(
         "r", HubRouteInfo(receive_method="News", broadcast_type=BroadcastType.INDIVIDUAL)
     )
-    relay = Relay(orchestrator.hubs)
-    subscriptions = Subscriptions(relay, limit)
+    tables = RoutingTables(orchestrator.hubs)
+    subscriptions = Subscriptions(tables, limit)
     try:
         for number in range(count):
             subscriptions.add(Subscription("h", route="r", user=str(number)))

@@ -17,7 +17,7 @@ from signalr_gateway.clients.services import GatewayServices
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
-from signalr_gateway.routing.relay import Relay
+from signalr_gateway.routing.tables import RoutingTables
 from tests.gateway.gateway_clients import Inbox
 from tests.gateway.hand_clock import HandClock
 from tests.gateway.running_gateway import RunningGateway, running_gateway
@@ -518,7 +518,7 @@ async def test_keys_are_compared_as_text(expected: str) -> None:
     class OneDownstream:
         hub = orchestrator.hubs["h"]
 
-    services: Any = GatewayServices(Relay(orchestrator.hubs), {"h": OneDownstream()})  # type: ignore[dict-item]
+    services: Any = GatewayServices(RoutingTables(orchestrator.hubs), {"h": OneDownstream()})  # type: ignore[dict-item]
     right = RouteCall(api="H", key="R", receive_key=expected)
     assert services.authorized_route(right, None, Action.CALL)
     wrong = RouteCall(api="H", key="R", receive_key="\ud800")

@@ -14,7 +14,7 @@ from signalr_gateway.clients.broadcast import Broadcaster
 from signalr_gateway.downstream.forms import require_form
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
-from signalr_gateway.routing.relay import Relay
+from signalr_gateway.routing.tables import RoutingTables
 from tests.gateway.sample_hub import connecting_to
 
 
@@ -49,7 +49,7 @@ def broadcaster(clients: Any, spoken: dict[str, int], **route: Any) -> Broadcast
     info = HubRouteInfo(receive_method="News", **route)
     orchestrator.add_hub("h", build, maximum_event_size=2_000_000).add_route("r", info)
     return Broadcaster(
-        Relay(orchestrator.hubs), ["h"], clients, spoken, DefaultHubLifetimeManager()
+        RoutingTables(orchestrator.hubs), ["h"], clients, spoken, DefaultHubLifetimeManager()
     )
 
 

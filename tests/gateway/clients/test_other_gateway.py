@@ -31,7 +31,7 @@ from signalr_gateway.config.file import load_config
 from signalr_gateway.downstream.connection import HubState
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Relay
+from signalr_gateway.routing.tables import RoutingTables
 from signalr_gateway.serving.app import GATEWAY
 from signalr_gateway.serving.listener import serving
 from tests.gateway.fake_connection import FakeConnection
@@ -76,7 +76,7 @@ class Bench:
         for key, info in (ROUTES | {"room": room}).items():
             hub.add_route(key, info)
         self.other = OtherGateway(
-            Relay(orchestrator.hubs),
+            RoutingTables(orchestrator.hubs),
             self.connection,
             clock=self.clock,
             backoff=ExponentialBackoff(random=lambda: 0.0),

@@ -9,8 +9,8 @@ import pytest
 from protocol import HubException, HubOptions
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Relay, Subscription
 from signalr_gateway.routing.subscriptions import Subscriptions
+from signalr_gateway.routing.tables import RoutingTables, Subscription
 from tests.gateway.gateway_clients import Inbox
 from tests.gateway.running_gateway import running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to, individual
@@ -30,7 +30,7 @@ def orchestrate(orchestrator: Orchestrator, url: str = "http://127.0.0.1:1/hub")
 def subscriptions() -> Subscriptions:
     orchestrator = Orchestrator()
     orchestrate(orchestrator)
-    return Subscriptions(Relay(orchestrator.hubs), 5)
+    return Subscriptions(RoutingTables(orchestrator.hubs), 5)
 
 
 def as_user(route: str, user: str = "john") -> Subscription:

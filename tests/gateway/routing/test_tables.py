@@ -10,7 +10,7 @@ from protocol.json.scanner import is_deeper
 from signalr_gateway.access.policies import Policies
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Delivery, Misfit, Relay, Subscription, Unrouted
+from signalr_gateway.routing.tables import Delivery, Misfit, RoutingTables, Subscription, Unrouted
 from tests.gateway.payloads import json_payload
 
 TEXT = b'["John", 0.10,{"z":1e400 ,"a":null}]'
@@ -22,16 +22,16 @@ def written(delivery: Delivery) -> bytes:
 
 
 def never_built(builder: HubConnectionBuilder) -> HubConnection:
-    raise AssertionError("the relay needs no connection")
+    raise AssertionError("the tables need no connection")
 
 
-def relay_of(**hubs: dict[str, HubRouteInfo]) -> Relay:
+def tables_of(**hubs: dict[str, HubRouteInfo]) -> RoutingTables:
     orchestrator = Orchestrator()
     for api, routes in hubs.items():
         builder = orchestrator.add_hub(api, never_built)
         for key, info in routes.items():
             builder.add_route(key, info)
-    return Relay(orchestrator.hubs)
+    return RoutingTables(orchestrator.hubs)
 
 
 def receives(
@@ -57,14 +57,14 @@ def test_routes_are_found_in_their_own_hub_ignoring_case(
     api: str, key: str, found: tuple[str, str] | None
 ) -> None:
     """GW-1."""
-    relay = relay_of(alpha={"Room": receives()}, Beta={"other": receives()})
-    route = relay.find_route(api, key)
+    tables = tables_of(alpha={"Room": receives()}, Beta={"other": receives()})
+    route = tables.find_route(api, key)
     assert (route and (route.api, route.key)) == found
 
 
 def test_the_envelope_holds_all_arguments_unchanged_and_an_empty_state() -> None:
     """GW-14."""
-    delivery = relay_of(h={"r": receives()}).route_event("h", "R", json_payload(TEXT))
+    delivery = tables_of(h={"r": receives()}).route_event("h", "R", json_payload(TEXT))
     assert isinstance(delivery, Delivery)
     assert (delivery.target, delivery.is_for_everyone) == ("R", True)
     assert written(delivery) == b"[" + TEXT + b",{}]"
@@ -72,8 +72,8 @@ def test_the_envelope_holds_all_arguments_unchanged_and_an_empty_state() -> None
 
 def test_a_spread_route_sends_the_arguments_as_they_came() -> None:
     """GW-14."""
-    relay = relay_of(h={"r": HubRouteInfo(receive_method="R", spread=True)})
-    delivery = relay.route_event("h", "R", json_payload(TEXT))
+    tables = tables_of(h={"r": HubRouteInfo(receive_method="R", spread=True)})
+    delivery = tables.route_event("h", "R", json_payload(TEXT))
     assert isinstance(delivery, Delivery)
     assert len(delivery.arguments) == 3
     assert written(delivery) == b'["John",0.10,{"z":1e400 ,"a":null}]'
@@ -82,21 +82,21 @@ def test_a_spread_route_sends_the_arguments_as_they_came() -> None:
 @pytest.mark.parametrize("target", ["r", "R ", "Other", ""])
 def test_events_are_matched_exactly(target: str) -> None:
     """GW-27: as in .NET, upper and lower case count."""
-    relay = relay_of(h={"r": receives()})
-    assert relay.route_event("h", target, json_payload(TEXT)) == Unrouted(target)
+    tables = tables_of(h={"r": receives()})
+    assert tables.route_event("h", target, json_payload(TEXT)) == Unrouted(target)
 
 
 def test_events_stay_with_the_routes_of_their_hub() -> None:
     """GW-1."""
-    relay = relay_of(alpha={"a": receives("A")}, beta={"b": receives("B")})
-    assert isinstance(relay.route_event("alpha", "B", json_payload(TEXT)), Unrouted)
-    assert isinstance(relay.route_event("beta", "B", json_payload(TEXT)), Delivery)
+    tables = tables_of(alpha={"a": receives("A")}, beta={"b": receives("B")})
+    assert isinstance(tables.route_event("alpha", "B", json_payload(TEXT)), Unrouted)
+    assert isinstance(tables.route_event("beta", "B", json_payload(TEXT)), Delivery)
 
 
 def test_a_send_only_route_receives_nothing() -> None:
     """GW-2."""
-    relay = relay_of(h={"r": HubRouteInfo(invoke_method="I")})
-    assert isinstance(relay.route_event("h", "I", json_payload(TEXT)), Unrouted)
+    tables = tables_of(h={"r": HubRouteInfo(invoke_method="I")})
+    assert isinstance(tables.route_event("h", "I", json_payload(TEXT)), Unrouted)
 
 
 @pytest.mark.parametrize("spread", [False, True])
@@ -114,10 +114,10 @@ def test_events_that_do_not_fit_are_kept_back(
     arguments: bytes, reason: str | None, spread: bool
 ) -> None:
     """GW-6."""
-    relay = relay_of(
+    tables = tables_of(
         h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[str, int], spread=spread)}
     )
-    outcome = relay.route_event("h", "R", json_payload(arguments))
+    outcome = tables.route_event("h", "R", json_payload(arguments))
     if reason is None:
         assert isinstance(outcome, Delivery)
     else:
@@ -126,9 +126,9 @@ def test_events_that_do_not_fit_are_kept_back(
 
 def test_without_declared_types_any_event_fits_and_with_none_only_an_empty_one() -> None:
     """GW-6."""
-    untyped = relay_of(h={"r": receives()})
+    untyped = tables_of(h={"r": receives()})
     assert isinstance(untyped.route_event("h", "R", json_payload(b"[]")), Delivery)
-    none = relay_of(h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[])})
+    none = tables_of(h={"r": HubRouteInfo(receive_method="R", receive_parameter_types=[])})
     assert isinstance(none.route_event("h", "R", json_payload(b"[]")), Delivery)
     assert isinstance(none.route_event("h", "R", json_payload(b"[1]")), Misfit)
 
@@ -136,11 +136,11 @@ def test_without_declared_types_any_event_fits_and_with_none_only_an_empty_one()
 def test_an_event_too_deep_for_clients_is_not_forwarded() -> None:
     """J-11: clients read 64 levels; the envelope adds one to those that the hub sent."""
     for route in (receives(), HubRouteInfo(receive_method="R", spread=True)):
-        relay = relay_of(h={"r": route})
-        deep = relay.route_event("h", "R", json_payload(b"[" * 62 + b"]" * 62))
+        tables = tables_of(h={"r": route})
+        deep = tables.route_event("h", "R", json_payload(b"[" * 62 + b"]" * 62))
         assert isinstance(deep, Delivery)
         assert not is_deeper(written(deep), 63)
-        outcome = relay.route_event("h", "R", json_payload(b"[" * 63 + b"]" * 63))
+        outcome = tables.route_event("h", "R", json_payload(b"[" * 63 + b"]" * 63))
         assert outcome == Misfit("R", "nests deeper than 62 levels")
 
 
@@ -150,23 +150,23 @@ def test_an_event_over_the_limit_of_its_hub_is_not_forwarded(hub_protocol: str) 
     orchestrator = Orchestrator()
     for api, limit in (("small", 5), ("any", None)):
         orchestrator.add_hub(api, never_built, maximum_event_size=limit).add_route("r", receives())
-    relay = Relay(orchestrator.hubs)
+    tables = RoutingTables(orchestrator.hubs)
     exact = b"[123]" if hub_protocol == "json" else b"\x94\x01\x02\x03\x04"
     over = b"[1234]" if hub_protocol == "json" else b"\x95\x01\x02\x03\x04\x05"
     payload = Payload({hub_protocol: Raw(exact)})
-    assert isinstance(relay.route_event("small", "R", payload), Delivery)
+    assert isinstance(tables.route_event("small", "R", payload), Delivery)
     payload = Payload({hub_protocol: Raw(over)})
     refused = Misfit("R", "6 bytes are more than maximum_event_size, 5 bytes")
-    assert relay.route_event("small", "R", payload) == refused
-    assert isinstance(relay.route_event("any", "R", payload), Delivery)
+    assert tables.route_event("small", "R", payload) == refused
+    assert isinstance(tables.route_event("any", "R", payload), Delivery)
 
 
 def test_events_of_a_messagepack_hub() -> None:
     """GW-6, GW-14: checked as the JSON they become, passed on as they came."""
     route = HubRouteInfo(receive_method="R", receive_parameter_types=[str, bytes])
-    relay = relay_of(h={"r": route})
+    tables = tables_of(h={"r": route})
     event = b"\x92\xa1x\xc4\x01\xff"
-    delivery = relay.route_event("h", "R", Payload({"messagepack": Raw(event)}))
+    delivery = tables.route_event("h", "R", Payload({"messagepack": Raw(event)}))
     assert isinstance(delivery, Delivery)
     assert written(delivery) == b'[["x","/w=="],{}]'
     assert bytes(delivery.arguments[0].form("messagepack")) == event
@@ -175,7 +175,7 @@ def test_events_of_a_messagepack_hub() -> None:
         (b"\x92\xa1x\x01", "argument 2: expected Byte[], got a number"),
         (b"\x92\xa1x\xd4\x05\x00", "An extension of type 5 has no JSON form."),
     ):
-        outcome = relay.route_event("h", "R", Payload({"messagepack": Raw(unfit)}))
+        outcome = tables.route_event("h", "R", Payload({"messagepack": Raw(unfit)}))
         assert outcome == Misfit("R", reason)
 
 
@@ -210,14 +210,14 @@ def test_an_event_goes_to_the_union_of_its_routes_audiences(
     routes: dict[str, HubRouteInfo], audience: set[str]
 ) -> None:
     """GW-15, GW-2."""
-    relay = relay_of(h=routes)
-    outcome = relay.route_event("h", "R", json_payload(TEXT))
+    tables = tables_of(h=routes)
+    outcome = tables.route_event("h", "R", json_payload(TEXT))
     assert isinstance(outcome, Delivery)
     subscriptions = {
         **{f"group {name}": Subscription("h", group=name) for name in ("G", "g", "not this one")},
         **{f"route {key}": Subscription("h", route=key, user="u") for key in "abcdx"},
     }
-    channels = {name: relay.channels(None, None, each) for name, each in subscriptions.items()}
+    channels = {name: tables.channels(None, None, each) for name, each in subscriptions.items()}
     reached = {name for name, joined in channels.items() if outcome.channel in joined}
     assert reached | ({EVERYONE} if outcome.is_for_everyone else set()) == audience
 
@@ -226,9 +226,9 @@ def test_authenticated_routes_reach_users_without_a_subscription() -> None:
     """GW-44."""
     orchestrator = Orchestrator()
     orchestrator.add_hub("h", never_built).add_route("r", receives(to=BroadcastType.AUTHENTICATED))
-    relay = Relay(orchestrator.hubs, Policies(orchestrator))
-    outcome = relay.route_event("h", "R", json_payload(TEXT))
+    tables = RoutingTables(orchestrator.hubs, Policies(orchestrator))
+    outcome = tables.route_event("h", "R", json_payload(TEXT))
     assert isinstance(outcome, Delivery)
     assert not outcome.is_for_everyone
-    assert relay.channels_without_subscription(Principal("ann"), None) == {outcome.channel}
-    assert relay.channels_without_subscription(None, None) == set()
+    assert tables.channels_without_subscription(Principal("ann"), None) == {outcome.channel}
+    assert tables.channels_without_subscription(None, None) == set()

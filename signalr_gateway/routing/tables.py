@@ -124,7 +124,7 @@ class _EventRule:
         return None if user_id is None else user_channel(self.channel, user_id)
 
 
-class Relay:
+class RoutingTables:
     """The routing tables of one orchestration. They do not change once the gateway has started."""
 
     def __init__(
@@ -172,10 +172,9 @@ class Relay:
     ) -> Delivery | Misfit | Unrouted:
         """Decide whether an event of the hub `api` is forwarded, and to which clients.
 
-        `api` is a key of the `hubs` that the relay was created with. `target` is compared exactly,
-        as in .NET (GW-27). `arguments` is the array as received. The delivery contains the array
-        unchanged, followed by `HANDLER_STATE`. For a `spread` route the delivery contains the items
-        of the array instead.
+        `api` is a key of `hubs`. `target` is compared exactly, as in .NET (GW-27). `arguments` is
+        the array as received. The delivery contains the array unchanged, followed by
+        `HANDLER_STATE`. For a `spread` route the delivery contains the items of the array instead.
         """
         rule = self._rules[api].get(target)
         if rule is None:

@@ -1,7 +1,7 @@
-"""The relay against a model that states the intended routes and audiences (GW-15).
+"""The routing tables against a model that states the intended routes and audiences (GW-15).
 
 Orchestrations, subscriptions and events have few different names, so that they often match. The
-model searches all routes and all subscriptions each time; the relay has tables, and counts the
+model searches all routes and all subscriptions each time; the code has tables, and counts the
 subscriptions of a connection.
 """
 
@@ -23,8 +23,8 @@ from signalr_gateway.access.policies import Policies
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
-from signalr_gateway.routing.relay import Delivery, Misfit, Relay, Subscription, Unrouted
 from signalr_gateway.routing.subscriptions import Subscriptions
+from signalr_gateway.routing.tables import Delivery, Misfit, RoutingTables, Subscription, Unrouted
 from tests.gateway.sample_hub import connecting_to
 
 APIS = ("alpha", "Beta")
@@ -114,12 +114,12 @@ def orchestrations(draw: st.DrawFn) -> tuple[list[Route], Orchestrator]:
     return routes, orchestrator
 
 
-class Relayed:
-    """The relay, and connections in the channels of their subscriptions."""
+class Routed:
+    """The routing tables, and connections in the channels of their subscriptions."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
-        self.relay = Relay(orchestrator.hubs, Policies(orchestrator))
-        self._held = [Subscriptions(self.relay, 1000) for _ in CONNECTIONS]
+        self.tables = RoutingTables(orchestrator.hubs, Policies(orchestrator))
+        self._held = [Subscriptions(self.tables, 1000) for _ in CONNECTIONS]
         self._channels: list[set[str]] = [set() for _ in CONNECTIONS]
         self._users: list[Principal | None] = list(CONNECTED)
         for each in CONNECTIONS:
@@ -211,7 +211,7 @@ def what(route: Route) -> str:
 def test_which_route(drawn: tuple[list[Route], Orchestrator], api: str, key: str) -> None:
     """GW-1: that of its own hub, both keys ignoring case, or none."""
     routes, orchestrator = drawn
-    found = Relay(orchestrator.hubs).find_route(api, key)
+    found = RoutingTables(orchestrator.hubs).find_route(api, key)
     named = [route for route in routes if route.is_called(api, key)]
     assert (found is None) is (not named)
     if found is not None:
@@ -229,18 +229,18 @@ def test_which_audience(drawn: tuple[list[Route], Orchestrator], data: st.DataOb
     routes, orchestrator = drawn
     limited = [it for it in routes if needs_subscription(it)]
     changes = data.draw(st.lists(changes_of(limited), max_size=12)) if limited else []
-    relayed = Relayed(orchestrator)
+    routed = Routed(orchestrator)
     users = CONNECTED
     for count in range(len(changes) + 2):
         made = changes[:count]
         for api, target, arguments in itertools.product(APIS, METHODS, ([], [1])):
             receiving = [route for route in routes if route.receives(api, target)]
             audience = entitled(receiving, made, users)
-            check(relayed, api, target, arguments, receiving, audience)
+            check(routed, api, target, arguments, receiving, audience)
         if count < len(changes):
-            relayed.make(changes[count])
+            routed.make(changes[count])
         elif users is CONNECTED:
-            relayed.rotate_users()
+            routed.rotate_users()
             users = (*CONNECTED[1:], CONNECTED[0])
 
 
@@ -255,7 +255,7 @@ def changes_of(routes: list[Route]) -> st.SearchStrategy[Change]:
 
 
 def check(
-    relayed: Relayed,
+    routed: Routed,
     api: str,
     target: str,
     arguments: list[int],
@@ -265,7 +265,7 @@ def check(
     """Check that an event reaches this audience, if a route receives it and its arguments fit."""
     text = msgspec.json.encode(arguments)
     payload = Payload({"json": msgspec.Raw(text)})
-    outcome = relayed.relay.route_event(api.lower(), target, payload)
+    outcome = routed.tables.route_event(api.lower(), target, payload)
     classify(type(outcome).__name__)
     if not receiving:
         assert outcome == Unrouted(target)
@@ -277,6 +277,6 @@ def check(
         return
     assert isinstance(outcome, Delivery)
     assert outcome.target == target
-    assert relayed.audience(outcome) == audience
+    assert routed.audience(outcome) == audience
     sent: list[Any] = [msgspec.json.decode(bytes(each.form("json"))) for each in outcome.arguments]
     assert sent == (arguments if info.spread else [arguments, {}])
