@@ -111,7 +111,7 @@ class GatewayHub(Hub):
 
     @hub_method
     async def unsubscribe_from_route(self, call: UserCall | None) -> None:
-        """End the subscription of this connection to an individual route as `UserId`."""
+        """End this connection's subscription to an individual or subscribed route as `UserId`."""
         await self._unsubscribe(await self._route_subscription(call or UserCall()))
 
     @hub_method
@@ -217,7 +217,7 @@ class GatewayHub(Hub):
         """The subscription to the route of a call; None if the route has no such subscriptions."""
         route = await self._authorized_route(call, Action.RECEIVE)
         if route.broadcast_type not in (BroadcastType.INDIVIDUAL, BroadcastType.SUBSCRIBED):
-            action = "a route subscription on a route that is not individual"
+            action = "a route subscription on a route that is neither individual nor subscribed"
             self._services.log_no_effect(action, route)
             return None
         is_optional = route.broadcast_type is BroadcastType.SUBSCRIBED

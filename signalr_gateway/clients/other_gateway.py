@@ -68,6 +68,9 @@ _NUMBERS = {
 }
 """The values of the C# enumeration."""
 
+_FAILURES = (HubException, ConnectionClosed, NotConnectedError, LocalProtocolError, TimeoutError)
+"""What a call may raise."""
+
 
 @dataclass(slots=True)
 class _WaitingCall:
@@ -204,7 +207,7 @@ class OtherGateway:
         )
         try:
             await within(self._answers, invocation)
-        except (HubException, ConnectionClosed, LocalProtocolError, TimeoutError) as exc:
+        except _FAILURES as exc:
             # The other gateway may have received the event, so it is not sent again.
             self._log_lost(call.route, _reason(exc))
         else:

@@ -104,8 +104,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     maximum_subscriptions_per_connection: Annotated[
         Count,
         option(
-            "Subscriptions to groups and to individual routes that one client of the gateway hub"
-            " may have."
+            "Subscriptions to groups and to routes that one client of the gateway hub may have."
         ),
     ] = 1000
     maximum_posts: Annotated[

@@ -38,7 +38,8 @@ class Delivery:
     is_for_everyone: bool
     channel: str
     """The name of a group of the gateway hub, which all connections that receive this event have
-    joined. The group is not used if the event is for everyone."""
+    joined. The group is not used if the event is for everyone. If the event has come over the
+    connection of a user, the name of the group is `user_channel(channel, user_id)` instead."""
     arguments: tuple[Payload, ...]
     queue: MessageQueue | None = None
     """The policy for events that wait for slow clients (GW-51). None: such a client is closed."""
@@ -48,8 +49,9 @@ class Delivery:
 class Subscription:
     """What one connection subscribed to: a group of a hub, or a route as a user (GW-16).
 
-    Groups belong to one hub. A group with the same name at another hub is another group, because
-    the other hub may have another receive key.
+    For events, a group belongs to one hub. A group with the same name at another hub is another
+    group, because the other hub may have another receive key. For sends, groups with one name are
+    one group at all hubs (GW-60).
     """
 
     api: str
@@ -259,10 +261,10 @@ def user_channel(channel: str, user_id: str) -> str:
 
 
 def send_channel(subscription: Subscription) -> str:
-    """The channel of messages that no hub sends, to the clients with this subscription.
+    """The channel of messages that no hub sends, to the clients with this subscription (GW-60).
 
-    A group is the same one at all hubs. It is JSON, so that it has no line end, which each channel
-    of an event has.
+    Groups with one name are one group at all hubs. The name of the channel is JSON, which contains
+    no line end. The name of each channel of an event contains one.
     """
     if subscription.group is not None:
         return msgspec.json.encode([subscription.group]).decode()

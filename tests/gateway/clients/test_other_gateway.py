@@ -18,6 +18,7 @@ from protocol import (
     HubConnectionBuilder,
     HubException,
     MessagePackHubProtocol,
+    NotConnectedError,
 )
 from signalr_gateway.access.api_keys import key_hash, new_key
 from signalr_gateway.cli.running import app_of
@@ -230,6 +231,7 @@ async def test_calls_wait_for_answers_to_earlier_ones(bench: Bench) -> None:
     [
         (HubException("secret text of the peer"), "the other gateway answered with an error"),
         (ConnectionClosed("lost"), "the connection to the other gateway was lost"),
+        (NotConnectedError("lost"), "the connection to the other gateway was lost"),
     ],
 )
 async def test_an_event_that_fails_is_not_sent_again(
@@ -245,7 +247,7 @@ async def test_an_event_that_fails_is_not_sent_again(
     await bench.event(b"[2]")
     await settle()
     assert bench.sent == [b"[1]", b"[2]"]
-    assert reason in caplog.text
+    assert f"event 'ReceiveTyped' not relayed (1 so far): {reason}" in caplog.text
     assert "secret" not in caplog.text
 
 
