@@ -46,18 +46,32 @@ class SignalRError(Exception):
     """Base class of the exceptions of this library.
 
     ``str()`` may contain text of the peer. ``summary`` contains none, so it can be logged.
+    ``public_summary`` contains no addresses either, so it can be shown to anyone.
     """
 
     _summary: str | None = None
+    _public_summary: str | None = None
 
-    def __init__(self, message: str = "", *, summary: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        summary: str | None = None,
+        public_summary: str | None = None,
+    ) -> None:
         super().__init__(message)
         self._summary = summary
+        self._public_summary = public_summary
 
     @property
     def summary(self) -> str:
         """One line that describes the error, without any text of the peer."""
         return str(self) if self._summary is None else self._summary
+
+    @property
+    def public_summary(self) -> str:
+        """One line that describes the error, without text of the peer, hosts, ports and paths."""
+        return self.summary if self._public_summary is None else self._public_summary
 
 
 class ProtocolError(SignalRError):
@@ -99,8 +113,9 @@ class RemoteProtocolError(ProtocolError):
         exception_name: str = "InvalidDataException",
         *,
         summary: str | None = None,
+        public_summary: str | None = None,
     ) -> None:
-        super().__init__(message, summary=summary)
+        super().__init__(message, summary=summary, public_summary=public_summary)
         self.exception_name = exception_name
 
 
@@ -109,8 +124,12 @@ class TransportViolationError(RemoteProtocolError):
 
     # TW-3
 
-    def __init__(self, message: str, *, summary: str | None = None) -> None:
-        super().__init__(message, "WebSocketException", summary=summary)
+    def __init__(
+        self, message: str, *, summary: str | None = None, public_summary: str | None = None
+    ) -> None:
+        super().__init__(
+            message, "WebSocketException", summary=summary, public_summary=public_summary
+        )
 
 
 class ArgumentBindingError(SignalRError):
@@ -134,9 +153,14 @@ class NegotiationError(SignalRError):
     """Negotiate failed. ``status`` is the HTTP status, or None if there was no usable answer."""
 
     def __init__(
-        self, message: str, status: int | None = None, *, summary: str | None = None
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        summary: str | None = None,
+        public_summary: str | None = None,
     ) -> None:
-        super().__init__(message, summary=summary)
+        super().__init__(message, summary=summary, public_summary=public_summary)
         self.status = status
 
 
@@ -183,9 +207,14 @@ class ConnectionClosed(SignalRError):
     exception_name: ClassVar[str] = "IOException"  # CR-5
 
     def __init__(
-        self, message: str, allow_reconnect: bool = True, *, summary: str | None = None
+        self,
+        message: str,
+        allow_reconnect: bool = True,
+        *,
+        summary: str | None = None,
+        public_summary: str | None = None,
     ) -> None:
-        super().__init__(message, summary=summary)
+        super().__init__(message, summary=summary, public_summary=public_summary)
         self.allow_reconnect = allow_reconnect
 
 

@@ -113,6 +113,11 @@ class CallLedger:
         self._streams.clear()
         self._cancelled.clear()
         for call in calls:
-            copy = type(end)(str(end), end.allow_reconnect, summary=end.summary)
+            copy = type(end)(
+                str(end),
+                end.allow_reconnect,
+                summary=end.summary,
+                public_summary=end.public_summary,
+            )
             copy.__cause__ = end.__cause__
             call.fail(copy)

@@ -268,14 +268,20 @@ def no_transport(
     ``failures`` are the names that the server listed, each with its error. ``status`` is the last
     HTTP status among them, or None.
     """
-    texts, summaries = [], []
+    texts, summaries, public_summaries = [], [], []
     for name, error in failures:
         texts.append(f" ({name[:_LONGEST_NAME_SHOWN]} failed: {error})")
         known = name if name in _TRANSPORTS else "another transport"
         summaries.append(f" ({known} failed: {error.summary})")
+        public_summaries.append(f" ({known} failed: {error.public_summary})")
     if not texts:
         return NegotiationError(
             "None of the transports supported by the client are supported by the server.", status
         )
     text = "Unable to connect to the server with any of the available transports."
-    return NegotiationError(text + "".join(texts), status, summary=text + "".join(summaries))
+    return NegotiationError(
+        text + "".join(texts),
+        status,
+        summary=text + "".join(summaries),
+        public_summary=text + "".join(public_summaries),
+    )

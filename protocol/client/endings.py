@@ -23,7 +23,9 @@ def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
     if isinstance(error, OversizeError):
         end = ConnectionClosed(error.summary)  # str() names an option of .NET servers
     elif isinstance(error, ProtocolError):
-        end = ConnectionClosed(str(error), summary=error.summary)
+        end = ConnectionClosed(
+            str(error), summary=error.summary, public_summary=error.public_summary
+        )
     else:
         thinning.log_failure(logger, error, "Reading from the server failed unexpectedly.")
         end = ConnectionClosed(f"Reading failed: {type(error).__name__}")
@@ -42,7 +44,7 @@ def lost_during_handshake(error: Exception | None) -> Exception:
         return HandshakeError("The server disconnected before sending a handshake response")
     if not isinstance(error, ProtocolError):
         return error
-    failure = HandshakeError(str(error), summary=error.summary)
+    failure = HandshakeError(str(error), summary=error.summary, public_summary=error.public_summary)
     failure.__cause__ = error
     return failure
 
@@ -83,7 +85,11 @@ def not_resumed(error: BaseException) -> ConnectionClosed:
     text = "The connection was lost, and could not be resumed"
     if not isinstance(error, SignalRError):
         return ConnectionClosed(f"{text}: {type(error).__name__}.")
-    end = ConnectionClosed(f"{text}: {error}", summary=f"{text}: {error.summary}")
+    end = ConnectionClosed(
+        f"{text}: {error}",
+        summary=f"{text}: {error.summary}",
+        public_summary=f"{text}: {error.public_summary}",
+    )
     end.__cause__ = error
     return end
 

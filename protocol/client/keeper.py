@@ -282,9 +282,8 @@ class ConnectionKeeper:
 
 def inactive_error(method: str, reason: str) -> NotConnectedError:
     """The error for a call of ``method`` without an open connection."""
-    return NotConnectedError(
-        f"The '{method}' method cannot be called if the connection is not active: {reason}."
-    )
+    text = f"The '{method}' method cannot be called if the connection is not active"
+    return NotConnectedError(f"{text}: {reason}.", public_summary=f"{text}.")
 
 
 def _reasons(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from protocol import (
     NegotiationError,
 )
 
-from ..logs.redaction import describe_error
+from ..logs.redaction import describe_error, describe_publicly
 from .backoff import AttemptSchedule
 from .call_errors import HubUnavailable
 from .clock import Clock
@@ -49,8 +49,8 @@ class HubState(Enum):
 class HubStatus:
     """The state of the connection to a hub; `since` is the time at which this state began.
 
-    `last_error` says why the hub is not connected. It is None while the hub is connected, before
-    the first failure, and after `stop`.
+    `last_error` says why the hub is not connected, in a text that any caller may read. It is None
+    while the hub is connected, before the first failure, and after `stop`.
     """
 
     state: HubState
@@ -172,7 +172,8 @@ class SupervisedConnection:
         self.was_refused = isinstance(error, NegotiationError) and error.status in _REFUSALS
         if self.was_refused and self._gives_up_when_refused:
             self.give_up()
-        self._status = HubStatus(self._status.state, self._status.since, reason)
+        shown = describe_publicly(error)
+        self._status = HubStatus(self._status.state, self._status.since, shown)
         self._log.note(logging.WARNING, f"cannot connect: {reason}", self._clock.time())
 
     def _entered_connected(self) -> None:
@@ -195,8 +196,10 @@ class SupervisedConnection:
         self._closed.set()
 
     def _enter_reconnecting(self, error: Exception | None) -> None:
-        reason = "closed by the hub" if error is None else describe_error(error)
-        self._enter(HubState.RECONNECTING, reason)
+        reason = shown = "closed by the hub"
+        if error is not None:
+            reason, shown = describe_error(error), describe_publicly(error)
+        self._enter(HubState.RECONNECTING, shown)
         self._log.note(logging.WARNING, f"connection lost: {reason}", self._clock.time())
 
     def _enter(self, state: HubState, last_error: str | None) -> None:

@@ -1,8 +1,9 @@
-"""Makes error texts that health answers, the console and logs may show (GW-28).
+"""Makes the error texts that logs, health answers and the console show (GW-28).
 
 These texts consist of texts of the project, texts of the operating system, and names of exception
 types. Texts of a hub, of a user's function or of another library are never shown, because they may
-quote a payload, a header, or a URL whose query contains a token.
+quote a payload, a header, or a URL whose query contains a token. Texts for health answers and the
+console contain no address, path or module either, because any caller may read them.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ _LIBRARY_FOLDERS = tuple(
 
 
 def describe_error(error: BaseException) -> str:
-    """One line of at most `MAXIMUM_LENGTH` characters that says what failed."""
-    return shortened(_CONTROL.sub(" ", _own_text(error)).strip(), MAXIMUM_LENGTH)
+    """One line of at most `MAXIMUM_LENGTH` characters that says what failed, for the log."""
+    return _one_line(_own_text(error))
+
+
+def describe_publicly(error: BaseException) -> str:
+    """One line of at most `MAXIMUM_LENGTH` characters that any caller of the gateway may read."""
+    return _one_line(_public_text(error))
 
 
 def describe_failure(error: BaseException) -> str:
@@ -39,6 +45,18 @@ def describe_failure(error: BaseException) -> str:
     text = _own_text(error)
     name = type(error).__name__
     return (name if text == name else f"{name}: {text}") + (f" ({place})" if place else "")
+
+
+def _one_line(text: str) -> str:
+    return shortened(_CONTROL.sub(" ", text).strip(), MAXIMUM_LENGTH)
+
+
+def _public_text(error: BaseException) -> str:
+    if isinstance(error, SignalRError) and not _is_raised_elsewhere(error):
+        return error.public_summary
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return system_reason(error)
+    return type(error).__name__
 
 
 def _own_text(error: BaseException) -> str:

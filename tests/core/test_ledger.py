@@ -137,7 +137,8 @@ def test_cancelled_calls_are_counted_until_they_are_answered() -> None:
 @pytest.mark.parametrize("kind", [ConnectionClosed, ServerTimeoutError])
 def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> None:
     """R-3: each call gets an exception of its own."""
-    end = kind("The connection ended.", allow_reconnect=False, summary="ended")
+    texts = {"summary": "ended", "public_summary": "over"}
+    end = kind("The connection ended.", allow_reconnect=False, **texts)
     end.__cause__ = cause = ValueError()
     ledger = CallLedger()
     calls = [opened(ledger, "1"), opened_stream(ledger, "2")]
@@ -147,6 +148,7 @@ def test_the_end_of_the_connection_fails_all(kind: type[ConnectionClosed]) -> No
     for error in errors:
         assert type(error) is kind
         assert (str(error), error.summary) == (str(end), "ended")
+        assert error.public_summary == "over"
         assert not error.allow_reconnect
         assert error.__cause__ is cause
 

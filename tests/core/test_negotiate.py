@@ -169,7 +169,7 @@ def test_the_error_of_a_start_without_success() -> None:
     assert str(no_transport([], None)) == (
         "None of the transports supported by the client are supported by the server."
     )
-    quoting = NegotiationError("No: hush", summary="No.")
+    quoting = NegotiationError("No: hush", summary="No.", public_summary="No")
     error = no_transport([("WebSockets", quoting), ("hush", NegotiationError("Neither."))], 403)
     assert error.status == 403
     assert str(error) == (
@@ -179,4 +179,8 @@ def test_the_error_of_a_start_without_success() -> None:
     assert error.summary == (
         "Unable to connect to the server with any of the available transports. "
         "(WebSockets failed: No.) (another transport failed: Neither.)"
+    )
+    assert error.public_summary == (
+        "Unable to connect to the server with any of the available transports. "
+        "(WebSockets failed: No) (another transport failed: Neither.)"
     )

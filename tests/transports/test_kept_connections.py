@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from protocol import (
+    ConnectionClosed,
     EndpointOptions,
     Hub,
     HubConnectionBuilder,
@@ -104,8 +105,8 @@ async def test_streams(link: TcpLink) -> None:
 async def test_fallback(link: TcpLink) -> None:
     """SR-11: without a new socket the connection is lost, and the reconnect policy decides."""
     connection = stateful(link).with_automatic_reconnect([0]).build()
-    reasons: list[str] = []
-    connection.on_reconnecting(lambda error: reasons.append(str(error)))
+    reasons: list[Exception | None] = []
+    connection.on_reconnecting(reasons.append)
     async with connection:
         name = connection.connection_id
 
@@ -118,7 +119,10 @@ async def test_fallback(link: TcpLink) -> None:
         await until(lambda: connection.connection_id not in (name, None))
         await connection.send("Note", 1)
     (reason,) = reasons
-    assert reason.startswith("The connection was lost, and could not be resumed: ")
+    assert isinstance(reason, ConnectionClosed)
+    for text in (str(reason), reason.summary, reason.public_summary):
+        assert text.startswith("The connection was lost, and could not be resumed: ")
+    assert "127.0.0.1" not in reason.public_summary
 
 
 async def test_tokens(link: TcpLink) -> None:

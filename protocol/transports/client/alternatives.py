@@ -51,6 +51,7 @@ class AlternativeConnector:
             f"{text} {'; '.join(map(str, failures))}",
             failures[-1].status,
             summary=f"{text} {'; '.join(error.summary for error in failures)}",
+            public_summary=f"{text} {'; '.join(error.public_summary for error in failures)}",
         ) from failures[-1]
 
     def _begin_with(self, index: int) -> None:

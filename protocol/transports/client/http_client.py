@@ -44,14 +44,24 @@ class HttpRequestError(SignalRError):
     """A request failed. ``status`` is the status of the response, None without a valid response."""
 
     def __init__(
-        self, message: str, status: int | None = None, *, summary: str | None = None
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        summary: str | None = None,
+        public_summary: str | None = None,
     ) -> None:
-        super().__init__(message, summary=summary)
+        super().__init__(message, summary=summary, public_summary=public_summary)
         self.status = status
 
     def prefixed(self, prefix: str) -> "HttpRequestError":
         """A copy whose texts begin with ``prefix``."""
-        return type(self)(f"{prefix}{self}", self.status, summary=f"{prefix}{self.summary}")
+        return type(self)(
+            f"{prefix}{self}",
+            self.status,
+            summary=f"{prefix}{self.summary}",
+            public_summary=f"{prefix}{self.public_summary}",
+        )
 
 
 class NoHttpResponse(HttpRequestError):
@@ -239,9 +249,8 @@ class HttpClient:
         """
         origin = origin_of(request.url)
         if self._followed is not None and origin not in self._followed:
-            raise HttpRequestError(
-                f"the server redirects to another origin, which redirects does not list: {origin}"
-            )
+            text = "the server redirects to another origin, which redirects does not list"
+            raise HttpRequestError(f"{text}: {origin}", public_summary=text)
         if self._refreshed_origin not in (None, origin) and (
             CONNECTION_TOKEN_HEADER in request.headers
         ):
@@ -346,12 +355,13 @@ def _url_free_errors(configured_url: str | None = None) -> Iterator[None]:
     except aiohttp.ServerDisconnectedError:
         raise NoHttpResponse(_ENDED_PREMATURELY) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        reason = summary = _reason(error)
-        if isinstance(error, aiohttp.ClientConnectorError) and (
-            configured_url is None or error.host != url_as_written(configured_url).raw_host
-        ):
-            summary = f"cannot connect to the host of a redirect: {system_reason(error.os_error)}"
-        raise HttpRequestError(reason, summary=summary) from None
+        reason = summary = public = _reason(error)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            public = f"cannot connect: {system_reason(error.os_error)}"
+            if configured_url is None or error.host != url_as_written(configured_url).raw_host:
+                cause = system_reason(error.os_error)
+                summary = f"cannot connect to the host of a redirect: {cause}"
+        raise HttpRequestError(reason, summary=summary, public_summary=public) from None
 
 
 def _refused(status: int, reason: str | None) -> HttpRequestError:

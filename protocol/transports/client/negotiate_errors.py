@@ -1,6 +1,7 @@
 """The errors of a failed start: they contain the URL without its query, and a hint at the cause.
 
-Their summaries contain no URL from a redirect, because the server has chosen this URL.
+Their summaries contain no URL from a redirect, because the server has chosen this URL. Their public
+summaries contain no URL.
 """
 
 from collections.abc import Mapping
@@ -35,21 +36,27 @@ class RequestUrl:
         status, hint = error.status, ""
         got = f"{status} from " if status is not None else ""
         if status is not None and status in _HINTS:
-            hint = f": {_HINTS[status]}"
+            hint = _HINTS[status]
         elif isinstance(error, NoHttpResponse) and self._url.startswith("http:"):
-            hint = ": is it an https server?"  # it closes at once or sends a TLS alert
+            hint = "is it an https server?"  # it closes at once or sends a TLS alert
+        end = f": {hint})" if hint else ")"
+        public = error.public_summary
         return NegotiationError(
-            f"{error} ({got}{self._url}{hint})",
+            f"{error} ({got}{self._url}{end}",
             status,
-            summary=f"{error.summary} ({got}{self._shown_url}{hint})",
+            summary=f"{error.summary} ({got}{self._shown_url}{end}",
+            public_summary=f"{public} ({hint})" if hint else public,
         )
 
     def unreadable(self, error: NegotiationError, media_type: str) -> NegotiationError:
         """The error of a malformed response. Any other ``error`` is returned unchanged."""
         if str(error) != MALFORMED:
             return error
-        got, hint = "", ""
+        got, hint, public = "", "", MALFORMED
         if media_type == "text/html":
             got, hint = "text/html instead of JSON, ", ": a login page?"
+            public = f"{MALFORMED} (text/html instead of JSON{hint})"
         text, summary = (f"{got}from {url}{hint}" for url in (self._url, self._shown_url))
-        return NegotiationError(f"{error} ({text})", summary=f"{error} ({summary})")
+        return NegotiationError(
+            f"{error} ({text})", summary=f"{error} ({summary})", public_summary=public
+        )

@@ -124,7 +124,9 @@ def _violation(error: Exception, thinning: LogThinning) -> TransportViolationErr
     if isinstance(error, TransportViolationError):
         return error
     if isinstance(error, SignalRError):
-        return TransportViolationError(str(error), summary=error.summary)
+        return TransportViolationError(
+            str(error), summary=error.summary, public_summary=error.public_summary
+        )
     level = thinning.level(failure_subject(error), level=logging.ERROR)
     logger.log(level, "A request failed unexpectedly: %s", type(error).__name__)
     return TransportViolationError(f"A request failed: {type(error).__name__}")

@@ -19,8 +19,14 @@ from protocol import (
     HubException,
     NegotiationError,
 )
+from signalr_gateway.config.stored_secrets import SecretUnavailable
 from signalr_gateway.logs import redaction
-from signalr_gateway.logs.redaction import MAXIMUM_LENGTH, describe_error, describe_failure
+from signalr_gateway.logs.redaction import (
+    MAXIMUM_LENGTH,
+    describe_error,
+    describe_failure,
+    describe_publicly,
+)
 
 HUSH = "hush"
 
@@ -47,7 +53,22 @@ HUSH = "hush"
     ],
 )
 def test_shows_the_sense_without_the_secret(error: Exception, shown: str) -> None:
-    assert describe_error(error) == shown
+    assert describe_error(error) == describe_publicly(error) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (NegotiationError("h:1", summary="at h:1", public_summary="refused"), "refused"),
+        (ConnectionClosed("h:1", summary="at h:1", public_summary="lost"), "lost"),
+        (ModuleNotFoundError(name="inside"), "ModuleNotFoundError"),
+        (SecretUnavailable("cannot read '/etc/key'"), "SecretUnavailable"),
+        (FileNotFoundError(errno.ENOENT, "", "/etc/key"), "No such file or directory"),
+    ],
+)
+def test_what_any_caller_may_read(error: Exception, shown: str) -> None:
+    """No address, path or module."""
+    assert describe_publicly(error) == shown
 
 
 @pytest.mark.parametrize(
@@ -78,6 +99,7 @@ def test_the_text_of_a_wrong_option_is_shown() -> None:
     with pytest.raises(ValueError, match="absolute") as caught:
         HubConnectionBuilder().with_url("localhost")
     assert "has to be absolute and to begin with http://" in describe_error(caught.value)
+    assert describe_publicly(caught.value) == "ValueError"
 
 
 def test_the_text_of_an_error_in_a_c_function_is_not_shown() -> None:

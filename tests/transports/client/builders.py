@@ -21,8 +21,13 @@ def builder(url: str, **more: Any) -> HubConnectionBuilder:
 
 
 async def refused(connection: HubConnection) -> NegotiationError:
-    """The error of a start that fails. The fixture checks that nothing is left."""
+    """The error of a start that fails; its public summary has no address of a local server.
+
+    The fixture checks that nothing is left.
+    """
     with pytest.raises(NegotiationError) as caught:
         await connection.start()
     assert connection.state is HubConnectionState.DISCONNECTED
+    for part in ("127.0.0.1", "localhost", "/hub", "/negotiate"):
+        assert part not in caught.value.public_summary
     return caught.value

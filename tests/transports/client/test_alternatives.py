@@ -98,14 +98,15 @@ async def test_an_error_of_the_token_factory_ends_the_attempt() -> None:
 
 
 async def test_the_error_names_all_failures() -> None:
-    """The summary has no text of a server."""
+    """The summary has no text of a server, the public summary no address either."""
     addresses = Addresses(2)
-    addresses.failures[0] = NegotiationError("first", summary="1")
+    addresses.failures[0] = NegotiationError("first", summary="1", public_summary="one")
     addresses.failures[1] = NegotiationError("second", 503, summary="2")
     with pytest.raises(NegotiationError) as caught:
         await addresses.connect()
     assert str(caught.value) == "None of the 2 addresses of the hub can be used: first; second"
     assert caught.value.summary == "None of the 2 addresses of the hub can be used: 1; 2"
+    assert caught.value.public_summary == "None of the 2 addresses of the hub can be used: one; 2"
     assert caught.value.status == 503
 
 

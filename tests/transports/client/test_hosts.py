@@ -116,12 +116,14 @@ async def test_the_host_of_a_redirect_stays_out_of_the_summary(way: str) -> None
     text = "Negotiate failed: cannot connect to the host of a redirect: "
     assert caught.value.summary.startswith(text)
     assert "127.0.0.2" not in caught.value.summary
+    assert caught.value.public_summary.startswith("Negotiate failed: cannot connect: ")
 
 
 async def test_the_configured_host_is_part_of_the_summary() -> None:
     with pytest.raises(NegotiationError) as caught:
         await builder("http://LocalHost:1/hub").build().start()
     assert "cannot connect to localhost:1: " in caught.value.summary
+    assert caught.value.public_summary == "Negotiate failed: cannot connect: Connection refused"
 
 
 async def test_a_slash_too_many_reaches_the_host() -> None:
