@@ -21,7 +21,7 @@ HANDSHAKE_CANCELED: Final = "Handshake was canceled."
 SUCCESS_RESPONSE: Final = b"{}" + RECORD_SEPARATOR
 
 STATEFUL_VERSION: Final = 2
-"""The version of a hub protocol from which on it has Ack and Sequence, for stateful reconnect."""
+"""From this version on a hub protocol has Ack and Sequence, for stateful reconnect."""
 
 
 class HandshakeRequest(Struct, frozen=True):

@@ -40,9 +40,9 @@ COUNTED: Final[frozenset[type[ReceivedMessage | None]]] = frozenset(
 class MessageBuffer:
     """The counted messages of one connection, which outlives its transports.
 
-    The buffer is full when the frames without an Ack have more than ``limit`` bytes, and until Acks
-    bring them below ``limit``. Frames that are added to a full buffer are held back (SR-8). The
-    caller bounds the number of bytes that are held back.
+    The buffer becomes full when the frames without an Ack have more than ``limit`` bytes. It stays
+    full until Acks bring them below ``limit``. Frames that are added to a full buffer are held back
+    (SR-8). The caller bounds the number of bytes that are held back.
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class MessageBuffer:
         return frame
 
     def release(self) -> bytes:
-        """Returns the frames to send now, which were held back and for which there is room."""
+        """Returns the frames that were held back and for which there is room now."""
         released: list[bytes] = []
         while self._held and not self.is_full:
             frame = self._held.popleft()
@@ -116,7 +116,7 @@ class MessageBuffer:
             self.is_full = True
 
     def _acknowledge(self, number: int) -> None:
-        """Drops the frames up to this number, which may be too high (SR-7)."""
+        """Drops the frames up to this number. A number that is too high drops all (SR-7)."""
         while self._sent and self._acknowledged < number:
             self.size -= len(self._sent.popleft())
             self._acknowledged += 1
@@ -130,9 +130,9 @@ class MessageBuffer:
     ) -> Iterator[ReceivedMessage | None]:
         """Counts the messages and yields them without duplicates (SR-5).
 
-        Takes the numbers of Acks and Sequences, and yields these messages too. After an Ack the
-        caller sends what ``release`` returns. Raises RemoteProtocolError for a Sequence that leaves
-        out messages (SR-14).
+        Acks drop sent frames. A Sequence sets the number of the next message. Both are yielded too.
+        After an Ack the caller sends what ``release`` returns. Raises RemoteProtocolError for a
+        Sequence that leaves out messages (SR-14).
         """
         for message in messages:
             kind = type(message)

@@ -94,7 +94,7 @@ class HubPeer:
         self._framer: Framer | None = None
         self._offered_buffer = message_buffer
         self.message_buffer: MessageBuffer | None = None
-        """Counts the messages, from a handshake on that allows stateful reconnect."""
+        """Set by a handshake that allows stateful reconnect. It counts all later messages."""
         self._enter(PeerState.HANDSHAKE)
 
     def _enter(self, state: PeerState) -> None:
@@ -249,7 +249,7 @@ class HubPeer:
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
-        """Counts a message of this kind as sent, whose frame was encoded once for many connections.
+        """Counts a message of this kind as sent. Its frame was encoded once for many connections.
 
         Raises LocalProtocolError if this end may not send a message of this kind now.
         """

@@ -16,8 +16,8 @@ _INTERVAL: Final = 1.0  # seconds
 class AckTimer:
     """Sends Acks with ``write``: one second after a message, or after ``size`` received bytes.
 
-    Without the limit in bytes, a peer whose buffer is full could send only this much per second.
-    ``is_waiting`` returns whether received messages wait that are not counted yet.
+    With the timer alone, a peer could send only as much per second as its buffer holds.
+    ``is_waiting`` returns True while received messages wait that are not counted yet.
     """
 
     __slots__ = ("_is_waiting", "_loop", "_peer", "_received", "_size", "_timer", "_write")

@@ -17,8 +17,8 @@ _FULL: Final = 1 << 62  # bytes; above every limit of a buffer
 class CountedOutput:
     """Writes frames to ``transport`` unless ``buffer`` holds them back.
 
-    Calls ``time_out`` when a frame or a caller waits and no Ack has made room for ``timeout``
-    seconds.
+    While a frame or a caller waits, an Ack has to make room within ``timeout`` seconds. Otherwise
+    ``time_out`` is called.
     """
 
     __slots__ = (

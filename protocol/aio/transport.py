@@ -55,9 +55,9 @@ class Transport(Protocol):
 
     @property
     def was_cut(self) -> bool:
-        """Whether the connection was lost without a close of the peer, who may come back (SR-9).
+        """Whether the connection was lost although the peer has not closed it (SR-9).
 
-        False on transports that cannot be exchanged.
+        Such a peer may continue on another transport. False on transports that cannot be exchanged.
         """
 
     def write(self, data: bytes) -> int:

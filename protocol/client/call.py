@@ -13,7 +13,7 @@ from ..messages import VOID, Completion
 class ClientCall:
     """A ``PendingCall`` whose caller awaits ``answer``.
 
-    Raises TypeError if no result can be read into ``result_type``.
+    Raises TypeError if ``result_type`` is a type that cannot be read.
     """
 
     def __init__(

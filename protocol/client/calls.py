@@ -39,16 +39,17 @@ SEND_HIGH_WATER: Final = 1024 * 1024
 UPLOAD_HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait to be sent. With more bytes, uploads wait.
 
-It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. If it were lower
-than the buffers of the transports, ``drain`` would return at once."""
+It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. It is not lower
+than the buffers of the transports: ``drain`` of a transport with a larger buffer returns at once.
+"""
 
 
 class SendRoom(Protocol):
-    """How many bytes wait to be sent: of a transport, and with stateful reconnect also for Acks."""
+    """How many bytes wait to be sent. A full buffer of stateful reconnect is above every limit."""
 
     @property
     def buffered(self) -> int:
-        """The number of bytes that wait. Far above every limit if none may be sent."""
+        """The number of bytes that wait, or a number above every limit if none may be sent."""
 
     async def drain(self) -> None:
         """Returns when there is room again, or the connection is dead."""

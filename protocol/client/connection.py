@@ -46,9 +46,9 @@ from .resumable_transport import ResumableTransport
 from .resumption import Resumption
 
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, reading pauses
-# A small piece that arrives alone is handled at once, because a turn of its own costs a pass of the
-# event loop. One read may push many such pieces, so at most _PIECES_WITHOUT_TURN of them are
-# handled without a turn.
+# A small piece that arrives alone is handled inside ``data_received``. Another turn of the event
+# loop would cost more than the piece. One read may push many such pieces. After
+# _PIECES_WITHOUT_TURN of them, the next piece waits for another turn.
 _SMALL_PIECE: Final = 1024  # bytes
 _PIECES_WITHOUT_TURN: Final = 16
 

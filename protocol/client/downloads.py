@@ -44,9 +44,9 @@ class DownloadCounts:
     waiting bytes fails. The others go on.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
-    ``maximum_item_wait`` seconds. Reading pauses above 1 MiB of waiting items. If more than half of
-    this size waits in slow streams, all slow streams fail at the same time. Failing them one by one
-    would delay other messages once for each stream.
+    ``maximum_item_wait`` seconds. If more than 512 KiB wait in slow streams, half of the size at
+    which reading pauses, then all slow streams fail at the same time. If they failed one by one,
+    each of them would delay other messages again.
     """
 
     def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:

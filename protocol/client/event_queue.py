@@ -37,8 +37,8 @@ class EventQueue:
     """The waiting events of one ``HubConnection``, on all its physical connections.
 
     It belongs to one event loop. While a caller waits for an answer, reading does not pause, and up
-    to ``maximum_size`` bytes of events are queued: the answer arrives behind these events, and the
-    running handler may itself be the caller.
+    to ``maximum_size`` bytes of events are queued. The answer arrives behind these events. The
+    caller may be the running handler, which takes no event before it has the answer.
     """
 
     def __init__(self, handlers: HandlerRegistry, maximum_size: int) -> None:

@@ -33,8 +33,9 @@ class HandlerRegistration:
         number or type is logged and dropped. Handlers run one after another in order of arrival.
 
         If the hub asks for a result, the handlers of ``target`` run at once, beside other handlers.
-        The answer is the value, or the exception's text, of the handler that is annotated to return
-        a value. If there is none, a value other than None of an unannotated handler is the answer.
+        The handler that is annotated to return a value gives the answer: its value, or the text of
+        its exception. If no handler has such an annotation, a handler without any return annotation
+        gives the answer, unless its value is None.
 
         Raises TypeError for a target that is not a str, a handler that is not a function, and an
         annotation that no argument can be read into. Raises ValueError for an empty target. Raises

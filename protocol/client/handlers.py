@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[..., Any]
 AnyHandler = Callable[[str, Raw], Any]
 HandlerCall = tuple[Handler, Sequence[Any], bool | None]
-"""A handler, its arguments, and whether it is declared to return a value: None without a return
-annotation."""
+"""A handler, its arguments, and whether it is declared to return a value. The third item is None
+for a handler without a return annotation."""
 
 NO_RESULT: Final = "Client didn't provide a result."
 UNREADABLE: Final = "Client failed to parse argument(s)."
@@ -44,7 +44,7 @@ class HandlerRegistry:
         self._hub_protocol = hub_protocol
         self._registrations: dict[str, list[_Registration]] = {}
         self._any: AnyHandler | None = None
-        self._by_lower_name: dict[str, str] = {}  # targets whose letter case was not logged yet
+        self._by_lower_name: dict[str, str] = {}  # targets without a line about their letter case
         self.thinning = LogThinning()
         self.no_result = NO_RESULT
         """The error of the answer when the server asks for a result and no handler returns one."""

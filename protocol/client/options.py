@@ -41,9 +41,10 @@ class HubConnectionOptions:
     refreshed after half of its lifetime. None: there is no automatic refresh."""  # AR-7
 
     maximum_item_wait: float | None = None
-    """The time that items of streams may wait while they keep reading paused. The streams whose
-    items wait for longer fail, if most of the waiting items belong to such slow streams. So loops
-    that take too few items delay other messages for a limited time. None: no limit."""  # C-21
+    """The time that items of streams may wait while reading is paused. A stream is slow if its
+    items wait for longer. If more than 512 KiB wait in slow streams, all slow streams fail. So a
+    loop that takes too few items delays other messages for a limited time. None: no
+    limit."""  # C-21
 
     stateful_reconnect_buffer_size: int = 100_000
     """The bytes of sent messages that may wait for the server's Ack, if the server has granted

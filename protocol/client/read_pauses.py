@@ -2,8 +2,9 @@
 
 Reading may pause while received messages wait for the program: events wait for their handlers,
 items for the loop over their stream. Reading does not pause while a part of the program waits for
-an answer of the server. The answer arrives behind the waiting messages, and the program may take no
-message before the answer. ``event_queue`` and ``downloads`` count and limit the waiting messages.
+an answer of the server. The answer arrives behind the waiting messages. If reading paused, a
+program that takes no message before it has the answer would wait for ever. ``event_queue`` and
+``downloads`` count and limit the waiting messages.
 """
 
 import asyncio

@@ -31,8 +31,8 @@ async def result_of(calls: Sequence[HandlerCall], target: str, thinning: LogThin
     handler without a declared return type counts, unless it is None. Failures of handlers are
     logged.
 
-    Raises HubException if no value or several values count. Its text is the error for the server.
-    If no value counts because a handler has failed, it is the text of the first failure.
+    Raises HubException if no value or several values count. Its text is the error for the server:
+    the text of the first failure, if a handler has failed and no value counts.
     """
     is_declared = any(returns for _, _, returns in calls)
     values: list[Any] = []

@@ -13,10 +13,10 @@ from ..aio.transport import Receiver, Transport
 from .endings import not_resumed
 
 Reopen = Callable[[], Awaitable[Transport]]
-"""Opens another socket for the same connection, whose last socket is lost."""
+"""Opens another socket for a connection that has lost its socket."""
 
 _MAXIMUM_FRUITLESS: Final = 5
-"""Sockets in a row that are lost before anything was received. Then the connection is lost."""
+"""If this many sockets in a row are lost before a byte was received, the connection is lost."""
 
 
 class SocketUser(Protocol):
@@ -30,7 +30,7 @@ class SocketUser(Protocol):
 
 
 class ResumableTransport:
-    """A ``Transport`` that replaces its socket when the socket is cut, from ``socket`` on.
+    """A ``Transport`` that replaces its socket when the socket is cut. The first is ``socket``.
 
     It makes one attempt to open another socket, at once. Meanwhile written bytes are dropped. If
     the attempt fails, or the server has closed the socket, the receiver loses the connection.

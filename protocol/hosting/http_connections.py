@@ -1,4 +1,4 @@
-"""The table of connections by token: they wait for a transport, or a transport has activated them.
+"""The table of connections by token, from negotiate until their transport ends.
 
 There is one table per application, for all its paths (N-13). Tokens have 128 random bits and are
 found by dict lookup. The timing of the lookup does not help to guess a token. Each path has its own

@@ -35,15 +35,16 @@ class JwtBearer(Authenticator):
     The token comes from the header ``Authorization: Bearer …``, or else from ``access_token`` in
     the query, unless ``token_from_query`` is False.
 
-    A token needs a signature by one of ``keys``, an expiry ``exp`` that is not over, one of the
-    audiences ``aud`` and issuers ``iss`` that are given here, and the claims that
-    ``required_claims`` names. ``audience`` or ``issuer`` of None accepts those of all tokens.
-    ``clock_skew`` are seconds by which the clock of the issuer may differ from ``clock``, which
-    returns seconds since the epoch. ``algorithms`` limits the algorithms, of which each key accepts
-    those that fit it. ``types`` are the accepted values of ``typ`` in the header of a token that
-    has one.
+    A token needs a signature by one of ``keys``, an expiry ``exp`` in the future, and the claims
+    that ``required_claims`` names. Its ``aud`` has to contain a value of ``audience``, and its
+    ``iss`` has to be a value of ``issuer``. None instead of these values accepts all tokens. If its
+    header has a ``typ``, this has to be one of ``types``. Each key accepts the algorithms that fit
+    it, or only those of them that ``algorithms`` lists.
 
-    The user id of the Principal is the value of the first claim that ``user_id_claims`` names, its
+    ``clock`` returns seconds since the epoch. The issuer's clock may differ from it by
+    ``clock_skew`` seconds.
+
+    The user id of the Principal is the value of the first claim that ``user_id_claims`` names. Its
     roles are all values of the claims that ``role_claims`` names. ``expires_at`` is ``exp``.
 
     Raises TypeError or ValueError for arguments of a wrong type or value.

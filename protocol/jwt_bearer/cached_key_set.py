@@ -1,8 +1,8 @@
 """Keeps the keys of a key set, and decides when the set is read again.
 
-It is read when the first token arrives, when it is an hour old, and when a token names a key that
-is not known. Any client can send such tokens, so there is a minimum time between two reads. A read
-that fails leaves the keys as they were.
+The set is read when the first token arrives, when the set is an hour old, and when a token names a
+key that is not known. Any client can send such tokens, so there is a minimum time between two
+reads. A read that fails leaves the keys as they were.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class CachedKeySet:
     def __init__(self, source: KeySetSource) -> None:
         self._source = source
         self._keys: Sequence[VerificationKey] = ()
-        self._too_old_at = 0.0  # by the clock of the event loop, as the next one
+        self._too_old_at = 0.0  # this time and the next are of the event loop's clock
         self._next_read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._thinning = LogThinning()
@@ -39,13 +39,14 @@ class CachedKeySet:
         return self._keys
 
     def refresh_if_old(self) -> None:
-        """Starts a read if the keys are too old. The keys that are there stay in use."""
+        """Starts a read if the keys are too old. Until it has succeeded, they stay in use."""
         if asyncio.get_running_loop().time() >= self._too_old_at:
             self._start_reading()
 
     async def renew(self) -> None:
-        """Waits for the read that is under way, or for a new one if the last one is long ago.
+        """Waits for the read that is under way.
 
+        If there is none, starts a read and waits for it, unless the last read was a short time ago.
         Does not raise an exception if the read fails.
         """
         self._start_reading()

@@ -65,10 +65,11 @@ class JwksUrl(KeySetSource):
     """The address of a JSON Web Key Set, such as that of an identity provider.
 
     The set is requested again when a token names a key that is not known, and once an hour.
-    Redirects are not followed, and secrets (``oct``) in the set are ignored. Raises ValueError for
-    an address that is not https, because its keys could be replaced on the way; ``require_https``
-    of False allows http, which is always allowed to this machine. ``ssl`` replaces the default
-    context, for example for a private certificate authority.
+    Redirects are not followed, and secrets (``oct``) in the set are ignored. ``ssl`` replaces the
+    default context, for example for a private certificate authority.
+
+    Raises ValueError for an address that is not https, because its keys could be replaced on the
+    way. Addresses of this machine may be http. ``require_https=False`` allows http everywhere.
     """
 
     with_secrets = False

@@ -68,10 +68,10 @@ class VerificationKey:
 class SecretKey:
     """A secret that the issuer of the tokens and this server share: HS256, HS384, HS512.
 
-    ``secret`` are its bytes; a str is encoded as UTF-8. It needs at least 32 bytes for HS256, 48
-    for HS384, 64 for HS512; algorithms that need more than it has are not accepted. ``kid`` is its
-    id in the headers of tokens. Raises ValueError for a shorter secret, and for a public key or a
-    certificate that is given as a secret.
+    ``secret`` are its bytes; a str is encoded as UTF-8. A secret verifies HS256 if it has at least
+    32 bytes, HS384 from 48 bytes on, and HS512 from 64 bytes on. ``kid`` is its id in the headers
+    of tokens. Raises ValueError for a shorter secret, and for a public key or a certificate that is
+    given as a secret.
     """
 
     def __init__(self, secret: bytes | str, *, kid: str | None = None) -> None:
@@ -82,8 +82,8 @@ class SecretKey:
             _IMPLEMENTATIONS["HS256"].prepare_key(material)
         except InvalidKeyError:
             raise ValueError(
-                "SecretKey got no secret, but nothing or a key in another format: use PemKey for "
-                "a public key or a certificate, JwksFile for a JSON Web Key."
+                "The secret of a SecretKey is empty, or it is a key in another format: use PemKey "
+                "for a public key or a certificate, JwksFile for a JSON Web Key."
             ) from None
         self.verification_key: Final = VerificationKey(material, _checked_key_id(kid))
 
@@ -109,8 +109,8 @@ def candidates(
 ) -> tuple[list[VerificationKey], bool]:
     """Returns the keys that may have signed the token, and whether one of them has its key id.
 
-    If the token names a key that exists, these are the keys of this id. Otherwise they are the keys
-    without an id, and for a token that names none, all keys.
+    If the token names a known key id, returns the keys with this id. If it names an unknown id,
+    returns the keys without an id. If it names no id, returns all keys.
     """
     named = [key for key in keys if key.key_id == token.key_id is not None]
     if named:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 _CHECK_INTERVAL: Final = 60.0
-"""Seconds until the wall clock is read again. It may be set, and goes on while the computer sleeps,
-so a timer of the event loop alone may be late."""
+"""Seconds until the wall clock is read again. A timer of the event loop alone may be late: the wall
+clock may be set, and it also runs while the computer sleeps."""
 
 
 class AuthenticationExpiry:

@@ -32,7 +32,7 @@ class CancellableCall:
             raise asyncio.CancelledError
 
     def cancel(self) -> None:
-        """Cancels the call once, so that a second request does not disturb its cleanup."""
+        """Cancels the call. Repeated calls do nothing, so that they do not disturb its cleanup."""
         if not self.is_cancelled:
             self.is_cancelled = True
             if self._task is not None:

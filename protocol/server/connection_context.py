@@ -112,10 +112,11 @@ class HubConnectionContext(HubCallerContext):
     ) -> bool:
         """Queues a message that goes to many connections, or drops it for this connection.
 
-        A message with a ``queue`` whose policy is not CLOSE waits outside of the transport while
+        If ``queue`` has a policy other than CLOSE, the message waits outside of the transport while
         the buffer is above its high-water mark. Later messages wait behind it. Any other message is
-        dropped if the hub's SlowClientPolicy is DROP and the send buffer has no room. Returns True
-        if the message waits or was dropped, otherwise the result of ``write``.
+        dropped if the hub's SlowClientPolicy is DROP and the send buffer has no room. Returns
+        whether this call took more time than queueing: the message waits or was dropped, or
+        ``write`` has returned True.
         """
         assert self._hub_protocol is not None  # not the property, which is slow in a broadcast
         frame = message.frame(self._hub_protocol)
@@ -159,7 +160,7 @@ class HubConnectionContext(HubCallerContext):
             self.slow_log.reads_again(waiting.missed)
 
     def _may_lack_room(self, size: int) -> bool:
-        """Whether the buffer has no room before a flush, or had no room for the last message."""
+        """Whether the buffer seems to have no room. ``_must_drop`` decides after a flush."""
         return self._dropped > 0 or self._transport.buffered + size > self._maximum_buffered
 
     def _must_drop(self, size: int) -> bool:
@@ -223,7 +224,10 @@ class HubConnectionContext(HubCallerContext):
             self._cut_after_timeout()
 
     async def drain_answers(self) -> None:
-        """Like ``drain``, but returns while answers may wait for an Ack that is behind calls."""
+        """Like ``drain``, but does not wait if only a few answers are held back for an Ack.
+
+        The Ack may arrive behind calls that run only after the caller has returned.
+        """
         if self._counted is None or not self._counted.may_hold_more(self._maximum_buffered // 2):
             await self.drain()
 

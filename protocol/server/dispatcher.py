@@ -28,7 +28,7 @@ from .lifetime import HubLifetimeManager
 class HubDispatcher:
     """Runs the calls that ``pump`` returns, as many at a time as the connection has slots.
 
-    In addition to these, calls that have given up their slots run, up to a limit of their own.
+    Calls that have given up their slots run in addition to these, up to another limit.
     ``lifetime`` manages the clients that hub methods use. ``context`` is copied for each task, so
     that no call sees the context variables of another. ``fail`` is called with an unexpected error
     of a task, and ends the connection.
@@ -65,7 +65,7 @@ class HubDispatcher:
         context: contextvars.Context,
         fail: Callable[[BaseException], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()  # kept, because this call costs a system call
+        self._loop = asyncio.get_running_loop()  # kept: get_running_loop costs a system call
         self._context = context
         self._connection = connection
         self._pump = pump
@@ -136,9 +136,10 @@ class HubDispatcher:
                 self._schedule()
 
     def call_event(self, event: HubMethod) -> None:
-        """Calls an event of the hub before the messages that no worker has taken (AR-6).
+        """Calls an event of the hub, which takes a slot like a call of the client (AR-6).
 
-        It takes a slot. Does nothing if the same event is due already.
+        The event comes before the messages that no worker has taken. Does nothing if the same event
+        already waits for a slot.
         """
         if self._event is None or self._event.is_taken:
             self._event = EventCall(event)

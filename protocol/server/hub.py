@@ -82,8 +82,8 @@ class Hub:
     async def on_authentication_refreshed(self) -> None:
         """Called when a client has replaced its access token; ``context.user`` is its new user.
 
-        It takes the place of a call of the client, and its exceptions are logged. Several refreshes
-        in short succession may be one call.
+        It counts as a call of the client for ``maximum_parallel_invocations_per_client``. Its
+        exceptions are logged. Several refreshes in short succession may cause only one call.
         """  # AR-6
 
     if not TYPE_CHECKING:  # a type checker would accept every attribute

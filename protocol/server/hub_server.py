@@ -100,9 +100,9 @@ class HubServer:
     ) -> ServerConnection:
         """Starts to serve a connection, which runs in tasks of its own until it ends.
 
-        ``user_id`` returns the id of ``user``, for a host that has determined it already. By
-        default it is ``HubOptions.user_id``. If ``is_stateful``, the client was granted stateful
-        reconnect.
+        ``user_id`` returns the id of ``user``. By default it is ``HubOptions.user_id``. A host that
+        knows the id already passes a function that returns it. If ``is_stateful``, the client was
+        granted stateful reconnect.
 
         Raises RuntimeError if the server is not started.
         """
@@ -183,7 +183,10 @@ class HubServer:
         self._connections.discard(connection)
 
     def _abandon(self, guard: asyncio.Task[None]) -> None:
-        """Abandons all connections: asyncio.run has cancelled all tasks, so no more are started."""
+        """Abandons all connections, because asyncio.run has cancelled all tasks.
+
+        A task that is started now would not run to its end.
+        """
         for connection in self._connections:
             connection.abandon()
         self._connections.clear()

@@ -62,9 +62,9 @@ class HubLifetimeManager(ABC):
     ) -> None:
         """Called when the user id of a connection has changed from ``user_identifier``.
 
-        Sends to the old user no longer reach the connection, those to the new one do. Memberships
-        of groups stay. A manager that does not override this method does not support it:
-        NotImplementedError, which ends the connection.
+        Later sends to the old user do not reach the connection, sends to the new user do.
+        Memberships of groups stay. A manager that supports a change of user ids overrides this
+        method. In any other manager it raises NotImplementedError, which ends the connection.
         """  # AR-6
         raise NotImplementedError(f"{type(self).__name__} does not support a change of user ids.")
 
@@ -116,15 +116,16 @@ class HubLifetimeManager(ABC):
     async def close_connection(self, connection_id: str, reason: str | None = None) -> bool:
         """Ends a connection with a Close message whose error text is ``reason``.
 
-        The client does not reconnect. Returns whether the connection existed and had not ended. A
-        manager that does not override this method does not support it: NotImplementedError.
+        The client does not reconnect. Returns whether the connection existed and had not ended. In
+        a manager that does not override this method it raises NotImplementedError.
         """  # G-9
         raise NotImplementedError(f"{type(self).__name__} does not close connections.")
 
     async def count_connections(self) -> int:
-        """The number of connections. NotImplementedError if the manager does not count.
+        """The number of connections.
 
-        This also holds for the other methods that count, and for ``has_connection``.
+        This method, the other methods that count, and ``has_connection`` raise NotImplementedError
+        in a manager that does not override them.
         """  # G-10
         raise self._does_not_count()
 
@@ -329,8 +330,9 @@ async def _send(
                 failure = error  # receivers with another hub protocol still get the message
             congested |= connection.is_congested
         if congested:
-            # In one turn of the event loop the sockets of clients that read take more bytes, so
-            # that a burst of sends does not fill their buffers. There is no wait for slow clients.
+            # During one turn of the event loop, sockets whose clients read take more bytes. So a
+            # burst of sends does not fill the buffers of these clients. Slow clients cause no
+            # further wait.
             await asyncio.sleep(0)
     if failure is not None:
         raise failure

@@ -195,8 +195,8 @@ def _with_inserted(
     """Wraps ``function`` in a function that adds the services and streams.
 
     The result takes the arguments from the client. Those after the first ``required`` ones may be
-    missing and get their ``defaults``. A filter may pass other numbers of arguments and streams.
-    The result then raises TypeError.
+    missing and get their ``defaults``. The result raises TypeError if a filter passes too few or
+    too many arguments or streams.
     """
     maximum = required + len(defaults)
     expected = sum(make is None for make in inserted.values())

@@ -88,7 +88,7 @@ class HubOptions:
 
     stateful_reconnect_buffer_size: int = 100_000
     """With stateful reconnect, the size of the sent messages that a client has not acknowledged.
-    Above it, further messages wait for an Ack. If none arrives in time, see
+    Above it, further messages wait for an Ack. If no Ack makes room for them within
     ``EndpointOptions.transport_send_timeout``, the connection ends."""  # SR-8
 
     supported_protocols: Sequence[HubProtocol] = (JsonHubProtocol(), MessagePackHubProtocol())
@@ -143,7 +143,7 @@ class EndpointOptions:
     """Determines the user of each request. It is an Authenticator, or a function, plain or async,
     that returns the Principal of a request, None for an anonymous user, or an
     AuthenticationFailure. The user of a connection is the user of the request that opens the
-    transport. A request for the connection of a user with credentials that are not valid is
+    transport. If a later request for a user's connection has credentials that are not valid, it is
     answered with the authenticator's challenge. After an exception the request is answered with
     500."""  # A-6
 
@@ -160,8 +160,8 @@ class EndpointOptions:
 
     enable_authentication_refresh: bool = False
     """Whether clients may replace their access token while they are connected, as .NET clients from
-    version 11 on do. Then negotiate announces when the present one expires, and
-    ``context.user`` becomes the Principal of the new one."""  # AR-1
+    version 11 on do. If they may, negotiate announces when the present token expires. After a
+    replacement ``context.user`` is the Principal of the new token."""  # AR-1
 
     on_authentication_refresh: AcceptRefresh | None = None
     """Returns whether a new access token is accepted; plain or async. It gets an
@@ -213,12 +213,12 @@ class EndpointOptions:
     byte. After this time a WebSocket is cut off, and a POST is answered with 408."""  # TW-15
 
     disconnect_timeout: float = 15.0
-    """A negotiated connection that no transport uses for this long is dropped. With stateful
-    reconnect, so is a connection that has lost its WebSocket for this long."""  # N-27, SR-10
+    """A negotiated connection that no transport uses for this long is dropped. A connection with
+    stateful reconnect ends when it has had no WebSocket for this long."""  # N-27, SR-10
 
     maximum_negotiated_connections: int = 10_000
-    """The number of negotiated connections that may wait for their transport. When there is one
-    more, the oldest of the client address with the most waiting connections is dropped."""  # N-27
+    """The number of negotiated connections that may wait for their transport. Before one more is
+    added, one is dropped: the oldest from the address with the most waiting connections."""  # N-27
 
     maximum_connections: int = 20_000
     """The number of connections at one time. Further negotiate requests and connections are

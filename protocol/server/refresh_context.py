@@ -1,4 +1,4 @@
-"""What an application decides about when a client replaces its access token."""
+"""The request of a client that replaces its access token, as the application's function gets it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ class SocketUser(Protocol):
 
 
 class ResumableTransport:
-    """A ``ServerTransport`` whose socket can be exchanged, from ``socket`` on.
+    """A ``ServerTransport`` whose socket can be exchanged. The first one is ``socket``.
 
     While there is no socket, written bytes are dropped. If there is none for ``gap`` seconds, the
     receiver loses the connection. The receiver also loses it when the peer has closed a socket.

@@ -199,8 +199,8 @@ class StreamingCalls:
         if not call.is_streamed:
             self._answers.fail_cancelled(call.invocation_id, call.method.name)
         elif not self._connection.connection_aborted.is_set():
-            # Not after the client has ended its own stream: if it still reads, it would take the
-            # cut stream for a complete one.
+            # After a disconnect no completion is sent: a client that has only closed its sending
+            # side would take the cut stream for a complete one.
             self._complete(call)
 
     def _complete(self, call: StreamingCall) -> None:

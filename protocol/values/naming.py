@@ -33,7 +33,8 @@ def camel_case(name: str) -> str:
 def enum_name(member: Enum) -> str:
     """The name of ``member`` in .NET: ``DARK_BLUE`` → ``DarkBlue`` (M-12).
 
-    If the member has a ``wire_name``, this is its name. Otherwise a value that is a text is.
+    If the member has a ``wire_name``, the result is this. Otherwise, if the value of the member is
+    a text, the result is the value.
     """
     explicit = getattr(member, "wire_name", member.value)
     return explicit if isinstance(explicit, str) else _enum_name(member.name)

@@ -19,10 +19,10 @@ _REFUSALS: Final = frozenset({400, 401, 403})
 class AlternativeConnector:
     """A ``Connector`` that tries ``connectors`` in order, beginning with the last that worked.
 
-    After a failure it tries the next address. If a server refuses the client, it does not, because
-    another server of the hub would refuse the client as well. An address has worked when its hub
-    has accepted the handshake. If the handshake fails, or if the caller gives up because a server
-    does not answer, the next attempt begins with the next address.
+    After a failure it tries the next address. If a server refuses the client, the attempt ends,
+    because another server of the hub would refuse the client as well. An address has worked when
+    its hub has accepted the handshake. If the handshake fails, or if the caller gives up because a
+    server does not answer, the next attempt begins with the next address.
     """
 
     def __init__(self, connectors: Sequence[Connector]) -> None:

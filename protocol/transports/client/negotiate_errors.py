@@ -38,7 +38,7 @@ class RequestUrl:
         if status is not None and status in _HINTS:
             hint = _HINTS[status]
         elif isinstance(error, NoHttpResponse) and self._url.startswith("http:"):
-            hint = "is it an https server?"  # it closes at once or sends a TLS alert
+            hint = "is it an https server?"  # such a server closes at once or sends a TLS alert
         end = f": {hint})" if hint else ")"
         public = error.public_summary
         return NegotiationError(
