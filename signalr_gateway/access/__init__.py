@@ -1,1 +1,1 @@
-"""Who sends a request, and what this caller may do."""
+"""Finds the callers of requests, and decides what they may do."""

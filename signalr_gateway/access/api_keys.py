@@ -1,7 +1,7 @@
 """API keys: the authenticator that finds the owner of a key, and what is stored of a key (GW-39).
 
 The configuration contains hashes only, so that a key cannot be read from it. A key has 256 random
-bits, so that a plain hash is enough: nobody can try all keys.
+bits, so that a plain hash is enough: it is not possible to try all keys.
 """
 
 from __future__ import annotations

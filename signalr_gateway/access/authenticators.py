@@ -18,7 +18,7 @@ class FirstOf(Authenticator):
     async def authenticate(
         self, request: HttpRequestData
     ) -> Principal | AuthenticationFailure | None:
-        """Return what the first authenticator returns that does not return None."""
+        """Return the first result that is not None."""
         for each in self.authenticators:
             found = await each.authenticate(request)
             if found is not None:

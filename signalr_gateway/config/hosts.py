@@ -27,7 +27,10 @@ def are_loopback(listen: Listen) -> bool:
 
 
 def is_exposed(listen: Listen, authentication: AuthenticationTable) -> bool:
-    """Whether other machines may reach a gateway without credentials, which nobody has allowed."""
+    """Whether other machines reach the gateway without credentials, although this is not allowed.
+
+    `allow_anonymous` allows it.
+    """
     if authentication.allow_anonymous or authentication.has_credentials:
         return False
     return not are_loopback(listen)

@@ -21,7 +21,7 @@ def hub_tls(table: HubTable, place: Place) -> ssl.SSLContext | bool:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if table.client_certificate is not None or table.client_key is not None:
-        _show_certificate(context, table.client_certificate, table.client_key, place)
+        _load_client_certificate(context, table.client_certificate, table.client_key, place)
     return context
 
 
@@ -35,7 +35,7 @@ def trusting(authorities: Path | None, place: Place) -> ssl.SSLContext:
         raise place.error(f"cannot be read: {exc.strerror}") from exc
 
 
-def _show_certificate(
+def _load_client_certificate(
     context: ssl.SSLContext, certificate: Path | None, key: Path | None, place: Place
 ) -> None:
     if certificate is None:
@@ -54,5 +54,5 @@ def _show_certificate(
         problem = "is encrypted; expected a private key without a password"
         raise place.at("client_key").error(problem) from exc
     except ssl.SSLError as exc:
-        problem = "and client_key must be a certificate in PEM format and its private key"
+        problem = "must be a certificate in PEM format, and client_key its private key"
         raise place.at("client_certificate").error(problem) from exc

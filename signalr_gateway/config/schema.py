@@ -6,7 +6,7 @@ Structs are in `orchestration`, because programs in Python use them as well: `Li
 `HubRouteInfo`, and `DownstreamHubOptions`, whose options `HubTable` inherits.
 `config.command_options` has the options that only the command line has.
 
-An option of the library has the default that it has in the library.
+Options of the library have the same defaults here as in the library.
 """
 
 from __future__ import annotations

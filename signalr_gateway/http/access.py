@@ -1,7 +1,7 @@
-"""Asks who sends a request to the API or to a page, and whether this caller may use the gateway.
+"""Finds the caller of a request to the API or to a page, and decides whether it is admitted.
 
-The library asks the same questions for requests to the gateway hub, with the same authenticator,
-requirement and user ids (GW-39, GW-40, GW-46).
+The library does the same for requests to the gateway hub, with the same authenticator, requirement
+and user ids (GW-39, GW-40, GW-46).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TEXTS = {
 
 
 class Access:
-    """Who sends a request, as `authenticator` says; each caller has to meet `requirement`.
+    """Finds callers with `authenticator`, and admits those that meet `requirement`.
 
     Without an authenticator all callers are anonymous. To read a list of hubs and routes, a caller
     has to meet `list_requirement` as well. `call_hook` decides about each call; None allows all.

@@ -1,4 +1,4 @@
-"""Lets only those callers read the data of a page who may read lists of hubs (GW-40, GW-46).
+"""Serves the data of a page only to callers that may read lists of hubs (GW-40, GW-46).
 
 The other files of pages are the same in every gateway, and are served to all callers (GW-47).
 """

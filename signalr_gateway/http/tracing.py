@@ -1,6 +1,6 @@
-"""The headers that tie a call to the trace and the request of its caller (GW-38).
+"""The headers of an invocation that name the trace and the request of its caller (GW-38).
 
-They travel in the headers of the invocation. ASP.NET Core 9 and later continue the trace.
+ASP.NET Core 9 and later continue the trace.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def request_id_of(request: web.Request) -> str:
 def invocation_headers(request: web.Request, request_id: str) -> Mapping[str, str]:
     """The headers of the invocation for `request`.
 
-    The trace is that of the caller, or a new one. The gateway is a span of its own in it, so the
-    hub has the gateway's id as its parent.
+    The trace is that of the caller, or a new one. The gateway adds a span to the trace, and this
+    span is the parent of the hub's span.
     """
     span = f"{_random.getrandbits(64) or 1:016x}"
     [parent, *others] = request.headers.getall("traceparent", [""])

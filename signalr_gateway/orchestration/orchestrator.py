@@ -122,8 +122,8 @@ class Orchestrator:
 
     If `relay` is True, the gateway serves no gateway hub. It sends the events to the gateway hub of
     another gateway, whose URL is `gateway_hub_url`. `build_relay_connection` builds the connection
-    to this gateway hub, like the function of `add_hub`. None builds a connection to
-    `gateway_hub_url`.
+    to this gateway hub, like the function of `add_hub`. If it is None, the gateway builds the
+    connection itself.
 
     Setting an invalid value or an unknown attribute raises `OrchestrationError`.
     """  # GW-4, GW-5, GW-26a, GW-42, GW-57

@@ -102,7 +102,10 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _schema_of_class(declared: Any, outer: tuple[object, ...]) -> Schema:
-    """The schema of a Struct, dataclass or TypedDict class; without members within itself."""
+    """The schema of a Struct, dataclass or TypedDict class.
+
+    A member that has this class itself as its type is described as an object without members.
+    """
     if declared in outer:
         return {"type": "object"}
     members = json_members(declared)

@@ -43,7 +43,7 @@ class BroadcastType(Enum):
 
     @property
     def listed_name(self) -> str:
-        """.NET's name of the value, or of the one that is the same for clients."""  # GW-11
+        """The name in lists of routes, which have only the values of the original."""  # GW-11
         same = {"Authenticated": "All", "Subscribed": "Individual"}
         return same.get(self.value, str(self.value))
 

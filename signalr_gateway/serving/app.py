@@ -99,14 +99,14 @@ def create_app(
     if one of these three has another type. `allowed_hosts` are the host names that requests may
     use, such as `app.example`; None means all.
 
-    `authenticate` finds the user of a request, and `authorize` is what each caller has to meet, for
-    the API, the pages and the gateway hub. Both have the types of the same options of
+    `authenticate` finds the user of a request. `authorize` is the requirement for all callers of
+    the API, of the pages and of the gateway hub. Both have the types of the same options of
     `EndpointOptions`. With `authenticate`, callers must have a user unless `authorize` says
     otherwise. To read the list of hubs and routes, the OpenAPI document and the status of the
-    console, callers have to meet `authorize_orchestration` as well, and to call a route
-    `authorize_call`. A function for the latter gets a `CallContext`. `/healthz` answers to all
-    callers, but names hubs only to those who may read this list. The function `user_id` of
-    `hub_options` applies to the API, too.
+    console, callers also have to meet `authorize_orchestration`. To call a route, callers also have
+    to meet `authorize_call`; if this is a function, it gets a `CallContext`. `/healthz` answers to
+    all callers, but names hubs only to callers who may read the list of hubs. The function
+    `user_id` of `hub_options` applies to the API, too.
 
     With `send`, the API also sends messages to clients of the gateway hub, counts them and
     disconnects them. `send` is true or an async function that decides for each request. If it is

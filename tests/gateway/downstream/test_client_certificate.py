@@ -77,8 +77,8 @@ def test_files_that_cannot_be_used(tmp_path: Path, certificate: CertificatePair)
         (None, certificate.key, "client_key: needs client_certificate as well"),
         (tmp_path / "no", certificate.key, "client_certificate: cannot be read: No such file"),
         (certificate.certificate, tmp_path / "no", "client_key: cannot be read: No such file"),
-        (text, certificate.key, "client_certificate: and client_key must be a certificate"),
-        (certificate.certificate, text, "client_certificate: and client_key must be a cert"),
+        (text, certificate.key, "client_certificate: must be a certificate in PEM format"),
+        (certificate.certificate, text, "client_certificate: must be a certificate in PEM"),
     ]
     for pem, key, problem in cases:
         lines = "" if pem is None else f"client_certificate = '{pem}'\n"
