@@ -40,7 +40,6 @@ class MessagePump(Generic[Work]):
         "_decode",
         "_fail",
         "_handle",
-        "_held",
         "_is_interrupted",
         "_is_paused",
         "_limit",
@@ -49,6 +48,7 @@ class MessagePump(Generic[Work]):
         "_stream_has_ended",
         "_transport",
         "_unread",
+        "_waiting_size",
         "has_stopped",
     )
 
@@ -68,8 +68,8 @@ class MessagePump(Generic[Work]):
         self._fail = fail
         self._handle: Callable[[Any], Work | None] | None = None
         self._unread = bytearray()
-        self._messages: Iterator[Any] = iter(())  # messages, and what was inserted
-        self._held = 0  # bytes received since the pump was last empty
+        self._messages: Iterator[Any] = iter(())  # messages, and inserted notices
+        self._waiting_size = 0  # bytes received since the pump was last empty
         self._is_paused = False
         self._budget = _TURN_BUDGET
         self._stream_has_ended = False
@@ -80,22 +80,22 @@ class MessagePump(Generic[Work]):
         """Lets ``pull`` handle messages, also those received before this call (L-2).
 
         ``handle`` handles a message at once and returns None, or returns work for the owner to do.
-        It also gets what was inserted.
+        It also gets the notices that were inserted.
         """
         self._handle = handle
 
     def stop(self) -> None:
-        """Drops the bytes that are held, and all bytes that are fed afterwards."""
+        """Drops the bytes that wait, and all bytes that are fed afterwards."""
         self.has_stopped = self._is_interrupted = True
         self._unread.clear()
         self._messages = iter(())
-        self._held = 0
+        self._waiting_size = 0
 
     def restart(self) -> None:
-        """Drops the bytes that are held. The peer sends them again, on another transport."""
+        """Drops the bytes that wait. The peer sends them again, on another transport."""
         self._unread.clear()
         self._messages = iter(())
-        self._held = 0
+        self._waiting_size = 0
         self._budget = _TURN_BUDGET
         if self._is_paused:
             self._is_paused = False
@@ -117,8 +117,8 @@ class MessagePump(Generic[Work]):
         """
         if not self.has_stopped:
             self._unread += data
-            self._held += len(data)
-            if self._held > self._limit and not self._is_paused:
+            self._waiting_size += len(data)
+            if self._waiting_size > self._limit and not self._is_paused:
                 self._is_paused = True
                 self._transport.pause_reading()
 
@@ -126,7 +126,7 @@ class MessagePump(Generic[Work]):
         """Has ``notice`` handled as the next message. The owner then has to call ``pull``."""
         if not self.has_stopped:
             self._messages = chain((notice,), self._messages)
-            self._held += 1  # so that ``is_ready`` is true
+            self._waiting_size += 1  # so that ``is_ready`` is true
 
     def feed_end(self) -> None:
         """Marks the end of the stream, which is reported when all bytes before it are handled."""
@@ -134,13 +134,13 @@ class MessagePump(Generic[Work]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no bytes are held."""
-        return self._held == 0
+        """Whether no bytes wait."""
+        return self._waiting_size == 0
 
     @property
     def is_ready(self) -> bool:
         """Whether ``pull`` may find a message."""
-        return self._held > 0 and self._handle is not None and not self._is_interrupted
+        return self._waiting_size > 0 and self._handle is not None and not self._is_interrupted
 
     def pull(self) -> Work | None:
         """Handles messages up to the first one that gives work, and returns that work.
@@ -152,7 +152,7 @@ class MessagePump(Generic[Work]):
         handle = self._handle
         try:
             if handle is None:
-                if not self._held:
+                if not self._waiting_size:
                     self._on_empty()
                 return None
             while self._may_continue():
@@ -195,7 +195,7 @@ class MessagePump(Generic[Work]):
 
     def _on_empty(self) -> None:
         """Resumes reading, and reports the end of the stream if it was reached."""
-        self._held = 0
+        self._waiting_size = 0
         self._budget = _TURN_BUDGET
         if self._is_paused:
             self._is_paused = False

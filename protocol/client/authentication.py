@@ -1,4 +1,4 @@
-"""Refreshes the authentication of one connection in time, and runs the callbacks for the outcome.
+"""Refreshes the authentication of a connection before its token expires, and runs the callbacks.
 
 The transport sends the request. A refresh that fails changes nothing: the server decides whether a
 connection outlives its token.

@@ -39,9 +39,8 @@ SEND_HIGH_WATER: Final = 1024 * 1024
 UPLOAD_HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait to be sent. With more bytes, uploads wait.
 
-It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. It is not lower
-than the buffers of the transports: ``drain`` of a transport with a larger buffer returns at once.
-"""
+It is lower than SEND_HIGH_WATER, so that calls do not wait long behind uploads. If it were lower
+than the buffer of a transport, ``drain`` would return although there is no room for an item."""
 
 
 class SendRoom(Protocol):
@@ -105,7 +104,7 @@ class ClientCalls:
     ) -> Any:
         """See HubConnection.invoke."""
         call = ClientCall(self._hub_protocol, result_type, self._loop)
-        with self._pauses.kept_off:
+        with self._pauses.forbidden:
             await self._wait_for_room()
             invocation_id, uploads = self._send_call(Invocation, target, arguments, headers)
             self._ledger.open(invocation_id, call)
@@ -121,7 +120,7 @@ class ClientCalls:
 
     async def send(self, target: str, arguments: Sequence[Any]) -> None:
         """See HubConnection.send."""
-        with self._pauses.kept_off:
+        with self._pauses.forbidden:
             await self._wait_for_room()
         self._send_call(None, target, arguments, None)
 
@@ -149,7 +148,7 @@ class ClientCalls:
         arguments: Sequence[Any],
         headers: Mapping[str, str] | None,
     ) -> None:
-        with self._pauses.kept_off:
+        with self._pauses.forbidden:
             await self._wait_for_room()
         if not download.is_closed:  # the stream may have been closed meanwhile
             download.invocation_id, download.uploads = self._send_call(

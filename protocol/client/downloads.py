@@ -44,9 +44,8 @@ class DownloadCounts:
     waiting bytes fails. The others go on.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
-    ``maximum_item_wait`` seconds. If more than 512 KiB wait in slow streams, half of the size at
-    which reading pauses, then all slow streams fail at the same time. If they failed one by one,
-    each of them would delay other messages again.
+    ``maximum_item_wait`` seconds. If more than 512 KiB wait in slow streams, all slow streams fail
+    at the same time. If they failed one by one, each of them would delay other messages again.
     """
 
     def __init__(self, pauses: ReadPauses, options: HubConnectionOptions) -> None:
@@ -209,7 +208,7 @@ class Download:
             if self.waiting_size or self._items.has_ended:
                 item = await anext(self._items)
             else:
-                with self._counts.pauses.kept_off:
+                with self._counts.pauses.forbidden:
                     item = await anext(self._items)
         except StopAsyncIteration:
             overflow, self._overflow = self._overflow, None

@@ -86,7 +86,7 @@ class EventQueue:
 
         def end(task: "asyncio.Task[Any]") -> None:
             self._cancelled_results.discard(task)
-            if task in self._results:  # not after ``drop``
+            if task in self._results:  # ``drop`` has not removed the task
                 self._results.discard(task)
                 self._size -= weight
                 self.pauses.note_room()
@@ -150,7 +150,6 @@ class EventQueue:
         if worker is self._cancelled:
             self._cancelled = None
         error = None if worker.cancelled() else worker.exception()
-
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
             name = shown_name(self._target)
             self._handlers.thinning.log_failure(

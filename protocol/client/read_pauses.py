@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 
-class _KeptOff:
-    """See ``ReadPauses.kept_off``."""
+class _Forbidden:
+    """See ``ReadPauses.forbidden``."""
 
     def __init__(self, pauses: "ReadPauses") -> None:
         self._pauses = pauses
@@ -32,7 +32,7 @@ class ReadPauses:
     def __init__(self) -> None:
         self.callers = 0
         self._progress = asyncio.Event()
-        self.kept_off: Final = _KeptOff(self)
+        self.forbidden: Final = _Forbidden(self)
         """A context in which a caller waits for the server, so that reading does not pause."""
 
     @property

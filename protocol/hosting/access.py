@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _BETWEEN_LINES: Final = 60.0  # seconds
 _FAILED: Final = HttpAnswer(500)
-_GREATEST_TIME: Final = 1e300  # a float can still be subtracted from it
+_GREATEST_TIME: Final = 1e300  # the difference of two such times is a finite float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class AccessControl:
             return self.failed(error)
 
     def failed(self, error: Exception) -> HttpAnswer:
-        """Logs the exception of a function of the application, and returns the answer to it."""
+        """Logs the exception of a function of the application, and returns the answer 500."""
         return self._not_admitted(type_and_place(error))
 
     async def _admit(self, request: HttpRequestData) -> Caller | HttpAnswer:

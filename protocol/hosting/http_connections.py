@@ -50,7 +50,9 @@ class Resumable(Protocol):
 
 @dataclass(slots=True)
 class HttpConnection:
-    """The state of a connection that decides about requests. A host adds state in a subclass.
+    """The state of a connection that decides which requests may use it.
+
+    A host adds state in a subclass.
 
     ``token`` is secret, ``connection_id`` is public.
     """

@@ -136,7 +136,10 @@ class JwtBearer(Authenticator):
         raise TokenRefused("no key has signed it", "The signature key was not found")
 
     def _is_signed(self, token: CompactToken) -> bool:
-        """Whether a key has signed it. Raises TokenRefused if the key that it names has not."""
+        """Whether a key has signed the token.
+
+        Raises TokenRefused if the token names a known key that has not signed it.
+        """
         keys = [*self._keys, *(key for each in self._key_sets for key in each.keys)]
         fitting, is_named = candidates(keys, token)
         if any(key.verifies(token) for key in fitting):

@@ -1,4 +1,4 @@
-"""What the claims of a token have to say, and which user they describe.
+"""Decides whether the claims of a token are accepted, and which user they describe.
 
 The texts of refusals are those of ASP.NET Core, without the values of claims other than times.
 """

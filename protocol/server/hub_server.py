@@ -144,8 +144,8 @@ class HubServer:
     async def replace_user(self, connection: ServerConnection, user: Principal) -> bool:
         """Replaces the user of an open connection by the one of a new access token.
 
-        Returns False if the user id changes and must not, or if the lifetime manager does not
-        support it; then the connection ends.
+        Returns False if the user id would change and the options forbid this, or if the lifetime
+        manager does not support a change. The connection then ends.
         """  # AR-2, AR-6
         context = connection.connection
         old, new = context.user_identifier, (self.options.user_id or default_user_id)(user)

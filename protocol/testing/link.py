@@ -159,13 +159,13 @@ class Pipe:
             self.source.resume_reading()
 
     def _arrival(self, duration: float) -> float:
-        """The time at which bytes arrive that need ``duration`` seconds of the line."""
+        """The time of arrival of bytes that the throttled line carries in ``duration`` seconds."""
         self._idle_at = max(self._idle_at, asyncio.get_running_loop().time()) + duration
         arrival = self._idle_at + self._direction.delay
         return max(arrival, self._waiting[-1][0]) if self._waiting else arrival
 
     def _may_deliver(self, arrival: float) -> bool:
-        """Whether a piece may arrive now. Sets a timer if it is only too early."""
+        """Whether a piece may arrive now. If only its time has not come, sets a timer."""
         if self.has_ended or self._direction.is_held or self.sink.is_full:
             return False
         loop = asyncio.get_running_loop()
@@ -197,7 +197,7 @@ class LinkConnection:
         return self._to_server if self._to_server.sink is end else self._to_client
 
     def cut(self, ends: Ends = "both", *, reset: bool = False) -> None:
-        """Loses all bytes, and cuts the given ends. An end that is not cut stays open, silent."""
+        """Loses all bytes, and cuts the given ends. Another end stays open and receives nothing."""
         self._to_server.close()
         self._to_client.close()
         for name in [*self._open_ends]:

@@ -36,7 +36,7 @@ class MemoryTransport:
         self._flush_scheduled = False
         self._receiver: Receiver | None = None
         self._in: deque[bytes] = deque()
-        self._lost: list[Exception | None] = []  # for connection_lost, which gets the first
+        self._lost: list[Exception | None] = []  # the first is the argument of connection_lost
         self._is_lost = False
         self._delivery_scheduled = False
         self._paused = False

@@ -177,7 +177,7 @@ class _TcpEnd(asyncio.Protocol):
 
 
 class _ClientEnd(_TcpEnd):
-    """The end of a client, which opens the way to the server."""
+    """The end of a client. It opens the connection to the server."""
 
     def __init__(self, link: TcpLink) -> None:
         super().__init__()

@@ -155,7 +155,7 @@ class SocketOutput:
     @property
     def buffered(self) -> int:
         """See Transport."""
-        if self._in_socket:  # after the last write; it can only have become smaller
+        if self._in_socket:  # the number after the last write; now it may be smaller
             socket = self._owner.transport
             self._in_socket = socket.get_write_buffer_size() if socket is not None else 0
         return self._out_size + self._in_socket

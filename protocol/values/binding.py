@@ -310,7 +310,7 @@ class Binder(ABC):
 
 
 def _checked_converter(binder: Binder, annotation: Any) -> Converter:
-    """The result of ``binder.converter``, for which all members of classes have been checked.
+    """Returns the result of ``binder.converter``, and checks the members of classes.
 
     ``converter`` compiles the members of a class only at first use. This function raises TypeError
     at once if a member, at any depth, has no converter.

@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A member of an object: its names in Python and on the wire, and its value."""
+    """A member of an object: its names in Python and on the wire, and its type."""
 
     attribute: str
     name: str

@@ -69,7 +69,7 @@ def type_name(annotation: Any) -> str:
 
 
 def _kinds(annotation: Any) -> tuple[str, ...]:
-    """The kinds of which some values, but not all, can be read as ``annotation``."""
+    """The kinds that a value must have to fit ``annotation``. Such a value may still not fit."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kinds(arguments[0])

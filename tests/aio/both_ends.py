@@ -361,12 +361,12 @@ class World:
             counts["download bytes"] = connection._messages._downloads._size
             counts["downloads"] = len(connection._messages._downloads._filled)
             counts["uploading"] = len(connection.calls._uploading)
-            counts["client pump"] = connection._pump._held
+            counts["client pump"] = connection._pump._waiting_size
         for link in self.links:
             context, dispatcher = link.server_end.connection, link.server_end._dispatcher
             counts["results"] += len(context.results)
             counts["server tasks"] += len(dispatcher.tasks)
-            counts["server pump"] += link.server_end._pump._held
+            counts["server pump"] += link.server_end._pump._waiting_size
             counts["open transports"] += (link.near.ended is None) + (link.far.ended is None)
             counts["drains"] += len(link.near._drained) + len(link.far._drained)
             invoker = dispatcher._invoker

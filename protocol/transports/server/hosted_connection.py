@@ -13,8 +13,8 @@ class HostedConnection(HttpConnection):
     """A negotiated connection. ``inbound`` takes POSTs even before a transport has opened."""
 
     inbound: InboundPipe = field(init=False)
-    polls: LongPollingServerTransport | None = None  # set by the first poll
-    sockets: ResumableTransport | None = None  # set if the WebSocket may be exchanged
+    long_polling: LongPollingServerTransport | None = None  # set by the first poll
+    resumable_transport: ResumableTransport | None = None  # set for stateful reconnect
 
     def __post_init__(self) -> None:
         self.inbound = InboundPipe(expires_at=self.expires_at)

@@ -53,8 +53,8 @@ class Hosting:
         Does not wait for the next poll of a long polling client: no new poll is answered now.
         """
         for connection in self.connections.active:
-            if connection.polls is not None:
-                connection.polls.terminate()
+            if connection.long_polling is not None:
+                connection.long_polling.terminate()
         for server in self.servers.values():
             await server.end_connections()
         await self.watch.close()

@@ -97,8 +97,8 @@ class HttpConnectionDispatcher:
             case Action.RECEIVE:
                 return await self._receive(request, connection)
             case Action.TERMINATE:
-                assert connection.polls is not None
-                connection.polls.terminate()
+                assert connection.long_polling is not None
+                connection.long_polling.terminate()
                 return response_of(TERMINATED)
 
     async def _open_web_socket(
@@ -115,10 +115,10 @@ class HttpConnectionDispatcher:
         except ConnectionError:
             return response_of(CLIENT_LEFT)
         if connection.is_stateful:
-            sockets = ResumableTransport(socket, self._options.disconnect_timeout)
-            connection.resumable = connection.sockets = sockets
-            self._serve(sockets, data, admitted)
-            await asyncio.shield(sockets.left)
+            transport = ResumableTransport(socket, self._options.disconnect_timeout)
+            connection.resumable = connection.resumable_transport = transport
+            self._serve(transport, data, admitted)
+            await asyncio.shield(transport.left)
         else:
             await asyncio.shield(self._serve(socket, data, admitted).closed)
         return web_socket
@@ -131,11 +131,11 @@ class HttpConnectionDispatcher:
             web_socket, socket = await self._upgrade.open(request)
         except ConnectionError:
             return response_of(CLIENT_LEFT)
-        sockets = connection.sockets
-        assert sockets is not None
-        if sockets.can_resume:
-            sockets.exchange(socket, data)
-            await asyncio.shield(sockets.left)
+        transport = connection.resumable_transport
+        assert transport is not None
+        if transport.can_resume:
+            transport.exchange(socket, data)
+            await asyncio.shield(transport.left)
         else:  # the connection has ended in the meantime
             await socket.close()
         return web_socket
@@ -169,7 +169,7 @@ class HttpConnectionDispatcher:
     ) -> None:
         connection = admitted.connection
         self._enlarge_inbound(connection)
-        transport = connection.polls = LongPollingServerTransport(
+        transport = connection.long_polling = LongPollingServerTransport(
             connection.inbound,
             self._hosting.flusher,
             self._limits,
@@ -227,16 +227,16 @@ class HttpConnectionDispatcher:
             raise
 
     async def _poll(self, request: web.Request, connection: HostedConnection) -> web.StreamResponse:
-        polls = connection.polls
-        assert polls is not None
-        with self._hosting.watch.watching(request, lambda: polls.abandon(request)):
-            got = await polls.poll(request)
+        transport = connection.long_polling
+        assert transport is not None
+        with self._hosting.watch.watching(request, lambda: transport.abandon(request)):
+            got = await transport.poll(request)
         if got in (PollEnd.CONNECTION_ENDED, PollEnd.CONNECTION_FAILED):
             self._connections.retire(connection)
         if isinstance(got, bytes):
             thinning = self._server.log.thinning
             timeout = self._options.transport_send_timeout
-            return await deliver(request, polls, got, timeout, thinning)
+            return await deliver(request, transport, got, timeout, thinning)
         return response_of(poll_end_answer(got))
 
     async def _receive(self, request: web.Request, connection: HostedConnection) -> web.Response:

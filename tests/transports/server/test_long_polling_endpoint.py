@@ -167,7 +167,8 @@ async def test_an_answer_that_is_cut_off_comes_again(http: aiohttp.ClientSession
 
 def polls_that_wait(host: Host) -> int:
     connections = host.app[_HOSTING].connections.active
-    return sum(it.polls is not None and it.polls._poll is not None for it in connections)
+    polled = [it.long_polling for it in connections if it.long_polling is not None]
+    return sum(transport._poll is not None for transport in polled)
 
 
 async def test_the_application_ends(http: aiohttp.ClientSession) -> None:
