@@ -14,6 +14,7 @@ import msgspec
 from protocol import HttpRequestData, Principal
 
 from ..orchestration.hub_options import DownstreamHubOptions
+from .account import account_of
 from .api_keys import HEADER, PREFIX
 
 
@@ -23,8 +24,9 @@ class Identity:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers of the invocation."""
-    is_anonymous: bool = False
     user_id: str | None = None
+    account: str | None = None
+    """What `account_of` returns for the user; None for an anonymous caller."""
     token: str | None = field(default=None, repr=False)
     """The access token for a connection of this user; None if there is none to pass on."""
     expires_at: float | None = None
@@ -59,8 +61,8 @@ def identity_of(
                 headers[name] = _written(value)
     return Identity(
         headers=headers,
-        is_anonymous=user is None,
         user_id=user_id,
+        account=None if user is None else account_of(user, user_id),
         token=_token(request) if hub.is_per_user else None,
         expires_at=None if user is None else user.expires_at,
     )

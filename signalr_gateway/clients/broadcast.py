@@ -43,11 +43,12 @@ class Broadcaster:
         return self._log.counts
 
     async def on_event(
-        self, api: str, target: str, arguments: Payload, user_id: str | None = None
+        self, api: str, target: str, arguments: Payload, account: str | None = None
     ) -> None:
         """Forward one event of the hub `api` if a route receives it and its arguments fit.
 
         An event that has come over the connection of a user goes to clients of this user only.
+        `account` is the account of this user.
         Returns when the event is in the queues of the clients. A large event is transcoded in
         several turns of the event loop.
         """
@@ -60,16 +61,16 @@ class Broadcaster:
                     for name in [name for name, count in self._spoken.items() if count > 0]:
                         await transcode(payload, name)
                 try:
-                    await self._send(delivery, user_id)
+                    await self._send(delivery, account)
                 except LocalProtocolError as exc:
                     self._log.unwritable(api, target, exc)
             case refused:
                 self._log.not_forwarded(api, refused)
 
-    async def _send(self, delivery: Delivery, user_id: str | None) -> None:
+    async def _send(self, delivery: Delivery, account: str | None) -> None:
         group = None if delivery.is_for_everyone else delivery.channel
-        if user_id is not None:
-            group = user_channel(delivery.channel, user_id)
+        if account is not None:
+            group = user_channel(delivery.channel, account)
         if delivery.queue is not None:
             target, arguments, queue = delivery.target, delivery.arguments, delivery.queue
             await self._lifetime.send_queued(target, arguments, queue, group)

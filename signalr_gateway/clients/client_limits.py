@@ -16,6 +16,7 @@ from enum import Enum
 from protocol import Principal
 from protocol.relaying import LogThinning
 
+from ..access.account import account_of
 from ..access.api_keys import KeyOwner
 from ..orchestration.limits import Limits
 from ..routing.client_address import ClientAddresses
@@ -69,7 +70,8 @@ class ClientLimits:
     """The state of all limits of clients. A limit that is not set is not counted.
 
     `remote` is the other end of a connection, and `headers` are those of its request. `user` is
-    None for anonymous callers, which have no limits of users. Users without an id count as one.
+    None for anonymous callers, which have no limits of users. `access.account` decides which users
+    are the same one.
     """
 
     def __init__(self, limits: Limits, now: Callable[[], float]) -> None:
@@ -102,7 +104,7 @@ class ClientLimits:
 
     def count_call_of_user(self, user: Principal | None, user_id: str | None) -> None:
         """Count a call of a user, and of the API key of the user. Raises `LimitExceeded`."""
-        if user is not None and self._calls:
+        if user is not None and (Kind.USER in self._calls or Kind.KEY in self._calls):
             self._take("calls", _CALLS, self._calls, _subjects_of(user, user_id))
 
     def count_connect(self, remote: str | None, headers: Mapping[str, str]) -> None:
@@ -183,7 +185,7 @@ class ClientLimits:
 
 def _subjects_of(user: Principal, user_id: str | None) -> list[Subject]:
     """What counts for a user, the narrowest first: a key that is refused uses no other tokens."""
-    subjects = [Subject(Kind.USER, user_id or "")]
+    subjects = [Subject(Kind.USER, account_of(user, user_id))]
     if isinstance(user, KeyOwner):
         subjects.insert(0, Subject(Kind.KEY, user.key))
     return subjects

@@ -148,7 +148,7 @@ class OtherGateway:
         self._answers.close()
 
     async def on_event(
-        self, api: str, target: str, arguments: Payload, user_id: str | None = None
+        self, api: str, target: str, arguments: Payload, account: str | None = None
     ) -> None:
         """Queue one event of the hub `api` if a route receives it and its arguments fit.
 

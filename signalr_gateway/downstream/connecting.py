@@ -31,13 +31,13 @@ NO_CLIENT_RESULT = (
 class OnEvent(Protocol):
     """Called with api, target and arguments of each event, in the order of the events (GW-24).
 
-    The fourth argument is the id of the user over whose connection the event has come, or None. The
-    next event is passed on when the callback has returned. Until then the hub's events wait in a
-    bounded queue, and reading from the hub pauses while the queue is full.
+    The fourth argument is the account of the user over whose connection the event has come, or
+    None. The next event is passed on when the callback has returned. Until then the hub's events
+    wait in a bounded queue, and reading from the hub pauses while the queue is full.
     """
 
     def __call__(
-        self, api: str, target: str, arguments: Payload, user_id: str | None, /
+        self, api: str, target: str, arguments: Payload, account: str | None, /
     ) -> Awaitable[None]: ...
 
 
@@ -66,16 +66,16 @@ class Connecting:
         """The connections that all callers share."""
         return self._connections(self._first, None, None)
 
-    def of_user(self, user_id: str, token: UserToken) -> HubConnections:
+    def of_user(self, account: str, token: UserToken) -> HubConnections:
         """The connections of a user. Raises `OrchestrationError` if none can be built."""
-        return self._connections(self._built(token), user_id, token)
+        return self._connections(self._built(token), account, token)
 
     def _connections(
-        self, connection: HubConnection, user_id: str | None, token: UserToken | None
+        self, connection: HubConnection, account: str | None, token: UserToken | None
     ) -> HubConnections:
         if self._on_event is not None:
             name = connection.hub_protocol.name
-            connection.on_any(_forwarder_for(self._hub.api, name, self._on_event, user_id))
+            connection.on_any(_forwarder_for(self._hub.api, name, self._on_event, account))
         connection.set_no_result_error(NO_CLIENT_RESULT)
         return HubConnections(
             self._hub,
@@ -101,9 +101,9 @@ class Connecting:
 
 
 def _forwarder_for(
-    api: str, protocol_name: str, on_event: OnEvent, user_id: str | None
+    api: str, protocol_name: str, on_event: OnEvent, account: str | None
 ) -> Callable[[str, msgspec.Raw], Awaitable[None]]:
     async def forward(target: str, arguments: msgspec.Raw) -> None:
-        await on_event(api, target, Payload({protocol_name: arguments}), user_id)
+        await on_event(api, target, Payload({protocol_name: arguments}), account)
 
     return forward

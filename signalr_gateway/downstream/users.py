@@ -38,19 +38,22 @@ class UserToken:
 
 
 class UserConnection:
-    """The connections of one user. It is in use while `uses` is not 0."""
+    """The connections of the user `account`. It is in use while `uses` is not 0."""
 
-    def __init__(self, user_id: str, token: UserToken, connections: HubConnections) -> None:
-        self.user_id = user_id
+    def __init__(self, account: str, token: UserToken, connections: HubConnections) -> None:
+        self.account = account
         self.token = token
         self.connections = connections
         self.uses = 0
 
 
-def require_user(api: str, identity: Identity | None) -> Identity:
-    """The identity of a caller who may use a connection per user. Raises `RefusedCall`."""
-    if identity is None or identity.is_anonymous:
-        text = f"Hub '{api}' has a connection for each user, and this caller is none."
+def require_user(api: str, identity: Identity | None) -> tuple[Identity, str]:
+    """The identity and the account of a caller who may use a connection per user.
+
+    Raises `RefusedCall` for other callers.
+    """
+    if identity is None or identity.account is None:
+        text = f"Hub '{api}' has a connection for each user, and this caller is anonymous."
         raise RefusedCall(ProblemCode.NOT_AUTHENTICATED, text)
     if identity.user_id is None:
         text = f"Hub '{api}' has a connection for each user, and this user has no id."
@@ -58,11 +61,13 @@ def require_user(api: str, identity: Identity | None) -> Identity:
     if identity.token is None:
         text = f"Hub '{api}' needs a token of the caller, and this caller has none to pass on."
         raise RefusedCall(ProblemCode.NOT_AUTHORIZED, text)
-    return identity
+    return identity, identity.account
 
 
 class UserConnections:
-    """The connections to `hub` by user id, at most `maximum_user_connections` of them.
+    """The connections to `hub` by account, at most `maximum_user_connections` of them.
+
+    Users of two issuers have two accounts, also if their ids are equal (see `access.account`).
 
     `connect` makes the connections of a user, not started.
     """
@@ -91,29 +96,28 @@ class UserConnections:
     def enter(self, identity: Identity | None) -> UserConnection:
         """Use the connection of the user; open it if there is none. Call `leave` afterwards.
 
-        Raises `RefusedCall`, `TooManyUsers` or `GatewayDraining`.
+        Raises `RefusedCall`, `TooManyUsers` or `GatewayDraining`, and `OrchestrationError` if the
+        function that builds a connection fails.
         """
-        identity = require_user(self._hub.api, identity)
-        user_id = identity.user_id
-        assert user_id is not None
-        user = self._users.get(user_id)
+        identity, account = require_user(self._hub.api, identity)
+        user = self._users.get(account)
         if user is None:
-            user = self._open(user_id, identity)
+            user = self._open(account, identity)
         else:
             user.token.offer(identity)
         user.uses += 1
-        self._unused.stop(user_id)
+        self._unused.stop(account)
         return user
 
     def leave(self, user: UserConnection) -> None:
         """End a use. An unused connection that is not open is closed at once."""
         user.uses -= 1
-        if user.uses or self._users.get(user.user_id) is not user:
+        if user.uses or self._users.get(user.account) is not user:
             return
         if user.connections.status.state is HubState.CONNECTED:
-            self._unused.start(user.user_id)
+            self._unused.start(user.account)
         else:
-            self._close(user.user_id)
+            self._close(user.account)
 
     def drain(self) -> None:
         """See `Downstream.drain`."""
@@ -129,13 +133,13 @@ class UserConnections:
     async def stop(self) -> None:
         """Close all connections for good."""
         self.drain()
-        for user_id in list(self._users):
-            self._close(user_id)
+        for account in list(self._users):
+            self._close(account)
         self._unused.close()
         if self._stops:
             await asyncio.wait(self._stops)
 
-    def _open(self, user_id: str, identity: Identity) -> UserConnection:
+    def _open(self, account: str, identity: Identity) -> UserConnection:
         if self._draining:
             raise GatewayDraining(self._hub.api)
         maximum = self._hub.maximum_user_connections
@@ -145,13 +149,13 @@ class UserConnections:
                 raise TooManyUsers(self._hub.api, maximum)
             self._close(unused)
         token = UserToken(identity)
-        user = UserConnection(user_id, token, self._connect(user_id, token))
-        self._users[user_id] = user
+        user = UserConnection(account, token, self._connect(account, token))
+        self._users[account] = user
         user.connections.start()
         return user
 
-    def _close(self, user_id: str) -> None:
-        self._unused.stop(user_id)
-        stop = asyncio.create_task(self._users.pop(user_id).connections.stop())
+    def _close(self, account: str) -> None:
+        self._unused.stop(account)
+        stop = asyncio.create_task(self._users.pop(account).connections.stop())
         self._stops.add(stop)
         stop.add_done_callback(self._stops.discard)

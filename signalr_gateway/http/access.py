@@ -15,6 +15,7 @@ from aiohttp import web
 from protocol import Authenticator, Principal
 from protocol.relaying import AccessControl, Authorize, Caller, default_user_id, request_data
 
+from ..access.account import account_of
 from ..access.call_hook import CallHook, CallHookFailed
 from ..orchestration.route import HubRoute
 from ..routing.problem_code import ProblemCode
@@ -66,12 +67,9 @@ class Access:
 
     @staticmethod
     def caller(request: web.Request) -> str:
-        """A text that is the same for all requests of one user; empty for anonymous callers.
-
-        Users without an id count as one user.
-        """
+        """The account of the user of a request; an empty text for anonymous callers."""
         caller = _caller_of(request)
-        return "" if caller.user is None else f"user {caller.user_id or ''}"
+        return "" if caller.user is None else account_of(caller.user, caller.user_id)
 
     async def admit(self, request: web.Request, *, to_lists: bool = False) -> Problem | None:
         """Return why the request is refused, or None if it is admitted.

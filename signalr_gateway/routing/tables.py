@@ -7,7 +7,6 @@ sends the event.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import msgspec
 from protocol import Payload, Principal
 from protocol.relaying import MAXIMUM_JSON_DEPTH, MessageQueue, QueuePolicy, is_json_deeper
 
+from ..access.account import account_of
 from ..access.policies import NO_POLICIES, Action, Policies
 from ..orchestration.checks import fold
 from ..orchestration.orchestrator import DownstreamHub
@@ -28,6 +28,9 @@ HANDLER_STATE = Payload({"json": msgspec.Raw(b"{}"), "messagepack": msgspec.Raw(
 
 The original sends the state of an event handler here. The state is always empty: an object in JSON,
 an array in MessagePack."""
+
+_ANY_ACCOUNT = account_of(Principal(), None)
+"""All accounts have the same length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,9 @@ class _EventRule:
             return None
         if not self.is_per_user:
             return self.channel
-        return None if user_id is None else user_channel(self.channel, user_id)
+        if user is None or user_id is None:
+            return None
+        return user_channel(self.channel, account_of(user, user_id))
 
 
 class RoutingTables:
@@ -149,7 +154,7 @@ class RoutingTables:
     def all_channels(self) -> frozenset[str]:
         """The channels of all events, whatever their audience, for one user."""
         return frozenset(
-            user_channel(rule.channel, "") if rule.is_per_user else rule.channel
+            user_channel(rule.channel, _ANY_ACCOUNT) if rule.is_per_user else rule.channel
             for rules in self._rules.values()
             for rule in rules.values()
         )
@@ -251,13 +256,12 @@ def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
     return subscription.route == route.key
 
 
-def user_channel(channel: str, user_id: str) -> str:
+def user_channel(channel: str, account: str) -> str:
     """The channel of those events of `channel` that come over the connection of a user (GW-55).
 
-    It has a hash of the user id, because the id may be long.
+    `account` is what `account_of` returns for the user.
     """
-    digest = hashlib.sha256(user_id.encode(errors="surrogatepass")).hexdigest()
-    return f"{channel}\n{digest}"
+    return f"{channel}\n{account}"
 
 
 def send_channel(subscription: Subscription) -> str:

@@ -13,8 +13,10 @@ from multidict import CIMultiDict
 
 from protocol import HttpRequestData, HubConnectionBuilder, MessageTooLargeError, Principal
 from signalr_gateway import HubRouteInfo, Orchestrator
+from signalr_gateway.access.api_keys import KeyOwner
 from signalr_gateway.access.identity import Identity, identity_of
 from signalr_gateway.config.file import load_config
+from signalr_gateway.http.send_api import allow_all
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.hub_options import DownstreamHubOptions
 from tests.gateway.fake_connection import FakeConnection
@@ -124,6 +126,32 @@ async def test_a_key_is_not_shared_by_two_identities() -> None:
             for tenant in ("7", "8", "7")
         ]
     assert answers == [b"0", b"1", b"0"]
+
+
+@pytest.mark.parametrize("owner", [KeyOwner("ann", key="k"), Principal("ann", claims={"iss": "b"})])
+async def test_a_key_is_not_shared_by_users_with_equal_ids(owner: Principal) -> None:
+    """GW-37, GW-63: the answer to a call or a send of another issuer is not given away."""
+    users = {"Bearer a": Principal("ann", claims={"iss": "a"}), "Bearer b": owner}
+    connection = FakeConnection()
+    numbers = iter(range(10))
+    connection.answer = lambda: Raw(str(next(numbers)).encode())
+
+    def authenticate(request: HttpRequestData) -> Principal | None:
+        return users.get(request.headers.get("Authorization", ""))
+
+    async with gateway_before(connection, authenticate=authenticate, send=allow_all) as gateway:
+        tokens = ("Bearer a", "Bearer b", "Bearer a")
+        answers = [
+            (await gateway.post("hub/route", b"[]", Authorization=token, Idempotency_Key="k")).body
+            for token in tokens
+        ]
+        assert answers == [b"0", b"1", b"0"]
+        for token, target in zip(tokens, ("A", "B", "A"), strict=True):
+            headers = {"Authorization": token, "Idempotency-Key": "k"}
+            headers["Content-Type"] = "application/json"
+            body = b'{"target":"%s","arguments":[]}' % target.encode()  # another one gets 422
+            path = "/api/Gateway/send/all"
+            assert (await gateway.request("POST", path, body, headers)).status == 202
 
 
 def request(*headers: tuple[str, str]) -> HttpRequestData:

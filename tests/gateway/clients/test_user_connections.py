@@ -47,11 +47,12 @@ def bearer(request: HttpRequestData) -> str:
 
 
 def user_of(request: HttpRequestData) -> Principal | None:
-    """A token is ``user`` or ``user.expiry.text``."""
+    """A token is ``user``, ``user@issuer`` or ``user.expiry.text``."""
     token = bearer(request)
     name, _, rest = token.partition(".")
+    name, _, issuer = name.partition("@")
     expires_at = float(rest.partition(".")[0]) if rest else None
-    return Principal(name, expires_at=expires_at) if name else None
+    return Principal(name, claims={"iss": issuer}, expires_at=expires_at) if name else None
 
 
 class UserHub(Hub):
@@ -84,7 +85,9 @@ class RunningUserHub:
     def authenticate(self, request: HttpRequestData) -> Principal | AuthenticationFailure | None:
         if request.path.endswith("/negotiate"):
             self.tokens.append(bearer(request))
-        return AuthenticationFailure() if bearer(request) in self.refused else user_of(request)
+        if bearer(request) in self.refused:
+            return AuthenticationFailure()
+        return Principal(bearer(request).partition(".")[0])  # with the issuer
 
     @property
     def connections(self) -> int:
@@ -238,6 +241,14 @@ async def test_the_token_that_expires_last_is_used(hub: RunningUserHub) -> None:
     assert hub.tokens == ["ann.10", "ann.20"]
 
 
+async def test_equal_ids_of_two_issuers_are_two_users(hub: RunningUserHub) -> None:
+    """GW-63: neither call runs over the connection of the other user."""
+    async with gateway_before(hub) as gateway:
+        for token in ("ann@a", "ann@b", "ann@a"):
+            assert (await who(gateway, token)).body == f'"{token}"'.encode()
+        assert hub.tokens == ["ann@a", "ann@b"]
+
+
 # --- how many, and how long ----------------------------------------------------------------
 
 
@@ -310,6 +321,23 @@ async def test_events_go_to_the_clients_of_their_user(hub: RunningUserHub) -> No
         assert await first.take() == ("News", b'[["last"],{}]')
         assert others.empty
         assert anonymous.empty
+
+
+async def test_events_do_not_go_to_a_user_with_the_same_id(hub: RunningUserHub) -> None:
+    """GW-63: neither to that of another issuer, nor to the owner of an API key with this id."""
+    async with (
+        gateway_before(hub) as gateway,
+        client_of(gateway, "ann@a") as (_, inbox),
+        client_of(gateway, "ann@b") as (_, of_other_issuer),
+        client_of(gateway, KEY) as (_, of_key),
+    ):
+        await until(lambda: hub.connections == 2)
+        await hub.context.clients.user("ann@a").send("News", "for ann of a")
+        await hub.context.clients.user("ann@b").send("News", "for ann of b")
+        assert await inbox.take() == ("News", b'[["for ann of a"],{}]')
+        assert await of_other_issuer.take() == ("News", b'[["for ann of b"],{}]')
+        for each in (inbox, of_other_issuer, of_key):
+            assert each.empty
 
 
 # --- configuration -------------------------------------------------------------------------

@@ -177,17 +177,18 @@ def test_keys_of_one_user_share_its_rate() -> None:
     limits = Limits(calls_per_second_per_user=1, calls_per_second_per_key=1)
     state = ClientLimits(limits, lambda: 0.0)
 
-    def call(key: str | None) -> str:
-        user = Principal("ann") if key is None else KeyOwner("ann", key=key)
+    def call(key: str) -> str:
         try:
-            state.count_call_of_user(user, "ann")
+            state.count_call_of_user(KeyOwner("ann", key=key), "ann")
         except LimitExceeded as exc:
             return exc.option
         return ""
 
     assert [call("a") for _ in range(4)] == [""] * 4
     assert call("b") == ""
-    assert call("b") == call(None) == "calls_per_second_per_user"
+    assert call("b") == call("c") == "calls_per_second_per_user"
+    for issuer in ("https://a.example", "https://b.example"):  # GW-63: these are other users
+        state.count_call_of_user(Principal("ann", claims={"iss": issuer}), "ann")
     state.count_call_of_user(None, None)
     state.count_call_of_user(Principal("bob"), "bob")
 
