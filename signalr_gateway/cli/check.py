@@ -16,6 +16,7 @@ from msgspec import Struct
 from protocol import HubConnection
 from protocol.relaying import TRANSPORT_NAMES, QueuePolicy
 
+from ..clients.relay_acceptance import require_acceptance
 from ..config.file import GatewayConfig
 from ..config.options import Option, as_toml, options_of
 from ..config.schema import File
@@ -30,10 +31,12 @@ from ..serving.tls import server_context
 from .running import base_urls, pair_of, require_access_rules
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds in which each hub must accept a connection."""
+"""Seconds in which each hub must accept a connection, and the other gateway must answer."""
 
 _HEADINGS = ("HUB", "ROUTE", "INVOKES", "RECEIVES", "TYPES", "AUDIENCE", "OPTIONS")
 _NOTHING = "-"
+_RELAY = "relay"
+"""The name of the connection to the gateway that gets the events."""
 
 
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
@@ -182,7 +185,8 @@ def _changed(table: Option, values: Struct, place: str) -> Iterator[str]:
 async def reach_all(orchestrator: Orchestrator) -> dict[str, str | None]:
     """Connect once to all hubs with a shared connection, and to the gateway that gets the events.
 
-    All connections are made at the same time, and then ended.
+    All connections are made at the same time, and then ended. The other gateway is asked whether it
+    takes the events.
 
     Returns a dict from the name of each to None, or to the reason why it cannot be reached.
     Raises `OrchestrationError` if a connection cannot be built.
@@ -191,18 +195,20 @@ async def reach_all(orchestrator: Orchestrator) -> dict[str, str | None]:
     built = build_connections(shared)
     connections = {f"hub {api!r}": connection for api, connection in built.items()}
     if orchestrator.relay:
-        connections["relay"] = build_relay_connection(orchestrator)
+        connections[_RELAY] = build_relay_connection(orchestrator)
 
-    async def reach(connection: HubConnection) -> str | None:
+    async def reach(name: str, connection: HubConnection) -> str | None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), connection:
+                if name == _RELAY:
+                    await require_acceptance(connection)
                 return None
         except TimeoutError:
             return f"no answer within {CONNECT_TIMEOUT:g} seconds"
         except Exception as exc:  # any failure is a result of the check
             return describe_error(exc)
 
-    reasons = await asyncio.gather(*map(reach, connections.values()))
+    reasons = await asyncio.gather(*(reach(*each) for each in connections.items()))
     return dict(zip(connections, reasons, strict=True))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -44,11 +45,10 @@ from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..orchestration.route import BroadcastType, HubRoute
 from ..routing.tables import HANDLER_STATE, Delivery, RoutingTables
 from .event_log import EventLog
+from .relay_acceptance import RECEIVE, refusal, require_acceptance
 
 log = logging.getLogger(__name__)
 
-RECEIVE: Final = "Receive"
-"""The method of the gateway hub that a relay calls."""
 MAXIMUM_WAITING_SIZE: Final = 1024 * 1024
 """Bytes of events that the other gateway has not answered yet."""
 CALL_SIZE: Final = 256
@@ -110,6 +110,7 @@ class OtherGateway:
             backoff or ExponentialBackoff(),
             utcnow,
             StateLog("relay"),
+            verify=partial(require_acceptance, connection),
         )
         self._route_arguments = {
             (route.api, route.key): route_arguments(hub, route)
@@ -130,6 +131,11 @@ class OtherGateway:
     @property
     def status(self) -> HubStatus:
         return self._supervised.status
+
+    @property
+    def lost(self) -> int:
+        """The number of events that were not relayed, counted once for each of their routes."""
+        return self._lost.total()
 
     def start(self) -> None:
         """Begin to connect and return at once."""
@@ -174,7 +180,8 @@ class OtherGateway:
         each, deadline = memoryview(form).nbytes + CALL_SIZE, self._clock.time() + CONNECT_WAIT
         size = each * len(routes)
         if self._size and self._size + size > MAXIMUM_WAITING_SIZE:
-            self._log_lost(routes[0], f"more than {MAXIMUM_WAITING_SIZE} bytes wait")
+            for route in routes:
+                self._log_lost(route, f"more than {MAXIMUM_WAITING_SIZE} bytes wait")
             return
         copy = Payload({protocol_name: form})
         self._size += size
@@ -210,6 +217,9 @@ class OtherGateway:
         except _FAILURES as exc:
             # The other gateway may have received the event, so it is not sent again.
             self._log_lost(call.route, _reason(exc))
+            refused = refusal(exc) if isinstance(exc, HubException) else None
+            if refused is not None:  # the next connection is opened with the key of then
+                await self._supervised.renew(refused)
         else:
             self._events.forwarded(call.route.api)
         finally:
@@ -238,6 +248,11 @@ class RelayTarget:
     def status(self) -> HubStatus | None:
         """The state of the connection; None before `start`."""
         return None if self._gateway is None else self._gateway.status
+
+    @property
+    def lost(self) -> int:
+        """See `OtherGateway.lost`."""
+        return 0 if self._gateway is None else self._gateway.lost
 
     def start(self) -> OnEvent:
         """Build the connection, begin to connect, and return the function that takes events.

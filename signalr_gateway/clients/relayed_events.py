@@ -73,10 +73,13 @@ class RelayedGatewayHub(GatewayHub):
         """Forward an event of a relayed hub to the clients of this gateway.
 
         The event and its receivers are those of the route in this gateway's orchestration. What the
-        relay sends in `route_info` and `state` has no effect.
+        relay sends in `route_info` and `state` has no effect. A call without a route has no event;
+        its answer shows that the caller may relay (GW-64).
         """
+        if call is None:
+            return
         self._services.require_memory()
-        route = await self._authorized_route(call or RouteCall(), None)
+        route = await self._authorized_route(call, None)
         tables = self._services.tables
         if not tables.hubs[route.api].relayed:
             raise HubException(f"The events of hub '{route.api}' are not relayed to this gateway.")

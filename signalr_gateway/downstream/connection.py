@@ -2,14 +2,15 @@
 
 `SupervisedConnection` connects at start and after each loss, until it is stopped. Calls that wait
 for the connection with `wait` share one connect attempt at a time. `downstream.backoff` decides
-when the next attempt is due. `downstream.hub` decides what is sent over the connection.
+when the next attempt is due. `downstream.hub` and `clients.other_gateway` decide what is sent over
+the connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -71,8 +72,13 @@ class SupervisedConnection:
         log: StateLog,
         *,
         gives_up_when_refused: bool = False,
+        verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """If it `gives_up_when_refused`, calls do not wait for a hub that refuses credentials."""
+        """If it `gives_up_when_refused`, calls do not wait for a hub that refuses credentials.
+
+        `verify` is called in each attempt, over the open connection. If it raises an exception, the
+        attempt has failed. Until it returns, the state is not CONNECTED, and calls wait.
+        """
         self._api = api
         self._clock = clock
         self._utcnow = utcnow
@@ -86,6 +92,9 @@ class SupervisedConnection:
         self._gives_up_when_refused = gives_up_when_refused
         self.was_refused = False
         """Whether the hub has refused the credentials in the last attempt that has ended."""
+        self._verify = verify
+        self._is_verifying = False
+        self._renewed_after: Exception | None = None
         self._connection = connection
         self._attempts = timeouts(ATTEMPT_TIMEOUT, clock)
         connection.on_reconnecting(self._on_reconnecting)
@@ -111,7 +120,7 @@ class SupervisedConnection:
 
     async def wait(self, deadline: float) -> None:
         """Wait for the connection. Raises `HubUnavailable` at `deadline`, or after `give_up`."""
-        if self._connection.state is HubConnectionState.CONNECTED:
+        if self._connection.state is HubConnectionState.CONNECTED and not self._is_verifying:
             # The connection was lost during the call, or has been established since.
             await asyncio.sleep(0)
             return
@@ -130,6 +139,12 @@ class SupervisedConnection:
     def give_up(self) -> None:
         """Let all calls of `wait` raise `HubUnavailable`, because the gateway is stopping."""
         self._release_waiters(connected=False)
+
+    async def renew(self, reason: Exception) -> None:
+        """End the connection because of `reason`. It is opened again, as after a loss."""
+        if self._status.state is HubState.CONNECTED and self._renewed_after is None:
+            self._renewed_after = reason
+            await self._connection.stop()
 
     # --- supervision -----------------------------------------------------------------------
 
@@ -156,7 +171,7 @@ class SupervisedConnection:
         self._schedule.started(self._clock.time())
         self._closed.clear()
         try:
-            await within(self._attempts, self._connection.start())
+            await within(self._attempts, self._connect())
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as exc:  # a token factory may raise anything (GW-27)
@@ -166,6 +181,19 @@ class SupervisedConnection:
         self._schedule.connected(self._clock.time())
         self._entered_connected()
         return True
+
+    async def _connect(self) -> None:
+        await self._connection.start()
+        if self._verify is None:
+            return
+        self._is_verifying = True
+        try:
+            await self._verify()
+        except BaseException:
+            await self._connection.stop()
+            raise
+        finally:
+            self._is_verifying = False
 
     def _attempt_failed(self, error: BaseException) -> None:
         reason = describe_error(error)
@@ -185,13 +213,17 @@ class SupervisedConnection:
     def _on_reconnecting(self, error: Exception | None) -> None:
         # Only a connection with a retry policy reconnects itself. `_supervise` connects again when
         # the policy gives up.
-        self._enter_reconnecting(error)
+        if not self._is_verifying:
+            self._enter_reconnecting(error)
 
     def _on_reconnected(self, connection_id: str | None) -> None:
-        self._entered_connected()
+        if not self._is_verifying:
+            self._entered_connected()
 
     def _on_closed(self, error: Exception | None) -> None:
-        if self._status.state is not HubState.STOPPED:
+        if self._renewed_after is not None:
+            error, self._renewed_after = self._renewed_after, None
+        if self._status.state is not HubState.STOPPED and not self._is_verifying:
             self._enter_reconnecting(error)
         self._closed.set()
 

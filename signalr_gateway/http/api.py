@@ -240,9 +240,8 @@ class HttpApi:
 
     def _health(self, request: web.Request, shown: Iterable[DownstreamHub] | None) -> web.Response:
         require_method(request, "GET", "HEAD")
-        relay = None if self._relay_target is None else self._relay_target.status
         return web.Response(
-            body=health(self._downstreams, relay, shown),
+            body=health(self._downstreams, self._relay_target, shown),
             headers={"Content-Type": _JSON, "Cache-Control": "no-store"},
         )
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from ..clients.other_gateway import RelayTarget
 from ..downstream.connection import HubState, HubStatus
 from ..downstream.hub import Downstream, Downstreams
 from ..orchestration.orchestrator import DownstreamHub
@@ -35,6 +36,8 @@ class RelayHealth(msgspec.Struct, rename="camel"):
     state: str
     since: str
     last_error: str | None
+    lost: int
+    """The number of events that were not relayed, counted once for each of their routes."""
 
 
 class Health(msgspec.Struct, omit_defaults=True):
@@ -71,21 +74,22 @@ def overall_status(downstreams: Downstreams, relay: HubStatus | None) -> str:
 
 
 def health(
-    downstreams: Downstreams, relay: HubStatus | None, shown: Iterable[DownstreamHub] | None
+    downstreams: Downstreams, relay: RelayTarget | None, shown: Iterable[DownstreamHub] | None
 ) -> bytes:
     """The JSON text of the answer: the overall status, and the states of the hubs `shown`.
 
     Hubs to which the gateway has no connection have no state. If `shown` is None, the answer has
-    the overall status only. `relay` is the state of the connection to the gateway that gets the
-    events; None if there is none.
+    the overall status only. `relay` is the gateway that gets the events; None if there is none.
     """
     hubs = {
         hub.api: hub_health(downstreams[hub.api]) for hub in shown or () if hub.api in downstreams
     }
+    status = None if relay is None else relay.status
     of_relay = None
-    if relay is not None and shown is not None:
-        of_relay = RelayHealth(relay.state.value, timestamp(relay.since), relay.last_error)
-    return msgspec.json.encode(Health(overall_status(downstreams, relay), hubs, of_relay))
+    if relay is not None and status is not None and shown is not None:
+        since = timestamp(status.since)
+        of_relay = RelayHealth(status.state.value, since, status.last_error, relay.lost)
+    return msgspec.json.encode(Health(overall_status(downstreams, status), hubs, of_relay))
 
 
 def _is_well(downstream: Downstream) -> bool:

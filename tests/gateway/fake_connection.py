@@ -80,7 +80,10 @@ class FakeConnection(HubConnection):
 
     async def stop(self) -> None:
         self.stopped = True
+        was_connected = self.current is HubConnectionState.CONNECTED
         self.current = HubConnectionState.DISCONNECTED
+        if was_connected and self._on_closed is not None:
+            self._on_closed(None)
 
     async def invoke(
         self,

@@ -21,6 +21,7 @@ from protocol import (
     NotConnectedError,
 )
 from signalr_gateway.access.api_keys import key_hash, new_key
+from signalr_gateway.cli.check import reach_all
 from signalr_gateway.cli.running import app_of
 from signalr_gateway.clients.other_gateway import (
     CALL_SIZE,
@@ -29,7 +30,7 @@ from signalr_gateway.clients.other_gateway import (
     OtherGateway,
 )
 from signalr_gateway.config.file import load_config
-from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.downstream.connection import ATTEMPT_TIMEOUT, HubState
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
 from signalr_gateway.routing.tables import RoutingTables
@@ -56,6 +57,11 @@ ROUTES = {
     "one": HubRouteInfo(receive_method="Shared", broadcast_type=BroadcastType.INDIVIDUAL),
     "two": HubRouteInfo(receive_method="Shared", broadcast_type=BroadcastType.INDIVIDUAL),
 }
+QUESTION = ("Receive", [b""] * 4)
+UNAUTHORIZED = "Failed to invoke 'Receive' because user is unauthorized"
+NO_METHOD = (
+    "Failed to invoke 'Receive' due to an error on the server. HubException: Method does not exist."
+)
 GROUP = HubRouteInfo(
     invoke_method="SendMessage",
     receive_method="ReceiveMessage",
@@ -92,9 +98,14 @@ class Bench:
         await self.other.on_event("chatservice", target, json_payload(arguments))
 
     @property
+    def calls(self) -> list[tuple[str, list[bytes]]]:
+        """The calls for events, without those that ask whether the other gateway takes events."""
+        return [each for each in self.connection.calls if each != QUESTION]
+
+    @property
     def sent(self) -> list[bytes]:
         """The arguments of the events that were sent."""
-        return [arguments[2] for _, arguments in self.connection.calls]
+        return [arguments[2] for _, arguments in self.calls]
 
 
 @pytest.fixture
@@ -115,7 +126,7 @@ async def test_calls_are_those_of_the_original(recording: RelayRecording) -> Non
     for event in recording.hub_events:
         await bench.event(json.dumps(event["arguments"]).encode(), event["target"])
     await settle()
-    for (target, arguments), call in zip(bench.connection.calls, recording.calls, strict=True):
+    for (target, arguments), call in zip(bench.calls, recording.calls, strict=True):
         call["arguments"][1]["receiveParameterTypes"] = None
         written = [json.loads(argument) for argument in arguments]
         assert (target, written) == (call["target"], call["arguments"])
@@ -127,7 +138,7 @@ async def test_an_event_is_sent_once_for_each_of_its_routes(bench: Bench) -> Non
     """As the original does; a C# gateway knows only the route of the call."""
     await bench.event(b"[0.10]", "Shared")
     await settle()
-    keys = [json.loads(arguments[0])["key"] for _, arguments in bench.connection.calls]
+    keys = [json.loads(arguments[0])["key"] for _, arguments in bench.calls]
     assert keys == ["one", "two"]
     assert bench.sent == [b"[0.10]", b"[0.10]"]
 
@@ -140,7 +151,7 @@ async def test_a_route_that_not_all_clients_receive(audience: BroadcastType) -> 
     await bench.connect()
     await bench.event(b"[1]", "ReceiveMessage")
     await settle()
-    [(_, arguments)] = bench.connection.calls
+    [(_, arguments)] = bench.calls
     assert json.loads(arguments[1])["broadcastType"] == 2
     await bench.other.stop()
 
@@ -273,24 +284,145 @@ async def test_the_connection_is_supervised(bench: Bench, caplog: pytest.LogCapt
     assert "relay: connection lost: closed by the hub" in caplog.text
 
 
+# --- whether the other gateway takes events (GW-64)
+
+
+def failing(error: Exception) -> asyncio.Future[msgspec.Raw]:
+    failed: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (UNAUTHORIZED, "takes no events with this key: it is missing, wrong, or without the scope"),
+        (NO_METHOD, "the other gateway takes no relayed events"),
+    ],
+)
+async def test_a_gateway_that_takes_no_events(
+    caplog: pytest.LogCaptureFixture, answer: str, reason: str
+) -> None:
+    """GW-64: it counts as not connected, and is asked again. Events wait for it."""
+    bench = Bench()
+    bench.other.start()
+    bench.connection.answer = lambda: failing(HubException(answer))
+    await bench.connect()
+    status = bench.other.status
+    assert status.state is HubState.CONNECTING
+    assert reason in (status.last_error or "")
+    assert f"relay: cannot connect: {status.last_error}" in caplog.text
+    await bench.event(b"[1]")
+    bench.connection.answer = lambda: msgspec.Raw(b"")
+    await bench.clock.advance(1)
+    await bench.connect()
+    assert bench.other.status.state is HubState.CONNECTED
+    assert bench.other.status.last_error is None
+    assert bench.sent == [b"[1]"]
+    await bench.other.stop()
+
+
+async def test_no_event_is_sent_before_the_answer() -> None:
+    """GW-64: the other gateway might refuse it."""
+    bench = Bench()
+    bench.other.start()
+    answers: list[asyncio.Future[msgspec.Raw]] = []
+
+    def answer() -> asyncio.Future[msgspec.Raw]:
+        answers.append(asyncio.get_running_loop().create_future())
+        return answers[-1]
+
+    bench.connection.answer = answer
+    await bench.connect()
+    await bench.event(b"[1]")
+    await settle()
+    assert bench.sent == []
+    answers[0].set_result(msgspec.Raw(b""))
+    await settle()
+    assert bench.sent == [b"[1]"]
+    await bench.other.stop()
+
+
+async def test_a_gateway_that_never_answers_is_not_connected() -> None:
+    """GW-64: the deadline of an attempt includes the answer."""
+    bench = Bench()
+    bench.other.start()
+    bench.connection.answer = asyncio.get_running_loop().create_future
+    await bench.connect()
+    await bench.clock.advance(ATTEMPT_TIMEOUT)
+    await until(lambda: bench.other.status.last_error is not None)
+    assert bench.other.status.last_error == "TimeoutError"
+    assert bench.connection.stopped
+    await bench.other.stop()
+
+
+async def test_a_connection_that_is_lost_before_the_answer() -> None:
+    """GW-64: the attempt has failed. The state never was CONNECTED."""
+    bench = Bench()
+    bench.other.start()
+    bench.connection.answer = lambda: failing(ConnectionClosed("lost"))
+    await bench.connect()
+    status = bench.other.status
+    assert (status.state, status.last_error) == (HubState.CONNECTING, "ConnectionClosed")
+    await bench.other.stop()
+
+
+async def test_an_error_about_the_question_alone() -> None:
+    """GW-64: a C# gateway answers so, because the call has no route. It takes events."""
+    bench = Bench()
+    bench.other.start()
+    text = "An unexpected error occurred invoking 'Receive' on the server."
+    bench.connection.answer = lambda: failing(HubException(text))
+    await bench.connect()
+    assert bench.other.status.state is HubState.CONNECTED
+    await bench.other.stop()
+
+
+async def test_credentials_that_are_no_longer_accepted(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-64: the connection is opened again, so that the relay uses the key of then."""
+    bench.connection.answer = lambda: failing(HubException(UNAUTHORIZED))
+    await bench.event(b"[1]")
+    await bench.event(b"[2]")
+    await settle()
+    status = bench.other.status
+    assert status.state is HubState.RECONNECTING
+    assert "takes no events with this key" in (status.last_error or "")
+    assert f"relay: connection lost: {status.last_error}" in caplog.text
+    assert bench.other.lost == 2
+    bench.connection.answer = lambda: msgspec.Raw(b"")
+    await bench.clock.advance(1)
+    await bench.connect()
+    await bench.event(b"[3]")
+    await settle()
+    assert bench.other.status.state is HubState.CONNECTED
+    assert bench.sent == [b"[1]", b"[3]"]
+
+
 # --- two gateways
 
 
 async def test_two_gateways(hub: RunningHub, tmp_path: Path) -> None:
     """Clients of the second gateway get the events, each once. The first one serves no hub.
 
-    The files are those of `docs/relay.md`.
+    The files are those of `docs/relay.md`. At first, the key of the relay is wrong (GW-64).
     """
     second, first = code_blocks(ROOT / "docs" / "relay.md", "toml")
     key = new_key()
-    (tmp_path / "relay.key").write_text(key)
+    (tmp_path / "relay.key").write_text(new_key())
     (tmp_path / "second.toml").write_text(re.sub("sha256:0+", key_hash(key), second))
     app = app_of(load_config(tmp_path / "second.toml"))
     async with serving(app, "127.0.0.1", 0) as url:
         first = first.replace("https://gateway.example", url)
         first = first.replace("http://127.0.0.1:8081/chathub", hub.url)
         (tmp_path / "first.toml").write_text(first)
-        relaying = app_of(load_config(tmp_path / "first.toml"))
+        config = load_config(tmp_path / "first.toml")
+        refused = "the other gateway takes no events with this key"
+        reasons = await reach_all(config.orchestrator)
+        assert reasons["hub 'chatservice'"] is None
+        assert (reasons["relay"] or "").startswith(refused)
+        relaying = app_of(config)
         build = connecting_to(f"{url}/gatewayhub", MessagePackHubProtocol())
         connection = build(HubConnectionBuilder())
         inbox = Inbox(connection)
@@ -301,6 +433,12 @@ async def test_two_gateways(hub: RunningHub, tmp_path: Path) -> None:
         ):
             target, downstreams = relaying[GATEWAY].relay_target, relaying[GATEWAY].downstreams
             assert target is not None
+            await until(lambda: target.status is not None and target.status.last_error is not None)
+            async with session.get(f"{relaying_url}/healthz") as answer:
+                health = await answer.json()
+            assert (health["status"], health["relay"]["state"]) == ("degraded", "connecting")
+            assert health["relay"]["lastError"].startswith(refused)
+            (tmp_path / "relay.key").write_text(key)
             await until(
                 lambda: (
                     (status := target.status) is not None
@@ -311,7 +449,8 @@ async def test_two_gateways(hub: RunningHub, tmp_path: Path) -> None:
             async with session.get(f"{relaying_url}/healthz") as answer:
                 health = await answer.json()
             assert health["status"] == "ok"
-            assert health["relay"]["state"] == "connected"
+            assert (health["relay"]["state"], health["relay"]["lost"]) == ("connected", 0)
+            assert (await reach_all(config.orchestrator))["relay"] is None
             async with session.get(f"{relaying_url}/gatewayhub") as answer:
                 assert answer.status == 404  # it serves no hub itself (GW-5)
             call = {"Api": "chatservice", "Key": "notices", "UserId": "John"}

@@ -17,6 +17,7 @@ from protocol import (
 )
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
+from signalr_gateway.clients.relay_acceptance import RelayRefused, require_acceptance
 from signalr_gateway.orchestration.checks import OrchestrationError
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import BroadcastType, HubRouteInfo
@@ -135,6 +136,23 @@ async def test_a_caller_without_the_scope_cannot_relay(gateway: RunningGateway, 
     async with relay_to(gateway, key) as client:
         with pytest.raises(HubException, match="because user is unauthorized"):
             await receive(client, "room", ["a", "b"])
+        with pytest.raises(RelayRefused, match="without the scope 'relay'"):
+            await require_acceptance(client)
+
+
+@pytest.mark.parametrize("hub_protocol", [JsonHubProtocol(), MessagePackHubProtocol()])
+async def test_a_relay_asks_whether_it_may_relay(
+    gateway: RunningGateway, hub_protocol: HubProtocol
+) -> None:
+    """GW-64: the call has no event, and no client receives one."""
+    client, relay = gateway.client(), relay_to(gateway, hub_protocol=hub_protocol)
+    inbox = Inbox(client)
+    async with client, relay:
+        assert await relay.invoke("Receive", None, None, None, None) is None
+        await require_acceptance(relay)
+        await receive(relay, "room", ["the only event"])
+        assert await received(inbox, 1) == [("ReceiveMessage", [["the only event"], {}])]
+        assert inbox.empty
 
 
 @pytest.mark.parametrize(

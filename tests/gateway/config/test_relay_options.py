@@ -109,8 +109,9 @@ def test_relayed_hubs_of_a_file_need_keys(tmp_path: Path) -> None:
 
 
 async def test_check_connects_to_the_other_gateway(hub: RunningHub) -> None:
-    """Any hub can stand for a gateway hub. The port of the second URL is one of no server."""
-    assert await reach_all(relaying(hub.url)) == {"relay": None}
+    """GW-64: the hub of the first URL is no gateway hub. No server has the port of the second."""
+    reasons = await reach_all(relaying(hub.url))
+    assert reasons == {"relay": "the other gateway takes no relayed events"}
     reasons = await reach_all(relaying("http://127.0.0.1:9/hub?access_token=secret"))
     assert "Connection refused" in (reasons["relay"] or "")
     assert "secret" not in (reasons["relay"] or "")
