@@ -120,9 +120,9 @@ def is_own_origin(origin: str, headers: Mapping[str, str]) -> bool:
     """Whether a page of ``origin`` comes from the host that its request is sent to.
 
     ``headers`` are the headers of the request, in a mapping that ignores case. The function reads
-    only ``Sec-Fetch-Site``, ``Host``, and ``X-Forwarded-Host``, which is the host before a proxy. A
-    page of another origin cannot set these without a preflight. The scheme is not compared, because
-    a proxy may have terminated TLS.
+    only ``Sec-Fetch-Site``, ``Host``, and ``X-Forwarded-Host``, with which a proxy passes on the
+    ``Host`` of the page. A page of another origin cannot set these without a preflight. The scheme
+    is not compared, because a proxy may have terminated TLS.
     """
     if headers.get("Sec-Fetch-Site") == "same-origin":
         return True

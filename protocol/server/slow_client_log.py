@@ -20,12 +20,12 @@ class SlowClientLog:
         self._thinning = thinning
 
     def misses_messages(self, waiting: int) -> None:
-        """The client begins to miss messages."""
+        """Logs that the client begins to miss messages."""
         text = "Connection %s misses messages: %d bytes are waiting for it and it does not read."
         self._log("misses messages", text, waiting)
 
     def reads_again(self, missed: int) -> None:
-        """The client reads again, and has missed messages."""
+        """Logs that the client reads again, and has missed messages."""
         logger.log(
             self._thinning.level("reads again", level=logging.INFO),
             "Connection %s reads again; it has missed %d messages.",
@@ -34,16 +34,16 @@ class SlowClientLog:
         )
 
     def cut_off(self, waiting: int) -> None:
-        """The client is disconnected, because its buffer is full."""
+        """Logs that the client is disconnected, because its buffer is full."""
         text = "Connection %s is cut off: %d bytes are waiting for it and it does not read."
         self._log("cut off", text, waiting)
 
     def timed_out(self) -> None:
-        """The client is disconnected, because a send has waited too long."""
+        """Logs that the client is disconnected, because a send has waited too long."""
         self._log("send timed out", "Connection %s is cut off: a send timed out.")
 
     def acknowledges_nothing(self) -> None:
-        """The client is disconnected, because messages have waited too long for an Ack (SR-8)."""
+        """Logs that the client is disconnected, because an Ack is overdue (SR-8)."""
         text = "Connection %s is closed: it does not acknowledge what is sent to it."
         self._log("acknowledges nothing", text)
 

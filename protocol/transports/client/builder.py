@@ -115,16 +115,18 @@ class HubConnectionBuilder:
         return self
 
     def with_stateful_reconnect(self, *, buffer_size: int = 100_000) -> "HubConnectionBuilder":
-        """Continues a connection whose WebSocket is lost on another WebSocket, without any loss.
+        """Continues the connection on another WebSocket if its WebSocket is lost.
 
-        The server has to allow this. Calls and streams that wait go on, no callback is called, and
-        messages that the server has not received are sent again. If the connection cannot be
-        continued, it is lost, and ``with_automatic_reconnect`` applies.
+        Calls and streams that wait go on, and no callback is called. No message is lost: those that
+        the other end has not received are sent again. If the connection cannot be continued, it is
+        lost, and ``with_automatic_reconnect`` applies.
 
         ``buffer_size`` is the number of bytes that may be sent and not yet acknowledged by the
-        server. With more bytes, ``invoke``, ``send`` and uploads wait. If the server acknowledges
-        nothing for 10 seconds then, the connection is lost. There is no effect on transports other
-        than WebSockets, with ``skip_negotiation``, and with a server that does not allow it.
+        server. With more bytes, ``invoke``, ``send`` and uploads wait. If no Ack makes room for 10
+        seconds, the connection is lost.
+
+        This method has no effect over other transports than WebSockets, with ``skip_negotiation``,
+        and with a server that does not allow it.
         """  # SR-1, SR-8, SR-11
         self._uses_stateful_reconnect = True
         return self._with(stateful_reconnect_buffer_size=buffer_size)
