@@ -1,9 +1,9 @@
 """The queue of a client's events: received invocations that wait for handlers (C-21, CR-8).
 
 The handlers run one after another, in order of arrival, in the queue's worker task. If a handler
-cancels this task, a new worker runs the handlers that follow. Each invocation that asks for a
-result runs in a task of its own, beside the worker, because a handler may wait for a hub method
-that asks this client for a result.
+cancels this task, a new worker runs the handlers that follow. An invocation that asks for a result
+runs in a task of its own, beside the worker. Otherwise a handler in the worker, which waits for a
+hub method, would block the answer for which the hub method waits.
 
 The queue counts the bytes of the events that wait and of the results that are not sent, and decides
 when reading pauses. ``handlers`` chooses the handlers of an event.

@@ -240,8 +240,8 @@ class ConnectionKeeper:
             reason = await self._attempt()
             if reason is not None:
                 self._failure = reason
-                # Not in the ``except`` clause of the attempt: a policy that fails there would have
-                # the failed attempt in its traceback, and the error of a token factory in the log.
+                # Outside of the ``except`` clause of the attempt. In it, the log of a policy that
+                # fails would also show the error of the attempt, which may quote a token.
                 delay = self._retries.next_delay(reason, self.loop.time())
                 continue
             assert self._connection is not None

@@ -35,7 +35,7 @@ _IMPLEMENTATIONS: Final = {name: PyJWS().get_algorithm_by_name(name) for name in
 
 
 class VerificationKey:
-    """A key, the algorithms that it verifies, and its id in the headers of tokens, if it has one.
+    """A key with its algorithms. ``key_id`` is its id in the headers of tokens, or None.
 
     ``material`` are the bytes of a secret or a public key of cryptography. Raises ValueError for a
     key that is too weak or of a kind that no algorithm uses.

@@ -190,10 +190,10 @@ class HubMethodTable:
     ``services`` maps types to functions. Clients do not send an argument for a parameter of such a
     type: the function returns its value (S-2). ``filters`` run around the methods (S-29).
 
-    Raises TypeError for definitions that cannot work: two methods with one name, static methods
-    and class methods, signatures that ``read_signature`` refuses, a hub method that is overridden
-    without ``hub_method``, and ``hub_method`` on a method that the server calls. ``for_protocol``
-    raises TypeError for a type that no argument can be read into.
+    Raises TypeError for two methods with one name, for static methods and class methods, and for
+    signatures that ``read_signature`` refuses. Raises TypeError for a hub method that is overridden
+    without ``hub_method``, and for ``hub_method`` on a method that the server calls.
+    ``for_protocol`` raises TypeError for a type that no argument can be read into.
     """
 
     def __init__(

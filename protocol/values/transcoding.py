@@ -1,8 +1,7 @@
 """Converts payloads of one hub protocol to the other, for programs that forward them.
 
-A value gets the form that a .NET program gives it when the program reads the value with one hub
-protocol and writes it with the other (J-14…J-17, M-11…M-15). Time and memory are proportional to
-the size of every payload.
+The result is the same as if a .NET program read the value with one hub protocol and wrote it with
+the other (J-14…J-17, M-11…M-15). Time and memory are proportional to the size of every payload.
 """
 
 import gc

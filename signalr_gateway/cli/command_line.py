@@ -1,8 +1,11 @@
 """The command line: ``signalr-gateway`` ``demo``, ``run``, ``check`` and ``key``.
 
-Exit codes: 0 after Ctrl-C or SIGTERM, or when ``check`` finds no error; 1 when an address cannot be
-bound or ``check --connect`` does not reach a hub; 2 when the command, the orchestration or a
-certificate is wrong; 130 when a signal ends ``check``. An error is the last line on standard error.
+An error is the last line on standard error. The exit codes are:
+
+- 0 after Ctrl-C or SIGTERM, or when ``check`` finds no error,
+- 1 when an address cannot be bound, or ``check --connect`` does not reach a hub,
+- 2 when the command, the orchestration or a certificate is wrong,
+- 130 when a signal ends ``check``.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def add_command_flags(parser: argparse.ArgumentParser, command: type[Struct]) ->
 
 
 def add_file_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the file that have a flag; the value of a flag not given is None."""
+    """Add the options of the file that have a flag. A flag that is not given has the value None."""
     for name, option in file_flags():
         _add(parser, option, dest=name, default=None)
 

@@ -96,8 +96,8 @@ def read_table(table: type[TableT], values: Mapping[str, object], place: Place) 
 def _unknown(key: str, known: Collection[str], joined: str) -> str:
     """The problem text for a key that is not one of the `known` keys of its table.
 
-    `joined` is the key behind the name of its table: `gateway_hub_url` for `url` in
-    `[gateway_hub]`.
+    `joined` is the name of the table and the key, joined by an underscore: `gateway_hub_url` for
+    `url` in `[gateway_hub]`.
     """
     if joined != key and any(option.name == joined for option in options_of(File)):
         return f"unknown in this table; did you mean {joined!r} at the top of the file?"

@@ -66,7 +66,7 @@ class DownstreamHub(DownstreamHubOptions, frozen=True, kw_only=True):
 
     api: str
     build_hub_connection: BuildHubConnection | None
-    """None: the gateway has no connection to the hub, and only relayed events of it."""
+    """None if the gateway does not connect to the hub, and forwards only relayed events of it."""
     receive_key: str | None
     routes: Mapping[str, HubRoute]
 

@@ -62,9 +62,10 @@ class UnknownReceiveType(TypeError):
 def receive_type(declared: object) -> ReceiveType:
     """The `ReceiveType` of an item of ``receive_parameter_types``.
 
-    `declared` is a Python type (``str``, ``list[int]``, ``int | None``, a Struct, dataclass or
-    TypedDict class), or as text the C# keyword or .NET name of a simple type, in any letter case.
-    ``"int"`` is Int32 as in C#, while ``int`` is Int64. Raises `UnknownReceiveType`.
+    `declared` is a Python type: ``str``, ``list[int]``, ``int | None``, a Struct, dataclass or
+    TypedDict class. It may also be a text with the C# keyword or the .NET name of a simple type, in
+    any letter case. The text ``"int"`` is Int32 as in C#, the type ``int`` is Int64. Raises
+    `UnknownReceiveType`.
     """
     if isinstance(declared, str):
         leaf = _BY_NAME.get(declared.lower().removeprefix("system."))

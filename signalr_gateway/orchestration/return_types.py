@@ -104,7 +104,7 @@ def _nullable(schema: Schema) -> Schema:
 def _schema_of_class(declared: Any, outer: tuple[object, ...]) -> Schema:
     """The schema of a Struct, dataclass or TypedDict class.
 
-    A member that has this class itself as its type is described as an object without members.
+    If the class occurs inside itself, the inner schema lists no members.
     """
     if declared in outer:
         return {"type": "object"}

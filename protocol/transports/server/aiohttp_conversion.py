@@ -59,9 +59,9 @@ def _headers(request: web.Request) -> Mapping[str, str]:
 def upgrade_request(request: web.Request) -> web.Request:
     """The request in the form in which aiohttp can upgrade it to a WebSocket.
 
-    Subprotocols are removed: the server never chooses one, and aiohttp would log them, although
-    some clients send access tokens in this header. aiohttp does not read a list in ``Upgrade`` or a
-    second ``Connection`` header, so only the items that a WebSocket needs are kept (TG-2).
+    The header with subprotocols is removed: the server never chooses one. aiohttp would log the
+    header, and some clients send access tokens in it. aiohttp does not read a list in ``Upgrade``
+    or a second ``Connection`` header. So these keep only the items that a WebSocket needs (TG-2).
     """
     headers = request.headers
     upgrade, connection = (_items(headers.getall(name, ())) for name in ("Upgrade", "Connection"))

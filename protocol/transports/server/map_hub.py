@@ -58,11 +58,11 @@ def map_hub(
     From the first ``map_hub`` on, the loggers ``aiohttp.access`` and ``aiohttp.server`` show
     neither access tokens nor connection tokens.
 
-    Raises ValueError for an invalid path, for a path that has a hub already, for options of a class
-    that is mapped already, for a lifetime manager of another class, and for a class that requires
-    users on a path without ``authenticate``. Raises TypeError for a hub class that cannot be
-    served, and for arguments of a wrong type. Raises RuntimeError for an application that has
-    started.
+    Raises ValueError for an invalid path, and for a path that has a hub already. Raises ValueError
+    for options of a class that is mapped already, for a lifetime manager of another class, and for
+    a class that requires users on a path without ``authenticate``. Raises TypeError for a hub class
+    that cannot be served, and for arguments of a wrong type. Raises RuntimeError for an application
+    that has started.
     """  # LA-3
     _require_application(app)
     require_hub_path(path)
