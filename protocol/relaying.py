@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .server.authorization import is_authorized as is_authorized
     from .server.authorization import needs_user as needs_user
     from .server.authorization import require_authorize as require_authorize
+    from .server.authorization import require_bool as require_bool
     from .server.waiting_messages import MessageQueue as MessageQueue
     from .server.waiting_messages import QueuePolicy as QueuePolicy
     from .transports.server.aiohttp_conversion import mark_origin as mark_origin
@@ -71,6 +72,7 @@ _HOMES: Final = {
     "normal_hosts": ".hosts",
     "request_data": ".transports.server.aiohttp_conversion",
     "require_authorize": ".server.authorization",
+    "require_bool": ".server.authorization",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
     "type_and_place": ".hosting.access",
@@ -110,6 +112,7 @@ __all__ = [
     "normal_servers",
     "request_data",
     "require_authorize",
+    "require_bool",
     "response_of",
     "split_json_array",
     "system_reason",

@@ -22,7 +22,7 @@ class LogThinning:
     __slots__ = ("_next",)
 
     def __init__(self) -> None:
-        self._next: dict[Hashable, float] = {}
+        self._next: dict[int, float] = {}  # by the hash of the subject, which may be long
 
     def level(
         self, subject: Hashable, now: float | None = None, level: int = logging.WARNING
@@ -30,13 +30,14 @@ class LogThinning:
         """Returns ``level`` for the first line about ``subject`` in a minute, else DEBUG."""
         if now is None:
             now = asyncio.get_running_loop().time()
-        if subject not in self._next and len(self._next) >= _MAXIMUM_SUBJECTS:
+        key = hash(subject)
+        if key not in self._next and len(self._next) >= _MAXIMUM_SUBJECTS:
             self._next = {known: end for known, end in self._next.items() if now < end}
             if len(self._next) >= _MAXIMUM_SUBJECTS:
-                subject = None
-        if now < self._next.get(subject, now):
+                key = hash(None)
+        if now < self._next.get(key, now):
             return logging.DEBUG
-        self._next[subject] = now + _INTERVAL
+        self._next[key] = now + _INTERVAL
         return level
 
     def log_failure(

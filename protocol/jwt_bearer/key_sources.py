@@ -15,7 +15,7 @@ from yarl import URL
 
 from ..aio.system_errors import system_reason
 from ..option_checks import described
-from .key_set import MAXIMUM_SIZE, KeySetError
+from .key_set import MAXIMUM_SIZE, KeySetError, read_key_set
 
 _TIMEOUT: Final = 10.0  # seconds
 _CHUNK: Final = 16 * 1024  # bytes
@@ -47,18 +47,28 @@ class JwksFile(KeySetSource):
             raise TypeError(f"path is a str or a Path, not {described(path)}.")
         self._path = Path(path)
 
+    def require_keys(self) -> None:
+        """Reads the file now, to find a mistake before the first token arrives.
+
+        Raises ValueError if the file cannot be read, or has no key that verifies signatures.
+        """
+        try:
+            read_key_set(self._read(), with_secrets=self.with_secrets)
+        except KeySetError as error:
+            raise ValueError(f"The key set cannot be read: {error}.") from None
+
     async def read(self) -> bytes:
         """Reads the file in a thread."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> bytes:
         try:
-            return await asyncio.to_thread(self._read)
+            with self._path.open("rb") as file:
+                return _checked_size(file.read(MAXIMUM_SIZE + 1))
         except OSError as error:
             raise KeySetError(system_reason(error)) from None
         except ValueError:  # a null character
             raise KeySetError("its path is not valid") from None
-
-    def _read(self) -> bytes:
-        with self._path.open("rb") as file:
-            return _checked_size(file.read(MAXIMUM_SIZE + 1))
 
 
 class JwksUrl(KeySetSource):

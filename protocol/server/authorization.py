@@ -40,20 +40,37 @@ class RequestContext:
 Authorize = bool | Collection[str] | Callable[[Any], bool | Awaitable[bool]]
 """A requirement. False allows everyone. True allows any user. A collection of roles allows users in
 at least one of these roles. A policy, which is a function of the AuthorizationContext, plain or
-async, allows users for which it returns True."""
+async, allows users for which it returns True. A value other than True and False is an error."""
 
 
 async def is_authorized(authorize: Authorize, context: AuthorizationContext) -> bool:
-    """Whether the user of ``context`` meets the requirement. Raises the exceptions of a policy."""
+    """Whether the user of ``context`` meets the requirement.
+
+    Raises NotABoolError if a policy returns another value, and the exceptions of a policy.
+    """
     if callable(authorize):
         allowed = authorize(context)
-        return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+        return require_bool(await allowed if inspect.isawaitable(allowed) else allowed)
     if not authorize:
         return True
     user = context.user
     if user is None or isinstance(authorize, bool):
         return user is not None
     return not user.roles.isdisjoint(authorize)
+
+
+class NotABoolError(TypeError):
+    """A function that decides has returned neither True nor False, so there is no decision."""
+
+
+def require_bool(decision: object) -> bool:
+    """Returns the result of a function that decides. Raises NotABoolError if it is not a bool.
+
+    Another truthy value is a mistake, such as a claim that is not compared, and must allow nothing.
+    """
+    if not isinstance(decision, bool):
+        raise NotABoolError(f"expected True or False, got {type(decision).__name__}")
+    return decision
 
 
 def needs_user(authorize: Authorize) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..messages import Close
 from .authentication import Principal
 from .authentication_expiry import AuthenticationExpiry
+from .authorization import require_bool
 from .connection import ServerConnection
 from .connection_context import Ending
 from .http_request import HttpRequestData
@@ -63,7 +64,8 @@ class ConnectionUser:
 
         If ``user`` equals the present user, or has an earlier expiry, returns True and changes
         nothing. If the user id changes and the hub does not allow this, the connection ends, and
-        the result is False. Refreshes run one after another. Raises what ``accept`` raises.
+        the result is False. Refreshes run one after another. Raises what ``accept`` raises, and
+        NotABoolError if ``accept`` returns something else than a bool.
         """  # AR-2, AR-4…AR-6
         async with self._lock:
             if user == self.user or _is_older(user, self.user):
@@ -86,7 +88,7 @@ class ConnectionUser:
         accepted = self._accept(
             AuthenticationRefreshContext(connection_id, self.user, user, request)
         )
-        return bool(await accepted if inspect.isawaitable(accepted) else accepted)
+        return require_bool(await accepted if inspect.isawaitable(accepted) else accepted)
 
     def _expire(self) -> None:
         self._connection.end(Ending(Close(allow_reconnect=True)))

@@ -32,7 +32,7 @@ class CallContext:
 
 
 class CallHookFailed(Exception):
-    """The function has raised an exception, which is in the log."""
+    """The function has raised an exception or returned no bool. The log has the reason."""
 
 
 class CallHook:

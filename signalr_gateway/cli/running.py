@@ -80,6 +80,7 @@ def require_access_rules(config: GatewayConfig) -> None:
     accepted.
     """  # GW-41, GW-42, GW-55, GW-56, GW-61
     may_change = config.gateway_hub.allow_user_identifier_change_on_authentication_refresh
+    has_credentials = config.authentication.has_credentials
     has_tokens = config.authentication.has_tokens
     config.orchestrator.require_users(has_tokens=has_tokens, may_change_user=may_change)
     hosts = ", ".join(config.listen.hosts)
@@ -88,18 +89,18 @@ def require_access_rules(config: GatewayConfig) -> None:
             f"will not listen on {hosts} without authentication: configure [authentication], or"
             " allow everyone with --allow-anonymous"
         )
-    if config.send.enabled and _is_open(config) and not are_loopback(config.listen):
+    if config.send.enabled and not has_credentials and not are_loopback(config.listen):
         raise UsageError(
             "[send] enabled needs authentication or loopback addresses; the gateway would listen on"
             f" {hosts}"
         )
     relayed = [hub.api for hub in config.orchestrator.hubs.values() if hub.relayed]
-    if relayed and not config.authentication.has_credentials:
+    if relayed and not has_credentials:
         raise UsageError(
             f"hub {relayed[0]!r}, relayed: needs [authentication] with a key that has the scope"
             f" {RELAY_SCOPE!r}"
         )
-    if not config.authentication.has_credentials and not Policies(config.orchestrator).are_empty:
+    if not has_credentials and not Policies(config.orchestrator).are_empty:
         raise UsageError(
             "policies and authenticated routes need credentials: configure [authentication]"
         )

@@ -45,13 +45,22 @@ def _keys(table: JwtTable, place: Place) -> Sequence[JwksUrl | JwksFile | PemKey
     if url is not None:
         keys.append(_checked(lambda: JwksUrl(url), place.at("jwks_url")))
     if file is not None:
-        keys.append(_checked(lambda: JwksFile(file), place.at("jwks_file")))
+        keys.append(_key_set_file(file, place.at("jwks_file")))
     keys += [_public_key(path, place.at("public_keys")) for path in table.public_keys]
     shared = secret("secret", table.secret_file, table.secret_env, place)
     if shared is not None:
         name = "secret_env" if table.secret_file is None else "secret_file"
         keys.append(_checked(lambda: SecretKey(shared()), place.at(name)))
     return keys
+
+
+def _key_set_file(path: Path, place: Place) -> JwksFile:
+    key_set = JwksFile(path)
+    try:
+        key_set.require_keys()
+    except ValueError as exc:
+        raise place.error(str(exc)) from exc
+    return key_set
 
 
 def _public_key(path: Path, place: Place) -> PemKey:

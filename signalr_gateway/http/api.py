@@ -201,7 +201,7 @@ class HttpApi:
         caller = Access.caller(request)
         if identity is not None:  # the hub may answer another identity otherwise
             caller = msgspec.json.encode([caller, identity.headers]).decode()
-        call_key = CallKey(caller, (route.api, route.key), key)  # both may contain a slash
+        call_key = CallKey(caller, ("route", route.api, route.key), key)
 
         async def call() -> KeptAnswer:
             try:

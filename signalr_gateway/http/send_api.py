@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import astuple
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
-from protocol.relaying import DECODING_FAILURES, LogThinning, type_and_place
+from protocol.relaying import DECODING_FAILURES, LogThinning, require_bool, type_and_place
 
 from ..access.scopes import has_scope
 from ..clients.sender import All, Audience, Channel, Connection, Sender, User
@@ -86,10 +87,10 @@ class SendApi:
     async def allows(self, request: web.Request) -> bool:
         """Whether the caller of a request may send to clients, count and disconnect them.
 
-        Raises `Refusal` if the function that decides raises an exception.
+        Raises `Refusal` if the function that decides raises an exception or returns no bool.
         """
         try:
-            return await self._policy(request) is True  # another truthy value is a mistake
+            return require_bool(await self._policy(request))
         except Exception as exc:
             # Not the exception itself, because its text may quote credentials.
             reason = type_and_place(exc)
@@ -148,7 +149,8 @@ class SendApi:
 
         if key is None:
             return (await send()).response()
-        send_key = CallKey(Access.caller(request), audience, key)
+        target = ("send", type(audience).__name__, *astuple(audience))
+        send_key = CallKey(Access.caller(request), target, key)
         return (await self._idempotent.answer(send_key, body, send)).response()
 
     async def _count(self, audience: Audience) -> web.Response:

@@ -66,7 +66,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     maximum_kept_answers_size: Annotated[
         Bytes,
         option(
-            "Size of all these answers together; the oldest go first. A larger answer is not kept."
+            "Memory that all these answers together take; the oldest go first. A larger answer is"
+            " not kept. The bodies of these calls under way together have at most this size, too."
         ),
     ] = 64 * 1024 * 1024
     maximum_connections: Annotated[

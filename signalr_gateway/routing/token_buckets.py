@@ -19,14 +19,16 @@ class TokenBuckets:
     def __init__(self, per_second: int) -> None:
         self._per_second = per_second
         self._size = per_second * BURST
-        self._buckets: dict[str, tuple[float, float]] = {}  # tokens and last use, the oldest first
+        # Tokens and last use by the hash of the key, the oldest first. A user id may be long.
+        self._buckets: dict[int, tuple[float, float]] = {}
 
     def take(self, key: str, now: float) -> float:
         """Take a token and return 0; if there is none, return the seconds until there is one."""
-        tokens, last = self._buckets.pop(key, (self._size, now))
+        bucket = hash(key)
+        tokens, last = self._buckets.pop(bucket, (self._size, now))
         tokens = min(self._size, tokens + (now - last) * self._per_second)
         wait = 0.0 if tokens >= 1 else (1 - tokens) / self._per_second
-        self._buckets[key] = (tokens if wait else tokens - 1), now
+        self._buckets[bucket] = (tokens if wait else tokens - 1), now
         if len(self._buckets) > MAXIMUM_KEYS:
             del self._buckets[next(iter(self._buckets))]
         return wait

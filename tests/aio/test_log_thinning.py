@@ -1,6 +1,7 @@
 """LogThinning: a line that a peer can cause at will is logged once a minute."""
 
 import logging
+import tracemalloc
 
 from protocol.relaying import LogThinning, failure_subject
 
@@ -32,6 +33,19 @@ def test_subjects_without_end() -> None:
     assert (sum(shown), shown.index(False)) == (1001, 1001)
     assert thinning.level(0, 61) == logging.WARNING
     assert thinning.level("new", 61) == logging.WARNING
+
+
+def test_long_subjects_take_no_memory() -> None:
+    """A peer chooses the subjects, for example the paths of its requests."""
+    thinning = LogThinning()
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            thinning.level(("path", f"{number}" * 1000), 0)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 300_000
 
 
 def test_failures_of_other_kinds_and_places_are_other_subjects() -> None:

@@ -88,7 +88,7 @@ FLOODS = {
         502, headers="Idempotency-Key: key %d\r\n", limits={"maximum_kept_answers": 10}
     ),
     "maximum_kept_answers_size": Flood(
-        502, headers="Idempotency-Key: key %d\r\n", limits={"maximum_kept_answers_size": 1000}
+        502, headers="Idempotency-Key: key %d\r\n", limits={"maximum_kept_answers_size": 10_000}
     ),
 }
 

@@ -181,6 +181,16 @@ async def test_all_requirements_count() -> None:
         assert (await endpoint.negotiate(negotiate)).status == status
 
 
+@pytest.mark.parametrize("decision", [1, "yes", None, ANN])
+async def test_a_policy_whose_result_is_no_bool(
+    decision: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A-1: it allows nothing, and the answer is 500."""
+    endpoint = endpoint_with(authorize=lambda _: decision)
+    assert await ask(endpoint, "GET", user="root") == HttpAnswer(500)
+    assert "NotABoolError" in caplog.text
+
+
 async def test_a_policy_without_an_authenticator() -> None:
     """A-1: there is no challenge without an authenticator."""
     endpoint = endpoint_with(authenticate=None, authorize=lambda context: context.user is None)

@@ -104,7 +104,7 @@ ELSEWHERE: Final = {
         "tests/gateway/http/test_idempotency.py::test_the_oldest_answers_make_room"
     ),
     "Limits.maximum_kept_answers_size": (
-        "tests/gateway/http/test_idempotency.py::test_the_oldest_answers_make_room"
+        "tests/gateway/http/test_idempotency.py::test_memory_is_bounded_by_the_size"
     ),
     "signalr_gateway.http.idempotency.MAXIMUM_KEY_LENGTH": (
         "tests/gateway/http/test_idempotency.py::test_a_key_that_is_not_valid"

@@ -27,6 +27,10 @@ def broken(context: HubCallerContext) -> bool:
     raise LookupError("secret")
 
 
+def truthy(context: HubCallerContext) -> Any:
+    return context.user
+
+
 def refusing(context: HubCallerContext) -> bool:
     raise HubException("come back later")
 
@@ -60,6 +64,10 @@ class GuardedHub(Hub):
 
     @hub_method(authorize=broken)
     def broken(self) -> str:
+        return "never"
+
+    @hub_method(authorize=truthy)
+    def truthy(self) -> str:
         return "never"
 
     @hub_method(authorize=refusing)
@@ -122,15 +130,19 @@ async def test_authorization_comes_before_streams(serve: MakeServer) -> None:
 
 
 async def test_a_check_that_fails(serve: MakeServer) -> None:
-    """S-9, S-7, S-8: a function that raises refuses the call, which fails like any other."""
+    """S-9, S-7, S-8: a function that raises, or returns no bool, refuses the call.
+
+    The call fails like any other.
+    """
     client = await serve(GuardedHub).connect(ADMIN)
-    assert await client.ask(call("Broken"), call("Refusing", id="2")) == [
+    assert await client.ask(call("Broken"), call("Refusing", id="2"), call("Truthy", id="3")) == [
         failure("An unexpected error occurred invoking 'Broken' on the server."),
         failure(
             "An unexpected error occurred invoking 'Refusing' on the server."
             " HubException: come back later",
             "2",
         ),
+        failure("An unexpected error occurred invoking 'Truthy' on the server.", "3"),
     ]
 
 

@@ -304,6 +304,19 @@ async def test_an_application_that_fails(serve: MakeServer, hub_class: type[User
     assert await client.take() == []
 
 
+async def test_an_answer_of_the_application_that_is_no_bool(
+    serve: MakeServer, hub_class: type[UserHub]
+) -> None:
+    """AR-3: the new user is not accepted, and the answer is an error."""
+    accept: Any = lambda context: context.new_user  # noqa: E731
+    harness = serve(hub_class, QUIET)
+    client = await harness.connect(user(1))
+    holder = held(harness, client, accept=accept)
+    with pytest.raises(TypeError, match="expected True or False, got Principal"):
+        await holder.refresh(user(2), REQUEST)
+    assert holder.user == user(1)
+
+
 async def test_the_event_takes_a_slot(serve: MakeServer, hub_class: type[UserHub]) -> None:
     """AR-6, P-2: it runs behind calls that have begun or wait for a slot."""
     harness = serve(hub_class, QUIET)

@@ -186,7 +186,7 @@ async def test_tokens_and_keys_of_a_file(tmp_path: Path) -> None:
             "authentication.jwt.secret_file: ",
         ),
         (
-            'issuer = "i"\naudience = "a"\njwks_file = "k.json"\nalgorithms = ["none"]',
+            'issuer = "i"\naudience = "a"\njwks_url = "https://i.example/k"\nalgorithms = ["none"]',
             "authentication.jwt: ",
         ),
     ],

@@ -101,6 +101,26 @@ async def test_without_authentication(hub: RunningHub) -> None:
         assert (await gateway.post("sample/nothing", b"[]")).status == 200
 
 
+@pytest.mark.parametrize("decision", [1, "yes", None])
+async def test_a_decision_that_is_no_bool(
+    hub: RunningHub, caplog: pytest.LogCaptureFixture, decision: Any
+) -> None:
+    """GW-46: it is an error, for a POST and for a call of a client, and nothing is called."""
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url),
+        authorize_call=lambda _call: decision,
+        authorize_orchestration=lambda _context: decision,
+    ) as gateway:
+        assert (await gateway.post("sample/echo", b"[1]")).problem["code"] == "internal-error"
+        listed = await gateway.request("GET", "/api/Gateway/orchestration")
+        assert listed.status == 500
+        async with gateway.client() as connected:
+            with pytest.raises(HubException, match="An unexpected error occurred"):
+                await connected.invoke("InvokeDownstreamHub", ECHO)
+    assert hub.calls == []
+    assert "authorize_call failed: NotABoolError" in caplog.text
+
+
 async def test_a_hook_that_fails(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
     """500 or an error without a text of the exception, and nothing is called."""
 

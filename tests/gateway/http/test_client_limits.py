@@ -75,6 +75,19 @@ def test_a_flood_of_addresses() -> None:
     assert grown < 4_000_000
 
 
+def test_a_flood_of_long_user_ids() -> None:
+    """GW-52: a client chooses how long the names in its token are."""
+    buckets = TokenBuckets(1)
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            buckets.take(f"{number}" * 1000, 0.0)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 400_000
+
+
 async def test_calls_of_an_address(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
     """GW-52: POSTs and calls over the hub count together; other requests do not count."""
     async with limited(hub, calls_per_second=1) as gateway, gateway.client() as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to, sample_routes
 from tests.support.waiting import until
 
-KEY = CallKey("", "api/route", "key")
+KEY = CallKey("", ("route", "api", "route"), "key")
 
 
 class Calls:
@@ -58,9 +59,9 @@ async def test_the_same_answer_again() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        CallKey("caller", "api/route", "key"),
-        CallKey("", "api/other", "key"),
-        CallKey("", "api/route", "other"),
+        CallKey("caller", ("route", "api", "route"), "key"),
+        CallKey("", ("route", "api", "other"), "key"),
+        CallKey("", ("route", "api", "route"), "other"),
     ],
 )
 async def test_another_caller_route_or_key_is_another_call(other: CallKey) -> None:
@@ -135,7 +136,7 @@ async def test_a_call_that_fails_is_forgotten() -> None:
 async def test_calls_whose_callers_have_left_are_limited() -> None:
     calls = Calls(maximum_answers=2)
     calls.release.clear()
-    keys = [CallKey("", "api/route", str(number)) for number in range(3)]
+    keys = [CallKey("", ("route", "api", "route"), str(number)) for number in range(3)]
     callers = [asyncio.create_task(calls.post(key)) for key in keys[:2]]
     await settle()
     for caller in callers:
@@ -150,10 +151,10 @@ async def test_calls_whose_callers_have_left_are_limited() -> None:
     assert calls.made == 3
 
 
-@pytest.mark.parametrize(("maximum_answers", "maximum_size"), [(3, 10_000), (100, 3)])
+@pytest.mark.parametrize(("maximum_answers", "maximum_size"), [(3, 10_000), (100, 2_000)])
 async def test_the_oldest_answers_make_room(maximum_answers: int, maximum_size: int) -> None:
     calls = Calls(maximum_answers, maximum_size)
-    keys = [CallKey("", "api/route", str(number)) for number in range(1000)]
+    keys = [CallKey("", ("route", "api", "route"), str(number)) for number in range(1000)]
     for key in keys:
         await calls.post(key)
         assert calls.kept <= 3
@@ -164,12 +165,63 @@ async def test_the_oldest_answers_make_room(maximum_answers: int, maximum_size: 
 
 
 async def test_an_answer_that_is_too_large_leaves_the_others_in_place() -> None:
-    calls = Calls(maximum_size=3)
+    calls = Calls(maximum_size=2_500)
     await calls.post()
-    calls.body = b"1234"
-    await calls.post(CallKey("", "api/route", "large"))
+    calls.body = b"x" * 2_500
+    await calls.post(CallKey("", ("route", "api", "route"), "large"))
     await calls.post()
     assert (calls.made, calls.kept) == (2, 1)
+
+
+async def test_memory_is_bounded_by_the_size() -> None:
+    """Long keys, long identities and many small answers are counted with all that they take."""
+    calls = Calls(maximum_answers=10_000, maximum_size=400_000)
+    await calls.post()  # what the first call alone creates is not counted
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            caller, name = f"{number}" * 2000, f"{number}" * 60
+            await calls.post(CallKey(caller, ("route", "api", "route"), name))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 100 < calls.kept < 1000
+    assert taken < 450_000
+
+
+async def test_bodies_of_calls_under_way_are_limited() -> None:
+    calls = Calls(maximum_size=100)
+    calls.release.clear()
+    target = ("route", "api", "route")
+    large = asyncio.create_task(calls.post(CallKey("", target, "large"), body=b"x" * 1000))
+    await settle()
+    with pytest.raises(Refusal, match="under way have 1000 bytes") as caught:
+        await calls.post(CallKey("", target, "small"), body=b"x")
+    assert caught.value.problem.code is ProblemCode.HUB_BUSY
+    calls.release.set()
+    await large
+    await calls.post(CallKey("", target, "small"), body=b"x")
+    assert calls.made == 2
+
+
+async def test_a_call_that_fails_after_its_caller_left_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls = Calls()
+
+    async def fail() -> KeptAnswer:
+        await calls.release.wait()
+        raise LookupError
+
+    calls.release.clear()
+    caller = asyncio.create_task(calls.store.answer(KEY, b"[]", fail))
+    await settle()
+    caller.cancel()
+    await settle()
+    calls.release.set()
+    await settle()
+    assert "failed after its caller had disconnected" in caplog.text
+    assert "LookupError" in caplog.text
 
 
 # --- over HTTP -----------------------------------------------------------------------------------

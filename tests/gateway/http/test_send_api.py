@@ -21,8 +21,10 @@ from protocol import (
 from protocol.hub_protocol import HubProtocol
 from signalr_gateway.access.api_keys import ApiKey, ApiKeys, key_hash, new_key
 from signalr_gateway.cli.running import require_access_rules
-from signalr_gateway.config.authentication_tables import AuthenticationTable
+from signalr_gateway.config.authentication import authenticator
+from signalr_gateway.config.authentication_tables import ApiKeyTable, AuthenticationTable
 from signalr_gateway.config.file import ConfigError, GatewayConfig, load_config
+from signalr_gateway.config.reading import Place
 from signalr_gateway.config.schema import Listen, SendTable
 from signalr_gateway.config.sources import UsageError
 from signalr_gateway.http.send_api import allow_all
@@ -274,13 +276,16 @@ async def test_off_by_default(hub: RunningHub) -> None:
 
 
 async def test_a_function_decides_who_may(hub: RunningHub) -> None:
-    """Before anything about the receivers shows; an exception is a 500, and nothing is sent."""
+    """Before anything about the receivers shows.
+
+    An exception and a result that is no bool are a 500, and nothing is sent (GW-46).
+    """
 
     async def policy(request: web.Request) -> Any:
         if "fail" in request.query:
             raise LookupError("hush")
         key = request.headers.get("X-Key")
-        return True if key == "right" else key
+        return key if key == "truthy" else key == "right"
 
     async with running_gateway(
         lambda orchestrator: sample_routes(orchestrator, hub.url), send=policy
@@ -289,8 +294,8 @@ async def test_a_function_decides_who_may(hub: RunningHub) -> None:
             answer = await gateway.request(method, f"{SEND}/{receivers}", MESSAGE, JSON)
             assert answer.status == 403
         assert (await send(gateway, "all")).problem["code"] == "send-not-allowed"
-        truthy = await gateway.request("POST", f"{SEND}/all", MESSAGE, {**JSON, "X-Key": "wrong"})
-        assert truthy.status == 403
+        truthy = await gateway.request("POST", f"{SEND}/all", MESSAGE, {**JSON, "X-Key": "truthy"})
+        assert truthy.status == 500
         failed = await send(gateway, "all?fail")
         assert (failed.status, failed.problem["code"]) == (500, "internal-error")
         right = await gateway.request("POST", f"{SEND}/all", MESSAGE, {**JSON, "X-Key": "right"})
@@ -394,6 +399,28 @@ def test_only_on_loopback_addresses(host: str, is_refused: bool) -> None:
             require_access_rules(config)
     else:
         require_access_rules(config)
+
+
+async def test_anonymous_callers_of_a_gateway_with_keys(hub: RunningHub) -> None:
+    """GW-61: they are admitted, and still need the scope, so any address is allowed."""
+    key = new_key()
+    keys = {"k": ApiKeyTable(hash=key_hash(key), scopes=["send"])}
+    config = GatewayConfig(
+        orchestrator=Orchestrator(),
+        listen=Listen(host="0.0.0.0"),
+        authentication=AuthenticationTable(allow_anonymous=True, api_keys=keys),
+        send=SendTable(enabled=True),
+    )
+    require_access_rules(config)
+    async with running_gateway(
+        lambda orchestrator: sample_routes(orchestrator, hub.url),
+        send=True,
+        authenticate=authenticator(config.authentication, Place(Path())),
+        authorize=False,
+    ) as gateway:
+        assert (await send(gateway, "all")).problem["code"] == "send-not-allowed"
+        with_key = {**JSON, "X-Api-Key": key}
+        assert (await gateway.request("POST", f"{SEND}/all", MESSAGE, with_key)).status == 202
 
 
 def test_a_file_without_the_gateway_hub(tmp_path: Path) -> None:
