@@ -34,7 +34,7 @@ class Verdict(Enum):
 
     ALLOWED = auto()
     REFUSED = auto()
-    """The caller may know of the route, or no route at all is open to it."""
+    """The caller may not do this. It may know of the route, or it may use no route at all."""
     UNKNOWN = auto()
     """There is no such route, or the caller may not know of it (GW-43)."""
 
@@ -69,7 +69,7 @@ class Policies:
         """Decide about a caller who names a route; None if there is no such route."""
         if not self.are_empty:
             # First, so that a caller who may use no route gets one answer for all names.
-            if not self.allows_somewhere(user, action):
+            if not self.meets_gateway_policies(user, action):
                 return Verdict.REFUSED
             if route is None or not self.shows(user, route):
                 return Verdict.UNKNOWN
@@ -82,8 +82,8 @@ class Policies:
         of_route = self._of_routes.get((action, route.api, route.key), ())
         return _meets(user, self._everywhere[action]) and _meets(user, of_route)
 
-    def allows_somewhere(self, user: Principal | None, action: Action) -> bool:
-        """Whether a caller may do this with routes that have no policies of their own."""
+    def meets_gateway_policies(self, user: Principal | None, action: Action) -> bool:
+        """Whether a caller meets the policies that apply to all routes."""
         return _meets(user, self._everywhere[action])
 
     def is_open(self, action: Action, route: HubRoute) -> bool:

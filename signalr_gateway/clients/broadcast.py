@@ -7,7 +7,7 @@ the `queue_policy` of the route decides what happens when a queue is full.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 
@@ -37,10 +37,9 @@ class Broadcaster:
         self._lifetime = lifetime
         self._log = EventLog(apis)
 
-    @property
-    def counts(self) -> Mapping[str, EventCounts]:
-        """The counts of each hub, by api."""
-        return self._log.counts
+    def counts(self, api: str, targets: Collection[str] | None = None) -> EventCounts:
+        """See `EventLog.counts`."""
+        return self._log.counts(api, targets)
 
     async def on_event(
         self, api: str, target: str, arguments: Payload, account: str | None = None
@@ -56,7 +55,7 @@ class Broadcaster:
             await transcode(arguments, "json")
         match self._tables.route_event(api, target, arguments):
             case Delivery() as delivery:
-                self._log.forwarded(api)
+                self._log.forwarded(api, target)
                 for payload in delivery.arguments:
                     for name in [name for name, count in self._spoken.items() if count > 0]:
                         await transcode(payload, name)

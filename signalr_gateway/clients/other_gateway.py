@@ -221,7 +221,7 @@ class OtherGateway:
             if refused is not None:  # the next connection is opened with the key of then
                 await self._supervised.renew(refused)
         else:
-            self._events.forwarded(call.route.api)
+            self._events.forwarded(call.route.api, call.route.receive_method or "")
         finally:
             self._end(call)
 

@@ -16,6 +16,7 @@ from aiohttp import web
 from .. import __version__
 from ..access.policies import Policies
 from ..access.visible_hubs import visible_hubs
+from ..clients.broadcast import Broadcaster
 from ..clients.event_log import EventCounts
 from ..clients.other_gateway import RelayTarget
 from ..clients.parts import GatewayHubParts
@@ -149,7 +150,7 @@ def _hub_status(
 ) -> _HubStatus:
     api = visible.api
     shown = hub_health(downstream)
-    counts = EventCounts() if hub is None else hub.broadcaster.counts[api]
+    counts = EventCounts() if hub is None else _visible_counts(hub.broadcaster, visible, downstream)
     return _HubStatus(
         api=api,
         state=shown.state,
@@ -158,6 +159,22 @@ def _hub_status(
         events=_Events(**asdict(counts)),
         routes=[_route_status(route) for route in visible.routes.values()],
     )
+
+
+def _visible_counts(
+    broadcaster: Broadcaster, visible: DownstreamHub, downstream: Downstream
+) -> EventCounts:
+    """The counts of the events that the caller may receive (GW-48).
+
+    Events without a route count only for callers that may receive all other events of the hub.
+    """
+    shown, existing = _events_of(visible), _events_of(downstream.hub)
+    return broadcaster.counts(visible.api, None if shown == existing else shown)
+
+
+def _events_of(hub: DownstreamHub) -> set[str]:
+    methods = (route.receive_method for route in hub.routes.values())
+    return {method for method in methods if method is not None}
 
 
 def _route_status(route: HubRoute) -> _RouteStatus:

@@ -22,10 +22,10 @@ def callable_route(
 ) -> HubRoute:
     """The route `key` of the hub `api`, if the caller may call it. Raises `Refusal`.
 
-    `access` has admitted the request; None if all callers are admitted without a question.
+    `access` has admitted the request; None if the gateway admits every request.
     """
     route = tables.find_route(api, key)
-    user = None if access is None else access.user(request)
+    user = Access.user(request)
     verdict = tables.policies.decide(user, Action.CALL, route)
     if route is not None and verdict is Verdict.ALLOWED:
         return route
@@ -40,7 +40,6 @@ def callable_route(
 def shown_route(tables: RoutingTables, request: web.Request, api: str, key: str) -> HubRoute:
     """The route `key` of the hub `api`, if the caller may know of it. Raises `Refusal`."""
     route = tables.find_route(api, key)
-    policies = tables.policies
-    if route is None or not (policies.are_empty or policies.shows(Access.user(request), route)):
+    if route is None or not tables.policies.shows(Access.user(request), route):
         raise Refusal(ProblemCode.ROUTE_NOT_FOUND, no_such_route(api, key))
     return route

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from protocol.relaying import address_owner
 
@@ -42,18 +42,25 @@ class ClientAddresses:
         """The address that limits count: the prefix of an IPv6 address, else the whole address.
 
         `remote` is the other end of the connection. If it is a trusted proxy, the last address in
-        the headers that is not a trusted proxy counts.
+        a header that is not a trusted proxy counts. A proxy may write one of the two headers and
+        pass the other one on as its client has written it. So if both headers are there and
+        contain different addresses, `remote` counts.
         """
         if not self._is_trusted(remote):
             return address_owner(remote)
+        found = {address_owner(self._client(remote, listed)) for listed in _forwarded(headers)}
+        return found.pop() if len(found) == 1 else address_owner(remote)
+
+    def _client(self, remote: str | None, listed: Sequence[str]) -> str | None:
+        """The client by the addresses in one header."""
         client = remote
-        for each in reversed(_forwarded(headers)):
+        for each in reversed(listed):
             if _parsed(each) is None:
                 break  # not an address: what stands before it cannot be trusted
             client = each
             if not self._is_trusted(each):
                 break
-        return address_owner(client)
+        return client
 
     def _is_trusted(self, text: str | None) -> bool:
         if not text:  # the other end of a Unix socket
@@ -74,13 +81,14 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return address
 
 
-def _forwarded(headers: Mapping[str, str]) -> list[str]:
-    """The addresses in the headers, without ports. `X-Forwarded-For` counts if both are there."""
-    listed = headers.get("X-Forwarded-For")
-    if listed is not None:
-        return [_without_port(each.strip()) for each in listed.split(",")]
-    elements = headers.get("Forwarded", "").split(",")
-    return [_without_port(_node(each)) for each in elements if each.strip()]
+def _forwarded(headers: Mapping[str, str]) -> Iterator[list[str]]:
+    """The addresses in each of the headers that are there, without ports."""
+    if "X-Forwarded-For" in headers:
+        addresses = headers["X-Forwarded-For"].split(",")
+        yield [_without_port(each.strip()) for each in addresses]
+    if "Forwarded" in headers:
+        elements = headers["Forwarded"].split(",")
+        yield [_without_port(_node(each)) for each in elements if each.strip()]
 
 
 def _node(element: str) -> str:

@@ -70,8 +70,8 @@ def test_policies_of_gateway_hub_and_route_add_up() -> None:
     for missing in "abcd":
         assert not policies.allows(user(*set("abcd") - {missing}), CALL, route)
     assert policies.allows(None, RECEIVE, route)
-    assert policies.allows_somewhere(user("a"), CALL)
-    assert not policies.allows_somewhere(user("b"), CALL)
+    assert policies.meets_gateway_policies(user("a"), CALL)
+    assert not policies.meets_gateway_policies(user("b"), CALL)
 
 
 def test_call_and_receive_are_separate() -> None:

@@ -166,7 +166,7 @@ async def test_events_that_do_not_fit_are_kept_back_counted_and_logged(
         await mark(hub)
         assert await inbox.take() == MARK
     assert gateway.parts.hub is not None
-    counts = gateway.parts.hub.broadcaster.counts["sample"]
+    counts = gateway.parts.hub.broadcaster.counts("sample")
     assert (counts.forwarded, counts.misfit, counts.unrouted) == (1, 11, 1)
     logged = [record.getMessage() for record in caplog.records if "not forwarded" in record.msg]
     assert logged == [
@@ -179,7 +179,7 @@ async def test_the_gateway_is_no_client_of_its_own(gateway: RunningGateway) -> N
     """GW-25: fan-out is in process."""
     assert (await gateway.post("sample/room", HELLO)).status == 200
     assert gateway.parts.hub is not None
-    counts = gateway.parts.hub.broadcaster.counts["sample"]
+    counts = gateway.parts.hub.broadcaster.counts("sample")
     await until(lambda: counts.forwarded == 1)
     assert gateway.clients == 0
 

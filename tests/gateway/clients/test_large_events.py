@@ -79,7 +79,7 @@ async def test_not_for_an_event_that_is_not_forwarded() -> None:
     huge = Payload({"messagepack": msgspec.Raw(msgspec.msgpack.encode([[0.5] * 300_000]))})
     assert await turns_of(sender.on_event("h", "News", huge)) < 5
     assert await turns_of(sender.on_event("h", "Other", large())) < 5
-    assert sender.counts["h"].misfit == sender.counts["h"].unrouted == 1
+    assert sender.counts("h").misfit == sender.counts("h").unrouted == 1
 
 
 async def test_for_the_result_of_a_call() -> None:

@@ -139,7 +139,7 @@ async def test_an_event_without_a_json_form_reaches_messagepack_clients_only(
             for _ in range(2):
                 assert await inboxes[1].take() == ("Anything", b"\x92\x91\xd4\x05\x00\x90")
     assert gateway.parts.hub is not None
-    counts = gateway.parts.hub.broadcaster.counts["sample"]
+    counts = gateway.parts.hub.broadcaster.counts("sample")
     assert (counts.forwarded, counts.unwritable) == (3, 2)
     (logged,) = (record.getMessage() for record in caplog.records if "not sent" in record.msg)
     assert logged == (

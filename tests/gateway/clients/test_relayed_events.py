@@ -203,7 +203,7 @@ async def test_an_event_that_does_not_fit_is_not_forwarded(gateway: RunningGatew
         await receive(relay, "strings", ["fits"])
         assert await received(inbox, 1) == [("Strings", [["fits"], {}])]
     assert gateway.parts.hub is not None
-    assert gateway.parts.hub.broadcaster.counts["chatservice"].misfit == 1
+    assert gateway.parts.hub.broadcaster.counts("chatservice").misfit == 1
 
 
 async def test_own_events_of_a_relayed_hub_are_not_forwarded(hub: RunningHub) -> None:

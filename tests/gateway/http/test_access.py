@@ -170,6 +170,8 @@ async def test_a_hook_that_fails_is_never_an_open_door(
         assert code(await gateway.post("sample/echo", b"[1]")) == (500, "internal-error")
         for path in LISTS:
             assert code(await gateway.request("GET", path)) == (500, "internal-error")
+        health = await gateway.request("GET", "/healthz")
+        assert (health.status, json.loads(health.body)["hubs"]) == (200, {})
         assert (await gateway.request("POST", "/gatewayhub/negotiate")).status == 500
     assert hub.calls == []
     errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]

@@ -387,6 +387,10 @@ PROXIES = ["10.0.0.0/8", "fd00::1"]
          "198.51.100.7"),
         ("10.0.0.1", {"Forwarded": 'for="[2001:db8:1:2:3::4]:4711"'}, "2001:db8:1:2::/64"),
         ("10.0.0.1", {"Forwarded": "for=_hidden"}, "10.0.0.1"),
+        # Both headers, which may be those of the proxy and of its client.
+        ("10.0.0.1", {"Forwarded": "for=1.1.1.1", "X-Forwarded-For": "198.51.100.7"}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": "for=", "X-Forwarded-For": "198.51.100.7"}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": "for=1.1.1.1", "X-Forwarded-For": "1.1.1.1:80"}, "1.1.1.1"),
         # An open quote of a client, before what the proxy has added.
         ("10.0.0.1", {"Forwarded": 'for="1.1.1.1:, for="[2001:db8::1]"'}, "2001:db8::/64"),
         # Host names of a client, which the proxy has added.

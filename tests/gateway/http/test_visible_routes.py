@@ -13,6 +13,7 @@ from signalr_gateway import BroadcastType, HubRouteInfo, Orchestrator, Policy
 from signalr_gateway.access.policies import Policies
 from signalr_gateway.http.openapi import openapi_document
 from signalr_gateway.http.openapi_documents import OpenApiDocuments
+from tests.gateway.payloads import json_payload
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.gateway.sample_hub import RunningHub, connecting_to
 
@@ -77,6 +78,22 @@ async def listed(gateway: RunningGateway, role: str | None) -> dict[str, tuple[A
         for hub in hubs
         for route in hub["routes"]
     }
+
+
+@pytest.mark.parametrize(
+    ("role", "forwarded", "unrouted"), [("caller", 0, 0), ("listener", 1, 1), ("admin", 1, 1)]
+)
+async def test_the_console_counts_visible_events(
+    gateway: RunningGateway, role: str, forwarded: int, unrouted: int
+) -> None:
+    """GW-48: a caller cannot see how often the event of a hidden route is sent."""
+    assert gateway.parts.hub is not None
+    for target in ("Event", "Other"):
+        await gateway.parts.hub.broadcaster.on_event("mixed", target, json_payload(b"[1]"))
+    status = await get(gateway, "/console/status.json", role)
+    (mixed,) = [hub for hub in status["hubs"] if hub["api"] == "mixed"]
+    assert mixed["events"]["forwarded"] == forwarded
+    assert mixed["events"]["unrouted"] == unrouted
 
 
 OPEN = {"mixed/open": ("Echo", None)}
