@@ -81,7 +81,10 @@ class MessageBuffer:
             self._held.append(frame)
             self.held_size += len(frame)
             return b""
-        self._keep(frame)
+        self._sent.append(frame)
+        self.size = size = self.size + len(frame)
+        if size > self.limit:
+            self.is_full = True
         return frame
 
     def release(self) -> bytes:
@@ -90,8 +93,7 @@ class MessageBuffer:
         while self._held and not self.is_full:
             frame = self._held.popleft()
             self.held_size -= len(frame)
-            self._keep(frame)
-            released.append(frame)
+            released.append(self.add(frame))
         return b"".join(released)
 
     def release_all(self) -> bytes:
@@ -109,17 +111,13 @@ class MessageBuffer:
         self._latest_sent = 0
         return Sequence(sequence_id=self._acknowledged + 1), b"".join(self._sent)
 
-    def _keep(self, frame: bytes) -> None:
-        self._sent.append(frame)
-        self.size += len(frame)
-        if self.size > self.limit:
-            self.is_full = True
-
     def _acknowledge(self, number: int) -> None:
         """Drops the frames up to this number. A number that is too high drops all (SR-7)."""
-        while self._sent and self._acknowledged < number:
-            self.size -= len(self._sent.popleft())
-            self._acknowledged += 1
+        sent = self._sent
+        count = min(number - self._acknowledged, len(sent))
+        if count > 0:
+            self._acknowledged += count
+            self.size -= sum([len(sent.popleft()) for _ in range(count)])
         if self.size < self.limit:
             self.is_full = False
 

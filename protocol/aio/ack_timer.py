@@ -9,29 +9,30 @@ from collections.abc import Callable
 from typing import Final
 
 from ..peer import HubPeer
+from .transport import Transport
 
 _INTERVAL: Final = 1.0  # seconds
 
 
 class AckTimer:
-    """Sends Acks with ``write``: one second after a message, or after ``size`` received bytes.
+    """Sends Acks to ``transport``: one second after a message, or after ``size`` received bytes.
 
     With the timer alone, a peer could send only as much per second as its buffer holds.
     ``is_waiting`` returns True while received messages wait that are not counted yet.
     """
 
-    __slots__ = ("_is_waiting", "_loop", "_peer", "_received", "_size", "_timer", "_write")
+    __slots__ = ("_is_waiting", "_loop", "_peer", "_received", "_size", "_timer", "_transport")
 
     def __init__(
         self,
         peer: HubPeer,
-        write: Callable[[bytes], object],
+        transport: Transport,
         is_waiting: Callable[[], bool],
         *,
         size: int,
     ) -> None:
         self._peer = peer
-        self._write = write
+        self._transport = transport
         self._is_waiting = is_waiting
         self._size = size
         self._received = 0  # bytes since the last Ack
@@ -68,4 +69,4 @@ class AckTimer:
         self._received = 0
         ack = self._peer.acknowledge(self._loop.time())
         if ack:
-            self._write(ack)
+            self._transport.write(ack)

@@ -34,6 +34,7 @@ class ResumableTransport:
 
     It makes one attempt to open another socket, at once. Meanwhile written bytes are dropped. If
     the attempt fails, or the server has closed the socket, the receiver loses the connection.
+    ``write`` is that of the present socket, so callers must not keep the function.
     """
 
     has_inherent_keep_alive: Final = False
@@ -43,6 +44,8 @@ class ResumableTransport:
         self.can_resume = False
         """Whether a socket that is cut is replaced."""
         self._socket = socket
+        # Not a method, which would add 0.1 µs to each message.
+        self.write: Callable[[bytes], int] = socket.write
         self._reopen = reopen
         self._reopening: asyncio.Task[None] | None = None  # set while there is no socket
         self._receiver: Receiver | None = None
@@ -68,6 +71,7 @@ class ResumableTransport:
             return
         self._reopening = None
         self._socket = socket
+        self.write = socket.write
         if not self.can_resume:  # the connection has ended, and will close this socket
             return
         assert self._user is not None
@@ -92,6 +96,7 @@ class ResumableTransport:
             return
         assert self._user is not None
         self._fruitless += 1
+        self.write = _drop
         self._reopening = asyncio.get_running_loop().create_task(self._resume())
         self._user.socket_lost()
 
@@ -101,10 +106,6 @@ class ResumableTransport:
         """See Transport."""
         self._receiver = receiver
         self._socket.set_receiver(_SocketReceiver(self, self._socket))
-
-    def write(self, data: bytes) -> int:
-        """See Transport."""
-        return self._socket.write(data) if self._reopening is None else 0
 
     def flush(self) -> None:
         """See Transport."""
@@ -146,6 +147,10 @@ class ResumableTransport:
         if self._reopening is not None:
             self._reopening.cancel()
         self._socket.abort()
+
+
+def _drop(_data: bytes) -> int:
+    return 0
 
 
 class _SocketReceiver:

@@ -65,9 +65,7 @@ class Resumption:
         self._output = CountedOutput(
             transport, buffer, timeout=_ACK_TIMEOUT, time_out=self._give_up
         )
-        self._acks = AckTimer(
-            peer, transport.write, lambda: not pump.is_empty, size=buffer.limit // 2
-        )
+        self._acks = AckTimer(peer, transport, lambda: not pump.is_empty, size=buffer.limit // 2)
         transport.set_user(self)
 
     def begin(self) -> None:

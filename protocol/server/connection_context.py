@@ -85,6 +85,8 @@ class HubConnectionContext(HubCallerContext):
     @hub_protocol.setter
     def hub_protocol(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
+        # The socket may have been exchanged before the end of the handshake (SR-21).
+        self._write = self._transport.write
 
     def count_messages(self, output: CountedOutput) -> None:
         """Sends all messages through ``output`` from now on."""

@@ -77,7 +77,7 @@ class Resumption:
         self._connection.count_messages(self._output)
         self._acks = AckTimer(
             self._peer,
-            self._transport.write,
+            self._transport,
             lambda: not self._pump.is_empty,
             size=self._connection.options.stateful_reconnect_buffer_size // 2,
         )

@@ -239,6 +239,16 @@ class TestHandshake:
         client.send_bytes(b'"json","version":2}\x1e')
         assert await client.take() == [{}]
 
+    async def test_a_lower_version_on_a_new_socket(
+        self, clock: LoopClock, serve: MakeServer
+    ) -> None:
+        """SR-1, SR-21: answers go to the new socket, although it is never exchanged again."""
+        client = await Scene(serve).harness.open_stateful()
+        client.vanish()
+        client.resume()
+        client.send({"protocol": "json", "version": 1}, call("Echo", "x"))
+        assert await client.take() == [{}, result("x")]
+
     async def test_its_deadline_stays(self, clock: LoopClock, serve: MakeServer) -> None:
         """H-9."""
         scene = Scene(serve, handshake_timeout=3)
