@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall, stream
+from . import decode, echo, fan_out, gateway, growth, load, memory, peers, stall, stateful, stream
 from .processes import SERVER_CORE, Program, Server, Unavailable, on_core, serving
 from .rounds import Row, interleaved, table
 
@@ -93,6 +93,32 @@ def _stream(compared: Comparison) -> str:
         }
         rows = [row for case in stream.CASES for row in stream.measure(servers, case, hubs.rounds)]
     return hubs.table("Server CPU in µs per stream item", rows, scale=1e6)
+
+
+def _stateful(compared: Comparison) -> str:
+    hubs = compared.without_plain()
+    clients = {
+        f"{name} ({loop})": (loop, root)
+        for loop in peers.LOOPS
+        for name, root in hubs.checkouts.items()
+    }
+    programs = {name: peers.stateful(*client) for name, client in clients.items()}
+    rows = []
+    with peers.running(hubs.programs | programs) as servers:
+        for case in stateful.CASES:
+            rows += stateful.measure(servers, case, hubs.rounds)
+    title = "Server CPU in µs per message, with stateful reconnect and without"
+    of_servers = _with_and_without(title, rows, list(servers))
+    rows = stateful.measure_clients(clients, hubs.rounds)
+    title = "Client CPU in µs per message, with stateful reconnect and without"
+    of_clients = _with_and_without(title, rows, list(clients))
+    return f"{of_servers}\n{of_clients}"
+
+
+def _with_and_without(title: str, rows: list[Row], names: list[str]) -> str:
+    pairs = [stateful.named(name) for name in names]
+    columns = [column for pair in pairs for column in pair]
+    return table(title, rows, columns, pairs, scale=1e6)
 
 
 def _post(compared: Comparison) -> str:
@@ -183,6 +209,7 @@ PARTS: dict[str, Callable[[Comparison], str]] = {
     "echo": _echo,
     "fan-out": _fan_out,
     "stream": _stream,
+    "stateful": _stateful,
     "post": _post,
     "gateway-fan-out": _gateway_fan_out,
     "memory": _memory,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from . import decode, echo, fan_out, gateway, growth, load, peers
+from . import decode, echo, fan_out, gateway, growth, load, peers, stateful
+from .processes import serving
 from .rounds import Row, interleaved
 
 _TRIES = 5
@@ -20,6 +21,8 @@ _HOSTILE_BOUND = 200.0  # the worst case: short records, each of which needs the
 _STEP_BOUND = 8.0  # a few milliseconds
 _POST_BOUND = 2.8
 _POST_ROUNDS = 12
+_STATEFUL_CASE = "echo 100×16"
+_STATEFUL_ROUNDS = 3  # each takes more than a second, because it waits for Acks
 _USUAL_BOUNDS = {"json": 1.0, "messagepack": 2.5}
 _OTHERS_BOUND = 1.1  # other messages cost no more than the usual one; 0.1 is for noise
 
@@ -97,6 +100,13 @@ def _servers() -> list[Ratio]:
         return [*ratios, _ratio(what, row, _HUB, peers.PLAIN, 2.0, "µs")]
 
 
+def _stateful() -> list[Ratio]:
+    with serving(peers.stateful("asyncio")) as server:
+        (row,) = stateful.measure({_HUB: server}, _STATEFUL_CASE, _STATEFUL_ROUNDS)
+    what = f"{_STATEFUL_CASE}, CPU, stateful reconnect"
+    return [_ratio(what, row, *stateful.named(_HUB), 1.3, "µs")]
+
+
 def _posts() -> list[Ratio]:
     with gateway.running("asyncio") as ours, gateway.running_plain("asyncio") as plain:
         targets = {_GATEWAY: ours, peers.PLAIN: plain}
@@ -124,7 +134,7 @@ def run() -> bool:
     """Print the ratios; return whether all of them hold. Raises Unavailable."""
     load.program()
     good = True
-    for measure in (_growth, _decode, _servers, _posts):
+    for measure in (_growth, _decode, _servers, _stateful, _posts):
         for ratio in _settled(measure):
             good &= ratio.holds
             mark = " " if ratio.holds else "!"

@@ -1,5 +1,7 @@
 /* The load generator: WebSocket clients of a SignalR hub, or HTTP clients, on 127.0.0.1.
  *
+ *   load [stateful] MODE ...
+ *
  *   load echo    PORT PATH PID CONNECTIONS DEPTH JOINED SECONDS  -> answers, CPU seconds
  *   load post    PORT PATH PID CONNECTIONS SECONDS               -> answers, CPU seconds
  *   load fan-out PORT PATH PID CONNECTIONS EVENTS ROUNDS HUB     -> deliveries, CPU seconds
@@ -13,6 +15,9 @@
  * server is the hub. `idle` holds its connections until standard input ends.
  * `stall` reads a message from standard input; see the function. An unexpected reply or a closed
  * connection ends the program with a text on standard error and status 1.
+ *
+ * With `stateful`, the modes from `echo` to `upload` use stateful reconnect on their connections.
+ * The measured part then ends when both sides have acknowledged all messages.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,6 +38,7 @@
 #include <unistd.h>
 
 enum { CONNECTIONS = 10000, DEPTH = 256, READ = 65536, RECORD = 1024, FLOOD = 2 << 20, CLOSED = 2 };
+enum { UNACKNOWLEDGED = 50000 }; /* bytes, half of the buffer that a server has by default */
 enum phase { UPGRADING, SHAKING_HANDS, OPEN };
 
 #define ARGUMENT "a text of JSON, forty-five bytes in quotes."
@@ -50,11 +56,15 @@ struct connection {
     unsigned next_id;
     int is_binary;
     int ignores_others; /* instead of failing at an unexpected record */
+    /* With stateful reconnect: counted messages, and how many of them have an Ack. */
+    unsigned long sent, sent_acknowledged, received, received_acknowledged;
+    size_t unacknowledged; /* bytes of the received messages without an Ack */
+    double ack_due;
 };
 
 static struct connection connections[CONNECTIONS];
 static const char *expected = ARGUMENT;
-static int epoll;
+static int epoll, is_stateful;
 
 static void fail(const char *format, ...) {
     va_list arguments;
@@ -113,17 +123,62 @@ static void send_message(struct connection *c, const char *text) {
     send_all(c, frame, put_frame(frame, c->is_binary ? 2 : 1, text, strlen(text)));
 }
 
+static void send_counted(struct connection *c, const char *text) {
+    c->sent++;
+    send_message(c, text);
+}
+
+/* Stateful reconnect: both sides count the messages of types 1 to 5. This client acknowledges what
+ * it has received after one second, or after UNACKNOWLEDGED bytes. It holds no messages back. */
+
+static void send_ack(struct connection *c) {
+    char text[64];
+    snprintf(text, sizeof text, "{\"type\":8,\"sequenceId\":%lu}\x1e", c->received);
+    send_message(c, text);
+    c->received_acknowledged = c->received;
+    c->unacknowledged = 0;
+    c->ack_due = wall() + 1;
+}
+
+static void send_ack_if_due(struct connection *c) {
+    if (c->received > c->received_acknowledged &&
+        (c->unacknowledged >= UNACKNOWLEDGED || wall() >= c->ack_due))
+        send_ack(c);
+}
+
+static void count_record(struct connection *c, size_t size) {
+    static const char ack[] = "{\"type\":8,\"sequenceId\":";
+    if (size >= 9 && c->record[8] >= '1' && c->record[8] <= '5') {
+        c->received++;
+        c->unacknowledged += size;
+    } else if (size > sizeof ack && !memcmp(c->record, ack, sizeof ack - 1)) {
+        unsigned long number = strtoul(c->record + sizeof ack - 1, NULL, 10);
+        if (number <= c->sent_acknowledged || number > c->sent)
+            fail("an Ack of %lu: %lu are sent, %lu acknowledged", number, c->sent,
+                 c->sent_acknowledged);
+        c->sent_acknowledged = number;
+    }
+}
+
 /* What a server sends. */
+
+/* A Ping, or with stateful reconnect an Ack. */
+static int is_notice(const struct connection *c, size_t size) {
+    static const char begin[] = "{\"type\":";
+    return size >= 9 && !memcmp(c->record, begin, 8) &&
+           (c->record[8] == '6' || (is_stateful && c->record[8] == '8'));
+}
 
 static void take_record(struct connection *c) {
     size_t size = c->record_size;
     c->record_size = 0;
+    if (is_stateful && c->phase == OPEN) count_record(c, size);
     if (c->phase == SHAKING_HANDS) {
         if (memmem(c->record, size, "error", 5)) fail("handshake: %.*s", (int)size, c->record);
         c->phase = OPEN;
     } else if (memmem(c->record, size, expected, strlen(expected))) {
         c->replies++;
-    } else if (!c->ignores_others && (size < 9 || memcmp(c->record, "{\"type\":6", 9))) {
+    } else if (!c->ignores_others && !is_notice(c, size)) {
         fail("unexpected: %.*s", (int)size, c->record);
     }
 }
@@ -190,6 +245,7 @@ static void receive(struct connection *c) {
         c->phase = SHAKING_HANDS;
     } else {
         take_frames(c, data, (size_t)size);
+        if (is_stateful) send_ack_if_due(c);
     }
 }
 
@@ -209,20 +265,62 @@ static void open_socket(struct connection *c, int port) {
         fail("cannot connect: %s", strerror(errno));
 }
 
+/* Whether all of a response has arrived. It has the status 200 and holds `wanted`. */
+static int receive_response(struct connection *c, const char *wanted) {
+    static const char length[] = "Content-Length: ";
+    ssize_t got = recv(c->fd, c->record + c->record_size, RECORD - 1 - c->record_size, 0);
+    if (got <= 0) fail_at_close();
+    c->record_size += (size_t)got;
+    c->record[c->record_size] = 0;
+    const char *end = strstr(c->record, "\r\n\r\n"), *field = strcasestr(c->record, length);
+    if (!end) return 0;
+    if (!field || field > end || strncmp(c->record, "HTTP/1.1 200", 12))
+        fail("unexpected: %s", c->record);
+    if (c->record + c->record_size < end + 4 + atoi(field + sizeof length - 1)) return 0;
+    if (!strstr(end, wanted)) fail("unexpected: %s", c->record);
+    c->record_size = 0;
+    return 1;
+}
+
+/* Asks for stateful reconnect, and writes the path of the WebSocket to `target`. */
+static void negotiate(int port, const char *path, char *target, size_t target_size) {
+    static const char name[] = "\"connectionToken\":\"";
+    struct connection c = {0};
+    char text[RECORD];
+    int size = snprintf(text, sizeof text,
+                        "POST %s/negotiate?negotiateVersion=1&useStatefulReconnect=true HTTP/1.1\r\n"
+                        "Host: 127.0.0.1\r\nContent-Length: 0\r\n\r\n",
+                        path);
+    open_socket(&c, port);
+    send_all(&c, text, (size_t)size);
+    while (!receive_response(&c, "\"useStatefulReconnect\":true")) continue;
+    close(c.fd);
+    const char *token = strstr(c.record, name);
+    if (!token) fail("no connection token: %s", c.record);
+    token += sizeof name - 1;
+    snprintf(target, target_size, "%s?id=%.*s", path, (int)strcspn(token, "\""), token);
+}
+
 static void connect_to(struct connection *c, int port, const char *path, const char *protocol) {
+    char text[RECORD], target[RECORD / 2];
+    if (is_stateful)
+        negotiate(port, path, target, sizeof target);
+    else
+        snprintf(target, sizeof target, "%s", path);
     c->is_binary = strcmp(protocol, "json") != 0;
     open_socket(c, port);
-    char text[RECORD];
     int size = snprintf(text, sizeof text,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
                         "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
                         "Sec-WebSocket-Version: 13\r\n\r\n",
-                        path);
+                        target);
     send_all(c, text, (size_t)size);
     while (c->phase == UPGRADING) receive(c);
-    snprintf(text, sizeof text, "{\"protocol\":\"%s\",\"version\":1}\x1e", protocol);
+    snprintf(text, sizeof text, "{\"protocol\":\"%s\",\"version\":%d}\x1e", protocol,
+             is_stateful ? 2 : 1);
     send_message(c, text);
     while (c->phase == SHAKING_HANDS) receive(c);
+    c->ack_due = wall() + 1;
 }
 
 static void watch(struct connection *c) {
@@ -249,6 +347,16 @@ static int wait_for(struct epoll_event *events, int most) {
     return count;
 }
 
+/* Acknowledges all messages, and waits until the server has acknowledged all as well. */
+static void settle(int count) {
+    if (!is_stateful) return;
+    for (int i = 0; i < count; i++) {
+        struct connection *c = &connections[i];
+        while (c->sent_acknowledged < c->sent) receive(c);
+        if (c->received_acknowledged < c->received) send_ack(c);
+    }
+}
+
 /* Sends `count` calls of Echo, each in a frame of its own or all joined in one. */
 static void call(struct connection *c, unsigned count, int joined) {
     static char records[DEPTH * 160];
@@ -267,6 +375,7 @@ static void call(struct connection *c, unsigned count, int joined) {
             frames_size += put_frame(frames + frames_size, 1, record, (size_t)size);
     }
     if (joined) frames_size = put_frame(frames, 1, records, records_size);
+    c->sent += count;
     send_all(c, frames, frames_size);
 }
 
@@ -301,6 +410,7 @@ static void echo(int port, const char *path, int pid, int count, int depth, int 
     echo_for(seconds / 10, count, (unsigned)depth, joined);
     double before = seconds_of(clock);
     unsigned long answers = echo_for(seconds, count, (unsigned)depth, joined);
+    settle(count);
     printf("%lu %.9f\n", answers, seconds_of(clock) - before);
 }
 
@@ -315,23 +425,6 @@ static void post(struct connection *c, const char *path) {
     send_all(c, text, (size_t)size);
 }
 
-/* Whether all of a response has arrived. It has the status 200 and holds `expected`. */
-static int receive_response(struct connection *c) {
-    static const char length[] = "Content-Length: ";
-    ssize_t got = recv(c->fd, c->record + c->record_size, RECORD - 1 - c->record_size, 0);
-    if (got <= 0) fail_at_close();
-    c->record_size += (size_t)got;
-    c->record[c->record_size] = 0;
-    const char *end = strstr(c->record, "\r\n\r\n"), *field = strcasestr(c->record, length);
-    if (!end) return 0;
-    if (!field || field > end || strncmp(c->record, "HTTP/1.1 200", 12))
-        fail("unexpected: %s", c->record);
-    if (c->record + c->record_size < end + 4 + atoi(field + sizeof length - 1)) return 0;
-    if (!strstr(end, expected)) fail("unexpected: %s", c->record);
-    c->record_size = 0;
-    return 1;
-}
-
 /* As `echo_for`, with one POST in flight on each connection. */
 static unsigned long post_for(double seconds, int count, const char *path) {
     struct epoll_event events[256];
@@ -342,7 +435,7 @@ static unsigned long post_for(double seconds, int count, const char *path) {
         int ready = wait_for(events, 256);
         int goes_on = wall() < deadline;
         for (int i = 0; i < ready; i++) {
-            if (!receive_response(events[i].data.ptr)) continue;
+            if (!receive_response(events[i].data.ptr, expected)) continue;
             answered++;
             if (!goes_on) continue;
             post(events[i].data.ptr, path);
@@ -398,9 +491,10 @@ static void fan_out(int port, const char *path, int pid, int count, int events, 
     }
     for (int round = -1; round < rounds; round++) { /* the first one warms up */
         if (round == 0) before = seconds_of(clock);
-        send_message(caller, text);
+        send_counted(caller, text);
         take_until(expected_events);
     }
+    settle(count);
     printf("%ld %.9f\n", (long)count * events * rounds, seconds_of(clock) - before);
 }
 
@@ -413,7 +507,7 @@ static void take_streams(int count, int items) {
                  "{\"type\":4,\"invocationId\":\"%u\",\"target\":\"Stream\","
                  "\"arguments\":[\"" ARGUMENT "\",%d]}\x1e",
                  ++connections[i].next_id, items);
-        send_message(&connections[i], text);
+        send_counted(&connections[i], text);
     }
     take_until((long)count * items);
 }
@@ -431,7 +525,7 @@ static void send_streams(int count, int items) {
                  "{\"type\":1,\"invocationId\":\"%u\",\"target\":\"Upload\",\"arguments\":[],"
                  "\"streamIds\":[\"u%u\"]}\x1e",
                  id, id);
-        send_message(c, text);
+        send_counted(c, text);
         int size = snprintf(text, sizeof text,
                             "{\"type\":2,\"invocationId\":\"u%u\",\"item\":\"" ARGUMENT "\"}\x1e",
                             id);
@@ -441,8 +535,9 @@ static void send_streams(int count, int items) {
                 at += put_frame(frames + at, 1, text, (size_t)size);
             send_all(c, frames, at);
         }
+        c->sent += (unsigned long)items;
         snprintf(text, sizeof text, "{\"type\":3,\"invocationId\":\"u%u\"}\x1e", id);
-        send_message(c, text);
+        send_counted(c, text);
     }
     take_until(count);
 }
@@ -454,6 +549,7 @@ static void streams(int port, const char *path, int pid, int count, int items,
     play(count, items / 10 + 1);
     double before = seconds_of(clock);
     play(count, items);
+    settle(count);
     printf("%ld %.9f\n", (long)count * items, seconds_of(clock) - before);
 }
 
@@ -523,6 +619,9 @@ static void stall(int port, const char *path, const char *protocol, size_t paylo
 }
 
 int main(int count, char **arguments) {
+    is_stateful = count > 1 && !strcmp(arguments[1], "stateful");
+    count -= is_stateful;
+    arguments += is_stateful;
     if (count < 5) fail("too few arguments");
     const char *mode = arguments[1], *path = arguments[3];
     int port = atoi(arguments[2]);

@@ -86,7 +86,9 @@ def _run(mode: str, server: Server, *arguments: object, standard_input: bytes = 
 
 
 def _command(mode: str, server: Server, *arguments: object) -> list[str]:
-    return [str(part) for part in (program(), mode, server.port, server.path, *arguments)]
+    stateful = ["stateful"] if server.is_stateful else []
+    whole = (program(), *stateful, mode, server.port, server.path, *arguments)
+    return [str(part) for part in whole]
 
 
 @functools.cache

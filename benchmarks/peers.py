@@ -48,6 +48,12 @@ def streaming(loop: str, root: Path = ROOT) -> Program:
     return Program(command, environment(root))
 
 
+def stateful(loop: str, root: Path = ROOT) -> Program:
+    """Return the hub whose clients may use stateful reconnect, on the library of ``root``."""
+    command = (sys.executable, str(_HERE / "servers.py"), loop, "stateful")
+    return Program(command, environment(root))
+
+
 def gateway(loop: str, hub_port: int, root: Path = ROOT) -> Program:
     """Return the gateway of the checkout ``root``, in front of the hub on ``hub_port``."""
     command = (sys.executable, str(_HERE / "gateway_server.py"), loop, str(hub_port))

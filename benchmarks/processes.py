@@ -34,6 +34,8 @@ class Server:
     pid: int
     port: int
     path: str
+    is_stateful: bool = False
+    """Whether the load generator's clients use stateful reconnect."""
 
     def resident_kib(self) -> int:
         """Return the resident memory of the process in KiB."""

@@ -1,8 +1,9 @@
-"""The program of a server under load: ``python servers.py asyncio|uvloop [post|stream]``.
+"""The program of a server: ``python servers.py asyncio|uvloop [post|stream|stateful]``.
 
 The program serves a hub of the library at ``/hub``, and WebSockets of aiohttp at ``/plain``. With
 ``post`` it serves only POSTs, by a handler without middlewares. With ``stream`` it serves only the
-hub that streams.
+hub that streams. With ``stateful`` it serves one hub with all methods, and clients may use stateful
+reconnect.
 
 The program imports ``protocol`` from PYTHONPATH and uses only names that every version has, so that
 it can serve any version of the library. It prints its port when it serves, and ends when its
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import WSMsgType, web
 
+import protocol
 from protocol import Hub, hub_method, map_hub
 
 
@@ -52,6 +54,10 @@ class StreamHub(Hub):
         async for item in items:
             last = item
         return last
+
+
+class WholeHub(EchoHub, StreamHub):
+    """All methods of the hub in ``dotnet/echo-hub``."""
 
 
 class PlainSockets:
@@ -107,6 +113,9 @@ async def main(part: str) -> None:
         app.router.add_post("/post", answer_post)
     elif part == "stream":
         map_hub(app, "/hub", StreamHub)
+    elif part == "stateful":
+        options = protocol.EndpointOptions(allow_stateful_reconnects=True)
+        map_hub(app, "/hub", WholeHub, endpoint_options=options)
     else:
         map_hub(app, "/hub", EchoHub)
         app.router.add_get("/plain", PlainSockets().serve)

@@ -60,12 +60,9 @@ class CountedOutput:
         self._start_timer()
         return _FULL
 
-    def pass_on(self, frame: bytes) -> None:
-        """Writes a frame that the buffer has counted. It is b"" if the buffer holds it back."""
-        if frame:
-            self._transport.write(frame)
-        else:
-            self._start_timer()
+    def frame_held_back(self) -> None:
+        """Limits the wait of a frame that was added to the buffer, which holds it back."""
+        self._start_timer()
 
     @property
     def holds_back(self) -> bool:

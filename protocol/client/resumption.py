@@ -82,9 +82,13 @@ class Resumption:
 
     def send(self, message: HubMessage) -> None:
         """Counts and sends a message, or holds it back while the buffer is full."""
-        self._output.pass_on(self._peer.send(message, self._loop.time()))
-        if self._buffer.held_size > _MAXIMUM_HELD:
-            self._give_up()
+        frame = self._peer.send(message, self._loop.time())
+        if frame:
+            self._transport.write(frame)
+        else:
+            self._output.frame_held_back()
+            if self._buffer.held_size > _MAXIMUM_HELD:
+                self._give_up()
 
     def received(self, size: int) -> None:
         """Notes that ``size`` received bytes are about to be handled."""

@@ -1,12 +1,14 @@
 """The benchmarks measure what they say: medians of interleaved rounds, messages that are valid."""
 
+import asyncio
+import dataclasses
 import math
 import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks import decode, fan_out, gateway, load, peers, stall
+from benchmarks import client_cost, decode, fan_out, gateway, load, peers, stall, stateful
 from benchmarks.processes import serving
 from benchmarks.rounds import Row, interleaved, table
 from protocol import JsonHubProtocol, MessagePackHubProtocol
@@ -130,3 +132,16 @@ def test_the_load_generator_drives_a_gateway() -> None:
 def test_an_answer_that_is_not_200_ends_the_load_generator() -> None:
     with gateway.running_plain("asyncio") as plain, pytest.raises(RuntimeError, match="404"):
         load.post(plain.at("/nowhere"), callers=1, seconds=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler named cc on PATH")
+def test_the_load_generator_and_the_client_use_stateful_reconnect() -> None:
+    with serving(peers.stateful("asyncio")) as hub:
+        for server in stateful.both({"hub": hub}).values():
+            assert load.echo(server, 2, 8, False, seconds=0.05) > 0
+        for is_stateful in (False, True):
+            costs = asyncio.run(client_cost.measured(hub.port, is_stateful, messages=64))
+            assert min(costs[case] for case in client_cost.CASES) > 0
+    with serving(peers.library("asyncio")) as hub, pytest.raises(RuntimeError, match="Token"):
+        load.echo(dataclasses.replace(hub, is_stateful=True), 1, 1, False, seconds=0.05)

@@ -10,8 +10,9 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-// The hub of servers.py on ASP.NET Core SignalR and Kestrel, with their defaults. The program prints
-// its port as soon as it serves, and ends when standard input ends.
+// The hub of servers.py on ASP.NET Core SignalR and Kestrel, with their defaults, but that clients
+// may use stateful reconnect. The program prints its port as soon as it serves, and ends when standard
+// input ends.
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 builder.Services.AddSignalR().AddMessagePackProtocol();
@@ -19,7 +20,7 @@ builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = Tim
 
 var app = builder.Build();
 app.Urls.Add("http://127.0.0.1:0");
-app.MapHub<EchoHub>("/hub");
+app.MapHub<EchoHub>("/hub", options => options.AllowStatefulReconnects = true);
 app.Lifetime.ApplicationStarted.Register(() =>
 {
     var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!;
