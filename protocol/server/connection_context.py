@@ -85,8 +85,7 @@ class HubConnectionContext(HubCallerContext):
     @hub_protocol.setter
     def hub_protocol(self, hub_protocol: HubProtocol) -> None:
         self._hub_protocol = hub_protocol
-        # The socket may have been exchanged before the end of the handshake (SR-21).
-        self._write = self._transport.write
+        self._write = self._transport.write  # the socket may be another one by now (SR-21)
 
     def count_messages(self, output: CountedOutput) -> None:
         """Sends all messages through ``output`` from now on."""
@@ -169,8 +168,7 @@ class HubConnectionContext(HubCallerContext):
         """Whether the send buffer has no room for ``size`` bytes. Counts and logs the drops."""
         self._transport.flush()
         buffered = self._transport.buffered
-        has_room = not buffered or buffered + size <= self._maximum_buffered
-        if has_room:
+        if not buffered or buffered + size <= self._maximum_buffered:
             if self._dropped:
                 self.slow_log.reads_again(self._dropped)
                 self._dropped = 0
