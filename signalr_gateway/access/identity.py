@@ -63,12 +63,12 @@ def identity_of(
         headers=headers,
         user_id=user_id,
         account=None if user is None else account_of(user, user_id),
-        token=_token(request) if hub.is_per_user else None,
+        token=token_of(request) if hub.is_per_user else None,
         expires_at=None if user is None else user.expires_at,
     )
 
 
-def _token(request: HttpRequestData) -> str | None:
+def token_of(request: HttpRequestData) -> str | None:
     """The bearer token of a request. An API key is for the gateway only, so it is not passed on."""
     if HEADER in request.headers:
         return None

@@ -78,6 +78,7 @@ class GatewayHub(Hub):
 
     async def on_authentication_refreshed(self) -> None:
         """Let the client receive what its new user may receive."""
+        self._services.user_hubs.follow_user(self.context)
         await self._follow_user()
 
     async def _follow_user(self) -> None:

@@ -9,16 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from protocol import HubCallerContext
 from protocol.relaying import LogThinning
 
-from ..access.identity import Identity, identity_of
+from ..access.account import account_of
+from ..access.identity import Identity, identity_of, token_of
 from ..downstream.call_errors import HubUnavailable
 from ..downstream.hub import Downstream
+from ..orchestration.checks import OrchestrationError
 from ..routing.problem_code import RefusedCall
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Client:
+    """The token with which a client has connected, and the connections that the client uses."""
+
+    account: str | None
+    token: str | None = field(repr=False)
+    expires_at: float | None
+    held: dict[str, Callable[[], None]] = field(default_factory=dict)  # by api
 
 
 class UserHubs:
@@ -30,22 +43,58 @@ class UserHubs:
 
     @staticmethod
     def identity(context: HubCallerContext, downstream: Downstream) -> Identity | None:
-        """The identity of a client for calls of a hub."""
-        user, user_id = context.user, context.user_identifier
-        return identity_of(downstream.hub, context.http_request, user, user_id)
+        """The identity of a client for calls of a hub.
+
+        Its token is the one with which the client has connected, with the expiry of this token. A
+        refresh of authentication changes neither. If a refresh has changed the account of the
+        client, the identity has no token.
+        """
+        hub = downstream.hub
+        identity = identity_of(hub, context.http_request, context.user, context.user_identifier)
+        if identity is None or not hub.is_per_user:
+            return identity
+        client: _Client | None = context.items.get(UserHubs)
+        if client is None or client.account != identity.account:
+            return replace(identity, token=None)
+        return replace(identity, token=client.token, expires_at=client.expires_at)
 
     def enter(self, context: HubCallerContext) -> None:
+        """Note the token of a client that connects, and use its user's connections.
+
+        These are the connections to all hubs that send events.
+        """
+        if any(each.hub.is_per_user for each in self._downstreams.values()):
+            user = context.user
+            context.items[UserHubs] = _Client(
+                _account_of(context),
+                token_of(context.http_request),
+                None if user is None else user.expires_at,
+            )
+            self._use_connections(context)
+
+    def follow_user(self, context: HubCallerContext) -> None:
+        """Use the connections of the present user of a client, after its authentication."""
+        client: _Client | None = context.items.get(UserHubs)
+        if client is not None and client.account != _account_of(context):
+            _release(client)
+            self._use_connections(context)
+
+    def _use_connections(self, context: HubCallerContext) -> None:
         """Use the connections of the user of a client to all hubs that send events.
 
-        A client whose user has no connection to a hub gets none of the hub's events.
+        A client whose user has no connection to a hub gets none of the hub's events. Neither this
+        nor a connection that cannot be built disconnects the client.
         """
         for downstream in self._downstreams.values():
             hub = downstream.hub
             if hub.is_per_user and any(each.receive_method for each in hub.routes.values()):
                 try:
                     self.hold(context, hub.api)
-                except (RefusedCall, HubUnavailable) as exc:
-                    level = self._thinning.level((hub.api, type(exc)))
+                except (RefusedCall, HubUnavailable, OrchestrationError) as exc:
+                    is_fault = isinstance(exc, OrchestrationError)
+                    level = self._thinning.level(
+                        (hub.api, type(exc)), level=logging.ERROR if is_fault else logging.WARNING
+                    )
                     log.log(level, "a client gets no events of hub %r: %s", hub.api, exc)
 
     def hold(self, context: HubCallerContext, api: str) -> None:
@@ -54,13 +103,28 @@ class UserHubs:
         This does nothing if the hub has no connection for each user. Raises what
         `Downstream.hold` raises.
         """
-        held: dict[str, Callable[[], None]] = context.items.setdefault(UserHubs, {})
+        client: _Client | None = context.items.get(UserHubs)
         downstream = self._downstreams.get(api)  # None: only its relayed events are known
-        if downstream is not None and downstream.hub.is_per_user and api not in held:
-            held[api] = downstream.hold(self.identity(context, downstream))
+        if client is None or downstream is None or not downstream.hub.is_per_user:
+            return
+        if api not in client.held:
+            client.held[api] = downstream.hold(self.identity(context, downstream))
 
     @staticmethod
     def leave(context: HubCallerContext) -> None:
         """End all uses by a client."""
-        for release in context.items.pop(UserHubs, {}).values():
-            release()
+        client: _Client | None = context.items.pop(UserHubs, None)
+        if client is not None:
+            _release(client)
+
+
+def _account_of(context: HubCallerContext) -> str | None:
+    """The account of the present user of a client; None for an anonymous client."""
+    user = context.user
+    return None if user is None else account_of(user, context.user_identifier)
+
+
+def _release(client: _Client) -> None:
+    for release in client.held.values():
+        release()
+    client.held.clear()

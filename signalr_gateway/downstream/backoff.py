@@ -44,6 +44,10 @@ class AttemptSchedule:
         if not self._for_callers:
             self._back_off(now)
 
+    def hasten(self, now: float) -> None:
+        """Let the next attempt be due at once."""
+        self._backoff_due = now
+
     def connected(self, now: float) -> None:
         """Record that the attempt has succeeded."""
         self._connected_at = now

@@ -19,7 +19,7 @@ from .building import build_connection
 from .clock import Clock
 from .connections import HubConnections
 from .state_log import StateLog
-from .users import UserToken
+from .user_token import UserToken
 
 NO_CLIENT_RESULT = (
     "The gateway does not answer hub methods that ask their client for a result. Clients that "
@@ -85,7 +85,7 @@ class Connecting:
             backoff=self._backoff,
             utcnow=self._utcnow,
             log=StateLog(f"hub {self._hub.api!r}") if token is None else self._user_log,
-            of_user=token is not None,
+            token=token,
         )
 
     def _spare(self, token: UserToken | None) -> HubConnection:

@@ -29,6 +29,7 @@ from .call_errors import HubUnavailable
 from .clock import Clock
 from .deadlines import timeouts, within
 from .state_log import StateLog
+from .user_token import UserToken
 
 ATTEMPT_TIMEOUT = 30.0
 """Seconds after which a connect attempt is cancelled."""
@@ -71,10 +72,10 @@ class SupervisedConnection:
         utcnow: Callable[[], datetime],
         log: StateLog,
         *,
-        gives_up_when_refused: bool = False,
+        token: UserToken | None = None,
         verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """If it `gives_up_when_refused`, calls do not wait for a hub that refuses credentials.
+        """`token` has the tokens of a user. If the hub refuses all of them, calls do not wait.
 
         `verify` is called in each attempt, over the open connection. If it raises an exception, the
         attempt has failed. Until it returns, the state is not CONNECTED, and calls wait.
@@ -89,9 +90,11 @@ class SupervisedConnection:
         self._closed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
         self._log = log
-        self._gives_up_when_refused = gives_up_when_refused
+        self._token = token
         self.was_refused = False
-        """Whether the hub has refused the credentials in the last attempt that has ended."""
+        """Whether the hub has refused the credentials in the last attempt that has ended.
+
+        While the user has a token that was not refused, it is False."""
         self._verify = verify
         self._is_verifying = False
         self._renewed_after: Exception | None = None
@@ -197,15 +200,21 @@ class SupervisedConnection:
 
     def _attempt_failed(self, error: BaseException) -> None:
         reason = describe_error(error)
-        self.was_refused = isinstance(error, NegotiationError) and error.status in _REFUSALS
-        if self.was_refused and self._gives_up_when_refused:
-            self.give_up()
+        self.was_refused = is_refusal(error)
+        if self.was_refused and self._token is not None:
+            if self._token.refused():
+                self.was_refused = False
+                self._schedule.hasten(self._clock.time())
+            else:
+                self.give_up()
         shown = describe_publicly(error)
         self._status = HubStatus(self._status.state, self._status.since, shown)
         self._log.note(logging.WARNING, f"cannot connect: {reason}", self._clock.time())
 
     def _entered_connected(self) -> None:
         self.was_refused = False
+        if self._token is not None:
+            self._token.accepted()
         self._enter(HubState.CONNECTED, None)
         self._log.note(logging.INFO, "connected", self._clock.time())
         self._release_waiters(connected=True)
@@ -241,6 +250,11 @@ class SupervisedConnection:
     def _release_waiters(self, *, connected: bool) -> None:
         for waiter in self._waiters:
             _release(waiter, connected=connected)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the hub refuses the credentials of a connect attempt that failed with `error`."""
+    return isinstance(error, NegotiationError) and error.status in _REFUSALS
 
 
 def _release(waiter: asyncio.Future[bool], *, connected: bool) -> None:

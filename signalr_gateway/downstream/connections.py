@@ -21,6 +21,7 @@ from .clock import Clock
 from .connection import HubStatus, SupervisedConnection
 from .spares import SpareConnections
 from .state_log import StateLog
+from .user_token import UserToken
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ CONNECT_WAIT = 5.0
 class HubConnections:
     """`connection` to `hub`, and its spare connections, which `build_spare` makes.
 
-    Create it inside a running event loop, then `start` it. If it is `of_user`, a call fails at once
-    if the hub does not accept the token of the user.
+    Create it inside a running event loop, then `start` it. `token` is that of the user whose
+    connections these are. Their calls fail at once if the hub accepts no token of the user.
     """
 
     def __init__(
@@ -45,17 +46,17 @@ class HubConnections:
         backoff: ExponentialBackoff,
         utcnow: Callable[[], datetime],
         log: StateLog,
-        of_user: bool = False,
+        token: UserToken | None = None,
     ) -> None:
         self._api = hub.api
         self._clock = clock
-        self._of_user = of_user
+        self._token = token
         self._draining = False
         self._supervised = SupervisedConnection(
-            hub.api, connection, clock, backoff, utcnow, log, gives_up_when_refused=of_user
+            hub.api, connection, clock, backoff, utcnow, log, token=token
         )
         self._calls = HubCalls(hub.api, connection, clock)
-        self._spares = SpareConnections(hub.api, build_spare, hub.spare_connections, clock)
+        self._spares = SpareConnections(hub.api, build_spare, hub.spare_connections, clock, token)
 
     @property
     def status(self) -> HubStatus:
@@ -120,6 +121,6 @@ class HubConnections:
         except HubUnavailable as exc:
             if self._draining:
                 raise GatewayDraining(self._api) from exc
-            if self._of_user and self._supervised.was_refused:
+            if self._token is not None and self._supervised.was_refused:
                 raise TokenRefused(self._api) from exc
             raise

@@ -20,7 +20,9 @@ from protocol.relaying import LogThinning
 from ..logs.redaction import describe_error
 from .calls import HubCalls
 from .clock import Clock, Timer
+from .connection import is_refusal
 from .deadlines import timeouts, within
+from .user_token import UserToken
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +44,22 @@ class _Spare:
 class SpareConnections:
     """The spare connections of the hub `api`, at most `maximum` of them.
 
-    `build` makes a connection that is not started. It may raise any exception.
+    `build` makes a connection that is not started. It may raise any exception. `token` is that of
+    the user whose connections these are.
     """
 
     def __init__(
-        self, api: str, build: Callable[[], HubConnection], maximum: int, clock: Clock
+        self,
+        api: str,
+        build: Callable[[], HubConnection],
+        maximum: int,
+        clock: Clock,
+        token: UserToken | None = None,
     ) -> None:
         self._api = api
         self._build = build
         self._maximum = maximum
+        self._token = token
         self._clock = clock
         self._spares: list[_Spare] = []
         self._attempt: asyncio.Task[None] | None = None
@@ -134,6 +143,8 @@ class SpareConnections:
             raise
         except BaseException as exc:  # a token factory may raise anything (GW-27)
             self._next_attempt_at = self._clock.time() + BETWEEN_ATTEMPTS
+            if self._token is not None and is_refusal(exc):
+                self._token.refused()
             level = self._thinning.level("failed", self._clock.time(), logging.WARNING)
             text = "hub %r: cannot open a spare connection: %s"
             log.log(level, text, self._api, describe_error(exc))

@@ -18,23 +18,7 @@ from .clock import Clock
 from .connection import HubState
 from .connections import HubConnections
 from .deadlines import Deadlines
-
-
-class UserToken:
-    """The access token of one user that expires last. Calling the instance returns it."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._token = identity.token
-        self._expires_at = identity.expires_at
-
-    def __call__(self) -> str | None:
-        return self._token
-
-    def offer(self, identity: Identity) -> None:
-        """Use the token of `identity`, unless it expires before the present one."""
-        newer, present = identity.expires_at, self._expires_at
-        if newer is None or present is None or newer >= present:
-            self._token, self._expires_at = identity.token, newer
+from .user_token import UserToken
 
 
 class UserConnection:

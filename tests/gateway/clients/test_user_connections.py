@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -111,11 +112,15 @@ def build_for(url: str) -> Any:
 
 @asynccontextmanager
 async def gateway_before(
-    hub: RunningUserHub, clock: HandClock | None = None, **options: Any
+    hub: RunningUserHub,
+    clock: HandClock | None = None,
+    gateway_options: Mapping[str, Any] = MappingProxyType({}),
+    build: Any = None,
+    **options: Any,
 ) -> AsyncIterator[RunningGateway]:
     def orchestrate(orchestrator: Orchestrator) -> None:
         orchestrator.add_hub(
-            "users", build_for(hub.url), connection="per_user", **options
+            "users", build or build_for(hub.url), connection="per_user", **options
         ).add_route("who", HubRouteInfo(invoke_method="Who", receive_method="News")).add_route(
             "items", HubRouteInfo(invoke_method="Items", streams=True)
         ).add_route("hold", HubRouteInfo(invoke_method="Hold")).add_route(
@@ -137,7 +142,12 @@ async def gateway_before(
     keys = ApiKeys([ApiKey(name="k", user_id="ann", hash=key_hash(KEY))])
     authenticator = FirstOf([keys, authenticator_of(user_of)])
     async with running_gateway(
-        orchestrate, connected=False, clock=clock, authenticate=authenticator, authorize=False
+        orchestrate,
+        connected=False,
+        clock=clock,
+        authenticate=authenticator,
+        authorize=False,
+        **gateway_options,
     ) as gateway:
         yield gateway
 
@@ -249,6 +259,38 @@ async def test_equal_ids_of_two_issuers_are_two_users(hub: RunningUserHub) -> No
         assert hub.tokens == ["ann@a", "ann@b"]
 
 
+async def test_a_refused_token_gives_way_to_another_one(hub: RunningUserHub) -> None:
+    """The call does not fail, although the refused token expires last and a client holds it."""
+    async with gateway_before(hub, HandClock()) as gateway, client_of(gateway, "ann.20"):
+        await until(lambda: hub.connections == 1)
+        hub.refused.add("ann.20")
+        assert (await who(gateway, "ann.20", "abort")).status == 502
+        for _ in range(2):
+            assert (await who(gateway, "ann.10")).body == b'"ann"'
+    assert hub.tokens == ["ann.20", "ann.20", "ann.10"]
+
+
+async def test_a_refresh_does_not_change_the_token_of_a_client(hub: RunningUserHub) -> None:
+    """The token of the opening request keeps its own expiry."""
+    first, later, last = (f"ann.{10**10 + seconds}" for seconds in (10, 20, 90))
+    tokens = [first]
+    options = EndpointOptions(enable_authentication_refresh=True)
+    async with gateway_before(hub, gateway_options={"endpoint_options": options}) as gateway:
+        builder = HubConnectionBuilder().with_url(
+            f"{gateway.url}/gatewayhub", access_token_factory=lambda: tokens[-1]
+        )
+        async with builder.build() as client:
+            await until(lambda: hub.connections == 1)
+            tokens.append(last)
+            await client.refresh_authentication()
+            call = {"Api": "users", "Key": "who", "DataArray": []}
+            assert (await who(gateway, later)).status == 200
+            assert await client.invoke("InvokeDownstreamHub", call) == "ann"
+            assert (await who(gateway, first, "abort")).status == 502
+            await until(lambda: len(hub.tokens) == 2)
+    assert hub.tokens == [first, later]
+
+
 # --- how many, and how long ----------------------------------------------------------------
 
 
@@ -338,6 +380,30 @@ async def test_events_do_not_go_to_a_user_with_the_same_id(hub: RunningUserHub) 
         assert await of_other_issuer.take() == ("News", b'[["for ann of b"],{}]')
         for each in (inbox, of_other_issuer, of_key):
             assert each.empty
+
+
+async def test_a_connection_that_cannot_be_built(
+    hub: RunningUserHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client stays connected without the events of this hub, and an error is logged."""
+    builds = iter([build_for(hub.url)])
+
+    def build_once(builder: HubConnectionBuilder) -> HubConnection:
+        connection: HubConnection = next(builds)(builder)
+        return connection
+
+    async with (
+        gateway_before(hub, build=build_once) as gateway,
+        client_of(gateway, "ann") as (
+            client,
+            _,
+        ),
+    ):
+        group = {"Api": "users", "Key": "group", "ReceiveGroup": "?"}
+        with pytest.raises(HubException, match="is not the group"):  # it is still served
+            await client.invoke("SubscribeToGroup", group)
+    (record,) = [each for each in caplog.records if "gets no events" in each.getMessage()]
+    assert record.levelno == logging.ERROR
 
 
 # --- configuration -------------------------------------------------------------------------
