@@ -22,7 +22,7 @@ from .admission import Admission
 from .cors import CorsPolicy
 from .http_answer import POLL_HEADERS, HttpAnswer, plain_answer
 from .http_connections import ConnectionT, HttpConnection, HttpConnectionManager
-from .refresh import AuthenticationRefresh
+from .refresh import RefreshRequests
 
 _WEB_SOCKETS: Final = HttpTransportType.WEB_SOCKETS
 _SERVER_SENT_EVENTS: Final = HttpTransportType.SERVER_SENT_EVENTS
@@ -94,7 +94,7 @@ class HubEndpoint(Generic[ConnectionT]):
             path, clock, self.authenticator, [options.authorize, *requirements], user_id
         )
         self._admission = Admission(connections, path, options, clock, self._access)
-        self._refresh = AuthenticationRefresh(
+        self._refresh = RefreshRequests(
             connections,
             path,
             self._access,

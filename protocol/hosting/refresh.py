@@ -22,8 +22,8 @@ from .http_answer import HttpAnswer, json_answer, plain_answer
 from .http_connections import ConnectionT, HttpConnectionManager
 
 
-class AuthenticationRefresh(Generic[ConnectionT]):
-    """Renews the authentication of connections of one path.
+class RefreshRequests(Generic[ConnectionT]):
+    """Decides about the requests that renew the authentication of connections of one path.
 
     ``clock`` returns seconds of a monotonic clock, ``wall_clock`` seconds since the epoch.
     """

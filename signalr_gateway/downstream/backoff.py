@@ -14,9 +14,10 @@ from protocol import ExponentialBackoff
 class AttemptSchedule:
     """Decides when the next connect attempt of one hub is due.
 
-    The backoff decides when attempts are due. While callers wait for the hub, one attempt per
-    `caller_interval` is due as well, so that their calls run soon after the hub is up again. The
-    attempts for callers do not change the backoff. All times are seconds of one monotonic clock.
+    The backoff decides when attempts are due. While callers wait for the hub, an attempt is due as
+    well when the last one that failed started `caller_interval` ago, so that their calls run soon
+    after the hub is up again. The attempts for callers do not change the backoff. All times are
+    seconds of one monotonic clock.
     """
 
     def __init__(self, backoff: ExponentialBackoff, caller_interval: float = 0.5) -> None:
@@ -27,6 +28,7 @@ class AttemptSchedule:
         self._backoff_due = -math.inf  # the first attempt is due at once
         self._caller_due = -math.inf
         self._for_callers = False
+        self._started_at = -math.inf
         self._connected_at = -math.inf
 
     def due(self, *, callers_waiting: bool) -> float:
@@ -35,6 +37,7 @@ class AttemptSchedule:
 
     def started(self, now: float) -> None:
         """Record that an attempt starts. Before the delay is over, it is an attempt for callers."""
+        self._started_at = now
         self._for_callers = now < self._backoff_due
         if self._for_callers:
             self._caller_due = now + self._caller_interval
@@ -42,6 +45,7 @@ class AttemptSchedule:
     def failed(self, now: float) -> None:
         """Record that the attempt has failed."""
         if not self._for_callers:
+            self._caller_due = self._started_at + self._caller_interval
             self._back_off(now)
 
     def hasten(self, now: float) -> None:

@@ -324,9 +324,14 @@ class Downstreams(Mapping[str, Downstream]):
             downstream.cut_off()
 
     async def stop(self) -> None:
-        """End all connections at the same time, within `DISCONNECT_TIMEOUT`."""
+        """End all connections at the same time, within `DISCONNECT_TIMEOUT`.
+
+        Connections that take longer are cancelled, and then have the same time to end.
+        """
         stops = {asyncio.create_task(each.stop()) for each in self._downstreams.values()}
         if stops:
             _, late = await asyncio.wait(stops, timeout=DISCONNECT_TIMEOUT)
             for each in late:
                 each.cancel()
+            if late:
+                await asyncio.wait(late, timeout=DISCONNECT_TIMEOUT)

@@ -145,9 +145,14 @@ class NeverStopped(Downstream):
     async def stop(self) -> None:
         await super().stop()
         self.stopping.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            self.ended.set()
 
     stopping = asyncio.Event()
+    ended = asyncio.Event()
 
 
 async def test_a_hub_that_does_not_close_its_connection(
@@ -159,6 +164,7 @@ async def test_a_hub_that_does_not_close_its_connection(
         stop.set()
         await NeverStopped.stopping.wait()
         loop_time.skip(DISCONNECT_TIMEOUT)
+    assert NeverStopped.ended.is_set()
 
 
 async def test_the_timeout_of_a_runner(hub: RunningHub) -> None:
