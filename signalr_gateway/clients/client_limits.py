@@ -35,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One address, user or key: what is counted together."""
+    """One address, user or key. Its calls and its connections are counted together."""
 
     kind: Kind
     name: str
@@ -184,7 +184,10 @@ class ClientLimits:
 
 
 def _subjects_of(user: Principal, user_id: str | None) -> list[Subject]:
-    """What counts for a user, the narrowest first: a key that is refused uses no other tokens."""
+    """The key of a user, if there is one, and the user.
+
+    The key is first, so that a call above the limit of the key takes no token of the user.
+    """
     subjects = [Subject(Kind.USER, account_of(user, user_id))]
     if isinstance(user, KeyOwner):
         subjects.insert(0, Subject(Kind.KEY, user.key))

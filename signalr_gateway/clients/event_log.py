@@ -1,4 +1,4 @@
-"""Counts the events of hubs by what became of them, and logs those that are not forwarded.
+"""Counts the events of hubs by outcome, and logs those that are not forwarded.
 
 `clients.broadcast` and `clients.other_gateway` forward events. The log contains names and counts,
 but nothing of the arguments (GW-6).

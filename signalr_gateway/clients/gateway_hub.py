@@ -259,7 +259,7 @@ class GatewayHub(Hub):
 
     @property
     def _subscriptions(self) -> Subscriptions:
-        """The subscriptions of this connection, kept in its `items`, which end with it (GW-21)."""
+        """The subscriptions of this connection, in its `items`. They end with it (GW-21)."""
         held: Subscriptions | None = self.context.items.get(Subscriptions)
         if held is None:
             maximum = self._services.limits.maximum_subscriptions_per_connection

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 MAXIMUM_WAITING_SIZE: Final = 1024 * 1024
 """Bytes of events that the other gateway has not answered yet."""
 CALL_SIZE: Final = 256
-"""Bytes that each call counts in addition to its arguments: its objects, and the rest of it."""
+"""Bytes of memory that a call takes in addition to its arguments."""
 MAXIMUM_CALLS: Final = 64
 """Calls that may wait for their answers at a time. They are sent in the order of the events."""
 ANSWER_TIMEOUT: Final = 30.0
@@ -218,7 +218,7 @@ class OtherGateway:
             # The other gateway may have received the event, so it is not sent again.
             self._log_lost(call.route, _reason(exc))
             refused = refusal(exc) if isinstance(exc, HubException) else None
-            if refused is not None:  # the next connection is opened with the key of then
+            if refused is not None:  # the next connection reads the key again
                 await self._supervised.renew(refused)
         else:
             self._events.forwarded(call.route.api, call.route.receive_method or "")

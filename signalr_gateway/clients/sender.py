@@ -1,7 +1,6 @@
 """Sends messages of HTTP callers to clients of the gateway hub, counts clients, closes one (GW-60).
 
-`http.send_api` reads the requests. The messages are none of a downstream hub: `clients.broadcast`
-sends those.
+`http.send_api` reads the requests. `clients.broadcast` sends the messages of downstream hubs.
 """
 
 from __future__ import annotations

@@ -94,9 +94,9 @@ class GatewayServices:
     ) -> HubRoute:
         """Find the route that a call names, if `user` may do this with it. Raises `HubException`.
 
-        None for `action` asks no policy: a relay, which has a scope of its own, is neither a caller
-        nor a receiver. The receive key is checked last, so that it does not show whether a route
-        exists (GW-43).
+        If `action` is None, no policies are checked. This is for a relay, which needs a scope
+        instead. The receive key is checked last, so that it does not show whether a route exists
+        (GW-43).
         """
         api, key = required(call.api, "Api"), required(call.key, "Key")
         route = self.tables.find_route(api, key)

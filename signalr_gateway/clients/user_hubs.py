@@ -1,6 +1,6 @@
 """The hubs with a connection for each user, as one client of the gateway hub uses them (GW-55).
 
-While a client is connected, the connections of its user stay open, so that it gets their events.
+While a client is connected, the connections of its user stay open, so that the client gets events.
 `downstream.users` opens and closes these connections. `routing.tables` names the groups of the
 gateway hub that get the events of one user.
 """

@@ -38,7 +38,7 @@ class Circuit:
     def refusal(self, now: float) -> float | None:
         """Seconds until the next probe; None if the call may be made, either normally or as probe.
 
-        Take its ticket at once.
+        Take the ticket of the call at once.
         """
         if self._probe_at is None:
             return None

@@ -1,6 +1,6 @@
 """Maps the exception of a failed call to a problem code and a text for its caller (GW-9, GW-17).
 
-An answer of `http.api` has both, an error of `clients.gateway_hub` has the text.
+An answer of `http.api` contains both. An error of `clients.gateway_hub` contains the text only.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One hub behind the gateway, and all of them (GW-8, GW-10, GW-27).
 
-`Downstream` decides when a call is sent and over which connections: those that all callers share,
-or those of the caller, which `downstream.users` has. Events go to a callback, which in the gateway
-is `Broadcaster.on_event`. `downstream.connections` makes the calls, and `downstream.admission`
-limits them. `downstream.failures` decides how the gateway answers a call that fails.
+`Downstream` decides when a call is sent. It also decides over which connections: all callers share
+some, or each user has some in `downstream.users`. Events go to a callback, which in the gateway is
+`Broadcaster.on_event`. `downstream.connections` makes the calls, and `downstream.admission` limits
+them. `downstream.failures` decides how the gateway answers a call that fails.
 """
 
 from __future__ import annotations
@@ -172,18 +172,16 @@ class Downstream:
     ) -> Payload | None:
         """Invoke the method of `route` and return its result; None if it returned nothing.
 
-        `headers` are headers of the invocation, which are left out if the call is too large with
-        them. Those of `identity` are not left out.
+        `headers` are headers of the invocation. They are left out if the call is too large with
+        them. The headers of `identity` are always sent. Arguments in another hub protocol than the
+        hub's are transcoded. A call to a hub that is down waits up to `CONNECT_WAIT` seconds for
+        the connection. The timeout of the route begins after that.
 
-        Arguments in another hub protocol than the hub's are transcoded. A call to
-        a hub that is down waits up to `CONNECT_WAIT` seconds for the connection; the timeout of the
-        route begins after that.
-
-        If nothing was sent, raises `HubUnavailable` or a subclass, `MessageTooLargeError`,
-        `TranscodingError`, or `RefusedCall` for a route without a method, or for a caller without a
-        token that the hub needs. Otherwise raises
-        `HubTimeout`, `CallCutOff`, `HubException` for the hub's error, or `ConnectionClosed`.
-        Cancelling this coroutine cancels the invocation.
+        If nothing was sent, raises `HubUnavailable` or a subclass, `MessageTooLargeError` or
+        `TranscodingError`. Raises `RefusedCall` for a route without a method, and for a caller
+        without a token that the hub needs. If the call was sent, raises `HubTimeout`, `CallCutOff`,
+        `HubException` for the hub's error, or `ConnectionClosed`. Cancelling this coroutine cancels
+        the invocation.
         """
         method, timeout = require_invoke_method(route), route.invoke_timeout
         sent = CallHeaders(headers, None if identity is None else identity.headers)

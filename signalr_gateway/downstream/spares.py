@@ -160,7 +160,10 @@ class SpareConnections:
         self._clean_later()
 
     def _built(self) -> HubConnection:
-        """A new connection. After a failed attempt it is kept, as it tries other addresses next."""
+        """Build a connection, and keep it until an attempt to open it has succeeded.
+
+        Each further attempt begins with another address of the hub.
+        """
         self._unopened = self._build()
         self._unopened.on_any(self._count_event)
         return self._unopened

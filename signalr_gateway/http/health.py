@@ -63,9 +63,9 @@ def hub_health(downstream: Downstream) -> HubHealth:
 def overall_status(downstreams: Downstreams, relay: HubStatus | None) -> str:
     """``ok``, ``degraded`` or ``draining``.
 
-    ``degraded`` means that a hub, or the gateway that gets the events, is not connected, that a hub
-    does not answer, or that calls of one of its routes are refused after timeouts. ``draining``
-    means that the gateway is stopping. `relay` is None if events are not relayed.
+    ``draining`` means that the gateway is stopping. ``degraded`` means that a hub is not connected,
+    does not answer, or has a route whose calls are refused after timeouts. It also means that the
+    gateway that gets the events is not connected. `relay` is None if events are not relayed.
     """
     if downstreams.is_draining:
         return "draining"

@@ -49,8 +49,8 @@ class Security:
 def security_of(authenticator: Authenticator | None, requirement: Authorize) -> Security | None:
     """What `authenticator` accepts; None without an authenticator.
 
-    Credentials of an authenticator that this package does not define count as bearer tokens, which
-    its default challenge asks for. A policy may allow anonymous callers.
+    If this package does not define the authenticator, its credentials are described as bearer
+    tokens, for which the default challenge asks. A policy may allow anonymous callers.
     """
     if authenticator is None:
         return None

@@ -55,7 +55,10 @@ class StreamForm(Enum):
 
 
 def stream_form(accept: Iterable[str]) -> StreamForm:
-    """The form with the higher weight in `Accept`, or the first; lines if it contains neither."""
+    """The form that has the higher weight in `Accept`, or the first one if the weights are equal.
+
+    Lines if `Accept` contains neither form.
+    """
     weights: dict[StreamForm, float] = {}
     for text in ",".join(accept).split(","):
         media_type = MediaType.parse(text)

@@ -42,7 +42,7 @@ _ASSETS = {
 
 
 def add_swagger(app: web.Application, document: PageHandler) -> None:
-    """Serve the page, and the document that it shows, with the handler `document`."""
+    """Serve the page. The handler `document` serves the document that the page shows."""
     assets = _assets()
     if assets is None:
         page = _text(_own("missing.html"), _HTML, status=HTTPStatus.NOT_IMPLEMENTED)

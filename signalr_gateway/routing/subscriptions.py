@@ -34,14 +34,14 @@ class Subscriptions:
         self._user = user
         self._user_id = user_id
         self._channels: dict[Subscription | None, frozenset[str]] = {}
-        """The channels because of each subscription; None: those without a subscription."""
+        """The channels for each subscription. The key None has those that need no subscription."""
         self._uses: Counter[str] = Counter()
-        """How many of these need each channel, for the channels that the connection has joined."""
+        """How many of these keys need each channel that the connection has joined."""
 
     def add(self, subscription: Subscription) -> list[str] | None:
         """Add a subscription and return the channels to join; None if it exists already.
 
-        Raises HubException if the connection has as many as it may have.
+        Raises HubException if the connection already has `maximum` subscriptions.
         """
         if subscription in self._channels:
             return None

@@ -245,7 +245,7 @@ class RoutingTables:
 def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
     """Whether a connection with this subscription is in the audience of the route.
 
-    `subscription` is one of the hub of the route. None: a connection without one.
+    `subscription` belongs to the hub of the route. None stands for a connection without one.
     """
     if not route.broadcast_type.needs_subscription:
         return subscription is None

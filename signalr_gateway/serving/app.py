@@ -95,9 +95,9 @@ def create_app(
     """The gateway of a complete orchestration as an aiohttp application.
 
     Serve it with `GatewayRunner`. `limits` bounds requests and clients. `hub_options` and
-    `endpoint_options` are the other options of the gateway hub and of its path; TypeError is raised
-    if one of these three has another type. `allowed_hosts` are the host names that requests may
-    use, such as `app.example`; None means all.
+    `endpoint_options` are the other options of the gateway hub and of its path. Raises TypeError if
+    one of these three has another type. `allowed_hosts` are the host names that requests may use,
+    such as `app.example`; None means all.
 
     `authenticate` finds the user of a request. `authorize` is the requirement for all callers of
     the API, of the pages and of the gateway hub. Both have the types of the same options of
@@ -315,7 +315,8 @@ def _gateway_hub_options(
 ) -> HubOptions:
     """Copy `options`, with limits of groups that allow all channels: each channel is a group.
 
-    If there are `labels`, each subscription joins one more channel, which is as long as these.
+    `labels` are the longest channels of sends. If there are any, each subscription joins one
+    channel of sends in addition to its channels of events.
     """
     groups = len(channels) + (maximum_subscriptions if labels else 0)
     names = (*channels, *labels)

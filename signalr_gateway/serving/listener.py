@@ -39,7 +39,7 @@ If no descriptor is free, each of these calls fails and is reported to the excep
 
 
 class Address:
-    """Bound hosts and their port; `taken` creates it. It can serve one application, once."""
+    """Bound sockets, which `taken` creates. They can serve one application, once."""
 
     def __init__(
         self,
