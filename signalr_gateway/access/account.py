@@ -17,9 +17,9 @@ from .api_keys import KeyOwner
 def account_of(user: Principal, user_id: str | None) -> str:
     """Return a text that is equal for two credentials if they belong to one user.
 
-    They do if they are of the same kind (API key or token), and if the claim ``iss`` and `user_id`
-    are equal. Users of one issuer without an id count as one user. The text is a hash, so that its
-    length does not depend on the id.
+    Two credentials belong to one user if they are of the same kind (API key or token), and if their
+    claim ``iss`` and their `user_id` are equal. Users of one issuer without an id count as one
+    user. The text is a hash, so that its length does not depend on the id.
     """
     issuer = user.claims.get("iss")
     # repr keeps values of different types apart, and escapes what cannot be encoded.

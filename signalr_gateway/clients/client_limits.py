@@ -70,8 +70,8 @@ class ClientLimits:
     """The state of all limits of clients. A limit that is not set is not counted.
 
     `remote` is the other end of a connection, and `headers` are those of its request. `user` is
-    None for anonymous callers, which have no limits of users. `access.account` decides which users
-    are the same one.
+    None for anonymous callers, which have no limits of users. `access.account` decides which
+    credentials belong to one user.
     """
 
     def __init__(self, limits: Limits, now: Callable[[], float]) -> None:
@@ -89,7 +89,7 @@ class ClientLimits:
 
     @property
     def apply_to_requests(self) -> bool:
-        """Whether a limit is set that requests have to pass before their user is known."""
+        """Whether a limit is set that is checked before the user of a request is known."""
         rates = Kind.ADDRESS in self._calls or Kind.ADDRESS in self._connects
         return rates or self._limits.maximum_posts is not None
 

@@ -38,7 +38,7 @@ class CallLimit:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = None
         until = self._clock.time() + self._patience
-        timer = self._clock.call_at(until, lambda: _settle(waiter, has_place=False))
+        timer = self._clock.call_at(until, lambda: _settle(waiter, has_slot=False))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -52,14 +52,14 @@ class CallLimit:
     def leave(self) -> None:
         """Release the slot; the call that has waited longest takes it."""
         for waiter in self._waiting:
-            if _settle(waiter, has_place=True):
+            if _settle(waiter, has_slot=True):
                 del self._waiting[waiter]
                 return
         self._running -= 1
 
 
-def _settle(waiter: asyncio.Future[bool], *, has_place: bool) -> bool:
+def _settle(waiter: asyncio.Future[bool], *, has_slot: bool) -> bool:
     if waiter.done():
         return False
-    waiter.set_result(has_place)
+    waiter.set_result(has_slot)
     return True
