@@ -27,7 +27,9 @@ class HandlerRegistration:
     @overload
     def on(self, target: str) -> Callable[[AnyCallback], AnyCallback]: ...
     def on(self, target: str, handler: Handler = _MISSING) -> Any:
-        """Registers a handler, plain or async, for ``target``. Without it, returns a decorator.
+        """Registers a handler, plain or async, for ``target``.
+
+        Without ``handler``, returns a decorator that registers the decorated function.
 
         Arguments are converted to the handler's annotations. A call whose arguments do not fit in
         number or type is logged and dropped. Handlers run one after another in order of arrival.

@@ -38,7 +38,7 @@ RetryPolicy: TypeAlias = Callable[[RetryContext], float | None]
 
 @dataclass(frozen=True, slots=True)
 class ExponentialBackoff:
-    """A retry policy without end: random delays whose limits double with each failed attempt.
+    """A retry policy that never gives up: random delays that grow with each failed attempt.
 
     Each delay is a random number of seconds between an upper limit and half of this limit. The
     upper limit is at first twice ``minimum``. It doubles with each failed attempt, up to
