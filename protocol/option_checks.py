@@ -5,6 +5,7 @@ left to the classes of the options.
 """
 
 import inspect
+import sys
 import types
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, fields
@@ -39,6 +40,8 @@ def check_options(options: _Options, *, of_any_sign: Collection[str] = ()) -> No
         is_number = _has_type(value, float) and not {int, float}.isdisjoint(expected)
         if is_number and option.name not in of_any_sign and not value > 0:
             raise ValueError(f"{name} is {value}, not above 0.")
+        if float in expected and isinstance(value, int) and value > sys.float_info.max:
+            raise ValueError(f"{name} is greater than every float.")
 
 
 def require_target(target: object, example: str) -> None:

@@ -1,9 +1,9 @@
 """When a client tries to reconnect, and when it stops trying (section R)."""
 
 import logging
-import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -79,10 +79,13 @@ class ExponentialBackoff:
 
 
 def checked_delay(seconds: float) -> float:
-    """Returns ``seconds``, a finite number from 0 on. Raises TypeError or ValueError otherwise."""
-    if not isinstance(seconds, int | float):
+    """Returns ``seconds``, a finite number from 0 on. Raises TypeError or ValueError otherwise.
+
+    True and False are refused: a policy that returns False does not mean a delay of 0 seconds.
+    """
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise TypeError(f"A retry delay is a number of seconds, not {type(seconds).__name__}.")
-    if not 0 <= seconds < math.inf:
+    if not 0 <= seconds <= sys.float_info.max:  # an int may be greater than every float
         raise ValueError(f"A retry delay is a number of seconds from 0 on, not {seconds!r}.")
     return seconds
 
@@ -104,11 +107,11 @@ def retry_policy(retry: "RetryPolicy | Sequence[float]") -> RetryPolicy:
 def retry_delays(delays: Sequence[float]) -> RetryPolicy:
     """Returns a policy that waits each of ``delays`` (in seconds) in turn, then gives up.
 
-    Raises TypeError if ``delays`` is not iterable or contains anything but numbers, and ValueError
-    for a number that is negative or not finite.
+    Raises TypeError if ``delays`` is not iterable, has no order or contains anything but numbers,
+    and ValueError for a number that is negative or not finite.
     """
     given: object = delays
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping | Set):
         raise TypeError(
             "A retry policy is a list of seconds or a function of a RetryContext, not "
             f"{type(given).__name__}."

@@ -149,7 +149,11 @@ async def test_without_a_policy(harness: ClientHarness) -> None:
     assert len(harness.attempts) == 1
 
 
-@pytest.mark.parametrize("wrong", [LookupError("policy"), -1.0, float("nan"), "soon"])
+@pytest.mark.parametrize(
+    "wrong",
+    [LookupError("policy"), -1.0, float("nan"), 10**400, False, "soon"],
+    ids=["error", "negative", "nan", "greater than every float", "False", "text"],
+)
 async def test_a_policy_that_fails(
     harness: ClientHarness, caplog: pytest.LogCaptureFixture, wrong: Any
 ) -> None:
@@ -425,6 +429,13 @@ async def test_a_close_right_behind_the_handshake(harness: ClientHarness) -> Non
     assert [entry[0] for entry in journal.entries] == ["reconnecting", "reconnected", "closed"]
     assert journal.entries[1][2] == "id-2"  # the id of the new connection, not of the lost one
     assert connection.state is DISCONNECTED
+
+
+@pytest.mark.parametrize("delays", [{1: 2}, {1, 2}, b"5", "5", 5])
+def test_delays_have_an_order(delays: Any) -> None:
+    """R-1: the error is raised when the policy is made."""
+    with pytest.raises(TypeError, match=r"^A retry policy is a list of seconds or a function"):
+        retry_delays(delays)
 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf")])

@@ -587,6 +587,12 @@ def test_numbers_among_the_options(options: Any, option: str) -> None:
     assert getattr(options(**{option: 1}), option) == 1
 
 
+def test_a_time_that_is_greater_than_every_float() -> None:
+    """D: no timer could be set to it."""
+    with pytest.raises(ValueError, match=r"^HubOptions\.handshake_timeout is greater than every"):
+        HubOptions(handshake_timeout=10**400)
+
+
 @pytest.mark.parametrize(
     ("options", "given", "text"),
     [
