@@ -155,6 +155,11 @@ class MessageBuffer:
         self._next = number
 
     @property
+    def progress(self) -> int:
+        """How many messages were received, duplicates excluded, and how many were acknowledged."""
+        return self._latest + self._acknowledged
+
+    @property
     def owes_ack(self) -> bool:
         """Whether messages were received for which no Ack was sent on the present transport."""
         return self._latest > self._latest_sent

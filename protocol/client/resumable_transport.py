@@ -5,6 +5,7 @@ The connection uses it like any other transport. Its sockets are transports them
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -16,11 +17,17 @@ Reopen = Callable[[], Awaitable[Transport]]
 """Opens another socket for a connection that has lost its socket."""
 
 _MAXIMUM_FRUITLESS: Final = 5
-"""If this many sockets in a row are lost before a byte was received, the connection is lost."""
+"""After this many fruitless sockets in a row, the connection is lost."""
+
+_SHORT_LIFE: Final = 1.0  # seconds
 
 
 class SocketUser(Protocol):
     """The connection above a ``ResumableTransport``."""
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with each message that arrives at either end for the first time."""
 
     def socket_lost(self) -> None:
         """The connection has no socket for a time."""
@@ -35,6 +42,10 @@ class ResumableTransport:
     It makes one attempt to open another socket, at once. Meanwhile written bytes are dropped. If
     the attempt fails, or the server has closed the socket, the receiver loses the connection.
     ``write`` is that of the present socket, so callers must not keep the function.
+
+    A socket is fruitless if nothing was received on it. It is also fruitless if it was lost within
+    a second, and each message on it had arrived before: both ends send such messages again on every
+    socket. After several fruitless sockets in a row, the receiver loses the connection.
     """
 
     has_inherent_keep_alive: Final = False
@@ -51,7 +62,10 @@ class ResumableTransport:
         self._receiver: Receiver | None = None
         self._user: SocketUser | None = None
         self._is_paused = False
-        self._fruitless = 0  # sockets without a received byte, the present one included
+        self._fruitless = 0  # sockets in a row that were fruitless
+        self._progress = 0  # of the connection, when its last socket was lost
+        self._opened_at = -math.inf
+        self._has_received = False  # on the present socket
 
     def set_user(self, user: SocketUser) -> None:
         """Sets the connection. Called once, before ``can_resume`` is set."""
@@ -72,6 +86,8 @@ class ResumableTransport:
         self._reopening = None
         self._socket = socket
         self.write = socket.write
+        self._opened_at = asyncio.get_running_loop().time()
+        self._has_received = False
         if not self.can_resume:  # the connection has ended, and will close this socket
             return
         assert self._user is not None
@@ -84,21 +100,32 @@ class ResumableTransport:
     def socket_received(self, data: bytes) -> None:
         """Passes on what the present socket has received."""
         assert self._receiver is not None
-        self._fruitless = 0
+        self._has_received = True
         self._receiver.data_received(data)
 
     def socket_lost(self, socket: Transport, error: Exception | None) -> None:
         """Replaces ``socket`` if it was cut. Otherwise the connection ends."""
         assert self._receiver is not None
-        is_fruitless = self._fruitless >= _MAXIMUM_FRUITLESS
-        if error is not None or not socket.was_cut or not self.can_resume or is_fruitless:
+        if error is not None or not socket.was_cut or not self.can_resume:
             self._receiver.connection_lost(error)
             return
         assert self._user is not None
-        self._fruitless += 1
+        progress = self._user.progress
+        self._fruitless = self._fruitless + 1 if self._was_fruitless(progress) else 0
+        self._progress = progress
+        if self._fruitless >= _MAXIMUM_FRUITLESS:
+            self._receiver.connection_lost(None)
+            return
         self.write = _drop
         self._reopening = asyncio.get_running_loop().create_task(self._resume())
         self._user.socket_lost()
+
+    def _was_fruitless(self, progress: int) -> bool:
+        """Whether the lost socket was fruitless. ``progress`` is that of the connection now."""
+        if progress > self._progress:
+            return False
+        lifetime = asyncio.get_running_loop().time() - self._opened_at
+        return lifetime < _SHORT_LIFE or not self._has_received
 
     # ---- Transport
 

@@ -115,6 +115,11 @@ class Resumption:
 
     # ---- SocketUser
 
+    @property
+    def progress(self) -> int:
+        """See SocketUser."""
+        return self._buffer.progress
+
     def socket_lost(self) -> None:
         """See SocketUser."""
         self._acks.stop()

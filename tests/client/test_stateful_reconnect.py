@@ -471,6 +471,39 @@ async def test_sockets_that_are_lost_at_once(harness: ClientHarness) -> None:
     assert len(harness.reopened) == 5
 
 
+async def test_sockets_without_progress(harness: ClientHarness) -> None:
+    """SR-11: on each socket both ends send the same messages again. Then the socket is lost, as by
+    a proxy that refuses one of these messages."""
+    connection = await harness.started()
+    events = Events(connection)
+    await connection.send("X", 1)
+    await harness.server.ask(news(1))
+    for _ in range(5):
+        await lose(harness)
+        assert await harness.server.ask(sequence(1), news(1), ack(0)) == [sequence(1), sent(1)]
+        assert connection.state is CONNECTED
+    await lose(harness)
+    assert events.callbacks == ["closed: The server ended the connection."]
+    assert (events.heard, len(harness.reopened)) == ([1], 5)
+
+
+@pytest.mark.parametrize("progress", ["a message", "an Ack", "a second"])
+async def test_sockets_with_progress(harness: ClientHarness, progress: str) -> None:
+    """SR-11: any number of such sockets continues the connection."""
+    connection = await harness.started()
+    for number in range(1, 9):
+        await connection.send("X", number)
+        await lose(harness)
+        await harness.server.ask(sequence(number if progress == "a message" else 1))
+        if progress == "a message":
+            await harness.server.ask(news(number))
+        elif progress == "an Ack":
+            await harness.server.ask(ack(number))
+        else:
+            await harness.clock.advance(1)
+    assert (connection.state, len(harness.reopened)) == (CONNECTED, 8)
+
+
 async def test_a_loss_in_the_handshake(harness: ClientHarness) -> None:
     """H-12: the start fails, and is not resumed."""
     connection = harness.connection()
