@@ -18,22 +18,34 @@ class AckTimer:
     """Sends Acks to ``transport``: one second after a message, or after ``size`` received bytes.
 
     With the timer alone, a peer could send only as much per second as its buffer holds.
-    ``is_waiting`` returns True while received messages wait that are not counted yet.
+    ``is_waiting`` returns True while received messages wait that are not counted yet. ``fail`` is
+    called with the error of an Ack that cannot be encoded.
     """
 
-    __slots__ = ("_is_waiting", "_loop", "_peer", "_received", "_size", "_timer", "_transport")
+    __slots__ = (
+        "_fail",
+        "_is_waiting",
+        "_loop",
+        "_peer",
+        "_received",
+        "_size",
+        "_timer",
+        "_transport",
+    )
 
     def __init__(
         self,
         peer: HubPeer,
         transport: Transport,
         is_waiting: Callable[[], bool],
+        fail: Callable[[Exception], None],
         *,
         size: int,
     ) -> None:
         self._peer = peer
         self._transport = transport
         self._is_waiting = is_waiting
+        self._fail = fail
         self._size = size
         self._received = 0  # bytes since the last Ack
         self._loop = asyncio.get_running_loop()
@@ -61,7 +73,11 @@ class AckTimer:
 
     def _fire(self) -> None:
         self._timer = None
-        self._send()
+        try:
+            self._send()
+        except Exception as error:  # a user's hub protocol can raise anything
+            self._fail(error)
+            return
         if self._is_waiting():
             self._timer = self._loop.call_later(_INTERVAL, self._fire)
 

@@ -17,7 +17,7 @@ from ..errors import ConnectionClosed
 from ..message_buffer import MessageBuffer
 from ..messages import HubMessage
 from ..peer import HubPeer
-from .endings import no_ack_within
+from .endings import ended_by, no_ack_within
 from .resumable_transport import ResumableTransport
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,13 @@ class Resumption:
         self._output = CountedOutput(
             transport, buffer, timeout=_ACK_TIMEOUT, time_out=self._give_up
         )
-        self._acks = AckTimer(peer, transport, lambda: not pump.is_empty, size=buffer.limit // 2)
+        self._acks = AckTimer(
+            peer,
+            transport,
+            lambda: not pump.is_empty,
+            self._fail_with,
+            size=buffer.limit // 2,
+        )
         transport.set_user(self)
 
     def begin(self) -> None:
@@ -97,6 +103,9 @@ class Resumption:
     def acknowledged(self) -> None:
         """Sends the messages for which a received Ack has made room."""
         self._output.release()
+
+    def _fail_with(self, error: Exception) -> None:
+        self._fail(ended_by(error, self._thinning))
 
     def _give_up(self) -> None:
         self._fail(no_ack_within(_ACK_TIMEOUT))
@@ -130,7 +139,11 @@ class Resumption:
         The server sends them again, because they are not acknowledged.
         """
         self._pump.restart()
-        first = self._peer.resume(self._loop.time())
+        try:
+            first = self._peer.resume(self._loop.time())
+        except Exception as error:  # a user's hub protocol can raise anything
+            self._fail_with(error)
+            return b""
         self._acks.start()
         level = self._thinning.level("resumed", level=logging.INFO)
         logger.log(level, "A connection was lost, and continues on a new socket.")

@@ -94,6 +94,7 @@ class ServerConnection:
                 self._pump,
                 self._dispatcher,
                 self._keep_alive_timer,
+                self._failures.fail,
             )
         self._refusal = ""  # the error text of a refused handshake
         self._accepting: asyncio.Task[None] | None = None

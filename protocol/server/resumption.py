@@ -5,6 +5,7 @@ Connects the parts: ``message_buffer`` counts messages, ``aio.counted_output`` s
 """
 
 import asyncio
+from collections.abc import Callable
 
 from ..aio.ack_timer import AckTimer
 from ..aio.counted_output import CountedOutput
@@ -25,13 +26,14 @@ class Resumption:
 
     Does nothing for a client whose handshake does not allow stateful reconnect. It is the
     ``SocketUser`` of a ``ResumableTransport``. On any other transport, messages are only counted
-    and acknowledged (SR-20).
+    and acknowledged (SR-20). ``fail`` ends the connection because of an error.
     """
 
     __slots__ = (
         "_acks",
         "_connection",
         "_dispatcher",
+        "_fail",
         "_keep_alive_timer",
         "_loop",
         "_output",
@@ -48,6 +50,7 @@ class Resumption:
         pump: MessagePump[Call],
         dispatcher: HubDispatcher,
         keep_alive_timer: KeepAliveTimer,
+        fail: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection = connection
@@ -56,6 +59,7 @@ class Resumption:
         self._pump = pump
         self._dispatcher = dispatcher
         self._keep_alive_timer = keep_alive_timer
+        self._fail = fail
         self._output: CountedOutput | None = None
         self._acks: AckTimer | None = None
         if isinstance(transport, ResumableTransport):
@@ -79,6 +83,7 @@ class Resumption:
             self._peer,
             self._transport,
             lambda: not self._pump.is_empty,
+            self._fail,
             size=self._connection.options.stateful_reconnect_buffer_size // 2,
         )
 
@@ -112,7 +117,11 @@ class Resumption:
         self._connection.http_request = request  # TG-11
         self._keep_alive_timer.stop()
         self._dispatcher.restart()
-        first = self._peer.resume(self._loop.time())
+        try:
+            first = self._peer.resume(self._loop.time())
+        except Exception as error:  # a user's hub protocol can raise anything
+            self._fail(error)
+            return b""
         if self._peer.state is not PeerState.HANDSHAKE:
             self._keep_alive_timer.start()
         if self._acks is not None:

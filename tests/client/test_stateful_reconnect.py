@@ -12,11 +12,14 @@ from protocol import (
     HandshakeError,
     HubConnection,
     HubConnectionState,
+    HubMessage,
     MessagePackHubProtocol,
     ServerTimeoutError,
 )
 from protocol.client.retry import retry_delays
+from protocol.messages import Ack, Sequence
 from tests.support.client_harness import ClientHarness, refusal
+from tests.support.failing_protocol import FailingProtocol
 from tests.support.hub_messages import CLOSE, HANDSHAKE, PING
 from tests.support.memory_peer import MemoryPeer
 
@@ -511,6 +514,22 @@ async def test_a_loss_in_the_handshake(harness: ClientHarness) -> None:
     with pytest.raises(HandshakeError):
         await connection.start()
     assert harness.reopened == []
+
+
+@pytest.mark.parametrize("kind", [Ack, Sequence])
+async def test_a_hub_protocol_that_fails(harness: ClientHarness, kind: type[HubMessage]) -> None:
+    """SR-6, SR-13: the connection ends, and all sockets are closed."""
+    connection = harness.connection(hub_protocol=FailingProtocol(kind))
+    await connection.start()
+    events = Events(connection)
+    await harness.server.ask(news(1))
+    if kind is Sequence:
+        await lose(harness)
+    else:
+        await harness.clock.advance(1)
+    assert events.callbacks == ["closed: Reading failed: LookupError"]
+    assert all(end.ended for end in harness.near_ends)
+    assert harness.clock.leftovers() == []
 
 
 # ---- stops and timeouts while there is no socket

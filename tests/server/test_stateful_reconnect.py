@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from protocol import Hub, HubOptions, hub_method
+from protocol import Hub, HubMessage, HubOptions, hub_method
+from protocol.messages import Ack, Sequence
 from protocol.testing import LoopClock
+from tests.support.failing_protocol import FailingProtocol
 from tests.support.hub_messages import (
     CLOSE,
     PING,
@@ -402,6 +404,23 @@ class TestAcks:
             assert await client.take() == [sequence(1)]
             await clock.advance(1)
             assert await client.take() == [ack(1)]
+
+
+@pytest.mark.parametrize("kind", [Ack, Sequence])
+async def test_a_hub_protocol_that_fails(
+    clock: LoopClock, serve: MakeServer, kind: type[HubMessage]
+) -> None:
+    """SR-6, SR-13: the connection ends. Otherwise no timer and no socket would ever end it."""
+    scene, client = await connected(serve, supported_protocols=[FailingProtocol(kind)])
+    client.send(event("Echo", "x"))
+    await clock.settle()
+    if kind is Sequence:
+        client.resume()
+    else:
+        await clock.advance(1)
+    assert [record["type"] for record in await client.take()] == [7]
+    assert client.connection.closed.done()
+    assert scene.lines == ["x", "disconnected"]
 
 
 class TestBuffer:
