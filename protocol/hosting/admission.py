@@ -61,8 +61,10 @@ class Admission(Generic[ConnectionT]):
         connection = self._connections.create(
             self._path, version, now, options.disconnect_timeout, remote=request.remote
         )
+        # In version 0 the public id is the token (N-12), so other clients could take it over.
         connection.is_stateful = (
             options.allow_stateful_reconnects
+            and version > 0
             and negotiate.asks_for_stateful_reconnect(request.query_values("useStatefulReconnect"))
         )
         return json_answer(

@@ -262,6 +262,17 @@ async def test_an_event_stream_keeps_the_connection() -> None:
     assert await endpoint.ask("POST", query) == plain_answer(404)
 
 
+@pytest.mark.parametrize(("version", "is_granted"), [(1, True), (0, False)])
+async def test_stateful_reconnect_needs_a_secret_token(version: int, is_granted: bool) -> None:
+    """N-12, N-22: in version 0 the public id is the token, and would take over the connection."""
+    endpoint = Endpoint(allow_stateful_reconnects=True)
+    offer = await endpoint.negotiate(f"negotiateVersion={version}&useStatefulReconnect=true")
+    token = offer["connectionToken" if version else "connectionId"]
+    found = endpoint.connections.find(token, endpoint.now)
+    assert found is not None
+    assert found.is_stateful is offer.get("useStatefulReconnect", False) is is_granted
+
+
 async def test_long_polling() -> None:
     """TL-3, TL-9: the first poll starts it, a DELETE ends it; then only a DELETE is accepted."""
     endpoint = Endpoint()
