@@ -118,12 +118,10 @@ class ConnectionKeeper:
         if end.allow_reconnect and not self._is_stopping:
             now = self.loop.time()
             self._retries = RetryRun(self._retry_policy, now)
+            self._state = HubConnectionState.RECONNECTING  # the policy may ask for the state
             self._first_delay = self._retries.next_delay(end, now)
-        self._state = (
-            HubConnectionState.DISCONNECTED
-            if self._first_delay is None
-            else HubConnectionState.RECONNECTING
-        )
+        if self._first_delay is None:
+            self._state = HubConnectionState.DISCONNECTED
 
     async def start(self, retry: RetryPolicy | None) -> None:
         """See HubConnection.start."""

@@ -1,5 +1,6 @@
 """When a client tries to reconnect, and when it stops trying (section R)."""
 
+import inspect
 import logging
 import random
 import sys
@@ -101,6 +102,8 @@ def retry_policy(retry: "RetryPolicy | Sequence[float]") -> RetryPolicy:
     if isinstance(retry, type):
         raise TypeError(f"A retry policy is a function of a RetryContext, not {described(retry)}.")
     require_function(retry, "A retry policy")
+    if inspect.iscoroutinefunction(retry):
+        raise TypeError("A retry policy is a function that returns a delay, not an async function.")
     return retry
 
 

@@ -131,6 +131,23 @@ async def test_policy(harness: ClientHarness) -> None:
     assert journal.entries[-1] == ("closed", DISCONNECTED, exhausted(2, 3.5))
 
 
+async def test_a_policy_that_asks_for_the_state(harness: ClientHarness) -> None:
+    """R-6: it is asked once, and no call is possible at that time."""
+    states: list[HubConnectionState] = []
+
+    def policy(_: RetryContext) -> float | None:
+        states.append(connection.state)
+        return None if len(states) > 1 else 1.0
+
+    connection = await harness.started(policy)
+    await lose(harness)
+    assert connection.state is RECONNECTING
+    await harness.clock.advance(1)
+    await lose(harness)
+    assert connection.state is DISCONNECTED
+    assert states == [RECONNECTING, RECONNECTING]
+
+
 async def test_a_policy_that_refuses_at_once(harness: ClientHarness) -> None:
     """R-5: only on_closed is called, with the reason of the loss; never Reconnecting."""
     connection = await harness.started(lambda _: None)

@@ -55,6 +55,17 @@ def test_limits_that_are_none(options: dict[str, Any], text: str) -> None:
     assert str(caught.value) == text
 
 
+def test_an_async_function() -> None:
+    """R-1: nothing would await it."""
+
+    async def policy(_: RetryContext) -> float:
+        return 1.0
+
+    wrong: Any = policy
+    with pytest.raises(TypeError, match="not an async function"):
+        HubConnectionBuilder().with_automatic_reconnect(wrong)
+
+
 def test_the_class_in_place_of_an_instance() -> None:
     """R-1: the error says what to write."""
     with pytest.raises(TypeError, match=r"such as ExponentialBackoff\(\)"):
