@@ -6,9 +6,10 @@ subclasses decide what an end of a connection is, and how connections are opened
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 _HIGH_WATER: Final = 64 * 1024
 """While more bytes are on their way in one direction of a connection, reading is paused."""
@@ -49,16 +50,43 @@ class LinkDirection:
     """
 
     def __init__(self, cut: Callable[[], object]) -> None:
-        self.delay = 0.0
-        """Seconds that each byte is on its way."""
-        self.bytes_per_second: float | None = None
-        """The largest rate of each connection; None for no limit."""
+        self._delay = 0.0
+        self._bytes_per_second: float | None = None
         self.passed = 0
         """The number of bytes that have arrived in this direction, over all connections."""
         self.is_held = False
         self._cut = cut
         self._cut_at: int | None = None
         self._pipes: set[Pipe] = set()
+
+    @property
+    def delay(self) -> float:
+        """Seconds that each byte is on its way, at first 0.
+
+        Setting it raises ValueError for a number that is negative or not finite.
+        """
+        return self._delay
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"A delay is a number of seconds from 0 on, not {seconds!r}.")
+        self._delay = seconds
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """The largest rate of each connection, at first None: no limit.
+
+        Setting it raises ValueError for a number that is not finite or not above 0. To stop all
+        bytes, call ``hold``.
+        """
+        return self._bytes_per_second
+
+    @bytes_per_second.setter
+    def bytes_per_second(self, rate: float | None) -> None:
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(f"A rate is a number of bytes above 0, or None, not {rate!r}.")
+        self._bytes_per_second = rate
 
     def hold(self) -> None:
         """Keeps all bytes until ``release``. The connections stay open.
@@ -243,6 +271,10 @@ class Link:
         the other end keeps it, its bytes are lost, and it receives nothing. With ``reset`` the ends
         of a ``TcpLink`` get an RST. Without it they get a FIN, or an RST if the link has not read
         all of their bytes. New connections can be opened.
+
+        Raises ValueError for another value of ``ends``.
         """
+        if ends not in get_args(Ends):
+            raise ValueError(f'ends is "both", "client" or "server", not {ends!r}.')
         for connection in [*self._connections]:
             connection.cut(ends, reset=reset)

@@ -29,8 +29,8 @@ class TcpLink(Link):
     def __init__(self, server_url: str, *, watch: Callable[[], Watch] | None = None) -> None:
         super().__init__()
         self._server_url = url = urlsplit(server_url)
-        if url.hostname is None:
-            raise ValueError(f"no host in the URL {server_url!r}")
+        if url.hostname is None or url.scheme not in _DEFAULT_PORTS:
+            raise ValueError(f"not an http, https, ws or wss URL with a host: {server_url!r}")
         self._server_address = url.hostname, url.port or _DEFAULT_PORTS[url.scheme]
         self._watch = watch
         self._connecting: set[asyncio.Task[None]] = set()

@@ -1,6 +1,7 @@
 """Links in memory and over TCP: cut, half open, delayed, throttled, held, cut at a byte."""
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -161,6 +162,41 @@ async def test_throttle(joined: Joined) -> None:
         seen.append(len(joined.at_server.data))
     assert seen == [250, 500, 750, 1000]
     joined.link.cut()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("delay", -1),
+        ("delay", math.nan),
+        ("delay", math.inf),
+        ("bytes_per_second", 0),
+        ("bytes_per_second", -1),
+        ("bytes_per_second", math.nan),
+        ("bytes_per_second", math.inf),
+    ],
+)
+def test_times_and_rates_that_are_none(name: str, value: float) -> None:
+    """They are refused when they are set. Otherwise they would end connections, or stop them."""
+    direction = MemoryLink().to_server
+    before = getattr(direction, name)
+    with pytest.raises(ValueError, match=f"not {value}"):
+        setattr(direction, name, value)
+    assert getattr(direction, name) == before
+
+
+def test_ends_that_do_not_exist() -> None:
+    """The connections are not cut."""
+    link = MemoryLink()
+    wrong: Any = "Client"
+    with pytest.raises(ValueError, match="not 'Client'"):
+        link.cut(wrong)
+
+
+@pytest.mark.parametrize("url", ["localhost:80", "ftp://localhost", "http://", "/hub"])
+def test_urls_that_are_none_of_a_server(url: str) -> None:
+    with pytest.raises(ValueError, match="not an http, https, ws or wss URL with a host"):
+        TcpLink(url)
 
 
 @in_memory
@@ -356,8 +392,6 @@ async def test_a_tcp_link_without_a_server() -> None:
         assert await reader.read(-1) == b""
         writer.close()
         assert link.connections == 0
-    with pytest.raises(ValueError, match="no host"):
-        TcpLink("/chathub")
 
 
 async def test_a_watch_cuts_connections() -> None:
