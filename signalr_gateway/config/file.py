@@ -121,6 +121,12 @@ def _config(document: Mapping[str, object], place: Place) -> GatewayConfig:
         file.gateway_hub.supported_protocols,
         place.at("gateway_hub").at("transports"),
     )
+    if (
+        file.gateway_hub.allow_stateful_reconnects
+        and "WebSockets" not in file.gateway_hub.transports
+    ):
+        problem = 'needs "WebSockets" in transports'
+        raise place.at("gateway_hub").at("allow_stateful_reconnects").error(problem)
     authenticator(file.authentication, place.at("authentication"))  # checks it
     return GatewayConfig(
         orchestrator=_orchestrator(file, place),

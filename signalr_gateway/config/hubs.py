@@ -93,6 +93,10 @@ def _connection(table: HubTable, place: Place) -> _Connection:
         _check_header(name, value, place.at("headers"))
     if table.skip_negotiation and table.transports != ["WebSockets"]:
         raise place.at("skip_negotiation").error('needs transports = ["WebSockets"]')
+    if table.stateful_reconnect and table.skip_negotiation:  # negotiate asks for it (SR-20)
+        raise place.at("stateful_reconnect").error("cannot be combined with skip_negotiation")
+    if table.stateful_reconnect and "WebSockets" not in table.transports:
+        raise place.at("stateful_reconnect").error('needs "WebSockets" in transports')
     for name, value in table.cookies.items():
         try:
             HubConnectionBuilder().with_url("http://h", cookies={name: value})

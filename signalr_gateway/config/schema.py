@@ -90,7 +90,8 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         bool,
         option(
             "Whether clients may use stateful reconnect: a connection whose WebSocket is lost"
-            " continues on another one, with its subscriptions, and no event is lost."
+            " continues on another one, with its subscriptions, and no event is lost. Needs"
+            " WebSockets."
         ),
     ] = _ENDPOINT.allow_stateful_reconnects
     stateful_reconnect_buffer_size: Annotated[
@@ -214,7 +215,8 @@ class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
         bool,
         option(
             "Use stateful reconnect, if the hub allows it: when the WebSocket is lost, the"
-            " connection continues on another one, and calls under way go on."
+            " connection continues on another one, and calls under way go on. Needs WebSockets and"
+            " negotiate."
         ),
     ] = False
     access_token_file: Annotated[

@@ -296,6 +296,18 @@ IN_HUB, IN_ROUTE = "hub 'Chat', ", "hub 'Chat', route 'Room', "
         (HUB + "urls = ['http://i/hub']", IN_HUB + "urls: cannot be combined with url"),
         ("[hubs.Chat]\nurls = ['chathub']", IN_HUB + "urls: must be an absolute http or https"),
         (HUB + "skip_negotiation = true", IN_HUB + "skip_negotiation: needs transports = ["),
+        (
+            HUB + "skip_negotiation = true\ntransports = ['WebSockets']\nstateful_reconnect = true",
+            IN_HUB + "stateful_reconnect: cannot be combined with skip_negotiation",
+        ),
+        (
+            HUB + "transports = ['LongPolling']\nstateful_reconnect = true",
+            IN_HUB + 'stateful_reconnect: needs "WebSockets" in transports',
+        ),
+        (
+            "[gateway_hub]\ntransports = ['LongPolling']\nallow_stateful_reconnects = true",
+            'gateway_hub.allow_stateful_reconnects: needs "WebSockets" in transports',
+        ),
         (HUB + "cookies = { a = ';' }", IN_HUB + "cookies: contains a cookie that no header"),
         (HUB + "client_key = 'key.pem'", IN_HUB + "client_key: "),
         ("[hubs.Chat]\nurl = 5", IN_HUB + "url: must be text, not a whole number"),
