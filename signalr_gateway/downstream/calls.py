@@ -19,7 +19,7 @@ from protocol import HubConnection, HubStream, MessageTooLargeError, Payload
 
 from .call_errors import CallCutOff, HubTimeout, StreamIdle
 from .clock import Clock
-from .deadlines import Deadlines, timeouts
+from .deadlines import Deadlines, TimeLimit, timeouts
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class HubCalls:
         self._is_cut_off = False
         self._overdue_at: float | None = None  # the earliest end of a cancelled call's timeout
         self._open_streams = 0
-        self._deadlines: dict[float, Deadlines[asyncio.Timeout]] = {}  # by timeout in seconds
+        self._deadlines: dict[float, Deadlines[TimeLimit]] = {}  # by timeout in seconds
 
     async def invoke(
         self,
@@ -124,17 +124,12 @@ class HubCalls:
 
         Raises `CallCutOff` if `cut_off` is called first.
         """
-        limit = asyncio.timeout(None)
-        deadlines = self._deadlines_of(seconds)
+        limit = TimeLimit(self._deadlines_of(seconds))
         try:
-            async with limit:
-                deadlines.start(limit)
-                try:
-                    return await waiting
-                finally:
-                    deadlines.stop(limit)
+            with limit:
+                return await waiting
         except TimeoutError as exc:
-            if not limit.expired():
+            if not limit.has_expired:
                 raise
             if self._is_cut_off:
                 raise CallCutOff(self._api) from exc
@@ -166,7 +161,7 @@ class HubCalls:
     def _stream_ended(self) -> None:
         self._open_streams -= 1
 
-    def _deadlines_of(self, seconds: float) -> Deadlines[asyncio.Timeout]:
+    def _deadlines_of(self, seconds: float) -> Deadlines[TimeLimit]:
         """Return the deadlines of all calls that have this timeout."""
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:

@@ -75,20 +75,49 @@ class Deadlines(Generic[Key]):
             self._set_timer()
 
 
-def timeouts(seconds: float, clock: Clock) -> Deadlines[asyncio.Timeout]:
-    """Deadlines for timeouts that were made with ``asyncio.timeout(None)``.
+class TimeLimit:
+    """A context whose task is cancelled when a deadline of `limits` is over.
 
-    Call this function inside a running event loop.
+    The context then raises TimeoutError in place of CancelledError, as ``asyncio.timeout`` does. It
+    takes a third of the CPU time of ``asyncio.timeout``, whose context is entered and left by
+    coroutines.
     """
-    now = asyncio.get_running_loop().time
-    return Deadlines(seconds, lambda limit: limit.reschedule(now()), clock)
+
+    __slots__ = ("_cancellations", "_limits", "_task", "has_expired")
+
+    def __init__(self, limits: Deadlines[TimeLimit]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._limits = limits
+        self._task = task
+        self._cancellations = task.cancelling()
+        self.has_expired = False
+        """Whether the deadline is over."""
+
+    def __enter__(self) -> None:
+        self._limits.start(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        self._limits.stop(self)
+        if self.has_expired:
+            is_only_cause = self._task.uncancel() <= self._cancellations
+            if is_only_cause and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def expire(self) -> None:
+        """End the context."""
+        self.has_expired = True
+        self._task.cancel()
 
 
-async def within(limits: Deadlines[asyncio.Timeout], waiting: Awaitable[T]) -> T:
+def timeouts(seconds: float, clock: Clock) -> Deadlines[TimeLimit]:
+    """Deadlines of contexts that may take `seconds`."""
+    return Deadlines(seconds, TimeLimit.expire, clock)
+
+
+async def within(limits: Deadlines[TimeLimit], waiting: Awaitable[T]) -> T:
     """Return the result of `waiting`. At the deadline, cancel `waiting` and raise TimeoutError."""
-    async with asyncio.timeout(None) as limit:
-        limits.start(limit)
-        try:
-            return await waiting
-        finally:
-            limits.stop(limit)
+    with TimeLimit(limits):
+        return await waiting
