@@ -81,15 +81,21 @@ class HubCalls:
     ) -> Payload | None:
         """See `Downstream.invoke`."""
         call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers.all)
+        limit = TimeLimit(self._deadlines_of(timeout))
         try:
-            result = await self.within(timeout, call, HubTimeout)
+            with limit:
+                result = await call
         except MessageTooLargeError:
             if not headers.may_shrink:
                 raise
             return await self.invoke(method, arguments, headers.shrunk(), timeout)
-        except HubTimeout:
+        except TimeoutError as exc:
+            if not limit.has_expired:
+                raise
+            if self._is_cut_off:
+                raise CallCutOff(self._api) from exc
             self._note_cancelled(0.0)
-            raise
+            raise HubTimeout(self._api, timeout) from exc
         except asyncio.CancelledError:
             self._note_cancelled(timeout)
             raise
@@ -106,21 +112,21 @@ class HubCalls:
         """See `Downstream.stream`."""
         stream = self._connection.stream(method, *arguments, item_type=Raw, headers=headers.all)
         try:
-            first = await self.within(timeout, anext(stream, _END), HubTimeout)
+            first = await self._within(timeout, anext(stream, _END), HubTimeout)
         except MessageTooLargeError:
             if not headers.may_shrink:
                 raise
             return await self.stream(method, arguments, headers.shrunk(), timeout, idle_timeout)
-        following = partial(self.within, idle_timeout, error=StreamIdle)
+        following = partial(self._within, idle_timeout, error=StreamIdle)
         self._open_streams += 1
         items = HubItems(stream, first, self._protocol_name, following)
         items.on_close(self._stream_ended)
         return items
 
-    async def within(
+    async def _within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]
     ) -> T:
-        """Return the result of `waiting`. After `seconds`, cancel `waiting` and raise `error`.
+        """Return the item that is `waiting`. After `seconds`, cancel `waiting` and raise `error`.
 
         Raises `CallCutOff` if `cut_off` is called first.
         """

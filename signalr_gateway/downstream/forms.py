@@ -33,7 +33,8 @@ async def require_form(result: Payload, protocol_name: str) -> Raw:
 
     A large result is transcoded in several turns of the event loop.
     """
-    await transcode(result, protocol_name)
+    if result.origin != protocol_name:
+        await transcode(result, protocol_name)
     try:
         return result.form(protocol_name)
     except TranscodingError as exc:

@@ -24,8 +24,10 @@ _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 
 def request_id_of(request: web.Request) -> str:
     """The caller's request id if it is safe to log and to send back, else a new one."""
-    given = request.headers.get(REQUEST_ID, "")
-    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else f"{_random.getrandbits(128):032x}"
+    given = request.headers.get(REQUEST_ID)
+    if given is not None and _ACCEPTED_REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_random.getrandbits(128):032x}"
 
 
 def invocation_headers(request: web.Request, request_id: str) -> Mapping[str, str]:
@@ -35,8 +37,8 @@ def invocation_headers(request: web.Request, request_id: str) -> Mapping[str, st
     span is the parent of the hub's span.
     """
     span = f"{_random.getrandbits(64) or 1:016x}"
-    [parent, *others] = request.headers.getall("traceparent", [""])
-    given = None if others else _TRACEPARENT.fullmatch(parent)
+    parents = request.headers.getall("traceparent", [])
+    given = _TRACEPARENT.fullmatch(parents[0]) if len(parents) == 1 else None
     if given is None:
         trace = f"{_random.getrandbits(128) or 1:032x}"
         return {"traceparent": f"00-{trace}-{span}-00", REQUEST_ID: request_id}
