@@ -12,7 +12,7 @@ from ...server.http_request import HttpRequestData
 from .hardening import harden
 
 CORS: Final = web.RequestKey("signalr_cors", CorsPolicy)
-"""The CORS policy for the answer to a request; see ``mark_response``."""
+"""The CORS policy for the answer to a request; see ``complete_headers``."""
 
 
 _NOT_COPIED: Final = ("connection", "sec-websocket-protocol", "upgrade")
@@ -89,7 +89,7 @@ def _items(values: Iterable[str]) -> list[str]:
 def response_of(answer: HttpAnswer) -> web.Response:
     """Converts an answer to a response of aiohttp.
 
-    The application needs ``drop_content_type`` in ``on_response_prepare``.
+    The application needs ``complete_headers`` in ``on_response_prepare``.
     """
     headers = dict(answer.headers)
     if answer.content_type is not None:
@@ -100,12 +100,6 @@ def response_of(answer: HttpAnswer) -> web.Response:
     return response
 
 
-async def drop_content_type(_request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: removes the Content-Type that aiohttp adds to every body."""
-    if isinstance(response, _Response) and not response.has_content_type:
-        response.headers.popall("Content-Type", None)
-
-
 def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamResponse) -> None:
     """Adds the headers of ``policy`` to the answer to ``request``."""
     if policy.varies():
@@ -113,11 +107,14 @@ def mark_origin(policy: CorsPolicy, request: web.Request, response: web.StreamRe
     response.headers.update(policy.permissions(request.headers))
 
 
-async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: adds the CORS and security headers to the answers of hubs.
+async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """For ``on_response_prepare``: completes the headers of an answer.
 
-    aiohttp's own answer 500 gets them too.
+    Adds the CORS and security headers to the answers of hubs, also to aiohttp's own answer 500.
+    Removes the Content-Type that aiohttp adds to every body.
     """
+    if isinstance(response, _Response) and not response.has_content_type:
+        response.headers.popall("Content-Type", None)
     policy = request.get(CORS)
     if policy is not None:
         mark_origin(policy, request, response)

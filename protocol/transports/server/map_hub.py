@@ -19,7 +19,7 @@ from ...server.hub import Hub, authorizations
 from ...server.hub_server import HubServer
 from ...server.lifetime import HubLifetimeManager
 from ...server.options import EndpointOptions, HubOptions
-from .aiohttp_conversion import drop_content_type, mark_response, response_of
+from .aiohttp_conversion import complete_headers, response_of
 from .aiohttp_logs import hide_tokens
 from .hosted_hubs import Hosting
 from .http_dispatcher import HttpConnectionDispatcher
@@ -73,7 +73,7 @@ def map_hub(
         hosting = app[_HOSTING] = Hosting()
         app.cleanup_ctx.append(hosting.run)
         app.on_shutdown.append(hosting.end_connections)
-        app.on_response_prepare.extend((drop_content_type, mark_response))
+        app.on_response_prepare.append(complete_headers)
         app.middlewares.append(_not_found_middleware(hosting))
         hide_tokens()
         if not CAN_PUSH:
