@@ -90,7 +90,8 @@ class HttpApi:
         self._send_api = send_api
         self._relay_target = relay_target
         self._thinning = LogThinning()
-        mount.api.add_route("*", self._handle, expect_handler=expect_later)
+        calls = (addresses.call_path(hub.api, key) for hub in tables.hubs.values() for key in hub.routes)
+        mount.add_handler(self._handle, expect_later, *calls)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
