@@ -90,7 +90,8 @@ class HttpApi:
         self._send_api = send_api
         self._relay_target = relay_target
         self._thinning = LogThinning()
-        calls = (addresses.call_path(hub.api, key) for hub in tables.hubs.values() for key in hub.routes)
+        hubs = tables.hubs.values()
+        calls = [addresses.call_path(hub.api, key) for hub in hubs for key in hub.routes]
         mount.add_handler(self._handle, expect_later, *calls)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:

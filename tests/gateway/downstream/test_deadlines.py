@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from signalr_gateway.downstream.deadlines import Deadlines
+from signalr_gateway.downstream.deadlines import Deadlines, timeouts, within
 from tests.gateway.hand_clock import HandClock, HandTimer
 
 
@@ -107,3 +108,28 @@ async def test_nothing_expires_after_close(
     deadlines.close()
     await clock.advance(100)
     assert expired == []
+
+
+async def test_a_time_limit_raises_its_own_error(clock: HandClock) -> None:
+    limits = timeouts(10.0, clock)
+    waiting = asyncio.create_task(within(limits, asyncio.Event().wait()))
+    await clock.advance(9.9)
+    assert not waiting.done()
+    await clock.advance(0.1)
+    with pytest.raises(TimeoutError):
+        await waiting
+    assert not limits
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_a_cancelled_task_is_not_over_its_time_limit(clock: HandClock, is_over: bool) -> None:
+    """Also if the deadline is over in the same turn of the event loop."""
+    limits = timeouts(10.0, clock)
+    waiting = asyncio.create_task(within(limits, asyncio.Event().wait()))
+    await clock.advance(1)
+    if is_over:
+        limits.expire_all()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelling() == 1

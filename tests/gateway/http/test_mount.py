@@ -17,6 +17,7 @@ from yarl import URL
 from protocol import HttpTransportType, HubConnectionBuilder
 from signalr_gateway import Limits, Orchestrator, create_app
 from signalr_gateway.downstream.connection import HubState
+from signalr_gateway.http.addresses import call_path
 from signalr_gateway.orchestration.limits import DEFAULT_LIMITS
 from signalr_gateway.serving.app import GATEWAY
 from signalr_gateway.serving.listener import serving
@@ -106,3 +107,13 @@ async def test_the_gateway_hub_is_below_the_prefix(
             assert await client.invoke("InvokeDownstreamHub", arguments) == 1
             await hub.send("ReceiveMessage", b'["John","Hello!"]')
             assert await events.get() == ["John", "Hello!"]
+
+
+def test_the_router_knows_the_paths_of_calls(hub: RunningHub) -> None:
+    """So it does not search for the pattern that matches a call."""
+    orchestrator = Orchestrator()
+    sample_routes(orchestrator, hub.url)
+    paths = {resource.canonical for resource in create_app(orchestrator).router.resources()}
+    assert paths >= {
+        call_path(each.api, key) for each in orchestrator.hubs.values() for key in each.routes
+    }
