@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from protocol import HubConnection, HubStream, MessageTooLargeError, Payload
 
@@ -26,8 +25,7 @@ T = TypeVar("T")
 _END: Final = Raw(b"")  # no item is empty
 
 
-@dataclass(frozen=True, slots=True)
-class CallHeaders:
+class CallHeaders(Struct, frozen=True):
     """The headers of an invocation.
 
     `trace` is left out if the call is too large with it. `identity` is always sent, because a hub
