@@ -60,13 +60,16 @@ class AckTimer:
             self._timer = self._loop.call_later(_INTERVAL, self._fire)
 
     def start(self) -> None:
-        """Starts the timer on a new transport. An Ack may be lost with the last one."""
-        self.stop()
-        self._timer = self._loop.call_later(_INTERVAL, self._fire)
+        """Has an Ack sent on a new transport. An Ack may be lost with the last one.
+
+        A timer that runs already keeps its time. Otherwise no Ack would ever be sent on a link that
+        is cut more often than once per second.
+        """
+        if self._timer is None:
+            self._timer = self._loop.call_later(_INTERVAL, self._fire)
 
     def stop(self) -> None:
-        """Sends no Ack until messages are received again."""
-        self._received = 0
+        """Sends no more Acks, because the connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

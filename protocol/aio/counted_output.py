@@ -18,12 +18,16 @@ class CountedOutput:
     """Writes frames to ``transport`` unless ``buffer`` holds them back.
 
     While a frame or a caller waits, an Ack has to make room within ``timeout`` seconds. Otherwise
-    ``time_out`` is called.
+    ``time_out`` is called. Between ``suspend`` and ``resume``, up to ``allowance`` bytes wait
+    without a time limit, and ``drain`` does not wait for them: an Ack may be among the received
+    messages that are not handled.
     """
 
     __slots__ = (
+        "_allowance",
         "_buffer",
         "_has_ended",
+        "_is_suspended",
         "_loop",
         "_released",
         "_time_out",
@@ -41,14 +45,17 @@ class CountedOutput:
         *,
         timeout: float,
         time_out: Callable[[], None],
+        allowance: int = 0,
     ) -> None:
         self._transport = transport
         self._buffer = buffer
         self._timeout = timeout
         self._time_out = time_out
+        self._allowance = allowance
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None  # set while frames or callers wait
         self._released: asyncio.Future[None] | None = None  # for the callers that wait
+        self._is_suspended = False
         self._has_ended = False
         self.flush = transport.flush
         self.abort = transport.abort
@@ -69,9 +76,10 @@ class CountedOutput:
         """Whether frames are held back."""
         return self._buffer.held_size > 0
 
-    def may_hold_more(self, limit: int) -> bool:
-        """Whether frames are held back, and ``buffered`` is not above ``limit`` yet."""
-        return self.holds_back and self.buffered <= limit
+    @property
+    def may_hold_more(self) -> bool:
+        """Whether frames are held back, and ``buffered`` is not above the allowance yet."""
+        return self.holds_back and self.buffered <= self._allowance
 
     @property
     def buffered(self) -> int:
@@ -79,8 +87,8 @@ class CountedOutput:
         return self._transport.buffered + self._buffer.held_size
 
     async def drain(self) -> None:
-        """See Transport. Also waits until no frame is held back."""
-        if self.holds_back:
+        """See Transport. Also waits until no frame is held back, or the next ``suspend``."""
+        if self.holds_back and not self._may_be_behind:
             await self._wait()
         await self._transport.drain()
 
@@ -98,6 +106,22 @@ class CountedOutput:
         if self._released is None:
             self._released = self._loop.create_future()
         await asyncio.wait({self._released})
+
+    @property
+    def _may_be_behind(self) -> bool:
+        """Whether an Ack may be among messages that are not handled, and more bytes may wait."""
+        return self._is_suspended and self.may_hold_more
+
+    def suspend(self) -> None:
+        """Notes that received messages are not handled for a time."""
+        self._is_suspended = True
+        if self._may_be_behind:
+            self._wake()
+
+    def resume(self) -> None:
+        """Ends a ``suspend``. The time limit begins anew."""
+        self._is_suspended = False
+        self._restart_timer()
 
     def release(self) -> None:
         """Writes the frames for which an Ack has made room."""
@@ -125,7 +149,18 @@ class CountedOutput:
 
     def _start_timer(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout, self._time_out)
+            self._timer = self._loop.call_later(self._timeout, self._fire)
+
+    def _restart_timer(self) -> None:
+        if self._timer is not None:
+            self._stop_timer()
+            self._start_timer()
+
+    def _fire(self) -> None:
+        if self._may_be_behind:
+            self._restart_timer()
+        else:
+            self._time_out()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

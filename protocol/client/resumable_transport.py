@@ -29,9 +29,6 @@ class SocketUser(Protocol):
     def progress(self) -> int:
         """A number that grows with each message that arrives at either end for the first time."""
 
-    def socket_lost(self) -> None:
-        """The connection has no socket for a time."""
-
     def socket_resumed(self) -> bytes:
         """Returns the first bytes for a new socket."""
 
@@ -118,7 +115,6 @@ class ResumableTransport:
             return
         self.write = _drop
         self._reopening = asyncio.get_running_loop().create_task(self._resume())
-        self._user.socket_lost()
 
     def _was_fruitless(self, progress: int) -> bool:
         """Whether the lost socket was fruitless. ``progress`` is that of the connection now."""

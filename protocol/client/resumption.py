@@ -129,10 +129,6 @@ class Resumption:
         """See SocketUser."""
         return self._buffer.progress
 
-    def socket_lost(self) -> None:
-        """See SocketUser."""
-        self._acks.stop()
-
     def socket_resumed(self) -> bytes:
         """See SocketUser. Messages that were received and not handled are dropped.
 

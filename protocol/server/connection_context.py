@@ -97,6 +97,16 @@ class HubConnectionContext(HubCallerContext):
         if self._counted is not None:
             self._counted.release()
 
+    def suspend_handling(self) -> None:
+        """Notes that received messages wait for hub code. An Ack may be among them."""  # SR-8
+        if self._counted is not None:
+            self._counted.suspend()
+
+    def resume_handling(self) -> None:
+        """Ends a ``suspend_handling``."""
+        if self._counted is not None:
+            self._counted.resume()
+
     @property
     def is_full(self) -> bool:
         """Whether a sender has to wait for room in the transport or in the message buffer."""
@@ -228,7 +238,7 @@ class HubConnectionContext(HubCallerContext):
 
         The Ack may arrive behind calls that run only after the caller has returned.
         """
-        if self._counted is None or not self._counted.may_hold_more(self._maximum_buffered // 2):
+        if self._counted is None or not self._counted.may_hold_more:
             await self.drain()
 
     def _cut_after_timeout(self) -> None:

@@ -165,13 +165,22 @@ class HubDispatcher:
     def _hold(self, room: asyncio.Future[None]) -> None:
         """Handles no message until ``room`` is done, because an upload is full (U-5)."""
         self._pump.hold()
-        self._keep_alive.suspend()  # pings of the client wait too (K-3)
+        self._suspend_limits()
         room.add_done_callback(self._release)
 
     def _release(self, _room: asyncio.Future[None]) -> None:
-        self._keep_alive.resume(self._loop.time())
+        self._resume_limits()
         self._pump.release()
         self.advance()
+
+    def _suspend_limits(self) -> None:
+        """Suspends the time limits for what the client sends, because it is not handled."""
+        self._keep_alive.suspend()  # for pings (K-3)
+        self._connection.suspend_handling()  # for Acks (SR-8)
+
+    def _resume_limits(self) -> None:
+        self._keep_alive.resume(self._loop.time())
+        self._connection.resume_handling()
 
     # ---- tasks
 
@@ -205,7 +214,7 @@ class HubDispatcher:
             worker.add_done_callback(partial(self._on_worker_end, slot))
         else:
             self._is_stalled = True
-            self._keep_alive.suspend()  # pings of the client wait behind this call (K-3)
+            self._suspend_limits()
 
     def _give_up_slot(self) -> None:
         """Lets another worker run calls, because a call waits for a client result (P-4)."""
@@ -250,7 +259,7 @@ class HubDispatcher:
                 self._next = None
                 if self._is_stalled:
                     self._is_stalled = False
-                    self._keep_alive.resume(self._loop.time())
+                    self._resume_limits()
             if not self._is_scheduled and pump.is_ready:
                 # The messages behind the call are handled when its method first suspends.
                 self._schedule()

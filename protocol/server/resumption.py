@@ -77,6 +77,7 @@ class Resumption:
             buffer,
             timeout=self._connection.limits.transport_send_timeout,
             time_out=self._give_up,
+            allowance=self._connection.options.maximum_outbound_buffer_size // 2,
         )
         self._connection.count_messages(self._output)
         self._acks = AckTimer(
@@ -109,8 +110,6 @@ class Resumption:
     def socket_lost(self) -> None:
         """See SocketUser."""
         self._keep_alive_timer.stop()
-        if self._acks is not None:
-            self._acks.stop()
 
     def socket_exchanged(self, request: HttpRequestData) -> bytes:
         """See SocketUser. Messages that were received and not handled are dropped."""

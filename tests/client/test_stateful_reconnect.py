@@ -277,6 +277,24 @@ async def test_the_last_ack_is_sent_again(harness: ClientHarness) -> None:
     assert await harness.server.take() == []
 
 
+async def test_many_bytes_are_acknowledged_at_once(harness: ClientHarness) -> None:
+    """SR-6: a server whose buffer is full can go on."""
+    await harness.started(stateful_reconnect_buffer_size=200)
+    assert await harness.server.ask(news(1)) == []
+    assert await harness.server.ask(news(2), news(3)) == [ack(1)]
+
+
+async def test_sockets_that_are_lost_sooner(harness: ClientHarness) -> None:
+    """SR-6: each new socket would put off an Ack whose timer began anew."""
+    await harness.started()
+    harness.server.send(news(1))
+    await harness.clock.advance(0.6)
+    await lose(harness)
+    assert await harness.server.ask(sequence(2)) == [sequence(1)]
+    await harness.clock.advance(0.4)
+    assert await harness.server.take() == [ack(1)]
+
+
 # ---- the buffer
 
 

@@ -72,6 +72,12 @@ class JournalHub(Hub):
             self.journal.lines.append(f"sent {number}")
 
     @hub_method
+    async def report(self, numbers: AsyncIterable[int]) -> None:
+        async for number in numbers:
+            await self.clients.caller.send("Notice", str(number).ljust(100, "."))
+            self.journal.lines.append(f"read {number}")
+
+    @hub_method
     async def ask(self) -> str:
         return await self.clients.caller.invoke("Question", result_type=str)
 
@@ -405,6 +411,18 @@ class TestAcks:
             await clock.advance(1)
             assert await client.take() == [ack(1)]
 
+    async def test_sockets_that_are_lost_sooner(self, clock: LoopClock, serve: MakeServer) -> None:
+        """SR-6: each new socket would put off an Ack whose timer began anew."""
+        _, client = await connected(serve)
+        await client.ask(event("Echo", "x"))
+        records: list[Any] = []
+        for _ in range(2):
+            await clock.advance(0.6)
+            records += await client.take()
+            client.vanish()
+            client.resume()
+        assert records == [sequence(1), ack(1)]
+
 
 @pytest.mark.parametrize("kind", [Ack, Sequence])
 async def test_a_hub_protocol_that_fails(
@@ -461,6 +479,39 @@ class TestBuffer:
         assert client.sockets.can_resume
         await clock.advance(2)
         assert not client.sockets.can_resume
+
+    async def test_an_ack_behind_a_call_that_waits(self, serve: MakeServer) -> None:
+        """SR-8: the method in the only slot goes on sending, so that the call gets the slot."""
+        scene, client = await connected(serve, stateful_reconnect_buffer_size=2 * NOTICE_SIZE)
+        assert len(await client.ask(call("Notify", 5))) == 3
+        records = await client.ask(event("Echo", "next"), ack(3))
+        assert [each["type"] for each in records if each["type"] != 8] == [1, 1, 3]
+        assert scene.lines[-2:] == ["sent 5", "next"]
+
+    async def test_an_ack_behind_an_item_that_waits(self, serve: MakeServer) -> None:
+        """SR-8, U-5: the method that reads the upload goes on sending."""
+        scene, client = await connected(
+            serve, stateful_reconnect_buffer_size=2 * NOTICE_SIZE, stream_buffer_capacity=1
+        )
+        client.send(call("Report", streamIds=["2"]))
+        items = [item(number, "2") for number in range(8)]
+        records = await client.ask(*items[:7], ack(3), *items[7:], ack(6), completion("2"), ack(9))
+        assert [each["type"] for each in records if each["type"] != 8] == [*[1] * 8, 3]
+        assert scene.lines == [f"read {number}" for number in range(8)]
+
+    async def test_a_call_that_waits_for_long(self, clock: LoopClock, serve: MakeServer) -> None:
+        """SR-8: the time in which an Ack is not read does not count."""
+        scene, client = await connected(serve, stateful_reconnect_buffer_size=NOTICE_SIZE)
+        client.send(call("Wait"), event("Echo", "next"))
+        for _ in range(4):
+            await scene.clients.client("c1").send("Notice", "." * 100)
+        assert (await client.take())[:2] == [notice("." * 100)] * 2
+        client.send(ack(2))
+        await clock.advance(25)
+        scene.journal.go_on.set()
+        assert await client.take() == [ack(2), notice("." * 100), notice("." * 100)]
+        client.send(ack(4))
+        assert await client.take() == [result("waited")]
 
     async def test_acks_do_not_wait(self, clock: LoopClock, serve: MakeServer) -> None:
         """SR-8: pings are left out, and sent again afterwards."""
