@@ -269,6 +269,8 @@ class Player:
             assert taken == items
         elif plan.kind == "send":
             assert taken is None
+        elif plan.kind == "no stream":
+            assert (plan.take, taken) == (0, [])  # the client has left before the answer
         else:
             assert taken == number
         if plan.kind in ("download", "echo"):

@@ -27,6 +27,8 @@ from .both_ends import Failure, Kind, Plan, World
 pytestmark = pytest.mark.slow
 
 _GAP = 15.0
+_WITHOUT_EXPLANATION = (Phase.generate, Phase.shrink)
+"""The phases of Hypothesis for scenes that pass much time: to explain a failure takes minutes."""
 _REQUEST = HttpRequestData("GET", "/hub", "", {}, "127.0.0.1")
 
 
@@ -194,7 +196,7 @@ def test_cuts_that_are_resumed(scene: Scene) -> None:
     run(scene, may_end=False)
 
 
-@settings(max_examples=100, phases=[Phase.generate])
+@settings(max_examples=100, phases=_WITHOUT_EXPLANATION)
 @given(scene=scenes(LOSING))
 def test_cuts_that_may_end_the_connection(scene: Scene) -> None:
     """SR-9…SR-11, R-3: the same, or a call fails because the connection was lost."""
