@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from protocol import EndpointOptions, Hub, HttpRequestData, Principal, hub_method, map_hub
+from protocol import EndpointOptions, HttpRequestData, Hub, Principal, hub_method, map_hub
 from tests.support.hub_messages import STATEFUL_HANDSHAKE, call, joined, sequence
 from tests.support.waiting import until
 from tests.transports.host import running
 
 TAKEOVERS: Final = 100
 STRANGERS: Final = 40
-STORMS: Final = 3
+STORMS: Final = 2
 LASTING_TASKS: Final = 7
 """Those of the test, its reader, and the server with one connection."""
 
