@@ -32,6 +32,7 @@ from .hub_events import HubEvents
 from .invoker import Call
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
+from .receive_limits import ReceiveLimits
 from .resumption import Resumption
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class ServerConnection:
         self._dispatcher = HubDispatcher(
             connection,
             self._pump,
-            self._peer.keep_alive,
+            ReceiveLimits(connection, self._peer.keep_alive),
             lifetime,
             context=self._context,
             fail=self._failures.fail,

@@ -60,7 +60,8 @@ class HubConnectionContext(HubCallerContext):
         """The pending client results by invocation id. A result is None if the connection ends."""
         self._transport: Transport | CountedOutput = transport
         self._write: Callable[[bytes], int] = transport.write
-        self._counted: CountedOutput | None = None
+        self.counted: CountedOutput | None = None
+        """Counts all messages and holds some back, for stateful reconnect."""  # SR-8
         self.is_congested = False
         """Whether the buffer was above its high-water mark after the last write.
 
@@ -89,28 +90,13 @@ class HubConnectionContext(HubCallerContext):
 
     def count_messages(self, output: CountedOutput) -> None:
         """Sends all messages through ``output`` from now on."""
-        self._transport = self._counted = output
+        self._transport = self.counted = output
         self._write = output.write
-
-    def acknowledged(self) -> None:
-        """Sends the messages for which an Ack of the client has made room."""  # SR-8
-        if self._counted is not None:
-            self._counted.release()
-
-    def suspend_handling(self) -> None:
-        """Notes that received messages wait for hub code. An Ack may be among them."""  # SR-8
-        if self._counted is not None:
-            self._counted.suspend()
-
-    def resume_handling(self) -> None:
-        """Ends a ``suspend_handling``."""
-        if self._counted is not None:
-            self._counted.resume()
 
     @property
     def is_full(self) -> bool:
         """Whether a sender has to wait for room in the transport or in the message buffer."""
-        if self._counted is not None and self._counted.holds_back:
+        if self.counted is not None and self.counted.holds_back:
             return True
         return self._transport.buffered > self._high_water
 
@@ -142,7 +128,7 @@ class HubConnectionContext(HubCallerContext):
         if self.ending is not None:
             return False
         if self._waiting is None:
-            if self._counted is None and self._transport.buffered <= self._high_water:
+            if self.counted is None and self._transport.buffered <= self._high_water:
                 return self.write(frame)  # the usual case
             if self.is_full:
                 self._transport.flush()
@@ -238,7 +224,7 @@ class HubConnectionContext(HubCallerContext):
 
         The Ack may arrive behind calls that run only after the caller has returned.
         """
-        if self._counted is None or not self._counted.may_hold_more:
+        if self.counted is None or not self.counted.may_hold_more:
             await self.drain()
 
     def _cut_after_timeout(self) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 from ..aio.pump import MessagePump
 from ..errors import HubException
 from ..hub_protocol import HubProtocol
-from ..keepalive import KeepAlive
 from .call_slot import CallSlot
 from .clients import CallScope
 from .connection_context import HubConnectionContext
 from .hub import BoundHubMethod, Hub, HubMethod
 from .invoker import Call, EventCall, HubInvoker
 from .lifetime import HubLifetimeManager
+from .receive_limits import ReceiveLimits
 
 
 class HubDispatcher:
@@ -43,8 +43,8 @@ class HubDispatcher:
         "_invoker",
         "_is_scheduled",
         "_is_stalled",
-        "_keep_alive",
         "_lifetime",
+        "_limits",
         "_loop",
         "_maximum_without_slot",
         "_next",
@@ -59,7 +59,7 @@ class HubDispatcher:
         self,
         connection: HubConnectionContext,
         pump: MessagePump[Call],
-        keep_alive: KeepAlive,
+        limits: ReceiveLimits,
         lifetime: HubLifetimeManager,
         *,
         context: contextvars.Context,
@@ -69,7 +69,7 @@ class HubDispatcher:
         self._context = context
         self._connection = connection
         self._pump = pump
-        self._keep_alive = keep_alive
+        self._limits = limits
         self._lifetime = lifetime
         self._slots = connection.options.maximum_parallel_invocations_per_client
         self._maximum_without_slot = connection.options.maximum_client_results_per_connection
@@ -165,22 +165,13 @@ class HubDispatcher:
     def _hold(self, room: asyncio.Future[None]) -> None:
         """Handles no message until ``room`` is done, because an upload is full (U-5)."""
         self._pump.hold()
-        self._suspend_limits()
+        self._limits.suspend()
         room.add_done_callback(self._release)
 
     def _release(self, _room: asyncio.Future[None]) -> None:
-        self._resume_limits()
+        self._limits.resume()
         self._pump.release()
         self.advance()
-
-    def _suspend_limits(self) -> None:
-        """Suspends the time limits for what the client sends, because it is not handled."""
-        self._keep_alive.suspend()  # for pings (K-3)
-        self._connection.suspend_handling()  # for Acks (SR-8)
-
-    def _resume_limits(self) -> None:
-        self._keep_alive.resume(self._loop.time())
-        self._connection.resume_handling()
 
     # ---- tasks
 
@@ -214,7 +205,7 @@ class HubDispatcher:
             worker.add_done_callback(partial(self._on_worker_end, slot))
         else:
             self._is_stalled = True
-            self._suspend_limits()
+            self._limits.suspend()
 
     def _give_up_slot(self) -> None:
         """Lets another worker run calls, because a call waits for a client result (P-4)."""
@@ -259,7 +250,7 @@ class HubDispatcher:
                 self._next = None
                 if self._is_stalled:
                     self._is_stalled = False
-                    self._resume_limits()
+                    self._limits.resume()
             if not self._is_scheduled and pump.is_ready:
                 # The messages behind the call are handled when its method first suspends.
                 self._schedule()

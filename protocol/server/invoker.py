@@ -147,7 +147,8 @@ class HubInvoker:
                 error = HubException(text) if isinstance(text, str) else None
                 self._connection.end(Ending(Close(), error))
             case Ack():
-                self._connection.acknowledged()
+                if self._connection.counted is not None:
+                    self._connection.counted.release()
             case _:
                 pass  # S-23
 
