@@ -7,6 +7,7 @@ that they belong to. ``aio.item_sender`` decides about backpressure; ``calls`` s
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from msgspec import UNSET, UnsetType
@@ -38,19 +39,25 @@ class UploadSender(Protocol):
         """Returns when the server has read enough of the sent bytes."""
 
 
+@lru_cache(maxsize=256)
+def _is_stream(kind: type) -> bool:
+    """Whether arguments of a class are streams. A lookup of a missing attribute is slow."""
+    return hasattr(kind, "__aiter__")
+
+
 def split_arguments(
     arguments: Sequence[Any],
 ) -> tuple[Sequence[Any], Sequence[AsyncIterable[Any]]]:
     """Returns the arguments that are values, and those that are uploaded as streams."""
     for argument in arguments:
-        if hasattr(type(argument), "__aiter__"):
+        if _is_stream(type(argument)):
             break
     else:
         return arguments, ()
     values: list[Any] = []
     sources: list[AsyncIterable[Any]] = []
     for argument in arguments:
-        (sources if hasattr(type(argument), "__aiter__") else values).append(argument)
+        (sources if _is_stream(type(argument)) else values).append(argument)
     return values, sources
 
 
