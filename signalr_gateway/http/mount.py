@@ -1,4 +1,4 @@
-"""Removes the prefix of the gateway's application from the paths of requests.
+"""Adds the paths of the API to the router, and removes the prefix from the paths of requests.
 
 aiohttp's ``add_subapp`` adds a prefix to all paths of an application. The paths in `http.addresses`
 have no prefix.
