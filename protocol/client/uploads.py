@@ -49,15 +49,17 @@ def split_arguments(
     arguments: Sequence[Any],
 ) -> tuple[Sequence[Any], Sequence[AsyncIterable[Any]]]:
     """Returns the arguments that are values, and those that are uploaded as streams."""
-    for argument in arguments:
-        if _is_stream(type(argument)):
+    kind: Any
+    for kind in map(type, arguments):
+        if _is_stream(kind):
             break
     else:
         return arguments, ()
     values: list[Any] = []
     sources: list[AsyncIterable[Any]] = []
     for argument in arguments:
-        (sources if _is_stream(type(argument)) else values).append(argument)
+        kind = type(argument)
+        (sources if _is_stream(kind) else values).append(argument)
     return values, sources
 
 
