@@ -21,6 +21,7 @@ from protocol import HubException, Principal
 from protocol.server.waiting_messages import MessageQueue, QueuePolicy, WaitingMessages
 from signalr_gateway.access.api_keys import KeyOwner
 from signalr_gateway.clients.client_limits import ClientLimits, LimitExceeded
+from signalr_gateway.clients.relayed_events import Copies
 from signalr_gateway.orchestration.limits import Limits
 from signalr_gateway.orchestration.orchestrator import Orchestrator
 from signalr_gateway.orchestration.route import HubRouteInfo
@@ -245,11 +246,24 @@ async def large_events(times: int) -> None:
         tables.route_event("h", f"Event {number}", event)
 
 
+async def relayed_events(times: int) -> None:
+    """GW-56: each with other arguments, for several routes with one receive method."""
+    orchestrator = Orchestrator()
+    hub = orchestrator.add_hub("h", None, relayed=True)
+    hub.add_route("a", HubRouteInfo(receive_method="News"))
+    hub.add_route("b", HubRouteInfo(receive_method="News"))
+    copies, routes = Copies(), orchestrator.hubs["h"].routes.values()
+    for number in range(times):
+        seen = [copies.is_copy(route, "News", b"[%0100d]" % number) for route in routes]
+        assert seen == [False, True]
+
+
 ACTS: list[Callable[[int], Awaitable[None]]] = [
     connections,
     calls_of_users,
     events_for_a_slow_client,
     large_events,
+    relayed_events,
 ]
 
 

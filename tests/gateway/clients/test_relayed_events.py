@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from protocol import (
+    ConnectionClosed,
     HubConnection,
     HubConnectionBuilder,
     HubException,
@@ -274,3 +275,35 @@ def test_a_hub_without_a_connection_takes_no_calls() -> None:
         orchestrator.add_hub("other", None)
     with pytest.raises(OrchestrationError, match="hub 'other', relayed: must be True or False"):
         orchestrator.add_hub("other", None, relayed=1)  # type: ignore[arg-type]
+
+
+ROUTE = {"api": "chatservice", "key": "room", "receiveKey": RECEIVE_KEY}
+
+
+async def test_nonsense_of_a_relay(gateway: RunningGateway) -> None:
+    """It gets errors, or loses its connection. Clients get only what is an event."""
+    client, relay = gateway.client(), relay_to(gateway)
+    inbox = Inbox(client)
+    async with client, relay:
+        for arguments in (
+            [],
+            [ROUTE],
+            ["text", {}, [1], {}],
+            [[ROUTE], {}, [1], {}],
+            [{**ROUTE, "api": {"a": 1}}, {}, [1], {}],
+            [{"api": "chatservice"}, {}, [1], {}],
+            [ROUTE, {}, 5, {}],
+            [ROUTE, {}, "text", {}],
+        ):
+            with pytest.raises(HubException):
+                await relay.invoke("Receive", *arguments)
+        await relay.invoke("Receive", ROUTE, [], ["first"], "state")
+        with pytest.raises(ConnectionClosed):
+            await relay.invoke("Receive", ROUTE, {}, ["x" * 10_000_000], {})
+        async with relay_to(gateway) as again:
+            await again.invoke("Receive", ROUTE, None, ["second"], None)
+        assert await received(inbox, 2) == [
+            ("ReceiveMessage", [["first"], {}]),
+            ("ReceiveMessage", [["second"], {}]),
+        ]
+        assert inbox.empty
