@@ -38,8 +38,11 @@ def secret(
     return source
 
 
-class SecretUnavailable(Exception):
-    """A secret cannot be read, or is not one line of text; `str()` names its file or variable."""
+class SecretUnavailable(ValueError):
+    """A secret cannot be read, or is not one line of text; `str()` names its file or variable.
+
+    It is a ValueError, so that the log shows its text when a connection attempt fails with it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

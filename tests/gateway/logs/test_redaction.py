@@ -19,7 +19,8 @@ from protocol import (
     HubException,
     NegotiationError,
 )
-from signalr_gateway.config.stored_secrets import SecretUnavailable
+from signalr_gateway.config.reading import Place
+from signalr_gateway.config.stored_secrets import SecretUnavailable, secret
 from signalr_gateway.logs import redaction
 from signalr_gateway.logs.redaction import (
     MAXIMUM_LENGTH,
@@ -100,6 +101,19 @@ def test_the_text_of_a_wrong_option_is_shown() -> None:
         HubConnectionBuilder().with_url("localhost")
     assert "has to be absolute and to begin with http://" in describe_error(caught.value)
     assert describe_publicly(caught.value) == "ValueError"
+
+
+def test_a_secret_that_is_away_is_named_in_the_log_only(tmp_path: Path) -> None:
+    file = tmp_path / "relay.key"
+    file.write_text("key")
+    read = secret("key", file, None, Place(tmp_path))
+    assert read is not None
+    assert read() == "key"
+    file.unlink()
+    with pytest.raises(SecretUnavailable) as caught:
+        read()
+    assert describe_error(caught.value) == f"cannot read {str(file)!r}: No such file or directory"
+    assert describe_publicly(caught.value) == "SecretUnavailable"
 
 
 def test_the_text_of_an_error_in_a_c_function_is_not_shown() -> None:
