@@ -140,6 +140,9 @@ ELSEWHERE: Final = {
     "HubTable.maximum_user_connections": (
         "tests/gateway/clients/test_user_connections.py::test_no_more_users_than_allowed"
     ),
+    "signalr_gateway.downstream.user_token.MAXIMUM_TOKENS": (
+        "tests/gateway/downstream/test_user_token.py::test_a_flood_of_tokens"
+    ),
     "HubTable.user_connection_idle_timeout": (
         "tests/gateway/clients/test_user_connections.py"
         "::test_a_connection_that_is_not_used_is_closed"
