@@ -1,8 +1,8 @@
 """One end of a hub connection without any I/O: bytes → messages → bytes, for either role.
 
 Composes handshake, framer, hub protocol, keep-alive, ledger and message buffer. Refuses every
-message that the table of ``peer_state`` does not allow. Time is an argument. Acting on messages,
-and the transport, are left to ``client.connection`` and ``server.connection``.
+message that the table of ``peer_state`` does not allow. Time is an argument.
+``client.connection`` and ``server.connection`` act on the messages and own the transport.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,8 @@ from .messages import (
 )
 from .peer_state import MAY_SEND, PeerState
 
-# The limit for sending applies to messages with a payload: the senders of these handle the error.
+# The limit for sending applies to these messages and to results. The code that sends them handles
+# MessageTooLargeError.
 _CALLS_AND_ITEMS: Final = frozenset({Invocation, StreamInvocation, StreamItem})
 
 
@@ -249,7 +250,7 @@ class HubPeer:
         return frame
 
     def sent(self, kind: type[HubMessage], now: float) -> None:
-        """Counts a message of this kind as sent. Its frame was encoded once for many connections.
+        """Counts a message of this kind as sent, for a frame that the caller has encoded.
 
         Raises LocalProtocolError if this end may not send a message of this kind now.
         """

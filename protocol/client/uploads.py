@@ -41,7 +41,7 @@ class UploadSender(Protocol):
 
 @lru_cache(maxsize=256)
 def _is_stream(kind: type) -> bool:
-    """Whether arguments of a class are streams. A lookup of a missing attribute is slow."""
+    """Whether arguments of a class are streams. Cached, because a False `hasattr` is slow."""
     return hasattr(kind, "__aiter__")
 
 

@@ -37,10 +37,10 @@ _INTEGERS: Final = {
 }
 
 # Tables by the first byte of a value.
-_FIXED: Final = [0] * 256  # the size of the whole value, 0 if that varies
-_LENGTHS: Final = [0] * 256  # how many bytes hold its length, if the size varies
-_EXTRA: Final = [0] * 256  # bytes between the length and what the length counts
-_VALUES: Final = [0] * 256  # the kind of a container, 0 for other values
+_FIXED: Final = [0] * 256  # the size of the whole value, 0 if the size varies
+_LENGTHS: Final = [0] * 256  # the number of bytes that hold the length, if the size varies
+_EXTRA: Final = [0] * 256  # 1 for an extension, whose type follows the length and is not counted
+_VALUES: Final = [0] * 256  # the number of values in one entry of a container, 0 for other values
 
 
 def _fill_tables() -> None:
@@ -105,14 +105,15 @@ def _length(data: bytes, position: int, width: int) -> int:
 
 ARRAY: Final = 1
 MAP: Final = 2
-"""The kinds of containers. Each is the number of values in one entry."""
+"""The kinds of containers. The number of a kind is the number of values in one entry: an array has
+one value per entry, a map has a key and a value."""
 
 
 def scan_header(data: bytes, position: int, kind: int) -> tuple[int, int]:
     """The number of entries of the container at ``position``, and where they begin.
 
-    Raises RemoteProtocolError for another kind of value, and for a container with more values than
-    bytes are left.
+    Raises RemoteProtocolError if the value is of another kind, and if the container has more values
+    than ``data`` has bytes after the header.
     """
     code = _code(data, position)
     if _VALUES[code] != kind:
@@ -154,8 +155,8 @@ def is_deeper(data: bytes, limit: int = MAXIMUM_DEPTH) -> bool:
     if len(data) <= limit or _possible_containers(data) <= limit:
         return False
     fixed, kinds = _FIXED, _VALUES  # locals, because the loop runs for each value in ``data``
-    outer: list[int] = []  # for each container around the current one, its values still to come
-    pending = 1  # values still to come in the current container
+    outer: list[int] = []  # unread values of each container around the current one
+    pending = 1  # unread values of the current container
     position, size = 0, len(data)
     while position < size:
         while not pending:
@@ -184,7 +185,7 @@ _CONTAINERS: Final = bytes(code for code in range(256) if _VALUES[code])
 
 
 def _possible_containers(data: bytes) -> int:
-    """The number of bytes that could begin a container: as many as the containers, or more."""
+    """The number of bytes that could begin a container. There are no more containers than that."""
     return len(data) - len(data.translate(None, _CONTAINERS))
 
 

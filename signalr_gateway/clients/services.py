@@ -92,11 +92,11 @@ class GatewayServices:
     def authorized_route(
         self, call: RouteCall, user: Principal | None, action: Action | None
     ) -> HubRoute:
-        """Find the route that a call names, if `user` may do this with it. Raises `HubException`.
+        """Find the route that a call names. Raises `HubException` if `user` may not use it.
 
-        If `action` is None, no policies are checked. This is for a relay, which needs a scope
-        instead. The receive key is checked last, so that it does not show whether a route exists
-        (GW-43).
+        The policies of the route decide whether `user` may perform `action`. If `action` is None,
+        no policies are checked: a relay needs a scope instead. The receive key is checked last, so
+        that an answer about the key does not show whether a route exists (GW-43).
         """
         api, key = required(call.api, "Api"), required(call.key, "Key")
         route = self.tables.find_route(api, key)

@@ -185,5 +185,5 @@ def as_toml(value: object) -> str:
         return ""
     if isinstance(value, Enum):
         value = str(value.value).lower()
-    text = json.dumps(value, ensure_ascii=False, default=str)  # of a path, and of paths in a list
+    text = json.dumps(value, ensure_ascii=False, default=str)  # `default` converts paths
     return text.replace("\x7f", r"\u007f")  # the control character that JSON does not escape

@@ -112,8 +112,8 @@ class GatewayHubTable(Struct, frozen=True, kw_only=True):
         option(
             "How long a call may wait until its client's buffer has drained (on long polling,"
             " `disconnect_timeout` applies instead), and how long it may take to send the answer to"
-            " a poll. After this time the client is disconnected, and also if it reads fewer than"
-            " 240 bytes a second over this time."
+            " a poll. After this time the client is disconnected. A client that reads fewer than"
+            " 240 bytes a second over this time is disconnected, too."
         ),
     ] = _ENDPOINT.transport_send_timeout
     receive_timeout: Annotated[

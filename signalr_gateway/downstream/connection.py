@@ -75,7 +75,8 @@ class SupervisedConnection:
         token: UserToken | None = None,
         verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`token` has the tokens of a user. If the hub refuses all of them, calls do not wait.
+        """`token` chooses among the access tokens of a user. If the hub refuses all of these access
+        tokens, calls do not wait.
 
         `verify` is called in each attempt, over the open connection. If it raises an exception, the
         attempt has failed. Until it returns, the state is not CONNECTED, and calls wait.
@@ -92,9 +93,9 @@ class SupervisedConnection:
         self._log = log
         self._token = token
         self.was_refused = False
-        """Whether the hub has refused the credentials in the last attempt that has ended.
+        """Whether the hub refused the credentials in the last attempt that has ended.
 
-        While the user has a token that was not refused, it is False."""
+        False while the user has another token that the hub has not refused."""
         self._verify = verify
         self._is_verifying = False
         self._renewed_after: Exception | None = None
@@ -124,7 +125,7 @@ class SupervisedConnection:
     async def wait(self, deadline: float) -> None:
         """Wait for the connection. Raises `HubUnavailable` at `deadline`, or after `give_up`."""
         if self._connection.state is HubConnectionState.CONNECTED and not self._is_verifying:
-            # The connection was lost during the call, or has been established since.
+            # The call failed with the connection, which is open again by now.
             await asyncio.sleep(0)
             return
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

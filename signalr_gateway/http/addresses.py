@@ -72,7 +72,7 @@ class Receivers:
     kind: str
     names: tuple[str, ...] = ()
     are_counted: bool = False
-    """Whether the address is that of their number."""
+    """Whether the address ends with ``count``, and so stands for the number of these clients."""
 
 
 @lru_cache(maxsize=256)

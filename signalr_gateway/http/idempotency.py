@@ -72,10 +72,10 @@ class IdempotentCalls:
     """The calls with a key that are under way, and the answers that are kept.
 
     At most `maximum_answers` answers are kept, with at most `maximum_size` bytes of memory in
-    total. Above a limit, the oldest answers are dropped. A larger answer is not kept. At most
-    `maximum_answers` calls are under way, and their bodies have at most `maximum_size` bytes in
-    total; one call may be under way with a body of any size. Only the time of `clock` is used, and
-    no timers; the default is the clock of the running event loop.
+    total. Above a limit, the oldest answers are dropped. An answer larger than `maximum_size` is
+    not kept. At most `maximum_answers` calls are under way. Their bodies have at most
+    `maximum_size` bytes in total, except that a single call may have a body of any size. `clock`
+    only gives the time; no timer is set. The default is the clock of the running event loop.
     """
 
     def __init__(self, maximum_answers: int, maximum_size: int, clock: Clock | None = None) -> None:

@@ -66,8 +66,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     maximum_kept_answers_size: Annotated[
         Bytes,
         option(
-            "Memory that all these answers together take; the oldest go first. A larger answer is"
-            " not kept. The bodies of these calls under way together have at most this size, too."
+            "Memory that all kept answers together may take; beyond it, the oldest are dropped."
+            " Also the limit for the bodies of all calls under way with an `Idempotency-Key`."
         ),
     ] = 64 * 1024 * 1024
     maximum_connections: Annotated[

@@ -33,7 +33,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """
 
     authenticated: Annotated[
-        bool, option("`true`: the caller has valid credentials, which the other options imply.")
+        bool, option("`true`: the caller has valid credentials. Each other option implies this.")
     ] = False
     roles: Annotated[
         Sequence[Text],
