@@ -1,4 +1,4 @@
-"""Limits how often a line is logged that a peer can cause, and how much it shows of a name."""
+"""Limits how often a line that a peer can cause is logged, and how long the names in it are."""
 
 import asyncio
 import logging

@@ -54,7 +54,7 @@ class ConnectionAuthentication:
         self._schedule(self._lifetime)
 
     def stop(self) -> None:
-        """Ends every refresh. A callback that has called ``stop`` of the connection runs on."""
+        """Cancels every refresh, except the refresh whose callback calls ``stop``."""
         self._cancel_timer()
         for task in self._running - {asyncio.current_task()}:
             task.cancel()

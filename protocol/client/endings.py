@@ -81,7 +81,7 @@ def no_ack_within(seconds: float) -> ConnectionClosed:
 
 
 def not_resumed(error: BaseException) -> ConnectionClosed:
-    """The end of a connection whose socket was lost. ``error`` is why no other could be opened."""
+    """The end of a connection whose lost socket could not be replaced because of ``error``."""
     text = "The connection was lost, and could not be resumed"
     if not isinstance(error, SignalRError):
         return ConnectionClosed(f"{text}: {type(error).__name__}.")

@@ -69,7 +69,7 @@ def type_name(annotation: Any) -> str:
 
 
 def _kinds(annotation: Any) -> tuple[str, ...]:
-    """The kinds that a value must have to fit ``annotation``. Such a value may still not fit."""
+    """The kinds of values that can fit ``annotation``. A value of another kind never fits."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kinds(arguments[0])

@@ -62,7 +62,7 @@ _NUMBERS = {
     BroadcastType.ALL: 0,
     BroadcastType.GROUP: 1,
     BroadcastType.INDIVIDUAL: 2,
-    # The C# enumeration does not have these two. As 0, all clients would receive the events.
+    # The C# enumeration does not have these two. With 0, all clients would receive the events.
     BroadcastType.AUTHENTICATED: 2,
     BroadcastType.SUBSCRIBED: 2,
 }
@@ -79,7 +79,7 @@ class _WaitingCall:
     route: HubRoute
     arguments: Payload
     size: int
-    """Bytes, of which `MAXIMUM_WAITING_SIZE` may wait."""
+    """The bytes that this call counts towards `MAXIMUM_WAITING_SIZE`."""
     deadline: float
     """The time until which the call may wait for the connection."""
 
@@ -172,7 +172,7 @@ class OtherGateway:
         protocol_name = self._connection.hub_protocol.name
         await transcode(arguments, protocol_name)
         try:
-            form = arguments.form(protocol_name).copy()  # otherwise it would keep its frame
+            form = arguments.form(protocol_name).copy()  # the original keeps the whole frame alive
         except TranscodingError as exc:
             self._events.unwritable(api, target, exc)
             return
@@ -202,7 +202,7 @@ class OtherGateway:
                 self._log_lost(call.route, "the other gateway is not connected")
                 self._end(call)
                 continue
-            # A task begins in the turn after it is created, in the order of creation.
+            # Tasks first run in the order of their creation, so the order of events is kept.
             task = asyncio.create_task(self._send(call))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
@@ -218,7 +218,7 @@ class OtherGateway:
             # The other gateway may have received the event, so it is not sent again.
             self._log_lost(call.route, _reason(exc))
             refused = refusal(exc) if isinstance(exc, HubException) else None
-            if refused is not None:  # the next connection reads the key again
+            if refused is not None:  # a new connection reads the key again
                 await self._supervised.renew(refused)
         else:
             self._events.forwarded(call.route.api, call.route.receive_method or "")

@@ -72,7 +72,7 @@ def _public_key(path: Path, place: Place) -> PemKey:
 
 
 def _checked(make: Callable[[], T], place: Place) -> T:
-    """Return what `make` returns; its error becomes one of the configuration."""
+    """Return what `make` returns. If `make` fails, raise `OrchestrationError` with its text."""
     try:
         return make()
     except (TypeError, ValueError, ImportError) as exc:

@@ -1,7 +1,7 @@
 """Calls the functions of an orchestration that build connections and checks the results (GW-3).
 
-`downstream.hub` starts the connections to hubs, and `clients.other_gateway` the one to another
-gateway.
+`downstream.hub` starts the connections to hubs. `clients.other_gateway` starts the connection to
+another gateway.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ def build_connections(
 ) -> dict[str, HubConnection]:
     """Call the `build_hub_connection` function of each hub, and return the connections by api.
 
-    Hubs without such a function get no connection.
-    The connections are not started. `urls`, if given, receives one entry for each api: the URLs of
-    the hub, which are empty if the function sets none. Raises `OrchestrationError` if a function
-    fails, or if two functions return the same connection. The gateway could then not know which hub
-    has sent an event.
+    Hubs without such a function get no connection. The connections are not started. `urls`, if
+    given, receives one entry for each api: the URLs of the hub, which are empty if the function
+    sets none. Raises `OrchestrationError` if a function fails. Also raises it if two functions
+    return the same connection, because events on this connection would belong to no single hub.
     """
     connections: dict[str, HubConnection] = {}
     for api, hub in hubs.items():
@@ -108,7 +107,7 @@ def _build(
     api: str | None,
     field: str,
 ) -> HubConnection:
-    """Call `build`, which `field` of the hub `api`, or of the orchestrator, has set."""
+    """Call `build` and check its result. Errors name the hub `api`, if any, and the `field`."""
     try:
         connection = build(builder)
     except Exception as exc:

@@ -179,7 +179,8 @@ class WatchedConnection(asyncio.Protocol):
         self._tail = both[1 - len(_END) :]
         if self._head_size > MAXIMUM_HEAD_SIZE:
             return _TOO_LARGE
-        others = 1 if self._is_in_head else 2  # lines without a field: the first, and the last
+        # The request line is not a field, and neither is the empty line that ends the head.
+        others = 1 if self._is_in_head else 2
         return _TOO_MANY_FIELDS if self._head_lines - others > MAXIMUM_FIELDS else None
 
     def _refuse_head(self, refusal: bytes) -> None:
