@@ -22,8 +22,8 @@ def normal_host(text: object) -> str:
     """A host name in lower case, an IPv6 address in brackets.
 
     ``*.app.example`` stands for all names below ``app.example``, and ``*`` for all names. Raises
-    ValueError if ``text`` is no such name. The text of the error has no subject, like that of
-    ``normal_origin``.
+    ValueError if ``text`` is no such name. The text of the error is a predicate, such as ``must be
+    text, not int``: the caller puts the subject in front, as with ``normal_origin``.
     """
     if not isinstance(text, str):
         raise ValueError(f"must be text, not {type(text).__name__}")

@@ -24,8 +24,9 @@ class KeepAlive:
 
     A server pings ``interval`` after its last ping, whatever else it sent. It applies ``timeout``
     to a client only after that client's first ping. A client pings ``interval`` after its last
-    message of any kind. It applies ``timeout`` to the server from the start. ``math.inf`` disables
-    either time: over a transport with inherent keep-alive no pings are sent (TL-11).
+    message of any kind. It applies ``timeout`` to the server from the start. An ``interval`` or
+    ``timeout`` of ``math.inf`` is off: over a transport with inherent keep-alive no pings are sent
+    (TL-11).
 
     The caller sets a timer for ``next_deadline`` after ``start``. When the timer fires, the caller
     calls ``handle_timeout`` and sets the timer for the new deadline. Until then the deadline may

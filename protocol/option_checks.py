@@ -58,13 +58,13 @@ def require_target(target: object, example: str) -> None:
 
 
 def require_name(name: object, what: str) -> None:
-    """Raises TypeError if ``name`` is not a str. The error calls it ``what``."""
+    """Raises TypeError if ``name`` is not a str. ``what`` names it in the error text."""
     if not isinstance(name, str):
         raise TypeError(f"{what} is a str, not {type(name).__name__}.")
 
 
 def require_function(function: object, what: str) -> None:
-    """Raises TypeError if ``function`` cannot be called. The error calls it ``what``.
+    """Raises TypeError if ``function`` cannot be called. ``what`` names it in the error text.
 
     A generator function is refused too, because a call of it would run nothing.
     """
@@ -89,8 +89,9 @@ def described(value: object) -> str:
 def names_of(names: Iterable[str], what: str) -> tuple[str, ...]:
     """Returns ``names`` as a tuple.
 
-    Raises TypeError if one of the names is not a str. The error calls the names ``what``, a plural.
-    A single str is refused too, because each of its characters would become a name.
+    Raises TypeError if one of the names is not a str. ``what``, a noun in the plural, stands for
+    the names in the error text. A single str is refused too, because each of its characters would
+    become a name.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} are a list or another collection, not {type(names).__name__}.")

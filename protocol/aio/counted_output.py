@@ -131,7 +131,7 @@ class CountedOutput:
         if frames:
             self._transport.write(frames)
         elif self._buffer.is_full:
-            return  # the timer runs on
+            return  # the timer keeps running
         self._stop_timer()
         if self.holds_back:
             self._start_timer()

@@ -21,10 +21,10 @@ async def send_items(
     """Iterates over ``items`` in the current task and passes each to ``send``.
 
     ``send`` returns False if there is no room for the item. When ``wait_for_room`` has returned,
-    ``send`` gets the same item again. The next item is requested only after that. Several senders
-    that wait for the same room send their items in turn. The iterator is closed on every path, in
-    this task. If an iterator goes on after this task is cancelled, it is closed at its next item,
-    which is not sent.
+    ``send`` gets the same item again. The next item is requested only after that. If several
+    senders wait for the same room, each sends one item at a time. The iterator is always closed, in
+    this task. An iterator may ignore the cancellation of this task and yield another item: then it
+    is closed, and the item is not sent.
     """
     task = asyncio.current_task()
     assert task is not None

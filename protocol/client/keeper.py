@@ -238,7 +238,7 @@ class ConnectionKeeper:
             reason = await self._attempt()
             if reason is not None:
                 self._failure = reason
-                # Outside of the ``except`` clause of the attempt. In it, the log of a policy that
+                # Called outside of any ``except`` clause. Inside one, the log of a policy that
                 # fails would also show the error of the attempt, which may quote a token.
                 delay = self._retries.next_delay(reason, self.loop.time())
                 continue

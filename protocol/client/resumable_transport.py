@@ -27,7 +27,7 @@ class SocketUser(Protocol):
 
     @property
     def progress(self) -> int:
-        """A number that grows with each message that arrives at either end for the first time."""
+        """Grows with each new message that this client receives or that the server acknowledges."""
 
     def socket_resumed(self) -> bytes:
         """Returns the first bytes for a new socket."""
@@ -36,13 +36,13 @@ class SocketUser(Protocol):
 class ResumableTransport:
     """A ``Transport`` that replaces its socket when the socket is cut. The first is ``socket``.
 
-    It makes one attempt to open another socket, at once. Meanwhile written bytes are dropped. If
-    the attempt fails, or the server has closed the socket, the receiver loses the connection.
-    ``write`` is that of the present socket, so callers must not keep the function.
+    It makes one attempt to open another socket, at once. While there is no socket, written bytes
+    are dropped. If the attempt fails, or the server has closed the socket, the receiver loses the
+    connection. ``write`` is the method of the present socket, so callers must not keep it.
 
     A socket is fruitless if nothing was received on it. It is also fruitless if it was lost within
-    a second, and each message on it had arrived before: both ends send such messages again on every
-    socket. After several fruitless sockets in a row, the receiver loses the connection.
+    a second without ``progress``: both ends repeat old messages on every socket. After several
+    fruitless sockets in a row, the receiver loses the connection.
     """
 
     has_inherent_keep_alive: Final = False
@@ -117,7 +117,7 @@ class ResumableTransport:
         self._reopening = asyncio.get_running_loop().create_task(self._resume())
 
     def _was_fruitless(self, progress: int) -> bool:
-        """Whether the lost socket was fruitless. ``progress`` is that of the connection now."""
+        """Whether the lost socket was fruitless. ``progress`` is its value at the loss."""
         if progress > self._progress:
             return False
         lifetime = asyncio.get_running_loop().time() - self._opened_at

@@ -31,7 +31,7 @@ _MAXIMUM_HELD: Final = 1024 * 1024
 class Resumption:
     """Sends counted messages, and moves the connection to new sockets. A ``SocketUser``.
 
-    ``buffer`` is that of ``peer``. ``fail`` ends the connection.
+    ``buffer`` is the message buffer of ``peer``. ``fail`` ends the connection.
     """
 
     __slots__ = (

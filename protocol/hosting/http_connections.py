@@ -34,7 +34,7 @@ class OpenUser(Protocol):
         """Lets the connection end when the authentication of ``user`` expires."""
 
     async def refresh(self, user: Principal, request: HttpRequestData) -> bool:
-        """Replaces the user by the one of ``request``. Returns False if this is not accepted."""
+        """Makes ``user``, who sent ``request``, the user. Returns False if this is refused."""
 
     def abort(self) -> None:
         """Ends the connection."""

@@ -195,7 +195,7 @@ def _dotnet_decimal(value: Decimal) -> Decimal:
     magnitude = value.adjusted() if value else 0
     if magnitude <= _DECIMAL_PLACES:
         fewest = min(0, max(exponent, -_DECIMAL_PLACES, magnitude - _DECIMAL_PLACES))
-        # The second try has one place fewer, for digits that need more than 96 bits.
+        # If the digits need more than 96 bits, the second try has one decimal place fewer.
         for exponent in range(fewest, min(fewest + 2, 1)):
             rounded = value.quantize(Decimal((0, (1,), exponent)), context=_EXACT)
             if rounded.scaleb(-exponent, _EXACT).copy_abs() <= _DECIMAL_LIMIT:

@@ -228,7 +228,7 @@ class HubConnectionContext(HubCallerContext):
             await self.drain()
 
     def _cut_after_timeout(self) -> None:
-        if self.ending is None:  # otherwise the transport closes, within a time of its own
+        if self.ending is None:  # a transport that is closing has a timeout of its own
             self.slow_log.timed_out()
             self.cut(SlowClientError("The client took too long to read."))
 
@@ -248,7 +248,7 @@ class HubConnectionContext(HubCallerContext):
     def fail_results(self) -> None:
         """Ends all calls that wait for an answer of this client, because no answer will come."""
         for answer in self.results.values():
-            if not answer.done():  # cancelled if its caller is cancelled in this turn
+            if not answer.done():  # it is cancelled if its caller was cancelled in this turn
                 answer.set_result(None)
         self.results.clear()
 

@@ -142,7 +142,7 @@ class HubServer:
         return connection
 
     async def replace_user(self, connection: ServerConnection, user: Principal) -> bool:
-        """Replaces the user of an open connection by the one of a new access token.
+        """Makes ``user``, the user of a new access token, the user of an open connection.
 
         Returns False if the user id would change and the options forbid this, or if the lifetime
         manager does not support a change. The connection then ends.

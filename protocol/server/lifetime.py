@@ -330,9 +330,9 @@ async def _send(
                 failure = error  # receivers with another hub protocol still get the message
             congested |= connection.is_congested
         if congested:
-            # During one turn of the event loop, sockets whose clients read take more bytes. So a
-            # burst of sends does not fill the buffers of these clients. Slow clients cause no
-            # further wait.
+            # Within one turn of the event loop, the sockets of clients that read take more bytes.
+            # So a burst of sends does not fill the buffers of these clients. There is no further
+            # wait for slow clients.
             await asyncio.sleep(0)
     if failure is not None:
         raise failure

@@ -11,8 +11,8 @@ from .http_request import HttpRequestData
 class AuthenticationRefreshContext:
     """A request that replaces the user of an open connection.
 
-    ``user`` is the present user of the connection, ``new_user`` the one of ``http_request``, which
-    brings a new access token.
+    ``user`` is the present user of the connection. ``new_user`` is the user of ``http_request``,
+    which brings a new access token.
     """
 
     connection_id: str

@@ -27,9 +27,9 @@ class SocketUser(Protocol):
 class ResumableTransport:
     """A ``ServerTransport`` whose socket can be exchanged. The first one is ``socket``.
 
-    While there is no socket, written bytes are dropped. If there is none for ``gap`` seconds, the
-    receiver loses the connection. The receiver also loses it when the peer has closed a socket.
-    ``write`` is that of the present socket, so callers must not keep the function.
+    While there is no socket, written bytes are dropped. If there is no socket for ``gap`` seconds,
+    or if the peer closes a socket, the receiver loses the connection. ``write`` is the method of
+    the present socket, so callers must not keep it.
     """
 
     was_cut: Final = False

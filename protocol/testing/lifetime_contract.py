@@ -119,7 +119,7 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_a_changed_user(self, scene: Scene) -> None:
-        """A connection is one of its new user only, and stays in its groups.
+        """A connection belongs to its new user only, and stays in its groups.
 
         A manager without support raises NotImplementedError.
         """  # AR-6
@@ -239,7 +239,7 @@ class HubLifetimeContract(LifetimeSuite):
 
     @with_scene
     async def test_a_send_to_a_single_slow_client_waits(self, scene: Scene) -> None:
-        """A send to one client waits until the client reads. No other send waits."""  # TG-8
+        """A send to one client waits until the client reads. Sends to several do not."""  # TG-8
         slow = scene.receivers["a"].transport
         slow.pause_reading()
         for send in (

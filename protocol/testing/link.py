@@ -1,8 +1,8 @@
 """``Link``: the part that ``MemoryLink`` and ``TcpLink`` share.
 
 A link carries connections between a client and a server, and is cut, delayed, throttled or held by
-a test. Its times are those of the running event loop, so that ``LoopClock`` moves them. The
-subclasses decide what an end of a connection is, and how connections are opened.
+a test. It reads the clock of the running event loop, so that ``LoopClock`` moves its times. The
+subclasses define what an end of a connection is, and open the connections.
 """
 
 import asyncio

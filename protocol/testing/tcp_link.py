@@ -19,8 +19,8 @@ class TcpLink(Link):
     """Listens on 127.0.0.1, and carries connections to the server at ``server_url``.
 
     ``async with`` opens and closes the listener. Clients connect to ``url``. The bytes are carried
-    unchanged, so https works, too. While the link does not accept connections, it closes each new
-    one at once.
+    unchanged, so https works, too. While the link refuses connections, it closes each new
+    connection at once.
 
     ``watch`` is called for each connection. The function that it returns gets all bytes of the
     client before they are carried. If that function raises ConnectionError, the connection is cut.
@@ -57,7 +57,7 @@ class TcpLink(Link):
 
     @property
     def url(self) -> str:
-        """The URL to which clients connect: that of the server, with the link's address."""
+        """The URL to which clients connect: the server's URL with the address of the link."""
         return self._server_url._replace(netloc=f"127.0.0.1:{self.port}").geturl()
 
     def _accept(self) -> asyncio.Protocol:

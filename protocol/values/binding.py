@@ -124,7 +124,7 @@ class Binder(ABC):
     def decoder(self, whole: Any, annotations: Sequence[Any]) -> Converter:
         """A converter that decodes ``whole`` in one step; the converter raises FAILURES.
 
-        ``annotations`` are the direct annotations of which ``whole`` is composed.
+        ``annotations`` are the parts of ``whole``, for example the types of its members.
         """
 
     @abstractmethod

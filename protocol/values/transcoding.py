@@ -71,7 +71,7 @@ def json_to_messagepack(payload: bytes | Raw) -> Raw:
 def _no_garbage_collection() -> Iterator[None]:
     """Pauses the collection of reference cycles.
 
-    Decoded JSON has no cycles. The collector would search its many small lists again and again. For
+    Decoded JSON has no cycles, but the collector would search its many small lists repeatedly. For
     a payload of nested arrays this search takes two thirds of the time.
     """
     was_enabled = gc.isenabled()

@@ -40,9 +40,9 @@ _RELAY = "relay"
 
 
 def routes_table(orchestrator: Orchestrator, connections: Mapping[str, HubConnection]) -> str:
-    """The routes of all hubs in aligned columns, and what applies to the whole gateway.
+    """The routes of all hubs in aligned columns, and the options of the whole gateway.
 
-    The latter are the path of the gateway hub, the allowed origins and the policies. Secrets are
+    These options are the path of the gateway hub, the allowed origins and the policies. Secrets are
     not shown. `connections` maps the api of each hub to its connection. Some hubs have none.
     """
     hubs = orchestrator.hubs.values()

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Kind(Enum):
-    """What limits are for. Each value is a word for the texts of refusals."""
+    """A kind of subject that has limits. The value names the kind in the texts of refusals."""
 
     ADDRESS = "address"
     USER = "user"
@@ -184,9 +184,9 @@ class ClientLimits:
 
 
 def _subjects_of(user: Principal, user_id: str | None) -> list[Subject]:
-    """The key of a user, if there is one, and the user.
+    """The API key that `user` has used, if any, and then the user.
 
-    The key is first, so that a call above the limit of the key takes no token of the user.
+    The key is first, so that a call above the limit of the key does not count for the user.
     """
     subjects = [Subject(Kind.USER, account_of(user, user_id))]
     if isinstance(user, KeyOwner):

@@ -82,7 +82,7 @@ class GatewayHub(Hub):
         await self._follow_user()
 
     async def _follow_user(self) -> None:
-        """Join and leave channels, so that they are those of the present user (GW-44)."""
+        """Join the channels of the present user, and leave all other channels (GW-44)."""
         if not self._services.tables.channels_depend_on_users:
             return
         joined, left = self._subscriptions.change_user(

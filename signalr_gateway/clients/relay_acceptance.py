@@ -31,7 +31,7 @@ class RelayRefused(SignalRError):
 
 
 def refusal(answer: HubException) -> RelayRefused | None:
-    """What an answer to `RECEIVE` says about all events; None if it is about one event only."""
+    """Why the other gateway takes no event at all; None if `answer` is about one event only."""
     reason = _REFUSALS.get(str(answer))
     return None if reason is None else RelayRefused(reason)
 

@@ -35,8 +35,9 @@ def may_relay(context: HubCallerContext) -> bool:
 class Copies:
     """Finds copies of one event that a relay sends for several routes.
 
-    A relay calls once for each route that receives an event. Here one call is enough for all of
-    these routes (GW-2). A copy follows its event, has the same arguments and another route.
+    A relay calls once for each route that receives an event. The first of these calls forwards the
+    event to the audiences of all these routes (GW-2). The other calls are copies. A copy follows
+    its event, and has the same arguments and another route.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class GatewayDraining(HubUnavailable):
 
 
 class HubBusy(HubUnavailable):
-    """The hub or the route had as many calls as it may have; nothing was sent."""
+    """The hub or the route has its maximum of calls under way; nothing was sent."""
 
     def __init__(self, api: str, what: str, maximum: int | None) -> None:
         super().__init__(api)
@@ -52,7 +52,7 @@ class TokenRefused(HubUnavailable):
 
 
 class TooManyUsers(HubUnavailable):
-    """The hub has as many connections of users as it may have; nothing was sent."""
+    """The hub has its maximum of connections of users; nothing was sent."""
 
     def __init__(self, api: str, maximum: int) -> None:
         super().__init__(api)

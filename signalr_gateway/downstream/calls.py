@@ -28,8 +28,8 @@ _END: Final = Raw(b"")  # no item is empty
 class CallHeaders(Struct, frozen=True):
     """The headers of an invocation.
 
-    `trace` is left out if the call is too large with it. `identity` is always sent, because a hub
-    could otherwise take the call for that of another caller (GW-38, GW-54).
+    `trace` is left out if the call is too large with it (GW-38). `identity` is always sent, because
+    without it a hub could take one caller for another (GW-54).
     """
 
     trace: Mapping[str, str] | None

@@ -32,8 +32,8 @@ CONNECT_WAIT = 5.0
 class HubConnections:
     """`connection` to `hub`, and its spare connections, which `build_spare` makes.
 
-    Create it inside a running event loop, then `start` it. `token` is that of the user whose
-    connections these are. Their calls fail at once if the hub accepts no token of the user.
+    Create it inside a running event loop, then `start` it. For the connections of a user, `token`
+    chooses the access token. Their calls fail at once if the hub accepts no token of the user.
     """
 
     def __init__(

@@ -305,7 +305,8 @@ class Downstreams(Mapping[str, Downstream]):
         """
         for api, connection in build_connections(self._hubs, self._urls).items():
             hub = self._hubs[api]
-            forwarded = None if hub.relayed else on_event  # otherwise each would come twice
+            # Clients get the events of a relayed hub from the relay.
+            forwarded = None if hub.relayed else on_event
             self._downstreams[api] = self._make_downstream(hub, connection, forwarded)
         for downstream in self._downstreams.values():
             downstream.start()

@@ -44,8 +44,8 @@ class _Spare:
 class SpareConnections:
     """The spare connections of the hub `api`, at most `maximum` of them.
 
-    `build` makes a connection that is not started. It may raise any exception. `token` is that of
-    the user whose connections these are.
+    `build` makes a connection that is not started. It may raise any exception. For the connections
+    of a user, `token` chooses the access token.
     """
 
     def __init__(

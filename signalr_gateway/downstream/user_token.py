@@ -15,16 +15,16 @@ MAXIMUM_TOKENS = 8
 
 
 class UserToken:
-    """The access token of one user. Calling the instance returns the token to use.
+    """Chooses among the access tokens of one user. Calling the instance returns the token to use.
 
-    This is the one that expires last, of those that the hub has not refused. If the hub has refused
-    all of them, it is the one of these that expires last, because a refusal may be temporary. At
-    most `MAXIMUM_TOKENS` are kept.
+    The hub's last answer to each token is kept. The token that expires last is used, and tokens
+    that the hub has refused are used only if it has refused all of them, because a refusal may be
+    temporary. At most `MAXIMUM_TOKENS` are kept.
     """
 
     def __init__(self, identity: Identity) -> None:
         self._expiries: dict[str, float] = {}  # by token
-        self._refused: set[str] = set()  # of these
+        self._refused: set[str] = set()  # tokens in `_expiries` that the hub has refused
         self._used: str | None = None
         self.offer(identity)
 
@@ -33,7 +33,7 @@ class UserToken:
         return self._used
 
     def offer(self, identity: Identity) -> None:
-        """Add the token of `identity`. One too many replaces the one that is used last."""
+        """Add the token of `identity`. If there are too many, drop the least preferred other."""
         if identity.token is None:
             return
         expires_at = identity.expires_at

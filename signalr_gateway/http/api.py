@@ -201,7 +201,7 @@ class HttpApi:
             result = await downstream.invoke(route, arguments, headers, identity)
             return await _result_response(result)
         caller = Access.caller(request)
-        if identity is not None:  # the hub may answer another identity otherwise
+        if identity is not None:  # the hub's answer may depend on the identity
             caller = msgspec.json.encode([caller, identity.headers]).decode()
         call_key = CallKey(caller, ("route", route.api, route.key), key)
 
@@ -310,7 +310,7 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
 
 
 _STATUS_AFTER_SENDING = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
-"""Statuses of failed calls that the hub may have run; no other call is made in their place."""
+"""Statuses of failed calls that the hub may have run. Such a call is not made again."""
 
 _LOG_LEVELS: Mapping[ProblemCode, int] = {
     # HUB_UNAVAILABLE is not here: `downstream.connection` logs once why the hub is down.

@@ -71,9 +71,9 @@ def openapi_document(
 ) -> bytes:
     """The JSON text of the OpenAPI 3.1 document, for the address `OPENAPI_DOCUMENT`.
 
-    `hubs` are the hubs with the routes to show; None: those of the orchestrator. `sends`: the API
-    also sends to clients (`http.send_api`). `security` are the credentials of
-    callers; None if there are none.
+    `hubs` are the hubs with the routes to show; None shows all hubs of the orchestrator. `sends`
+    says whether the API also sends to clients (`http.send_api`). `security` are the credentials
+    that callers may send; None if the gateway knows none.
     """
     shown = orchestrator.hubs.values() if hubs is None else hubs
     statuses = dict.fromkeys(code.status for code in ProblemCode)

@@ -34,7 +34,7 @@ _BEARER: Node = {
 class Security:
     """The credentials that callers may send, and whether they need any.
 
-    `schemes` are those of the document, by name. A caller sends one of these credentials.
+    `schemes` are the security schemes of the document, by name. A caller needs only one of them.
     """
 
     schemes: Mapping[str, Node]

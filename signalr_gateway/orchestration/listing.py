@@ -14,7 +14,7 @@ from .orchestrator import DownstreamHub
 from .route import HubRoute
 
 _HUB_ORCHESTRATION = 1
-"""The original's enum value for a hub. This gateway has no other kind."""
+"""The original's enum value for a hub. All listed apis are hubs here."""
 
 
 class ListedRoute(msgspec.Struct, rename="camel"):

@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # a program that only builds an orchestration does not need t
 
     BuildHubConnection = Callable[[HubConnectionBuilder], HubConnection]
 
-DEFAULT_MAXIMUM_RELAY_SIZE = 1024 * 1024  # what a gateway accepts by default
+DEFAULT_MAXIMUM_RELAY_SIZE = 1024 * 1024  # a gateway accepts messages of this size by default
 
 _SETTINGS = (
     "start_gateway_hub",

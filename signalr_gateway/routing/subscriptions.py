@@ -34,9 +34,9 @@ class Subscriptions:
         self._user = user
         self._user_id = user_id
         self._channels: dict[Subscription | None, frozenset[str]] = {}
-        """The channels for each subscription. The key None has those that need no subscription."""
+        """The channels for each subscription; for None, the channels without a subscription."""
         self._uses: Counter[str] = Counter()
-        """How many of these keys need each channel that the connection has joined."""
+        """For each channel that the connection has joined, the number of keys that need it."""
 
     def add(self, subscription: Subscription) -> list[str] | None:
         """Add a subscription and return the channels to join; None if it exists already.

@@ -115,7 +115,7 @@ class _EventRule:
     ) -> str | None:
         """The channel that a connection joins because of a subscription; None if it joins none.
 
-        `subscription` is None for what each connection joins.
+        If `subscription` is None, the channel that each connection joins without a subscription.
         """
         if self.is_for_everyone and not self.is_per_user:
             return None
@@ -257,7 +257,7 @@ def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
 
 
 def user_channel(channel: str, account: str) -> str:
-    """The channel of those events of `channel` that come over the connection of a user (GW-55).
+    """The channel for the events of `channel` that arrive over a user's connection (GW-55).
 
     `account` is what `account_of` returns for the user.
     """
@@ -292,7 +292,7 @@ def _size(arguments: Payload) -> int:
 def _is_too_deep(arguments: Payload) -> bool:
     """Whether the event is nested too deeply for .NET clients.
 
-    .NET clients read 64 levels. Two of these are the message and the array around `arguments`.
+    .NET clients read 64 levels. The message and the array around `arguments` are two of these.
     """
     return is_json_deeper(bytes(arguments.form("json")), MAXIMUM_JSON_DEPTH)
 

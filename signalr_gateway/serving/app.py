@@ -208,7 +208,7 @@ def create_app(
             if callable(send):
                 policy = send
             send_api = SendApi(hub.sender, tables, limits, idempotent, policy)
-    elif authenticator is not None:  # otherwise the path of the gateway hub starts and closes it
+    elif authenticator is not None:  # with a gateway hub, its path starts and closes it
         app.cleanup_ctx.append(_started(authenticator))
     target = RelayTarget(orchestrator, tables) if orchestrator.relay else None
     HttpApi(mount, tables, downstreams, limits, client_limits, idempotent, access, send_api, target)
@@ -344,7 +344,7 @@ def _started(
 
 def _longest_labels(hubs: Mapping[str, DownstreamHub]) -> list[str]:
     """For each route that needs a subscription, the longest channel of its subscriptions."""
-    user = "\0" * MAXIMUM_USER_ID_LENGTH  # no other character takes more bytes in JSON
+    user = "\0" * MAXIMUM_USER_ID_LENGTH  # NUL takes the most bytes of all characters in JSON
     return [
         send_channel(Subscription(hub.api, group=route.receive_group, route=route.key, user=user))
         for hub in hubs.values()

@@ -117,9 +117,9 @@ class HubConnectionBuilder:
     def with_stateful_reconnect(self, *, buffer_size: int = 100_000) -> "HubConnectionBuilder":
         """Continues the connection on another WebSocket if its WebSocket is lost.
 
-        Calls and streams that wait go on, and no callback is called. No message is lost: those that
-        the other end has not received are sent again. If the connection cannot be continued, it is
-        lost, and ``with_automatic_reconnect`` applies.
+        Waiting calls and streams continue, and no callback is called. No message is lost: each end
+        sends the messages again that the other end has not received. If the connection cannot be
+        continued, it is lost, and ``with_automatic_reconnect`` applies.
 
         ``buffer_size`` is the number of bytes that may be sent and not yet acknowledged by the
         server. With more bytes, ``invoke``, ``send`` and uploads wait. If no Ack makes room for 10
@@ -191,10 +191,9 @@ class HubConnectionBuilder:
     def with_maximum_item_wait(self, seconds: float | None) -> "HubConnectionBuilder":
         """Limits how long items of a stream may wait while reading is paused because of them.
 
-        Other messages of the connection wait behind these items. After this time, the streams whose
-        items wait are cancelled and raise StreamOverflowError, if more than 512 KiB wait in these
-        streams. A stream whose items are taken in time only slows the hub down. None, the default,
-        means no limit.
+        Other messages of the connection wait behind these items. A stream is slow if an item has
+        waited longer than this. If more than 512 KiB wait in slow streams, all slow streams are
+        cancelled and raise StreamOverflowError. None, the default, means no limit.
         """
         return self._with(maximum_item_wait=seconds)
 

@@ -11,9 +11,9 @@ from .options import HttpConnectionOptions
 class HubCookieJar(aiohttp.CookieJar):
     """Starts with the user's cookies, and adds those that responses set. aiohttp limits their size.
 
-    Cookies are also sent to IP addresses. Unlike aiohttp's own jar, this jar neither adds nor
-    removes quotes around values. .NET does not either, and a server may treat quotes as a part of
-    the value.
+    Cookies are also sent to IP addresses. Unlike aiohttp's own jar, and like .NET, this jar does
+    not add or remove quotes around values, because a server may treat quotes as a part of the
+    value.
     """
 
     def __init__(self, options: HttpConnectionOptions) -> None:

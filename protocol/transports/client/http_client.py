@@ -378,7 +378,7 @@ def _reason(error: Exception) -> str:
         return "the URL's host is not a valid domain name"
     if isinstance(error, aiohttp.NonHttpUrlClientError):
         return "the server redirects to a URL that is not http or https"
-    if isinstance(error, ValueError):  # InvalidURL is one
+    if isinstance(error, ValueError):  # the base class of aiohttp.InvalidURL
         return "the URL is not valid"
     if isinstance(error, aiohttp.ClientPayloadError):
         return _ENDED_PREMATURELY

@@ -25,7 +25,7 @@ class ReceivedFrames:
         self._left = 0  # bytes of the current frame that have not arrived
         self._is_fragmented = False  # the message continues in further frames
         self.violation: str | None = None
-        """What is wrong with the first wrong frame."""
+        """What is wrong with the first invalid frame; None if all frames so far are valid."""
         self.valid = 0
         """If there is a violation: the number of bytes in the last piece before the violation."""
 
