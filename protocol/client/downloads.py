@@ -41,7 +41,7 @@ class DownloadCounts:
 
     While a caller waits for the server, reading does not pause, and up to
     ``maximum_waiting_events_size`` bytes may wait. With more bytes, the stream with the most
-    waiting bytes fails. The others go on.
+    waiting bytes fails. The other streams continue.
 
     While reading is paused, a stream is slow if one of its items waits for longer than
     ``maximum_item_wait`` seconds. If more than 512 KiB wait in slow streams, all slow streams fail

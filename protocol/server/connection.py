@@ -240,7 +240,7 @@ class ServerConnection:
     # ---- the end
 
     def _end_soon(self) -> None:
-        """Ends the connection in the next turn, so that calls that end in this turn are answered."""
+        """Ends the connection in the next turn, after the answers of calls that end in this one."""
         self._loop.call_soon(self._end_orderly)
 
     def _end_orderly(self) -> None:

@@ -215,7 +215,7 @@ class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
         bool,
         option(
             "Use stateful reconnect, if the hub allows it: when the WebSocket is lost, the"
-            " connection continues on another one, and calls under way go on. Needs WebSockets and"
+            " connection continues on another one, and no call under way fails. Needs WebSockets and"
             " negotiate."
         ),
     ] = False

@@ -1,9 +1,9 @@
 """One hub behind the gateway, and all of them (GW-8, GW-10, GW-27).
 
-`Downstream` decides when a call is sent. It also decides over which connections: all callers share
-some, or each user has some in `downstream.users`. Events go to a callback, which in the gateway is
-`Broadcaster.on_event`. `downstream.connections` makes the calls, and `downstream.admission` limits
-them. `downstream.failures` decides how the gateway answers a call that fails.
+`Downstream` decides when a call is sent, and over which connections: those that all callers share,
+or those of the user, which `downstream.users` keeps. Events go to a callback, which in the gateway
+is `Broadcaster.on_event`. `downstream.connections` makes the calls, and `downstream.admission`
+limits them. `downstream.failures` decides how the gateway answers a call that fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .connections import HubConnections
 from .users import UserConnection, UserConnections, require_user
 
 DISCONNECT_TIMEOUT = 2.0
-"""Seconds that the connections to all hubs get to be closed when the gateway stops."""
+"""Seconds in which the connections to all hubs must close when the gateway stops."""
 _JSON_BYTES = 8
 """The number of bytes of JSON that may become one byte of MessagePack.
 
@@ -42,8 +42,8 @@ JSON without white space has up to six times the bytes of the same values in Mes
 class Downstream:
     """One hub behind the gateway. Create it inside a running event loop, then `start` it.
 
-    `connection` is what `build_connections` returns for the hub. If the hub has a connection for
-    each user, it is never started.
+    `connection` is what `build_connections` returns for the hub. If each user has a connection to
+    the hub, `connection` is never started.
     """
 
     def __init__(

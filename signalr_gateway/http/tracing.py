@@ -33,7 +33,7 @@ def request_id_of(request: web.Request) -> str:
 def invocation_headers(request: web.Request, request_id: str) -> Mapping[str, str]:
     """The headers of the invocation for `request`.
 
-    The trace is that of the caller, or a new one. The gateway adds a span to the trace, and this
+    The trace is the caller's trace, or a new one. The gateway adds a span to the trace, and this
     span is the parent of the hub's span.
     """
     span = f"{_random.getrandbits(64) or 1:016x}"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 _ALL_IPV6 = "::"
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
-"""Errors that may not occur with another port."""
+"""Errors that another port can avoid."""
 
 
 class CannotListen(Exception):
@@ -96,7 +96,7 @@ def bind_failures_reported(host: str, port: int, port_option: str | None) -> Ite
 
 @contextmanager
 def listening_failures_reported(place: str, port_option: str | None) -> Iterator[None]:
-    """Raise `CannotListen` in place of the errors that listening at a place raises."""
+    """Raise `CannotListen` in place of other errors. `place` is the address, or the path."""
     try:
         yield
     except (OSError, OverflowError, ValueError) as exc:
