@@ -60,10 +60,10 @@ class AckTimer:
             self._timer = self._loop.call_later(_INTERVAL, self._fire)
 
     def start(self) -> None:
-        """Has an Ack sent on a new transport. An Ack may be lost with the last one.
+        """Sends an Ack on a new transport after a second: the last transport may have lost one.
 
-        A timer that runs already keeps its time. Otherwise no Ack would ever be sent on a link that
-        is cut more often than once per second.
+        A timer that runs already keeps its time. If each new transport restarted the timer, no Ack
+        would ever be sent on a link that is cut more often than once per second.
         """
         if self._timer is None:
             self._timer = self._loop.call_later(_INTERVAL, self._fire)

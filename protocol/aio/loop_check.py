@@ -4,7 +4,7 @@ import asyncio
 
 
 def require_loop(loop: asyncio.AbstractEventLoop, what: str) -> None:
-    """Raises RuntimeError unless ``loop`` is the running loop. The error calls the object ``what``.
+    """Raises RuntimeError, which names the object ``what``, unless ``loop`` is the running loop.
 
     RuntimeError is not a SignalRError: the program has a mistake, which no retry can mend.
     """

@@ -123,7 +123,7 @@ class MessagePump(Generic[Work]):
                 self._transport.pause_reading()
 
     def insert(self, notice: object) -> None:
-        """Has ``notice`` handled as the next message. The owner then has to call ``pull``."""
+        """Puts ``notice`` before all messages that wait. The owner then has to call ``pull``."""
         if not self.has_stopped:
             self._messages = chain((notice,), self._messages)
             self._waiting_size += 1  # so that ``is_ready`` is true

@@ -194,7 +194,7 @@ class ClientCalls:
 
     def _cancel(self, invocation_id: str) -> None:
         if self._ledger.cancel(invocation_id) and self._end is None:
-            # Its caller does not wait any more, so the hub may stop the method (C-8, S-27).
+            # The caller no longer waits, so the hub may stop the method (C-8, S-27).
             self._send(CancelInvocation(invocation_id=invocation_id))
 
     # ---- answers

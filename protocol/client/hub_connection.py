@@ -180,8 +180,8 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
 
         An argument of type ``msgspec.Raw`` is sent unchanged. With ``result_type=msgspec.Raw`` the
         result is its undecoded bytes: empty when the hub completed the call without a result.
-        ``headers`` are those of the message, such as ``traceparent``; hubs of ASP.NET Core 9 and
-        later continue a trace with them.
+        ``headers`` are headers of the message, such as ``traceparent``, with which hubs of ASP.NET
+        Core 9 and later continue a trace.
 
         Raises NotConnectedError when there is no connection; nothing was sent. Raises HubException
         with the error text of the hub when the method failed. Raises ConnectionClosed when the
@@ -219,7 +219,7 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
         The hub method is called when the iteration begins. With ``item_type=msgspec.Raw`` the items
         are undecoded bytes. While the program takes no items, the client stops reading from the
         hub, unless another call or stream waits for the hub. ``HubStream`` says when the stream is
-        cancelled, and what the iteration raises. ``headers`` are those of ``invoke``.
+        cancelled, and what the iteration raises. ``headers`` are as in ``invoke``.
 
         Raises NotConnectedError when there is no connection. Raises TypeError for a target that is
         not a str, and for an item type that nothing can be read into. Raises ValueError for an

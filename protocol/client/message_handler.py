@@ -109,8 +109,8 @@ class MessageHandler:
                 self._events.put(invocation)
                 self._calls.answer(invocation_id, None, error)
             # If the server does not read these answers, the client stops reading too. If the server
-            # does not read the client's calls, the client reads on: the server may be waiting until
-            # the client has read.
+            # does not read the client's calls, the client continues to read: the server may be
+            # waiting until the client has read.
             if self._transport.buffered > SEND_HIGH_WATER:
                 return self._transport.drain
         return self._wait_for_program if self._events.is_full else None

@@ -37,9 +37,9 @@ class JwtBearer(Authenticator):
 
     A token needs a signature by one of ``keys``, an expiry ``exp`` in the future, and the claims
     that ``required_claims`` names. Its ``aud`` has to contain a value of ``audience``, and its
-    ``iss`` has to be a value of ``issuer``. None instead of these values accepts all tokens. If its
-    header has a ``typ``, this has to be one of ``types``. Each key accepts the algorithms that fit
-    it, or only those of them that ``algorithms`` lists.
+    ``iss`` has to be a value of ``issuer``. If ``audience`` or ``issuer`` is None, its claim is
+    not checked. If the header of a token has a ``typ``, this has to be one of ``types``. Each key
+    accepts the algorithms that fit it, or only those of them that ``algorithms`` lists.
 
     ``clock`` returns seconds since the epoch. The issuer's clock may differ from it by
     ``clock_skew`` seconds.

@@ -18,8 +18,8 @@ from .keys import VerificationKey
 logger = logging.getLogger(__name__)
 
 MAXIMUM_AGE: Final = 3600.0  # seconds after which the set is read again while its keys are used
-BETWEEN_READS: Final = 30.0  # seconds from the end of a read to the next one
-AFTER_FAILURE: Final = 5.0  # the same after a read that failed
+BETWEEN_READS: Final = 30.0  # seconds from the end of a read to the next read
+AFTER_FAILURE: Final = 5.0  # seconds from the end of a failed read to the next read
 
 
 class CachedKeySet:
@@ -28,8 +28,8 @@ class CachedKeySet:
     def __init__(self, source: KeySetSource) -> None:
         self._source = source
         self._keys: Sequence[VerificationKey] = ()
-        self._too_old_at = 0.0  # this time and the next are of the event loop's clock
-        self._next_read_at = 0.0
+        self._too_old_at = 0.0  # by the clock of the event loop
+        self._next_read_at = 0.0  # by the same clock
         self._reading: asyncio.Task[None] | None = None
         self._thinning = LogThinning()
 

@@ -71,7 +71,7 @@ def read_claims(token: CompactToken) -> dict[str, Any]:
 
 
 def _decoded(part: str) -> bytes:
-    """The bytes of base64url without padding. Each byte string has one such text."""
+    """The bytes of base64url without padding. Only one text is accepted for each byte string."""
     data = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     if base64.urlsafe_b64encode(data).rstrip(b"=") != part.encode():
         raise ValueError("not base64url")

@@ -44,7 +44,7 @@ class MessagePackWriter(ValueWriter):
         return Raw(b"".join((_map_header(len(value)), *self._entries(value))))
 
     def _entries(self, value: Mapping[Any, Any]) -> Iterator[bytes]:
-        """The encoded keys and values. Not as a dict, because some converted keys are unhashable."""
+        """The encoded keys and values. They do not form a dict: a converted key can be a list."""
         for key, item in value.items():
             yield _encode(self.wire_value(key))
             yield _encode(self.wire_value(item))

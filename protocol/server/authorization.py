@@ -81,7 +81,7 @@ def needs_user(authorize: Authorize) -> bool:
 def require_authorize(authorize: object, what: str = "authorize") -> None:
     """Raises TypeError if ``authorize`` is not a requirement, or is a collection without a role.
 
-    The error calls the requirement ``what``.
+    ``what`` names the requirement in the error text.
     """
     if callable(authorize):
         require_function(authorize, what)

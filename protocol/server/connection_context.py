@@ -23,7 +23,7 @@ from .slow_client_log import SlowClientLog
 from .waiting_messages import CLOSING, MessageQueue, WaitingMessages
 
 _PAUSE: Final = 0.1
-"""Seconds before another look at a transport that has no room after ``drain``: it may be dead."""
+"""Seconds before a transport that has no room after ``drain`` is checked again: it may be dead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class EndpointOptions:
     allow_stateful_reconnects: bool = False
     """Whether clients may use stateful reconnect: a connection whose WebSocket is lost continues on
     another one, and no message is lost. The connection waits for ``disconnect_timeout``. Until
-    then, hub methods run on and messages to the client are kept."""  # SR-1, SR-10
+    then, hub methods continue and messages to the client are kept."""  # SR-1, SR-10
 
     long_polling_poll_timeout: float = 90.0
     """How long a poll waits for bytes to deliver."""  # TL-5

@@ -114,7 +114,7 @@ class ValueWriter(ABC):
     # ---- values
 
     def _compile_wire_value(self) -> _Write:
-        """Returns a closure over locals, for speed: the closure runs for each value in a value."""
+        """Returns a closure over locals, for speed: it also runs for each item and member."""
         native, find, write_by_kind = self.native, self._writers.get, self._write_by_kind
 
         def wire_value(value: Any) -> Any:

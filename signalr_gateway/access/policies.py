@@ -30,11 +30,12 @@ class Action(Enum):
 
 
 class Verdict(Enum):
-    """The answer to a caller who wants to do something with a route."""
+    """The answer to a caller who wants to perform an action on a route."""
 
     ALLOWED = auto()
     REFUSED = auto()
-    """The caller may not do this. It may know of the route, or it may use no route at all."""
+    """The caller may not perform the action. It may know that the route exists, or the policies of
+    the gateway refuse it for all routes."""
     UNKNOWN = auto()
     """There is no such route, or the caller may not know of it (GW-43)."""
 
@@ -78,7 +79,7 @@ class Policies:
         return Verdict.UNKNOWN if route is None else Verdict.ALLOWED
 
     def allows(self, user: Principal | None, action: Action, route: HubRoute) -> bool:
-        """Whether a caller may do this with a route."""
+        """Whether a caller may perform `action` on a route."""
         of_route = self._of_routes.get((action, route.api, route.key), ())
         return _meets(user, self._everywhere[action]) and _meets(user, of_route)
 
@@ -87,7 +88,7 @@ class Policies:
         return _meets(user, self._everywhere[action])
 
     def is_open(self, action: Action, route: HubRoute) -> bool:
-        """Whether all callers may do this with a route."""
+        """Whether all callers may perform `action` on a route."""
         return self.allows(None, action, route)  # no anonymous caller meets a policy
 
     def shows(self, user: Principal | None, route: HubRoute) -> bool:

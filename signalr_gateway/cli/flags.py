@@ -34,7 +34,7 @@ def add_file_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def file_flags() -> Iterator[tuple[str, Option]]:
-    """The options of the file that have a flag, by their name with its table: ``listen.port``."""
+    """The options of the file that have a flag, each with its full name: ``listen.port``."""
     for option in options_of(File):
         if option.flag is not None:
             yield option.name, option

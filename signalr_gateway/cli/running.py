@@ -74,9 +74,9 @@ def pair_of(listen: Listen) -> CertificatePair | None:
 def require_access_rules(config: GatewayConfig) -> None:
     """Raise `UsageError` if callers would have more or fewer rights than intended.
 
-    Other machines could use the gateway or its sends by an oversight, or no caller could relay
-    events or meet a policy. `create_app` cannot check this, because it does not know where the
-    gateway listens. Raises `OrchestrationError` if a hub needs tokens of users, and no tokens are
+    The mistakes are: other machines can use the gateway or its sends by an oversight, or no caller
+    can relay events or meet a policy. `create_app` cannot check this, because it does not know
+    where the gateway listens. Raises `OrchestrationError` if a hub needs tokens of users, and no tokens are
     accepted.
     """  # GW-41, GW-42, GW-55, GW-56, GW-61
     may_change = config.gateway_hub.allow_user_identifier_change_on_authentication_refresh

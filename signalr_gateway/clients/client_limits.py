@@ -69,8 +69,8 @@ _CONNECTIONS = {
 class ClientLimits:
     """The state of all limits of clients. A limit that is not set is not counted.
 
-    `remote` is the other end of a connection, and `headers` are the headers of its request. `user` is
-    None for anonymous callers, which have no limits of users. `access.account` decides which
+    `remote` is the other end of a connection, and `headers` are the headers of its request. `user`
+    is None for anonymous callers, which have no limits of users. `access.account` decides which
     credentials belong to one user.
     """
 

@@ -73,7 +73,7 @@ class GatewayHub(Hub):
         await self._follow_user()
 
     async def on_disconnected(self, error: Exception | None) -> None:
-        """Count the client no more, and release the connections of its user."""
+        """Stop counting the client, and release the connections of its user."""
         self._services.forget_client(self.context)
 
     async def on_authentication_refreshed(self) -> None:
@@ -259,7 +259,7 @@ class GatewayHub(Hub):
 
     @property
     def _subscriptions(self) -> Subscriptions:
-        """The subscriptions of this connection, in its `items`. They end with it (GW-21)."""
+        """The subscriptions of this connection, which keeps them in its `items` (GW-21)."""
         held: Subscriptions | None = self.context.items.get(Subscriptions)
         if held is None:
             maximum = self._services.limits.maximum_subscriptions_per_connection

@@ -11,9 +11,9 @@ from typing import Final
 from protocol.relaying import address_owner
 
 FREE_PER_CONNECTION: Final = 5
-"""Failures of one connection that are answered at once."""
+"""Free failures of one connection: they are answered at once."""
 FREE_PER_ADDRESS: Final = 20
-"""Failures of one address that are answered at once. Several clients may share an address."""
+"""Free failures of one address. Several clients may share an address."""
 LONGEST_DELAY: Final = 5.0
 """Seconds."""
 _FIRST_DELAY: Final = 0.1
@@ -45,7 +45,7 @@ class KeyFailures:
 
 
 def _delay(excess: int) -> float:
-    """The delay after `excess` failures that were not free. It doubles with each failure."""
+    """The delay after `excess` failures beyond the free ones. It doubles with each failure."""
     if excess <= 0:
         return 0.0
     return min(_FIRST_DELAY * 2.0 ** min(excess - 1, 10), LONGEST_DELAY)

@@ -104,7 +104,7 @@ class UserHubs:
         `Downstream.hold` raises.
         """
         client: _Client | None = context.items.get(UserHubs)
-        downstream = self._downstreams.get(api)  # None: only its relayed events are known
+        downstream = self._downstreams.get(api)  # None if the gateway has no connection to it
         if client is None or downstream is None or not downstream.hub.is_per_user:
             return
         if api not in client.held:

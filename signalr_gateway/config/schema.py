@@ -215,8 +215,8 @@ class HubTable(DownstreamHubOptions, frozen=True, kw_only=True):
         bool,
         option(
             "Use stateful reconnect, if the hub allows it: when the WebSocket is lost, the"
-            " connection continues on another one, and no call under way fails. Needs WebSockets and"
-            " negotiate."
+            " connection continues on another one, and no call under way fails. Needs WebSockets"
+            " and negotiate."
         ),
     ] = False
     access_token_file: Annotated[

@@ -14,10 +14,10 @@ from protocol import ExponentialBackoff
 class AttemptSchedule:
     """Decides when the next connect attempt of one hub is due.
 
-    The backoff decides when attempts are due. While callers wait for the hub, an attempt is due as
-    well when the last one that failed started `caller_interval` ago, so that their calls run soon
-    after the hub is up again. The attempts for callers do not change the backoff. All times are
-    seconds of one monotonic clock.
+    The backoff decides when attempts are due. While callers wait for the hub, there are further
+    attempts, `caller_interval` after the start of the last one, so that their calls run soon after
+    the hub is up again. These attempts for callers do not change the backoff. All times are seconds
+    of one monotonic clock.
     """
 
     def __init__(self, backoff: ExponentialBackoff, caller_interval: float = 0.5) -> None:
@@ -36,7 +36,10 @@ class AttemptSchedule:
         return min(self._backoff_due, self._caller_due) if callers_waiting else self._backoff_due
 
     def started(self, now: float) -> None:
-        """Record that an attempt starts. Before the delay is over, it is an attempt for callers."""
+        """Record that an attempt starts.
+
+        If the delay of the backoff is not over, it is an attempt for callers.
+        """
         self._started_at = now
         self._for_callers = now < self._backoff_due
         if self._for_callers:

@@ -37,7 +37,7 @@ class CallHeaders(Struct, frozen=True):
 
     @property
     def all(self) -> Mapping[str, str] | None:
-        """The headers to send; None for none."""
+        """The headers to send; None if there are none."""
         if self.trace is None or self.identity is None:
             return self.trace or self.identity
         return {**self.trace, **self.identity}

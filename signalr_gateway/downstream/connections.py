@@ -96,8 +96,8 @@ class HubConnections:
     async def send(self, timeout: float, call: Callable[[HubCalls], Awaitable[T]]) -> T:
         """Return the result of `call`. If the hub is not connected, wait for it and call again.
 
-        `timeout` is the timeout of the call in seconds. Raises `HubUnavailable` or a subclass if the hub
-        is not connected in time, and what `call` raises.
+        `timeout` is the timeout of the call in seconds. Raises `HubUnavailable` or a subclass if
+        the hub is not connected in time, and what `call` raises.
         """
         deadline: float | None = None
         while not self._draining:

@@ -73,7 +73,7 @@ class SendApi:
         idempotent: IdempotentCalls,
         policy: SendPolicy,
     ) -> None:
-        """`policy` decides about each request, before anything else about it is looked at.
+        """`policy` decides about each request, before every other check of the request.
 
         `idempotent` makes the sends that have an `Idempotency-Key`.
         """

@@ -109,7 +109,7 @@ class StreamAnswer(web.StreamResponse):
         A caller that reads nothing for the route's `stream_idle_timeout` is disconnected.
         """
         if request.version < HttpVersion11:
-            self.force_close()  # without chunks, nothing else shows the caller the end
+            self.force_close()  # HTTP/1.0 has no chunks, so the close marks the end of the answer
         try:
             await self.prepare(request)
             async for chunk in self._chunks():

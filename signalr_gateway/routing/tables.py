@@ -42,7 +42,7 @@ class Delivery:
     channel: str
     """The name of a group of the gateway hub, which all connections that receive this event have
     joined. The group is not used if the event is for everyone. If the event has come over the
-    connection of a user, the name of the group is `user_channel(channel, user_id)` instead."""
+    connection of a user, the name of the group is `user_channel(channel, account)` instead."""
     arguments: tuple[Payload, ...]
     queue: MessageQueue | None = None
     """The policy for events that wait for slow clients (GW-51). None: such a client is closed."""
@@ -245,7 +245,7 @@ class RoutingTables:
 def _leads_to(subscription: Subscription | None, route: HubRoute) -> bool:
     """Whether a connection with this subscription is in the audience of the route.
 
-    `subscription` belongs to the hub of the route. None stands for a connection without one.
+    `subscription` belongs to the hub of the route; None if the connection has no subscription.
     """
     if not route.broadcast_type.needs_subscription:
         return subscription is None

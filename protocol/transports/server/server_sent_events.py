@@ -50,7 +50,7 @@ class ServerSentEventsServerTransport:
         self.resume_reading = inbound.resume_reading
         self._is_chunked = request.version >= HttpVersion11
         if not self._is_chunked:
-            self._response.force_close()  # nothing else shows a client of HTTP/1.0 the end
+            self._response.force_close()  # in HTTP/1.0, only the close shows the end
         self._output = SocketOutput(
             request, flusher, self._frame, limits, send_timeout=limits.transport_send_timeout
         )
