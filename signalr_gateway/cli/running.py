@@ -76,8 +76,8 @@ def require_access_rules(config: GatewayConfig) -> None:
 
     The mistakes are: other machines can use the gateway or its sends by an oversight, or no caller
     can relay events or meet a policy. `create_app` cannot check this, because it does not know
-    where the gateway listens. Raises `OrchestrationError` if a hub needs tokens of users, and no tokens are
-    accepted.
+    where the gateway listens. Raises `OrchestrationError` if a hub needs tokens of users, and no
+    tokens are accepted.
     """  # GW-41, GW-42, GW-55, GW-56, GW-61
     may_change = config.gateway_hub.allow_user_identifier_change_on_authentication_refresh
     has_credentials = config.authentication.has_credentials
