@@ -17,8 +17,8 @@
     receive_parameter_types = ["string", "string"]
 
 `schema` defines the tables and options of a file, and `reading` refuses everything else. `hubs`
-converts the table of a hub to the arguments of `Orchestrator.add_hub`. Hubs and routes of a file
-and hubs and routes that are added in Python go through the same checks.
+converts the table of a hub to the arguments of `Orchestrator.add_hub`. So the hubs and routes of a
+file are checked like those that a Python program adds.
 """
 
 from __future__ import annotations
