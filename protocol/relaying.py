@@ -22,6 +22,8 @@ from .values.transcoding import json_to_messagepack as json_to_messagepack
 from .values.transcoding import messagepack_to_json as messagepack_to_json
 
 if TYPE_CHECKING:
+    from .client.retry import DEFAULT_RETRY_DELAYS as DEFAULT_RETRY_DELAYS
+    from .client.retry import retry_policy as retry_policy
     from .aio.log_thinning import LogThinning as LogThinning
     from .aio.log_thinning import failure_subject as failure_subject
     from .aio.system_errors import system_reason as system_reason
@@ -55,6 +57,7 @@ _HOMES: Final = {
     "Authenticate": ".server.authentication",
     "Authorize": ".server.authorization",
     "CorsPolicy": ".hosting.cors",
+    "DEFAULT_RETRY_DELAYS": ".client.retry",
     "LOOPBACK_HOSTS": ".hosts",
     "HostPolicy": ".hosts",
     "MessageQueue": ".server.waiting_messages",
@@ -73,6 +76,7 @@ _HOMES: Final = {
     "request_data": ".transports.server.aiohttp_conversion",
     "require_authorize": ".server.authorization",
     "require_bool": ".server.authorization",
+    "retry_policy": ".client.retry",
     "response_of": ".transports.server.aiohttp_conversion",
     "system_reason": ".aio.system_errors",
     "type_and_place": ".hosting.access",
@@ -80,6 +84,7 @@ _HOMES: Final = {
 
 __all__ = [
     "DECODING_FAILURES",
+    "DEFAULT_RETRY_DELAYS",
     "LOOPBACK_HOSTS",
     "MAXIMUM_JSON_DEPTH",
     "TRANSFER_FORMATS",
@@ -114,6 +119,7 @@ __all__ = [
     "require_authorize",
     "require_bool",
     "response_of",
+    "retry_policy",
     "split_json_array",
     "system_reason",
     "type_and_place",

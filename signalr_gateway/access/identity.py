@@ -18,6 +18,10 @@ from .account import account_of
 from .api_keys import HEADER, PREFIX
 
 
+class UnwritableClaim(TypeError):
+    """A claim has no form in JSON. The text contains the name of the claim, and not its value."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """The caller as the hub learns it. `headers` and `token` are secrets, so do not log them."""
@@ -42,8 +46,7 @@ def identity_of(
     """The identity of the caller for calls of `hub`; None if the hub gets no identity.
 
     `request` is the POST, or the request that opened the connection of a client. `user` is None for
-    an anonymous caller, and `user_id` for a user without an id, too. Raises TypeError if a claim
-    has a value that JSON does not have.
+    an anonymous caller, and `user_id` for a user without an id, too. Raises `UnwritableClaim`.
     """
     if not hub.needs_identity:
         return None
@@ -58,7 +61,7 @@ def identity_of(
         for claim, name in hub.forwarded_claims.items():
             value = user.claims.get(claim)
             if value is not None:
-                headers[name] = _written(value)
+                headers[name] = _written(claim, value)
     return Identity(
         headers=headers,
         user_id=user_id,
@@ -82,6 +85,12 @@ def _is_text(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _written(claim: object) -> str:
-    """The claim itself if it is text, else as JSON."""
-    return claim if isinstance(claim, str) else msgspec.json.encode(claim).decode()
+def _written(claim: str, value: object) -> str:
+    """The value of a claim itself if it is text, else as JSON. Raises `UnwritableClaim`."""
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except Exception as exc:
+        problem = f"claim {claim!r} has a value without a form in JSON ({type(value).__name__})"
+        raise UnwritableClaim(problem) from exc

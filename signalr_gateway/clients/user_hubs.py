@@ -15,7 +15,7 @@ from protocol import HubCallerContext
 from protocol.relaying import LogThinning
 
 from ..access.account import account_of
-from ..access.identity import Identity, identity_of, token_of
+from ..access.identity import Identity, UnwritableClaim, identity_of, token_of
 from ..downstream.call_errors import HubUnavailable
 from ..downstream.hub import Downstream
 from ..orchestration.checks import OrchestrationError
@@ -75,23 +75,25 @@ class UserHubs:
     def follow_user(self, context: HubCallerContext) -> None:
         """Use the connections of the present user of a client, after its authentication."""
         client: _Client | None = context.items.get(UserHubs)
-        if client is not None and client.account != _account_of(context):
+        if client is None:
+            return
+        if client.account != _account_of(context):
             _release(client)
-            self._use_connections(context)
+        self._use_connections(context)
 
     def _use_connections(self, context: HubCallerContext) -> None:
         """Use the connections of the user of a client to all hubs that send events.
 
-        A client whose user has no connection to a hub gets none of the hub's events. Neither this
-        nor a connection that cannot be built disconnects the client.
+        A client whose user has no connection to a hub gets none of the hub's events. The client
+        stays connected, also if the connection cannot be built or a claim cannot be written.
         """
         for downstream in self._downstreams.values():
             hub = downstream.hub
             if hub.is_per_user and any(each.receive_method for each in hub.routes.values()):
                 try:
                     self.hold(context, hub.api)
-                except (RefusedCall, HubUnavailable, OrchestrationError) as exc:
-                    is_fault = isinstance(exc, OrchestrationError)
+                except (RefusedCall, HubUnavailable, OrchestrationError, UnwritableClaim) as exc:
+                    is_fault = isinstance(exc, OrchestrationError | UnwritableClaim)
                     level = self._thinning.level(
                         (hub.api, type(exc)), level=logging.ERROR if is_fault else logging.WARNING
                     )

@@ -6,10 +6,11 @@ another gateway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from protocol import HubConnection, HubConnectionBuilder
+from protocol import HubConnection, HubConnectionBuilder, RetryContext, RetryPolicy
+from protocol.relaying import DEFAULT_RETRY_DELAYS, retry_policy
 
 from ..logs.redaction import describe_failure
 from ..orchestration.checks import OrchestrationError
@@ -19,6 +20,7 @@ from ..orchestration.orchestrator import (
     DownstreamHub,
     Orchestrator,
 )
+from .connection import is_refusal
 
 AccessToken = Callable[[], str | None]
 
@@ -90,6 +92,21 @@ class _UserConnectionBuilder(HubConnectionBuilder):
         if any(name.lower() == "authorization" for name in options.get("headers") or ()):
             raise ValueError("a connection per user has the user's token, and no Authorization")
         return super().with_url(url, access_token_factory=self._access_token, **options)
+
+    def with_automatic_reconnect(
+        self, retry: RetryPolicy | Sequence[float] = DEFAULT_RETRY_DELAYS
+    ) -> HubConnectionBuilder:
+        """See `HubConnectionBuilder`. If the hub refuses the user's token, `retry` is not used.
+
+        The connection is then closed, and `downstream.connection` opens it with another token.
+        """
+        policy = retry_policy(retry)
+
+        def until_refused(context: RetryContext) -> float | None:
+            reason = context.retry_reason
+            return None if reason is not None and is_refusal(reason) else policy(context)
+
+        return super().with_automatic_reconnect(until_refused)
 
 
 def _builder(hub: DownstreamHub, access_token: AccessToken | None = None) -> HubConnectionBuilder:

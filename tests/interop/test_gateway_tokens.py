@@ -1,10 +1,12 @@
-"""Official clients at a gateway that requires a key, on https: each transport and hub protocol.
+"""Official clients at a gateway that requires a key or a JSON Web Token, on https.
 
 One process of each client has all its connections.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,11 +23,18 @@ from tests.interop.drivers import (
     node_driver_argv,
 )
 from tests.interop.matrix.cells import TRANSPORTS
-from tests.interop.servers import GatewayServer, python_hub, running
+from tests.interop.servers import GatewayServer, HubServer, python_hub, running
 from tests.interop.versions import CURRENT
+from tests.jwt_bearer.tokens import signed
 
 KEY = new_key()
+SECRET = b"a secret of the tests with enough bytes for HS256"
 FILE = """\
+[authentication.jwt]
+audience = "us"
+issuer = "them"
+secret_file = "secret"
+
 [authentication.api_keys.ann]
 hash = "{hash}"
 
@@ -38,11 +47,19 @@ invoke_method = "Add"
 [hubs.chatservice.routes.room]
 invoke_method = "SendMessage"
 receive_method = "ReceiveMessage"
+
+[hubs.users]
+url = "{users_url}"
+connection = "per_user"
+
+[hubs.users.routes.tell]
+invoke_method = "Tell"
+receive_method = "Told"
 """
 
 
-def call(key: str, *arguments: Any) -> dict[str, Any]:
-    return {"Api": "chatservice", "Key": key, "DataArray": list(arguments)}
+def call(key: str, *arguments: Any, api: str = "chatservice") -> dict[str, Any]:
+    return {"Api": api, "Key": key, "DataArray": list(arguments)}
 
 
 @pytest.fixture(scope="module")
@@ -53,51 +70,97 @@ def pair() -> Iterator[CertificatePair]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def gateway(
-    pair: CertificatePair, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[GatewayServer]:
+async def hub() -> AsyncIterator[HubServer]:
     async with running(python_hub()) as hub:
-        file = tmp_path_factory.mktemp("tokens") / "gateway.toml"
-        file.write_text(FILE.format(hash=key_hash(KEY), url=hub.url), "utf-8")
-        async with GatewayServer("run", str(file), pair=pair) as gateway:
-            yield gateway
+        yield hub
 
 
-@pytest.mark.parametrize(
-    ("argv", "trust", "hub_protocols"),
-    [
-        (
-            lambda: dotnet_driver_argv(CURRENT),
-            "SSL_CERT_FILE",
-            ("json", "newtonsoft", "messagepack"),
-        ),
-        (node_driver_argv, "NODE_EXTRA_CA_CERTS", ("json", "messagepack")),
-    ],
-    ids=["dotnet", "node"],
-)
-async def test_a_key_over_https(
-    gateway: GatewayServer,
-    pair: CertificatePair,
-    argv: Callable[[], tuple[str, ...]],
-    trust: str,
-    hub_protocols: tuple[str, ...],
-) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gateway(
+    hub: HubServer, pair: CertificatePair, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[GatewayServer]:
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "secret").write_bytes(SECRET)
+    file = folder / "gateway.toml"
+    values = {"hash": key_hash(KEY), "url": hub.url, "users_url": hub.token_url}
+    file.write_text(FILE.format(**values), "utf-8")
+    async with GatewayServer("run", str(file), pair=pair) as gateway:
+        yield gateway
+
+
+@dataclass(frozen=True)
+class OfficialClient:
+    """A client in another language. Its JSON Web Token uses the transport `token_transport`."""
+
+    driver: ProcessDriver
+    hub_protocols: tuple[str, ...]
+    token_transport: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["dotnet", "node"])
+async def client(
+    pair: CertificatePair, request: pytest.FixtureRequest
+) -> AsyncIterator[OfficialClient]:
+    if request.param == "dotnet":
+        trust, argv = "SSL_CERT_FILE", dotnet_driver_argv(CURRENT)
+        hub_protocols, transport = ("json", "newtonsoft", "messagepack"), "WebSockets"
+    else:
+        trust, argv = "NODE_EXTRA_CA_CERTS", node_driver_argv()
+        hub_protocols, transport = ("json", "messagepack"), "ServerSentEvents"
+    driver = await ProcessDriver.start("/usr/bin/env", f"{trust}={pair.certificate}", *argv)
+    yield OfficialClient(driver, hub_protocols, transport)
+    await driver.exit()
+
+
+async def test_a_key_over_https(gateway: GatewayServer, client: OfficialClient) -> None:
     """GW-39, GW-40: with the key a client calls and receives, without it 401."""
     url = gateway.url("/gatewayhub")
-    driver = await ProcessDriver.start("/usr/bin/env", f"{trust}={pair.certificate}", *argv())
-    try:
-        for transport in TRANSPORTS:
-            for hub_protocol in hub_protocols:
-                if (transport, hub_protocol) == ("ServerSentEvents", "messagepack"):
-                    continue  # it carries text only
-                options = {"transports": transport, "protocol": hub_protocol}
-                await _use(await driver.connect(url, token=KEY, **options), f"{options}")
-        for token in (None, KEY[:-1]):
-            refused = await driver.connect(url, **({} if token is None else {"token": token}))
-            with pytest.raises(DriverError, match="401"):
-                await refused.start()
-    finally:
-        await driver.exit()
+    for transport in TRANSPORTS:
+        for hub_protocol in client.hub_protocols:
+            if (transport, hub_protocol) == ("ServerSentEvents", "messagepack"):
+                continue  # it carries text only
+            options = {"transports": transport, "protocol": hub_protocol}
+            await _use(await client.driver.connect(url, token=KEY, **options), f"{options}")
+    for token in (None, KEY[:-1]):
+        refused = await client.driver.connect(url, **({} if token is None else {"token": token}))
+        with pytest.raises(DriverError, match="401"):
+            await refused.start()
+
+
+def json_web_token(secret: bytes = SECRET, **claims: Any) -> str:
+    return signed(secret, **{"exp": int(time.time()) + 600, **claims})
+
+
+async def test_a_json_web_token_over_https(
+    gateway: GatewayServer, hub: HubServer, client: OfficialClient
+) -> None:
+    """GW-39, GW-55: the hub of `per_user` gets the token of the client, and its event comes back.
+
+    Refused tokens are answered with 401, and do not reach the hub.
+    """
+    url, options = gateway.url("/gatewayhub"), {"transports": client.token_transport}
+    token = json_web_token(jti=client.token_transport)
+    connection = await client.driver.connect(url, token=token, **options)
+    await connection.on("Told", "object", "object")
+    await connection.start()
+    await connection.invoke("InvokeDownstreamHub", call("tell", api="users"))
+    [arguments] = await connection.calls("Told", 1)
+    received = arguments[0].plain
+    user = token.partition(".")[0]  # as the hub knows it
+    assert (json.loads(received) if isinstance(received, str) else received) == [user]
+    await connection.stop()
+    refused_tokens = (
+        json_web_token(b"?" * 64),
+        json_web_token(aud="others"),
+        json_web_token(exp=int(time.time()) - 600),
+    )
+    for refused in refused_tokens:
+        connection = await client.driver.connect(url, token=refused, **options)
+        with pytest.raises(DriverError, match="401"):
+            await connection.start()
+    seen = {each for each, _, _ in hub.tokens()}
+    assert token in seen
+    assert not seen & set(refused_tokens)
 
 
 async def _use(client: DrivenConnection, text: str) -> None:

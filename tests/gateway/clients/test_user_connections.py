@@ -53,7 +53,8 @@ def user_of(request: HttpRequestData) -> Principal | None:
     name, _, rest = token.partition(".")
     name, _, issuer = name.partition("@")
     expires_at = float(rest.partition(".")[0]) if rest else None
-    return Principal(name, claims={"iss": issuer}, expires_at=expires_at) if name else None
+    claims = {"iss": issuer, "unwritable": object()}
+    return Principal(name, claims=claims, expires_at=expires_at) if name else None
 
 
 class UserHub(Hub):
@@ -291,6 +292,76 @@ async def test_a_refresh_does_not_change_the_token_of_a_client(hub: RunningUserH
     assert hub.tokens == [first, later]
 
 
+async def test_a_refused_token_ends_the_retries_of_a_builder(hub: RunningUserHub) -> None:
+    """A policy that never gives up does not keep the connection from another token."""
+
+    def build_with_retries(builder: HubConnectionBuilder) -> HubConnection:
+        return builder.with_url(hub.url).with_automatic_reconnect(lambda _context: 0.0).build()
+
+    async with (
+        gateway_before(hub, HandClock(), build=build_with_retries) as gateway,
+        client_of(gateway, "ann.20"),
+    ):
+        await until(lambda: hub.connections == 1)
+        hub.refused.add("ann.20")
+        assert (await who(gateway, "ann.20", "abort")).status == 502
+        assert (await who(gateway, "ann.10")).body == b'"ann"'
+    assert set(hub.tokens) == {"ann.20", "ann.10"}
+
+
+async def test_a_spare_connection_whose_token_is_refused(hub: RunningUserHub) -> None:
+    """The call is not answered in place of another user, and the next one uses another token."""
+    clock = HandClock()
+    async with gateway_before(hub, clock, invoke_timeout=5, circuit_timeouts=None) as gateway:
+        assert (await who(gateway, "ann.20")).status == 200
+        held = asyncio.create_task(who(gateway, "ann.20", "hold"))
+        await until(lambda: clock.is_waiting_for(5))
+        await clock.advance(5)
+        assert (await held).problem["code"] == "hub-timeout"
+        hub.refused.add("ann.20")
+        behind_held = asyncio.create_task(who(gateway, "ann.10"))
+        await until(lambda: hub.tokens == ["ann.20", "ann.20"])
+        await until(lambda: clock.is_waiting_for(5))
+        await clock.advance(5)
+        assert (await behind_held).problem["code"] == "hub-timeout"
+        assert (await who(gateway, "ann.10")).body == b'"ann"'
+    assert hub.tokens == ["ann.20", "ann.20", "ann.10"]
+
+
+async def test_a_refresh_that_changes_the_issuer(
+    hub: RunningUserHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-63: the client is neither the old user nor, without a token of it, the new one.
+
+    When a later refresh restores the old user, it gets the events of this user again.
+    """
+    of_a, of_b = f"ann@a.{10**10}", f"ann@b.{10**10}"
+    tokens = [of_a]
+    options = EndpointOptions(enable_authentication_refresh=True)
+    async with gateway_before(hub, gateway_options={"endpoint_options": options}) as gateway:
+        builder = HubConnectionBuilder().with_url(
+            f"{gateway.url}/gatewayhub", access_token_factory=lambda: tokens[-1]
+        )
+        async with builder.build() as client:
+            call = {"Api": "users", "Key": "who", "DataArray": []}
+            inbox = Inbox(client)
+            await until(lambda: hub.connections == 1)
+            tokens.append(of_b)
+            await client.refresh_authentication()
+            with pytest.raises(HubException, match="has none to pass on"):
+                await client.invoke("InvokeDownstreamHub", call)
+            assert "a client gets no events of hub 'users'" in caplog.text
+            await hub.context.clients.user("ann@a").send("News", "after the change")
+            tokens.append(of_a)
+            await client.refresh_authentication()
+            users = gateway.parts.downstreams["users"]
+            assert users.user_connections == 1
+            assert await client.invoke("InvokeDownstreamHub", call) == "ann@a"
+            await hub.context.clients.user("ann@a").send("News", "restored")
+            assert await inbox.take() == ("News", b'[["restored"],{}]')
+    assert hub.tokens == [of_a]
+
+
 # --- how many, and how long ----------------------------------------------------------------
 
 
@@ -310,6 +381,47 @@ async def test_no_more_users_than_allowed(hub: RunningUserHub) -> None:
             pass  # the gateway has not noticed yet that the caller has disconnected
         assert answer.body == b'"bob"'  # the connection of ann, which is not used, gave way
         await until(lambda: hub.connections == 1)
+
+
+async def test_a_client_of_one_user_too_many(
+    hub: RunningUserHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays connected without events, and the user whose connection is open keeps it."""
+    async with (
+        gateway_before(hub, maximum_user_connections=1) as gateway,
+        client_of(gateway, "ann") as (ann, inbox),
+    ):
+        await until(lambda: hub.connections == 1)
+        async with client_of(gateway, "bob") as (bob, others):
+            call = {"Api": "users", "Key": "who", "DataArray": []}
+            with pytest.raises(HubException, match="has connections of 1 users"):
+                await bob.invoke("InvokeDownstreamHub", call)
+            assert await ann.invoke("InvokeDownstreamHub", call) == "ann"
+            await hub.context.clients.all.send("News", "for all")
+            assert await inbox.take() == ("News", b'[["for all"],{}]')
+            assert others.empty
+    assert hub.tokens == ["ann"]
+    assert "a client gets no events of hub 'users'" in caplog.text
+    assert "bob" not in caplog.text
+
+
+async def test_a_call_keeps_the_connection_open(hub: RunningUserHub) -> None:
+    """The time without a use begins when the call has ended."""
+    clock = HandClock()
+    options = {"user_connection_idle_timeout": 10, "invoke_timeout": 25}
+    async with gateway_before(hub, clock, **options) as gateway:
+        assert (await who(gateway, "ann")).status == 200
+        held = asyncio.create_task(who(gateway, "ann", "hold"))
+        await until(lambda: clock.is_waiting_for(25))
+        await clock.advance(24)
+        users = gateway.parts.downstreams["users"]
+        assert (users.user_connections, hub.connections) == (1, 1)
+        await clock.advance(1)
+        assert (await held).problem["code"] == "hub-timeout"
+        await clock.advance(9)
+        assert users.user_connections == 1
+        await clock.advance(1)
+        assert users.user_connections == 0
 
 
 async def test_a_connection_that_is_not_used_is_closed(hub: RunningUserHub) -> None:
@@ -404,6 +516,25 @@ async def test_a_connection_that_cannot_be_built(
             await client.invoke("SubscribeToGroup", group)
     (record,) = [each for each in caplog.records if "gets no events" in each.getMessage()]
     assert record.levelno == logging.ERROR
+
+
+async def test_a_claim_that_cannot_be_written(
+    hub: RunningUserHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client stays connected without the events of this hub, and an error is logged."""
+    claims = {"unwritable": "X-Claim"}
+    async with (
+        gateway_before(hub, forwarded_claims=claims) as gateway,
+        client_of(gateway, "ann") as (client, _),
+    ):
+        group = {"Api": "users", "Key": "group", "ReceiveGroup": "?"}
+        with pytest.raises(HubException, match="is not the group"):  # it is still served
+            await client.invoke("SubscribeToGroup", group)
+        assert (await who(gateway, "ann")).status == 500
+    (record,) = [each for each in caplog.records if "gets no events" in each.getMessage()]
+    assert record.levelno == logging.ERROR
+    assert "claim 'unwritable' has a value without a form in JSON (object)" in record.getMessage()
+    assert hub.tokens == []
 
 
 # --- configuration -------------------------------------------------------------------------
