@@ -22,11 +22,11 @@ from .values.transcoding import json_to_messagepack as json_to_messagepack
 from .values.transcoding import messagepack_to_json as messagepack_to_json
 
 if TYPE_CHECKING:
-    from .client.retry import DEFAULT_RETRY_DELAYS as DEFAULT_RETRY_DELAYS
-    from .client.retry import retry_policy as retry_policy
     from .aio.log_thinning import LogThinning as LogThinning
     from .aio.log_thinning import failure_subject as failure_subject
     from .aio.system_errors import system_reason as system_reason
+    from .client.retry import DEFAULT_RETRY_DELAYS as DEFAULT_RETRY_DELAYS
+    from .client.retry import retry_policy as retry_policy
     from .hosting.access import AccessControl as AccessControl
     from .hosting.access import Caller as Caller
     from .hosting.access import type_and_place as type_and_place

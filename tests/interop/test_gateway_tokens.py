@@ -139,7 +139,7 @@ async def test_a_json_web_token_over_https(
     Refused tokens are answered with 401, and do not reach the hub.
     """
     url, options = gateway.url("/gatewayhub"), {"transports": client.token_transport}
-    token = json_web_token(jti=client.token_transport)
+    token = json_web_token(sub=client.token_transport)  # a user of its own
     connection = await client.driver.connect(url, token=token, **options)
     await connection.on("Told", "object", "object")
     await connection.start()
