@@ -307,6 +307,7 @@ async def test_a_refused_token_ends_the_retries_of_a_builder(hub: RunningUserHub
         assert (await who(gateway, "ann.20")).body == b'"ann"'
         hub.refused.add("ann.20")
         link.cut()
+        await until(lambda: len(hub.tokens) > 1)  # the gateway reconnects
         assert (await who(gateway, "ann.10")).body == b'"ann"'
     assert set(hub.tokens) == {"ann.20", "ann.10"}
 
