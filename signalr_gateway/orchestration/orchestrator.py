@@ -363,7 +363,8 @@ def _header_problems(options: DownstreamHubOptions) -> Iterator[tuple[str, str]]
     """Yield the mistakes in the names of forwarded headers as (field, problem).
 
     No two values may have the same header. A caller could otherwise send a header that the hub
-    takes for a claim (GW-54).
+    takes for a claim (GW-54). Names that differ only in case, or in `-` and `_`, count as the same,
+    because some programs do not distinguish them.
     """
     names = [
         *(("forwarded_headers", name) for name in options.forwarded_headers),
@@ -375,11 +376,15 @@ def _header_problems(options: DownstreamHubOptions) -> Iterator[tuple[str, str]]
     for field_name, name in names:
         if not is_header_name(name):
             yield field_name, "contains a text that is not the name of an HTTP header"
-        elif name.lower() in _OWN_HEADERS:
+        elif _comparable(name) in _OWN_HEADERS:
             yield field_name, f"contains {name}, which the gateway itself sets"
-        elif name.lower() in taken:
+        elif _comparable(name) in taken:
             yield field_name, f"contains {name}, which is already the header of another value"
-        taken.add(name.lower())
+        taken.add(_comparable(name))
+
+
+def _comparable(header: str) -> str:
+    return header.lower().replace("_", "-")
 
 
 def _check_hub(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -90,6 +91,54 @@ async def test_an_anonymous_caller_cannot_pretend_to_be_a_user() -> None:
     async with gateway_before(connection) as gateway:
         await gateway.post("hub/route", b"[]", X_User="root", X_Scope="all")
     assert identity(connection) == {}
+
+
+SPOOFED = [
+    *(("X-User", value) for value in ("root", "admin")),
+    *((name, "root") for name in ("x-user", "X_User", "x_user", "X-USER", "X-User-", "User-X")),
+    *((name, "all") for name in ("X-Scope", "x-scope", "X_Scope", "X-SCOPE")),
+    ("x-tenant", "7"),
+    ("X_Tenant", "8"),
+]
+"""Spellings of the headers that the gateway writes, and a header that callers may choose."""
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (None, {"X-Tenant": "7"}),
+        ("t", {"X-Tenant": "7", "X-User": "ann", "X-Scope": "a b"}),
+    ],
+    ids=["anonymous", "user"],
+)
+async def test_spoofed_headers(token: str | None, expected: Mapping[str, str]) -> None:
+    """The hub sees the value of the gateway or none, by POST and over the gateway hub."""
+    connection = FakeConnection()
+    authorization = [] if token is None else [("Authorization", f"Bearer {token}")]
+    query = "?X-User=root&x-user=root&X-Scope=all&X_User=root"
+    async with gateway_before(connection) as gateway:
+        headers = CIMultiDict([*SPOOFED, *authorization, ("Content-Type", "application/json")])
+        path = f"/api/Gateway/hub/hub/route{query}"
+        assert (await gateway.request("POST", path, b"[]", headers)).status == 200
+        assert identity(connection) == expected
+        socket = await gateway.session.ws_connect(
+            f"{gateway.url}/gatewayhub{query}", headers=CIMultiDict([*SPOOFED, *authorization])
+        )
+        async with socket:
+            await socket.send_str('{"protocol":"json","version":1}\x1e')
+            assert (await socket.receive_str()) == "{}\x1e"
+            call = {"Api": "hub", "Key": "route", "DataArray": []}
+            invocation = {
+                "type": 1,
+                "invocationId": "1",
+                "target": "InvokeDownstreamHub",
+                "headers": {"X-User": "root", "X-Scope": "all"},
+                "arguments": [call],
+            }
+            await socket.send_str(f"{json.dumps(invocation)}\x1e")
+            assert '"type":3' in await socket.receive_str()
+        assert len(connection.headers) == 2
+        assert identity(connection) == expected
 
 
 class SmallHub(FakeConnection):
@@ -201,6 +250,10 @@ def build(builder: HubConnectionBuilder) -> Any:
         (
             {"forwarded_headers": ["X-User"], "forwarded_user_id": "x-user"},
             "forwarded_user_id: contains x-user, which is already the header of another value",
+        ),
+        (
+            {"forwarded_headers": ["X_User"], "forwarded_user_id": "X-User"},
+            "forwarded_user_id: contains X-User, which is already the header of another value",
         ),
         (
             {"forwarded_claims": {"a": "X-A", "b": "X-a"}},
