@@ -30,14 +30,8 @@ from msgspec import structs
 from protocol.relaying import normal_origins, normal_servers
 
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
-from .checks import (
-    OrchestrationError,
-    checked_key,
-    is_header_name,
-    is_list,
-    is_name,
-    suggestion,
-)
+from .checks import OrchestrationError, checked_key, is_list, is_name, suggestion
+from .forwarded_names import header_problems
 from .hub_options import DownstreamHubOptions, HubOptionArguments
 from .option_checks import wrong_options
 from .policy import Policy, checked_policy, names_problem
@@ -342,7 +336,7 @@ def _checked_options(
     for field_name in ("call_policies", "receive_policies"):
         if problem := names_problem(getattr(options, field_name), policies):
             raise OrchestrationError(problem, hub=api, field=field_name)
-    for field_name, problem in _header_problems(options):
+    for field_name, problem in header_problems(options):
         raise OrchestrationError(problem, hub=api, field=field_name)
     try:
         return structs.replace(
@@ -353,38 +347,6 @@ def _checked_options(
         )
     except ValueError as exc:
         raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
-
-
-_OWN_HEADERS = ("traceparent", "tracestate", "x-request-id")
-"""Headers of the invocation that the gateway itself sets (GW-38)."""
-
-
-def _header_problems(options: DownstreamHubOptions) -> Iterator[tuple[str, str]]:
-    """Yield the mistakes in the names of forwarded headers as (field, problem).
-
-    No two values may have the same header. A caller could otherwise send a header that the hub
-    takes for a claim (GW-54). Names that differ only in case, or in `-` and `_`, count as the same,
-    because some programs do not distinguish them.
-    """
-    names = [
-        *(("forwarded_headers", name) for name in options.forwarded_headers),
-        *(("forwarded_claims", name) for name in options.forwarded_claims.values()),
-    ]
-    if options.forwarded_user_id is not None:
-        names.append(("forwarded_user_id", options.forwarded_user_id))
-    taken = set(_OWN_HEADERS)
-    for field_name, name in names:
-        if not is_header_name(name):
-            yield field_name, "contains a text that is not the name of an HTTP header"
-        elif _comparable(name) in _OWN_HEADERS:
-            yield field_name, f"contains {name}, which the gateway itself sets"
-        elif _comparable(name) in taken:
-            yield field_name, f"contains {name}, which is already the header of another value"
-        taken.add(_comparable(name))
-
-
-def _comparable(header: str) -> str:
-    return header.lower().replace("_", "-")
 
 
 def _check_hub(
