@@ -5,7 +5,7 @@ One process of each client has all its connections.
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,7 @@ class OfficialClient:
     """A client in another language. Its JSON Web Token uses the transport `token_transport`."""
 
     driver: ProcessDriver
-    hub_protocols: tuple[str, ...]
+    hub_protocols: Sequence[str]
     token_transport: str
 
 
@@ -101,6 +101,7 @@ class OfficialClient:
 async def client(
     pair: CertificatePair, request: pytest.FixtureRequest
 ) -> AsyncIterator[OfficialClient]:
+    hub_protocols: Sequence[str]
     if request.param == "dotnet":
         trust, argv = "SSL_CERT_FILE", dotnet_driver_argv(CURRENT)
         hub_protocols, transport = ("json", "newtonsoft", "messagepack"), "WebSockets"

@@ -412,7 +412,7 @@ async def test_a_client_of_one_user_too_many(
 async def test_a_call_keeps_the_connection_open(hub: RunningUserHub) -> None:
     """The time without a use begins when the call has ended."""
     clock = HandClock()
-    options = {"user_connection_idle_timeout": 10, "invoke_timeout": 25}
+    options: dict[str, Any] = {"user_connection_idle_timeout": 10, "invoke_timeout": 25}
     async with gateway_before(hub, clock, **options) as gateway:
         assert (await who(gateway, "ann")).status == 200
         held = asyncio.create_task(who(gateway, "ann", "hold"))
