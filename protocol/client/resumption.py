@@ -17,6 +17,7 @@ from ..errors import ConnectionClosed
 from ..message_buffer import MessageBuffer
 from ..messages import HubMessage
 from ..peer import HubPeer
+from .calls import UPLOAD_HIGH_WATER
 from .endings import ended_by, no_ack_within
 from .resumable_transport import ResumableTransport
 
@@ -44,6 +45,7 @@ class Resumption:
         "_pump",
         "_thinning",
         "_transport",
+        "_written",
     )
 
     def __init__(
@@ -62,6 +64,7 @@ class Resumption:
         self._pump = pump
         self._thinning = thinning
         self._fail = fail
+        self._written = _FULL  # bytes that waited in the transport after the last ``send``
         self._output = CountedOutput(
             transport, buffer, timeout=_ACK_TIMEOUT, time_out=self._give_up
         )
@@ -90,7 +93,7 @@ class Resumption:
         """Counts and sends a message, or holds it back while the buffer is full."""
         frame = self._peer.send(message, self._loop.time())
         if frame:
-            self._transport.write(frame)
+            self._written = self._transport.write(frame)
         else:
             self._output.frame_held_back()
             if self._buffer.held_size > _MAXIMUM_HELD:
@@ -102,6 +105,7 @@ class Resumption:
 
     def acknowledged(self) -> None:
         """Sends the messages for which a received Ack has made room."""
+        self._written = _FULL  # not known: ``release`` may write many bytes
         self._output.release()
 
     def _fail_with(self, error: Exception) -> None:
@@ -114,8 +118,14 @@ class Resumption:
 
     @property
     def buffered(self) -> int:
-        """See SendRoom."""
-        return _FULL if self._buffer.is_full else self._transport.buffered
+        """See SendRoom. May be more than what waits now, but only if an upload may go on."""
+        if self._buffer.is_full:
+            return _FULL
+        # Since the last ``send``, the number has only become smaller. To ask the transport for each
+        # item of an upload would add 0.2 µs to the item.
+        if self._written <= UPLOAD_HIGH_WATER:
+            return self._written
+        return self._transport.buffered
 
     async def drain(self) -> None:
         """See SendRoom."""
@@ -135,6 +145,7 @@ class Resumption:
         The server sends them again, because they are not acknowledged.
         """
         self._pump.restart()
+        self._written = _FULL
         try:
             first = self._peer.resume(self._loop.time())
         except Exception as error:  # a user's hub protocol can raise anything
