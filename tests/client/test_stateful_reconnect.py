@@ -383,6 +383,25 @@ async def test_uploads_wait_for_acks(harness: ClientHarness) -> None:
     assert taken == [0, 1, 2, 3, 4]
 
 
+async def test_uploads_wait_for_a_server_that_does_not_read(harness: ClientHarness) -> None:
+    """The message buffer has room, but the transport has none."""
+    connection = await harness.started(stateful_reconnect_buffer_size=10_000_000)
+    taken: list[int] = []
+
+    async def items() -> AsyncIterator[str]:
+        for number in range(40):
+            taken.append(number)
+            yield "x" * 10_000
+
+    harness.server.transport.pause_reading()
+    await connection.send("Up", items())
+    await harness.clock.settle()
+    assert 13 <= len(taken) <= 15  # 128 KiB, and the item that waits
+    harness.server.transport.resume_reading()
+    await harness.clock.settle()
+    assert len(taken) == 40
+
+
 # ---- what ends the connection
 
 
