@@ -109,10 +109,10 @@ class Orchestrator:
     """The hubs behind the gateway with their routes, and the settings of the gateway hub.
 
     If `start_gateway_hub` is False, there is no gateway hub and no event is forwarded; POSTs still
-    work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have no
-    effect. `allowed_origins` are the origins of web pages that may use the gateway, in addition to
-    its own pages. `call_policies` and `receive_policies` are names of policies that apply to all
-    hubs.
+    work. The path of `gateway_hub_url` is where the gateway serves its hub; host and port have an
+    effect only with `relay`. `allowed_origins` are the origins of web pages that may use the
+    gateway, in addition to its own pages. `call_policies` and `receive_policies` are names of
+    policies that apply to all hubs.
 
     If `relay` is True, the gateway serves no gateway hub. It sends the events to the gateway hub of
     another gateway, whose URL is `gateway_hub_url`. `build_relay_connection` builds the connection
