@@ -8,6 +8,8 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from protocol.relaying import request_data
+
 from ..clients.client_limits import ClientLimits, LimitExceeded
 from ..routing.problem_code import ProblemCode
 from . import addresses
@@ -61,7 +63,10 @@ class LimitGuard:
         if self._hub_path is None or request.method == "OPTIONS":
             return False
         is_negotiate = path == f"{self._hub_path}/negotiate"
-        return is_negotiate or (path == self._hub_path and "id" not in request.query)
+        if path != self._hub_path:
+            return is_negotiate
+        # An empty id names no connection, as in `protocol.hosting.admission`.
+        return not any(request_data(request).query_values("id"))
 
 
 def _forwarding(request: web.Request) -> dict[str, str]:

@@ -117,6 +117,11 @@ async def test_connects_of_an_address(hub: RunningHub) -> None:
         assert caught.value.status == 429
         escaped = await gateway.request("POST", "/%67atewayhub/negotiat%65")
         assert escaped.status == 429
+        for query in ("", "?id=", "?id=&ID=", "?%69d=", "?x=1"):
+            without_id = await gateway.request("GET", f"/gatewayhub{query}")
+            assert (query, without_id.status) == (query, 429)
+        of_unknown = await gateway.request("GET", "/gatewayhub?ID=unknown")
+        assert of_unknown.status == 404
 
 
 async def test_a_dry_run(hub: RunningHub, caplog: pytest.LogCaptureFixture) -> None:
