@@ -47,9 +47,9 @@ class MessageBuffer:
 
     __slots__ = (
         "_acknowledged",
+        "_answered",
         "_held",
         "_latest",
-        "_latest_sent",
         "_next",
         "_sent",
         "held_size",
@@ -61,11 +61,11 @@ class MessageBuffer:
     def __init__(self, limit: int) -> None:
         self.limit: Final = limit
         self._sent: deque[bytes] = deque()  # without an Ack
-        self._acknowledged = 0  # the number of the message before the first of ``_sent``
+        self._acknowledged = 0  # the highest number of a sent message that has its Ack
         self._held: deque[bytes] = deque()
         self._next = 1  # the number of the next received message
         self._latest = 0  # the highest number received
-        self._latest_sent = 0  # the highest number that an Ack was sent for
+        self._answered = 0  # the highest number received that an Ack was sent for
         self.size = 0
         """The bytes of the sent frames that have no Ack yet."""
         self.held_size = 0
@@ -108,7 +108,7 @@ class MessageBuffer:
 
         Every Ack that was sent may be lost. So ``next_ack`` returns the last one again.
         """
-        self._latest_sent = 0
+        self._answered = 0
         return Sequence(sequence_id=self._acknowledged + 1), b"".join(self._sent)
 
     def _acknowledge(self, number: int) -> None:
@@ -162,9 +162,9 @@ class MessageBuffer:
     @property
     def owes_ack(self) -> bool:
         """Whether messages were received for which no Ack was sent on the present transport."""
-        return self._latest > self._latest_sent
+        return self._latest > self._answered
 
     def next_ack(self) -> Ack:
         """The Ack for all received messages. It counts as sent (SR-6)."""
-        self._latest_sent = self._latest
+        self._answered = self._latest
         return Ack(sequence_id=self._latest)

@@ -92,20 +92,22 @@ class DownloadCounts:
         wait = self._maximum_wait
 
         def check() -> None:
+            nonlocal timer
             now = loop.time()
             if now >= self._next_check:
                 self._fail_slow(wait)
                 self._next_check = now + wait
                 for download in self._filled:
                     download.expect_progress()
-            timers[:] = [loop.call_at(self._next_check, check)]
+            timer = loop.call_at(self._next_check, check)
 
-        timers: list[asyncio.TimerHandle] = []
+        timer: asyncio.TimerHandle | None = None
         check()
         try:
             yield
         finally:
-            timers[0].cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _fail_slow(self, wait: float) -> None:
         slow = [download for download in self._filled if download.is_slow]

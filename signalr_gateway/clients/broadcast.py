@@ -24,15 +24,15 @@ class Broadcaster:
         tables: RoutingTables,
         apis: Iterable[str],
         hub_context: HubContext,
-        spoken: Mapping[str, int],
+        clients_by_protocol: Mapping[str, int],
         lifetime: DefaultHubLifetimeManager,
     ) -> None:
         """`lifetime` manages the connections of `hub_context`.
 
-        `spoken` is the number of connected clients by hub protocol.
+        `clients_by_protocol` is the number of connected clients by hub protocol.
         """
         self._tables = tables
-        self._spoken = spoken
+        self._clients_by_protocol = clients_by_protocol
         self._clients = hub_context.clients
         self._lifetime = lifetime
         self._log = EventLog(apis)
@@ -57,7 +57,9 @@ class Broadcaster:
             case Delivery() as delivery:
                 self._log.forwarded(api, target)
                 for payload in delivery.arguments:
-                    for name in [name for name, count in self._spoken.items() if count > 0]:
+                    for name in [
+                        name for name, count in self._clients_by_protocol.items() if count > 0
+                    ]:
                         await transcode(payload, name)
                 try:
                     await self._send(delivery, account)

@@ -68,7 +68,7 @@ class GatewayHub(Hub):
             )
         except LimitExceeded as exc:
             raise HubException(f"{exc}.") from exc
-        self._services.spoken[self.context.hub_protocol.name] += 1
+        self._services.clients_by_protocol[self.context.hub_protocol.name] += 1
         self._services.user_hubs.enter(self.context)
         await self._follow_user()
 

@@ -45,10 +45,10 @@ Audience = All | Channel | User | Connection
 class Sender:
     """Sends to the clients of one gateway hub, and counts them."""
 
-    def __init__(self, hub_context: HubContext, spoken: Mapping[str, int]) -> None:
-        """`spoken` is the number of connected clients by hub protocol."""
+    def __init__(self, hub_context: HubContext, clients_by_protocol: Mapping[str, int]) -> None:
+        """`clients_by_protocol` is the number of connected clients by hub protocol."""
         self._context = hub_context
-        self._spoken = spoken
+        self._clients_by_protocol = clients_by_protocol
 
     async def send(self, audience: Audience, target: str, arguments: Sequence[Payload]) -> None:
         """Send one message, whose arguments are JSON.
@@ -56,7 +56,7 @@ class Sender:
         Returns when the message is in the queues of the clients. Large arguments are transcoded in
         several turns of the event loop.
         """
-        for name in [name for name, count in self._spoken.items() if count > 0]:
+        for name in [name for name, count in self._clients_by_protocol.items() if count > 0]:
             for argument in arguments:
                 await transcode(argument, name)
         await self._proxy(audience).send(target, *arguments)

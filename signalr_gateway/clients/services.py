@@ -72,7 +72,7 @@ class GatewayServices:
         self._logged: set[tuple[str, str, str]] = set()
         self._wrong_keys: Counter[str] = Counter()
         self.key_failures = KeyFailures()
-        self.spoken: Counter[str] = Counter()
+        self.clients_by_protocol: Counter[str] = Counter()
         """The number of connected clients by hub protocol."""
         self._thinning = LogThinning()
 
@@ -82,7 +82,7 @@ class GatewayServices:
         counted = context.items.pop(ClientLimits, None)
         if counted is not None:
             self.client_limits.leave_connection(counted)
-            self.spoken[context.hub_protocol.name] -= 1
+            self.clients_by_protocol[context.hub_protocol.name] -= 1
 
     def require_memory(self) -> None:
         """Raise `HubException` if the process is short of memory (GW-19)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
@@ -25,17 +24,23 @@ from ..routing.problem_code import ProblemCode
 from . import addresses
 from .health import Health
 from .idempotency import KEY_HEADER, MAXIMUM_KEY_LENGTH
-from .problem import CONTENT_TYPE, Problem, ProblemBody
+from .openapi_answers import (
+    Node,
+    answer,
+    header_references,
+    headers,
+    problem_responses,
+    problems,
+    schema_of,
+    schemas,
+)
+from .problem import ProblemBody
 from .security_schemes import Security
 from .send_api import ClientCount, Message
 from .stream_answer import StreamForm
 
-Node = dict[str, Any]
-"""A JSON object of the document."""
-
 _GATEWAY_TAG = "gateway"
 _CLIENTS_TAG = "clients"
-_EXAMPLE_REQUEST_ID = "6f3c1a52e0b94d7c8a1f0b2d3e4c5a69"
 _DEFAULT_EXAMPLES = (b"[]", b'["text",1]')
 """The bodies for a route without `examples`. They show the form of a body only, since the
 parameters of the hub method are unknown."""
@@ -76,7 +81,6 @@ def openapi_document(
     that callers may send; None if the gateway knows none.
     """
     shown = orchestrator.hubs.values() if hubs is None else hubs
-    statuses = dict.fromkeys(code.status for code in ProblemCode)
     credentials = {}
     if security is not None:
         credentials = {"security": security.requirement(are_required=security.are_required)}
@@ -92,9 +96,9 @@ def openapi_document(
             **credentials,
             "paths": dict(_paths(shown, sends=sends, security=security)),
             "components": {
-                "headers": _headers(),
-                "responses": {_response_name(status): _problem(status) for status in statuses},
-                "schemas": _schemas(),
+                "headers": headers(),
+                "responses": problem_responses(),
+                "schemas": schemas((list[ListedHub], Health, ProblemBody, Message, ClientCount)),
                 **({} if security is None else {"securitySchemes": security.schemes}),
             },
         }
@@ -158,7 +162,7 @@ def _call(route: HubRoute, operation_id: str) -> Node:
         },
         "responses": {
             "200": _items(route.returns) if route.streams else _result(route.returns),
-            **_problems(ProblemCode),
+            **problems(ProblemCode),
         },
     }
 
@@ -177,11 +181,11 @@ def _result(returns: ReturnType) -> Node:
     Without a declared type it has no schema: generated clients would parse an empty body as JSON.
     """
     if returns.schema is None:
-        return _answer("The hub has run the call and returns nothing: the body is empty.")
+        return answer("The hub has run the call and returns nothing: the body is empty.")
     description = "The hub's result."
     if returns.may_be_empty:
         description += " The body is empty if the hub returned nothing or null."
-    return _answer(description, {"schema": returns.schema} if returns.schema else {})
+    return answer(description, {"schema": returns.schema} if returns.schema else {})
 
 
 def _items(returns: ReturnType) -> Node:
@@ -202,7 +206,7 @@ def _items(returns: ReturnType) -> Node:
             "The items of the stream, each as soon as the hub has sent it. If the stream fails, a"
             " problem is the last line, or the data of an event with the name `problem`."
         ),
-        "headers": _header_references(HTTPStatus.OK),
+        "headers": header_references(HTTPStatus.OK),
         "content": content,
     }
 
@@ -251,10 +255,10 @@ def _listing() -> Node:
             for name, alias in filters.items()
         ],
         "responses": {
-            "200": _answer(
-                "The hubs and routes that match.", {"schema": _schema_of(list[ListedHub])}
+            "200": answer(
+                "The hubs and routes that match.", {"schema": schema_of(list[ListedHub])}
             ),
-            **_problems(_LISTING_PROBLEMS),
+            **problems(_LISTING_PROBLEMS),
         },
     }
 
@@ -266,18 +270,18 @@ def _health() -> Node:
         "summary": "Shows whether the hubs are connected",
         "operationId": "health",
         "responses": {
-            "200": _answer(
-                "The gateway serves; each hub with its state.", {"schema": _schema_of(Health)}
+            "200": answer(
+                "The gateway serves; each hub with its state.", {"schema": schema_of(Health)}
             ),
-            **_problems(_HEALTH_PROBLEMS),
+            **problems(_HEALTH_PROBLEMS),
         },
     }
 
 
 def _sends() -> Iterator[tuple[str, Node]]:
     """The paths that send to clients, count them and disconnect one (GW-60, GW-61)."""
-    message = {"application/json": {"schema": _schema_of(Message)}}
-    counted = _answer("The number.", {"schema": _schema_of(ClientCount)})
+    message = {"application/json": {"schema": schema_of(Message)}}
+    counted = answer("The number.", {"schema": schema_of(ClientCount)})
     for kind, names in addresses.NAMES_OF_RECEIVERS.items():
         path = "/".join((addresses.SEND, kind, *(f"{{{name}}}" for name in names)))
         parameters = [_path_parameter(name) for name in names]
@@ -305,95 +309,5 @@ def _operation(operation_id: str, summary: str, status: str, description: str) -
         "tags": [_CLIENTS_TAG],
         "summary": summary,
         "operationId": operation_id,
-        "responses": {status: _answer(description), **_problems(_SEND_PROBLEMS)},
+        "responses": {status: answer(description), **problems(_SEND_PROBLEMS)},
     }
-
-
-# --- answers -------------------------------------------------------------------------------
-
-
-def _answer(description: str, media: Node | None = None) -> Node:
-    """An answer with status 200 and a JSON body, which `media` describes; None: an empty body."""
-    content = {} if media is None else {"content": {"application/json": media}}
-    return {
-        "description": description,
-        "headers": _header_references(HTTPStatus.OK),
-        **content,
-    }
-
-
-def _problems(codes: Iterable[ProblemCode]) -> Node:
-    """References to the problem responses of these codes, by status."""
-    return {
-        str(code.status.value): {"$ref": f"#/components/responses/{_response_name(code.status)}"}
-        for code in codes
-    }
-
-
-def _problem(status: HTTPStatus) -> Node:
-    codes = [code for code in ProblemCode if code.status is status]
-    return {
-        "description": "\n".join(f"- `{code.code}`: {code.title}" for code in codes),
-        "headers": _header_references(status),
-        "content": {
-            CONTENT_TYPE: {
-                "schema": {
-                    "allOf": [_schema_of(ProblemBody)],
-                    "properties": {
-                        "status": {"const": status.value},
-                        "code": {"enum": [code.code for code in codes]},
-                    },
-                },
-                "examples": {code.code: {"value": _problem_example(code)} for code in codes},
-            }
-        },
-    }
-
-
-def _problem_example(code: ProblemCode) -> msgspec.Raw:
-    return msgspec.Raw(Problem(code, f"{code.title}.").body(_EXAMPLE_REQUEST_ID))
-
-
-def _response_name(status: HTTPStatus) -> str:
-    return f"Problem{status.value}"
-
-
-_HEADERS_OF = {
-    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
-    HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
-    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
-}
-
-
-def _header_references(status: HTTPStatus) -> Node:
-    names = ("X-Request-Id", *_HEADERS_OF.get(status, ()))
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-def _headers() -> Node:
-    def header(description: str, kind: str) -> Node:
-        return {"description": description, "required": True, "schema": {"type": kind}}
-
-    return {
-        "X-Request-Id": header("The id of the request: the caller's, or a new one.", "string"),
-        "WWW-Authenticate": header("The credentials that are accepted.", "string"),
-        "Allow": header("The methods that are allowed.", "string"),
-        "Retry-After": header("Seconds after which to try again.", "integer"),
-    }
-
-
-# --- schemas -------------------------------------------------------------------------------
-
-_REFERENCE = "#/components/schemas/{name}"
-
-
-def _schema_of(kind: Any) -> Node:
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
-    return schema
-
-
-def _schemas() -> Node:
-    kinds = (list[ListedHub], Health, ProblemBody, Message, ClientCount)
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-    return schemas

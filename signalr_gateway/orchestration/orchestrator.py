@@ -20,20 +20,25 @@ The Python code is almost the same as the C# code of the original::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from protocol.relaying import normal_origins, normal_servers
+from protocol.relaying import normal_origins
 
 from ..http.addresses import DEFAULT_GATEWAY_HUB_PATH, gateway_hub_path
-from .checks import OrchestrationError, checked_key, is_list, is_name, suggestion
-from .forwarded_names import header_problems
+from .checks import (
+    OrchestrationError,
+    checked_key,
+    is_list,
+    is_name,
+    suggestion,
+)
+from .hub_option_checks import checked_options
 from .hub_options import DownstreamHubOptions, HubOptionArguments
-from .option_checks import wrong_options
 from .policy import Policy, checked_policy, names_problem
 from .route import HubRoute, HubRouteInfo, check_shared_receive_method, checked_route
 
@@ -173,7 +178,7 @@ class Orchestrator:
             raise OrchestrationError(
                 "a hub with this key is already registered; keys ignore case", hub=api, field="api"
             )
-        checked = _checked_options(api, options, self._policies)
+        checked = checked_options(api, options, self._policies)
         _check_hub(api, build_hub_connection, receive_key, is_relayed=checked.relayed)
         routes: dict[str, HubRoute] = {}
         hub = DownstreamHub(
@@ -325,28 +330,6 @@ def _check_function(value: object, field_name: str) -> None:
     if value is not None and not callable(value):
         problem = "must be a function that takes a HubConnectionBuilder, or None"
         raise OrchestrationError(problem, field=field_name)
-
-
-def _checked_options(
-    api: str, arguments: HubOptionArguments, policies: Collection[str]
-) -> DownstreamHubOptions:
-    options = DownstreamHubOptions(**arguments)
-    for field_name, expected in wrong_options(options):
-        raise OrchestrationError(f"must be {expected}", hub=api, field=field_name)
-    for field_name in ("call_policies", "receive_policies"):
-        if problem := names_problem(getattr(options, field_name), policies):
-            raise OrchestrationError(problem, hub=api, field=field_name)
-    for field_name, problem in header_problems(options):
-        raise OrchestrationError(problem, hub=api, field=field_name)
-    try:
-        return structs.replace(
-            options,
-            redirects=normal_servers(options.redirects),
-            call_policies=tuple(options.call_policies),
-            receive_policies=tuple(options.receive_policies),
-        )
-    except ValueError as exc:
-        raise OrchestrationError(str(exc), hub=api, field="redirects") from exc
 
 
 def _check_hub(

@@ -295,8 +295,12 @@ def _map_gateway_hub(
         endpoint_options=endpoint_options,
         hub_factory=make_hub,
     )
-    broadcaster = Broadcaster(services.tables, hubs, context, services.spoken, lifetime)
-    return GatewayHubParts(path, context, broadcaster, Sender(context, services.spoken))
+    broadcaster = Broadcaster(
+        services.tables, hubs, context, services.clients_by_protocol, lifetime
+    )
+    return GatewayHubParts(
+        path, context, broadcaster, Sender(context, services.clients_by_protocol)
+    )
 
 
 def _answering_large_calls(options: HubOptions, size: int) -> HubOptions:
