@@ -90,6 +90,7 @@ class DownloadCounts:
             return
         loop = asyncio.get_running_loop()
         wait = self._maximum_wait
+        timer: asyncio.TimerHandle | None = None
 
         def check() -> None:
             nonlocal timer
@@ -101,7 +102,6 @@ class DownloadCounts:
                     download.expect_progress()
             timer = loop.call_at(self._next_check, check)
 
-        timer: asyncio.TimerHandle | None = None
         check()
         try:
             yield
