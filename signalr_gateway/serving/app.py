@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from time import monotonic
-from typing import TypeVar
 
 from aiohttp import web
 
@@ -22,7 +21,6 @@ from protocol import (
     DefaultHubLifetimeManager,
     EndpointOptions,
     HubOptions,
-    SlowClientPolicy,
     map_hub,
 )
 from protocol.relaying import (
@@ -31,8 +29,6 @@ from protocol.relaying import (
     authenticator_of,
     default_user_id,
     harden,
-    needs_user,
-    require_authorize,
 )
 
 from ..access.call_hook import CallHook
@@ -59,18 +55,22 @@ from ..http.openapi_documents import OpenApiDocuments
 from ..http.security_schemes import security_of
 from ..http.send_api import SendApi, SendPolicy, allow_all, allow_scope
 from ..http.swagger_page import add_swagger, document_handler
-from ..orchestration.checks import OrchestrationError
 from ..orchestration.limits import DEFAULT_LIMITS, Limits
 from ..orchestration.orchestrator import DownstreamHub, Orchestrator
 from ..routing.tables import RoutingTables, Subscription, send_channel
+from .app_options import (
+    check_places,
+    check_requirements,
+    check_types,
+    limited,
+    require_no_relayed_hubs,
+)
 from .draining import Gate
 from .gateway import Gateway
 from .memory import MemoryMark
 from .stopping import Stop
 
 log = logging.getLogger(__name__)
-
-OptionsT = TypeVar("OptionsT", HubOptions, EndpointOptions)
 
 GATEWAY = web.AppKey("gateway", Gateway)
 """The key of the parts in an application of `create_app`."""
@@ -118,31 +118,17 @@ def create_app(
     connection for each user contradicts other settings. Starting the application raises
     `OrchestrationError` if a function that builds a connection fails.
     """
-    _check_types(limits, hub_options, endpoint_options)
-    if hub_options is not None and hub_options.slow_client_policy is not SlowClientPolicy.CLOSE:
-        raise ValueError("slow_client_policy is the queue_policy of a route, not of HubOptions")
+    check_types(limits, hub_options, endpoint_options)
+    check_places(hub_options, endpoint_options)
     orchestrator.check_relay()
     if send and not orchestrator.serves_gateway_hub:
         off = "start_gateway_hub" if not orchestrator.start_gateway_hub else "relay"
         raise ValueError(f"send needs the gateway hub, which {off} has switched off")
-    if endpoint_options is not None and endpoint_options.allowed_origins is not None:
-        raise ValueError("allowed_origins belongs in the orchestrator, not in EndpointOptions")
-    if endpoint_options is not None and endpoint_options.allowed_hosts is not None:
-        raise ValueError("allowed_hosts is an argument of create_app, not of EndpointOptions")
-    if endpoint_options is not None and (
-        endpoint_options.authenticate is not None or endpoint_options.authorize is not False
-    ):
-        raise ValueError("authenticate and authorize are arguments of create_app")
     authenticator = None if authenticate is None else authenticator_of(authenticate)
     requirement: Authorize = authenticator is not None if authorize is None else authorize
-    require_authorize(requirement)
-    for name, further in (
-        ("authorize_orchestration", authorize_orchestration),
-        ("authorize_call", authorize_call),
-    ):
-        require_authorize(further, name)
-        if authenticator is None and needs_user(further):
-            raise ValueError(f"{name} needs a user: set authenticate")
+    check_requirements(
+        requirement, authorize_orchestration, authorize_call, has_users=authenticator is not None
+    )
     call_hook = None if authorize_call is False else CallHook(authorize_call)
     policies = Policies(orchestrator)
     if authenticator is None and not policies.are_empty:
@@ -159,7 +145,7 @@ def create_app(
     if not is_open:
         access = Access(authenticator, requirement, authorize_orchestration, call_hook, user_id)
     if authenticator is None:
-        _require_no_relayed_hubs(orchestrator)
+        require_no_relayed_hubs(orchestrator)
     app = web.Application()
     # First, because the router tries paths in order, and calls are the most frequent requests.
     mount = Mount(app)
@@ -180,7 +166,7 @@ def create_app(
     send_api: SendApi | None = None
     hub: GatewayHubParts | None = None
     if orchestrator.serves_gateway_hub:
-        of_clients = _limited(of_hub, limits)
+        of_clients = limited(of_hub, limits)
         services = GatewayServices(
             tables,
             downstreams,
@@ -198,7 +184,7 @@ def create_app(
             _longest_labels(hubs) if send else (),
             _answering_large_calls(of_clients, limits.maximum_refused_call_size),
             replace(
-                _limited(endpoint_options or EndpointOptions(), limits),
+                limited(endpoint_options or EndpointOptions(), limits),
                 authenticate=authenticator,
                 authorize=requirement,
             ),
@@ -223,42 +209,6 @@ def create_app(
     app.on_shutdown.append(_finish_stop)
     app.cleanup_ctx.append(_running)
     return app
-
-
-def _require_no_relayed_hubs(orchestrator: Orchestrator) -> None:
-    """Raise `OrchestrationError` for a relayed hub: without credentials, no caller is a relay."""
-    for hub in orchestrator.hubs.values():
-        if hub.relayed:
-            problem = "needs authentication: a relay has credentials with the scope 'relay'"
-            raise OrchestrationError(problem, hub=hub.api, field="relayed")
-
-
-def _check_types(limits: object, hub_options: object, endpoint_options: object) -> None:
-    for name, value, kind, none in (
-        ("limits", limits, Limits, ()),
-        ("hub_options", hub_options, HubOptions, (None,)),
-        ("endpoint_options", endpoint_options, EndpointOptions, (None,)),
-    ):
-        if not isinstance(value, kind) and value not in none:
-            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
-
-
-def _limited(options: OptionsT, limits: Limits) -> OptionsT:
-    """Copy `options`, with the values of `limits` in the fields that both have.
-
-    Raises ValueError if `options` itself sets one of these fields.
-    """
-    kind = type(options)
-    default = kind()
-    values = {
-        each.name: getattr(limits, each.name)
-        for each in fields(kind)
-        if each.name in limits.__struct_fields__
-    }
-    for name, value in values.items():
-        if getattr(options, name) not in (value, getattr(default, name)):
-            raise ValueError(f"{name} belongs in limits, not in {kind.__name__}")
-    return replace(options, **values)
 
 
 def _map_gateway_hub(
