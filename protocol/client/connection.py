@@ -42,8 +42,8 @@ from .event_queue import EventQueue
 from .handlers import HandlerRegistry
 from .message_handler import MessageHandler, Wait
 from .options import HubConnectionOptions
-from .resumable_transport import ResumableTransport
-from .resumption import Resumption
+from .resumable_transport import ReopeningTransport
+from .resumption import ClientResumption
 
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, reading pauses
 # A small piece that arrives alone is handled inside ``data_received``. Another turn of the event
@@ -56,7 +56,7 @@ _PIECES_WITHOUT_TURN: Final = 16
 class ClientConnection:
     """Drives one transport, as its ``Receiver``, until the connection ends. Used once.
 
-    With a ``ResumableTransport`` it asks for stateful reconnect in the handshake.
+    With a ``ReopeningTransport`` it asks for stateful reconnect in the handshake.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ClientConnection:
         self._loop = asyncio.get_running_loop()
         self._sends_pings = not transport.has_inherent_keep_alive
         buffer = None
-        if isinstance(transport, ResumableTransport):
+        if isinstance(transport, ReopeningTransport):
             buffer = MessageBuffer(options.stateful_reconnect_buffer_size)
         self._peer = _new_peer(hub_protocol, options, self._sends_pings, buffer)
         self._pump: MessagePump[Wait] = MessagePump(
@@ -86,9 +86,9 @@ class ClientConnection:
             on_end=self._end_of_stream,
             fail=lambda error: self._finish(ended_by(error, handlers.thinning)),
         )
-        self._resumption: Resumption | None = None
-        if isinstance(transport, ResumableTransport) and buffer is not None:
-            self._resumption = Resumption(
+        self._resumption: ClientResumption | None = None
+        if isinstance(transport, ReopeningTransport) and buffer is not None:
+            self._resumption = ClientResumption(
                 transport, self._peer, buffer, self._pump, handlers.thinning, self._finish
             )
         downloads = DownloadCounts(events.pauses, options)

@@ -22,7 +22,7 @@ from .event_queue import EventQueue
 from .handler_registration import HandlerRegistration
 from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
-from .resumable_transport import Reopen, ResumableTransport
+from .resumable_transport import Reopen, ReopeningTransport
 from .retry import RetryPolicy, retry_policy
 from .streams import HubStream
 
@@ -253,7 +253,7 @@ class HubConnection(CallbackRegistration, HandlerRegistration):
         connected = await self._connector()
         transport = connected.transport
         if connected.reopen is not None:
-            transport = ResumableTransport(transport, connected.reopen)
+            transport = ReopeningTransport(transport, connected.reopen)
         connection = ClientConnection(
             transport,
             connected.connection_id,

@@ -22,8 +22,8 @@ _MAXIMUM_FRUITLESS: Final = 5
 _SHORT_LIFE: Final = 1.0  # seconds
 
 
-class SocketUser(Protocol):
-    """The connection above a ``ResumableTransport``."""
+class ClientSocketUser(Protocol):
+    """The connection above a ``ReopeningTransport``."""
 
     @property
     def progress(self) -> int:
@@ -33,7 +33,7 @@ class SocketUser(Protocol):
         """Returns the first bytes for a new socket."""
 
 
-class ResumableTransport:
+class ReopeningTransport:
     """A ``Transport`` that replaces its socket when the socket is cut. The first is ``socket``.
 
     It makes one attempt to open another socket, at once. While there is no socket, written bytes
@@ -57,14 +57,14 @@ class ResumableTransport:
         self._reopen = reopen
         self._reopening: asyncio.Task[None] | None = None  # set while there is no socket
         self._receiver: Receiver | None = None
-        self._user: SocketUser | None = None
+        self._user: ClientSocketUser | None = None
         self._is_paused = False
         self._fruitless = 0  # sockets in a row that were fruitless
         self._progress = 0  # of the connection, when its last socket was lost
         self._opened_at = -math.inf
         self._has_received = False  # on the present socket
 
-    def set_user(self, user: SocketUser) -> None:
+    def set_user(self, user: ClientSocketUser) -> None:
         """Sets the connection. Called once, before ``can_resume`` is set."""
         self._user = user
 
@@ -181,7 +181,7 @@ class _SocketReceiver:
 
     __slots__ = ("_socket", "_transport", "data_received")
 
-    def __init__(self, transport: ResumableTransport, socket: Transport) -> None:
+    def __init__(self, transport: ReopeningTransport, socket: Transport) -> None:
         self._transport = transport
         self._socket = socket
         self.data_received = transport.socket_received

@@ -19,7 +19,7 @@ from ..messages import HubMessage
 from ..peer import HubPeer
 from .calls import UPLOAD_HIGH_WATER
 from .endings import ended_by, no_ack_within
-from .resumable_transport import ResumableTransport
+from .resumable_transport import ReopeningTransport
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ _MAXIMUM_HELD: Final = 1024 * 1024
 """Bytes of answers and cancellations that are held back. With more bytes, the connection ends."""
 
 
-class Resumption:
-    """Sends counted messages, and moves the connection to new sockets. A ``SocketUser``.
+class ClientResumption:
+    """Sends counted messages, and moves the connection to new sockets. A ``ClientSocketUser``.
 
     ``buffer`` is the message buffer of ``peer``. ``fail`` ends the connection.
     """
@@ -50,7 +50,7 @@ class Resumption:
 
     def __init__(
         self,
-        transport: ResumableTransport,
+        transport: ReopeningTransport,
         peer: HubPeer,
         buffer: MessageBuffer,
         pump: MessagePump[Any],
@@ -133,15 +133,15 @@ class Resumption:
         await self._output.wait_for_room()
         await self._transport.drain()
 
-    # ---- SocketUser
+    # ---- ClientSocketUser
 
     @property
     def progress(self) -> int:
-        """See SocketUser."""
+        """See ClientSocketUser."""
         return self._buffer.progress
 
     def socket_resumed(self) -> bytes:
-        """See SocketUser. Messages that were received and not handled are dropped.
+        """See ClientSocketUser. Messages that were received and not handled are dropped.
 
         The server sends them again, because they are not acknowledged.
         """

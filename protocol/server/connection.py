@@ -33,7 +33,7 @@ from .invoker import Call
 from .lifetime import HubLifetimeManager
 from .options import HubOptions
 from .receive_limits import ReceiveLimits
-from .resumption import Resumption
+from .resumption import ServerResumption
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +86,9 @@ class ServerConnection:
         self.call_event: Final = self._dispatcher.call_event
         self._handshake_timer = loop.call_later(options.handshake_timeout, self._give_up_handshake)
         self._keep_alive_timer = KeepAliveTimer(self._peer.keep_alive, self._ping, self._time_out)
-        self._resumption: Resumption | None = None
+        self._resumption: ServerResumption | None = None
         if message_buffer is not None:
-            self._resumption = Resumption(
+            self._resumption = ServerResumption(
                 connection,
                 transport,
                 self._peer,

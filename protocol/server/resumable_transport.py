@@ -14,7 +14,7 @@ from ..hub_protocol import TransferFormat
 from .http_request import HttpRequestData
 
 
-class SocketUser(Protocol):
+class ServerSocketUser(Protocol):
     """The connection above a ``ResumableTransport``."""
 
     def socket_lost(self) -> None:
@@ -48,11 +48,11 @@ class ResumableTransport:
         self._left: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None  # set while there is no socket
         self._receiver: Receiver | None = None
-        self._user: SocketUser | None = None
+        self._user: ServerSocketUser | None = None
         self._format: TransferFormat | None = None
         self._is_paused = False
 
-    def set_user(self, user: SocketUser) -> None:
+    def set_user(self, user: ServerSocketUser) -> None:
         """Sets the connection. Called once, before the first socket can be lost."""
         self._user = user
 

@@ -21,12 +21,12 @@ from .invoker import Call
 from .resumable_transport import ResumableTransport
 
 
-class Resumption:
+class ServerResumption:
     """Counts the messages of one connection, and moves the connection to new sockets.
 
     Does nothing for a client whose handshake does not allow stateful reconnect. It is the
-    ``SocketUser`` of a ``ResumableTransport``. On any other transport, messages are only counted
-    and acknowledged (SR-20). ``fail`` ends the connection because of an error.
+    ``ServerSocketUser`` of a ``ResumableTransport``. On any other transport, messages are only
+    counted and acknowledged (SR-20). ``fail`` ends the connection because of an error.
     """
 
     __slots__ = (
@@ -105,14 +105,14 @@ class Resumption:
         self._connection.slow_log.acknowledges_nothing()
         self._connection.end(Ending(None, UnacknowledgedError()))
 
-    # ---- SocketUser
+    # ---- ServerSocketUser
 
     def socket_lost(self) -> None:
-        """See SocketUser."""
+        """See ServerSocketUser."""
         self._keep_alive_timer.stop()
 
     def socket_exchanged(self, request: HttpRequestData) -> bytes:
-        """See SocketUser. Messages that were received and not handled are dropped."""
+        """See ServerSocketUser. Messages that were received and not handled are dropped."""
         self._connection.http_request = request  # TG-11
         self._keep_alive_timer.stop()
         self._dispatcher.restart()
