@@ -1,7 +1,8 @@
 """Checks the options of one hub: their types, policies, forwarded headers and redirects.
 
 `orchestration.option_checks` compares options with their types, `orchestration.forwarded_names`
-checks the names of forwarded headers. `orchestration.orchestrator` checks the key of a hub, its receive key and the function that builds its connection.
+checks the names of forwarded headers. `orchestration.orchestrator` checks the key of a hub, its
+receive key and the function that builds its connection.
 """
 
 from __future__ import annotations
