@@ -97,6 +97,21 @@ def _receivers(kind: str = "", *names: str) -> Receivers | None:
     return Receivers(kind, names) if len(names) == expected else None
 
 
+def path_for_log(raw_path: str) -> str:
+    """The path of a request as the log shows it: one text for all spellings of the path.
+
+    It is escaped, so it contains no line end. The names of receivers are left out, because they may
+    identify persons.
+    """
+    match find_endpoint(raw_path):
+        case Call(api, key):
+            return call_path(api.lower(), key.lower())
+        case Receivers(kind):
+            return f"{SEND}/{kind}"
+        case _:
+            return raw_path
+
+
 def is_call(method: str, raw_path: str) -> bool:
     """Whether a request calls a hub or sends to clients."""
     return method == "POST" and isinstance(find_endpoint(raw_path), Call | Receivers)

@@ -115,10 +115,10 @@ class HttpApi:
         return response
 
     def _log_refusal(self, request: web.Request, problem: Problem, request_id: str) -> None:
-        path = request.rel_url.raw_path  # still escaped, so that it contains no line ends
+        path = addresses.path_for_log(self._mount.raw_path(request))
         level = _LOG_LEVELS.get(problem.code, logging.DEBUG)
         if level > logging.DEBUG:
-            level = self._thinning.level((problem.code, path.lower()), level=level)
+            level = self._thinning.level((problem.code, path), level=level)
         text = "%s %s: %s (request %s)"
         log.log(level, text, request.method, path, problem.code.code, request_id)
 

@@ -428,3 +428,20 @@ def test_a_file_without_the_gateway_hub(tmp_path: Path) -> None:
     file.write_text('start_gateway_hub = false\n[send]\nenabled = true\n[hubs.h]\nurl = "http://h"')
     with pytest.raises(ConfigError, match=r"send\.enabled: needs the gateway hub"):
         load_config(file)
+
+
+async def test_the_log_shows_no_names_of_receivers(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GW-28: a refused send is logged once a minute, however its path is spelt."""
+    caplog.set_level("DEBUG", "signalr_gateway")
+    deep = b'{"target":"News","arguments":[' + b"[" * 40 + b"]" * 40 + b"]}"
+    for path in ("user/hush?user=ann", "us%65r/hush?user=ann", "user/hush2?user=ann"):
+        answer = await gateway.request("POST", f"{SEND}/{path}", deep, JSON)
+        assert answer.status == 400
+    assert "hush" not in caplog.text
+    assert [each.levelname for each in caplog.records if "too-" in each.getMessage()] == [
+        "WARNING",
+        "DEBUG",
+        "DEBUG",
+    ]
