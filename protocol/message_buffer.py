@@ -126,7 +126,7 @@ class MessageBuffer:
     def receive(
         self, messages: Iterator[ReceivedMessage | None]
     ) -> Iterator[ReceivedMessage | None]:
-        """Counts the messages and yields them without duplicates (SR-5).
+        """Counts the messages and yields them, with None in place of a duplicate (SR-5).
 
         Acks drop sent frames. A Sequence sets the number of the next message. Both are yielded too.
         After an Ack the caller sends what ``release`` returns. Raises RemoteProtocolError for a
@@ -138,6 +138,7 @@ class MessageBuffer:
                 number = self._next
                 self._next = number + 1
                 if number <= self._latest:
+                    yield None
                     continue
                 self._latest = number
             elif isinstance(message, Ack):

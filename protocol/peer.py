@@ -173,7 +173,9 @@ class HubPeer:
     # ---- receiving
 
     def receive_data(self, data: bytes, now: float) -> Iterator[ReceivedMessage | None]:
-        """The messages that ``data`` completes; None for an unknown message type (J-9, S-22).
+        """The messages that ``data`` completes.
+
+        None stands for a message of an unknown type (J-9, S-22), and for a duplicate (SR-5).
 
         The caller iterates to the end before it calls ``receive_data`` again. If there is a fault,
         iterating yields the messages before the fault, then raises RemoteProtocolError (S-20).

@@ -23,13 +23,13 @@ _SLICE: Final = 16 * 1024
 _TURN_BUDGET: Final = 512
 _BYTES_PER_UNIT: Final = _SLICE // _TURN_BUDGET
 _INVOCATION_COST: Final = 4
-_UNKNOWN_TYPE_COST: Final = 16
+_IGNORED_COST: Final = 16
 
 
 class MessagePump(Generic[Work]):
     """The received bytes of one connection, handled in order whenever the owner calls ``pull``.
 
-    ``decode`` splits bytes into messages, with None for a message of an unknown type. For invalid
+    ``decode`` splits bytes into messages, with None for a message that is ignored. For invalid
     data, it first yields the messages before that data and then raises. The pump calls ``on_end``
     when the stream has ended and all received messages have been handled or returned by ``pull``.
     It calls ``fail`` with any exception that ``decode``, ``handle`` or ``on_end`` raises.
@@ -158,7 +158,7 @@ class MessagePump(Generic[Work]):
             while self._may_continue():
                 for message in self._messages:
                     if message is None:
-                        self._budget -= _UNKNOWN_TYPE_COST
+                        self._budget -= _IGNORED_COST
                     else:
                         kind = type(message)  # isinstance would cost as much as decoding
                         is_call = kind is Invocation or kind is StreamInvocation

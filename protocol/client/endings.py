@@ -33,6 +33,14 @@ def ended_by(error: Exception, thinning: LogThinning) -> ConnectionClosed:
     return end
 
 
+def not_written(error: Exception, thinning: LogThinning) -> ConnectionClosed:
+    """The end of a connection because a message of its own could not be written. It is logged."""
+    thinning.log_failure(logger, error, "Writing to the server failed unexpectedly.")
+    end = ConnectionClosed(f"Writing failed: {type(error).__name__}")
+    end.__cause__ = error
+    return end
+
+
 def no_answer_within(seconds: float) -> HandshakeError:
     """The error when the server has not answered the handshake in time."""
     return HandshakeError(f"The server did not answer the handshake within {seconds:g} seconds.")

@@ -18,7 +18,7 @@ from ..message_buffer import MessageBuffer
 from ..messages import HubMessage
 from ..peer import HubPeer
 from .calls import UPLOAD_HIGH_WATER
-from .endings import ended_by, no_ack_within
+from .endings import no_ack_within, not_written
 from .resumable_transport import ReopeningTransport
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class ClientResumption:
         self._output.release()
 
     def _fail_with(self, error: Exception) -> None:
-        self._fail(ended_by(error, self._thinning))
+        self._fail(not_written(error, self._thinning))
 
     def _give_up(self) -> None:
         self._fail(no_ack_within(_ACK_TIMEOUT))

@@ -115,6 +115,8 @@ class Admission(Generic[ConnectionT]):
             connection, transport, self._path, self._options.maximum_connections
         ):
             return self._full("maximum_connections")
+        if not self._options.allow_stateful_reconnects:  # negotiated on a path that allows it
+            connection.is_stateful = False
         connection.set_user(caller.user, caller.user_id, self._path)
         return None
 

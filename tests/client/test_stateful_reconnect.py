@@ -564,7 +564,7 @@ async def test_a_hub_protocol_that_fails(harness: ClientHarness, kind: type[HubM
         await lose(harness)
     else:
         await harness.clock.advance(1)
-    assert events.callbacks == ["closed: Reading failed: LookupError"]
+    assert events.callbacks == ["closed: Writing failed: LookupError"]
     assert all(end.ended for end in harness.near_ends)
     assert harness.clock.leftovers() == []
 
@@ -640,6 +640,23 @@ async def test_keep_alive_on_a_new_socket(harness: ClientHarness) -> None:
     await harness.clock.advance(14.9)
     assert connection.state is CONNECTED
     await harness.clock.advance(0.2)
+    assert connection.state is DISCONNECTED
+
+
+async def test_duplicates_are_a_sign_of_life(harness: ClientHarness) -> None:
+    """SR-5, K-4: they restart the server timeout, as all other messages do."""
+    connection = await harness.started()
+    events = Events(connection)
+    await harness.server.ask(news(1), news(2))
+    await lose(harness)
+    harness.server.send(sequence(1))
+    for number in (1, 2):
+        await harness.clock.advance(29)
+        harness.server.send(news(number))
+    await harness.clock.advance(29)
+    assert connection.state is CONNECTED
+    assert events.heard == [1, 2]
+    await harness.clock.advance(1)
     assert connection.state is DISCONNECTED
 
 

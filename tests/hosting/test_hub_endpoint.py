@@ -25,9 +25,14 @@ Decision = Admitted[HttpConnection] | HttpAnswer
 class Endpoint:
     """An endpoint at ``/hub``, and its clock, which the test sets."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        connections: HttpConnectionManager[HttpConnection] | None = None,
+        **options: Any,
+    ) -> None:
         self.now = 1000.0
-        self.connections = HttpConnectionManager(HttpConnection)
+        self.connections = connections or HttpConnectionManager(HttpConnection)
         self.endpoint = HubEndpoint(
             self.connections,
             "/hub",
@@ -271,6 +276,16 @@ async def test_stateful_reconnect_needs_a_secret_token(version: int, is_granted:
     found = endpoint.connections.find(token, endpoint.now)
     assert found is not None
     assert found.is_stateful is offer.get("useStatefulReconnect", False) is is_granted
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+async def test_stateful_reconnect_needs_the_path_of_the_web_socket(is_allowed: bool) -> None:
+    """SR-1: another path than that of negotiate may not allow it."""
+    endpoint = Endpoint(allow_stateful_reconnects=True)
+    offer = await endpoint.negotiate("negotiateVersion=1&useStatefulReconnect=true")
+    other = Endpoint(allow_stateful_reconnects=is_allowed, connections=endpoint.connections)
+    decision = await other.web_socket(f"id={offer['connectionToken']}")
+    assert opened(decision, Action.OPEN_WEB_SOCKET).is_stateful is is_allowed
 
 
 async def test_long_polling() -> None:
