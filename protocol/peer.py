@@ -55,8 +55,7 @@ class HubPeer:
     ``message_buffer`` the connection can change its transport, if the version in the handshake
     allows it (SR-1).
 
-    A method that is called in a state that does not allow it raises LocalProtocolError and leaves
-    the peer unchanged.
+    In a state that does not allow it, a method raises LocalProtocolError and changes nothing.
     """
 
     __slots__ = (

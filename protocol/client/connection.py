@@ -42,7 +42,7 @@ from .event_queue import EventQueue
 from .handlers import HandlerRegistry
 from .message_handler import MessageHandler, Wait
 from .options import HubConnectionOptions
-from .resumable_transport import ReopeningTransport
+from .reopening_transport import ReopeningTransport
 from .resumption import ClientResumption
 
 _RECEIVE_LIMIT: Final = 64 * 1024  # bytes received and not handled; with more, reading pauses

@@ -22,7 +22,7 @@ from .event_queue import EventQueue
 from .handler_registration import HandlerRegistration
 from .keeper import ConnectionKeeper, HubConnectionState, inactive_error
 from .options import HubConnectionOptions
-from .resumable_transport import Reopen, ReopeningTransport
+from .reopening_transport import Reopen, ReopeningTransport
 from .retry import RetryPolicy, retry_policy
 from .streams import HubStream
 

@@ -1,7 +1,7 @@
 """Stateful reconnect on a client: one connection that continues on new sockets (section SR).
 
 Connects the parts: ``message_buffer`` counts messages, ``aio.counted_output`` limits how long they
-wait, ``aio.ack_timer`` acknowledges received ones, and ``resumable_transport`` replaces sockets.
+wait, ``aio.ack_timer`` acknowledges received ones, and ``reopening_transport`` replaces sockets.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from ..messages import HubMessage
 from ..peer import HubPeer
 from .calls import UPLOAD_HIGH_WATER
 from .endings import no_ack_within, not_written
-from .resumable_transport import ReopeningTransport
+from .reopening_transport import ReopeningTransport
 
 logger = logging.getLogger(__name__)
 

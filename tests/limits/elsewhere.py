@@ -19,7 +19,7 @@ ELSEWHERE: Final = {
         "tests/client/test_stateful_reconnect.py"
         "::test_answers_to_a_server_that_acknowledges_nothing"
     ),
-    "protocol.client.resumable_transport._MAXIMUM_FRUITLESS": (
+    "protocol.client.reopening_transport._MAXIMUM_FRUITLESS": (
         "tests/client/test_stateful_reconnect.py::test_sockets_that_are_lost_at_once"
     ),
     "EndpointOptions.long_polling_poll_timeout": (

@@ -9,7 +9,7 @@ from ...aio.log_thinning import LogThinning
 from ...aio.transport import Transport
 from ...authentication_refresh import read_lifetime
 from ...client.hub_connection import Connected
-from ...client.resumable_transport import Reopen
+from ...client.reopening_transport import Reopen
 from ...errors import NegotiationError, SignalRError
 from ...handshake import STATEFUL_VERSION
 from ...http_transport_type import HttpTransportType
