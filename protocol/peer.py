@@ -55,7 +55,7 @@ class HubPeer:
     ``message_buffer`` the connection can change its transport, if the version in the handshake
     allows it (SR-1).
 
-    In a state that does not allow it, a method raises LocalProtocolError and changes nothing.
+    If the state does not allow a call, the method raises LocalProtocolError and changes nothing.
     """
 
     __slots__ = (
