@@ -157,8 +157,9 @@ class CountedOutput:
             self._start_timer()
 
     def _fire(self) -> None:
-        if self._may_be_behind:
-            self._restart_timer()
+        self._timer = None
+        if self._is_suspended and self.buffered <= self._allowance:
+            self._start_timer()
         else:
             self._time_out()
 

@@ -254,7 +254,11 @@ class ClientConnection:
             self._schedule_turn()
 
     async def _wait_before_next_turn(self, wait: Wait) -> None:
+        if self._resumption is not None:
+            self._resumption.suspend()
         await wait()
+        if self._resumption is not None:
+            self._resumption.resume()
         self._waiting = None
         self._schedule_turn()
 

@@ -66,7 +66,11 @@ class ClientResumption:
         self._fail = fail
         self._written = _FULL  # bytes that waited in the transport after the last ``send``
         self._output = CountedOutput(
-            transport, buffer, timeout=_ACK_TIMEOUT, time_out=self._give_up
+            transport,
+            buffer,
+            timeout=_ACK_TIMEOUT,
+            time_out=self._give_up,
+            allowance=_MAXIMUM_HELD,
         )
         self._acks = AckTimer(
             peer,
@@ -102,6 +106,14 @@ class ClientResumption:
     def received(self, size: int) -> None:
         """Notes that ``size`` received bytes are about to be handled."""
         self._acks.received(size)
+
+    def suspend(self) -> None:
+        """Stops the wait for an Ack, which may be among received messages that are not handled."""
+        self._output.suspend()
+
+    def resume(self) -> None:
+        """Ends a ``suspend``."""
+        self._output.resume()
 
     def acknowledged(self) -> None:
         """Sends the messages for which a received Ack has made room."""

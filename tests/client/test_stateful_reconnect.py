@@ -338,6 +338,31 @@ async def test_no_ack_for_too_long(harness: ClientHarness) -> None:
     assert harness.near_ends[0].ended == "closed"
 
 
+async def test_an_ack_behind_items_that_the_program_has_not_taken(harness: ClientHarness) -> None:
+    """SR-8: the 10 s stand still while the client handles no received messages."""
+    connection = await harness.started(stateful_reconnect_buffer_size=10)
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    stream = connection.stream("X", items())
+    first = asyncio.create_task(anext(stream))
+    (call,) = await harness.server.take()
+    for _ in range(40):
+        item = {"type": 2, "invocationId": call["invocationId"], "item": "x" * 100_000}
+        harness.server.send(item)
+        await harness.clock.settle()
+    harness.server.send(ack(99))
+    await first
+    await harness.clock.advance(100)
+    assert connection.state is CONNECTED
+    assert harness.near_ends[0].unread > 0
+    for _ in range(39):
+        await anext(stream)
+    assert [it["item"] for it in await harness.server.take() if it["type"] == 2] == [1]
+
+
 async def test_a_full_buffer_when_the_socket_is_lost(harness: ClientHarness) -> None:
     """SR-8, SR-13: the messages in the buffer are sent again, and the others wait on."""
     connection = await harness.started(stateful_reconnect_buffer_size=60)
