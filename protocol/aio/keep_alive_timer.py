@@ -10,8 +10,8 @@ from typing import Final
 
 from ..keepalive import KeepAlive, KeepAliveAction
 
-_LATE: Final = 0.5  # seconds after which a timer shows that the event loop was blocked
-_READING_TIME: Final = 1.0  # seconds for what has arrived while the event loop was blocked
+_LATE: Final = 0.5  # seconds; a longer delay of the timer shows that the event loop was blocked
+_READING_TIME: Final = 1.0  # seconds to read what has arrived while the event loop was blocked
 
 
 class KeepAliveTimer:

@@ -44,7 +44,7 @@ class HandlerRegistry:
         self._hub_protocol = hub_protocol
         self._registrations: dict[str, list[_Registration]] = {}
         self._any: AnyHandler | None = None
-        self._by_lower_name: dict[str, str] = {}  # targets without a line about their letter case
+        self._by_lower_name: dict[str, str] = {}  # targets for which ``_log_other_case`` may log
         self.thinning = LogThinning()
         self.no_result = NO_RESULT
         """The error of the answer when the server asks for a result and no handler returns one."""

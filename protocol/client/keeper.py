@@ -238,8 +238,9 @@ class ConnectionKeeper:
             reason = await self._attempt()
             if reason is not None:
                 self._failure = reason
-                # Called outside of any ``except`` clause. Inside one, the log of a policy that
-                # fails would also show the error of the attempt, which may quote a token.
+                # Not in an ``except`` clause. If the policy raised an exception there, its
+                # traceback in the log would include the error of the attempt, which may quote a
+                # token.
                 delay = self._retries.next_delay(reason, self.loop.time())
                 continue
             assert self._connection is not None

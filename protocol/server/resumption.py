@@ -70,7 +70,7 @@ class ServerResumption:
         buffer = self._peer.message_buffer
         if buffer is None:
             if isinstance(self._transport, ResumableTransport):
-                self._transport.can_resume = False  # the handshake has a lower version (SR-1)
+                self._transport.can_resume = False  # the handshake has a version below 2 (SR-1)
             return
         self._output = CountedOutput(
             self._transport,
@@ -94,7 +94,7 @@ class ServerResumption:
             self._acks.received(size)
 
     def end(self) -> None:
-        """Stops. Before a Close, sends the messages that wait for an Ack."""
+        """Stops. Before a Close, sends the messages that are held back until an Ack arrives."""
         if self._acks is not None:
             self._acks.stop()
         if self._output is not None:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 _ENTRY_SIZE: Final = 256
-"""Bytes that a waiting message needs besides its frame, so that small messages are bounded too."""
+"""Bytes counted for each waiting message besides its frame. They bound the number of messages."""
 
 
 class QueuePolicy(Enum):
@@ -34,7 +34,7 @@ class MessageQueue:
 
 
 CLOSING: Final = MessageQueue("", QueuePolicy.CLOSE)
-"""For messages without a source, which wait only behind other messages, to keep the order."""
+"""The queue of messages without a source. They wait only while earlier messages wait."""
 
 
 class WaitingMessages:

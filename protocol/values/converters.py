@@ -40,7 +40,7 @@ Find: TypeAlias = Callable[[str], Entry | None]
 
 
 def constrained(convert: Converter, annotation: Any, base: Any) -> Converter:
-    """A converter for ``annotation``, an Annotated type whose base ``convert`` reads."""
+    """A converter for the Annotated type ``annotation``. ``convert`` reads its base type."""
     if base not in (str, int, float):
         return convert
     return lambda raw: constrain(convert(raw), annotation)
@@ -71,7 +71,7 @@ def alternatives(converters: Sequence[Converter]) -> Converter:
                 inside.append(error)
             except Exception:
                 continue
-        if len(inside) == 1:  # the only alternative of the value's kind
+        if len(inside) == 1:  # only this alternative expects a value of this kind
             raise inside[0]
         raise ValueError("fits none of the alternatives")
 
@@ -186,7 +186,7 @@ def structure(
 
 
 def instance(kind: type, values: dict[str, Any], names: Iterable[tuple[str, str]]) -> Any:
-    """An instance of a Struct or dataclass. ``names`` are its members' names on the wire."""
+    """An instance of a Struct or dataclass. ``names`` pairs attributes with names on the wire."""
     try:
         return kind(**values)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""API keys: the authenticator that finds the owner of a key, and what is stored of a key (GW-39).
+"""API keys: the authenticator that finds the owner of a key, and the hash to store (GW-39).
 
 The configuration contains hashes only, so that a key cannot be read from it. A key has 256 random
 bits, so that a plain hash is enough: it is not possible to try all keys.
@@ -55,7 +55,7 @@ def new_key() -> str:
 
 
 def key_hash(key: str) -> str:
-    """What is stored of a key."""
+    """The hash of a key, as the configuration contains it."""
     return _HASH_PREFIX + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -106,13 +106,13 @@ class GatewayHub(Hub):
 
     @hub_method
     async def subscribe_to_route(self, call: UserCall | None) -> None:
-        """Subscribe this connection to an individual or subscribed route as `UserId`."""
+        """Subscribe this connection to an individual or subscribed route, with its `UserId`."""
         self._services.require_memory()
         await self._subscribe(await self._route_subscription(call or UserCall()))
 
     @hub_method
     async def unsubscribe_from_route(self, call: UserCall | None) -> None:
-        """End this connection's subscription to an individual or subscribed route as `UserId`."""
+        """End this connection's subscription to such a route, with the same `UserId`."""
         await self._unsubscribe(await self._route_subscription(call or UserCall()))
 
     @hub_method

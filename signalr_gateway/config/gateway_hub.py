@@ -1,7 +1,7 @@
 """Converts values of a file to hub protocols, transports and options of the library.
 
 A field of `GatewayHubTable` sets the field of `HubOptions` or `EndpointOptions` with the same name.
-`create_app` sets the fields that `Limits` has.
+`create_app` sets the fields that are also fields of `Limits`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _TRANSPORTS = {name: each for each, name in TRANSPORT_NAMES.items()}
 
 
 def hub_options(table: GatewayHubTable) -> HubOptions:
-    """The `HubOptions` of the gateway hub; fields that `Limits` has keep their defaults."""
+    """The `HubOptions` of the gateway hub, with the defaults for the fields of `Limits`."""
     return HubOptions(**_values(table, HubOptions))
 
 
 def endpoint_options(table: GatewayHubTable) -> EndpointOptions:
-    """The `EndpointOptions` of the gateway hub; fields that `Limits` has keep their defaults."""
+    """The `EndpointOptions` of the gateway hub, with the defaults for the fields of `Limits`."""
     return EndpointOptions(**_values(table, EndpointOptions))
 
 

@@ -76,7 +76,7 @@ class RouteAdmission:
         self._of_route.leave()
 
     def ended(self, ticket: int, error: BaseException | None) -> None:
-        """Report how a call has ended; None for an answer without an error."""
+        """Report how a call has ended; `error` is None if it was answered without an error."""
         if error is None or isinstance(error, HubException):
             self._circuit.answered(ticket)
         elif isinstance(error, HubTimeout):
