@@ -200,7 +200,8 @@ async def connections(times: int) -> None:
     limits.enter_connection("192.0.2.1", {}, KeyOwner("ann", key="a"), "ann")
     refusals = 0
     for number in range(times):
-        for user in (KeyOwner("ann", key="a"), KeyOwner(f"{number}", key="a"), Principal("ann")):
+        same_key, same_user = KeyOwner(f"{number}", key="a"), KeyOwner("ann", key="b")
+        for user in (KeyOwner("ann", key="a"), same_key, same_user):
             try:
                 limits.enter_connection("192.0.2.2", {}, user, user.user_id)
             except LimitExceeded:
