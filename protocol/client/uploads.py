@@ -7,7 +7,6 @@ that they belong to. ``aio.item_sender`` decides about backpressure; ``calls`` s
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Collection, Sequence
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from msgspec import UNSET, UnsetType
@@ -39,27 +38,19 @@ class UploadSender(Protocol):
         """Returns when the server has read enough of the sent bytes."""
 
 
-@lru_cache(maxsize=256)
-def _is_stream(kind: type) -> bool:
-    """Whether arguments of a class are streams. Cached, because a False `hasattr` is slow."""
-    return hasattr(kind, "__aiter__")
-
-
 def split_arguments(
     arguments: Sequence[Any],
 ) -> tuple[Sequence[Any], Sequence[AsyncIterable[Any]]]:
     """Returns the arguments that are values, and those that are uploaded as streams."""
-    kind: Any
-    for kind in map(type, arguments):
-        if _is_stream(kind):
+    for argument in arguments:
+        if hasattr(type(argument), "__aiter__"):
             break
     else:
         return arguments, ()
     values: list[Any] = []
     sources: list[AsyncIterable[Any]] = []
     for argument in arguments:
-        kind = type(argument)
-        (sources if _is_stream(kind) else values).append(argument)
+        (sources if hasattr(type(argument), "__aiter__") else values).append(argument)
     return values, sources
 
 

@@ -79,21 +79,15 @@ class HubCalls:
     ) -> Payload | None:
         """See `Downstream.invoke`."""
         call = self._connection.invoke(method, *arguments, result_type=Raw, headers=headers.all)
-        limit = TimeLimit(self._deadlines_of(timeout))
         try:
-            with limit:
-                result = await call
+            result = await self._within(timeout, call, HubTimeout)
         except MessageTooLargeError:
             if not headers.may_shrink:
                 raise
             return await self.invoke(method, arguments, headers.shrunk(), timeout)
-        except TimeoutError as exc:
-            if not limit.has_expired:
-                raise
-            if self._is_cut_off:
-                raise CallCutOff(self._api) from exc
+        except HubTimeout:
             self._note_cancelled(0.0)
-            raise HubTimeout(self._api, timeout) from exc
+            raise
         except asyncio.CancelledError:
             self._note_cancelled(timeout)
             raise
@@ -124,7 +118,7 @@ class HubCalls:
     async def _within(
         self, seconds: float, waiting: Awaitable[T], error: Callable[[str, float], Exception]
     ) -> T:
-        """Return the item that is `waiting`. After `seconds`, cancel `waiting` and raise `error`.
+        """Return the result of `waiting`. After `seconds`, cancel `waiting` and raise `error`.
 
         Raises `CallCutOff` if `cut_off` is called first.
         """

@@ -110,7 +110,7 @@ class HttpApi:
         response.headers[REQUEST_ID] = request_id
         if awaits_continue(request):
             response.force_close()  # the gateway cannot know whether a body or a request follows
-        if type(response) is StreamAnswer:
+        if isinstance(response, StreamAnswer):
             await response.send(request)
         return response
 

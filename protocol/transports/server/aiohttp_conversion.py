@@ -113,7 +113,7 @@ async def complete_headers(request: web.Request, response: web.StreamResponse) -
     Adds the CORS and security headers to the answers of hubs, also to aiohttp's own answer 500.
     Removes the Content-Type that aiohttp adds to every body.
     """
-    if type(response) is _Response and not response.has_content_type:
+    if isinstance(response, _Response) and not response.has_content_type:
         response.headers.popall("Content-Type", None)
     policy = request.get(CORS)
     if policy is not None:
