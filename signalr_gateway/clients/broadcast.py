@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from protocol import DefaultHubLifetimeManager, HubContext, LocalProtocolError, Payload
 
-from ..downstream.forms import transcode
+from ..downstream.forms import transcode, transcode_for_clients
 from ..routing.tables import Delivery, RoutingTables, user_channel
 from .event_log import EventCounts, EventLog
 
@@ -57,10 +57,7 @@ class Broadcaster:
             case Delivery() as delivery:
                 self._log.forwarded(api, target)
                 for payload in delivery.arguments:
-                    for name in [
-                        name for name, count in self._clients_by_protocol.items() if count > 0
-                    ]:
-                        await transcode(payload, name)
+                    await transcode_for_clients(payload, self._clients_by_protocol)
                 try:
                     await self._send(delivery, account)
                 except LocalProtocolError as exc:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from protocol import ClientProxy, HubContext, Payload
 
-from ..downstream.forms import transcode
+from ..downstream.forms import transcode_for_clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,8 @@ class Sender:
         Returns when the message is in the queues of the clients. Large arguments are transcoded in
         several turns of the event loop.
         """
-        for name in [name for name, count in self._clients_by_protocol.items() if count > 0]:
-            for argument in arguments:
-                await transcode(argument, name)
+        for argument in arguments:
+            await transcode_for_clients(argument, self._clients_by_protocol)
         await self._proxy(audience).send(target, *arguments)
 
     def _proxy(self, audience: Audience) -> ClientProxy:

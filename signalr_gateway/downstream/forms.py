@@ -7,6 +7,7 @@ wait.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from msgspec import Raw
 
@@ -22,6 +23,16 @@ async def transcode(payload: Payload, protocol_name: str) -> None:
     """
     for _ in payload.steps(protocol_name):
         await asyncio.sleep(0)
+
+
+async def transcode_for_clients(payload: Payload, clients_by_protocol: Mapping[str, int]) -> None:
+    """Transcode `payload` to the hub protocols of all connected clients. See `transcode`.
+
+    `clients_by_protocol` is the number of connected clients by hub protocol. It may change
+    meanwhile.
+    """
+    for name in [name for name, count in clients_by_protocol.items() if count > 0]:
+        await transcode(payload, name)
 
 
 class UnwritableResult(Exception):

@@ -62,9 +62,8 @@ class LimitGuard:
     def _begins_connection(self, request: web.Request, path: str) -> bool:
         if self._hub_path is None or request.method == "OPTIONS":
             return False
-        is_negotiate = path == f"{self._hub_path}/negotiate"
         if path != self._hub_path:
-            return is_negotiate
+            return path == f"{self._hub_path}/negotiate"
         # An empty id names no connection, as in `protocol.hosting.admission`.
         return not any(request_data(request).query_values("id"))
 
