@@ -110,7 +110,7 @@ class CountedOutput:
     @property
     def _may_be_behind(self) -> bool:
         """Whether an Ack may be among messages that are not handled, and more bytes may wait."""
-        return self._is_suspended and self.may_hold_more
+        return self._is_suspended and self.buffered <= self._allowance
 
     def suspend(self) -> None:
         """Notes that received messages are not handled for a time."""
@@ -158,7 +158,7 @@ class CountedOutput:
 
     def _fire(self) -> None:
         self._timer = None
-        if self._is_suspended and self.buffered <= self._allowance:
+        if self._may_be_behind:
             self._start_timer()
         else:
             self._time_out()
